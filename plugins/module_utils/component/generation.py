@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Write generations, switch between them, and clean up after them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import secrets
+
+from . import files, layout, manifest, observe, release, systemd
+from .errors import ComponentError
+from .plan import Seen
+from .points import reach
+from .spec import Instance
+
+
+def fingerprint_key(create: bool) -> bytes:
+    """The host's own key for fingerprints of secrets; empty when there is none yet and none may be made."""
+    key = files.read(layout.FINGERPRINT_KEY)
+    if key is None and create:
+        key = secrets.token_bytes(32)
+        files.replace(layout.FINGERPRINT_KEY, key, 0o400)
+    return key or b""
+
+
+def have_user(name: str) -> int:
+    """Have the component's system user and its data directory; return its group."""
+    if not observe.user_exists(name):
+        result = systemd.run([
+            "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", layout.data(name),
+            "--shell", "/usr/sbin/nologin", name,
+        ])  # fmt: skip
+        if result.returncode != 0:
+            raise ComponentError(f"User {name} could not be made: {result.stdout.strip()}")
+    account = pwd.getpwnam(name)
+    if not os.path.isdir(layout.data(name)):
+        os.mkdir(layout.data(name), 0o700)
+        os.chown(layout.data(name), account.pw_uid, account.pw_gid)
+        os.chmod(layout.data(name), 0o750)
+    return account.pw_gid
+
+
+def group_of(name: str) -> int | None:
+    """The component's group, or None when its user is not there."""
+    return pwd.getpwnam(name).pw_gid if observe.user_exists(name) else None
+
+
+def write(instance: Instance, known: dict, seen: Seen, gid: int) -> str:
+    """Write the next generation beside the one in force and return its name."""
+    count = manifest.number(seen.current) + 1 if seen.current else 1
+    name = f"{count}-{known['id']}"
+    final = layout.generation(instance.name, name)
+    staging = os.path.join(layout.generations(instance.name), ".staging-" + name)
+    files.remove(staging)
+    files.remove(final)
+    files.make_directory(staging)
+    write_files(instance, staging, gid)
+    os.symlink(release.path_of(known["release"]), os.path.join(staging, "release"))
+    text = json.dumps(known, indent=1, sort_keys=True) + "\n"
+    files.write(os.path.join(staging, "manifest.json"), text.encode(), 0o644)
+    for directory, _names, _files in os.walk(staging, topdown=False):
+        files.sync_directory(directory)
+    os.rename(staging, final)
+    files.sync_directory(layout.generations(instance.name))
+    return name
+
+
+def write_files(instance: Instance, directory: str, gid: int) -> None:
+    """Write an instance's files below a directory, configuration readable by its group only."""
+    files.make_directory(os.path.join(directory, "etc"), 0o750, gid)
+    for path, entry in instance.files.items():
+        private = path.startswith("etc/")
+        _make_parents(directory, path, 0o750 if private else 0o755, gid if private else 0)
+        files.write(os.path.join(directory, path), entry.content, entry.mode, gid if private else 0)
+
+
+def _make_parents(directory: str, path: str, mode: int, gid: int) -> None:
+    for part in os.path.dirname(path).split("/"):
+        directory = os.path.join(directory, part)
+        files.make_directory(directory, mode, gid)
+
+
+def keep_edited(instance: Instance, seen: Seen) -> list:
+    """Keep files that were changed or added by hand, and return where."""
+    kept = []
+    source = layout.generation(instance.name, seen.current)
+    for path in (*seen.drift, *seen.strays):
+        content = files.read(os.path.join(source, path))
+        if content is None or "fingerprint" in seen.manifest["files"].get(path, {}):
+            continue
+        target = os.path.join(layout.edited(instance.name), seen.current, path)
+        files.make_directory(layout.edited(instance.name), 0o700)
+        if files.read(target) != content:
+            files.replace(target, content, 0o600)
+        kept.append(target)
+    return kept
+
+
+def adopt(name: str, found: tuple) -> list:
+    """Move things of another maker out of the way, and return where they are now."""
+    kept = []
+    for path in found:
+        if path.startswith((layout.UNITS + "/", "/etc/")):
+            target = os.path.join(layout.edited(name), "adopted", path.lstrip("/"))
+            files.make_directory(layout.edited(name), 0o700)
+            files.make_directory(os.path.dirname(target))
+            files.remove(target)
+            os.rename(path, target)
+            kept.append(target)
+    return kept
+
+
+def switch(name: str, generation_name: str) -> None:
+    """Put a generation in force by one rename."""
+    files.link(os.path.join("generations", generation_name), layout.current(name))
+
+
+def set_links(name: str, known: dict, before: dict | None) -> None:
+    """Have the links of an installed instance, and none that only the generation before needed."""
+    wanted = observe.expected_links(name, known)
+    for path in observe.expected_links(name, before) if before else ():
+        if path not in wanted:
+            files.remove(path)
+    for path, target in wanted.items():
+        if files.link_target(path) != target:
+            if path == layout.etc(name) and os.path.isdir(path) and not os.path.islink(path):
+                os.rmdir(path)
+            files.link(target, path)
+
+
+def commit(name: str, generation_name: str) -> None:
+    """Note that a generation was proven."""
+    target = os.path.join("generations", generation_name)
+    if files.link_target(layout.proven(name)) != target:
+        files.link(target, layout.proven(name))
+
+
+def remove_links(name: str, known: dict) -> None:
+    """Remove every link of an instance that is ours."""
+    for path, target in observe.expected_links(name, known).items():
+        if files.link_target(path) == target:
+            files.remove(path)
+
+
+def sweep_releases(may: bool) -> None:
+    """Remove releases that nothing uses any more; another run that stages one now will do it later."""
+    if may:
+        for path in release.unused():
+            files.remove(path)
+    reach("swept")

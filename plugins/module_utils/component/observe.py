@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""See what is on a host, without changing it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import stat
+
+from . import files, layout, manifest, release, systemd
+from .plan import Seen
+
+KEPT_GENERATIONS = 2
+
+
+def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Seen:
+    """What is true of one instance now; ``unit_names`` are the units that it should have."""
+    current = os.path.basename(files.link_target(layout.current(name)) or "")
+    proven = os.path.basename(files.link_target(layout.proven(name)) or "")
+    known = read_manifest(name, current)
+    units = sorted(set(unit_names) | set(known["units"] if known else ()))
+    states = systemd.show(units)
+    main = states.get(name + ".service")
+    running = systemd.running_generation(name, main.invocation) if main and main.main_pid else ""
+    contents, drift, strays = _compare(name, current, known, key, gid)
+    return Seen(
+        current=current,
+        manifest=known,
+        proven=proven,
+        running=running,
+        running_manifest=read_manifest(name, running),
+        contents=contents,
+        drift=drift,
+        strays=strays,
+        links=wrong_links(name, known) if known else (),
+        foreign=foreign(name, units, states),
+        debris=debris(name, current, proven, running),
+        pending=os.path.exists(layout.pending(name)),
+        release_intact=known is None or release.intact(known["release"]),
+        user=user_exists(name),
+        units=states,
+    )
+
+
+def read_manifest(name: str, generation: str) -> dict | None:
+    """The manifest of a generation, or None when it is gone or unreadable."""
+    if not generation:
+        return None
+    try:
+        return json.loads(files.read(os.path.join(layout.generation(name, generation), "manifest.json")) or b"")
+    except ValueError:
+        return None
+
+
+def instances_of(component: str) -> list:
+    """Names of all instances of a component on this host, from their manifests."""
+    found = []
+    for name in files.listing(layout.COMPONENTS):
+        known = read_manifest(name, os.path.basename(files.link_target(layout.current(name)) or ""))
+        if known and known["component"] == component:
+            found.append(name)
+    return found
+
+
+def components() -> dict:
+    """All instances on this host by their component."""
+    result: dict = {}
+    for name in files.listing(layout.COMPONENTS):
+        known = read_manifest(name, os.path.basename(files.link_target(layout.current(name)) or ""))
+        if known:
+            result.setdefault(known["component"], []).append(name)
+    return result
+
+
+def expected_links(name: str, known: dict) -> dict:
+    """Links that an installed instance has, with their targets; none points into a generation."""
+    links = {layout.etc(name): os.path.join(layout.current(name), "etc")}
+    for unit_name, role in known["units"].items():
+        links[layout.unit(unit_name)] = os.path.join(layout.current(name), unit_name)
+        for target in role["wanted_by"]:
+            links[layout.wants(target, unit_name)] = layout.unit(unit_name)
+    return links
+
+
+def wrong_links(name: str, known: dict) -> tuple:
+    """Links of an installed instance that are missing or point elsewhere."""
+    links = expected_links(name, known)
+    return tuple(path for path, target in links.items() if files.link_target(path) != target)
+
+
+def foreign(name: str, units: list, states: dict) -> tuple:
+    """Things of the names we need that this collection did not make."""
+    found = []
+    etc = layout.etc(name)
+    if os.path.lexists(etc) and files.link_target(etc) != os.path.join(layout.current(name), "etc") and not _empty(etc):
+        found.append(etc)
+    for unit_name in units:
+        path = layout.unit(unit_name)
+        ours = files.link_target(path) == os.path.join(layout.current(name), unit_name)
+        if os.path.lexists(path) and not ours:
+            found.append(path)
+        fragment = states[unit_name].fragment if unit_name in states else ""
+        if fragment and fragment != path and not ours and os.path.lexists(fragment):
+            found.append(fragment)
+    return tuple(dict.fromkeys(found))
+
+
+def debris(name: str, current: str, proven: str, running: str) -> tuple:
+    """What a killed run left: half-written directories and generations that nobody needs."""
+    found = [
+        os.path.join(directory, item)
+        for directory in (layout.component(name), layout.generations(name))
+        for item in files.listing(directory)
+        if item.startswith(".staging") or item.endswith(".new")
+    ]
+    found += [layout.generation(name, item) for item in superfluous(_generations(name), current, proven, running)]
+    return tuple(found)
+
+
+def superfluous(generations: list, current: str, proven: str, running: str) -> list:
+    """Generations beyond the last two; what runs, is in force or was proven stays. Pure."""
+    ordered = sorted(generations, key=manifest.number)
+    upto = [item for item in ordered if not current or manifest.number(item) <= manifest.number(current)]
+    kept = set(upto[-KEPT_GENERATIONS:]) if current else set()
+    return [item for item in ordered if item not in kept | {current, proven, running}]
+
+
+def user_exists(name: str) -> bool:
+    """Whether the component's user is there."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _generations(name: str) -> list:
+    return [item for item in files.listing(layout.generations(name)) if item.split("-", 1)[0].isdigit()]
+
+
+def _compare(name: str, current: str, known: dict | None, key: bytes, gid: int | None) -> tuple:
+    """Contents of the current generation's files, those that differ from the manifest, and added ones."""
+    if known is None:
+        return {}, (), ()
+    directory = layout.generation(name, current)
+    contents, drift = {}, []
+    for path, record in known["files"].items():
+        content = files.read(os.path.join(directory, path))
+        if content is None or manifest.checksum(content, record, key) != manifest.recorded(record):
+            drift.append(path)
+        elif not _kept_mode(os.path.join(directory, path), record, path, gid):
+            drift.append(path)
+        if content is not None and "fingerprint" not in record:
+            contents[path] = content
+    expected = set(known["files"]) | {"manifest.json", "release"}
+    strays = [path for path in files.tree(directory) if path not in expected]
+    contents.update({path: files.read(os.path.join(directory, path)) or b"" for path in strays})
+    return contents, tuple(drift), tuple(strays)
+
+
+def _kept_mode(path: str, record: dict, relative: str, gid: int | None) -> bool:
+    status = os.lstat(path)
+    group = gid if relative.startswith("etc/") and gid is not None else status.st_gid
+    return (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (int(record["mode"], 8), 0, group)
+
+
+def _empty(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path) and not os.listdir(path)

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Believe that a program took a change only when the program itself shows it."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import struct
+import time
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+
+from . import systemd
+from .plan import Unit
+
+INTERVAL_SECONDS = 0.2
+# The same process has to be there over this many probes in turn.
+STEADY_PROBES = 5
+REQUEST_SECONDS = 5
+LISTEN_STATE = "0A"
+
+
+class NotProven(Exception):
+    """What was waited for did not happen."""
+
+
+def started(unit_name: str, listens: list, ready: dict, default_timeout: float = 40) -> Unit:
+    """Wait until a freshly started unit is ready and stays, and return its state."""
+    timeout = ready.get("timeout") or default_timeout
+    deadline = time.monotonic() + timeout
+    first: Unit | None = None
+    steady, missing = 0, ""
+    while True:
+        state = systemd.show([unit_name])[unit_name]
+        first = first or state
+        _require_alive(unit_name, state, first)
+        missing = _missing(unit_name, state, listens, ready.get("url") or "")
+        steady = 0 if missing else steady + 1
+        if steady >= STEADY_PROBES:
+            return state
+        if time.monotonic() > deadline:
+            raise NotProven(f"{unit_name} was not ready after {timeout} s: {missing or 'it did not stay'}")
+        time.sleep(INTERVAL_SECONDS)
+
+
+def _require_alive(unit_name: str, state: Unit, first: Unit) -> None:
+    if state.active in ("failed", "inactive", "deactivating") or state.sub == "auto-restart":
+        raise NotProven(f"{unit_name} ended right after its start")
+    if state.restarts != first.restarts or (first.main_pid and state.main_pid != first.main_pid):
+        raise NotProven(f"{unit_name} ended and was started again")
+
+
+def _missing(unit_name: str, state: Unit, listens: list, url: str) -> str:
+    """What is not there yet, or nothing."""
+    if state.active != "active" or not state.main_pid:
+        return f"it is {state.active}"
+    for address in listens:
+        if not (owners(address) & processes(state.main_pid)):
+            return f"it does not listen on {address}"
+    if url:
+        status, text = get(url)
+        if not 200 <= status < 300:
+            return f"{url} answers {status or 'nothing'}: {text.strip()[:200]}"
+    return ""
+
+
+def metric(url: str, name: str) -> float | None:
+    """The value of a metric without labels, or None when it cannot be had."""
+    status, text = get(url)
+    found = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE) if status == 200 else None
+    return float(found.group(1)) if found else None
+
+
+def reloaded(unit_name: str, reload: dict, before: float | None, pid: int) -> Unit:
+    """Wait for the program's own proof that it took a reload; ``before`` is its timestamp before it."""
+    timeout = reload.get("timeout") or 30
+    deadline = time.monotonic() + timeout
+    while True:
+        state = systemd.show([unit_name])[unit_name]
+        if state.main_pid != pid:
+            raise NotProven(f"{unit_name} ended during the reload")
+        after = metric(reload["url"], reload["timestamp"])
+        if metric(reload["url"], reload["success"]) == 1 and after is not None and after > (before or 0):
+            return state
+        if time.monotonic() > deadline:
+            raise NotProven(f"{reload['success']} and {reload['timestamp']} showed no successful reload in {timeout} s")
+        time.sleep(INTERVAL_SECONDS)
+
+
+def get(url: str) -> tuple:
+    """Status and text of an answer; status 0 and the reason when there is none."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=REQUEST_SECONDS) as response:
+            return response.status, response.read().decode("utf-8", "replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode("utf-8", "replace")
+    except (OSError, HTTPException, ValueError) as error:
+        return 0, str(getattr(error, "reason", error))
+
+
+def taken(address: str, own_pid: int) -> str:
+    """Who else holds an address that a program needs, as text; nothing when it is free."""
+    others = owners(address) - (processes(own_pid) if own_pid else set())
+    return ", ".join(f"{_command(pid)} (process {pid})" for pid in sorted(others))
+
+
+def owners(address: str) -> set:
+    """Processes that listen on an address, or on its port on every address."""
+    inodes = _listening_inodes(address)
+    found = set()
+    for pid in os.listdir("/proc") if inodes else ():
+        if pid.isdigit() and inodes & _socket_inodes(pid):
+            found.add(int(pid))
+    return found
+
+
+def processes(pid: int) -> set:
+    """A process and those that share its control group."""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="ascii") as stream:
+            group = stream.read()
+    except OSError:
+        return set()
+    found = {pid}
+    for other in os.listdir("/proc"):
+        if other.isdigit():
+            try:
+                with open(f"/proc/{other}/cgroup", encoding="ascii") as stream:
+                    if stream.read() == group:
+                        found.add(int(other))
+            except OSError:
+                continue
+    return found
+
+
+def _listening_inodes(address: str) -> set:
+    host, _, port = address.rpartition(":")
+    wanted = _hex_addresses(host.strip("[]")) if host else None
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table, encoding="ascii") as stream:
+                rows = [line.split() for line in stream.readlines()[1:]]
+        except OSError:
+            continue
+        for row in rows:
+            local, local_port = row[1].split(":")
+            matches = wanted is None or local in wanted or not local.strip("0")
+            if row[3] == LISTEN_STATE and int(local_port, 16) == int(port) and matches:
+                inodes.add(row[9])
+    return inodes
+
+
+def _hex_addresses(host: str) -> set:
+    """An address as the kernel's tables write it, also as IPv6 writes an IPv4 address."""
+    found = set()
+    for family, _type, _protocol, _name, where in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM):
+        packed = socket.inet_pton(family, where[0])
+        words = struct.unpack(f"={len(packed) // 4}I", packed)
+        text = "".join(f"{word:08X}" for word in words)
+        found.add(text)
+        if family == socket.AF_INET:
+            found.add("0000000000000000" + f"{struct.unpack('=I', struct.pack('>I', 0xFFFF))[0]:08X}" + text)
+    return found
+
+
+def _socket_inodes(pid: str) -> set:
+    found = set()
+    try:
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            target = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+            if target.startswith("socket:["):
+                found.add(target[8:-1])
+    except OSError:
+        pass
+    return found
+
+
+def _command(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as stream:
+            return stream.read().strip()
+    except OSError:
+        return "a process"

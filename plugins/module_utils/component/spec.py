@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From module options to what should be on the host. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+
+from . import layout, unit
+from .errors import ComponentError
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
+UNIT_KINDS = (".service", ".timer", ".path", ".socket")
+STRENGTH = ("none", "switch", "remove", "reload", "restart", "install")
+PER_INSTANCE = (
+    "description", "command", "config", "secrets", "programs", "environment", "unit", "units",
+    "check", "check_accept", "listens", "ready", "reload",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a generation; ``on_change`` is none, reload or restart."""
+
+    content: bytes
+    mode: int
+    on_change: str
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class UnitRole:
+    """What systemd should do with a unit: start it with the host, and keep it running."""
+
+    wanted_by: tuple = ()
+    started: bool = False
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release to run. ``archives`` maps an architecture to its urls and its SHA-256."""
+
+    name: str
+    version: str
+    archives: dict = field(default_factory=dict)
+    pushed: str = ""
+    pushable: tuple = ()
+
+    def archive(self, architecture: str) -> dict:
+        """The archive for an architecture, or an error that names what to do."""
+        found = self.archives.get(architecture)
+        if not found:
+            raise ComponentError(
+                f"No checksum is known for release {self.name} {self.version} on {architecture}, so it is refused."
+                " Add it to the release lock file (monitoring_releases_lock) with the lock playbook."
+            )
+        return found
+
+    def directory(self, architecture: str) -> str:
+        """Name of the unpacked release below the releases directory."""
+        return f"{self.name}-{self.version}-{self.archive(architecture)['sha256'][:8]}"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """Everything that should be true of one running instance of a component."""
+
+    component: str
+    name: str
+    release: Release
+    files: dict
+    units: dict
+    command: tuple = ()
+    environment: dict = field(default_factory=dict)
+    check: tuple = ()
+    check_accept: str = ""
+    listens: tuple = ()
+    ready: dict = field(default_factory=dict)
+    reload: dict = field(default_factory=dict)
+
+    @property
+    def main_unit(self) -> str:
+        """Name of the service that runs the component's program."""
+        return self.name + ".service"
+
+
+def instances(params: dict) -> list:
+    """The instances that the module's options ask for, in the order given."""
+    _require_name(params["name"], "name")
+    release = _release(params.get("release"))
+    common = {key: params.get(key) for key in PER_INSTANCE}
+    if params.get("instances") is None:
+        return [_instance(params["name"], params["name"], release, common)]
+    seen: set = set()
+    result = []
+    for index, own in enumerate(params["instances"]):
+        result.append(_listed_instance(params["name"], release, common, own, f"instances[{index}]"))
+        if result[-1].name in seen:
+            raise ComponentError(f"instances[{index}].name: {own['name']} is listed twice.")
+        seen.add(result[-1].name)
+    return result
+
+
+def _listed_instance(component: str, release: Release, common: dict, own: dict, where: str) -> Instance:
+    unknown = sorted(set(own) - set(PER_INSTANCE) - {"name"})
+    if unknown:
+        raise ComponentError(f"{where}: unknown option {', '.join(unknown)}.")
+    _require_name(own.get("name"), where + ".name")
+    values = {**common, **{key: value for key, value in own.items() if key != "name"}}
+    return _instance(component, f"{component}-{own['name']}", release, values)
+
+
+def _instance(component: str, name: str, release: Release, values: dict) -> Instance:
+    _require_name(name, "name")
+    command = tuple(str(word) for word in values.get("command") or ())
+    if not command:
+        raise ComponentError(f"{name}: command is required with state=present.")
+    sections = {name + ".service": unit.main_unit(
+        name, values.get("description") or name, list(command), values.get("environment") or {}, values.get("unit") or {}
+    )}  # fmt: skip
+    for unit_name, further in (values.get("units") or {}).items():
+        sections[_unit_name(unit_name, name)] = unit.further_unit(unit_name, further)
+    files = _files(values)
+    for unit_name, content in sections.items():
+        text = unit.render(content, layout.placeholders(name))
+        files[unit_name] = Entry(text.encode(), 0o644, "restart" if unit_name == name + ".service" else "none")
+    return Instance(
+        component=component,
+        name=name,
+        release=release,
+        files=files,
+        units={unit_name: _unit_role(unit_name, content, name) for unit_name, content in sections.items()},
+        command=command,
+        environment={key: str(value) for key, value in (values.get("environment") or {}).items()},
+        check=tuple(str(word) for word in values.get("check") or ()),
+        check_accept=values.get("check_accept") or "",
+        listens=tuple(values.get("listens") or ()),
+        ready=dict(values.get("ready") or {}),
+        reload=dict(values.get("reload") or {}),
+    )
+
+
+def _files(values: dict) -> dict:
+    """Configuration, secrets and programs by their path in the generation."""
+    files: dict = {}
+    reloadable = bool(values.get("reload"))
+    for item in values.get("config") or ():
+        wanted = item.get("on_change") or "reload"
+        on_change = "restart" if wanted == "reload" and not reloadable else wanted
+        _add(files, "etc", item, Entry(_bytes(item.get("content"), item), 0o640, on_change))
+    for path, content in (values.get("secrets") or {}).items():
+        item = {"path": path}
+        _add(files, "etc", item, Entry(_bytes(content, item), 0o640, "restart", secret=True))
+    for item in values.get("programs") or ():
+        on_change = item.get("on_change") or "restart"
+        _add(files, "bin", item, Entry(_bytes(item.get("content"), item), 0o755, on_change))
+    return files
+
+
+def _add(files: dict, directory: str, item: dict, entry: Entry) -> None:
+    path = item.get("path") or ""
+    parts = path.split("/")
+    if path.startswith("/") or any(part in ("", ".", "..") for part in parts) or "\0" in path:
+        raise ComponentError(f"path {path!r} must be relative and stay below its directory.")
+    key = f"{directory}/{path}"
+    if key in files:
+        raise ComponentError(f"path {path!r} is given twice.")
+    files[key] = entry
+
+
+def _bytes(content: object, item: dict) -> bytes:
+    if content is None:
+        raise ComponentError(f"{item.get('path')}: neither content nor source is given.")
+    if isinstance(content, bytes):
+        return content
+    if isinstance(content, str):
+        return content.encode("utf-8", "surrogateescape")
+    return (json.dumps(content, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _unit_name(unit_name: str, name: str) -> str:
+    if not unit_name.startswith(name + "-") or not unit_name.endswith(UNIT_KINDS) or "/" in unit_name:
+        raise ComponentError(
+            f"units: {unit_name!r} must start with {name + '-'!r} and end with one of {', '.join(UNIT_KINDS)}."
+        )
+    return unit_name
+
+
+def _unit_role(unit_name: str, sections: dict, name: str) -> UnitRole:
+    wanted_by = " ".join(unit.as_list(sections.get("Install", {}).get("WantedBy"))).split()
+    started = unit_name == name + ".service" or not unit_name.endswith(".service")
+    return UnitRole(wanted_by=tuple(sorted(wanted_by)), started=started)
+
+
+def _release(release: dict | None) -> Release:
+    if not release:
+        raise ComponentError("release is required with state=present.")
+    for key in ("name", "version"):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", str(release.get(key) or "")):
+            raise ComponentError(f"release.{key}: {release.get(key)!r} is not a name or version.")
+    return Release(
+        name=release["name"],
+        version=str(release["version"]),
+        archives=release.get("archives") or {},
+        pushed=release.get("pushed") or "",
+        pushable=tuple(release.get("pushable") or ()),
+    )
+
+
+def _require_name(name: object, where: str) -> None:
+    if not isinstance(name, str) or not NAME.match(name):
+        raise ComponentError(f"{where}: {name!r} is not 1 to 31 lower-case letters, digits and dashes.")

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Everything that is asked of systemd."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from . import files, layout
+from .errors import ComponentError
+from .plan import Unit
+
+PROPERTIES = "LoadState,ActiveState,SubState,MainPID,InvocationID,NRestarts,FragmentPath,ActiveEnterTimestamp"
+MINIMUM_VERSION = 247
+CHECK_SECONDS = 60
+
+
+def run(command: list, timeout: float = 300) -> subprocess.CompletedProcess:
+    """Run a program and keep what it says; the caller judges the exit code."""
+    environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        env=environment,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def systemctl(*words: str) -> None:
+    """Run systemctl, or fail with what it says."""
+    result = run(["systemctl", *words])
+    if result.returncode != 0:
+        raise ComponentError(f"systemctl {' '.join(words)} failed: {result.stdout.strip()}")
+
+
+def require_version() -> None:
+    """Refuse a host whose systemd is absent or too old to run our units."""
+    try:
+        words = run(["systemctl", "--version"]).stdout.split()
+    except FileNotFoundError:
+        raise ComponentError("This host has no systemd, which is needed to run the components.") from None
+    version = int("".join(character for character in words[1] if character.isdigit()) or 0)
+    if version < MINIMUM_VERSION:
+        raise ComponentError(f"systemd {version} is too old: {MINIMUM_VERSION} or newer is needed.")
+
+
+def show(unit_names: list) -> dict:
+    """State of units, all by one call."""
+    if not unit_names:
+        return {}
+    result = run(["systemctl", "show", "--property=" + PROPERTIES, "--", *unit_names])
+    if result.returncode != 0:
+        raise ComponentError(f"systemctl show failed: {result.stdout.strip()}")
+    blocks = result.stdout.strip("\n").split("\n\n")
+    return {name: _unit(block) for name, block in zip(unit_names, blocks)}
+
+
+def _unit(block: str) -> Unit:
+    values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+    return Unit(
+        load=values.get("LoadState", "not-found"),
+        active=values.get("ActiveState", "inactive"),
+        sub=values.get("SubState", "dead"),
+        main_pid=int(values.get("MainPID") or 0),
+        invocation=values.get("InvocationID", ""),
+        restarts=int(values.get("NRestarts") or 0),
+        fragment=values.get("FragmentPath", ""),
+        since=values.get("ActiveEnterTimestamp", ""),
+    )
+
+
+def journal(unit_name: str, invocation: str = "", lines: int = 15) -> str:
+    """The last lines a unit logged, for an error message."""
+    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}"]
+    command += [f"_SYSTEMD_INVOCATION_ID={invocation}"] if invocation else [f"--unit={unit_name}"]
+    try:
+        return run(command, timeout=20).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def check(user: str, name: str, etc: str, command: list, environment: dict) -> subprocess.CompletedProcess:
+    """Run a configuration checker as the component's user, with ``etc`` in place of its configuration."""
+    properties = [
+        f"User={user}",
+        f"Group={user}",
+        f"BindReadOnlyPaths={etc}:{layout.etc(name)}",
+        "ProtectSystem=strict",
+        "PrivateTmp=yes",
+        "NoNewPrivileges=yes",
+        f"RuntimeMaxSec={CHECK_SECONDS}",
+    ]
+    words = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--service-type=exec"]
+    words += [f"--property={item}" for item in properties]
+    words += [f"--setenv={key}={value}" for key, value in environment.items()]
+    return run([*words, "--", *command], timeout=CHECK_SECONDS + 30)
+
+
+def running_generation(name: str, invocation: str) -> str:
+    """The generation that the running process uses, or nothing when that is not known."""
+    words = (files.read(layout.running(name)) or b"").decode("utf-8", "replace").split()
+    if len(words) != 2 or not invocation or words[0] != invocation:
+        return ""
+    return os.path.basename(words[1])
+
+
+def record_running(name: str, invocation: str, generation: str) -> None:
+    """Note that the running process uses ``generation`` now, in the form of the unit's own note."""
+    files.replace(layout.running(name), f"{invocation} generations/{generation}\n".encode(), 0o600)

@@ -1,0 +1,309 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Roll a monitoring component out to this host as one transaction."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: component
+short_description: Roll a component out as one transaction
+version_added: 0.1.0
+author:
+  - Hippius (@hippius)
+description:
+  - Brings a release, its configuration and its systemd units to a host as one transaction, or removes them.
+  - The module observes the host, plans, stages the release and a new I(generation) of configuration and units,
+    lets the new release's own checker judge the staged configuration, switches by renaming one link, reloads or
+    restarts, and proves that the program took the change. Any failure after the switch rolls back to the last
+    proven generation.
+  - What must happen is decided from what runs and what is on disk, never from what this run happened to change,
+    so a run that was killed is finished by the next one.
+  - Runs with the system's Python and its standard library only, needs no facts, and uses one process a call.
+  - The action plugin of the same name runs on the controller. It looks the release up in the lock file
+    (variable C(monitoring_releases_lock)), reads O(config[].source) and O(programs[].source), renders mappings
+    as YAML, and brings archives from C(monitoring_archives_dir) when the host lacks them.
+notes:
+  - A release is unpacked to C(/opt/monitoring/releases/<release>-<version>-<sha8>), a generation is written to
+    C(/opt/monitoring/components/<name>/generations/<n>-<id>), C(current) links to the one in force, and
+    C(/etc/<name>) links to its configuration. Data lives in C(/var/lib/<name>) and no rollout touches it.
+  - With O(instances), C(<name>) is the component's name, a dash, and the instance's name.
+  - "In O(command), O(check), O(environment), O(unit) and O(units) these placeholders are replaced: C({etc}) by
+    C(/etc/<name>), C({release}) by the directory of the running release (a stable path), C({bin}) by the directory
+    of O(programs), C({data}) by C(/var/lib/<name>), and C({name}) by C(<name>)."
+requirements:
+  - Linux with systemd 247 or newer
+  - Python 3.9 or newer
+attributes:
+  check_mode:
+    description: The plan is the same one; the configuration is checked by the installed release's own checker.
+    support: full
+  diff_mode:
+    description: Every file and unit that would change, with secrets left out.
+    support: full
+options:
+  name:
+    description:
+      - Name of the component, used for its directory, user, group and unit.
+      - Lower-case letters, digits and dashes.
+    type: str
+    required: true
+  state:
+    description:
+      - V(present) rolls the component out.
+      - V(absent) stops, disables and removes it. Data and user stay unless O(purge=true).
+    type: str
+    choices: [present, absent]
+    default: present
+  release:
+    description: What to run. Required with O(state=present).
+    type: dict
+    suboptions:
+      name:
+        description:
+          - Name of the release in the lock file.
+          - The only file of an archive, or a file that is no archive, is installed as C({release}/<release name>).
+        type: str
+        required: true
+      version:
+        description: Version of the release.
+        type: str
+        required: true
+      archives:
+        description:
+          - For each architecture (V(amd64), V(arm64)) a mapping of C(urls), tried in turn, and C(sha256).
+          - Filled in by the action plugin from the lock file.
+        type: dict
+        default: {}
+      pushed:
+        description: Path on this host of an archive brought from the controller; set by the action plugin.
+        type: path
+      pushable:
+        description: Architectures that the action plugin could bring from the controller; set by it.
+        type: list
+        elements: str
+        default: []
+  description:
+    description: Description of the unit.
+    type: str
+  command:
+    description: Program and arguments of the main unit. Required with O(state=present) without O(instances).
+    type: list
+    elements: str
+  config:
+    description: Configuration files below C(/etc/<name>), owned by root, readable by the component's group.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Path relative to C(/etc/<name>).
+        type: str
+        required: true
+      content:
+        description:
+          - Content of the file. A string is written as it is.
+          - A mapping or list is written as YAML by the action plugin.
+        type: raw
+      source:
+        description:
+          - File on the controller that is rolled out as it is, without templating.
+          - Wins over O(config[].content) when it is not empty.
+        type: path
+      on_change:
+        description:
+          - What a change of this file needs. V(reload) falls back to a restart where O(reload) is not given.
+          - V(none) is for files that the program watches by itself.
+        type: str
+        choices: [reload, restart, none]
+        default: reload
+  secrets:
+    description:
+      - Secret files below C(/etc/<name>), as a mapping of relative path to content, written with mode 0640.
+      - They are never shown, and a change is told by a fingerprint that is keyed with a secret of the host.
+      - Whether they changed counts like O(config[].on_change=restart).
+    type: dict
+    default: {}
+  programs:
+    description: Small programs of the component's own, installed with mode 0755 in C({bin}).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: File name.
+        type: str
+        required: true
+      content:
+        description: Content of the program.
+        type: str
+      source:
+        description: File on the controller, searched for in the role's C(files) too.
+        type: path
+  environment:
+    description: Environment of the main unit. Not for secrets, since units can be read by every user.
+    type: dict
+    default: {}
+  unit:
+    description:
+      - Sections of the main unit as mappings of directive to value, merged over the hardened base.
+      - A list is written as one line a value; null takes a directive of the base away.
+    type: dict
+    default: {}
+  units:
+    description:
+      - Further units of the component, as a mapping of file name to sections. Names start with C(<name>-).
+      - Services get the same hardened base, timers, paths and sockets are started and kept running.
+    type: dict
+    default: {}
+  check:
+    description:
+      - Command that judges the staged configuration before anything is switched, run as the component's user with
+        the staged files in place of C(/etc/<name>).
+    type: list
+    elements: str
+    default: []
+  check_accept:
+    description:
+      - Regular expression. A checker that fails is believed only when a line of its output does not match, for
+        checkers that fail on warnings.
+    type: str
+  listens:
+    description:
+      - Addresses C(host:port) that the main process opens.
+      - A port that another process holds is refused before anything is changed, and after a restart each must
+        belong to the unit.
+    type: list
+    elements: str
+    default: []
+  ready:
+    description: How the program says that it is ready. Without it, a unit that stays active is taken as ready.
+    type: dict
+    suboptions:
+      url:
+        description: URL that answers with a 2xx status once the program is ready.
+        type: str
+        required: true
+      timeout:
+        description: Seconds to wait for it.
+        type: int
+        default: 60
+  reload:
+    description:
+      - How the program proves a reload. Without it every change is a restart.
+      - The unit is reloaded by C(SIGHUP) unless O(unit) sets C(ExecReload).
+    type: dict
+    suboptions:
+      url:
+        description: URL of the program's own metrics.
+        type: str
+        required: true
+      success:
+        description: Metric that is 1 after a successful reload.
+        type: str
+        required: true
+      timestamp:
+        description: Metric that holds the time of the last successful reload; it must advance.
+        type: str
+        required: true
+      timeout:
+        description: Seconds to wait for the proof.
+        type: int
+        default: 30
+  instances:
+    description:
+      - Instances of one release, handled as one transaction. Each has a C(name) and any of O(description),
+        O(command), O(config), O(secrets), O(programs), O(environment), O(unit), O(units), O(check),
+        O(check_accept), O(listens), O(ready) and O(reload), which default to those of the component.
+      - An instance of this component that is no longer listed is removed.
+    type: list
+    elements: dict
+  adopt:
+    description:
+      - Take over an existing C(/etc/<name>) or unit of that name that this collection did not make.
+      - A copy is kept below C(/opt/monitoring/components/<name>/edited).
+    type: bool
+    default: false
+  purge:
+    description: With O(state=absent), remove data and user as well.
+    type: bool
+    default: false
+  lock_timeout:
+    description: Seconds to wait while another run holds this component on the host.
+    type: int
+    default: 60
+seealso:
+  - module: hippius.monitoring.component_sweep
+"""
+
+EXAMPLES = r"""
+- name: Roll out Loki
+  hippius.monitoring.component:
+    name: loki
+    release: {name: loki, version: 3.7.8}
+    command: ["{release}/loki", "-config.file={etc}/loki-config.yml"]
+    config:
+      - path: loki-config.yml
+        content: "{{ loki_settings }}"
+    check: ["{release}/loki", "-config.file={etc}/loki-config.yml", "-verify-config"]
+    listens: [127.0.0.1:3100]
+    ready: {url: "http://127.0.0.1:3100/ready", timeout: 90}
+
+- name: Roll out two exporters of one release
+  hippius.monitoring.component:
+    name: redis-exporter
+    release: {name: redis_exporter, version: 1.86.0}
+    instances:
+      - name: main
+        command: ["{release}/redis_exporter", "--redis.addr=127.0.0.1:6379", "--web.listen-address=127.0.0.1:9121"]
+        listens: [127.0.0.1:9121]
+      - name: accounts
+        command: ["{release}/redis_exporter", "--redis.addr=127.0.0.1:6380", "--web.listen-address=127.0.0.1:9122"]
+        secrets: {passwords.json: "{{ redis_accounts_passwords | to_json }}"}
+        listens: [127.0.0.1:9122]
+
+- name: Remove Loki but keep its data
+  hippius.monitoring.component:
+    name: loki
+    state: absent
+"""
+
+RETURN = r"""
+action:
+  description: The strongest of the instances' actions.
+  returned: always
+  type: str
+  sample: reload
+  choices: [none, remove, reload, restart, install]
+instances:
+  description: For each C(<name>) what happened.
+  returned: always
+  type: dict
+  contains:
+    action:
+      description: What was done, or would be done in check mode.
+      type: str
+    reasons:
+      description: Why, in words.
+      type: list
+      elements: str
+    generation:
+      description: Generation in force after the run, or the current one in check mode.
+      type: str
+    previous:
+      description: Generation in force before the run.
+      type: str
+    release:
+      description: Release in force.
+      type: str
+rolled_back:
+  description: Names whose previous generation was put back because the new one could not be proven.
+  returned: on failure
+  type: list
+  elements: str
+notices:
+  description: What could not be checked, or what was kept, for people to read.
+  returned: always
+  type: list
+  elements: str
+"""
