@@ -121,7 +121,7 @@ options:
     description:
       - Secret files below C(/etc/<name>), as a mapping of relative path to content, written with mode 0640.
       - They are never shown, and a change is told by a fingerprint that is keyed with a secret of the host.
-      - Whether they changed counts like O(config[].on_change=restart).
+      - A change of one needs a restart.
     type: dict
     default: {}
   programs:
@@ -140,6 +140,11 @@ options:
       source:
         description: File on the controller, searched for in the role's C(files) too.
         type: path
+      on_change:
+        description: What a change of this program needs of the main unit; V(none) where only another unit runs it.
+        type: str
+        choices: [reload, restart, none]
+        default: none
   environment:
     description: Environment of the main unit. Not for secrets, since units can be read by every user.
     type: dict
@@ -221,13 +226,16 @@ options:
   adopt:
     description:
       - Take over an existing C(/etc/<name>) or unit of that name that this collection did not make.
-      - A copy is kept below C(/opt/monitoring/components/<name>/edited).
+      - A copy is kept below C(/opt/monitoring/edited/<name>).
     type: bool
     default: false
   purge:
     description: With O(state=absent), remove data and user as well.
     type: bool
     default: false
+  holder:
+    description: Who runs this, for the message to others that find the component locked; set by the action plugin.
+    type: str
   lock_timeout:
     description: Seconds to wait while another run holds this component on the host.
     type: int
@@ -270,11 +278,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 action:
-  description: The strongest of the instances' actions.
+  description:
+    - The strongest of the instances' actions.
+    - V(switch) brings a new generation into force that the running program need not be told of, such as a timer.
   returned: always
   type: str
   sample: reload
-  choices: [none, remove, reload, restart, install]
+  choices: [none, switch, remove, reload, restart, install]
 instances:
   description: For each C(<name>) what happened.
   returned: always
@@ -296,6 +306,10 @@ instances:
     release:
       description: Release in force.
       type: str
+archive_wanted:
+  description: Architecture whose archive the action plugin must bring; it does so and runs the module again.
+  returned: when the host lacks a release that the controller has
+  type: str
 rolled_back:
   description: Names whose previous generation was put back because the new one could not be proven.
   returned: on failure
@@ -307,3 +321,88 @@ notices:
   type: list
   elements: str
 """
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.component import removal, transaction
+from ..module_utils.component.module import run
+
+FILE = {"path": {"type": "str", "required": True}, "source": {"type": "path"}}
+ON_CHANGE = ["reload", "restart", "none"]
+OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "release": {
+        "type": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "version": {"type": "str", "required": True},
+            "archives": {"type": "dict", "default": {}},
+            "pushed": {"type": "path"},
+            "pushable": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    "description": {"type": "str"},
+    "command": {"type": "list", "elements": "str"},
+    "config": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            **FILE,
+            "content": {"type": "raw"},
+            "on_change": {"type": "str", "choices": ON_CHANGE, "default": "reload"},
+        },
+    },
+    "secrets": {"type": "dict", "default": {}, "no_log": True},
+    "programs": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            **FILE,
+            "content": {"type": "str"},
+            "on_change": {"type": "str", "choices": ON_CHANGE, "default": "none"},
+        },
+    },
+    "environment": {"type": "dict", "default": {}},
+    "unit": {"type": "dict", "default": {}},
+    "units": {"type": "dict", "default": {}},
+    "check": {"type": "list", "elements": "str", "default": []},
+    "check_accept": {"type": "str"},
+    "listens": {"type": "list", "elements": "str", "default": []},
+    "ready": {
+        "type": "dict",
+        "options": {"url": {"type": "str", "required": True}, "timeout": {"type": "int", "default": 60}},
+    },
+    "reload": {
+        "type": "dict",
+        "options": {
+            "url": {"type": "str", "required": True},
+            "success": {"type": "str", "required": True},
+            "timestamp": {"type": "str", "required": True},
+            "timeout": {"type": "int", "default": 30},
+        },
+    },
+    "instances": {"type": "list", "elements": "dict"},
+    "adopt": {"type": "bool", "default": False},
+    "purge": {"type": "bool", "default": False},
+    "holder": {"type": "str"},
+    "lock_timeout": {"type": "int", "default": 60},
+}
+
+
+def act(params: dict, check_mode: bool) -> dict:
+    """Roll out or remove, as ``state`` says."""
+    if params["state"] == "absent":
+        return removal.absent(params, check_mode)
+    return transaction.summary(transaction.roll_out(params, check_mode))
+
+
+def main() -> None:
+    """Run the module."""
+    run(AnsibleModule(OPTIONS, supports_check_mode=True, required_if=[("state", "present", ["release"])]), act)
+
+
+if __name__ == "__main__":
+    main()

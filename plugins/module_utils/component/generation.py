@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import pwd
 import secrets
+import shutil
 
-from . import files, layout, manifest, observe, release, systemd
+from . import files, layout, lock, manifest, observe, release, systemd
 from .errors import ComponentError
 from .plan import Seen
 from .points import reach
@@ -27,9 +29,10 @@ def fingerprint_key(create: bool) -> bytes:
 
 def have_user(name: str) -> int:
     """Have the component's system user and its data directory; return its group."""
-    if not observe.user_exists(name):
+    if group_of(name) is None:
+        group = ["--gid", name] if _group_exists(name) else ["--user-group"]
         result = systemd.run([
-            "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", layout.data(name),
+            "useradd", "--system", *group, "--no-create-home", "--home-dir", layout.data(name),
             "--shell", "/usr/sbin/nologin", name,
         ])  # fmt: skip
         if result.returncode != 0:
@@ -42,19 +45,39 @@ def have_user(name: str) -> int:
     return account.pw_gid
 
 
+def _group_exists(name: str) -> bool:
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
+
+
 def group_of(name: str) -> int | None:
     """The component's group, or None when its user is not there."""
-    return pwd.getpwnam(name).pw_gid if observe.user_exists(name) else None
+    try:
+        return pwd.getpwnam(name).pw_gid
+    except KeyError:
+        return None
 
 
-def write(instance: Instance, known: dict, seen: Seen, gid: int) -> str:
-    """Write the next generation beside the one in force and return its name."""
-    count = manifest.number(seen.current) + 1 if seen.current else 1
+def current(name: str) -> str:
+    """Name of the generation in force."""
+    return observe.linked_generation(layout.current(name))
+
+
+def proven(name: str) -> str:
+    """Name of the last generation that was proven."""
+    return observe.linked_generation(layout.proven(name))
+
+
+def write(instance: Instance, known: dict, gid: int) -> str:
+    """Write the next generation beside the one in force and return its name, whose count was never used before."""
+    count = max(map(manifest.number, observe.generations(instance.name)), default=0) + 1
     name = f"{count}-{known['id']}"
     final = layout.generation(instance.name, name)
     staging = os.path.join(layout.generations(instance.name), ".staging-" + name)
     files.remove(staging)
-    files.remove(final)
     files.make_directory(staging)
     write_files(instance, staging, gid)
     os.symlink(release.path_of(known["release"]), os.path.join(staging, "release"))
@@ -82,34 +105,42 @@ def _make_parents(directory: str, path: str, mode: int, gid: int) -> None:
         files.make_directory(directory, mode, gid)
 
 
-def keep_edited(instance: Instance, seen: Seen) -> list:
+def keep_edited(name: str, seen: Seen) -> list:
     """Keep files that were changed or added by hand, and return where."""
     kept = []
-    source = layout.generation(instance.name, seen.current)
+    source = layout.generation(name, seen.current)
     for path in (*seen.drift, *seen.strays):
         content = files.read(os.path.join(source, path))
         if content is None or "fingerprint" in seen.manifest["files"].get(path, {}):
             continue
-        target = os.path.join(layout.edited(instance.name), seen.current, path)
-        files.make_directory(layout.edited(instance.name), 0o700)
+        target = os.path.join(layout.edited(name), seen.current, path)
+        files.make_directory(layout.edited(name), 0o700)
         if files.read(target) != content:
             files.replace(target, content, 0o600)
         kept.append(target)
     return kept
 
 
-def adopt(name: str, found: tuple) -> list:
-    """Move things of another maker out of the way, and return where they are now."""
-    kept = []
+def adopt(name: str, found: tuple) -> dict:
+    """Move things of another maker out of the way; return where each of them is now."""
+    kept = {}
     for path in found:
-        if path.startswith((layout.UNITS + "/", "/etc/")):
+        # A distribution's unit below /usr/lib stays: ours in /etc/systemd/system takes precedence.
+        if path.startswith("/etc/"):
             target = os.path.join(layout.edited(name), "adopted", path.lstrip("/"))
             files.make_directory(layout.edited(name), 0o700)
             files.make_directory(os.path.dirname(target))
             files.remove(target)
-            os.rename(path, target)
-            kept.append(target)
+            shutil.move(path, target)
+            kept[path] = target
     return kept
+
+
+def give_back(kept: dict) -> None:
+    """Undo ``adopt``."""
+    for path, target in kept.items():
+        files.remove(path)
+        shutil.move(target, path)
 
 
 def switch(name: str, generation_name: str) -> None:
@@ -144,9 +175,10 @@ def remove_links(name: str, known: dict) -> None:
             files.remove(path)
 
 
-def sweep_releases(may: bool) -> None:
-    """Remove releases that nothing uses any more; another run that stages one now will do it later."""
-    if may:
-        for path in release.unused():
-            files.remove(path)
+def sweep_releases() -> None:
+    """Remove releases that nothing uses any more, and what killed removals left; when another run stages one now, that run will do it."""
+    with lock.releases(exclusive=True) as alone:
+        if alone:
+            for path in (*observe.leaving(), *release.unused()):
+                files.remove(path)
     reach("swept")

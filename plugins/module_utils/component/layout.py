@@ -40,8 +40,13 @@ def proven(name: str) -> str:
 
 
 def edited(name: str) -> str:
-    """Directory where files that somebody changed by hand are kept."""
-    return os.path.join(component(name), "edited")
+    """Directory where files that somebody changed by hand are kept; it outlives the component."""
+    return os.path.join(BASE, "edited", name)
+
+
+def leaving(name: str) -> str:
+    """Where what is kept about a removed component goes in one rename, to be deleted."""
+    return os.path.join(COMPONENTS, ".leaving-" + name)
 
 
 def downloads(name: str) -> str:

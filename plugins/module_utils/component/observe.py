@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import stat
 
 from . import files, layout, manifest, release, systemd
@@ -17,8 +16,8 @@ KEPT_GENERATIONS = 2
 
 def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Seen:
     """What is true of one instance now; ``unit_names`` are the units that it should have."""
-    current = os.path.basename(files.link_target(layout.current(name)) or "")
-    proven = os.path.basename(files.link_target(layout.proven(name)) or "")
+    current = linked_generation(layout.current(name))
+    proven = linked_generation(layout.proven(name))
     known = read_manifest(name, current)
     units = sorted(set(unit_names) | set(known["units"] if known else ()))
     states = systemd.show(units)
@@ -39,9 +38,13 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Seen:
         debris=debris(name, current, proven, running),
         pending=os.path.exists(layout.pending(name)),
         release_intact=known is None or release.intact(known["release"]),
-        user=user_exists(name),
         units=states,
     )
+
+
+def linked_generation(link: str) -> str:
+    """Name of the generation that a link leads to, or nothing."""
+    return os.path.basename(files.link_target(link) or "")
 
 
 def read_manifest(name: str, generation: str) -> dict | None:
@@ -56,19 +59,19 @@ def read_manifest(name: str, generation: str) -> dict | None:
 
 def instances_of(component: str) -> list:
     """Names of all instances of a component on this host, from their manifests."""
-    found = []
-    for name in files.listing(layout.COMPONENTS):
-        known = read_manifest(name, os.path.basename(files.link_target(layout.current(name)) or ""))
-        if known and known["component"] == component:
-            found.append(name)
-    return found
+    return components().get(component, [])
+
+
+def leaving() -> list:
+    """What killed removals left behind."""
+    return [os.path.join(layout.COMPONENTS, item) for item in files.listing(layout.COMPONENTS) if item.startswith(".")]
 
 
 def components() -> dict:
     """All instances on this host by their component."""
     result: dict = {}
     for name in files.listing(layout.COMPONENTS):
-        known = read_manifest(name, os.path.basename(files.link_target(layout.current(name)) or ""))
+        known = None if name.startswith(".") else read_manifest(name, linked_generation(layout.current(name)))
         if known:
             result.setdefault(known["component"], []).append(name)
     return result
@@ -107,7 +110,7 @@ def foreign(name: str, units: list, states: dict) -> tuple:
     return tuple(dict.fromkeys(found))
 
 
-def debris(name: str, current: str, proven: str, running: str) -> tuple:
+def debris(name: str, current: str, proven: str, running: str = "") -> tuple:
     """What a killed run left: half-written directories and generations that nobody needs."""
     found = [
         os.path.join(directory, item)
@@ -115,28 +118,20 @@ def debris(name: str, current: str, proven: str, running: str) -> tuple:
         for item in files.listing(directory)
         if item.startswith(".staging") or item.endswith(".new")
     ]
-    found += [layout.generation(name, item) for item in superfluous(_generations(name), current, proven, running)]
+    found += [layout.generation(name, item) for item in superfluous(generations(name), current, proven, running)]
     return tuple(found)
 
 
-def superfluous(generations: list, current: str, proven: str, running: str) -> list:
+def superfluous(there: list, current: str, proven: str, running: str) -> list:
     """Generations beyond the last two; what runs, is in force or was proven stays. Pure."""
-    ordered = sorted(generations, key=manifest.number)
+    ordered = sorted(there, key=manifest.number)
     upto = [item for item in ordered if not current or manifest.number(item) <= manifest.number(current)]
     kept = set(upto[-KEPT_GENERATIONS:]) if current else set()
     return [item for item in ordered if item not in kept | {current, proven, running}]
 
 
-def user_exists(name: str) -> bool:
-    """Whether the component's user is there."""
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
-
-
-def _generations(name: str) -> list:
+def generations(name: str) -> list:
+    """Names of all generations that are there, finished ones only."""
     return [item for item in files.listing(layout.generations(name)) if item.split("-", 1)[0].isdigit()]
 
 
@@ -154,6 +149,8 @@ def _compare(name: str, current: str, known: dict | None, key: bytes, gid: int |
             drift.append(path)
         if content is not None and "fingerprint" not in record:
             contents[path] = content
+    if files.link_target(os.path.join(directory, "release")) != release.path_of(known["release"]):
+        drift.append("release")
     expected = set(known["files"]) | {"manifest.json", "release"}
     strays = [path for path in files.tree(directory) if path not in expected]
     contents.update({path: files.read(os.path.join(directory, path)) or b"" for path in strays})

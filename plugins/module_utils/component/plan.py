@@ -49,7 +49,6 @@ class Seen:
     debris: tuple = ()
     pending: bool = False
     release_intact: bool = True
-    user: bool = False
     units: dict = field(default_factory=dict)
 
 
@@ -83,6 +82,8 @@ def plan(wanted: Instance, manifest: dict, seen: Seen) -> Plan:
     action, more = _process_action(wanted, manifest, seen)
     if action == NONE and (stage or seen.links):
         action = SWITCH
+    if action == NONE and seen.proven != seen.current:
+        action, more = SWITCH, [f"generation {seen.current} was never proven"]
     if seen.manifest is None:
         action, reasons = INSTALL, ["it is not installed"]
     units = _restart_units(wanted, manifest, seen)

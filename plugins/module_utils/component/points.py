@@ -22,6 +22,7 @@ POINTS = (
     "acted",
     "proven",
     "committed",
+    "finished",
     "swept",
 )
 # Set by the kill tests only: the module kills itself there, as a crash of the host would.

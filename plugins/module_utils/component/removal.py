@@ -8,7 +8,8 @@ import os
 from dataclasses import dataclass
 
 from . import files, generation, layout, lock, observe, systemd
-from .plan import shown_path
+from .errors import ComponentError
+from .plan import NONE, REMOVE, shown_path
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Removal:
 
 def planned(name: str) -> Removal:
     """What the removal of an installed instance takes away."""
-    current = os.path.basename(files.link_target(layout.current(name)) or "")
+    current = generation.current(name)
     known = observe.read_manifest(name, current) or {}
     lines = "".join(shown_path(name, path) + "\n" for path in sorted(known.get("files", {})))
     entry = {"before_header": f"files of {name}", "after_header": f"files of {name}", "before": lines, "after": ""}
@@ -32,54 +33,97 @@ def planned(name: str) -> Removal:
 
 
 def remove(item: Removal) -> None:
-    """Stop, disable and remove an instance. The manifest goes last, so that a killed removal is finished later."""
+    """Stop, disable and remove an instance.
+
+    What is kept about it vanishes by one rename after everything else, so that a killed removal is finished later.
+    """
     withdraw(item.name, item.known)
     for path in (layout.running(item.name), layout.pending(item.name)):
         files.remove(path)
-    edited = layout.edited(item.name)
-    for entry in files.listing(layout.component(item.name)):
-        path = os.path.join(layout.component(item.name), entry)
-        if path != edited and entry not in ("generations", "current"):
-            files.remove(path)
-    for entry in ("current", "generations"):
-        files.remove(os.path.join(layout.component(item.name), entry))
-    if not files.listing(layout.component(item.name)):
-        files.remove(layout.component(item.name))
+    leaving = layout.leaving(item.name)
+    files.remove(leaving)
+    os.rename(layout.component(item.name), leaving)
+    files.sync_directory(layout.COMPONENTS)
+    files.remove(leaving)
+
+
+def told(item: Removal) -> dict:
+    """What the module returns of a removal."""
+    reasons = ["it is no longer wanted"]
+    return {"action": REMOVE, "reasons": reasons, "generation": "", "previous": item.generation, "release": item.release}
 
 
 def withdraw(name: str, known: dict) -> None:
     """Stop an instance's units and remove every link to it."""
     units = [unit_name for unit_name in known["units"] if os.path.lexists(layout.unit(unit_name))]
     if units:
-        systemd.run(["systemctl", "stop", "--", *units])
+        systemd.run(["systemctl", "stop", "--", *units], timeout=None)
     generation.remove_links(name, known)
     systemd.run(["systemctl", "daemon-reload"])
     if units:
         systemd.run(["systemctl", "reset-failed", "--", *units])
 
 
-def purge(name: str) -> bool:
-    """Remove an instance's data and user; return whether there was any."""
-    had = os.path.lexists(layout.data(name)) or observe.user_exists(name) or os.path.lexists(layout.component(name))
-    files.remove(layout.data(name))
-    files.remove(layout.component(name))
-    if observe.user_exists(name):
-        systemd.run(["userdel", name])
-    return had
+def purge(name: str) -> None:
+    """Remove an instance's data, what was kept of files changed by hand, and its user."""
+    for path in (layout.data(name), layout.edited(name)):
+        files.remove(path)
+    if generation.group_of(name) is not None:
+        result = systemd.run(["userdel", name])
+        if result.returncode != 0:
+            raise ComponentError(f"User {name} could not be removed: {result.stdout.strip()}")
 
 
 def purgeable(name: str) -> bool:
     """Whether there is anything that a purge would remove."""
-    return os.path.lexists(layout.data(name)) or observe.user_exists(name)
+    return any(map(os.path.lexists, (layout.data(name), layout.edited(name)))) or generation.group_of(name) is not None
 
 
-def take_off(component: str, names: list, with_data: bool, holder: str, timeout: float) -> None:
+def absent(params: dict, check_mode: bool) -> dict:
+    """Remove a component with all its instances; return the module's values."""
+    component = params["name"]
+    items = [planned(name) for name in observe.instances_of(component)]
+    listed = [f"{component}-{own.get('name')}" for own in params.get("instances") or ()]
+    names = dict.fromkeys([component, *listed, *[item.name for item in items]])
+    purged = [name for name in names if params["purge"] and purgeable(name)]
+    if not check_mode and (items or purged):
+        take_off(component, items, params.get("holder") or "", params["lock_timeout"])
+        for name in purged:
+            purge(name)
+    return values(items, [f"Data and user of {name} are purged." for name in purged], bool(purged))
+
+
+def sweep(params: dict, check_mode: bool) -> dict:
+    """Remove components that the host should no longer have; return the module's values."""
+    unwanted = {component: names for component, names in observe.components().items() if component not in params["keep"]}
+    items = [planned(name) for names in unwanted.values() for name in names]
+    if len(items) > params["remove_max"]:
+        raise ComponentError(
+            f"{len(items)} components would be removed, more than remove_max ({params['remove_max']}): "
+            f"{', '.join(item.name for item in items)}. Nothing was removed. Add the host to their groups again, or"
+            " raise monitoring_remove_max for one run."
+        )
+    if not check_mode:
+        for component, names in unwanted.items():
+            ours = [item for item in items if item.name in names]
+            take_off(component, ours, params.get("holder") or "", params["lock_timeout"])
+    return values(items, [], False)
+
+
+def take_off(component: str, items: list, holder: str, timeout: float) -> None:
     """Remove instances of a component under its lock."""
     with lock.held(component, holder, timeout):
-        for item in [planned(name) for name in names]:
-            if item.known:
-                remove(item)
-            if with_data:
-                purge(item.name)
-        with lock.releases(exclusive=True) as alone:
-            generation.sweep_releases(alone)
+        for item in items:
+            remove(item)
+        generation.sweep_releases()
+
+
+def values(items: list, notices: list, changed: bool) -> dict:
+    """What a module returns that only removes. Pure."""
+    return {
+        "changed": changed or bool(items),
+        "action": REMOVE if items or changed else NONE,
+        "instances": {item.name: told(item) for item in items},
+        "notices": notices,
+        "diff": [entry for item in items for entry in item.diff],
+    }

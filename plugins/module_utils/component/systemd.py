@@ -16,35 +16,37 @@ MINIMUM_VERSION = 247
 CHECK_SECONDS = 60
 
 
-def run(command: list, timeout: float = 300) -> subprocess.CompletedProcess:
-    """Run a program and keep what it says; the caller judges the exit code."""
+def run(command: list, timeout: float | None = 60) -> subprocess.CompletedProcess:
+    """Run a program and keep what it says, errors included; the caller judges the exit code."""
     environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
-    return subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        env=environment,
-        timeout=timeout,
-        check=False,
-    )
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            env=environment,
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise ComponentError(f"This host has no {command[0]}, which is needed to run the components.") from None
+    except subprocess.TimeoutExpired:
+        raise ComponentError(f"{' '.join(command[:3])} did not end within {timeout} s.") from None
 
 
 def systemctl(*words: str) -> None:
-    """Run systemctl, or fail with what it says."""
-    result = run(["systemctl", *words])
+    """Run systemctl, or fail with what it says; how long a unit may take to stop is the unit's to say."""
+    result = run(["systemctl", *words], timeout=None)
     if result.returncode != 0:
         raise ComponentError(f"systemctl {' '.join(words)} failed: {result.stdout.strip()}")
 
 
 def require_version() -> None:
-    """Refuse a host whose systemd is absent or too old to run our units."""
-    try:
-        words = run(["systemctl", "--version"]).stdout.split()
-    except FileNotFoundError:
-        raise ComponentError("This host has no systemd, which is needed to run the components.") from None
+    """Refuse a host whose systemd is too old to run our units."""
+    words = run(["systemctl", "--version"]).stdout.split()
     version = int("".join(character for character in words[1] if character.isdigit()) or 0)
     if version < MINIMUM_VERSION:
         raise ComponentError(f"systemd {version} is too old: {MINIMUM_VERSION} or newer is needed.")
@@ -75,21 +77,24 @@ def _unit(block: str) -> Unit:
     )
 
 
-def journal(unit_name: str, invocation: str = "", lines: int = 15) -> str:
-    """The last lines a unit logged, for an error message."""
-    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={lines}"]
-    command += [f"_SYSTEMD_INVOCATION_ID={invocation}"] if invocation else [f"--unit={unit_name}"]
+def journal(unit_name: str, since: float, lines: int = 15) -> str:
+    """The last lines a unit logged since a time in seconds of the epoch, for an error message."""
+    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--unit={unit_name}"]
+    command += [f"--since=@{since:.6f}", f"--lines={lines}"]
     try:
         return run(command, timeout=20).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
+    except ComponentError:
         return ""
 
 
-def check(user: str, name: str, etc: str, command: list, environment: dict) -> subprocess.CompletedProcess:
-    """Run a configuration checker as the component's user, with ``etc`` in place of its configuration."""
+def check(name: str, etc: str, command: list, environment: dict) -> tuple:
+    """Run a configuration checker as the component's user, with ``etc`` in place of its configuration.
+
+    Returns its exit code and what it wrote.
+    """
     properties = [
-        f"User={user}",
-        f"Group={user}",
+        f"User={name}",
+        f"Group={name}",
         f"BindReadOnlyPaths={etc}:{layout.etc(name)}",
         "ProtectSystem=strict",
         "PrivateTmp=yes",
@@ -99,7 +104,8 @@ def check(user: str, name: str, etc: str, command: list, environment: dict) -> s
     words = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--service-type=exec"]
     words += [f"--property={item}" for item in properties]
     words += [f"--setenv={key}={value}" for key, value in environment.items()]
-    return run([*words, "--", *command], timeout=CHECK_SECONDS + 30)
+    result = run([*words, "--", *command], timeout=CHECK_SECONDS + 30)
+    return result.returncode, result.stdout.strip()
 
 
 def running_generation(name: str, invocation: str) -> str:

@@ -5,36 +5,45 @@
 from __future__ import annotations
 
 import os
-import re
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from . import files, generation, layout, lock, manifest, observe, probe, release, removal, systemd
+from . import checking, files, generation, layout, lock, manifest, observe, probe, release, removal, systemd
 from .errors import ComponentError
-from .plan import INSTALL, NONE, RELOAD, REMOVE, RESTART, SWITCH, Plan, Seen, Unit, plan, strongest
+from .plan import INSTALL, NONE, RELOAD, RESTART, SWITCH, Plan, Seen, Unit, plan, strongest
 from .points import reach
 from .spec import Instance, instances
 
+# A service is back within a minute after its old process ended, so the old generation gets what is left of it.
 ROLLBACK_SECONDS = 60
+FAILURES = (ComponentError, probe.NotProven, OSError)
 
 
 @dataclass
 class Work:
-    """One instance on its way through the rollout."""
+    """One instance on its way through the rollout; ``generation`` is the new one, once it is written."""
 
     wanted: Instance
     seen: Seen
     known: dict
     plan: Plan
     generation: str = ""
-    gid: int = 0
-    switched: bool = False
+    adopted: dict = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """Name of the instance."""
         return self.wanted.name
+
+    @property
+    def in_force(self) -> str:
+        """Generation that is in force after the switch."""
+        return self.generation or self.seen.current
+
+    @property
+    def main_unit(self) -> Unit:
+        """State of the main unit before the rollout."""
+        return self.seen.units.get(self.wanted.main_unit, Unit())
 
 
 @dataclass
@@ -47,33 +56,37 @@ class Result:
 
 
 def roll_out(params: dict, check_mode: bool) -> Result:
-    """Bring a component to the state that the module's options describe; the one entry point for present."""
+    """Bring a component to the state that the module's options describe; the one entry point for present.
+
+    Raises ComponentError when the host is as before, with ``rolled_back`` naming what had to be put back.
+    """
     wanted = instances(params)
-    systemd.require_version()
     if check_mode:
         return _predict(params, wanted)
-    with ExitStack() as stack:
-        stack.enter_context(lock.held(params["name"], params.get("holder") or "", params["lock_timeout"]))
+    with lock.held(params["name"], params.get("holder") or "", params["lock_timeout"]):
         reach("locked")
-        result = _planned(params, wanted, generation.fingerprint_key(_has_secrets(wanted)))
+        result = _planned(params, wanted, generation.fingerprint_key(create=_has_secrets(wanted)))
         if _idle(result):
             _clean(result)
             return result
-        _stage(result, params)
+        systemd.require_version()
         try:
+            _stage(result)
             _switch_and_prove(result)
         finally:
-            _sweep_releases()
+            generation.sweep_releases()
         return result
 
 
 def _predict(params: dict, wanted: list) -> Result:
     """What a run would do; the configuration is checked where the release and the user are there."""
     result = _planned(params, wanted, generation.fingerprint_key(create=False))
+    if not _idle(result):
+        systemd.require_version()
     for work in result.works:
         _refuse_taken_ports(work)
         if work.plan.stage and work.wanted.check:
-            _check_privately(work, result.notices)
+            result.notices += checking.privately(work.wanted, work.known["release"])
     return result
 
 
@@ -89,9 +102,7 @@ def _planned(params: dict, wanted: list, key: bytes) -> Result:
         known = manifest.build(item, item.release.directory(release.architecture()), key)
         result.works.append(Work(item, seen, known, plan(item, known, seen)))
     names = {work.name for work in result.works}
-    for name in observe.instances_of(params["name"]):
-        if name not in names:
-            result.removed.append(removal.planned(name))
+    result.removed = [removal.planned(name) for name in observe.instances_of(params["name"]) if name not in names]
     return result
 
 
@@ -106,27 +117,22 @@ def _idle(result: Result) -> bool:
 
 
 def _clean(result: Result) -> None:
-    """Remove downloads that nothing needs any more, when a killed run left some."""
+    """Remove what only a killed run leaves, where nothing else is to be done."""
     for work in result.works:
-        if os.path.lexists(layout.downloads(work.name)):
-            files.remove(layout.downloads(work.name))
+        files.remove(layout.downloads(work.name))
     if release.unused():
-        _sweep_releases()
+        generation.sweep_releases()
 
 
-def _sweep_releases() -> None:
-    with lock.releases(exclusive=True) as alone:
-        generation.sweep_releases(alone)
-
-
-def _stage(result: Result, params: dict) -> None:
+def _stage(result: Result) -> None:
     """Bring everything to the host and have it checked, before anything in force is touched."""
     with lock.releases(exclusive=False):
         try:
             for work in result.works:
-                _prepare(work, params, result.notices)
+                result.notices += _prepare(work)
             for work in result.works:
-                _check_staged(work, result.notices)
+                if work.generation and work.wanted.check:
+                    result.notices += checking.staged(work.wanted, work.known["release"], work.generation)
                 _refuse_taken_ports(work)
             reach("checked")
         except BaseException:
@@ -135,23 +141,20 @@ def _stage(result: Result, params: dict) -> None:
             raise
 
 
-def _prepare(work: Work, params: dict, notices: list) -> None:
+def _prepare(work: Work) -> list:
+    """Write what the instance needs beside what is in force; return notices for people."""
+    notices: list = []
     for path in work.seen.debris:
         files.remove(path)
-    if not work.plan.changed:
-        return
-    program = _program(work.wanted)
-    if not work.seen.release_intact or work.plan.stage:
-        release.stage(work.wanted.release, work.name, program)
-    work.gid = generation.have_user(work.name)
-    reach("user")
-    if work.plan.stage:
-        if work.seen.manifest:
-            notices += [f"A file changed by hand is kept as {path}." for path in generation.keep_edited(work.wanted, work.seen)]
-        if params["adopt"]:
-            notices += [f"Adopted; the original is kept as {path}." for path in generation.adopt(work.name, work.seen.foreign)]
-        work.generation = generation.write(work.wanted, work.known, work.seen, work.gid)
-        reach("generation")
+    if work.plan.changed:
+        release.stage(work.wanted.release, work.name, _program(work.wanted))
+        group = generation.have_user(work.name)
+        reach("user")
+        if work.plan.stage:
+            notices += [f"What was changed by hand is kept as {path}." for path in generation.keep_edited(work.name, work.seen)]
+            work.generation = generation.write(work.wanted, work.known, group)
+            reach("generation")
+    return notices
 
 
 def _program(wanted: Instance) -> str:
@@ -160,81 +163,28 @@ def _program(wanted: Instance) -> str:
     return first[len("{release}/"):] if first.startswith("{release}/") else ""
 
 
-def _check_staged(work: Work, notices: list) -> None:
-    if not work.generation or not work.wanted.check:
-        return
-    etc = os.path.join(layout.generation(work.name, work.generation), "etc")
-    mount_point = layout.etc(work.name)
-    if not os.path.lexists(mount_point):
-        files.make_directory(mount_point)
-    try:
-        _judge(work, etc, notices)
-    finally:
-        if not work.seen.manifest and os.path.isdir(mount_point) and not os.path.islink(mount_point):
-            os.rmdir(mount_point)
-
-
-def _check_privately(work: Work, notices: list) -> None:
-    """Run the checker on a copy below /run, in check mode."""
-    missing = [what for what, there in (
-        ("the release", release.intact(work.known["release"])),
-        ("the user", work.seen.user),
-        (layout.etc(work.name), os.path.exists(layout.etc(work.name))),
-    ) if not there]  # fmt: skip
-    if missing:
-        notices.append(f"The configuration of {work.name} was not checked: {' and '.join(missing)} is not there yet.")
-        return
-    directory = os.path.join(layout.RUN, f"check-{work.name}-{os.getpid()}")
-    had_run = os.path.isdir(layout.RUN)
-    try:
-        files.make_directory(directory)
-        generation.write_files(work.wanted, directory, generation.group_of(work.name) or 0)
-        _judge(work, os.path.join(directory, "etc"), notices)
-    finally:
-        files.remove(directory)
-        if not had_run:
-            os.rmdir(layout.RUN)
-
-
-def _judge(work: Work, etc: str, notices: list) -> None:
-    """Let the new release's own checker decide; its words are the error."""
-    values = {**layout.placeholders(work.name), "{release}": release.path_of(work.known["release"])}
-    command = [layout.fill(word, values) for word in work.wanted.check]
-    environment = {key: layout.fill(value, values) for key, value in work.wanted.environment.items()}
-    result = systemd.check(work.name, work.name, etc, command, environment)
-    told = result.stdout.strip()
-    if result.returncode == 0:
-        return
-    if work.wanted.check_accept and told and all(
-        re.search(work.wanted.check_accept, line) for line in told.splitlines() if line.strip()
-    ):
-        notices.append(f"The checker of {work.name} warns: {told}")
-        return
-    raise ComponentError(f"The configuration of {work.name} is refused by its own checker ({' '.join(command)}): {told}")
-
-
 def _refuse_taken_ports(work: Work) -> None:
     """Refuse before anything is changed when another process holds a port that the program needs."""
     if work.plan.action not in (INSTALL, RESTART):
         return
-    pid = work.seen.units.get(work.wanted.main_unit, Unit()).main_pid
     for address in work.wanted.listens:
-        holder = probe.taken(address, pid)
+        holder = probe.taken(address, work.main_unit.main_pid)
         if holder:
-            raise ComponentError(f"{work.name} needs {address}, which is held by {holder}.")
+            raise ComponentError(f"{work.name} needs {address}, which is held by {holder}. Nothing was changed.")
 
 
 def _discard(work: Work) -> None:
-    if work.generation and not work.switched:
+    """Remove a generation that never came into force, and the directories made for it."""
+    if work.generation:
         files.remove(layout.generation(work.name, work.generation))
-    if not work.seen.manifest and not work.switched:
-        for path in (layout.generations(work.name), layout.component(work.name)):
-            if os.path.isdir(path) and not os.listdir(path):
-                os.rmdir(path)
+    for path in (layout.generations(work.name), layout.component(work.name)):
+        if os.path.isdir(path) and not os.listdir(path):
+            os.rmdir(path)
 
 
 def _switch_and_prove(result: Result) -> None:
     changing = [work for work in result.works if work.plan.changed]
+    began = time.time()
     try:
         for work in changing:
             _switch(work)
@@ -243,10 +193,11 @@ def _switch_and_prove(result: Result) -> None:
         reach("manager-reloaded")
         for work in changing:
             _act_and_prove(work)
-    except (ComponentError, probe.NotProven, OSError) as error:
-        _roll_back(changing, str(error))
+    except FAILURES as error:
+        _roll_back(changing, str(error), began)
     for work in changing:
-        _commit(work)
+        generation.commit(work.name, work.in_force)
+        result.notices += [f"The adopted {path} is kept as {kept}." for path, kept in work.adopted.items()]
     reach("committed")
     for item in result.removed:
         removal.remove(item)
@@ -257,8 +208,8 @@ def _switch_and_prove(result: Result) -> None:
 def _switch(work: Work) -> None:
     files.replace(layout.pending(work.name), b"", 0o600)
     reach("pending")
+    work.adopted = generation.adopt(work.name, work.seen.foreign)
     if work.generation:
-        work.switched = True
         generation.switch(work.name, work.generation)
     reach("switched")
     generation.set_links(work.name, work.known, work.seen.manifest)
@@ -267,112 +218,107 @@ def _switch(work: Work) -> None:
 
 def _act_and_prove(work: Work) -> None:
     """Do what the program needs and wait for its own proof."""
-    in_force = work.generation or work.seen.current
-    state = _act(work)
-    reach("acted")
-    for unit_name in work.plan.restart_units:
-        systemd.systemctl("restart", unit_name)
-    if work.plan.action in (RELOAD, SWITCH):
-        systemd.record_running(work.name, state.invocation, in_force)
+    unit_name, wanted = work.wanted.main_unit, work.wanted
+    if work.plan.action == RELOAD:
+        stamp = probe.metric(wanted.reload["url"], wanted.reload["timestamp"])
+        _wait_for_next_second(stamp)
+        systemd.systemctl("reload", unit_name)
+        reach("acted")
+        state = probe.reloaded(unit_name, wanted.reload, stamp, work.main_unit.main_pid)
+    else:
+        if work.plan.action in (INSTALL, RESTART):
+            systemd.systemctl("restart", unit_name)
+        reach("acted")
+        state = probe.started(unit_name, list(wanted.listens), wanted.ready)
+    for further in work.plan.restart_units:
+        systemd.systemctl("restart", further)
+    systemd.record_running(work.name, state.invocation, work.in_force)
     reach("proven")
 
 
-def _act(work: Work) -> Unit:
-    unit_name = work.wanted.main_unit
-    before = work.seen.units.get(unit_name, Unit())
-    if work.plan.action == SWITCH:
-        return before
-    if work.plan.action == RELOAD:
-        stamp = probe.metric(work.wanted.reload["url"], work.wanted.reload["timestamp"])
-        _wait_for_next_second(stamp)
-        systemd.systemctl("reload", unit_name)
-        return probe.reloaded(unit_name, work.wanted.reload, stamp, before.main_pid)
-    systemd.systemctl("restart", unit_name)
-    return probe.started(unit_name, list(work.wanted.listens), work.wanted.ready)
-
-
 def _wait_for_next_second(stamp: float | None) -> None:
-    """Programs stamp reloads with whole seconds, so a proof needs a later second than the last one's."""
-    while stamp is not None and time.time() < int(stamp) + 1:
+    """Some programs stamp reloads with whole seconds, so a proof needs a later second than the last one's."""
+    while stamp is not None and int(stamp) <= time.time() < int(stamp) + 1:
         time.sleep(0.05)
 
 
-def _roll_back(works: list, reason: str) -> None:
+def _roll_back(works: list, reason: str, began: float) -> None:
     """Put the last proven generations back, prove them, and fail with the reason."""
-    told = [reason, *[_last_words(work) for work in works if work.switched or work.plan.action == RESTART]]
-    restored, lost = [], []
+    told = [reason, *[_last_words(work, began) for work in works]]
+    restored = []
     for work in reversed(works):
         try:
             if _restore(work):
                 restored.append(work.name)
-        except (ComponentError, probe.NotProven, OSError) as error:
-            lost.append(f"{work.name} could not be put back: {error}")
+        except FAILURES as error:
+            told.append(f"{work.name} could not be put back: {error}")
     if restored:
-        told.append(f"Rolled back: {', '.join(restored)}.")
-    raise ComponentError("\n".join(part for part in told + lost if part), rolled_back=tuple(restored))
+        told.append(f"Rolled back to the last proven generation: {', '.join(restored)}.")
+    raise ComponentError("\n".join(part for part in told if part), rolled_back=tuple(restored))
 
 
-def _last_words(work: Work) -> str:
-    text = systemd.journal(work.wanted.main_unit)
+def _last_words(work: Work, since: float) -> str:
+    text = systemd.journal(work.wanted.main_unit, since)
     return f"Last lines of {work.wanted.main_unit}:\n{text}" if text else ""
 
 
 def _restore(work: Work) -> bool:
     """Put one instance back; return whether there was something to put back."""
-    target = work.seen.proven or work.seen.current
-    before = observe.read_manifest(work.name, target)
+    before = observe.read_manifest(work.name, work.seen.proven)
     if before is None:
-        removal.withdraw(work.name, work.known)
-        _discard_failed(work)
+        # Nothing of it has ever been proven, so nothing is left running.
+        for known in filter(None, (work.seen.manifest, work.known)):
+            removal.withdraw(work.name, known)
+        for path in (layout.current(work.name), layout.generations(work.name), layout.pending(work.name)):
+            files.remove(path)
+        _discard(work)
+        _give_back(work)
         return False
-    here = os.path.basename(files.link_target(layout.current(work.name)) or "")
-    if here == target:
+    if generation.current(work.name) == work.seen.proven:
         return False
-    generation.switch(work.name, target)
+    generation.switch(work.name, work.seen.proven)
     generation.set_links(work.name, before, work.known)
     systemd.systemctl("daemon-reload")
-    _return_process(work, before, target)
-    _discard_failed(work)
+    _return_process(work, before)
+    _discard(work)
     files.remove(layout.pending(work.name))
     return True
 
 
-def _return_process(work: Work, before: dict, target: str) -> None:
+def _give_back(work: Work) -> None:
+    """Put back what was adopted, and have its service run again where it did."""
+    generation.give_back(work.adopted)
+    if work.adopted:
+        systemd.systemctl("daemon-reload")
+    if work.adopted and work.main_unit.active == "active":
+        systemd.systemctl("start", work.wanted.main_unit)
+
+
+def _return_process(work: Work, before: dict) -> None:
     """Have the program run the generation that is back in force."""
-    state = systemd.show([work.wanted.main_unit])[work.wanted.main_unit]
-    same_process = state.active == "active" and state.main_pid == work.seen.units[work.wanted.main_unit].main_pid
+    unit_name = work.wanted.main_unit
+    state = systemd.show([unit_name])[unit_name]
+    same_process = state.main_pid and state.main_pid == work.main_unit.main_pid and work.seen.running == work.seen.proven
     if same_process and work.plan.action == RELOAD and before["reload"]:
-        systemd.systemctl("reload", work.wanted.main_unit)
-        # The program kept the configuration that it had when it refused the new one; this makes it read the old file.
-        probe.reloaded(work.wanted.main_unit, before["reload"], None, state.main_pid)
-        systemd.record_running(work.name, state.invocation, target)
+        systemd.systemctl("reload", unit_name)
+        # The program kept what it had when it refused the new file; now it reads the old file, which it can only accept.
+        state = probe.reloaded(unit_name, before["reload"], None, state.main_pid)
+        systemd.record_running(work.name, state.invocation, work.seen.proven)
     elif not (same_process and work.plan.action == SWITCH):
-        systemd.systemctl("restart", work.wanted.main_unit)
-        probe.started(work.wanted.main_unit, before["listens"], before["ready"], ROLLBACK_SECONDS)
-    for unit_name, role in before["units"].items():
-        if role["started"] and unit_name != work.wanted.main_unit:
-            systemd.systemctl("restart", unit_name)
-
-
-def _discard_failed(work: Work) -> None:
-    if work.generation:
-        files.remove(layout.generation(work.name, work.generation))
-    work.switched = False
-    _discard(work)
-
-
-def _commit(work: Work) -> None:
-    in_force = work.generation or work.seen.current
-    generation.commit(work.name, in_force)
+        systemd.systemctl("restart", unit_name)
+        probe.started(unit_name, before["listens"], before["ready"], ROLLBACK_SECONDS)
+    for further, role in before["units"].items():
+        if role["started"] and further != unit_name:
+            systemd.systemctl("restart", further)
 
 
 def _finish(work: Work) -> None:
     """Clean up after the commit; a run that is killed here is finished by the next one."""
-    current = os.path.basename(files.link_target(layout.current(work.name)) or "")
-    for path in observe.debris(work.name, current, current, ""):
+    for path in observe.debris(work.name, generation.current(work.name), generation.proven(work.name), ""):
         files.remove(path)
     files.remove(layout.downloads(work.name))
     files.remove(layout.pending(work.name))
+    reach("finished")
 
 
 def summary(result: Result) -> dict:
@@ -382,17 +328,16 @@ def summary(result: Result) -> dict:
         told[work.name] = {
             "action": work.plan.action,
             "reasons": list(work.plan.reasons),
-            "generation": work.generation or work.seen.current,
+            "generation": work.in_force,
             "previous": work.seen.current,
             "release": work.known["release"],
         }
     for item in result.removed:
-        told[item.name] = {"action": REMOVE, "reasons": ["it is no longer wanted"], "previous": item.generation,
-                           "generation": "", "release": item.release}  # fmt: skip
-    actions = [item["action"] for item in told.values()]
+        told[item.name] = removal.told(item)
+    action = strongest(item["action"] for item in told.values())
     return {
-        "changed": any(action != NONE for action in actions),
-        "action": strongest(actions),
+        "changed": action != NONE,
+        "action": action,
         "instances": told,
         "notices": result.notices,
         "diff": [entry for work in result.works for entry in work.plan.diff]

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Answer questions about the components of the whole inventory."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: components
+short_description: Addresses and scrape jobs of the components in the inventory
+version_added: 0.1.0
+author:
+  - Hippius (@hippius)
+description:
+  - Reads C(meta/component.yml) and the defaults of this collection's roles, and the groups and variables of the
+    inventory, and tells where components run and how they are reached.
+  - The answer covers all hosts and is the same under C(--limit) and C(--tags). Nothing is contacted.
+  - Role defaults count for every host of the group that the role is named after, overridden by the variables that
+    the host has in the inventory, as facts or by C(--extra-vars). Variables of plays, blocks and tasks do not count,
+    since they are not visible from elsewhere.
+options:
+  _terms:
+    description:
+      - V(scrape_jobs) gives Prometheus' C(scrape_configs) for all components, seen from the current host. Each target
+        has the labels C(env) (C(monitoring_environment) of its host) and C(host) (its name in the inventory).
+      - V(address) gives C(host:port) of one component. It is the current host's own one if it has the component,
+        else that of the first host in the group.
+      - V(names) gives the names of the components that the current host should have.
+      - V(problems) gives sentences about what the inventory lacks.
+    choices: [scrape_jobs, address, names, problems]
+    required: true
+  component:
+    description: Component whose address is wanted, for example V(otel-collector).
+    type: str
+  listen:
+    description: Name of the address in the C(listens) of the component's role.
+    type: str
+    default: http
+notes:
+  - On another host a component is reached at C(monitoring_address) of that host; where it is not set, at the address
+    it listens on, or, where that is every address, at C(ansible_host), or at the host's name in the inventory.
+"""
+
+EXAMPLES = r"""
+- name: Show what Prometheus on this host scrapes
+  ansible.builtin.debug:
+    msg: "{{ lookup('hippius.monitoring.components', 'scrape_jobs') }}"
+
+- name: Show where this host's logs go
+  ansible.builtin.debug:
+    msg: "{{ lookup('hippius.monitoring.components', 'address', component='loki') }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: A list with one element, the answer, which is itself a list unless V(address) is asked for.
+  type: list
+  elements: raw
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
+from ansible.template import Templar
+
+from ansible_collections.hippius.monitoring.plugins.module_utils import catalogue
+
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # ansible-core before 2.19 templates every string
+
+    def trust_as_template(value: str) -> str:
+        """Give the text back as it is."""
+        return value
+
+
+QUESTIONS = ("scrape_jobs", "address", "names", "problems")
+ROLES = Path(__file__).parents[2] / "roles"
+
+
+class LookupModule(LookupBase):
+    """``lookup('hippius.monitoring.components', question, ...)``."""
+
+    def run(self, terms: list, variables: dict | None = None, **kwargs: object) -> list:
+        """Answer one question; the answer is the only element of the list."""
+        self.set_options(var_options=variables, direct=kwargs)
+        if len(terms) != 1 or terms[0] not in QUESTIONS:
+            raise AnsibleError(f"Ask for one of {', '.join(QUESTIONS)}, not for {terms}.")
+        try:
+            return [self._answer(terms[0], variables["groups"], variables["inventory_hostname"], variables["hostvars"])]
+        except catalogue.CatalogueError as error:
+            raise AnsibleError(str(error)) from error
+
+    def _answer(self, question: str, groups: dict, host: str, hostvars: object) -> object:
+        render = Renderer(self._loader, hostvars)
+        if question == "names":
+            return catalogue.names(components(), groups, host)
+        if question == "problems":
+            return catalogue.problems(components(), groups, render)
+        if question == "scrape_jobs":
+            return catalogue.scrape_jobs(components(), groups, host, render)
+        name = self.get_option("component") or ""
+        role = name.replace("-", "_")
+        if role not in roles():
+            raise catalogue.CatalogueError(f"There is no component {name!r}; roles: {', '.join(roles())}.")
+        return catalogue.address(component(role), self.get_option("listen"), groups, host, render)
+
+
+class Renderer:
+    """Templates values as they read on a host; each host's variables are gathered once and only when asked for."""
+
+    def __init__(self, loader: object, hostvars: object) -> None:
+        self._templar = Templar(loader=loader)
+        self._hostvars = hostvars
+        self._gathered: dict = {}
+
+    def __call__(self, host: str, item: catalogue.Component, value: object) -> object:
+        """``value`` with the variables of the host over the defaults of the component's role."""
+        self._templar.available_variables = {**defaults(item.role), **self._variables(host)}
+        try:
+            return self._templar.template(trusted(value))
+        except AnsibleError as error:
+            raise catalogue.CatalogueError(f"{item.name} on {host}, {value!r}: {error}") from error
+
+    def _variables(self, host: str) -> dict:
+        if host not in self._gathered:
+            # The raw ones: templating all of them would fail on what does not matter here.
+            self._gathered[host] = {**self._hostvars.raw_get(host), "hostvars": self._hostvars}
+        return self._gathered[host]
+
+
+@lru_cache(maxsize=None)
+def roles() -> tuple:
+    """The roles that bring a component, in order of their names."""
+    return tuple(sorted(path.parts[-3] for path in ROLES.glob("*/meta/component.yml")))
+
+
+def components() -> list:
+    """All components of the collection."""
+    return [component(role) for role in roles()]
+
+
+@lru_cache(maxsize=None)
+def component(role: str) -> catalogue.Component:
+    """The component that a role brings."""
+    return catalogue.component(role, _read(ROLES / role / "meta" / "component.yml"))
+
+
+@lru_cache(maxsize=None)
+def defaults(role: str) -> dict:
+    """The defaults of a role."""
+    return trusted(_read(ROLES / role / "defaults" / "main.yml") or {})
+
+
+def trusted(value: object) -> object:
+    """Texts of our own roles, marked for templating wherever they are nested."""
+    if isinstance(value, dict):
+        return {key: trusted(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [trusted(item) for item in value]
+    return trust_as_template(value) if isinstance(value, str) else value
+
+
+def _read(path: Path) -> object:
+    with path.open(encoding="utf-8") as stream:
+        return yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Have the new release's own checker judge a configuration before anything is switched."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from . import files, generation, layout, release, systemd
+from .errors import ComponentError
+from .spec import Instance
+
+
+def staged(wanted: Instance, release_directory: str, generation_name: str) -> list:
+    """Judge a generation that is written and not in force yet; return notices for people."""
+    etc = os.path.join(layout.generation(wanted.name, generation_name), "etc")
+    mount_point = layout.etc(wanted.name)
+    made = not os.path.lexists(mount_point)
+    if made:
+        files.make_directory(mount_point)
+    try:
+        return _judge(wanted, release_directory, etc)
+    finally:
+        if made:
+            os.rmdir(mount_point)
+
+
+def privately(wanted: Instance, release_directory: str) -> list:
+    """Judge a configuration from a copy below /run that is gone afterwards, as check mode must; return notices."""
+    group = generation.group_of(wanted.name)
+    missing = [what for what, there in (
+        (f"release {wanted.release.name} {wanted.release.version}", release.intact(release_directory)),
+        (f"user {wanted.name}", group is not None),
+        (layout.etc(wanted.name), os.path.exists(layout.etc(wanted.name))),
+    ) if not there]  # fmt: skip
+    if missing:
+        return [f"The configuration of {wanted.name} was not checked: {', '.join(missing)} is not on this host yet."]
+    directory = os.path.join(layout.RUN, f"check-{wanted.name}-{os.getpid()}")
+    had_run = os.path.isdir(layout.RUN)
+    try:
+        files.make_directory(directory)
+        generation.write_files(wanted, directory, group or 0)
+        return _judge(wanted, release_directory, os.path.join(directory, "etc"))
+    finally:
+        files.remove(directory)
+        if not had_run and not files.listing(layout.RUN):
+            os.rmdir(layout.RUN)
+
+
+def _judge(wanted: Instance, release_directory: str, etc: str) -> list:
+    values = {**layout.placeholders(wanted.name), "{release}": release.path_of(release_directory)}
+    command = [layout.fill(word, values) for word in wanted.check]
+    environment = {key: layout.fill(value, values) for key, value in wanted.environment.items()}
+    exit_code, told = systemd.check(wanted.name, etc, command, environment)
+    if exit_code == 0:
+        return []
+    if accepted(told, wanted.check_accept):
+        return [f"The checker of {wanted.name} warns: {told}"]
+    raise ComponentError(
+        f"The configuration of {wanted.name} is refused by its own checker ({' '.join(wanted.check)}):\n{told}"
+    )
+
+
+def accepted(told: str, pattern: str) -> bool:
+    """Whether a checker that failed only warned: every line it wrote matches ``pattern``. Pure."""
+    lines = [line for line in told.splitlines() if line.strip()]
+    return bool(pattern and lines) and all(re.search(pattern, line) for line in lines)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests of hippius.monitoring; a package, so that `python3 -m tests.bed` finds this one and no installed `tests`."""

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Command line of the test bed: `python3 -m tests.bed --help`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tests.bed import engine, hosts, image
+
+
+def main() -> int:
+    """Carry one command out."""
+    options = parser().parse_args()
+    try:
+        options.carry_out(options)
+    except (RuntimeError, LookupError, OSError) as error:
+        print(f"bed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    top = argparse.ArgumentParser(prog="python3 -m tests.bed", description="Test bed of hippius.monitoring.")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(parent, name: str, help_text: str, carry_out):
+        added = parent.add_parser(name, help=help_text)
+        added.set_defaults(carry_out=carry_out)
+        return added
+
+    command(commands, "engine", "start Docker's engine when it is not running", lambda _: engine.start())
+    command(commands, "images", "build the images of the hosts", build_images)
+    command(commands, "releases", "build the servers and pack them like their releases", build_releases)
+    command(commands, "mirror", "serve the release archives; prints the address", serve_mirror)
+    lock = command(commands, "lock", "write a release lock of the mirror's archives", write_lock)
+    lock.add_argument("file", type=Path)
+
+    host = commands.add_parser("host", help="test hosts").add_subparsers(metavar="COMMAND", required=True)
+    up = command(host, "up", "have a host; prints its name and address", host_up)
+    up.add_argument("name")
+    up.add_argument("--image", choices=list(hosts.IMAGES), default="bookworm")
+    command(host, "down", "remove a host", lambda options: hosts.down(options.name)).add_argument("name")
+    command(host, "restart", "reboot a host", lambda options: hosts.get(options.name).restart()).add_argument("name")
+    command(host, "list", "the hosts that there are", list_hosts)
+    inventory = command(host, "inventory", "print an inventory of hosts", print_inventory)
+    inventory.add_argument("names", nargs="*", metavar="NAME", help="default: all")
+    inventory.add_argument("--group", action="append", default=[], help="put each host into this group as well")
+
+    app = commands.add_parser("app", help="the sample application").add_subparsers(metavar="COMMAND", required=True)
+    for name in ("up", "down", "traffic"):
+        command(app, name, f"{name} of the sample application", run_app).set_defaults(action=name)
+    command(commands, "all-down", "remove what the bed started; the cache stays", all_down)
+    return top
+
+
+def build_images(_options: argparse.Namespace) -> None:
+    """Have every image in the engine."""
+    engine.start()
+    for suite in image.SUITES:
+        print(image.ensure(suite))
+
+
+def build_releases(_options: argparse.Namespace) -> None:
+    """Build the release archives."""
+    from tests.bed.releases.build import build_all
+
+    build_all()
+
+
+def serve_mirror(_options: argparse.Namespace) -> None:
+    """Have the mirror run and print its address."""
+    from tests.bed import mirror
+
+    engine.start()
+    print(mirror.start())
+
+
+def write_lock(options: argparse.Namespace) -> None:
+    """Write a release lock."""
+    from tests.bed import mirror
+
+    mirror.write_lock(options.file)
+
+
+def host_up(options: argparse.Namespace) -> None:
+    """Have a host and print where it is."""
+    host = hosts.up(options.name, options.image)
+    print(host.name, host.address)
+
+
+def list_hosts(_options: argparse.Namespace) -> None:
+    """Print the hosts and their addresses."""
+    for host in hosts.all_hosts():
+        print(host.name, host.address)
+
+
+def print_inventory(options: argparse.Namespace) -> None:
+    """Print an inventory in JSON, which Ansible reads as YAML."""
+    chosen = [hosts.get(name) for name in options.names] or hosts.all_hosts()
+    print(json.dumps(hosts.inventory(chosen, options.group), indent=2))
+
+
+def run_app(options: argparse.Namespace) -> None:
+    """Start, stop or use the sample application."""
+    from tests.bed import app
+
+    getattr(app, options.action)()
+
+
+def all_down(_options: argparse.Namespace) -> None:
+    """Remove containers and network, and stop the mirror and an engine that the bed started."""
+    try:
+        from tests.bed import mirror
+
+        mirror.stop()
+    except ImportError:
+        pass
+    if engine.answers():
+        containers = engine.docker("ps", "--all", "--quiet", "--filter", f"label={engine.LABEL}").split()
+        if containers:
+            engine.docker("rm", "--force", "--volumes", *containers)
+    engine.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

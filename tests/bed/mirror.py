@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A mirror of the published release archives: serves the tree `<cache>/mirror/<host>/<path>` over HTTP.
+
+`python3 -m tests.bed.mirror [serve|start|stop]`; `start` leaves it running in the background.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import mimetypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import TCPServer
+from urllib.parse import unquote, urlsplit
+
+from tests.bed import engine
+
+PORT = 8399
+START_SECONDS = 15
+RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+def url(address: str = engine.GATEWAY, port: int = PORT) -> str:
+    """Base address of the mirror; the address of a published file without its scheme follows it."""
+    return f"http://{address}:{port}"
+
+
+def tree() -> Path:
+    """The directory that is served."""
+    return engine.cache("mirror").resolve()
+
+
+def start(address: str = engine.GATEWAY, port: int = PORT) -> str:
+    """Have a mirror of this cache that answers; returns its base address. Raises RuntimeError where it cannot be."""
+    with engine.locked("mirror"):
+        if not is_serving(address, port):
+            process = spawn(address, port)
+            deadline = time.monotonic() + START_SECONDS
+            while not is_serving(address, port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    process.kill()
+                    raise RuntimeError(f"the mirror does not answer at {url(address, port)}:\n{engine.tail(log_file())}")
+                time.sleep(0.05)
+            pid_file(address, port).write_text(f"{process.pid}\n", encoding="utf-8")
+    return url(address, port)
+
+
+def stop(address: str = engine.GATEWAY, port: int = PORT) -> None:
+    """Stop the mirror that `start` left running; one that does not run is no error."""
+    with engine.locked("mirror"):
+        if pid_file(address, port).exists() and is_serving(address, port):
+            os.kill(int(pid_file(address, port).read_text(encoding="utf-8")), signal.SIGTERM)
+            while is_serving(address, port):
+                time.sleep(0.05)
+        pid_file(address, port).unlink(missing_ok=True)
+
+
+def is_serving(address: str, port: int) -> bool:
+    """Whether the mirror of this cache answers there; RuntimeError if anything else does."""
+    connection = http.client.HTTPConnection(address, port, timeout=5)
+    try:
+        connection.request("GET", "/")
+        answer = connection.getresponse().read().decode(errors="replace")
+    except http.client.HTTPException as error:
+        raise RuntimeError(f"{url(address, port)} is taken by something that is no mirror: {error!r}") from error
+    except OSError:
+        return False
+    finally:
+        connection.close()
+    if answer != banner(tree()):
+        raise RuntimeError(f"{url(address, port)} is taken by something else, which answers {answer[:200]!r}")
+    return True
+
+
+def banner(root: Path) -> str:
+    """What a mirror answers at `/`."""
+    return f"hippius.monitoring mirror of {root}\n"
+
+
+def spawn(address: str, port: int) -> subprocess.Popen:
+    """Start a mirror in a session of its own, so that it outlives the command that wanted it."""
+    command = [sys.executable, "-m", "tests.bed.mirror", "serve", "--address", address, "--port", str(port)]
+    with open(log_file(), "w", encoding="utf-8") as output:
+        return subprocess.Popen(
+            command,
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def pid_file(address: str, port: int) -> Path:
+    """Where the process id of the mirror stands."""
+    return engine.cache("engine") / f"mirror-{address}-{port}.pid"
+
+
+def log_file() -> Path:
+    """What a mirror in the background has to say, which is why it ended."""
+    return engine.cache("engine") / "mirror.log"
+
+
+class Server(ThreadingHTTPServer):
+    """The server; binding to one address keeps it off the machine's public ones."""
+
+    daemon_threads = True
+
+    def __init__(self, address: str, port: int, root: Path) -> None:
+        self.root = root
+        super().__init__((address, port), Handler)
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server for this machine's name, as HTTPServer does."""
+        TCPServer.server_bind(self)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is nothing to report: tests kill downloads on purpose."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD, with one range at most."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def do_GET(self) -> None:
+        """Send a file, or the range of it that was asked for."""
+        self.answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        """Send the headers that GET would send."""
+        self.answer(with_body=False)
+
+    def answer(self, *, with_body: bool) -> None:
+        """Answer one request."""
+        path = self.requested_file()
+        if urlsplit(self.path).path == "/":
+            self.send_text(HTTPStatus.OK, banner(self.server.root), with_body)
+        elif path is None:
+            self.send_text(HTTPStatus.NOT_FOUND, "not in the mirror\n", with_body)
+        else:
+            with open(path, "rb") as stream:
+                size = os.fstat(stream.fileno()).st_size
+                try:
+                    wanted = requested_range(self.headers.get("Range", ""), size)
+                except ValueError:
+                    headers = {"Content-Range": f"bytes */{size}"}
+                    self.send_text(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "no such range\n", with_body, headers)
+                    return
+                offset, length = wanted or (0, size)
+                headers = {"Content-Type": mimetypes.guess_type(path.name)[0] or "application/octet-stream"}
+                if wanted:
+                    headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{size}"
+                self.send_head(HTTPStatus.PARTIAL_CONTENT if wanted else HTTPStatus.OK, length, headers)
+                if with_body and length:
+                    self.connection.sendfile(stream, offset, length)
+
+    def requested_file(self) -> Path | None:
+        """The file that the request names, if it lies in the tree."""
+        path = (self.server.root / unquote(urlsplit(self.path).path).lstrip("/")).resolve()
+        return path if path.is_relative_to(self.server.root) and path.is_file() else None
+
+    def send_text(self, status: HTTPStatus, text: str, with_body: bool, headers: dict[str, str] | None = None) -> None:
+        """Answer with a line of text."""
+        body = text.encode()
+        self.send_head(status, len(body), {"Content-Type": "text/plain; charset=utf-8"} | (headers or {}))
+        if with_body:
+            self.wfile.write(body)
+
+    def send_head(self, status: HTTPStatus, length: int, headers: dict[str, str]) -> None:
+        """Send status and headers."""
+        self.send_response(status)
+        for name, value in ({"Accept-Ranges": "bytes", "Content-Length": str(length)} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay quiet."""
+
+
+def requested_range(header: str, size: int) -> tuple[int, int] | None:
+    """Offset and length that a Range header asks for; None for the whole file, ValueError if it cannot be had."""
+    match = RANGE.fullmatch(header.strip())
+    # RFC 9110: a range that is not understood is ignored.
+    if match is None or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    if not first:
+        start, end = max(size - int(last), 0), size - 1
+    else:
+        start, end = int(first), min(int(last) if last else size - 1, size - 1)
+    if start > end:
+        raise ValueError(header)
+    return start, end - start + 1
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python3 -m tests.bed.mirror", description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=("serve", "start", "stop"), nargs="?", default="serve")
+    parser.add_argument("--address", default=engine.GATEWAY)
+    parser.add_argument("--port", type=int, default=PORT)
+    arguments = parser.parse_args()
+    if arguments.command == "start":
+        print(start(arguments.address, arguments.port))
+    elif arguments.command == "stop":
+        stop(arguments.address, arguments.port)
+    else:
+        Server(arguments.address, arguments.port, tree()).serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A copy of the tree to check, and a way to run the programs that check it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what git knows or would add, at a path that names the collection as ansible-test demands.
+
+    It lacks the link `collections/…/monitoring`, which points to the checkout itself, and what is ignored.
+    """
+    copy = tmp_path_factory.mktemp("tree") / "ansible_collections" / "hippius" / "monitoring"
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def run(tree: Path) -> Run:
+    """Run a program in the copied tree; its output is returned, or the message of the failed test."""
+
+    def run_program(*command: str, cwd: Path = tree, timeout: int = 300, **environment: str) -> str:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env=os.environ | {"NO_COLOR": "1"} | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if done.returncode != 0:
+            pytest.fail(f"{' '.join(command)} exits with {done.returncode}:\n{done.stdout}", pytrace=False)
+        return done.stdout
+
+    return run_program

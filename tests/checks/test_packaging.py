@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection builds, installs, and its names resolve, from the installed copy and from a plain checkout."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.checks.conftest import Run
+from tests.conftest import ROOT
+
+# Asks the module on this machine for the state of a component that nobody has, and changes nothing.
+PLAYBOOK = """
+- hosts: localhost
+  gather_facts: false
+  vars:
+    ansible_python_interpreter: "{{ ansible_playbook_python }}"
+  tasks:
+    - name: Use the module
+      hippius.monitoring.component:
+        name: no-such-component
+        state: absent
+      check_mode: true
+      register: result
+    - name: Find nothing to do
+      ansible.builtin.assert:
+        that: result is not changed and result.action == 'none'
+    - name: Read the catalogue
+      ansible.builtin.assert:
+        that: lookup('hippius.monitoring.components', 'scrape_jobs') == []
+"""
+
+@pytest.fixture(scope="module")
+def archive(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archive")
+    run("ansible-galaxy", "collection", "build", "--output-path", str(folder))
+    (built,) = folder.glob("*.tar.gz")
+    return built
+
+
+@pytest.fixture(scope="module")
+def collections(run: Run, archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("installed")
+    run("ansible-galaxy", "collection", "install", str(archive), "--offline", "--collections-path", str(folder))
+    return folder
+
+
+def test_archive_holds_what_users_need_and_nothing_else(archive: Path) -> None:
+    with tarfile.open(archive) as opened:
+        tops = {name.split("/")[0] for name in opened.getnames()}
+        manifest = json.load(opened.extractfile("MANIFEST.json"))
+    needed = {"plugins", "roles", "playbooks", "meta", "releases.lock.yml", "README.md", "LICENSE"}
+    allowed = needed | {"MANIFEST.json", "FILES.json", "docs", "changelogs", "CHANGELOG.rst"}
+    assert needed <= tops <= allowed
+    assert manifest["collection_info"]["namespace"] == "hippius"
+
+
+def test_playbook_finds_the_installed_collection(run: Run, collections: Path, tmp_path: Path) -> None:
+    (tmp_path / "playbook.yml").write_text(PLAYBOOK)
+    path = {"ANSIBLE_COLLECTIONS_PATH": str(collections)}
+    run("ansible-playbook", "-i", "localhost,", "-c", "local", "playbook.yml", cwd=tmp_path, **path)
+    run("ansible-playbook", "-i", "localhost,", "--syntax-check", "hippius.monitoring.site", cwd=tmp_path, **path)
+
+
+def test_checkout_finds_itself_with_nothing_installed(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "playbook.yml").write_text(PLAYBOOK)
+    home = {"HOME": str(tmp_path)}
+    run("ansible-playbook", "-i", "localhost,", "-c", "local", str(tmp_path / "playbook.yml"), cwd=ROOT, **home)
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_checkout_knows_its_entry_points(run: Run, tmp_path: Path, environment: str) -> None:
+    home = {"HOME": str(tmp_path)}
+    inventory = ["-i", f"inventories/{environment}"]
+    run("ansible-playbook", *inventory, "--syntax-check", "site.yml", cwd=ROOT, **home)
+    run("ansible-playbook", *inventory, "--syntax-check", "hippius.monitoring.site", cwd=ROOT, **home)

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ansible-test sanity passes, with every Python that is there and no ignored finding."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from tests.bed.engine import cache
+from tests.checks.conftest import Run
+
+PIP_INSTALLER = Path(__file__).parent / "install_pip.py"
+
+
+def pythons() -> str:
+    """PATH with the Pythons that pyenv holds, where it does, in place of its shims, which fail for most versions."""
+    entries = [entry for entry in os.environ["PATH"].split(":") if not entry.endswith("/shims")]
+    versions = Path(os.environ.get("PYENV_ROOT", "/nonexistent"), "versions")
+    return ":".join([entries[0], *map(str, sorted(versions.glob("*/bin"))), *entries[1:]])
+
+
+def test_sanity(run: Run) -> None:
+    # It keeps its virtual environments in the home directory, and would download this file from a site of its own.
+    home = cache("ansible-test")
+    installer = home / ".ansible" / "test" / "cache" / "get_pip_24_2.py"
+    installer.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(PIP_INSTALLER, installer)
+    run("ansible-test", "sanity", "--color", "no", timeout=1200, HOME=str(home), PATH=pythons(), LC_ALL="C.UTF-8")

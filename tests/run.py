@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run the tests with pytest and close with one line of counts: `python -m tests.run [STAGE...] [-- ARGUMENT...]`.
+
+Stages are the folders of `STAGES`, all of them by default; arguments after `--` go to pytest. Fails when a test or
+its set-up failed, when nothing ran, when a skip states no reason, or when there are more skips than are agreed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+# Cheap first, so that a slip is told within seconds.
+STAGES = ("unit", "checks", "system", "faults")
+# Raised only together with the reason of the new skip.
+ALLOWED_SKIPS = 0
+
+TESTS = Path(__file__).parent
+
+
+class Tally:
+    """A pytest plugin that keeps one outcome for each test, over its set-up, call and tear-down."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, str] = {}
+        self.unexplained: list[str] = []
+        self.seconds: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid.split("/")[1]] += report.duration
+        self.note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if not report.passed:
+            self.note(report)
+
+    def note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        """Keep the worst outcome; a file that cannot be collected counts as a test."""
+        rank = ("passed", "skipped", "failed")
+        self.outcomes[report.nodeid] = max(self.outcomes.get(report.nodeid, "passed"), report.outcome, key=rank.index)
+        if report.skipped and not reason(report):
+            self.unexplained.append(report.nodeid)
+
+    def count(self, outcome: str) -> int:
+        return sum(kept == outcome for kept in self.outcomes.values())
+
+    def verdict(self) -> list[str]:
+        """What is wrong beside failed tests."""
+        wrong = [f"skipped without a reason: {nodeid}" for nodeid in self.unexplained]
+        if self.count("skipped") > ALLOWED_SKIPS:
+            wrong.append(f"{self.count('skipped')} skipped, where tests/run.py allows {ALLOWED_SKIPS}")
+        return wrong
+
+    def closing_line(self) -> str:
+        return ", ".join(f"{self.count(outcome)} {outcome}" for outcome in ("passed", "failed", "skipped"))
+
+
+def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Why a test was skipped, or was expected to fail, in its author's words."""
+    if hasattr(report, "wasxfail"):
+        return report.wasxfail.removeprefix("reason: ")
+    message = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return message.removeprefix("Skipped").removeprefix(": ").replace("unconditional skip", "")
+
+
+def main(arguments: list[str]) -> int:
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    stages, options = arguments[:cut], arguments[cut + 1 :]
+    folders = [TESTS / stage for stage in stages or STAGES]
+    tally = Tally()
+    status = int(pytest.main(["-v", "-r", "fEsxX", "--continue-on-collection-errors", *map(str, folders), *options], plugins=[tally]))
+    wrong = tally.verdict()
+    print("; ".join(f"{stage} {seconds:.0f} s" for stage, seconds in tally.seconds.items()))
+    for message in wrong:
+        print(message)
+    print(tally.closing_line(), flush=True)
+    return status or int(bool(wrong or tally.count("failed")))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
