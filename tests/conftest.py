@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -15,6 +15,8 @@ import pytest
 from tests.bed import engine
 
 ROOT = Path(__file__).parent.parent
+# The checkout's collection, beside those that came with Ansible.
+sys.path.insert(0, str(ROOT / "collections"))
 
 # The same examples on each run of CI; a failure elsewhere prints its example. Slow machines are no failure.
 hypothesis.settings.register_profile("project", database=None, deadline=None, derandomize="CI" in os.environ)
@@ -22,24 +24,34 @@ hypothesis.settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")
-def bed(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The test bed with its servers built, which takes a quarter of an hour the first time.
-
-    A bed whose engine ran before is left as it was found, else everything that was started is ended.
-    """
-    was_running = engine.answers()
-    terminal = request.config.pluginmanager.getplugin("capturemanager")
+def call_bed(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Run a command of the test bed, uncaptured, so that the progress of long steps is seen."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def call(*command: str) -> None:
-        # Uncaptured, so that the progress of long steps is seen.
-        with terminal.global_and_fixture_disabled():
-            subprocess.run([sys.executable, "-m", "tests.bed", *command], cwd=ROOT, stdin=subprocess.DEVNULL, check=True)
+        with capture.global_and_fixture_disabled():
+            print(f"\nbed {' '.join(command)}", flush=True)
+            program = [sys.executable, "-m", "tests.bed", *command]
+            subprocess.run(program, cwd=ROOT, stdin=subprocess.DEVNULL, check=True)
 
+    return call
+
+
+@pytest.fixture(scope="session")
+def docker_engine(call_bed: Callable[..., None]) -> Iterator[None]:
+    """Docker's engine. One that ran before is left as it was found, else all that was started is ended."""
+    was_running = engine.answers()
     try:
-        for step in ("engine", "images", "releases", "mirror"):
-            call(step)
-        call("lock", str(engine.cache("mirror") / "releases.lock.yml"))
+        call_bed("engine")
         yield
     finally:
         if not was_running:
-            call("all-down")
+            call_bed("all-down")
+
+
+@pytest.fixture(scope="session")
+def bed(docker_engine: None, call_bed: Callable[..., None]) -> None:
+    """Images of the hosts and a mirror with the servers, which takes a quarter of an hour the first time."""
+    for step in ("images", "releases", "mirror"):
+        call_bed(step)
+    call_bed("lock", str(engine.cache() / "releases.lock.yml"))

@@ -30,7 +30,7 @@ class Tally:
         self.seconds: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.seconds[report.nodeid.split("/")[1]] += report.duration
+        self.seconds[report.nodeid.removeprefix("tests/").split("/")[0]] += report.duration
         self.note(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -71,7 +71,11 @@ def main(arguments: list[str]) -> int:
     stages, options = arguments[:cut], arguments[cut + 1 :]
     folders = [TESTS / stage for stage in stages or STAGES]
     tally = Tally()
-    status = int(pytest.main(["-v", "-r", "fEsxX", "--continue-on-collection-errors", *map(str, folders), *options], plugins=[tally]))
+    status = int(
+        pytest.main(
+            ["-v", "-r", "fEsxX", "--continue-on-collection-errors", *map(str, folders), *options], plugins=[tally]
+        )
+    )
     wrong = tally.verdict()
     print("; ".join(f"{stage} {seconds:.0f} s" for stage, seconds in tally.seconds.items()))
     for message in wrong:

@@ -57,7 +57,7 @@ _raw:
   elements: raw
 """
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -83,46 +83,42 @@ ROLES = Path(__file__).parents[2] / "roles"
 class LookupModule(LookupBase):
     """``lookup('hippius.monitoring.components', question, ...)``."""
 
-    def run(self, terms: list, variables: dict | None = None, **kwargs: object) -> list:
+    def run(self, terms: list, variables: dict, component: str = "", listen: str = "http") -> list:
         """Answer one question; the answer is the only element of the list."""
-        self.set_options(var_options=variables, direct=kwargs)
         if len(terms) != 1 or terms[0] not in QUESTIONS:
             raise AnsibleError(f"Ask for one of {', '.join(QUESTIONS)}, not for {terms}.")
+        inventory = Inventory(self._loader, variables["groups"], variables["hostvars"])
+        host = variables["inventory_hostname"]
         try:
-            return [self._answer(terms[0], variables["groups"], variables["inventory_hostname"], variables["hostvars"])]
+            if terms[0] == "names":
+                return [catalogue.names(all_components(), inventory, host)]
+            if terms[0] == "problems":
+                return [catalogue.problems(all_components(), inventory)]
+            if terms[0] == "scrape_jobs":
+                return [catalogue.scrape_jobs(all_components(), inventory, host)]
+            return [catalogue.address(named_component(component), listen, inventory, host)]
         except catalogue.CatalogueError as error:
             raise AnsibleError(str(error)) from error
 
-    def _answer(self, question: str, groups: dict, host: str, hostvars: object) -> object:
-        render = Renderer(self._loader, hostvars)
-        if question == "names":
-            return catalogue.names(components(), groups, host)
-        if question == "problems":
-            return catalogue.problems(components(), groups, render)
-        if question == "scrape_jobs":
-            return catalogue.scrape_jobs(components(), groups, host, render)
-        name = self.get_option("component") or ""
-        role = name.replace("-", "_")
-        if role not in roles():
-            raise catalogue.CatalogueError(f"There is no component {name!r}; roles: {', '.join(roles())}.")
-        return catalogue.address(component(role), self.get_option("listen"), groups, host, render)
 
+class Inventory(catalogue.Inventory):
+    """The inventory of this run; each host's variables are gathered once, and templated only where asked for."""
 
-class Renderer:
-    """Templates values as they read on a host; each host's variables are gathered once and only when asked for."""
-
-    def __init__(self, loader: object, hostvars: object) -> None:
-        self._templar = Templar(loader=loader)
+    def __init__(self, loader: object, groups: dict, hostvars: object) -> None:
+        self.groups = groups
         self._hostvars = hostvars
+        self._templar = Templar(loader=loader)
         self._gathered: dict = {}
 
-    def __call__(self, host: str, item: catalogue.Component, value: object) -> object:
-        """``value`` with the variables of the host over the defaults of the component's role."""
-        self._templar.available_variables = {**defaults(item.role), **self._variables(host)}
-        try:
-            return self._templar.template(trusted(value))
-        except AnsibleError as error:
-            raise catalogue.CatalogueError(f"{item.name} on {host}, {value!r}: {error}") from error
+    def variable(self, host: str, name: str) -> object:
+        """See the base class."""
+        variables = self._variables(host)
+        return self._template(variables, variables.get(name), f"{name} of {host}")
+
+    def render(self, host: str, item: catalogue.Component, value: object) -> object:
+        """See the base class."""
+        variables = {**defaults(item.role), **self._variables(host)}
+        return self._template(variables, trusted(value), f"{item.name} on {host}, {value}")
 
     def _variables(self, host: str) -> dict:
         if host not in self._gathered:
@@ -130,25 +126,40 @@ class Renderer:
             self._gathered[host] = {**self._hostvars.raw_get(host), "hostvars": self._hostvars}
         return self._gathered[host]
 
+    def _template(self, variables: dict, value: object, where: str) -> object:
+        self._templar.available_variables = variables
+        try:
+            return self._templar.template(value)
+        except AnsibleError as error:
+            raise catalogue.CatalogueError(f"{where}: {error}") from error
 
-@lru_cache(maxsize=None)
+
+@cache
 def roles() -> tuple:
     """The roles that bring a component, in order of their names."""
     return tuple(sorted(path.parts[-3] for path in ROLES.glob("*/meta/component.yml")))
 
 
-def components() -> list:
-    """All components of the collection."""
-    return [component(role) for role in roles()]
+def all_components() -> list:
+    """The components of all roles."""
+    return [component_of(role) for role in roles()]
 
 
-@lru_cache(maxsize=None)
-def component(role: str) -> catalogue.Component:
+def named_component(name: str) -> catalogue.Component:
+    """The component of that name, without reading the other roles."""
+    role = name.replace("-", "_")
+    if role not in roles():
+        raise catalogue.CatalogueError(f"There is no component {name!r}; roles with one: {', '.join(roles())}.")
+    return component_of(role)
+
+
+@cache
+def component_of(role: str) -> catalogue.Component:
     """The component that a role brings."""
     return catalogue.component(role, _read(ROLES / role / "meta" / "component.yml"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def defaults(role: str) -> dict:
     """The defaults of a role."""
     return trusted(_read(ROLES / role / "defaults" / "main.yml") or {})

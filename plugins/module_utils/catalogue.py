@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where components run and how they are reached, from the roles' facts and the inventory. Pure.
-
-What has to be templated goes through ``render(host, component, value)``, which gives ``value`` as it reads on that
-host: with the variables of the host over the defaults of the component's role.
-"""
+"""Where components run and how they are reached, from the roles' facts and the inventory. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +9,6 @@ from dataclasses import dataclass, field
 
 FACTS = {"release": str, "group": str, "component": str, "listens": dict, "ready": str, "scrape_jobs": list}
 JOB_FACTS = {"name": str, "address": str, "path": str, "interval": str, "labels": dict}
-NAMED = "{{ monitoring_address | default('', true) }}"
-CONNECTED = "{{ ansible_host | default(inventory_hostname, true) }}"
-ENVIRONMENT = "{{ monitoring_environment }}"
-ENVIRONMENT_OR_NOTHING = "{{ monitoring_environment | default('', true) }}"
 
 
 class CatalogueError(Exception):
@@ -51,88 +43,108 @@ def component(role: str, facts: object) -> Component:
     )
 
 
-def names(components: list, groups: dict, host: str) -> list:
+class Inventory:
+    """What is asked of an inventory; the lookup plugin answers."""
+
+    groups: dict
+
+    def variable(self, host: str, name: str) -> object:
+        """A variable of a host, None where it is not set."""
+        raise NotImplementedError
+
+    def render(self, host: str, item: Component, value: object) -> object:
+        """``value`` templated with the variables of the host over the defaults of the component's role."""
+        raise NotImplementedError
+
+    def hosts(self, item: Component) -> list:
+        """The hosts that have a component."""
+        return self.groups.get(item.group) or []
+
+
+def names(components: list, inventory: Inventory, host: str) -> list:
     """The components that a host should have, by the groups it is in."""
-    return [item.name for item in components if host in groups.get(item.group, ())]
+    return [item.name for item in components if host in inventory.hosts(item)]
 
 
-def problems(components: list, groups: dict, render: object) -> list:
+def problems(components: list, inventory: Inventory) -> list:
     """What the inventory lacks, in sentences for people, whatever hosts a run is limited to."""
-    lacking = []
-    for item in components:
-        for host in groups.get(item.group, ()):
-            if host not in lacking and not render(host, item, ENVIRONMENT_OR_NOTHING):
-                lacking.append(host)
+    hosts = dict.fromkeys(host for item in components for host in inventory.hosts(item))
+    lacking = [host for host in hosts if not inventory.variable(host, "monitoring_environment")]
     if not lacking:
         return []
-    return [
-        f"monitoring_environment is not set for {', '.join(lacking)}."
-        " Set it in the inventory's group_vars to the environment's name, such as dev or prod."
-    ]
+    remedy = "Set it in the inventory's group_vars to the environment's name, such as dev or prod."
+    return [f"monitoring_environment is not set for {', '.join(lacking)}. {remedy}"]
 
 
-def address(found: Component, listen: str, groups: dict, viewer: str, render: object) -> str:
+def address(item: Component, listen: str, inventory: Inventory, viewer: str) -> str:
     """``host:port`` at which ``viewer`` reaches a component: its own one, else that of the group's first host."""
-    hosts = groups.get(found.group) or ()
+    hosts = inventory.hosts(item)
     if not hosts:
-        raise CatalogueError(f"No host is in the inventory group {found.group}, so {found.name} has no address.")
-    if listen not in found.listens:
-        raise CatalogueError(f"{found.name} has no address {listen!r}, only {', '.join(sorted(found.listens))}.")
-    return _seen(found, listen, viewer if viewer in hosts else hosts[0], viewer, render)
+        raise CatalogueError(f"No host is in the inventory group {item.group}, so {item.name} has no address.")
+    if listen not in item.listens:
+        raise CatalogueError(f"{item.name} has no address {listen!r}, only {', '.join(sorted(item.listens))}.")
+    return _seen(item, listen, viewer if viewer in hosts else hosts[0], viewer, inventory)
 
 
-def scrape_jobs(components: list, groups: dict, viewer: str, render: object) -> list:
+def scrape_jobs(components: list, inventory: Inventory, viewer: str) -> list:
     """Prometheus' scrape_configs for everything in the inventory, seen from ``viewer``."""
     jobs: dict = {}
-    problems = []
+    wrong = []
     for item in components:
-        for host in groups.get(item.group, ()):
+        for host in inventory.hosts(item):
             for facts in item.scrape_jobs:
                 try:
-                    _add_target(jobs, item, facts, host, viewer, render)
+                    job = inventory.render(host, item, facts)
+                    target = _seen(item, facts["address"], host, viewer, inventory)
+                    _add_target(jobs, job, target, item.name, host, inventory.variable(host, "monitoring_environment"))
                 except CatalogueError as error:
-                    problems.append(str(error))
-    if problems:
-        raise CatalogueError("\n".join(dict.fromkeys(problems)))
+                    wrong.append(str(error))
+    if wrong:
+        raise CatalogueError("\n".join(dict.fromkeys(wrong)))
     return [job for _owner, job in jobs.values()]
 
 
-def _add_target(jobs: dict, item: Component, facts: dict, host: str, viewer: str, render: object) -> None:
-    job, labels = _job(render(host, item, {key: value for key, value in facts.items() if key != "address"}))
-    owner, known = jobs.setdefault(job["job_name"], ((item.name, host), {**job, "static_configs": []}))
-    if owner[0] != item.name:
-        raise CatalogueError(f"Scrape job {job['job_name']} belongs to both {owner[0]} and {item.name}.")
-    if {**known, "static_configs": None} != {**job, "static_configs": None}:
-        raise CatalogueError(f"Scrape job {job['job_name']} differs between the hosts {owner[1]} and {host}.")
-    target = _seen(item, facts["address"], host, viewer, render)
-    labels = {**labels, "env": str(render(host, item, ENVIRONMENT)), "host": host}
+def _add_target(jobs: dict, facts: dict, target: str, name: str, host: str, environment: object) -> None:
+    if not environment:
+        raise CatalogueError(f"{name} on {host}: monitoring_environment is not set.")
+    job = _job(facts)
+    (owner, first), known = jobs.setdefault(facts["name"], ((name, host), {**job, "static_configs": []}))
+    if owner != name:
+        raise CatalogueError(f"Scrape job {facts['name']} belongs to both {owner} and {name}.")
+    if {**job, "static_configs": known["static_configs"]} != known:
+        raise CatalogueError(f"Scrape job {facts['name']} differs between the hosts {first} and {host}.")
+    labels = {**facts.get("labels", {}), "env": str(environment), "host": host}
     known["static_configs"].append({"targets": [target], "labels": labels})
 
 
-def _job(facts: dict) -> tuple:
-    """A scrape job without its targets, and the labels that they get; what is Prometheus' default is left out."""
+def _job(facts: dict) -> dict:
+    """A scrape job without its targets; what is Prometheus' default anyway is left out."""
     job = {"job_name": facts["name"]}
     if facts.get("interval"):
         job["scrape_interval"] = facts["interval"]
     if facts.get("path", "/metrics") != "/metrics":
         job["metrics_path"] = facts["path"]
-    return job, facts.get("labels") or {}
+    return job
 
 
-def _seen(item: Component, listen: str, host: str, viewer: str, render: object) -> str:
+def _seen(item: Component, listen: str, host: str, viewer: str, inventory: Inventory) -> str:
     """The address of a component on ``host`` as ``viewer`` can use it."""
-    expression = item.listens[listen]
-    where = f"{item.name} on {host} ({listen}: {expression})"
-    bound, port = _split(render(host, item, expression), where)
+    where = f"{item.name} on {host}, {item.listens[listen]}"
+    bound, port = _split(inventory.render(host, item, item.listens[listen]), where)
     if host == viewer:
         return _join(_to_itself(bound), port)
     if _is_loopback(bound):
-        raise CatalogueError(f"{where} listens on {bound} only, which {viewer} cannot reach; let it listen elsewhere.")
-    # Whoever names an address knows the network; else the bound one is the only one that is certain to answer.
-    known_as = render(host, item, NAMED) or ("" if _is_wildcard(bound) else bound) or render(host, item, CONNECTED)
+        raise CatalogueError(f"{where}: {bound} cannot be reached from {viewer}; let it listen on another address.")
+    known_as = _known_as(host, bound, inventory)
     if _is_loopback(known_as):
-        raise CatalogueError(f"{where}: {known_as} is no address for {viewer}; set monitoring_address of {host}.")
+        raise CatalogueError(f"{where}: {known_as} means {viewer} itself there; set monitoring_address of {host}.")
     return _join(known_as, port)
+
+
+def _known_as(host: str, bound: str, inventory: Inventory) -> str:
+    """Who names an address knows the network; else the bound one is the only one that is certain to answer."""
+    named = inventory.variable(host, "monitoring_address") or ("" if _is_wildcard(bound) else bound)
+    return named or inventory.variable(host, "ansible_host") or host
 
 
 def _split(bound: object, where: str) -> tuple:

@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     command(commands, "releases", "build the servers and pack them like their releases", build_releases)
     command(commands, "mirror", "serve the release archives; prints the address", serve_mirror)
     lock = command(commands, "lock", "write a release lock of the mirror's archives", write_lock)
-    lock.add_argument("file", type=Path)
+    lock.add_argument("file", type=Path, nargs="?", default=hosts.lock_file(), help="default: %(default)s")
 
     host = commands.add_parser("host", help="test hosts").add_subparsers(metavar="COMMAND", required=True)
     up = command(host, "up", "have a host; prints its name and address", host_up)
@@ -65,10 +65,14 @@ def build_images(_options: argparse.Namespace) -> None:
 
 
 def build_releases(_options: argparse.Namespace) -> None:
-    """Build the release archives."""
-    from tests.bed.releases.build import build_all
+    """Build the release archives and print where the mirror's tree has them."""
+    from tests.bed.releases.build import BuildError, build_all
 
-    build_all()
+    try:
+        for archive in build_all().values():
+            print(archive)
+    except BuildError as error:
+        raise RuntimeError(str(error)) from error
 
 
 def serve_mirror(_options: argparse.Namespace) -> None:
@@ -80,10 +84,21 @@ def serve_mirror(_options: argparse.Namespace) -> None:
 
 
 def write_lock(options: argparse.Namespace) -> None:
-    """Write a release lock."""
-    from tests.bed import mirror
+    """Write a release lock of what is in the mirror's tree, from the checksum files beside the archives."""
+    from tests.bed.releases import recipe
 
-    mirror.write_lock(options.file)
+    locked = {}
+    for release in recipe.read_all().values():
+        archive = engine.cache("mirror") / release.archive.partition("://")[2]
+        if not archive.exists():
+            continue
+        lines = (archive.parent / release.checksums).read_text(encoding="utf-8").splitlines()
+        sums = {name.lstrip("*"): digest for digest, name in (line.split() for line in lines)}
+        locked[release.name] = {release.version: {"amd64": {"url": release.archive, "sha256": sums[archive.name]}}}
+    partial = options.file.with_name(f"{options.file.name}.part")
+    # JSON is YAML too, and needs no library.
+    partial.write_text("---\n" + json.dumps(locked, indent=2) + "\n", encoding="utf-8")
+    partial.replace(options.file)
 
 
 def host_up(options: argparse.Namespace) -> None:

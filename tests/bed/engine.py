@@ -23,8 +23,14 @@ SUBNET = "172.30.0.0/24"
 GATEWAY = "172.30.0.1"
 # Docker gives this half to containers that ask for no address; hosts choose theirs from the other half.
 DYNAMIC_RANGE = "172.30.0.128/25"
+INOTIFY_INSTANCES = 1024
 
-PROGRAMS = {"dockerd": "docker.io", "debootstrap": "debootstrap", "iptables": "iptables", "ssh-keygen": "openssh-client"}
+PROGRAMS = {
+    "dockerd": "docker.io",
+    "debootstrap": "debootstrap",
+    "iptables": "iptables",
+    "ssh-keygen": "openssh-client",
+}
 
 
 def cache(*parts: str) -> Path:
@@ -62,6 +68,7 @@ def start() -> None:
         install(PROGRAMS)
         if not answers():
             start_daemon()
+        allow_many_hosts()
         if not docker("network", "ls", "--quiet", "--filter", f"name=^{NETWORK}$"):
             docker(
                 *("network", "create", "--label", LABEL),
@@ -98,7 +105,7 @@ def tail(log: Path, lines: int = 15) -> str:
 
 def answers() -> bool:
     """Whether an engine answers at docker's socket."""
-    return subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
+    return bool(shutil.which("docker")) and not subprocess.run(["docker", "version"], capture_output=True).returncode
 
 
 def pid_file() -> Path:
@@ -108,36 +115,55 @@ def pid_file() -> Path:
 
 def start_daemon() -> None:
     """Start dockerd, as the machine's service where systemd runs, else in the background; wait until it answers."""
-    log = cache("engine") / "dockerd.log"
-    daemon = None
     if Path("/run/systemd/system").is_dir():
         subprocess.run(["systemctl", "start", "docker"], check=True)
-    else:
-        # Left behind by a machine that was cut off; dockerd refuses to start beside a process of that number.
+        return
+    # Left behind by an engine that was killed; dockerd refuses to start when any process has that number now.
+    if running_daemon(Path("/var/run/docker.pid")) is None:
         Path("/var/run/docker.pid").unlink(missing_ok=True)
-        with open(log, "w", encoding="utf-8") as output:
-            daemon = subprocess.Popen(
-                ["dockerd"], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        pid_file().write_text(f"{daemon.pid}\n", encoding="utf-8")
-        progress(f"started dockerd, process {daemon.pid}, log {log}")
+    # The second one helps where a killed dockerd left its containerd behind, for which the first one waits in vain.
+    if not (start_in_background() or start_in_background()):
+        raise RuntimeError(f"the Docker engine does not start:\n{tail(daemon_log())}")
+
+
+def start_in_background() -> bool:
+    """Start dockerd in the background; returns whether it answers within a minute."""
+    with open(daemon_log(), "w", encoding="utf-8") as output:
+        daemon = subprocess.Popen(
+            ["dockerd"], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    pid_file().write_text(f"{daemon.pid}\n", encoding="utf-8")
+    progress(f"started dockerd, process {daemon.pid}, log {daemon_log()}")
     deadline = time.monotonic() + 60
-    while not answers():
-        if time.monotonic() > deadline or (daemon and daemon.poll() is not None):
-            raise RuntimeError(f"the Docker engine does not answer:\n{tail(log) if daemon else ''}")
+    while daemon.poll() is None and time.monotonic() < deadline:
+        if answers():
+            return True
         time.sleep(0.3)
+    return False
+
+
+def daemon_log() -> Path:
+    """Where the engine that the bed started writes its log."""
+    return cache("engine") / "dockerd.log"
+
+
+def allow_many_hosts() -> None:
+    """Raise the kernel's number of inotify instances for a user: all hosts share root's, and systemd takes several."""
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    if int(limit.read_text(encoding="ascii")) < INOTIFY_INSTANCES:
+        limit.write_text(f"{INOTIFY_INSTANCES}\n", encoding="ascii")
 
 
 def stop() -> None:
     """Remove the bed's network, and stop the engine if the bed started it."""
     if answers():
         docker("network", "rm", NETWORK, check=False)
-    pid = started_pid()
+    pid = running_daemon(pid_file())
     if pid is None:
         return
     os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + 30
-    while started_pid() is not None:
+    deadline = time.monotonic() + 60
+    while running_daemon(pid_file()) is not None:
         if time.monotonic() > deadline:
             raise RuntimeError(f"dockerd, process {pid}, does not end")
         time.sleep(0.2)
@@ -145,10 +171,10 @@ def stop() -> None:
     progress(f"stopped dockerd, process {pid}")
 
 
-def started_pid() -> int | None:
-    """The process id of the running engine that the bed started, or None."""
+def running_daemon(pid_file: Path) -> int | None:
+    """The process id in a file, if it belongs to a dockerd that runs."""
     try:
-        pid = int(pid_file().read_text(encoding="utf-8"))
+        pid = int(pid_file.read_text(encoding="utf-8"))
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
     except (OSError, ValueError):

@@ -7,6 +7,7 @@
     down("dev1")
 
 A host's address follows from its name and stays the same over reboots. Root logs in by SSH with the bed's key.
+The logs of the engine's containers lie in /var/lib/docker/containers, read-only.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bed import engine, image
+from tests.bed import engine, image, mirror
+from tests.bed.releases import recipe
 
 PREFIX = "hm-"
 # Flavours of the images, made when a host is created: name -> (suite, packages that this host lacks).
@@ -39,6 +41,14 @@ SYSTEMD_OPTIONS = (
     *("--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp"),
     *("--cgroupns", "host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"),
 )
+# Two things are otherwise unlike a real host: mounts do not propagate, so that no service gets its credentials, and a
+# reboot keeps the boot id.
+BOOT = """
+mount --make-rshared / &&
+cat /proc/sys/kernel/random/uuid > /run/boot-id &&
+mount --bind /run/boot-id /proc/sys/kernel/random/boot_id &&
+exec /lib/systemd/systemd
+"""
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,7 @@ class Host:
         }
 
 
-def up(name: str, image: str = "bookworm") -> Host:  # noqa: F811 - the word that users of the bed write
+def up(name: str, image: str = "bookworm") -> Host:
     """Have this host; one that is up already stays as it is if it was made from the same image, else it is replaced."""
     if image not in IMAGES:
         raise ValueError(f"no image {image!r}; there are {', '.join(IMAGES)}")
@@ -104,7 +114,7 @@ def up(name: str, image: str = "bookworm") -> Host:  # noqa: F811 - the word tha
 
 def down(name: str) -> None:
     """Remove this host and all that it holds, if there is one."""
-    if inspect(name):
+    if engine.answers() and inspect(name):
         engine.docker("rm", "--force", "--volumes", PREFIX + name)
 
 
@@ -128,10 +138,24 @@ def inventory(hosts: Iterable[Host], groups: Iterable[str] = ()) -> dict:
     """An Ansible inventory with every host in each of the groups; as JSON text it is a valid inventory file."""
     hosts = list(hosts)
     members = {host.name: {} for host in hosts}
-    inventoried = {"all": {"hosts": {host.name: host.variables() for host in hosts}}}
-    if groups:
-        inventoried["all"]["children"] = {group: {"hosts": dict(members)} for group in groups}
-    return inventoried
+    return {
+        "all": {
+            "hosts": {host.name: host.variables() for host in hosts},
+            "children": {group: {"hosts": members} for group in groups},
+            "vars": variables(),
+        }
+    }
+
+
+def variables() -> dict:
+    """Inventory variables with which the roles install the bed's servers, at the versions that the bed has."""
+    versions = {f"{name}_version": release.version for name, release in recipe.read_all().items()}
+    return {"monitoring_mirrors": [mirror.url()], "monitoring_releases_lock": str(lock_file()), **versions}
+
+
+def lock_file() -> Path:
+    """Where the lock of the bed's release archives is kept; the command `lock` writes it."""
+    return engine.cache("mirror") / "releases.lock.yml"
 
 
 def ssh_options() -> list[str]:
@@ -155,9 +179,10 @@ def ssh_key() -> Path:
 
 
 def label(flavour: str) -> str:
-    """What a host was made from: the image and what was taken away."""
+    """What a host is made from: the image, what is taken away, and the container's options."""
     suite, lacking = IMAGES[flavour]
-    return " without ".join([image.tag(suite), *lacking])
+    options = zlib.crc32("\0".join([*SYSTEMD_OPTIONS, BOOT]).encode())
+    return f"{' without '.join([image.tag(suite), *lacking])}, options {options:08x}"
 
 
 def create(name: str, flavour: str) -> Host:
@@ -172,7 +197,7 @@ def create(name: str, flavour: str) -> Host:
             *("--label", engine.LABEL, "--label", f"hippius.monitoring.image={label(flavour)}"),
             *("--network", engine.NETWORK, "--ip", address, *SYSTEMD_OPTIONS),
             # The logs of the engine's containers: to programs on the host they are its own Docker's.
-            *("--volume", f"{logs}:/var/lib/docker/containers:ro", source),
+            *("--volume", f"{logs}:/var/lib/docker/containers:ro", source, "sh", "-c", BOOT),
         )
     host = Host(name, address)
     if lacking:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A mirror of the published release archives: serves the tree `<cache>/mirror/<host>/<path>` over HTTP.
 
-`python3 -m tests.bed.mirror [serve|start|stop]`; `start` leaves it running in the background.
+`python3 -m tests.bed.mirror [start|serve|stop]`; `start` leaves it running in the background.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from urllib.parse import unquote, urlsplit
 from tests.bed import engine
 
 PORT = 8399
-START_SECONDS = 15
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -42,14 +41,7 @@ def start(address: str = engine.GATEWAY, port: int = PORT) -> str:
     """Have a mirror of this cache that answers; returns its base address. Raises RuntimeError where it cannot be."""
     with engine.locked("mirror"):
         if not is_serving(address, port):
-            process = spawn(address, port)
-            deadline = time.monotonic() + START_SECONDS
-            while not is_serving(address, port):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    process.kill()
-                    raise RuntimeError(f"the mirror does not answer at {url(address, port)}:\n{engine.tail(log_file())}")
-                time.sleep(0.05)
-            pid_file(address, port).write_text(f"{process.pid}\n", encoding="utf-8")
+            start_in_background(address, port)
     return url(address, port)
 
 
@@ -69,10 +61,10 @@ def is_serving(address: str, port: int) -> bool:
     try:
         connection.request("GET", "/")
         answer = connection.getresponse().read().decode(errors="replace")
-    except http.client.HTTPException as error:
-        raise RuntimeError(f"{url(address, port)} is taken by something that is no mirror: {error!r}") from error
     except OSError:
         return False
+    except http.client.HTTPException as error:
+        raise RuntimeError(f"{url(address, port)} is taken by something that is no mirror: {error!r}") from error
     finally:
         connection.close()
     if answer != banner(tree()):
@@ -85,28 +77,35 @@ def banner(root: Path) -> str:
     return f"hippius.monitoring mirror of {root}\n"
 
 
-def spawn(address: str, port: int) -> subprocess.Popen:
-    """Start a mirror in a session of its own, so that it outlives the command that wanted it."""
+def start_in_background(address: str, port: int) -> None:
+    """Start a mirror that outlives the command that wanted it; it listens when this returns."""
+    log = engine.cache("engine") / "mirror.log"
     command = [sys.executable, "-m", "tests.bed.mirror", "serve", "--address", address, "--port", str(port)]
-    with open(log_file(), "w", encoding="utf-8") as output:
-        return subprocess.Popen(
-            command,
+    with open(log, "w", encoding="utf-8") as output:
+        done = subprocess.run(
+            [*command, "--background"],
             cwd=Path(__file__).parents[2],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            check=False,
         )
+    if done.returncode != 0:
+        raise RuntimeError(f"the mirror cannot listen at {url(address, port)}:\n{engine.tail(log)}")
+
+
+def leave_to_background(address: str, port: int) -> None:
+    """Go on as a process of its own session, whose number is written down; the one that was started ends."""
+    child = os.fork()
+    if child:
+        pid_file(address, port).write_text(f"{child}\n", encoding="utf-8")
+        os._exit(0)
+    os.setsid()
 
 
 def pid_file(address: str, port: int) -> Path:
     """Where the process id of the mirror stands."""
     return engine.cache("engine") / f"mirror-{address}-{port}.pid"
-
-
-def log_file() -> Path:
-    """What a mirror in the background has to say, which is why it ended."""
-    return engine.cache("engine") / "mirror.log"
 
 
 class Server(ThreadingHTTPServer):
@@ -208,16 +207,20 @@ def requested_range(header: str, size: int) -> tuple[int, int] | None:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.bed.mirror", description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=("serve", "start", "stop"), nargs="?", default="serve")
+    parser.add_argument("command", choices=("start", "serve", "stop"), nargs="?", default="start")
     parser.add_argument("--address", default=engine.GATEWAY)
     parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--background", action="store_true", help="serve: return as soon as it listens")
     arguments = parser.parse_args()
     if arguments.command == "start":
         print(start(arguments.address, arguments.port))
     elif arguments.command == "stop":
         stop(arguments.address, arguments.port)
     else:
-        Server(arguments.address, arguments.port, tree()).serve_forever()
+        server = Server(arguments.address, arguments.port, tree())
+        if arguments.background:
+            leave_to_background(arguments.address, arguments.port)
+        server.serve_forever()
     return 0
 
 

@@ -35,11 +35,14 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(tree: Path) -> Run:
     """Run a program in the copied tree; its output is returned, or the message of the failed test."""
 
+    # As a user has it who has set nothing.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+
     def run_program(*command: str, cwd: Path = tree, timeout: int = 300, **environment: str) -> str:
         done = subprocess.run(
             command,
             cwd=cwd,
-            env=os.environ | {"NO_COLOR": "1"} | environment,
+            env=inherited | {"NO_COLOR": "1"} | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -14,13 +14,16 @@ LINTERS = {
     "ruff format": ["ruff", "format", "--no-cache", "--check", "--diff"],
     "yamllint": ["yamllint", "--strict", "."],
     "antsibull-changelog": ["antsibull-changelog", "lint"],
-    "ansible-lint": ["ansible-lint", "--strict", "--nocolor"],
 }
 
 
 @pytest.mark.parametrize("command", [pytest.param(command, id=name) for name, command in LINTERS.items()])
 def test_linter_finds_nothing(run: Run, command: list[str]) -> None:
     run(*command)
+
+
+def test_ansible_lint_finds_nothing(run: Run, tree: Path) -> None:
+    run("ansible-lint", "--nocolor", ANSIBLE_COLLECTIONS_PATH=str(tree.parents[2]))
 
 
 def test_shellcheck_finds_nothing(run: Run, tree: Path) -> None:
@@ -31,4 +34,4 @@ def test_shellcheck_finds_nothing(run: Run, tree: Path) -> None:
 
 def is_shell_script(path: Path) -> bool:
     with path.open("rb") as stream:
-        return stream.readline().rstrip() in (b"#!/bin/sh", b"#!/bin/bash")
+        return stream.readline().rstrip() in (b"#!/bin/sh", b"#!/usr/bin/env bash")

@@ -33,6 +33,7 @@ PLAYBOOK = """
         that: lookup('hippius.monitoring.components', 'scrape_jobs') == []
 """
 
+
 @pytest.fixture(scope="module")
 def archive(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("archive")
@@ -67,13 +68,20 @@ def test_playbook_finds_the_installed_collection(run: Run, collections: Path, tm
 
 def test_checkout_finds_itself_with_nothing_installed(run: Run, tmp_path: Path) -> None:
     (tmp_path / "playbook.yml").write_text(PLAYBOOK)
-    home = {"HOME": str(tmp_path)}
-    run("ansible-playbook", "-i", "localhost,", "-c", "local", str(tmp_path / "playbook.yml"), cwd=ROOT, **home)
+    run(
+        "ansible-playbook",
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        str(tmp_path / "playbook.yml"),
+        cwd=ROOT,
+        HOME=str(tmp_path),
+    )
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_checkout_knows_its_entry_points(run: Run, tmp_path: Path, environment: str) -> None:
-    home = {"HOME": str(tmp_path)}
     inventory = ["-i", f"inventories/{environment}"]
-    run("ansible-playbook", *inventory, "--syntax-check", "site.yml", cwd=ROOT, **home)
-    run("ansible-playbook", *inventory, "--syntax-check", "hippius.monitoring.site", cwd=ROOT, **home)
+    run("ansible-playbook", *inventory, "--syntax-check", "site.yml", cwd=ROOT, HOME=str(tmp_path))
+    run("ansible-playbook", *inventory, "--syntax-check", "hippius.monitoring.site", cwd=ROOT, HOME=str(tmp_path))

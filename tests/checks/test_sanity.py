@@ -26,4 +26,5 @@ def test_sanity(run: Run) -> None:
     installer = home / ".ansible" / "test" / "cache" / "get_pip_24_2.py"
     installer.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(PIP_INSTALLER, installer)
-    run("ansible-test", "sanity", "--color", "no", timeout=1200, HOME=str(home), PATH=pythons(), LC_ALL="C.UTF-8")
+    environment = {"HOME": str(home), "PATH": pythons(), "PIP_QUIET": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    run("ansible-test", "sanity", "--color", "no", timeout=1200, **environment)

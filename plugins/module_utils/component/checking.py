@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 
@@ -14,13 +15,13 @@ from .spec import Instance
 
 def staged(wanted: Instance, release_directory: str, generation_name: str) -> list:
     """Judge a generation that is written and not in force yet; return notices for people."""
-    etc = os.path.join(layout.generation(wanted.name, generation_name), "etc")
+    directory = layout.generation(wanted.name, generation_name)
     mount_point = layout.etc(wanted.name)
     made = not os.path.lexists(mount_point)
     if made:
         files.make_directory(mount_point)
     try:
-        return _judge(wanted, release_directory, etc)
+        return _judge(wanted, release_directory, directory)
     finally:
         if made:
             os.rmdir(mount_point)
@@ -41,24 +42,28 @@ def privately(wanted: Instance, release_directory: str) -> list:
     try:
         files.make_directory(directory)
         generation.write_files(wanted, directory, group or 0)
-        return _judge(wanted, release_directory, os.path.join(directory, "etc"))
+        return _judge(wanted, release_directory, directory)
     finally:
         files.remove(directory)
-        if not had_run and not files.listing(layout.RUN):
-            os.rmdir(layout.RUN)
+        if not had_run:
+            # Another run may have made its lock there meanwhile.
+            with contextlib.suppress(OSError):
+                os.rmdir(layout.RUN)
 
 
-def _judge(wanted: Instance, release_directory: str, etc: str) -> list:
-    values = {**layout.placeholders(wanted.name), "{release}": release.path_of(release_directory)}
+def _judge(wanted: Instance, release_directory: str, directory: str) -> list:
+    staged_paths = {"{release}": release.path_of(release_directory), "{bin}": os.path.join(directory, "bin")}
+    values = {**layout.placeholders(wanted.name), **staged_paths}
     command = [layout.fill(word, values) for word in wanted.check]
     environment = {key: layout.fill(value, values) for key, value in wanted.environment.items()}
-    exit_code, told = systemd.check(wanted.name, etc, command, environment)
+    exit_code, told = systemd.check(wanted.name, os.path.join(directory, "etc"), command, environment)
     if exit_code == 0:
         return []
     if accepted(told, wanted.check_accept):
         return [f"The checker of {wanted.name} warns: {told}"]
     raise ComponentError(
-        f"The configuration of {wanted.name} is refused by its own checker ({' '.join(wanted.check)}):\n{told}"
+        f"The configuration of {wanted.name} is refused by its own checker"
+        f" ({' '.join(wanted.check)}, exit code {exit_code}):\n{told or 'it said nothing'}"
     )
 
 

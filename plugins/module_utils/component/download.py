@@ -4,18 +4,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 import random
 import shutil
+import socket
+import ssl
 import time
 import urllib.error
 import urllib.request
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse, InvalidURL
 
 from . import files
 from .errors import ComponentError
 
+# Tries of one address in turn that bring nothing new.
 ATTEMPTS = 3
 SILENCE_SECONDS = 20
 TOTAL_SECONDS = 1800
@@ -35,20 +40,30 @@ class Refused(Exception):
 def fetch(urls: list, sha256: str, path: str) -> None:
     """Bring the archive with this SHA-256 to ``path``; raise ComponentError that names every address tried.
 
-    An unfinished download stays at ``path`` with the suffix ``.part`` and is resumed by the next call.
+    While it runs, what has come stands at ``path`` with the suffix ``.part``. A run that was killed leaves it there
+    for the next one to resume; a failure leaves nothing.
     """
     files.make_directory(os.path.dirname(path))
-    deadline = time.monotonic() + TOTAL_SECONDS
+    part = path + ".part"
     failures = []
-    for url in urls:
-        try:
-            _fetch_from(url, sha256, path + ".part", deadline)
-        except Refused as error:
-            failures.append(f"{url}: {error}")
-            continue
-        os.rename(path + ".part", path)
-        return
-    raise ComponentError("The release could not be downloaded. " + "; ".join(failures) + ".")
+    try:
+        for url in urls:
+            # Each address gets its share of the time, so that a slow one does not use up that of the others.
+            deadline = time.monotonic() + TOTAL_SECONDS / len(urls)
+            try:
+                _fetch_from(url, sha256, part, deadline)
+            except Refused as error:
+                failures.append(f"{url}: {error}")
+                continue
+            os.rename(part, path)
+            return
+        told = "; ".join(failures) or "no address is given"
+        raise ComponentError(f"The release could not be downloaded. {told}.")
+    except BaseException:
+        files.remove(part)
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.dirname(path))
+        raise
 
 
 def sha256_of(path: str) -> str:
@@ -61,14 +76,14 @@ def sha256_of(path: str) -> str:
 
 
 def _fetch_from(url: str, sha256: str, part: str, deadline: float) -> None:
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            _transfer(url, part, deadline)
-            break
-        except Retryable as error:
-            if attempt == ATTEMPTS or time.monotonic() > deadline:
-                raise Refused(f"{error}, after {attempt} attempts") from error
-            time.sleep(min(2**attempt, 10) * random.uniform(0.5, 1.0))
+    """Complete ``part`` from one address. What another address has begun may be wrong, so that is tried anew."""
+    begun_elsewhere = _size(part) > 0
+    if begun_elsewhere and sha256_of(part) == sha256:
+        return
+    _transfer_patiently(url, part, deadline)
+    if begun_elsewhere and sha256_of(part) != sha256:
+        files.remove(part)
+        _transfer_patiently(url, part, deadline)
     got = sha256_of(part)
     if got != sha256:
         told = _first_bytes(part)
@@ -76,41 +91,72 @@ def _fetch_from(url: str, sha256: str, part: str, deadline: float) -> None:
         raise Refused(f"SHA-256 is {got}, expected {sha256}{told}")
 
 
+def _transfer_patiently(url: str, part: str, deadline: float) -> None:
+    """Transfer with retries; a try that got further than those before it does not count."""
+    furthest, tries, fruitless = _size(part), 0, 0
+    while True:
+        tries += 1
+        try:
+            _transfer(url, part, deadline)
+            return
+        except Retryable as error:
+            fruitless = 0 if _size(part) > furthest else fruitless + 1
+            furthest = max(furthest, _size(part))
+            if fruitless == ATTEMPTS or time.monotonic() > deadline:
+                raise Refused(f"{error}, after {tries} attempts") from error
+            time.sleep(min(2**fruitless, 10) * random.uniform(0.5, 1.0))
+
+
 def _transfer(url: str, part: str, deadline: float) -> None:
-    have = os.path.getsize(part) if os.path.exists(part) else 0
-    request = urllib.request.Request(url, headers={"User-Agent": "hippius.monitoring"})
-    if have:
-        request.add_header("Range", f"bytes={have}-")
+    have = _size(part)
     try:
+        request = urllib.request.Request(url, headers={"User-Agent": "hippius.monitoring"})
+        if have:
+            request.add_header("Range", f"bytes={have}-")
         with urllib.request.urlopen(request, timeout=SILENCE_SECONDS) as response:
-            _store(response, part, have if response.status == 206 else 0, deadline)
+            _store(response, part, have if _continues(response, have) else 0, deadline)
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code == 416:
             files.remove(part)
         if error.code in (408, 416, 429) or error.code >= 500:
             raise Retryable(f"HTTP {error.code}") from error
         raise Refused(f"HTTP {error.code}") from error
     except urllib.error.URLError as error:
+        if isinstance(error.reason, ssl.SSLCertVerificationError):
+            raise Refused(str(error.reason)) from error
         raise Retryable(str(error.reason)) from error
-    except (TimeoutError, HTTPException, ConnectionError) as error:
+    except (InvalidURL, ValueError) as error:
+        raise Refused(str(error)) from error
+    except (socket.timeout, HTTPException, ConnectionError, ssl.SSLError) as error:
         raise Retryable(str(error) or type(error).__name__) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ComponentError(f"{os.path.dirname(part)} has no room left for the release.") from error
+        raise
 
 
-def _store(response: object, part: str, offset: int, deadline: float) -> None:
+def _continues(response: HTTPResponse, have: int) -> bool:
+    """Whether an answer goes on where the file ends."""
+    return response.status == 206 and (response.headers.get("Content-Range") or "").startswith(f"bytes {have}-")
+
+
+def _store(response: HTTPResponse, part: str, offset: int, deadline: float) -> None:
     length = response.headers.get("Content-Length")
     expected = offset + int(length) if length else None
     _require_room(os.path.dirname(part), (expected or 0) * ROOM_FACTOR - offset)
+    size = offset
     with open(part, "r+b" if offset else "wb") as stream:
         stream.seek(offset)
         stream.truncate()
-        while True:
-            chunk = response.read(CHUNK)
+        while expected is None or size < expected:
+            # One packet at a time: a full read would not return from a sender that drips.
+            chunk = response.read1(CHUNK)
             if not chunk:
                 break
             if time.monotonic() > deadline:
-                raise Refused(f"not complete after {TOTAL_SECONDS} s")
-            stream.write(chunk)
-        size = stream.tell()
+                raise Refused(f"only {size} of {expected or 'unknown'} bytes came in the time it has")
+            size += stream.write(chunk)
     if expected is not None and size < expected:
         raise Retryable(f"the answer ended after {size} of {expected} bytes")
 
@@ -119,6 +165,10 @@ def _require_room(directory: str, needed: int) -> None:
     available = shutil.disk_usage(directory).free
     if needed > available:
         raise ComponentError(f"{directory} has {available} bytes free, and about {needed} are needed for the release.")
+
+
+def _size(path: str) -> int:
+    return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 def _first_bytes(path: str) -> str:

@@ -67,9 +67,17 @@ def make_directory(path: str, mode: int = 0o755, gid: int = 0) -> None:
     parent = os.path.dirname(path)
     if parent and not os.path.isdir(parent):
         make_directory(parent)
-    os.mkdir(path, 0o700)
-    os.chown(path, 0, gid)
-    os.chmod(path, mode)
+    # In one call, since a directory that a killed run left with another mode would keep it.
+    mask = os.umask(0o777 & ~mode)
+    try:
+        os.mkdir(path, mode)
+        os.chown(path, 0, gid)
+    except FileExistsError:
+        # Another component's run made it just now.
+        if not os.path.isdir(path):
+            raise
+    finally:
+        os.umask(mask)
 
 
 def remove(path: str) -> None:

@@ -17,6 +17,9 @@ from .plan import Seen
 from .points import reach
 from .spec import Instance
 
+# Marks users that we made, so that a purge takes no others.
+OWNER = "hippius.monitoring"
+
 
 def fingerprint_key(create: bool) -> bytes:
     """The host's own key for fingerprints of secrets; empty when there is none yet and none may be made."""
@@ -32,7 +35,7 @@ def have_user(name: str) -> int:
     if group_of(name) is None:
         group = ["--gid", name] if _group_exists(name) else ["--user-group"]
         result = systemd.run([
-            "useradd", "--system", *group, "--no-create-home", "--home-dir", layout.data(name),
+            "useradd", "--system", "--comment", OWNER, *group, "--no-create-home", "--home-dir", layout.data(name),
             "--shell", "/usr/sbin/nologin", name,
         ])  # fmt: skip
         if result.returncode != 0:
@@ -51,6 +54,14 @@ def _group_exists(name: str) -> bool:
     except KeyError:
         return False
     return True
+
+
+def owns_user(name: str) -> bool:
+    """Whether the component's user is there and was made by this collection."""
+    try:
+        return pwd.getpwnam(name).pw_gecos == OWNER
+    except KeyError:
+        return False
 
 
 def group_of(name: str) -> int | None:
@@ -80,6 +91,7 @@ def write(instance: Instance, known: dict, gid: int) -> str:
     files.remove(staging)
     files.make_directory(staging)
     write_files(instance, staging, gid)
+    _keep_unit_times(instance, staging)
     os.symlink(release.path_of(known["release"]), os.path.join(staging, "release"))
     text = json.dumps(known, indent=1, sort_keys=True) + "\n"
     files.write(os.path.join(staging, "manifest.json"), text.encode(), 0o644)
@@ -97,6 +109,15 @@ def write_files(instance: Instance, directory: str, gid: int) -> None:
         private = path.startswith("etc/")
         _make_parents(directory, path, 0o750 if private else 0o755, gid if private else 0)
         files.write(os.path.join(directory, path), entry.content, entry.mode, gid if private else 0)
+
+
+def _keep_unit_times(instance: Instance, staging: str) -> None:
+    """Give an unchanged unit the time that it had, since systemd takes a newer one for a change that it must load."""
+    for unit_name in instance.units:
+        before = os.path.join(layout.current(instance.name), unit_name)
+        if files.read(before) == instance.files[unit_name].content:
+            status = os.stat(before)
+            os.utime(os.path.join(staging, unit_name), ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _make_parents(directory: str, path: str, mode: int, gid: int) -> None:
@@ -148,17 +169,16 @@ def switch(name: str, generation_name: str) -> None:
     files.link(os.path.join("generations", generation_name), layout.current(name))
 
 
-def set_links(name: str, known: dict, before: dict | None) -> None:
-    """Have the links of an installed instance, and none that only the generation before needed."""
+def set_links(name: str, known: dict) -> None:
+    """Have the links of an installed instance, and no others."""
     wanted = observe.expected_links(name, known)
-    for path in observe.expected_links(name, before) if before else ():
-        if path not in wanted:
+    for path in observe.wrong_links(name, known):
+        if path == layout.etc(name) and os.path.isdir(path) and not os.path.islink(path):
+            os.rmdir(path)
+        if path in wanted:
+            files.link(wanted[path], path)
+        else:
             files.remove(path)
-    for path, target in wanted.items():
-        if files.link_target(path) != target:
-            if path == layout.etc(name) and os.path.isdir(path) and not os.path.islink(path):
-                os.rmdir(path)
-            files.link(target, path)
 
 
 def commit(name: str, generation_name: str) -> None:
@@ -166,13 +186,6 @@ def commit(name: str, generation_name: str) -> None:
     target = os.path.join("generations", generation_name)
     if files.link_target(layout.proven(name)) != target:
         files.link(target, layout.proven(name))
-
-
-def remove_links(name: str, known: dict) -> None:
-    """Remove every link of an instance that is ours."""
-    for path, target in observe.expected_links(name, known).items():
-        if files.link_target(path) == target:
-            files.remove(path)
 
 
 def sweep_releases() -> None:

@@ -13,7 +13,8 @@ from typing import Iterator
 from . import files, layout
 from .errors import ComponentError
 
-RELEASES = "releases"
+# No component can have this name, so its lock is nobody else's.
+RELEASES = "_releases"
 POLL_SECONDS = 0.5
 
 

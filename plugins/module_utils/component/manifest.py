@@ -43,6 +43,15 @@ def build(instance: Instance, release_directory: str, key: bytes) -> dict:
     return manifest
 
 
+def parse(content: bytes | None) -> dict | None:
+    """The manifest that a generation's file holds, or None when it is not as it was written."""
+    try:
+        manifest = json.loads(content or b"")
+        return manifest if manifest["format"] == FORMAT and manifest["id"] == digest(manifest) else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def digest(manifest: dict) -> str:
     """Twelve hex digits over everything that makes a generation different from another, but secrets."""
     files = {

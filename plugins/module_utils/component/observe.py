@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import json
+import glob
 import os
 import stat
 
@@ -23,13 +23,16 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Seen:
     states = systemd.show(units)
     main = states.get(name + ".service")
     running = systemd.running_generation(name, main.invocation) if main and main.main_pid else ""
+    running_manifest = read_manifest(name, running)
     contents, drift, strays = _compare(name, current, known, key, gid)
     return Seen(
         current=current,
         manifest=known,
         proven=proven,
+        proven_manifest=read_manifest(name, proven),
         running=running,
-        running_manifest=read_manifest(name, running),
+        running_manifest=running_manifest,
+        running_drift=() if running == current else sum(_compare(name, running, running_manifest, key, gid)[1:], ()),
         contents=contents,
         drift=drift,
         strays=strays,
@@ -48,13 +51,10 @@ def linked_generation(link: str) -> str:
 
 
 def read_manifest(name: str, generation: str) -> dict | None:
-    """The manifest of a generation, or None when it is gone or unreadable."""
+    """The manifest of a generation, or None when it is gone or damaged."""
     if not generation:
         return None
-    try:
-        return json.loads(files.read(os.path.join(layout.generation(name, generation), "manifest.json")) or b"")
-    except ValueError:
-        return None
+    return manifest.parse(files.read(os.path.join(layout.generation(name, generation), "manifest.json")))
 
 
 def instances_of(component: str) -> list:
@@ -87,10 +87,20 @@ def expected_links(name: str, known: dict) -> dict:
     return links
 
 
+def our_links(name: str) -> list:
+    """Every link of an instance that is there, those that a killed run left included."""
+    directories = [layout.UNITS, *glob.glob(os.path.join(layout.UNITS, "*.wants"))]
+    paths = [os.path.join(directory, item) for directory in directories for item in files.listing(directory)]
+    targets = {path: files.link_target(path) or "" for path in [*paths, layout.etc(name)]}
+    units = {path for path, target in targets.items() if target.startswith(layout.current(name) + "/")}
+    return [path for path, target in targets.items() if path in units or target in units]
+
+
 def wrong_links(name: str, known: dict) -> tuple:
-    """Links of an installed instance that are missing or point elsewhere."""
+    """Links of an installed instance that are missing, point elsewhere, or should not be there."""
     links = expected_links(name, known)
-    return tuple(path for path, target in links.items() if files.link_target(path) != target)
+    missing = [path for path, target in links.items() if files.link_target(path) != target]
+    return (*missing, *[path for path in our_links(name) if path not in links])
 
 
 def foreign(name: str, units: list, states: dict) -> tuple:
@@ -153,7 +163,6 @@ def _compare(name: str, current: str, known: dict | None, key: bytes, gid: int |
         drift.append("release")
     expected = set(known["files"]) | {"manifest.json", "release"}
     strays = [path for path in files.tree(directory) if path not in expected]
-    contents.update({path: files.read(os.path.join(directory, path)) or b"" for path in strays})
     return contents, tuple(drift), tuple(strays)
 
 

@@ -10,6 +10,7 @@ from . import layout
 from .manifest import recorded, same
 from .spec import STRENGTH, Instance
 
+# A file's on_change speaks the same words.
 NONE, SWITCH, REMOVE, RELOAD, RESTART, INSTALL = STRENGTH
 
 
@@ -34,13 +35,16 @@ class Seen:
     ``drift`` are files of the current generation that are not as they were written, ``strays`` files that were
     added to it, ``links`` links that are missing or point elsewhere, ``foreign`` things in the way that are not
     ours, ``debris`` what a killed run left behind, ``pending`` whether a switch was not completed.
+    ``running_drift`` are drift and strays of the generation that runs, where that is not the current one.
     """
 
     current: str = ""
     manifest: dict | None = None
     proven: str = ""
+    proven_manifest: dict | None = None
     running: str = ""
     running_manifest: dict | None = None
+    running_drift: tuple = ()
     contents: dict = field(default_factory=dict)
     drift: tuple = ()
     strays: tuple = ()
@@ -54,7 +58,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one instance needs; ``stage`` asks for a new generation, ``restart_units`` for further units."""
+    """What one instance needs; ``stage`` asks for a new generation.
+
+    ``restart_units`` are further units to restart, ``stop_units`` those to stop before the switch takes them away.
+    """
 
     name: str
     action: str
@@ -62,6 +69,7 @@ class Plan:
     stage: bool = False
     reload_manager: bool = False
     restart_units: tuple = ()
+    stop_units: tuple = ()
     diff: tuple = ()
 
     @property
@@ -80,20 +88,20 @@ def plan(wanted: Instance, manifest: dict, seen: Seen) -> Plan:
     if not seen.release_intact:
         reasons.append("the unpacked release is damaged")
     action, more = _process_action(wanted, manifest, seen)
-    if action == NONE and (stage or seen.links):
-        action = SWITCH
-    if action == NONE and seen.proven != seen.current:
-        action, more = SWITCH, [f"generation {seen.current} was never proven"]
-    if seen.manifest is None:
-        action, reasons = INSTALL, ["it is not installed"]
     units = _restart_units(wanted, manifest, seen)
+    if seen.manifest is None:
+        action, reasons, more = INSTALL, ["it is not installed"], []
+    elif action == NONE:
+        more = _unfinished(seen) + [f"{unit} is restarted" for unit in units]
+        action = SWITCH if stage or seen.links or units or more else NONE
     return Plan(
         name=wanted.name,
-        action=SWITCH if units and action == NONE else action,
+        action=action,
         reasons=tuple(dict.fromkeys(reasons + more)),
         stage=stage,
         reload_manager=seen.pending or bool(seen.links) or _units_differ(seen.manifest, manifest, seen.drift),
         restart_units=units,
+        stop_units=tuple(unit for unit in (seen.manifest or {"units": ()})["units"] if unit not in wanted.units),
         diff=tuple(_diff(wanted, manifest, seen)) if stage else (),
     )
 
@@ -114,12 +122,38 @@ def _process_action(wanted: Instance, manifest: dict, seen: Seen) -> tuple:
         return RESTART, []
     if seen.running_manifest["release"] != manifest["release"]:
         return RESTART, [f"{seen.running_manifest['release']} runs, {manifest['release']} is wanted"]
+    if _started_from_old_unit(wanted.main_unit, seen):
+        return RESTART, [f"{wanted.main_unit} may have been started before systemd knew its new definition"]
     effects = [_effect(seen.running_manifest, manifest, path) for path in _paths(seen.running_manifest, manifest)]
     # Nobody knows whether the program has read an edited file, so it reads the right one again.
     effects += [_on_change(seen.manifest, manifest, path) for path in (*seen.drift, *seen.strays)]
-    action = strongest(NONE if effect == "none" else effect for effect in effects)
+    effects += [_on_change(seen.running_manifest, manifest, path) for path in seen.running_drift]
+    if seen.pending and seen.running != seen.current and seen.manifest and seen.manifest["reload"]:
+        # The run that was killed may have reloaded the program and not come to note it.
+        effects.append(RELOAD if manifest["reload"] else RESTART)
+    action = strongest(effects)
     behind = action != NONE and seen.running != seen.current
     return action, [f"generation {seen.running} still runs"] if behind else []
+
+
+def _started_from_old_unit(main_unit: str, seen: Seen) -> bool:
+    """Whether a run died after its switch and the program was perhaps started again before daemon-reload.
+
+    Its note then names the new generation, while systemd used the unit of the one before.
+    """
+    if not seen.pending or seen.running != seen.current or not (seen.manifest and seen.proven_manifest):
+        return False
+    old, new = (side["files"].get(main_unit, {}) for side in (seen.proven_manifest, seen.manifest))
+    return recorded(old) != recorded(new)
+
+
+def _unfinished(seen: Seen) -> list:
+    """What a run that was killed after its switch did not come to, where the program needs nothing."""
+    if seen.proven != seen.current:
+        return [f"generation {seen.current} was never proven"]
+    if seen.running != seen.current:
+        return [f"generation {seen.running} is noted as the running one"]
+    return []
 
 
 def _effect(running: dict, manifest: dict, path: str) -> str:
@@ -131,7 +165,14 @@ def _effect(running: dict, manifest: dict, path: str) -> str:
 
 def _on_change(before: dict | None, after: dict, path: str) -> str:
     record = after["files"].get(path) or (before or {"files": {}})["files"].get(path)
-    return record["on_change"] if record else "restart"
+    if record:
+        wanted = record["on_change"]
+    elif path.startswith("etc/"):
+        # An added file may be one that the configuration includes by a pattern, or an editor's copy.
+        wanted = RELOAD
+    else:
+        wanted = RESTART if path == "release" else NONE
+    return RESTART if wanted == RELOAD and not after["reload"] else wanted
 
 
 def _paths(*manifests: dict) -> list:
@@ -190,6 +231,10 @@ def _diff(wanted: Instance, manifest: dict, seen: Seen) -> list:
         if (entry and entry.secret) or "fingerprint" in old_files.get(path, {}):
             if recorded(old_files.get(path, {})) != recorded(manifest["files"].get(path, {})) or path in seen.drift:
                 entries.append(_entry(header, "a secret" if path in old_files else "", "another secret" if entry else ""))
+            continue
+        if path in seen.strays:
+            # Its content may be anything, such as an editor's copy of a secret.
+            entries.append(_entry(header, "a file added by hand", ""))
             continue
         before = seen.contents.get(path)
         after = entry.content if entry else None

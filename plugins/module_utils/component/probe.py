@@ -14,6 +14,7 @@ import urllib.request
 from http.client import HTTPException
 
 from . import systemd
+from .errors import ComponentError
 from .plan import Unit
 
 INTERVAL_SECONDS = 0.2
@@ -21,6 +22,7 @@ INTERVAL_SECONDS = 0.2
 STEADY_PROBES = 5
 REQUEST_SECONDS = 5
 LISTEN_STATE = "0A"
+EVERY_ADDRESS = ("", "0.0.0.0", "::")
 
 
 class NotProven(Exception):
@@ -70,20 +72,32 @@ def _missing(unit_name: str, state: Unit, listens: list, url: str) -> str:
 def metric(url: str, name: str) -> float | None:
     """The value of a metric without labels, or None when it cannot be had."""
     status, text = get(url)
-    found = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE) if status == 200 else None
-    return float(found.group(1)) if found else None
+    return value_of(text, name) if status == 200 else None
 
 
-def reloaded(unit_name: str, reload: dict, before: float | None, pid: int) -> Unit:
-    """Wait for the program's own proof that it took a reload; ``before`` is its timestamp before it."""
+def value_of(text: str, name: str) -> float | None:
+    """The value of a metric without labels in the text format of Prometheus. Pure."""
+    found = re.search(rf"^{re.escape(name)}[ \t]+(\S+)", text, re.MULTILINE)
+    try:
+        return float(found.group(1)) if found else None
+    except ValueError:
+        return None
+
+
+def reloaded(unit_name: str, reload: dict, before: float, pid: int) -> Unit:
+    """Wait for the program's own proof that it took a reload; ``before`` is its timestamp before it.
+
+    The timestamp has to differ, not to be later, since the clock may have been set back.
+    """
     timeout = reload.get("timeout") or 30
     deadline = time.monotonic() + timeout
     while True:
         state = systemd.show([unit_name])[unit_name]
         if state.main_pid != pid:
             raise NotProven(f"{unit_name} ended during the reload")
-        after = metric(reload["url"], reload["timestamp"])
-        if metric(reload["url"], reload["success"]) == 1 and after is not None and after > (before or 0):
+        status, text = get(reload["url"])
+        success, after = (value_of(text if status == 200 else "", reload[key]) for key in ("success", "timestamp"))
+        if success == 1 and after not in (None, before):
             return state
         if time.monotonic() > deadline:
             raise NotProven(f"{reload['success']} and {reload['timestamp']} showed no successful reload in {timeout} s")
@@ -97,9 +111,17 @@ def get(url: str) -> tuple:
         with opener.open(url, timeout=REQUEST_SECONDS) as response:
             return response.status, response.read().decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
-        return error.code, error.read().decode("utf-8", "replace")
+        return error.code, _body(error)
     except (OSError, HTTPException, ValueError) as error:
         return 0, str(getattr(error, "reason", error))
+
+
+def _body(error: urllib.error.HTTPError) -> str:
+    with error:
+        try:
+            return error.read().decode("utf-8", "replace")
+        except (OSError, HTTPException):
+            return ""
 
 
 def taken(address: str, own_pid: int) -> str:
@@ -139,7 +161,8 @@ def processes(pid: int) -> set:
 
 def _listening_inodes(address: str) -> set:
     host, _, port = address.rpartition(":")
-    wanted = _hex_addresses(host.strip("[]")) if host else None
+    host = host.strip("[]")
+    wanted = None if host in EVERY_ADDRESS else _hex_addresses(host)
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
@@ -158,8 +181,12 @@ def _listening_inodes(address: str) -> set:
 def _hex_addresses(host: str) -> set:
     """An address as the kernel's tables write it, also as IPv6 writes an IPv4 address."""
     found = set()
-    for family, _type, _protocol, _name, where in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM):
-        packed = socket.inet_pton(family, where[0])
+    try:
+        answers = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ComponentError(f"Address {host} is not known: {error.strerror or error}.") from error
+    for family, _type, _protocol, _name, where in answers:
+        packed = socket.inet_pton(family, where[0].partition("%")[0])
         words = struct.unpack(f"={len(packed) // 4}I", packed)
         text = "".join(f"{word:08X}" for word in words)
         found.add(text)

@@ -72,6 +72,7 @@ def stage(release: Release, name: str, program: str) -> bool:
         _seal(staging)
     except BaseException:
         files.remove(staging)
+        files.remove(layout.downloads(name))
         raise
     reach("unpacked")
     _put_in_place(staging, path_of(directory))
@@ -96,6 +97,8 @@ def _archive(release: Release, name: str, host: str) -> str:
 
 
 def _require_machine(path: str, program: str, host: str) -> None:
+    if not program:
+        return
     if not os.path.isfile(path):
         raise ComponentError(f"The archive does not contain {program!r}: {', '.join(files.listing(os.path.dirname(path)))}.")
     with open(path, "rb") as stream:

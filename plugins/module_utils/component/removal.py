@@ -38,8 +38,6 @@ def remove(item: Removal) -> None:
     What is kept about it vanishes by one rename after everything else, so that a killed removal is finished later.
     """
     withdraw(item.name, item.known)
-    for path in (layout.running(item.name), layout.pending(item.name)):
-        files.remove(path)
     leaving = layout.leaving(item.name)
     files.remove(leaving)
     os.rename(layout.component(item.name), leaving)
@@ -55,28 +53,26 @@ def told(item: Removal) -> dict:
 
 def withdraw(name: str, known: dict) -> None:
     """Stop an instance's units and remove every link to it."""
-    units = [unit_name for unit_name in known["units"] if os.path.lexists(layout.unit(unit_name))]
+    units = [unit_name for unit_name in known.get("units", {}) if os.path.lexists(layout.unit(unit_name))]
     if units:
         systemd.run(["systemctl", "stop", "--", *units], timeout=None)
-    generation.remove_links(name, known)
+    for path in observe.our_links(name):
+        files.remove(path)
     systemd.run(["systemctl", "daemon-reload"])
     if units:
         systemd.run(["systemctl", "reset-failed", "--", *units])
+    for path in (layout.running(name), layout.pending(name)):
+        files.remove(path)
 
 
 def purge(name: str) -> None:
-    """Remove an instance's data, what was kept of files changed by hand, and its user."""
+    """Remove an instance's data, what was kept of files changed by hand, and its user if we made it."""
     for path in (layout.data(name), layout.edited(name)):
         files.remove(path)
-    if generation.group_of(name) is not None:
+    if generation.owns_user(name):
         result = systemd.run(["userdel", name])
         if result.returncode != 0:
             raise ComponentError(f"User {name} could not be removed: {result.stdout.strip()}")
-
-
-def purgeable(name: str) -> bool:
-    """Whether there is anything that a purge would remove."""
-    return any(map(os.path.lexists, (layout.data(name), layout.edited(name)))) or generation.group_of(name) is not None
 
 
 def absent(params: dict, check_mode: bool) -> dict:
@@ -85,7 +81,9 @@ def absent(params: dict, check_mode: bool) -> dict:
     items = [planned(name) for name in observe.instances_of(component)]
     listed = [f"{component}-{own.get('name')}" for own in params.get("instances") or ()]
     names = dict.fromkeys([component, *listed, *[item.name for item in items]])
-    purged = [name for name in names if params["purge"] and purgeable(name)]
+    installed = [item.name for item in items]
+    # A name that was neither installed by us nor has our user may be somebody else's, data and all.
+    purged = [name for name in names if params["purge"] and (name in installed or generation.owns_user(name))]
     if not check_mode and (items or purged):
         take_off(component, items, params.get("holder") or "", params["lock_timeout"])
         for name in purged:

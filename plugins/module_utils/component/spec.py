@@ -12,12 +12,15 @@ from . import layout, unit
 from .errors import ComponentError
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
-UNIT_KINDS = (".service", ".timer", ".path", ".socket")
+UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\-]+\.(service|timer|path|socket)\Z")
+ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]]*):([0-9]{1,5})\Z")
 STRENGTH = ("none", "switch", "remove", "reload", "restart", "install")
-PER_INSTANCE = (
-    "description", "command", "config", "secrets", "programs", "environment", "unit", "units",
-    "check", "check_accept", "listens", "ready", "reload",
-)  # fmt: skip
+ON_CHANGE = ("none", "reload", "restart")
+# Options of an instance and the type of each.
+PER_INSTANCE = {
+    "description": str, "command": list, "config": list, "secrets": dict, "programs": list, "environment": dict,
+    "unit": dict, "units": dict, "check": list, "check_accept": str, "listens": list, "ready": dict, "reload": dict,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,11 @@ def _listed_instance(component: str, release: Release, common: dict, own: dict, 
     if unknown:
         raise ComponentError(f"{where}: unknown option {', '.join(unknown)}.")
     _require_name(own.get("name"), where + ".name")
+    for key, kind in PER_INSTANCE.items():
+        if own.get(key) is not None and not isinstance(own[key], kind):
+            raise ComponentError(f"{where}.{key} must be a {kind.__name__}.")
+    if not all(isinstance(item, dict) for key in ("config", "programs") for item in own.get(key) or ()):
+        raise ComponentError(f"{where}: config and programs are lists of mappings.")
     values = {**common, **{key: value for key, value in own.items() if key != "name"}}
     return _instance(component, f"{component}-{own['name']}", release, values)
 
@@ -117,11 +125,12 @@ def _instance(component: str, name: str, release: Release, values: dict) -> Inst
     command = tuple(str(word) for word in values.get("command") or ())
     if not command:
         raise ComponentError(f"{name}: command is required with state=present.")
+    environment = _environment(values.get("environment") or {})
     sections = {name + ".service": unit.main_unit(
-        name, values.get("description") or name, list(command), values.get("environment") or {}, values.get("unit") or {}
+        name, values.get("description") or name, list(command), environment, _sections(values.get("unit"), "unit")
     )}  # fmt: skip
     for unit_name, further in (values.get("units") or {}).items():
-        sections[_unit_name(unit_name, name)] = unit.further_unit(unit_name, further)
+        sections[_unit_name(unit_name, name)] = unit.further_unit(unit_name, _sections(further, f"units.{unit_name}"))
     files = _files(values)
     for unit_name, content in sections.items():
         text = unit.render(content, layout.placeholders(name))
@@ -133,13 +142,56 @@ def _instance(component: str, name: str, release: Release, values: dict) -> Inst
         files=files,
         units={unit_name: _unit_role(unit_name, content, name) for unit_name, content in sections.items()},
         command=command,
-        environment={key: str(value) for key, value in (values.get("environment") or {}).items()},
+        environment=environment,
         check=tuple(str(word) for word in values.get("check") or ()),
         check_accept=values.get("check_accept") or "",
-        listens=tuple(values.get("listens") or ()),
-        ready=dict(values.get("ready") or {}),
-        reload=dict(values.get("reload") or {}),
+        listens=tuple(_address(item) for item in values.get("listens") or ()),
+        ready=_proof(values.get("ready"), "ready", ("url",)),
+        reload=_proof(values.get("reload"), "reload", ("url", "success", "timestamp")),
     )
+
+
+def _environment(values: dict) -> dict:
+    """Variables as text; null takes one away, and a truth value is written as programs read it."""
+    return {
+        str(key): str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def _sections(value: object, where: str) -> dict:
+    value = value or {}
+    if not isinstance(value, dict) or not all(item is None or isinstance(item, dict) for item in value.values()):
+        raise ComponentError(f"{where} must map sections to directives.")
+    return value
+
+
+def _proof(value: dict | None, option: str, required: tuple) -> dict:
+    """The options of ready or reload, with the seconds to wait as a number."""
+    if not value:
+        return {}
+    missing = [key for key in required if not value.get(key)]
+    if missing:
+        raise ComponentError(f"{option}: {', '.join(missing)} is required.")
+    result = {key: str(value[key]) for key in required}
+    if value.get("timeout") is not None:
+        result["timeout"] = _seconds(value["timeout"], option + ".timeout")
+    return result
+
+
+def _seconds(value: object, where: str) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise ComponentError(f"{where}: {value!r} is not a number of seconds.") from None
+
+
+def _address(value: object) -> str:
+    found = ADDRESS.match(value) if isinstance(value, str) else None
+    if not found or not 0 < int(found.group(2)) < 65536:
+        raise ComponentError(f"listens: {value!r} is not host:port.")
+    return found.string
 
 
 def _files(values: dict) -> dict:
@@ -147,20 +199,36 @@ def _files(values: dict) -> dict:
     files: dict = {}
     reloadable = bool(values.get("reload"))
     for item in values.get("config") or ():
-        wanted = item.get("on_change") or "reload"
+        wanted = _on_change(item, "reload")
         on_change = "restart" if wanted == "reload" and not reloadable else wanted
         _add(files, "etc", item, Entry(_bytes(item.get("content"), item), 0o640, on_change))
     for path, content in (values.get("secrets") or {}).items():
         item = {"path": path}
         _add(files, "etc", item, Entry(_bytes(content, item), 0o640, "restart", secret=True))
     for item in values.get("programs") or ():
-        on_change = item.get("on_change") or "restart"
-        _add(files, "bin", item, Entry(_bytes(item.get("content"), item), 0o755, on_change))
+        _add(files, "bin", item, Entry(_bytes(item.get("content"), item), 0o755, _on_change(item, "restart")))
+    _refuse_nested(files)
     return files
 
 
+def _on_change(item: dict, default: str) -> str:
+    wanted = item.get("on_change") or default
+    if wanted not in ON_CHANGE:
+        raise ComponentError(f"{item.get('path')}: on_change must be one of {', '.join(ON_CHANGE)}, not {wanted!r}.")
+    return wanted
+
+
+def _refuse_nested(files: dict) -> None:
+    """Refuse a path that would be a file and a directory at once."""
+    for path in files:
+        parts = path.split("/")
+        for count in range(1, len(parts)):
+            if "/".join(parts[:count]) in files:
+                raise ComponentError(f"path {path!r} is below {'/'.join(parts[:count])!r}, which is a file.")
+
+
 def _add(files: dict, directory: str, item: dict, entry: Entry) -> None:
-    path = item.get("path") or ""
+    path = str(item.get("path") or "")
     parts = path.split("/")
     if path.startswith("/") or any(part in ("", ".", "..") for part in parts) or "\0" in path:
         raise ComponentError(f"path {path!r} must be relative and stay below its directory.")
@@ -181,10 +249,8 @@ def _bytes(content: object, item: dict) -> bytes:
 
 
 def _unit_name(unit_name: str, name: str) -> str:
-    if not unit_name.startswith(name + "-") or not unit_name.endswith(UNIT_KINDS) or "/" in unit_name:
-        raise ComponentError(
-            f"units: {unit_name!r} must start with {name + '-'!r} and end with one of {', '.join(UNIT_KINDS)}."
-        )
+    if not unit_name.startswith(name + "-") or not UNIT_NAME.match(unit_name):
+        raise ComponentError(f"units: {unit_name!r} must start with {name + '-'!r} and be a service, timer, path or socket.")
     return unit_name
 
 

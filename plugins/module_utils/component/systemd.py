@@ -104,7 +104,8 @@ def check(name: str, etc: str, command: list, environment: dict) -> tuple:
     words = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--service-type=exec"]
     words += [f"--property={item}" for item in properties]
     words += [f"--setenv={key}={value}" for key, value in environment.items()]
-    result = run([*words, "--", *command], timeout=CHECK_SECONDS + 30)
+    # The manager would expand variables in the words.
+    result = run([*words, "--", *[word.replace("$", "$$") for word in command]], timeout=CHECK_SECONDS + 30)
     return result.returncode, result.stdout.strip()
 
 

@@ -16,7 +16,6 @@ from .spec import Instance, instances
 
 # A service is back within a minute after its old process ended, so the old generation gets what is left of it.
 ROLLBACK_SECONDS = 60
-FAILURES = (ComponentError, probe.NotProven, OSError)
 
 
 @dataclass
@@ -94,6 +93,8 @@ def _planned(params: dict, wanted: list, key: bytes) -> Result:
     result = Result()
     for item in wanted:
         seen = observe.observe(item.name, list(item.units), key, generation.group_of(item.name))
+        if seen.manifest and seen.manifest["component"] != item.component:
+            raise ComponentError(f"{item.name} belongs to component {seen.manifest['component']} on this host already.")
         if seen.foreign and not params["adopt"]:
             raise ComponentError(
                 f"{', '.join(seen.foreign)} exists and was not made by this collection. Remove it, or take it over"
@@ -193,7 +194,7 @@ def _switch_and_prove(result: Result) -> None:
         reach("manager-reloaded")
         for work in changing:
             _act_and_prove(work)
-    except FAILURES as error:
+    except Exception as error:  # Whatever goes wrong after the switch, the old generation comes back.
         _roll_back(changing, str(error), began)
     for work in changing:
         generation.commit(work.name, work.in_force)
@@ -209,24 +210,27 @@ def _switch(work: Work) -> None:
     files.replace(layout.pending(work.name), b"", 0o600)
     reach("pending")
     work.adopted = generation.adopt(work.name, work.seen.foreign)
+    if work.plan.stop_units:
+        systemd.systemctl("stop", *work.plan.stop_units)
     if work.generation:
         generation.switch(work.name, work.generation)
     reach("switched")
-    generation.set_links(work.name, work.known, work.seen.manifest)
+    generation.set_links(work.name, work.known)
     reach("linked")
 
 
 def _act_and_prove(work: Work) -> None:
     """Do what the program needs and wait for its own proof."""
     unit_name, wanted = work.wanted.main_unit, work.wanted
-    if work.plan.action == RELOAD:
-        stamp = probe.metric(wanted.reload["url"], wanted.reload["timestamp"])
+    stamp = probe.metric(wanted.reload["url"], wanted.reload["timestamp"]) if work.plan.action == RELOAD else None
+    if stamp is not None:
         _wait_for_next_second(stamp)
         systemd.systemctl("reload", unit_name)
         reach("acted")
         state = probe.reloaded(unit_name, wanted.reload, stamp, work.main_unit.main_pid)
     else:
-        if work.plan.action in (INSTALL, RESTART):
+        # A program that does not tell about its last reload could not prove the next one either.
+        if work.plan.action != SWITCH:
             systemd.systemctl("restart", unit_name)
         reach("acted")
         state = probe.started(unit_name, list(wanted.listens), wanted.ready)
@@ -236,9 +240,9 @@ def _act_and_prove(work: Work) -> None:
     reach("proven")
 
 
-def _wait_for_next_second(stamp: float | None) -> None:
+def _wait_for_next_second(stamp: float) -> None:
     """Some programs stamp reloads with whole seconds, so a proof needs a later second than the last one's."""
-    while stamp is not None and int(stamp) <= time.time() < int(stamp) + 1:
+    while int(stamp) <= time.time() < int(stamp) + 1:
         time.sleep(0.05)
 
 
@@ -250,7 +254,7 @@ def _roll_back(works: list, reason: str, began: float) -> None:
         try:
             if _restore(work):
                 restored.append(work.name)
-        except FAILURES as error:
+        except Exception as error:
             told.append(f"{work.name} could not be put back: {error}")
     if restored:
         told.append(f"Rolled back to the last proven generation: {', '.join(restored)}.")
@@ -264,22 +268,21 @@ def _last_words(work: Work, since: float) -> str:
 
 def _restore(work: Work) -> bool:
     """Put one instance back; return whether there was something to put back."""
-    before = observe.read_manifest(work.name, work.seen.proven)
+    # The note of what was proven may be damaged, but one that was never made means a first install.
+    target = work.seen.proven if work.seen.proven_manifest or not work.seen.proven else work.seen.current
+    before = observe.read_manifest(work.name, target)
     if before is None:
-        # Nothing of it has ever been proven, so nothing is left running.
         for known in filter(None, (work.seen.manifest, work.known)):
             removal.withdraw(work.name, known)
-        for path in (layout.current(work.name), layout.generations(work.name), layout.pending(work.name)):
-            files.remove(path)
-        _discard(work)
+        files.remove(layout.component(work.name))
         _give_back(work)
         return False
-    if generation.current(work.name) == work.seen.proven:
+    if generation.current(work.name) == target:
         return False
-    generation.switch(work.name, work.seen.proven)
-    generation.set_links(work.name, before, work.known)
+    generation.switch(work.name, target)
+    generation.set_links(work.name, before)
     systemd.systemctl("daemon-reload")
-    _return_process(work, before)
+    _return_process(work, target, before)
     _discard(work)
     files.remove(layout.pending(work.name))
     return True
@@ -294,16 +297,19 @@ def _give_back(work: Work) -> None:
         systemd.systemctl("start", work.wanted.main_unit)
 
 
-def _return_process(work: Work, before: dict) -> None:
+def _return_process(work: Work, target: str, before: dict) -> None:
     """Have the program run the generation that is back in force."""
     unit_name = work.wanted.main_unit
     state = systemd.show([unit_name])[unit_name]
-    same_process = state.main_pid and state.main_pid == work.main_unit.main_pid and work.seen.running == work.seen.proven
-    if same_process and work.plan.action == RELOAD and before["reload"]:
+    same_process = state.main_pid and state.main_pid == work.main_unit.main_pid and work.seen.running == target
+    reload = before["reload"] if same_process and work.plan.action == RELOAD else None
+    stamp = probe.metric(reload["url"], reload["timestamp"]) if reload else None
+    if reload and stamp is not None:
+        # The program kept what it had when it refused the new file; now it reads the old file, which it accepts.
+        _wait_for_next_second(stamp)
         systemd.systemctl("reload", unit_name)
-        # The program kept what it had when it refused the new file; now it reads the old file, which it can only accept.
-        state = probe.reloaded(unit_name, before["reload"], None, state.main_pid)
-        systemd.record_running(work.name, state.invocation, work.seen.proven)
+        state = probe.reloaded(unit_name, reload, stamp, state.main_pid)
+        systemd.record_running(work.name, state.invocation, target)
     elif not (same_process and work.plan.action == SWITCH):
         systemd.systemctl("restart", unit_name)
         probe.started(unit_name, before["listens"], before["ready"], ROLLBACK_SECONDS)

@@ -8,6 +8,7 @@ Directives and their scores: systemd.exec(5), ``systemd-analyze security`` of sy
 from __future__ import annotations
 
 from . import layout
+from .errors import ComponentError
 
 # Every service starts from here; a role takes away only what its program cannot live with.
 HARDENED = {
@@ -66,7 +67,7 @@ def main_unit(name: str, description: str, command: list, environment: dict, cha
         service["Environment"] = [quoted(f"{key}={value}", dollar=False) for key, value in sorted(environment.items())]
     base = {
         "Unit": {
-            "Description": description,
+            "Description": description.replace("%", "%%"),
             "Wants": "network-online.target",
             "After": "network-online.target",
             # A daemon that cannot start yet is tried again for as long as it takes.
@@ -116,7 +117,7 @@ def render(sections: dict, placeholders: dict) -> str:
     for section in sorted(sections, key=_section_order):
         lines += ["", f"[{section}]"]
         for key, value in sections[section].items():
-            lines += [f"{key}={layout.fill(_text(item), placeholders)}" for item in as_list(value)]
+            lines += [f"{key}={layout.fill(_text(item, key), placeholders)}" for item in as_list(value)]
     return "\n".join(lines) + "\n"
 
 
@@ -125,7 +126,7 @@ def quoted(word: str, dollar: bool = True) -> str:
     text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("\n", "\\n")
     if dollar:
         text = text.replace("$", "$$")
-    needs_quotes = not text or any(character in text for character in " \t'\";")
+    needs_quotes = not text or any(character in text for character in " \t\r'\";")
     return f'"{text}"' if needs_quotes else text
 
 
@@ -136,10 +137,13 @@ def as_list(value: object) -> list:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def _text(value: object) -> str:
+def _text(value: object, key: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    text = str(value).strip()
+    if "\n" in text:
+        raise ComponentError(f"{key}: a value in a unit is one line; give a list for several.")
+    return text
 
 
 def _section_order(section: str) -> tuple:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,21 +23,18 @@ REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 PACKAGES = ("postgresql", "python3-venv", "redis-server")
 ENVIRONMENT = "/opt/app"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-# Runs inside the container. Servers are started by name later on, so no package may start or set up one of its own.
-STEPS = (
-    ("refreshing the package lists", "apt-get update"),
-    (
-        "installing Redis and PostgreSQL",
-        "mkdir -p /etc/postgresql-common && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf"
-        f" && apt-get install -y --no-install-recommends {' '.join(PACKAGES)}",
-    ),
-    (
-        "installing the Python packages",
-        f"python3 -m venv {ENVIRONMENT}"
-        f" && {ENVIRONMENT}/bin/pip install --no-cache-dir --no-deps -r /build/requirements.txt && {ENVIRONMENT}/bin/pip check",
-    ),
-    ("cleaning up", "apt-get clean && rm -rf /var/lib/apt/lists/* /build/*"),
-)
+PIP = f"{ENVIRONMENT}/bin/pip"
+# What runs inside the container. The bed starts every server itself, so PostgreSQL's package makes no cluster.
+STEPS = {
+    "refreshing the package lists": "apt-get update",
+    "preparing PostgreSQL": "install -D /dev/null /etc/postgresql-common/createcluster.conf"
+    " && echo create_main_cluster = false > /etc/postgresql-common/createcluster.conf",
+    "installing Redis and PostgreSQL": f"apt-get install -y --no-install-recommends {' '.join(PACKAGES)}",
+    "making the Python environment": f"python3 -m venv {ENVIRONMENT}",
+    "installing the Python packages": f"{PIP} install --no-cache-dir --no-deps -r /build/requirements.txt",
+    "checking the Python packages": f"{PIP} check",
+    "cleaning up": "apt-get clean && rm -rf /var/lib/apt/lists/* /build/*",
+}
 
 
 def tag() -> str:
@@ -79,8 +77,8 @@ def build(name: str, base: str) -> None:
         engine.docker("exec", builder, "mkdir", "/build")
         engine.docker("cp", str(REQUIREMENTS), f"{builder}:/build/requirements.txt")
         copy_text(builder, "/build/apt.conf", apt_access())
-        for progress, command in STEPS:
-            engine.progress(f"application image: {progress}")
+        for step, command in STEPS.items():
+            engine.progress(f"application image: {step}")
             execute(builder, command)
         engine.docker("commit", "--change", 'CMD ["/bin/sh"]', builder, name)
     finally:
@@ -110,16 +108,17 @@ def copy_text(container: str, path: str, text: str) -> None:
 
 
 def apt_access() -> str:
-    """How this machine's apt reaches its archives: proxies, time-outs and the like."""
+    """How this machine's apt reaches its archives: proxies, checks, retries."""
     dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
-    return "".join(f"{line}\n" for line in dump.splitlines() if line.startswith("Acquire::"))
+    reach = ("Acquire::http", "Acquire::Check", "Acquire::Retries", "Acquire::Force")
+    return "".join(f"{line}\n" for line in dump.splitlines() if line.startswith(reach))
 
 
 def pip_access() -> dict[str, str]:
     """How this machine's pip reaches its index, as pip's variables."""
     variables = {"PIP_CERT": str(CERTIFICATES)} if CERTIFICATES.exists() else {}
     # pip reads the same settings from its variables and from files of several places; it knows the answer best.
-    found = subprocess.run(["python3", "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
+    found = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
     for line in found.stdout.splitlines():
         key, _, value = line.partition("=")
         option = key.rpartition(".")[2]

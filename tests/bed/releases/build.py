@@ -104,7 +104,7 @@ def prepare_sources(recipe: Recipe, go: str, work: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     with open(sources / "go.mod", "a", encoding="utf-8") as module_file:
-        module_file.write(f"\nreplace {recipe.module} => {patched}\n")
+        module_file.write(f"\nreplace {recipe.module} => ../patched\n")
 
 
 def build_programs(recipe: Recipe, go: str, work: Path) -> dict[str, Path]:

@@ -16,8 +16,8 @@ from opentelemetry import metrics, trace
 
 from .backend import CACHE_SECONDS, accounts, cache, cached, enqueue, log_to_stdout, open_database
 
-log = logging.getLogger(__name__)
-meter = metrics.get_meter(__name__)
+log = logging.getLogger("hippius_s3.api")
+meter = metrics.get_meter("hippius_s3.api")
 # The unit is already the end of the name, so the collector's Prometheus exporter adds no suffix.
 request_duration = meter.create_histogram(
     "http_request_duration_seconds",

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 from opentelemetry import propagate, trace
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from redis import asyncio as redis
 
 cache = redis.Redis.from_url(os.environ["REDIS_URL"])
@@ -42,7 +43,9 @@ async def enqueue(queue: str, **job: str) -> None:
 
 async def dequeue(queue: str, wait: int) -> dict[str, Any] | None:
     """The oldest job of a queue, or None when none came within `wait` seconds."""
-    found = await cache.brpop([queue_key(queue)], timeout=wait)
+    # Outside every trace: an idle worker would otherwise send one each time it looks.
+    with suppress_instrumentation():
+        found = await cache.brpop([queue_key(queue)], timeout=wait)
     return None if found is None else json.loads(found[1])
 
 

@@ -14,12 +14,13 @@ from typing import Any
 
 import redis
 from opentelemetry import metrics, propagate, trace
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from .backend import CACHE_SECONDS, cache, cached, chain, dequeue, enqueue, log_to_stdout, open_database, queue_key
 
-log = logging.getLogger(__name__)
-meter = metrics.get_meter(__name__)
-tracer = trace.get_tracer(__name__)
+log = logging.getLogger("hippius_s3.worker")
+meter = metrics.get_meter("hippius_s3.worker")
+tracer = trace.get_tracer("hippius_s3.worker")
 
 Job = dict[str, Any]
 
@@ -44,9 +45,7 @@ async def publish(job: Job, database: Any) -> None:
 
 async def download(job: Job, database: Any) -> None:
     """Bring a stored object back into the cache and tell the API that waits for it."""
-    body = await database.fetchval(
-        "SELECT body FROM objects JOIN blobs USING (cid) WHERE version = $1", job["version"]
-    )
+    body = await database.fetchval("SELECT body FROM objects JOIN blobs USING (cid) WHERE version = $1", job["version"])
     if body is not None:
         await cache.set(cached(job["version"]), body, ex=CACHE_SECONDS)
     await cache.lpush(job["reply"], "done")
@@ -61,7 +60,8 @@ def watch_queue(worker: str) -> None:
     client = redis.Redis.from_url(os.environ["REDIS_URL"])
 
     def length(_: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
-        yield metrics.Observation(client.llen(queue_key(worker)), {"queue_name": worker})
+        with suppress_instrumentation():
+            yield metrics.Observation(client.llen(queue_key(worker)), {"queue_name": worker})
 
     meter.create_observable_gauge("hippius_queue_length", [length], description="Jobs that wait in a queue")
 

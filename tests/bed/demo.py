@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The demonstration: `python3 -m tests.bed.demo up|down`.
+
+`up` brings a host and the sample application up, rolls the monitoring stack out to the host as a user would, sends
+traffic, and prints for each flow what was sent and what arrived. `down` removes all of it; the cache stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bed import app, engine, hosts
+from tests.bed.app import flows
+
+ROOT = Path(__file__).parents[2]
+NAME = "demo"
+# The sweep looks at all hosts of `monitoring`; the other groups are named after the roles that their hosts get.
+GROUPS = ("monitoring", "loki", "prometheus", "otel_collector", "promtail")
+REQUESTS = 1000
+LINES = 10_000
+# What was sent has to arrive within this time: metrics are exported every 5 s and scraped every 15 s, and Promtail
+# finds a new container within 15 s.
+ARRIVE_SECONDS = 90
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One row of the table."""
+
+    name: str
+    sent: int
+    arrived: int
+    note: str = ""
+
+
+def main() -> int:
+    """Carry one command out."""
+    options = argparse.ArgumentParser(prog="python3 -m tests.bed.demo", description=__doc__.splitlines()[0])
+    options.add_argument("command", choices=("up", "down"))
+    try:
+        return up() if options.parse_args().command == "up" else down()
+    except (RuntimeError, LookupError, OSError, subprocess.CalledProcessError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+
+
+def up() -> int:
+    """Bring everything up and show what arrives; 1 if anything is missing."""
+    for command in ("engine", "releases", "mirror", "lock"):
+        bed(command)
+    host = hosts.up(NAME)
+    # Before the rollout: the application has to live without a collector, too.
+    app.up(f"http://{host.address}:4317")
+    inventory = write_inventory(host)
+    roll_out(inventory)
+    table = measure(host)
+    show(table, host, inventory)
+    return 0 if all(flow.arrived == flow.sent for flow in table) else 1
+
+
+def down() -> int:
+    """Remove containers, network, mirror, and an engine that the bed started."""
+    bed("all-down")
+    inventory_file().unlink(missing_ok=True)
+    return 0
+
+
+def bed(command: str) -> None:
+    """Run a command of the test bed; its progress goes where ours goes."""
+    subprocess.run(
+        [sys.executable, "-m", "tests.bed", command],
+        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True,
+    )  # fmt: skip
+
+
+def inventory_file() -> Path:
+    """Where the inventory is kept, outside the checkout, since it holds this machine's paths."""
+    return engine.cache("inventories") / f"{NAME}.json"
+
+
+def write_inventory(host: hosts.Host) -> Path:
+    """Write the inventory of the host; it is in every group, as a host of `inventories/dev` is."""
+    inventory = hosts.inventory([host], GROUPS)
+    # On a real host these listen on 127.0.0.1. Here they are to be looked at from outside the container.
+    inventory["all"]["vars"] |= {
+        "monitoring_environment": "dev",
+        "prometheus_listen_address": f"{host.address}:9090",
+        "loki_listen_address": f"{host.address}:3100",
+        "otel_collector_listen_addresses": ["127.0.0.1", host.address],
+    }
+    inventory_file().write_text(json.dumps(inventory, indent=2) + "\n", encoding="utf-8")
+    return inventory_file()
+
+
+def roll_out(inventory: Path) -> None:
+    """Run the site playbook as a user would."""
+    engine.progress(f"ansible-playbook site.yml -i {inventory}")
+    subprocess.run(
+        ["ansible-playbook", "site.yml", "-i", str(inventory)],
+        cwd=ROOT, env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}, stdin=subprocess.DEVNULL, check=True,
+    )  # fmt: skip
+
+
+def measure(host: hosts.Host) -> list[Flow]:
+    """Send traffic and lines, and count what arrives."""
+    prometheus, loki = f"http://{host.address}:9090", f"http://{host.address}:3100"
+    engine.progress(f"sending {REQUESTS} requests and {LINES} lines, and waiting for them to arrive")
+    printed, sent = app.log_lines(LINES), app.traffic(REQUESTS)
+    api, uploader = app.instance("api"), app.instance("uploader")
+    request_lines = f'{{container_name="{app.container("api")}"}} |= `/{sent["bucket"]}`'
+
+    def arrived(count: Callable[[], int], expected: int) -> int:
+        return flows.settle(count, lambda found: found >= expected, ARRIVE_SECONDS)
+
+    lines = flows.settle(
+        lambda: flows.numbered_lines(flows.directly, printed, loki), lambda found: not found.missing, ARRIVE_SECONDS
+    )
+    return [
+        Flow(
+            "requests: API > collector > Prometheus",
+            sent["requests"],
+            arrived(lambda: flows.requests_counted(flows.directly, api, prometheus), sent["requests"]),
+            "http_request_duration_seconds_count",
+        ),
+        Flow(
+            "stored objects: uploader > collector > Prometheus",
+            sent["put_objects"],
+            arrived(
+                lambda: flows.total(flows.directly, "uploader_requests_total", uploader, prometheus),
+                sent["put_objects"],
+            ),
+            "uploader_requests_total",
+        ),
+        Flow(
+            "request lines: API > Docker > Promtail > Loki",
+            sent["requests"],
+            arrived(lambda: flows.lines_stored(flows.directly, request_lines, loki), sent["requests"]),
+            f'{{container_name="{app.container("api")}"}}',
+        ),
+        Flow(
+            "numbered lines: container > Docker > Promtail > Loki",
+            printed["lines"],
+            lines.distinct + lines.repeated,
+            f"{lines.repeated} twice, {lines.missing} missing",
+        ),
+    ]
+
+
+def show(table: list[Flow], host: hosts.Host, inventory: Path) -> None:
+    """Print the table and where to look."""
+    width = max(len(flow.name) for flow in table)
+    print(f"\n{'flow':<{width}}  {'sent':>7}  {'arrived':>7}")
+    for flow in table:
+        print(f"{flow.name:<{width}}  {flow.sent:>7}  {flow.arrived:>7}  {flow.note}")
+    print(f"""
+Prometheus   http://{host.address}:9090
+Loki         http://{host.address}:3100
+application  http://{app.address("api")}:{app.PORT}
+host         ssh {" ".join(hosts.ssh_options())} root@{host.address}
+roll out     ansible-playbook site.yml -i {inventory}
+""")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host for experiments, and a rollout of the test daemon on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.bed import hosts
+from tests.faults.rollout import Rollout
+
+
+@pytest.fixture(scope="session")
+def host() -> hosts.Host:
+    """A systemd host that no rollout has touched."""
+    yield hosts.up("faults")
+    hosts.down("faults")
+
+
+@pytest.fixture
+def rollout(host: hosts.Host, tmp_path: Path) -> Rollout:
+    """The test daemon's playbook for a host that is bare again."""
+    prepared = Rollout(host, tmp_path)
+    prepared.clean()
+    return prepared

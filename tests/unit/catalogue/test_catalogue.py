@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The catalogue's answers, as a pure function of roles' facts, groups and variables."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils import catalogue
+from ansible_collections.hippius.monitoring.plugins.module_utils.catalogue import CatalogueError
+
+STORE = catalogue.component(
+    "log_store",
+    {
+        "release": "log_store",
+        "group": "log_store",
+        "component": "log-store",
+        "listens": {"http": "<log_store_address>"},
+        "scrape_jobs": [{"name": "log-store", "address": "http"}],
+    },
+)
+HUB = catalogue.component(
+    "hub",
+    {
+        "release": "hub",
+        "group": "hub",
+        "component": "hub",
+        "listens": {"received": "<hub_address>", "own": "<hub_own_address>"},
+        "scrape_jobs": [
+            {"name": "hub", "address": "received", "interval": "15s"},
+            {"name": "hub-self", "address": "own", "path": "/self", "labels": {"tier": "<hub_tier>"}},
+        ],
+    },
+)
+DEFAULTS = {
+    "log_store_address": "127.0.0.1:3100",
+    "hub_address": "127.0.0.1:8889",
+    "hub_own_address": "127.0.0.1:8888",
+    "hub_tier": "first",
+}
+
+
+class Inventory(catalogue.Inventory):
+    """An inventory in memory, where <name> stands for a variable."""
+
+    def __init__(self, groups: dict, variables: dict | None = None) -> None:
+        self.groups = groups
+        self.known = variables or {}
+
+    def variable(self, host: str, name: str) -> object:
+        return {"monitoring_environment": "test", **self.known.get(host, {})}.get(name)
+
+    def render(self, host: str, item: catalogue.Component, value: object) -> object:
+        if isinstance(value, dict):
+            return {key: self.render(host, item, inner) for key, inner in value.items()}
+        known = {**DEFAULTS, **self.known.get(host, {})}
+        return re.sub("<(.*)>", lambda found: known[found.group(1)], value)
+
+
+def store_of_b(**variables: str) -> Inventory:
+    return Inventory({"log_store": ["b"]}, {"b": variables})
+
+
+@pytest.mark.parametrize(
+    ("viewer", "variables", "expected"),
+    [
+        pytest.param("b", {}, "127.0.0.1:3100", id="itself by its own listener"),
+        pytest.param("b", {"log_store_address": "10.0.0.2:3100"}, "10.0.0.2:3100", id="itself by a bound address"),
+        pytest.param("b", {"log_store_address": "0.0.0.0:3100"}, "127.0.0.1:3100", id="itself, listening everywhere"),
+        pytest.param("b", {"log_store_address": ":3100"}, "127.0.0.1:3100", id="itself, by the port alone"),
+        pytest.param("b", {"log_store_address": "[::]:3100"}, "[::1]:3100", id="itself, listening everywhere by IPv6"),
+        pytest.param("a", {"log_store_address": "10.0.0.2:3100"}, "10.0.0.2:3100", id="another by the bound address"),
+        pytest.param(
+            "a",
+            {"log_store_address": "10.0.0.2:3100", "ansible_host": "192.0.2.9"},
+            "10.0.0.2:3100",
+            id="another by the bound address, not by the one Ansible connects to",
+        ),
+        pytest.param(
+            "a",
+            {"log_store_address": "10.0.0.2:3100", "monitoring_address": "logs.example"},
+            "logs.example:3100",
+            id="another by the address that is given for it",
+        ),
+        pytest.param(
+            "a",
+            {"log_store_address": "0.0.0.0:3100", "ansible_host": "192.0.2.9"},
+            "192.0.2.9:3100",
+            id="another, listening everywhere, by the address Ansible connects to",
+        ),
+        pytest.param("a", {"log_store_address": ":3100"}, "b:3100", id="another, listening everywhere, by its name"),
+        pytest.param(
+            "a",
+            {"log_store_address": "[::]:3100", "monitoring_address": "2001:db8::2"},
+            "[2001:db8::2]:3100",
+            id="another by an IPv6 address",
+        ),
+    ],
+)
+def test_address_reaches(viewer: str, variables: dict, expected: str) -> None:
+    assert catalogue.address(STORE, "http", store_of_b(**variables), viewer) == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        pytest.param({}, ["log-store", "on b", "<log_store_address>", "127.0.0.1", "from a"], id="loopback"),
+        pytest.param({"log_store_address": "localhost:1"}, ["on b", "localhost", "from a"], id="loopback by name"),
+        pytest.param({"log_store_address": "[::1]:1"}, ["on b", "::1", "from a"], id="loopback by IPv6"),
+        pytest.param(
+            {"log_store_address": ":1", "ansible_host": "127.0.0.1"},
+            ["on b", "127.0.0.1", "monitoring_address of b"],
+            id="connected to through a forwarded port",
+        ),
+        pytest.param({"log_store_address": "3100"}, ["on b", "'3100'", "host:port"], id="no address"),
+    ],
+)
+def test_address_on_another_host_is_refused_with_what_to_set(variables: dict, words: list) -> None:
+    with pytest.raises(CatalogueError) as refused:
+        catalogue.address(STORE, "http", store_of_b(**variables), "a")
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_address_is_that_of_the_first_host_in_the_group() -> None:
+    inventory = Inventory(
+        {"log_store": ["c", "b"]},
+        {"b": {"log_store_address": "10.0.0.2:1"}, "c": {"log_store_address": "10.0.0.3:1"}},
+    )
+    assert catalogue.address(STORE, "http", inventory, "a") == "10.0.0.3:1"
+    assert catalogue.address(STORE, "http", inventory, "b") == "10.0.0.2:1"
+
+
+def test_address_asks_for_no_other_host() -> None:
+    class OneHostOnly(Inventory):
+        def render(self, host: str, item: catalogue.Component, value: object) -> object:
+            assert host == "b"
+            return super().render(host, item, value)
+
+    inventory = OneHostOnly({"log_store": ["b", "c"]}, {"b": {"log_store_address": "10.0.0.2:1"}})
+    assert catalogue.address(STORE, "http", inventory, "a") == "10.0.0.2:1"
+
+
+@pytest.mark.parametrize(
+    ("groups", "listen", "word"),
+    [
+        pytest.param({}, "http", "group log_store", id="no group"),
+        pytest.param({"log_store": []}, "http", "group log_store", id="empty group"),
+        pytest.param({"log_store": ["b"]}, "grpc", "'grpc', only http", id="unknown listener"),
+    ],
+)
+def test_address_that_does_not_exist_is_refused(groups: dict, listen: str, word: str) -> None:
+    with pytest.raises(CatalogueError, match=word):
+        catalogue.address(STORE, listen, Inventory(groups), "b")
+
+
+def test_scrape_jobs_of_one_host_stay_on_it() -> None:
+    inventory = Inventory({"log_store": ["a"], "hub": ["a"]}, {"a": {"monitoring_environment": "prod"}})
+    labels = {"env": "prod", "host": "a"}
+    assert catalogue.scrape_jobs([HUB, STORE], inventory, "a") == [
+        {
+            "job_name": "hub",
+            "scrape_interval": "15s",
+            "static_configs": [{"targets": ["127.0.0.1:8889"], "labels": labels}],
+        },
+        {
+            "job_name": "hub-self",
+            "metrics_path": "/self",
+            "static_configs": [{"targets": ["127.0.0.1:8888"], "labels": {"tier": "first", **labels}}],
+        },
+        {"job_name": "log-store", "static_configs": [{"targets": ["127.0.0.1:3100"], "labels": labels}]},
+    ]
+
+
+def test_scrape_jobs_have_a_target_for_each_host_of_the_group() -> None:
+    variables = {"a": {"log_store_address": ":1"}, "b": {"log_store_address": ":2", "monitoring_environment": "dev"}}
+    (job,) = catalogue.scrape_jobs([STORE], Inventory({"log_store": ["a", "b"]}, variables), "a")
+    assert job["static_configs"] == [
+        {"targets": ["127.0.0.1:1"], "labels": {"env": "test", "host": "a"}},
+        {"targets": ["b:2"], "labels": {"env": "dev", "host": "b"}},
+    ]
+
+
+def test_scrape_jobs_are_none_without_hosts() -> None:
+    assert catalogue.scrape_jobs([STORE, HUB], Inventory({}), "a") == []
+
+
+def test_scrape_jobs_keep_env_and_host_from_being_overridden() -> None:
+    jobs = [{"name": "log-store", "address": "http", "labels": {"env": "x", "host": "y", "z": "1"}}]
+    item = catalogue.Component("log_store", "log-store", "log_store", STORE.listens, tuple(jobs))
+    (job,) = catalogue.scrape_jobs([item], store_of_b(), "b")
+    assert job["static_configs"][0]["labels"] == {"env": "test", "host": "b", "z": "1"}
+
+
+def test_scrape_jobs_name_every_target_that_cannot_be_had() -> None:
+    inventory = Inventory({"log_store": ["b", "c"], "hub": ["a"]}, {"a": {"monitoring_environment": ""}})
+    with pytest.raises(CatalogueError) as refused:
+        catalogue.scrape_jobs([HUB, STORE], inventory, "a")
+    lines = str(refused.value).splitlines()
+    assert len(lines) == 3
+    assert "monitoring_environment" in lines[0]
+    assert "hub on a" in lines[0]
+    assert "log-store on b" in lines[1]
+    assert "log-store on c" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("other", "variables", "words"),
+    [
+        pytest.param("hub", {}, ["log-store", "both hub and log-store"], id="of two components"),
+        pytest.param("log_store", {"b": {"often": "5s"}}, ["log-store", "hosts a and b"], id="with two intervals"),
+    ],
+)
+def test_scrape_job_is_refused(other: str, variables: dict, words: list) -> None:
+    jobs = ({"name": "log-store", "address": "http", "interval": "<often>"},)
+    listens = {"http": ":1"}
+    components = [
+        catalogue.Component("hub", other.replace("_", "-"), "first", listens, jobs),
+        catalogue.Component("log_store", "log-store", "second", listens, jobs),
+    ]
+    known = {host: {"often": "15s", **variables.get(host, {})} for host in "ab"}
+    with pytest.raises(CatalogueError) as refused:
+        catalogue.scrape_jobs(components, Inventory({"first": ["a"], "second": ["b"]}, known), "a")
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_scrape_jobs_change_nothing_that_they_are_given() -> None:
+    before = deepcopy(HUB)
+    catalogue.scrape_jobs([HUB], Inventory({"hub": ["a"]}), "a")
+    assert before == HUB
+
+
+def test_names_are_those_of_the_groups_that_a_host_is_in() -> None:
+    inventory = Inventory({"log_store": ["a"], "hub": ["a", "b"], "other": ["c"]})
+    assert [catalogue.names([HUB, STORE], inventory, host) for host in "abc"] == [["hub", "log-store"], ["hub"], []]
+
+
+def test_problems_name_each_host_without_an_environment_once() -> None:
+    variables = {"b": {"monitoring_environment": None}, "c": {"monitoring_environment": ""}}
+    inventory = Inventory({"log_store": ["a", "b"], "hub": ["b", "c"], "other": ["d"]}, variables)
+    (problem,) = catalogue.problems([STORE, HUB], inventory)
+    assert "monitoring_environment is not set for b, c." in problem
+
+
+def test_problems_are_none_when_hosts_have_their_environment() -> None:
+    assert catalogue.problems([STORE], store_of_b()) == []
+
+
+GOOD = {"release": "x", "group": "x", "component": "x", "listens": {"http": ":1"}}
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        pytest.param(None, ["role x", "None", "mapping"], id="empty file"),
+        pytest.param({"release": "x"}, ["component is missing", "group is missing"], id="missing"),
+        pytest.param({**GOOD, "port": 1}, ["port is unknown"], id="unknown"),
+        pytest.param({**GOOD, "listens": []}, ["listens must be a dict"], id="wrong type"),
+        pytest.param({**GOOD, "scrape_jobs": [{"name": "x"}]}, ["scrape_jobs", "address is missing"], id="bad job"),
+        pytest.param(
+            {**GOOD, "scrape_jobs": [{"name": "x", "address": "grpc"}]}, ["x is at grpc"], id="job without listener"
+        ),
+    ],
+)
+def test_component_facts_are_refused(facts: object, words: list) -> None:
+    with pytest.raises(CatalogueError) as refused:
+        catalogue.component("x", facts)
+    for word in words:
+        assert word in str(refused.value)

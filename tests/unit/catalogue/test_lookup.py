@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lookup plugin over a real inventory and the real roles, with Ansible's own templating and without a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ansible.errors import AnsibleError
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+
+from ansible_collections.hippius.monitoring.plugins.lookup.components import LookupModule
+
+INVENTORY = """
+all:
+  vars:
+    monitoring_environment: test
+    shared_port: 9090
+  children:
+    prometheus:
+      hosts:
+        a: {}
+        b:
+          lan: 10.0.0.2
+          prometheus_listen_address: "{{ lan }}:{{ shared_port }}"
+          shared_port: 9091
+          # What does not matter for the answer may not even be readable here.
+          broken: "{{ nowhere }}"
+          secret: !vault |
+            $ANSIBLE_VAULT;1.1;AES256
+            3030
+    loki:
+      hosts:
+        b:
+          loki_listen_address: 0.0.0.0:3100
+          monitoring_address: "logs.{{ inventory_hostname }}"
+"""
+Ask = Callable[..., object]
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Ask:
+    """Ask the lookup as a task on a host would."""
+
+    def answer(host: str, question: str, inventory: str = INVENTORY, **options: str) -> object:
+        source = tmp_path / "hosts.yml"
+        source.write_text(inventory)
+        loader = DataLoader()
+        hosts = InventoryManager(loader=loader, sources=[str(source)])
+        manager = VariableManager(loader=loader, inventory=hosts)
+        manager._hostvars = HostVars(inventory=hosts, variable_manager=manager, loader=loader)
+        variables = manager.get_vars(host=hosts.get_host(host))
+        plugin = LookupModule(loader=loader, templar=Templar(loader=loader, variables=variables))
+        (only,) = plugin.run([question], variables, **options)
+        return only
+
+    return answer
+
+
+def targets(jobs: list, name: str) -> list:
+    (job,) = [job for job in jobs if job["job_name"] == name]
+    return [(config["targets"], config["labels"]["host"]) for config in job["static_configs"]]
+
+
+def test_scrape_jobs_take_defaults_and_each_hosts_own_variables(ask: Ask) -> None:
+    inventory = INVENTORY.replace("a: {}", "a: {prometheus_listen_address: '0.0.0.0:9090', ansible_host: 192.0.2.1}")
+    expected = [(["192.0.2.1:9090"], "a"), (["10.0.0.2:9091"], "b")]
+    assert targets(ask("b", "scrape_jobs", inventory), "prometheus") == expected
+    assert targets(ask("b", "scrape_jobs", inventory), "loki") == [(["127.0.0.1:3100"], "b")]
+
+
+def test_scrape_jobs_take_a_roles_default_for_a_host_that_sets_nothing(ask: Ask) -> None:
+    assert targets(ask("a", "scrape_jobs"), "prometheus") == [(["127.0.0.1:9090"], "a"), (["logs.b:9091"], "b")]
+
+
+def test_address_is_templated_in_the_other_hosts_context(ask: Ask) -> None:
+    assert ask("a", "address", component="loki") == "logs.b:3100"
+
+
+def test_names_follow_the_groups(ask: Ask) -> None:
+    assert ask("a", "names") == ["prometheus"]
+    assert ask("b", "names") == ["loki", "prometheus"]
+
+
+def test_problems_are_told_for_the_whole_inventory(ask: Ask) -> None:
+    assert ask("a", "problems") == []
+    (problem,) = ask("a", "problems", INVENTORY.replace("monitoring_environment", "environment_of_ours"))
+    assert "monitoring_environment is not set for b, a." in problem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        pytest.param("lan: 10.0.0.2", "wan: 10.0.0.2", ["prometheus on b", "'lan' is undefined"], id="undefined"),
+        pytest.param('"logs.{{ inventory_hostname }}"', '"{{ nowhere }}"', ["monitoring_address of b"], id="nested"),
+        pytest.param("lan: 10.0.0.2", "lan: 127.0.0.2", ["prometheus on b", "from a"], id="loopback"),
+    ],
+)
+def test_error_names_host_component_and_variable(ask: Ask, old: str, new: str, words: list) -> None:
+    assert old in INVENTORY
+    with pytest.raises(AnsibleError) as failed:
+        ask("a", "scrape_jobs", INVENTORY.replace(old, new))
+    for word in words:
+        assert word in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("question", "options", "word"),
+    [
+        pytest.param("ports", {}, "scrape_jobs, address", id="question"),
+        pytest.param("address", {"component": "nothing"}, "'nothing'", id="component"),
+        pytest.param("address", {}, "no component ''", id="no component"),
+        pytest.param("address", {"component": "prometheus", "listen": "grpc"}, "'grpc', only http", id="listener"),
+    ],
+)
+def test_unknown_thing_is_refused_by_name(ask: Ask, question: str, options: dict, word: str) -> None:
+    with pytest.raises(AnsibleError, match=word):
+        ask("a", question, **options)

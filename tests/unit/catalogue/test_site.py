@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plays of the site, the groups of the inventories and the roles belong together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+ROLES = sorted(path.parts[-3] for path in ROOT.glob("roles/*/meta/component.yml"))
+ENVIRONMENTS = sorted(path.name for path in ROOT.glob("inventories/*"))
+
+
+def read(path: str) -> object:
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+def test_site_has_one_play_for_each_role() -> None:
+    plays = [play for play in read("playbooks/site.yml") if "roles" in play]
+    assert sorted(play["tags"] for play in plays) == ROLES
+    for play in plays:
+        assert play["hosts"] == read(f"roles/{play['tags']}/meta/component.yml")["group"] == play["tags"]
+        assert play["roles"] == [f"hippius.monitoring.{play['tags']}"]
+
+
+def test_site_gathers_no_facts() -> None:
+    assert [play["name"] for play in read("playbooks/site.yml") if play.get("gather_facts") is not False] == []
+
+
+def test_site_refuses_a_bad_inventory_first_and_sweeps_last() -> None:
+    first, *_plays, last = read("playbooks/site.yml")
+    assert (first["hosts"], first["tags"]) == ("all", "always")
+    assert set(first["tasks"][0]) >= {"ansible.builtin.assert", "run_once"}
+    assert (last["hosts"], last["tags"]) == ("monitoring", "sweep")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_inventory_has_a_host_in_the_group_of_each_role(environment: str) -> None:
+    groups = read(f"inventories/{environment}/hosts.yml")["monitoring"]["children"]
+    assert sorted(groups) == ROLES
+    assert all(group["hosts"] for group in groups.values())
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_inventory_names_its_environment(environment: str) -> None:
+    assert read(f"inventories/{environment}/group_vars/all.yml")["monitoring_environment"] == environment
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_role_documents_its_defaults(role: str) -> None:
+    defaults = read(f"roles/{role}/defaults/main.yml")
+    options = read(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    documented = {name: option.get("default") for name, option in options.items() if name.startswith(f"{role}_")}
+    assert documented == defaults

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A model of a host, to show that the plan finishes what a killed run began, whatever happened in between.
+
+The model does the transaction's steps in its order and knows what systemd and the program have read; it says
+nothing about real files, which the tests on hosts kill for real.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import plan as planning
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.plan import (
+    INSTALL,
+    NONE,
+    RELOAD,
+    RESTART,
+    Plan,
+    Seen,
+    Unit,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.spec import Instance
+
+from tests.unit.component.making import built, instance
+from tests.unit.component.making import RELOAD as RELOAD_OPTION
+
+STEPS = 8
+UNIT = "loki.service"
+
+
+class Killed(Exception):
+    """The run ended here."""
+
+
+@dataclass
+class Process:
+    """What the program and the systemd that started it have read."""
+
+    unit: bytes
+    files: dict
+
+
+@dataclass
+class Host:
+    """What lasts between runs."""
+
+    generations: dict = field(default_factory=dict)
+    current: str = ""
+    proven: str = ""
+    running: str = ""
+    pending: bool = False
+    loaded: bytes = b""
+    process: Process | None = None
+    starts: int = 0
+    edited: dict = field(default_factory=dict)
+
+    def manifest(self, name: str) -> dict | None:
+        return built(self.generations[name]) if name in self.generations else None
+
+    def content(self, path: str) -> bytes:
+        """What stands on disk, edits by hand included."""
+        return self.edited.get((self.current, path), self.generations[self.current].files[path].content)
+
+    def drift(self, name: str) -> tuple:
+        return tuple(path for generation, path in self.edited if generation == name)
+
+    def start(self) -> None:
+        """Start the program as systemd does; the unit itself notes the generation."""
+        paths = [path for path in self.generations[self.current].files if path != UNIT]
+        self.process = Process(self.loaded, {path: self.content(path) for path in paths})
+        self.running, self.starts = self.current, self.starts + 1
+
+    def reload(self) -> None:
+        for path, entry in self.generations[self.current].files.items():
+            if entry.on_change == "reload":
+                self.process.files[path] = self.content(path)
+
+    def crash(self) -> None:
+        """The program dies and systemd starts it again with what it knows."""
+        if self.process:
+            self.start()
+
+    def reboot(self) -> None:
+        self.pending = False
+        if self.current:
+            self.loaded = self.content(UNIT)
+            self.start()
+
+    def seen(self) -> Seen:
+        active = Unit(load="loaded", active="active", main_pid=1, invocation="i") if self.process else Unit()
+        known = self.manifest(self.current)
+        return Seen(
+            current=self.current,
+            manifest=known,
+            proven=self.proven,
+            proven_manifest=self.manifest(self.proven),
+            running=self.running,
+            running_manifest=self.manifest(self.running),
+            running_drift=self.drift(self.running) if self.running != self.current else (),
+            drift=self.drift(self.current),
+            pending=self.pending,
+            units={UNIT: active},
+        )
+
+    def roll_out(self, wanted: Instance, die_before: int = 0) -> Plan:
+        """One run of the transaction; it ends before the step ``die_before``."""
+        plan = planning.plan(wanted, built(wanted), self.seen())
+        if not plan.changed and not self.pending:
+            return plan
+        count = max((int(name.split("-")[0]) for name in self.generations), default=0) + 1
+        name = f"{count}-{built(wanted)['id']}" if plan.stage else self.current
+        steps = [lambda: None] * 7
+        if plan.changed:
+            steps = [
+                lambda: self.generations.setdefault(name, wanted),
+                lambda: setattr(self, "pending", True),
+                lambda: setattr(self, "current", name),
+                lambda: setattr(self, "loaded", self.content(UNIT)) if plan.reload_manager else None,
+                lambda: self.act(plan.action),
+                lambda: setattr(self, "running", name),
+                lambda: setattr(self, "proven", name),
+            ]
+        for number, step in enumerate([*steps, self.finish], 1):
+            if number == die_before:
+                raise Killed
+            step()
+        return plan
+
+    def act(self, action: str) -> None:
+        if action in (INSTALL, RESTART):
+            self.start()
+        elif action == RELOAD:
+            self.reload()
+
+    def finish(self) -> None:
+        self.pending = False
+        for name in sorted(self.generations, key=lambda item: int(item.split("-")[0]))[:-2]:
+            if name not in (self.current, self.proven):
+                del self.generations[name]
+
+
+def wants(content: str = "1", **changes: Any) -> Instance:
+    """A component of one file that is reloaded, one that is read at the start, and one that the program watches."""
+    config = [
+        {"path": "reloaded.yml", "content": changes.pop("reloaded", content)},
+        {"path": "started.yml", "content": changes.pop("started", content), "on_change": "restart"},
+        {"path": "watched.yml", "content": changes.pop("watched", content), "on_change": "none"},
+    ]
+    return instance(config=config, reload=RELOAD_OPTION, **changes)
+
+
+OLD = wants()
+WANTED = {
+    "a reloaded file": wants(reloaded="2"),
+    "a file read at the start": wants(started="2"),
+    "a watched file": wants(watched="2"),
+    "the unit": wants(environment={"A": "2"}),
+    "the unit and a reloaded file": wants(environment={"A": "2"}, reloaded="2"),
+    "a secret": wants(secrets={"key": "2"}),
+    "nothing": OLD,
+}
+
+
+def installed(edit: str = "") -> Host:
+    """A host that runs the old instance, with a file perhaps edited and read again by hand."""
+    host = Host()
+    host.roll_out(OLD)
+    if edit:
+        host.edited[host.current, edit] = b"by hand"
+        host.crash()
+    return host
+
+
+def require_converged(host: Host, wanted: Instance) -> None:
+    for path, entry in wanted.files.items():
+        if path == UNIT:
+            assert host.process.unit == entry.content
+        elif entry.on_change != "none":
+            assert host.process.files[path] == entry.content
+    assert host.manifest(host.current) == built(wanted)
+    assert host.current == host.proven == host.running
+    assert not host.pending
+    assert host.roll_out(wanted).action == NONE
+
+
+@pytest.mark.parametrize("wanted", [pytest.param(item, id=name) for name, item in WANTED.items()])
+@pytest.mark.parametrize("event", ["nothing", "crash", "reboot"])
+@pytest.mark.parametrize("edit", ["", "etc/reloaded.yml", "etc/started.yml"])
+def test_two_killed_runs_are_finished(wanted: Instance, event: str, edit: str) -> None:
+    for first, second, then in product(range(1, STEPS + 1), range(STEPS + 1), (wanted, OLD, WANTED["a reloaded file"])):
+        host = installed(edit)
+        for die, target in ((first, wanted), (second, then)):
+            try:
+                host.roll_out(target, die)
+            except Killed:
+                getattr(host, event, lambda: None)()
+        host.roll_out(then)
+        require_converged(host, then)
+
+
+@pytest.mark.parametrize("event", ["nothing", "crash", "reboot"])
+def test_a_killed_first_installation_is_finished(event: str) -> None:
+    for first, second in product(range(1, STEPS + 1), range(STEPS + 1)):
+        host = Host()
+        for die in (first, second):
+            try:
+                host.roll_out(OLD, die)
+            except Killed:
+                getattr(host, event, lambda: None)()
+        host.roll_out(OLD)
+        require_converged(host, OLD)
+
+
+@pytest.mark.parametrize(("change", "starts"), [("a reloaded file", 0), ("a watched file", 0), ("the unit", 1)])
+def test_a_killed_run_costs_no_start_that_is_not_owed(change: str, starts: int) -> None:
+    for die in range(1, STEPS + 1):
+        host = installed()
+        before = host.starts
+        with pytest.raises(Killed):
+            host.roll_out(WANTED[change], die)
+        host.roll_out(WANTED[change])
+        # Where it cannot be known whether systemd knew the new unit, one more is made.
+        assert before + starts <= host.starts <= before + 2 * starts

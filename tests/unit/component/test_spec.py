@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From options to what should be on the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import spec
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
+
+from tests.unit.component.making import RELEASE, RELOAD, instance, options
+
+
+def files_of(**changes: Any) -> dict:
+    """For each file its mode, what a change of it needs, and whether it is a secret."""
+    return {path: (oct(entry.mode), entry.on_change, entry.secret) for path, entry in instance(**changes).files.items()}
+
+
+def test_an_instance_has_its_files_with_their_modes() -> None:
+    assert files_of(
+        secrets={"key": "s"}, programs=[{"path": "write-targets", "content": "#!/bin/sh\n"}],
+        units={"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}}},
+    ) == {  # fmt: skip
+        "etc/loki-config.yml": ("0o640", "restart", False),
+        "etc/key": ("0o640", "restart", True),
+        "bin/write-targets": ("0o755", "restart", False),
+        "loki.service": ("0o644", "restart", False),
+        "loki-sweep.timer": ("0o644", "none", False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("on_change", "reload", "expected"),
+    [
+        pytest.param(None, None, "restart", id="a program that cannot reload is restarted"),
+        pytest.param(None, RELOAD, "reload", id="reload is the default"),
+        pytest.param("reload", None, "restart", id="reload falls back to restart"),
+        pytest.param("restart", RELOAD, "restart", id="restart stays"),
+        pytest.param("none", None, "none", id="a program that watches its file needs nothing"),
+    ],
+)
+def test_what_a_change_needs(on_change: str | None, reload: dict | None, expected: str) -> None:
+    config = [{"path": "a.yml", "content": "a", "on_change": on_change}]
+    assert instance(config=config, reload=reload).files["etc/a.yml"].on_change == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        pytest.param("é\n", "é\n".encode(), id="text"),
+        pytest.param("", b"", id="an empty file"),
+        pytest.param(b"\xff\n".decode("utf-8", "surrogateescape"), b"\xff\n", id="bytes that are no text"),
+        pytest.param({"b": 1, "a": [2]}, b'{\n  "a": [\n    2\n  ],\n  "b": 1\n}\n', id="a mapping"),
+    ],
+)
+def test_content_is_written_as(content: object, expected: bytes) -> None:
+    assert instance(config=[{"path": "x", "content": content}]).files["etc/x"].content == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        pytest.param({"name": "Loki"}, "is not 1 to 31", id="a name in capitals"),
+        pytest.param({"name": "-loki"}, "is not 1 to 31", id="a name that begins with a dash"),
+        pytest.param({"name": "loki\n"}, "is not 1 to 31", id="a name with a line break"),
+        pytest.param({"name": "l" * 32}, "is not 1 to 31", id="a name too long for a user"),
+        pytest.param({"command": []}, "command is required", id="no command"),
+        pytest.param({"release": None}, "release is required", id="no release"),
+        pytest.param({"release": {**RELEASE, "version": "../../etc"}}, "release.version", id="a version that is a path"),
+        pytest.param({"release": {**RELEASE, "name": ""}}, "release.name", id="a release without a name"),
+        pytest.param({"config": [{"path": "../x", "content": ""}]}, "must be relative", id="a path that climbs out"),
+        pytest.param({"config": [{"path": "/x", "content": ""}]}, "must be relative", id="an absolute path"),
+        pytest.param({"config": [{"path": "a//x", "content": ""}]}, "must be relative", id="a path with a gap"),
+        pytest.param({"config": [{"path": "", "content": ""}]}, "must be relative", id="no path"),
+        pytest.param({"config": [{"path": "x"}]}, "neither content nor source", id="no content"),
+        pytest.param({"secrets": {"loki-config.yml": "s"}}, "given twice", id="a secret in place of a configuration"),
+        pytest.param({"secrets": {"loki-config.yml/x": "s"}}, "which is a file", id="a file below a file"),
+        pytest.param({"config": [{"path": "x", "content": "", "on_change": "kick"}]}, "on_change", id="unknown on_change"),
+        pytest.param({"units": {"other.timer": {}}}, "must start with 'loki-'", id="a unit of another name"),
+        pytest.param({"units": {"loki-x.mount": {}}}, "service, timer, path or socket", id="a unit of another kind"),
+        pytest.param({"units": {"loki-../x.timer": {}}}, "must start with 'loki-'", id="a unit that is a path"),
+        pytest.param({"units": {"loki-x.timer": ["Timer"]}}, "must map sections", id="a unit that is a list"),
+        pytest.param({"unit": {"Service": "x"}}, "must map sections", id="a section that is text"),
+        pytest.param({"unit": {"Service": {"User": "a\nExecStart=x"}}}, "is one line", id="a directive in a directive"),
+        pytest.param({"listens": ["9090"]}, "is not host:port", id="a port alone"),
+        pytest.param({"listens": ["127.0.0.1:0"]}, "is not host:port", id="no port"),
+        pytest.param({"listens": ["127.0.0.1:70000"]}, "is not host:port", id="a port that is too big"),
+        pytest.param({"listens": [9090]}, "is not host:port", id="a number"),
+        pytest.param({"ready": {"timeout": 3}}, "ready: url is required", id="ready without an address"),
+        pytest.param({"ready": {"url": "x", "timeout": "soon"}}, "not a number of seconds", id="no number"),
+        pytest.param({"reload": {"url": "x"}}, "success, timestamp is required", id="reload without a proof"),
+        pytest.param({"instances": [{"name": "a"}, {"name": "a"}]}, "listed twice", id="an instance twice"),
+        pytest.param({"instances": [{}]}, "instances[0].name", id="an instance without a name"),
+        pytest.param({"instances": [{"name": "a", "port": 1}]}, "unknown option port", id="an unknown option"),
+        pytest.param({"instances": [{"name": "a", "command": "x -y"}]}, "command must be a list", id="a command as text"),
+        pytest.param({"instances": [{"name": "a", "config": ["x"]}]}, "lists of mappings", id="a configuration as text"),
+        pytest.param({"instances": [{"name": "x" * 30}]}, "is not 1 to 31", id="an instance's name too long for a user"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(changes: dict, told: str) -> None:
+    with pytest.raises(ComponentError) as caught:
+        spec.instances(options(**changes))
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9090", ":9090", "localhost:80", "[::1]:4317", "[fe80::1%eth0]:65535"])
+def test_an_address_that_is_taken(address: str) -> None:
+    assert instance(listens=[address]).listens == (address,)
+
+
+def test_instances_inherit_what_they_do_not_say() -> None:
+    first, second = spec.instances(
+        options(
+            ready={"url": "http://a/", "timeout": 5},
+            environment={"A": "1"},
+            instances=[{"name": "main"}, {"name": "b", "ready": {"url": "http://b/", "timeout": "9"}, "environment": {}}],
+        )
+    )
+    assert (first.component, first.name, first.main_unit) == ("loki", "loki-main", "loki-main.service")
+    assert (first.ready, first.environment) == ({"url": "http://a/", "timeout": 5}, {"A": "1"})
+    assert (second.ready, second.environment) == ({"url": "http://b/", "timeout": 9}, {})
+    assert b"/etc/loki-main/loki-config.yml" in first.files["loki-main.service"].content
+
+
+def test_an_empty_list_of_instances_wants_none() -> None:
+    assert spec.instances(options(instances=[])) == []
+
+
+def test_the_environment_is_text() -> None:
+    wanted = instance(environment={"YES": True, "COUNT": 3, "GONE": None, "TEXT": "50 %"})
+    assert wanted.environment == {"YES": "true", "COUNT": "3", "TEXT": "50 %"}
+    lines = wanted.files["loki.service"].content.decode().splitlines()
+    assert [line for line in lines if line.startswith("Environment=")] == [
+        "Environment=COUNT=3",
+        'Environment="TEXT=50 %%"',
+        "Environment=YES=true",
+    ]
+
+
+def test_units_say_whether_they_are_started_and_enabled() -> None:
+    wanted = instance(
+        units={
+            "loki-sweep.service": {"Service": {"ExecStart": "x"}},
+            "loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}, "Install": {"WantedBy": "timers.target"}},
+            "loki-sweep.path": {"Path": {"PathChanged": "/x"}, "Install": None},
+        }
+    )
+    assert {name: (role.started, role.wanted_by) for name, role in wanted.units.items()} == {
+        "loki.service": (True, ("multi-user.target",)),
+        "loki-sweep.service": (False, ()),
+        "loki-sweep.timer": (True, ("timers.target",)),
+        "loki-sweep.path": (True, ()),
+    }
+
+
+def test_a_release_without_a_checksum_is_refused_in_one_line_that_names_the_lock_playbook() -> None:
+    release = instance().release
+    assert release.directory("amd64") == "loki-3.7.8-01234567"
+    with pytest.raises(ComponentError) as caught:
+        release.directory("arm64")
+    assert "loki 3.7.8 on arm64" in str(caught.value)
+    assert "lock playbook" in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Text of systemd units."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import files, layout, systemd, unit
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
+
+
+def main_unit(description: str = "Loki", environment: dict | None = None, **changes: dict) -> list:
+    """Lines of a main unit."""
+    sections = unit.main_unit("loki", description, ["{release}/loki", "-x=$HOME"], environment or {}, changes)
+    return unit.render(sections, layout.placeholders("loki")).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        pytest.param("-config.file=/etc/a.yml", "-config.file=/etc/a.yml", id="a plain word"),
+        pytest.param("two words", '"two words"', id="a space"),
+        pytest.param("", '""', id="nothing"),
+        pytest.param(";", '";"', id="the separator of commands"),
+        pytest.param("it's", '"it\'s"', id="a quote"),
+        pytest.param('say "hi"', '"say \\"hi\\""', id="double quotes"),
+        pytest.param("a\\d", "a\\\\d", id="a backslash"),
+        pytest.param("100%", "100%%", id="a specifier"),
+        pytest.param("${HOME}", "$${HOME}", id="a variable"),
+        pytest.param("a\nb", "a\\nb", id="a line break"),
+        pytest.param("a\rb", '"a\rb"', id="a carriage return"),
+    ],
+)
+def test_a_word_is_quoted(word: str, expected: str) -> None:
+    assert unit.quoted(word) == expected
+
+
+def test_a_value_of_the_environment_keeps_its_dollar() -> None:
+    assert 'Environment="A=$x 1"' in main_unit(environment={"A": "$x 1"})
+
+
+def test_the_main_unit_runs_the_release_by_its_stable_path() -> None:
+    lines = main_unit()
+    assert "ExecStart=/opt/monitoring/components/loki/current/release/loki -x=$$HOME" in lines
+    assert {"User=loki", "Group=loki", "StateDirectory=loki", "WantedBy=multi-user.target"} <= set(lines)
+
+
+def test_every_service_starts_from_the_hardened_base() -> None:
+    further = unit.render(unit.further_unit("loki-sweep.service", {"Service": {"ExecStart": "x"}}), {}).splitlines()
+    expected = set()
+    for key, value in unit.HARDENED.items():
+        expected.update(f"{key}={item}" for item in unit.as_list(value))
+    assert expected <= set(main_unit())
+    assert expected <= set(further)
+
+
+def test_a_timer_has_no_service_section() -> None:
+    assert unit.further_unit("loki-sweep.timer", {"Timer": {"OnCalendar": "daily"}}) == {"Timer": {"OnCalendar": "daily"}}
+
+
+def test_an_exception_replaces_its_directive_and_null_takes_it_away() -> None:
+    lines = main_unit(Service={"PrivateUsers": None, "TimeoutStopSec": "300s", "SystemCallFilter": ["@a", "~@b"]})
+    assert not [line for line in lines if line.startswith(("PrivateUsers", "TimeoutStopSec=90"))]
+    assert [line for line in lines if line.startswith("SystemCallFilter")] == ["SystemCallFilter=@a", "SystemCallFilter=~@b"]
+    assert "TimeoutStopSec=300s" in lines
+
+
+def test_the_note_of_what_starts_comes_before_commands_of_the_role() -> None:
+    for given, expected in (("/bin/true", ["/bin/true"]), (["/a", "/b"], ["/a", "/b"]), (None, [])):
+        lines = [line for line in main_unit(Service={"ExecStartPre": given}) if line.startswith("ExecStartPre=")]
+        assert lines[0].startswith("ExecStartPre=+/bin/sh -c 'mkdir")
+        assert lines[1:] == [f"ExecStartPre={item}" for item in expected]
+
+
+def test_the_note_that_a_start_makes_is_read_as_the_running_generation(places: Path) -> None:
+    files.link("generations/3-abc", layout.current("loki"))
+    # systemd makes one dollar of two, and takes away the plus sign.
+    command = unit.recorder("loki").lstrip("+").replace("$$", "$")
+    for _start in range(2):
+        subprocess.run(command, shell=True, check=True, env={**os.environ, "INVOCATION_ID": "f00"})
+    assert systemd.running_generation("loki", "f00") == "3-abc"
+    assert systemd.running_generation("loki", "another start") == ""
+    assert systemd.running_generation("loki", "") == ""
+
+
+def test_sections_come_in_the_usual_order_and_truth_values_in_words() -> None:
+    lines = unit.render({"Install": {"A": False}, "Service": {"B": True, "C": []}, "Unit": {"D": 3}}, {}).splitlines()
+    assert lines[1:] == ["", "[Unit]", "D=3", "", "[Service]", "B=yes", "", "[Install]", "A=no"]
+
+
+def test_a_description_is_taken_by_its_words() -> None:
+    assert "Description=100%% of the logs" in main_unit("100% of the logs\n")
+
+
+def test_a_value_of_several_lines_is_refused() -> None:
+    with pytest.raises(ComponentError, match="one line"):
+        main_unit(Service={"ExecStartPost": "/bin/a\n/bin/b"})
+
+
+def test_placeholders_are_filled_and_other_braces_stay() -> None:
+    text = layout.fill("{etc} {release} {bin} {data} {name} {other} {{x}}", layout.placeholders("loki"))
+    current = "/opt/monitoring/components/loki/current"
+    assert text == f"/etc/loki {current}/release {current}/bin /var/lib/loki loki {{other}} {{{{x}}}}"

@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program that decides where Promtail reads on after a stop."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).parents[3] / "roles/promtail/files/promtail_resume.py"
+specification = importlib.util.spec_from_file_location("promtail_resume", PROGRAM)
+promtail_resume = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(promtail_resume)
+
+API, REDIS = "a1" * 32, "b2" * 32
+SAVED_AT = 1_790_000_000
+UNSENT = 1000
+
+
+def line(number: int, at: float = SAVED_AT - 3600) -> bytes:
+    """A line as Docker writes it; Loki gets twelve bytes of it."""
+    time = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
+    return (
+        json.dumps({"log": f"line {number:06}\n", "stream": "stdout", "time": time}, separators=(",", ":")).encode()
+        + b"\n"
+    )
+
+
+def lines(first: int, last: int, at: float = SAVED_AT - 3600) -> bytes:
+    return b"".join(line(number, at) for number in range(first, last + 1))
+
+
+def numbers(path: Path) -> list[int]:
+    """Which lines a file has, each of them whole."""
+    return [int(json.loads(text)["log"].removeprefix("line ")) for text in path.read_text().splitlines()]
+
+
+LENGTH = len(line(1))
+
+
+class Host:
+    """Docker's logs and Promtail's data directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.containers, self.data = root / "containers", root / "promtail"
+        self.data.mkdir()
+        self.positions = self.data / "positions.yaml"
+        self.targets = root / "docker.json"
+        self.targets.write_text("[]")
+
+    def log(self, container: str, content: bytes = b"", suffix: str = "") -> Path:
+        path = self.containers / container / f"{container}-json.log{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(content) if suffix.endswith(".gz") else content)
+        return path
+
+    def know(self, *paths: Path) -> None:
+        """Have a target of each log."""
+        self.targets.write_text(
+            json.dumps(
+                [
+                    {"targets": ["localhost"], "labels": {"__path__": str(path), "__container_name": "api"}}
+                    for path in paths
+                ]
+            )
+        )
+
+    def have_read(self, offsets: dict[Path, int | str], at: float = SAVED_AT) -> None:
+        """What Promtail saved last, in the two forms that it writes."""
+        text = "positions:\n"
+        for path, offset in offsets.items():
+            text += f'  ? {path}\n  : "{offset}"\n' if len(str(path)) > 128 else f'  {path}: "{offset}"\n'
+        self.positions.write_text(text)
+        os.utime(self.positions, (at, at))
+
+    def start(self) -> dict[str, int]:
+        """What Promtail starts with."""
+        words = ["--data", str(self.data), "--targets", str(self.targets), "--unsent", str(UNSENT)]
+        assert promtail_resume.main(words) == 0
+        found = promtail_resume.POSITION.finditer(self.positions.read_text(errors="replace"))
+        return {match["long"] or match["short"]: int(match["offset"]) for match in found}
+
+    def stop(self, result: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SERVICE_RESULT", result)
+        assert promtail_resume.main(["--data", str(self.data), "--targets", str(self.targets), "--stopped"]) == 0
+
+    def rests(self) -> dict[str, list[int]]:
+        """Numbers of the lines that are kept of rotated logs, and Promtail is told of, by the container's name."""
+        written = json.loads((self.data / "rests" / "targets.json").read_text())
+        kept = {target["labels"]["__path__"]: target["labels"]["__container_name"] for target in written}
+        assert sorted(os.listdir(self.data / "rests")) == sorted(["targets.json", *map(os.path.basename, kept)])
+        return {name: numbers(Path(path)) for path, name in kept.items()}
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_it_steps_back_by_one_batch_of_lines_after_a_crash(host: Host) -> None:
+    log = host.log(API, lines(1, 500))
+    host.have_read({log: 400 * LENGTH})
+    assert host.start() == {str(log): (400 - 84 - 32) * LENGTH}, "84 lines of 12 bytes are the fewest that hold 1000"
+
+
+def test_it_steps_back_to_the_start_of_a_short_file(host: Host) -> None:
+    log = host.log(API, lines(1, 20))
+    host.have_read({log: 20 * LENGTH})
+    assert host.start() == {str(log): 0}
+
+
+def test_it_counts_what_loki_gets_and_not_what_docker_has_around_it(host: Host) -> None:
+    empty = b'{"log":"\\n","stream":"stdout","time":"2026-09-21T13:13:20.000000000Z"}\n'
+    log = host.log(API, empty * 50_000)
+    host.have_read({log: len(empty) * 50_000})
+    assert host.start() == {str(log): len(empty) * (49_000 - 32)}
+
+
+def test_it_trusts_a_clean_stop(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = host.log(API, lines(1, 500))
+    host.have_read({log: 400 * LENGTH})
+    host.stop("success", monkeypatch)
+    assert host.start() == {str(log): 400 * LENGTH}
+
+
+@pytest.mark.parametrize("result", ["signal", "timeout", "exit-code", "oom-kill", "core-dump", "watchdog"])
+def test_it_trusts_no_other_stop(host: Host, monkeypatch: pytest.MonkeyPatch, result: str) -> None:
+    log = host.log(API, lines(1, 500))
+    host.have_read({log: 400 * LENGTH})
+    host.stop(result, monkeypatch)
+    assert host.start() == {str(log): 284 * LENGTH}
+
+
+def test_it_does_not_trust_an_old_clean_stop(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = host.log(API, lines(1, 500))
+    host.have_read({log: 400 * LENGTH})
+    host.stop("success", monkeypatch)
+    host.have_read({log: 500 * LENGTH})
+    assert host.start() == {str(log): 384 * LENGTH}
+
+
+def test_it_steps_back_once_when_promtail_cannot_start(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = host.log(API, lines(1, 500))
+    host.have_read({log: 400 * LENGTH})
+    for _attempt in range(5):
+        assert host.start() == {str(log): 284 * LENGTH}
+        host.stop("exit-code", monkeypatch)
+
+
+@pytest.mark.parametrize("offset", [1, LENGTH - 1, LENGTH + 1])
+def test_it_never_starts_inside_a_line(host: Host, monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
+    log = host.log(API, lines(1, 10))
+    host.have_read({log: offset})
+    host.stop("success", monkeypatch)
+    assert host.start() == {str(log): offset // LENGTH * LENGTH}
+
+
+def test_it_repairs_a_negative_position(host: Host) -> None:
+    log = host.log(API, lines(1, 10))
+    host.have_read({log: -4096})
+    assert host.start() == {str(log): 0}
+
+
+def test_it_starts_a_truncated_file_anew(host: Host) -> None:
+    log = host.log(API, lines(1, 3))
+    host.have_read({log: 400 * LENGTH})
+    assert host.start() == {str(log): 0}
+
+
+def test_it_steps_back_in_files_that_docker_did_not_write(host: Host, tmp_path: Path) -> None:
+    log = tmp_path / "nginx access.log"
+    log.write_bytes(b"x" * 99 + b"\n" + (b"GET /\n" * 1000))
+    host.have_read({log: 100 + 6000})
+    assert host.start() == {str(log): 100 + 6000 - (167 + 32) * 6}
+
+
+def test_it_leaves_alone_what_it_does_not_know(host: Host) -> None:
+    gone = host.containers / API / f"{API}-json.log"
+    host.have_read({gone: 77})
+    text = host.positions.read_text() + '  cursor-journal: s=ab;i=1\n  journal-x: "s=ab"\n'
+    host.positions.write_text(text)
+    host.start()
+    assert host.positions.read_text() == text
+
+
+@pytest.mark.parametrize("content", [b"", b"positions: {}\n", b"\x00\xff garbage", b"positions:\n  a"])
+def test_it_leaves_a_damaged_file_to_promtail(host: Host, content: bytes) -> None:
+    host.positions.write_bytes(content)
+    assert host.start() == {}
+    assert host.positions.read_bytes() == content
+
+
+def test_it_does_nothing_before_the_first_start(host: Host) -> None:
+    log = host.log(API, lines(1, 3, SAVED_AT))
+    host.log(API, lines(1, 3), ".1")
+    host.know(log)
+    assert promtail_resume.main(["--data", str(host.data), "--targets", str(host.targets)]) == 0
+    assert os.listdir(host.data) == []
+
+
+def rotated(host: Host, suffixes: tuple[str, ...] = (".1",)) -> Path:
+    """A log of which Promtail has read 100 lines of 200 before Docker rotated it for each of the suffixes."""
+    log = host.log(API, lines(901, 1000, SAVED_AT + 500))
+    host.log(API, lines(1, 200), suffixes[-1])
+    for count, suffix in enumerate(reversed(suffixes[:-1])):
+        host.log(API, lines(201 + 100 * count, 300 + 100 * count, SAVED_AT + 100 + count), suffix)
+    host.know(log)
+    return log
+
+
+def test_it_keeps_the_unread_rest_of_a_log_that_was_rotated(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = rotated(host)
+    host.have_read({log: 100 * LENGTH})
+    host.stop("success", monkeypatch)
+    assert host.start() == {str(log): 0}
+    assert host.rests() == {"api": list(range(101, 201))}
+
+
+def test_it_steps_back_in_the_rotated_file_after_a_crash(host: Host) -> None:
+    log = rotated(host)
+    host.have_read({log: 150 * LENGTH})
+    assert host.start() == {str(log): 0}
+    assert host.rests() == {"api": list(range(35, 201))}
+
+
+@pytest.mark.parametrize("suffixes", [(".1", ".2", ".3"), (".1", ".2.gz", ".3.gz"), (".1.gz", ".2.gz", ".3.gz")])
+def test_it_keeps_all_that_was_rotated_since(host: Host, monkeypatch: pytest.MonkeyPatch, suffixes: tuple) -> None:
+    log = rotated(host, suffixes)
+    host.log(API, lines(1, 5), ".4")
+    host.have_read({log: 100 * LENGTH})
+    host.stop("success", monkeypatch)
+    assert host.start() == {str(log): 0}
+    assert host.rests() == {"api": list(range(101, 401))}
+
+
+def test_it_keeps_what_docker_has_left_when_the_file_is_gone(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = host.log(API, lines(901, 1000, SAVED_AT + 500))
+    host.log(API, lines(801, 900, SAVED_AT + 400), ".1")
+    host.know(log)
+    host.have_read({log: 300 * LENGTH})
+    host.stop("success", monkeypatch)
+    assert host.start() == {str(log): 0}
+    assert host.rests() == {"api": list(range(801, 901))}
+
+
+def test_it_keeps_a_rotated_log_of_a_container_that_is_new(host: Host) -> None:
+    log = host.log(API, lines(101, 120, SAVED_AT + 60))
+    host.log(API, lines(1, 100, SAVED_AT + 30), ".1")
+    host.know(log)
+    host.have_read({})
+    assert host.start() == {}
+    assert host.rests() == {"api": list(range(1, 101))}
+
+
+def test_it_does_not_keep_what_was_rotated_while_promtail_ran(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = host.log(API, lines(101, 200, SAVED_AT - 60))
+    host.log(API, lines(1, 100), ".1")
+    host.know(log)
+    host.have_read({log: 50 * LENGTH})
+    host.stop("success", monkeypatch)
+    assert host.start() == {str(log): 50 * LENGTH}
+    assert host.rests() == {}
+
+
+def test_it_keeps_the_same_when_it_was_killed_before_the_positions_were_written(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = rotated(host)
+    host.have_read({log: 100 * LENGTH})
+    host.stop("success", monkeypatch)
+    with monkeypatch.context() as patched:
+        patched.setattr(promtail_resume, "replace", lambda path, content: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            host.start()
+    assert host.start() == {str(log): 0}
+    assert host.rests() == {"api": list(range(101, 201))}
+
+
+def test_it_removes_a_rest_that_loki_has(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = rotated(host)
+    host.have_read({log: 100 * LENGTH})
+    host.stop("success", monkeypatch)
+    host.start()
+    (rest,) = (host.data / "rests").glob("*.log")
+    half, whole = {log: 100 * LENGTH, rest: 50 * LENGTH}, {log: 100 * LENGTH, rest: 100 * LENGTH}
+    host.have_read(half, SAVED_AT + 1000)
+    host.stop("success", monkeypatch)
+    assert host.start()[str(rest)] == 50 * LENGTH
+    host.have_read(whole, SAVED_AT + 1000)
+    host.stop("signal", monkeypatch)
+    assert host.start()[str(rest)] == 0, "what was read is not yet what Loki has"
+    host.have_read(whole, SAVED_AT + 1000)
+    host.stop("success", monkeypatch)
+    host.start()
+    assert host.rests() == {}
+
+
+def test_it_goes_on_when_one_log_cannot_be_read(host: Host, capsys: pytest.CaptureFixture) -> None:
+    log, other = rotated(host), host.log(REDIS, lines(1, 500))
+    (host.containers / API / f"{API}-json.log.1").unlink()
+    (host.containers / API / f"{API}-json.log.1.gz").write_bytes(b"no archive")
+    host.have_read({log: 100 * LENGTH, other: 400 * LENGTH})
+    assert host.start() == {str(log): 100 * LENGTH, str(other): 284 * LENGTH}
+    assert "json.log: " in capsys.readouterr().err
