@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from tests.bed import engine, hosts, image
+from tests.bed import engine, hosts, image, mirror
 
 
 def main() -> int:
@@ -51,8 +51,11 @@ def parser() -> argparse.ArgumentParser:
     inventory.add_argument("--group", action="append", default=[], help="put each host into this group as well")
 
     app = commands.add_parser("app", help="the sample application").add_subparsers(metavar="COMMAND", required=True)
-    for name in ("up", "down", "traffic"):
-        command(app, name, f"{name} of the sample application", run_app).set_defaults(action=name)
+    started = command(app, "up", "start it anew", app_up)
+    started.add_argument("--collector", help="where OTLP over gRPC goes; default: port 4317 of the host demo")
+    command(app, "down", "remove it", app_down)
+    traffic = command(app, "traffic", "send requests; prints what was sent", app_traffic)
+    traffic.add_argument("requests", nargs="?", type=int, default=200, help="default: %(default)s")
     command(commands, "all-down", "remove what the bed started; the cache stays", all_down)
     return top
 
@@ -77,8 +80,6 @@ def build_releases(_options: argparse.Namespace) -> None:
 
 def serve_mirror(_options: argparse.Namespace) -> None:
     """Have the mirror run and print its address."""
-    from tests.bed import mirror
-
     engine.start()
     print(mirror.start())
 
@@ -95,10 +96,11 @@ def write_lock(options: argparse.Namespace) -> None:
         lines = (archive.parent / release.checksums).read_text(encoding="utf-8").splitlines()
         sums = {name.lstrip("*"): digest for digest, name in (line.split() for line in lines)}
         locked[release.name] = {release.version: {"amd64": {"url": release.archive, "sha256": sums[archive.name]}}}
-    partial = options.file.with_name(f"{options.file.name}.part")
-    # JSON is YAML too, and needs no library.
-    partial.write_text("---\n" + json.dumps(locked, indent=2) + "\n", encoding="utf-8")
-    partial.replace(options.file)
+    with engine.locked("lock"):
+        partial = options.file.with_name(f"{options.file.name}.part")
+        # JSON is YAML too, and needs no library.
+        partial.write_text("---\n" + json.dumps(locked, indent=2) + "\n", encoding="utf-8")
+        partial.replace(options.file)
 
 
 def host_up(options: argparse.Namespace) -> None:
@@ -119,21 +121,30 @@ def print_inventory(options: argparse.Namespace) -> None:
     print(json.dumps(hosts.inventory(chosen, options.group), indent=2))
 
 
-def run_app(options: argparse.Namespace) -> None:
-    """Start, stop or use the sample application."""
+def app_up(options: argparse.Namespace) -> None:
+    """Start the sample application."""
     from tests.bed import app
 
-    getattr(app, options.action)()
+    app.up(options.collector)
+
+
+def app_down(_options: argparse.Namespace) -> None:
+    """Remove the sample application."""
+    from tests.bed import app
+
+    app.down()
+
+
+def app_traffic(options: argparse.Namespace) -> None:
+    """Send requests to the sample application."""
+    from tests.bed import app
+
+    print(json.dumps(app.traffic(options.requests)))
 
 
 def all_down(_options: argparse.Namespace) -> None:
     """Remove containers and network, and stop the mirror and an engine that the bed started."""
-    try:
-        from tests.bed import mirror
-
-        mirror.stop()
-    except ImportError:
-        pass
+    mirror.stop()
     if engine.answers():
         containers = engine.docker("ps", "--all", "--quiet", "--filter", f"label={engine.LABEL}").split()
         if containers:

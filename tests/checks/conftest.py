@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A copy of the tree to check, and a way to run the programs that check it."""
+"""What is checked, and a way to run the programs that check it."""
 
 from __future__ import annotations
 
@@ -55,3 +55,12 @@ def run(tree: Path) -> Run:
         return done.stdout
 
     return run_program
+
+
+@pytest.fixture(scope="session")
+def archive(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection as it is published."""
+    folder = tmp_path_factory.mktemp("archive")
+    run("ansible-galaxy", "collection", "build", "--output-path", str(folder))
+    (built,) = folder.glob("*.tar.gz")
+    return built

@@ -35,14 +35,6 @@ PLAYBOOK = """
 
 
 @pytest.fixture(scope="module")
-def archive(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("archive")
-    run("ansible-galaxy", "collection", "build", "--output-path", str(folder))
-    (built,) = folder.glob("*.tar.gz")
-    return built
-
-
-@pytest.fixture(scope="module")
 def collections(run: Run, archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("installed")
     run("ansible-galaxy", "collection", "install", str(archive), "--offline", "--collections-path", str(folder))

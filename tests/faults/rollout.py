@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -48,13 +49,14 @@ class Outcome:
 def archive(version: str = "1.0.0", members: dict | None = None) -> bytes:
     """A release of the test daemon in the layout of upstream's archives: one directory around everything."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
         content = TESTD.read_bytes().replace(b'"""A small', f'"""Version {version}. A small'.encode(), 1)
         for name, data in {"testd": content, **(members or {})}.items():
             info = tarfile.TarInfo(f"testd-{version}/{name}")
             info.size, info.mode = len(data), 0o755
             tar.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
+    # The same bytes each time, so that releases and generations have the same names in every test.
+    return gzip.compress(buffer.getvalue(), mtime=0)
 
 
 class Rollout:

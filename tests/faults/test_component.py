@@ -305,12 +305,12 @@ def test_a_secret_is_compared_and_never_shown(rollout):
     def task(secret: str) -> dict:
         return rollout.task({"secret_file": "/etc/testd/password"}, secrets={"password": secret})
 
-    outcomes = [rollout.run(task("canary-one"), "-vvvv", "--diff"), rollout.run(task("canary-two"), "-vvvv", "--diff")]
+    outcomes = [rollout.run(task("c4n4ry-one"), "-vvvv", "--diff"), rollout.run(task("c4n4ry-two"), "-vvvv", "--diff")]
     assert [good(outcome).action for outcome in outcomes] == ["install", "restart"]
-    assert good(rollout.run(task("canary-two"))).action == "none"
-    assert not [outcome for outcome in outcomes if "canary" in outcome.stdout]
-    readable = rollout.host.run("find /etc /opt /run /var/lib -xdev -type f -perm -o=r -exec grep -l canary {} +", check=False)
-    journal = rollout.host.run("journalctl --no-pager | grep -c canary", check=False)
+    assert good(rollout.run(task("c4n4ry-two"))).action == "none"
+    assert not [outcome for outcome in outcomes if "c4n4ry" in outcome.stdout]
+    readable = rollout.host.run("find /etc /opt /run /var/lib -xdev -type f -perm -o=r -exec grep -l c4n4ry {} +", check=False)
+    journal = rollout.host.run("journalctl --no-pager | grep -c c4n4ry", check=False)
     assert (readable.stdout, journal.stdout.strip()) == ("", "0")
     assert "0640 root testd" in rollout.host.run("stat -c '0%a %U %G' /etc/testd/password").stdout
 

@@ -12,8 +12,9 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 from . import files
 from .errors import ComponentError
@@ -24,8 +25,14 @@ MOST_MEMBERS = 200_000
 LONGEST_TARGET = 4096
 # What Python's readers raise on input that is cut, corrupt, encrypted or of an unknown kind.
 UNREADABLE = (
-    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError, ValueError,
-)  # fmt: skip
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def objection(member: Member) -> str:
         return "has an absolute path"
     if ".." in parts:
         return "climbs out of its directory"
-    if not member.name.strip("/.") and member.kind != "directory" or "\0" in member.name or "\\" in member.name:
+    if "\0" in member.name or "\\" in member.name or (not member.name.strip("/.") and member.kind != "directory"):
         return "has no usable name"
     if member.kind == "other":
         return "is a device or a pipe"
@@ -171,7 +178,8 @@ def _plain(name: str) -> str:
 
 def _write_member(member: Member, directory: str) -> None:
     path = os.path.join(directory, member.name)
-    descriptor = _create(member, path, lambda: os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = _create(member, path, lambda: os.open(path, new, 0o600))
     with os.fdopen(descriptor, "wb") as target, member.open() as source:
         shutil.copyfileobj(source, target, 1024 * 1024)
         os.fchown(target.fileno(), 0, 0)
@@ -187,7 +195,9 @@ def _link_member(member: Member, directory: str) -> None:
         return
     target = os.path.join(directory, _plain(member.target))
     if not os.path.isfile(target) or os.path.islink(target):
-        raise ComponentError(f"The archive is refused: member {member.name!r} links to {member.target!r}, not a file of it.")
+        raise ComponentError(
+            f"The archive is refused: member {member.name!r} links to {member.target!r}, not a file of it."
+        )
     _create(member, path, lambda: os.link(target, path, follow_symlinks=False))
 
 

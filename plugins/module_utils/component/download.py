@@ -10,7 +10,6 @@ import hashlib
 import os
 import random
 import shutil
-import socket
 import ssl
 import time
 import urllib.error
@@ -119,21 +118,20 @@ def _transfer(url: str, part: str, deadline: float) -> None:
         error.close()
         if error.code == 416:
             files.remove(part)
-        if error.code in (408, 416, 429) or error.code >= 500:
-            raise Retryable(f"HTTP {error.code}") from error
-        raise Refused(f"HTTP {error.code}") from error
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, ssl.SSLCertVerificationError):
-            raise Refused(str(error.reason)) from error
-        raise Retryable(str(error.reason)) from error
-    except (InvalidURL, ValueError) as error:
-        raise Refused(str(error)) from error
-    except (socket.timeout, HTTPException, ConnectionError, ssl.SSLError) as error:
-        raise Retryable(str(error) or type(error).__name__) from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ComponentError(f"{os.path.dirname(part)} has no room left for the release.") from error
-        raise
+        passing = error.code in (408, 416, 429) or error.code >= 500
+        raise (Retryable if passing else Refused)(f"HTTP {error.code}") from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise _judged(error, os.path.dirname(part)) from error
+
+
+def _judged(error: Exception, directory: str) -> Exception:
+    """Whether a failed transfer is worth another try; a bad address or certificate is not."""
+    reason = getattr(error, "reason", error)
+    if getattr(reason, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return ComponentError(f"{directory} has no room left for the release.")
+    if isinstance(reason, (ssl.SSLCertVerificationError, InvalidURL, ValueError)):
+        return Refused(str(reason))
+    return Retryable(str(reason) or type(reason).__name__)
 
 
 def _continues(response: HTTPResponse, have: int) -> bool:

@@ -55,8 +55,7 @@ def parse(content: bytes | None) -> dict | None:
 def digest(manifest: dict) -> str:
     """Twelve hex digits over everything that makes a generation different from another, but secrets."""
     files = {
-        path: {"mode": record["mode"], "sha256": record.get("sha256", "")}
-        for path, record in manifest["files"].items()
+        path: {"mode": record["mode"], "sha256": record.get("sha256", "")} for path, record in manifest["files"].items()
     }
     told = {"release": manifest["release"], "files": files, "units": manifest["units"]}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]

@@ -230,7 +230,8 @@ def _diff(wanted: Instance, manifest: dict, seen: Seen) -> list:
         entry = wanted.files.get(path)
         if (entry and entry.secret) or "fingerprint" in old_files.get(path, {}):
             if recorded(old_files.get(path, {})) != recorded(manifest["files"].get(path, {})) or path in seen.drift:
-                entries.append(_entry(header, "a secret" if path in old_files else "", "another secret" if entry else ""))
+                before, after = "a secret" if path in old_files else "", "another secret" if entry else ""
+                entries.append(_entry(header, before, after))
             continue
         if path in seen.strays:
             # Its content may be anything, such as an editor's copy of a secret.
@@ -241,7 +242,8 @@ def _diff(wanted: Instance, manifest: dict, seen: Seen) -> list:
         if before != after:
             entries.append(_entry(header, _text(before), _text(after)))
         elif path in seen.drift:
-            entries.append(_entry(header, "owner or mode changed by hand", "root-owned, mode " + manifest["files"][path]["mode"]))
+            mode = manifest["files"][path]["mode"]
+            entries.append(_entry(header, "owner or mode changed by hand", f"root-owned, mode {mode}"))
     return entries
 
 

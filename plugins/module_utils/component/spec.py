@@ -250,7 +250,9 @@ def _bytes(content: object, item: dict) -> bytes:
 
 def _unit_name(unit_name: str, name: str) -> str:
     if not unit_name.startswith(name + "-") or not UNIT_NAME.match(unit_name):
-        raise ComponentError(f"units: {unit_name!r} must start with {name + '-'!r} and be a service, timer, path or socket.")
+        raise ComponentError(
+            f"units: {unit_name!r} must start with {name + '-'!r} and be a service, timer, path or socket."
+        )
     return unit_name
 
 

@@ -80,9 +80,12 @@ def _unit(block: str) -> Unit:
 def journal(unit_name: str, since: float, lines: int = 15) -> str:
     """The last lines a unit logged since a time in seconds of the epoch, for an error message."""
     command = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--unit={unit_name}"]
-    command += [f"--since=@{since:.6f}", f"--lines={lines}"]
+    command += [f"--since=@{since:.6f}"]
     try:
-        return run(command, timeout=20).stdout.strip()
+        # What a program said right before it ended may still be on its way to the journal.
+        run(["journalctl", "--sync"], timeout=20)
+        # Beside --since, --lines would give the first ones.
+        return "\n".join(run(command, timeout=20).stdout.strip().splitlines()[-lines:])
     except ComponentError:
         return ""
 

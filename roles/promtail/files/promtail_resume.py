@@ -83,7 +83,7 @@ def start_of(path: str, offset: int, back: int, saved_at: float, rests: Rests) -
     """Where to go on in one file; what older files of a rotated log have unread is kept on the way."""
     try:
         if CONTAINER_LOG.match(path):
-            *older, _newest = unread_files(path, saved_at)
+            *older, _newest = unread_files(path, offset, saved_at)
             if older:
                 rests.keep(path, older, stepped_back(older[0], offset, back), saved_at)
                 return 0
@@ -97,15 +97,22 @@ def start_of(path: str, offset: int, back: int, saved_at: float, rests: Rests) -
         return offset
 
 
-def unread_files(path: str, saved_at: float) -> list[str]:
+def unread_files(path: str, offset: int, saved_at: float) -> list[str]:
     """Files of a container's log from the oldest, to which the position belongs, to the newest, which is ``path``."""
-    found = [path]
-    while began(found[0]) > saved_at - SLACK_SECONDS:
-        older = [name for name in (f"{path}.{len(found)}", f"{path}.{len(found)}.gz") if os.path.exists(name)]
-        if not older:
-            break
-        found.insert(0, older[0])
-    return found
+    files = [path]
+    while older := [name for name in (f"{path}.{len(files)}", f"{path}.{len(files)}.gz") if os.path.exists(name)]:
+        files.append(older[0])
+    known = [name for name in files if began(name) <= saved_at - SLACK_SECONDS]
+    # While Loki is away Promtail reads on no further, and holds a file that may have been rotated more than once.
+    first = next((name for name in known if ends_line(name, offset)), known[0] if known else files[-1])
+    return files[files.index(first) :: -1]
+
+
+def ends_line(path: str, offset: int) -> bool:
+    """Whether a position can be one in this file, as Promtail reads whole lines."""
+    with opened(path) as stream:
+        stream.seek(max(0, offset - 1))
+        return offset == 0 or stream.read(1) == b"\n"
 
 
 def began(path: str) -> float:

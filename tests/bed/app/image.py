@@ -57,10 +57,18 @@ def ensure() -> str:
             build(name, host_image.ensure(SUITE))
             engine.docker("save", "--output", f"{archive}.partial", name)
             Path(f"{archive}.partial").rename(archive)
-        for older in engine.cache("images").glob("app-*.tar"):
-            if older != archive:
-                older.unlink()
+        remove_older(name, archive)
     return name
+
+
+def remove_older(current: str, archive: Path) -> None:
+    """Remove what earlier recipes have left; an image that a container still uses stays."""
+    for older in engine.cache("images").glob("app-*.tar"):
+        if older != archive:
+            older.unlink()
+    for tagged in engine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NAME).split():
+        if tagged != current:
+            engine.docker("image", "rm", tagged, check=False)
 
 
 def build(name: str, base: str) -> None:

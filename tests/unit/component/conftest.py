@@ -51,7 +51,7 @@ class Web:
         web = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 web.requests.append((self.path, self.headers.get("Range")))
                 answer = web.answers.pop(0) if len(web.answers) > 1 else web.answers[0]
                 answer(self)

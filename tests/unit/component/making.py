@@ -11,7 +11,11 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.plan 
 
 KEY = b"the host's own key"
 SHA256 = "0123456789abcdef" * 4
-RELEASE = {"name": "loki", "version": "3.7.8", "archives": {"amd64": {"urls": ["http://mirror/loki"], "sha256": SHA256}}}
+RELEASE = {
+    "name": "loki",
+    "version": "3.7.8",
+    "archives": {"amd64": {"urls": ["http://mirror/loki"], "sha256": SHA256}},
+}
 RELEASE_DIRECTORY = "loki-3.7.8-01234567"
 CONFIG = [{"path": "loki-config.yml", "content": "a: 1\n"}]
 RELOAD = {"url": "http://127.0.0.1/metrics", "success": "ok", "timestamp": "at"}

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import manifest
-
 from tests.unit.component.making import CONFIG, KEY, RELOAD, built, instance
 
 TIMER = {"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}}}
@@ -44,7 +43,9 @@ def test_a_secret_is_kept_out_of_the_digest_and_told_apart_by_its_fingerprint() 
     assert manifest.same(first, built(instance(secrets={"key": "one"})))
     record = first["files"]["etc/key"]
     assert "sha256" not in record
-    assert record["fingerprint"] == manifest.checksum(b"one", record, KEY) != manifest.checksum(b"one", record, b"other")
+    assert (
+        record["fingerprint"] == manifest.checksum(b"one", record, KEY) != manifest.checksum(b"one", record, b"other")
+    )
 
 
 def test_nothing_is_the_same_as_an_absent_manifest() -> None:

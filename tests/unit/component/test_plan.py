@@ -20,7 +20,6 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.plan 
     Seen,
     Unit,
 )
-
 from tests.unit.component.making import CONFIG, RELEASE_DIRECTORY, built, instance, running
 from tests.unit.component.making import RELOAD as RELOAD_OPTION
 
@@ -66,7 +65,7 @@ def test_a_converged_host_needs_nothing() -> None:
             id="a file that the program watches",
         ),
         pytest.param({}, {"config": []}, RESTART, id="a removed file"),
-        pytest.param({"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "config": []}, RELOAD, id="a removed file, reload"),
+        pytest.param({"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "config": []}, RELOAD, id="a file less"),
         pytest.param({"reload": RELOAD_OPTION}, {"config": []}, RESTART, id="a removed file and no reload any more"),
         pytest.param({}, {"environment": {"A": "1"}}, RESTART, id="the unit"),
         pytest.param({"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "environment": {"A": "1"}, "config": CHANGED},
@@ -126,7 +125,9 @@ def test_a_distribution_s_running_unit_is_no_reason_against_an_install() -> None
 
 @pytest.mark.parametrize("active", ["inactive", "failed", "activating", "deactivating"])
 def test_a_program_that_should_run_and_does_not_is_started_as_it_is(active: str) -> None:
-    seen = replace(host(), units={"loki.service": Unit(load="loaded", active=active)}, running="", running_manifest=None)
+    seen = replace(
+        host(), units={"loki.service": Unit(load="loaded", active=active)}, running="", running_manifest=None
+    )
     plan = planned(seen)
     assert (plan.action, plan.stage, plan.diff) == (RESTART, False, ())
     assert plan.reasons == (f"loki.service is {active}",)
@@ -248,10 +249,17 @@ def test_a_run_killed_before_it_noted_what_runs_notes_it() -> None:
 
 
 def test_a_repair_killed_before_the_reload_is_finished() -> None:
-    options = {"reload": RELOAD_OPTION}
-    seen = killed(options, options, running_drift=("etc/loki-config.yml",))
-    assert planned(seen, **options).action == RELOAD
-    assert planned(replace(seen, running_drift=()), **options).action == SWITCH
+    seen = killed({}, {}, running_drift=("etc/loki-config.yml",))
+    assert planned(seen).action == RESTART
+    assert planned(replace(seen, running_drift=())).action == SWITCH
+
+
+def test_a_reload_that_was_not_noted_is_undone_by_another_one() -> None:
+    before, after = {"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "config": CHANGED}
+    seen = killed(before, after)
+    assert planned(seen, **before).action == RELOAD
+    assert planned(replace(seen, pending=False), **before).action == SWITCH
+    assert planned(seen).action == RESTART
 
 
 def test_a_run_killed_before_its_timers_were_started_starts_them() -> None:

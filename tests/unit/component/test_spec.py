@@ -9,7 +9,6 @@ import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import spec
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
-
 from tests.unit.component.making import RELEASE, RELOAD, instance, options
 
 
@@ -20,9 +19,10 @@ def files_of(**changes: Any) -> dict:
 
 def test_an_instance_has_its_files_with_their_modes() -> None:
     assert files_of(
-        secrets={"key": "s"}, programs=[{"path": "write-targets", "content": "#!/bin/sh\n"}],
+        secrets={"key": "s"},
+        programs=[{"path": "write-targets", "content": "#!/bin/sh\n"}],
         units={"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}}},
-    ) == {  # fmt: skip
+    ) == {
         "etc/loki-config.yml": ("0o640", "restart", False),
         "etc/key": ("0o640", "restart", True),
         "bin/write-targets": ("0o755", "restart", False),
@@ -68,7 +68,7 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
         pytest.param({"name": "l" * 32}, "is not 1 to 31", id="a name too long for a user"),
         pytest.param({"command": []}, "command is required", id="no command"),
         pytest.param({"release": None}, "release is required", id="no release"),
-        pytest.param({"release": {**RELEASE, "version": "../../etc"}}, "release.version", id="a version that is a path"),
+        pytest.param({"release": {**RELEASE, "version": "../../etc"}}, "release.version", id="a path as version"),
         pytest.param({"release": {**RELEASE, "name": ""}}, "release.name", id="a release without a name"),
         pytest.param({"config": [{"path": "../x", "content": ""}]}, "must be relative", id="a path that climbs out"),
         pytest.param({"config": [{"path": "/x", "content": ""}]}, "must be relative", id="an absolute path"),
@@ -77,7 +77,7 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
         pytest.param({"config": [{"path": "x"}]}, "neither content nor source", id="no content"),
         pytest.param({"secrets": {"loki-config.yml": "s"}}, "given twice", id="a secret in place of a configuration"),
         pytest.param({"secrets": {"loki-config.yml/x": "s"}}, "which is a file", id="a file below a file"),
-        pytest.param({"config": [{"path": "x", "content": "", "on_change": "kick"}]}, "on_change", id="unknown on_change"),
+        pytest.param({"config": [{"path": "x", "content": "", "on_change": "kick"}]}, "on_change", id="another word"),
         pytest.param({"units": {"other.timer": {}}}, "must start with 'loki-'", id="a unit of another name"),
         pytest.param({"units": {"loki-x.mount": {}}}, "service, timer, path or socket", id="a unit of another kind"),
         pytest.param({"units": {"loki-../x.timer": {}}}, "must start with 'loki-'", id="a unit that is a path"),
@@ -94,9 +94,9 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
         pytest.param({"instances": [{"name": "a"}, {"name": "a"}]}, "listed twice", id="an instance twice"),
         pytest.param({"instances": [{}]}, "instances[0].name", id="an instance without a name"),
         pytest.param({"instances": [{"name": "a", "port": 1}]}, "unknown option port", id="an unknown option"),
-        pytest.param({"instances": [{"name": "a", "command": "x -y"}]}, "command must be a list", id="a command as text"),
-        pytest.param({"instances": [{"name": "a", "config": ["x"]}]}, "lists of mappings", id="a configuration as text"),
-        pytest.param({"instances": [{"name": "x" * 30}]}, "is not 1 to 31", id="an instance's name too long for a user"),
+        pytest.param({"instances": [{"name": "a", "command": "x -y"}]}, "command must be a list", id="command as text"),
+        pytest.param({"instances": [{"name": "a", "config": ["x"]}]}, "lists of mappings", id="config as text"),
+        pytest.param({"instances": [{"name": "x" * 30}]}, "is not 1 to 31", id="a long instance"),
     ],
 )  # fmt: skip
 def test_what_is_refused(changes: dict, told: str) -> None:
@@ -115,7 +115,10 @@ def test_instances_inherit_what_they_do_not_say() -> None:
         options(
             ready={"url": "http://a/", "timeout": 5},
             environment={"A": "1"},
-            instances=[{"name": "main"}, {"name": "b", "ready": {"url": "http://b/", "timeout": "9"}, "environment": {}}],
+            instances=[
+                {"name": "main"},
+                {"name": "b", "ready": {"url": "http://b/", "timeout": "9"}, "environment": {}},
+            ],
         )
     )
     assert (first.component, first.name, first.main_unit) == ("loki", "loki-main", "loki-main.service")

@@ -59,13 +59,18 @@ def test_every_service_starts_from_the_hardened_base() -> None:
 
 
 def test_a_timer_has_no_service_section() -> None:
-    assert unit.further_unit("loki-sweep.timer", {"Timer": {"OnCalendar": "daily"}}) == {"Timer": {"OnCalendar": "daily"}}
+    assert unit.further_unit("loki-sweep.timer", {"Timer": {"OnCalendar": "daily"}}) == {
+        "Timer": {"OnCalendar": "daily"}
+    }
 
 
 def test_an_exception_replaces_its_directive_and_null_takes_it_away() -> None:
     lines = main_unit(Service={"PrivateUsers": None, "TimeoutStopSec": "300s", "SystemCallFilter": ["@a", "~@b"]})
     assert not [line for line in lines if line.startswith(("PrivateUsers", "TimeoutStopSec=90"))]
-    assert [line for line in lines if line.startswith("SystemCallFilter")] == ["SystemCallFilter=@a", "SystemCallFilter=~@b"]
+    assert [line for line in lines if line.startswith("SystemCallFilter")] == [
+        "SystemCallFilter=@a",
+        "SystemCallFilter=~@b",
+    ]
     assert "TimeoutStopSec=300s" in lines
 
 

@@ -60,10 +60,16 @@ def test_an_own_file_replaces_the_configuration():
     assert item == {"path": "loki-config.yml", "content": "", "source": "/srv/mine.yml"}
 
 
-def test_the_runtime_configuration_needs_no_restart():
-    item = rollout("loki", loki_runtime_config={"overrides": {"fake": {"ingestion_rate_mb": 64}}})["config"][1]
-    assert item["on_change"] == "none"
-    assert item["content"] == {"overrides": {"fake": {"ingestion_rate_mb": 64}}}
+def test_overrides_need_no_restart_but_are_checked():
+    arguments = rollout("loki", loki_overrides={"ingestion_rate_mb": 64})
+    runtime, checked = arguments["config"][1:]
+    assert runtime == {
+        "path": "runtime.yml",
+        "content": {"overrides": {"fake": {"ingestion_rate_mb": 64}}},
+        "on_change": "none",
+    }
+    assert checked["content"]["limits_config"]["ingestion_rate_mb"] == 64
+    assert checked["path"].removesuffix(".yml") in arguments["check"][-1]
 
 
 def test_a_change_is_a_restart():

@@ -238,6 +238,19 @@ def test_it_keeps_all_that_was_rotated_since(host: Host, monkeypatch: pytest.Mon
     assert host.rests() == {"api": list(range(101, 401))}
 
 
+def test_it_knows_by_the_ends_of_lines_which_file_was_read(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = host.log(API, lines(201, 400, SAVED_AT - 100))
+    for count, suffix in enumerate((".2", ".1")):
+        # Lines of other lengths, as real ones have.
+        content = lines(100 * count + 1, 100 * count + 100).replace(b"stdout", b"out" * (3 - count))
+        host.log(API, content, suffix)
+    host.know(log)
+    host.have_read({log: 50 * (LENGTH + 3)})
+    host.stop("success", monkeypatch)
+    assert host.start() == {str(log): 0}
+    assert host.rests() == {"api": list(range(51, 201))}
+
+
 def test_it_keeps_what_docker_has_left_when_the_file_is_gone(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     log = host.log(API, lines(901, 1000, SAVED_AT + 500))
     host.log(API, lines(801, 900, SAVED_AT + 400), ".1")

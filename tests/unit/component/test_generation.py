@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Generations: written, switched, linked."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    files,
+    generation,
+    layout,
+    observe,
+    release,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.plan import Seen
+from tests.unit.component.making import KEY, built, instance
+
+GROUP = 12345
+TIMER = {"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}, "Install": {"WantedBy": "timers.target"}}}
+OPTIONS = {
+    "config": [{"path": "loki-config.yml", "content": "a: 1\n"}, {"path": "rules/own/a.yml", "content": "r"}],
+    "secrets": {"key": "secret"},
+    "programs": [{"path": "write-targets", "content": "#!/bin/sh\n"}],
+    "units": TIMER,
+}
+
+
+@pytest.fixture(autouse=True)
+def base(places: Path) -> Path:
+    (places / "etc").mkdir()
+    return places
+
+
+def written(**changes: Any) -> str:
+    """Write a generation and put it in force."""
+    wanted = instance(**{**OPTIONS, **changes})
+    name = generation.write(wanted, built(wanted), GROUP)
+    generation.switch("loki", name)
+    return name
+
+
+def compared(name: str) -> tuple:
+    """Drift and strays of a generation."""
+    return observe._compare("loki", name, observe.read_manifest("loki", name), KEY, GROUP)[1:]
+
+
+def test_a_generation_is_written_with_owners_and_modes() -> None:
+    name = written()
+    directory = Path(layout.generation("loki", name))
+    found = {
+        str(path.relative_to(directory)): (
+            oct(stat.S_IMODE(path.lstat().st_mode)),
+            path.lstat().st_uid,
+            path.lstat().st_gid,
+        )
+        for path in directory.rglob("*")
+    }
+    assert found == {
+        "etc": ("0o750", 0, GROUP),
+        "etc/loki-config.yml": ("0o640", 0, GROUP),
+        "etc/rules": ("0o750", 0, GROUP),
+        "etc/rules/own": ("0o750", 0, GROUP),
+        "etc/rules/own/a.yml": ("0o640", 0, GROUP),
+        "etc/key": ("0o640", 0, GROUP),
+        "bin": ("0o755", 0, 0),
+        "bin/write-targets": ("0o755", 0, 0),
+        "loki.service": ("0o644", 0, 0),
+        "loki-sweep.timer": ("0o644", 0, 0),
+        "manifest.json": ("0o644", 0, 0),
+        "release": ("0o777", 0, 0),
+    }
+    assert os.readlink(directory / "release") == release.path_of("loki-3.7.8-01234567")
+    assert observe.read_manifest("loki", name) == built(instance(**OPTIONS))
+    assert compared(name) == ((), ())
+
+
+def test_a_secret_is_in_no_manifest() -> None:
+    name = written(secrets={"key": "PLANTED"})
+    text = Path(layout.generation("loki", name), "manifest.json").read_text()
+    assert "etc/key" in text
+    assert "PLANTED" not in text
+
+
+def test_a_component_is_known_by_the_manifest_in_force() -> None:
+    name = written()
+    assert observe.components() == {"loki": ["loki"]}
+    Path(layout.generation("loki", name), "manifest.json").write_text("{}")
+    assert observe.components() == {}
+
+
+def test_names_count_up_and_are_never_used_twice() -> None:
+    first = written()
+    second = written(config=[])
+    assert (first.split("-")[0], second.split("-")[0]) == ("1", "2")
+    # After a roll back the count goes on, also where the contents are those of before.
+    generation.switch("loki", first)
+    assert written(config=[]).split("-") == ["3", second.split("-")[1]]
+
+
+def test_a_half_written_generation_is_replaced() -> None:
+    known = built(instance(**OPTIONS))
+    left = Path(layout.generations("loki")) / f".staging-1-{known['id']}"
+    left.mkdir(parents=True)
+    (left / "half").write_bytes(b"")
+    name = written()
+    assert files.listing(layout.generations("loki")) == [name]
+    assert compared(name) == ((), ())
+
+
+def test_drift_is_seen_in_content_mode_owner_and_kind() -> None:
+    name = written()
+    directory = Path(layout.generation("loki", name))
+    (directory / "etc/loki-config.yml").write_text("a: 2\n")
+    (directory / "etc/key").write_text("other")
+    (directory / "loki.service").chmod(0o600)
+    os.chown(directory / "etc/rules/own/a.yml", 0, 1)
+    (directory / "bin/write-targets").unlink()
+    (directory / "bin/write-targets").mkdir()
+    (directory / "loki-sweep.timer").unlink()
+    (directory / "loki-sweep.timer").symlink_to("/etc/passwd")
+    (directory / "release").unlink()
+    (directory / "release").symlink_to("/opt/other")
+    (directory / "etc/added").write_text("")
+    drift, strays = compared(name)
+    assert sorted(drift) == [
+        "bin/write-targets",
+        "etc/key",
+        "etc/loki-config.yml",
+        "etc/rules/own/a.yml",
+        "loki-sweep.timer",
+        "loki.service",
+        "release",
+    ]
+    assert strays == ("etc/added",)
+
+
+def test_hand_made_changes_are_kept_for_root_only_and_secrets_are_not() -> None:
+    name = written()
+    directory = Path(layout.generation("loki", name))
+    (directory / "etc/loki-config.yml").write_text("a: 2\n")
+    (directory / "etc/key").write_text("PLANTED")
+    (directory / "etc/rules/more.yml").write_text("more")
+    (directory / "bin/write-targets").unlink()
+    drift, strays = compared(name)
+    seen = Seen(current=name, manifest=observe.read_manifest("loki", name), drift=drift, strays=strays)
+    kept = generation.keep_edited("loki", seen)
+    base = Path(layout.edited("loki"))
+    assert sorted(kept) == [str(base / name / path) for path in ("etc/loki-config.yml", "etc/rules/more.yml")]
+    assert [Path(path).read_text() for path in sorted(kept)] == ["a: 2\n", "more"]
+    assert stat.S_IMODE(base.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(Path(path).stat().st_mode) for path in kept} == {0o600}
+    assert "PLANTED" not in "".join(path.read_text() for path in base.rglob("*") if path.is_file())
+    assert generation.keep_edited("loki", seen) == kept
+
+
+def test_an_unchanged_unit_keeps_its_time_so_that_systemd_sees_no_change() -> None:
+    first = written()
+    unit = Path(layout.generation("loki", first)) / "loki.service"
+    os.utime(unit, ns=(1, 1_000_000_000))
+    second = Path(layout.generation("loki", written(config=[])))
+    assert (second / "loki.service").stat().st_mtime_ns == 1_000_000_000
+    third = Path(layout.generation("loki", written(description="another")))
+    assert (third / "loki.service").stat().st_mtime_ns > 1_000_000_000
+
+
+def links() -> dict:
+    """Every link below the directory of units and the one in /etc, by their short names."""
+    found = {
+        os.path.relpath(path, layout.UNITS): path
+        for path in map(str, Path(layout.UNITS).rglob("*"))
+        if os.path.islink(path)
+    }
+    found["etc"] = layout.etc("loki")
+    return {name: files.link_target(path) for name, path in found.items()}
+
+
+def expected(*units: str) -> dict:
+    current = layout.current("loki")
+    told = {"etc": current + "/etc", "multi-user.target.wants/loki.service": layout.unit("loki.service")}
+    return {**told, **{unit: f"{current}/{unit}" for unit in units}}
+
+
+def test_links_lead_over_the_link_to_the_generation_in_force() -> None:
+    written()
+    generation.set_links("loki", built(instance(**OPTIONS)))
+    wants = {"timers.target.wants/loki-sweep.timer": layout.unit("loki-sweep.timer")}
+    assert links() == {**expected("loki.service", "loki-sweep.timer"), **wants}
+    assert observe.wrong_links("loki", built(instance(**OPTIONS))) == ()
+    assert sorted(observe.our_links("loki")) == sorted(
+        [layout.etc("loki"), *[os.path.join(layout.UNITS, name) for name in links() if name != "etc"]]
+    )
+
+
+def test_links_of_units_that_are_gone_are_taken_away_even_after_a_killed_run() -> None:
+    written()
+    generation.set_links("loki", built(instance(**OPTIONS)))
+    # The next generation came into force, and the run was killed before it set the links.
+    written(units={})
+    (Path(layout.UNITS) / "loki.service.new").symlink_to(layout.current("loki") + "/loki.service")
+    known = built(instance(**{**OPTIONS, "units": {}}))
+    assert {os.path.basename(path) for path in observe.wrong_links("loki", known)} == {
+        "loki-sweep.timer",
+        "loki.service.new",
+    }
+    generation.set_links("loki", known)
+    assert links() == expected("loki.service")
+
+
+def test_links_of_others_stay() -> None:
+    written()
+    other = Path(layout.UNITS) / "loki-canary.service"
+    other.parent.mkdir(parents=True)
+    other.symlink_to(layout.current("loki-canary") + "/loki-canary.service")
+    generation.set_links("loki", built(instance(**OPTIONS)))
+    generation.set_links("loki", built(instance()))
+    assert files.link_target(str(other)) == layout.current("loki-canary") + "/loki-canary.service"
+
+
+def test_an_empty_directory_in_place_of_the_link_is_replaced() -> None:
+    written()
+    os.mkdir(layout.etc("loki"))
+    generation.set_links("loki", built(instance(**OPTIONS)))
+    assert files.link_target(layout.etc("loki")) == layout.current("loki") + "/etc"
+
+
+def test_a_commit_notes_what_was_proven() -> None:
+    name = written()
+    generation.commit("loki", name)
+    assert generation.proven("loki") == generation.current("loki") == name
+
+
+def test_the_host_s_key_is_made_once_and_not_in_check_mode() -> None:
+    assert generation.fingerprint_key(create=False) == b""
+    key = generation.fingerprint_key(create=True)
+    assert len(key) == 32
+    assert generation.fingerprint_key(create=True) == generation.fingerprint_key(create=False) == key
+    assert stat.S_IMODE(os.stat(layout.FINGERPRINT_KEY).st_mode) == 0o400

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Releases on a host."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import files, layout, release
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.spec import Release
+from tests.unit.component.conftest import Web
+from tests.unit.component.test_archive import tar_of
+
+HOST = release.architecture()
+
+
+def program(architecture: str = HOST) -> bytes:
+    """The beginning of a program that is made for an architecture."""
+    return b"\x7fELF" + bytes(14) + release.ELF_MACHINES[architecture].to_bytes(2, "little") + bytes(100)
+
+
+@pytest.fixture
+def publish(places: Path, web: Web) -> Callable[..., Release]:
+    """Publish an archive of these members and return the release of it."""
+
+    def publish(*members: tuple, version: str = "1", checksum: str = "", **more: object) -> Release:
+        path = tar_of(places / f"archive-{version}", *members)
+        web.answers = [web.file(path.read_bytes())]
+        sha256 = checksum or hashlib.sha256(path.read_bytes()).hexdigest()
+        return Release("loki", version, {HOST: {"urls": [web.url + "/loki"], "sha256": sha256}}, **more)
+
+    return publish
+
+
+def there() -> list:
+    """Everything that is kept of releases and downloads."""
+    return [*files.listing(layout.RELEASES), *files.tree(layout.COMPONENTS)]
+
+
+def test_a_release_is_downloaded_and_unpacked_once(publish: Callable, web: Web) -> None:
+    wanted = publish(("loki-1/loki", program(), {"mode": 0o755}), ("loki-1/README", b"x"))
+    directory = wanted.directory(HOST)
+    assert not release.intact(directory)
+    assert release.stage(wanted, "loki", "loki")
+    assert release.intact(directory)
+    assert not release.stage(wanted, "loki", "loki")
+    assert len(web.requests) == 1
+    assert there() == [directory]
+    path = Path(release.path_of(directory))
+    assert (path / "loki").read_bytes() == program()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    assert not [item for item in path.rglob("*") if item.is_file() and item.stat().st_mode & 0o222]
+
+
+def damage_content(path: Path) -> None:
+    os.chmod(path / "loki", 0o755)
+    (path / "loki").write_bytes(program())
+    os.chmod(path / "loki", 0o555)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda path: (path / "README").unlink(), id="a file is gone"),
+        pytest.param(lambda path: (path / "more").write_bytes(b""), id="a file more"),
+        pytest.param(lambda path: (path / "loki").chmod(0o755), id="another mode"),
+        pytest.param(damage_content, id="written anew"),
+        pytest.param(lambda path: (path / ".release.json").write_text("{"), id="a damaged record"),
+        pytest.param(lambda path: (path / ".release.json").unlink(), id="no record"),
+        pytest.param(shutil.rmtree, id="all of it is gone"),
+    ],
+)
+def test_a_damaged_release_is_seen_and_unpacked_again(publish: Callable, damage: Callable) -> None:
+    wanted = publish(("loki", program(), {"mode": 0o755}), ("README", b"x"))
+    release.stage(wanted, "loki", "loki")
+    time.sleep(0.01)
+    damage(Path(release.path_of(wanted.directory(HOST))))
+    assert not release.intact(wanted.directory(HOST))
+    assert release.stage(wanted, "loki", "loki")
+    assert release.intact(wanted.directory(HOST))
+    assert there() == [wanted.directory(HOST)]
+
+
+def test_what_a_killed_run_left_is_in_nobody_s_way(publish: Callable) -> None:
+    wanted = publish(("loki", program(), {"mode": 0o755}), ("README", b"x"))
+    for name in (".staging-", ".damaged-"):
+        left = Path(release.path_of(name + wanted.directory(HOST)))
+        (left / "loki").mkdir(parents=True)
+    release.stage(wanted, "loki", "loki")
+    assert release.intact(wanted.directory(HOST))
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        pytest.param([("../evil", b"x")], "climbs out", id="a hostile archive"),
+        pytest.param([("tempo", program()), ("x", b"")], "does not contain 'loki': tempo, x", id="another program"),
+        pytest.param([("loki", program("arm64" if HOST == "amd64" else "amd64")), ("x", b"")], f"not made for {HOST}",
+                     id="another architecture"),
+    ],
+)  # fmt: skip
+def test_a_refused_archive_leaves_nothing(publish: Callable, members: list, told: str) -> None:
+    with pytest.raises(ComponentError, match=told):
+        release.stage(publish(*members), "loki", "loki")
+    assert there() == []
+
+
+def test_a_wrong_checksum_leaves_nothing(publish: Callable) -> None:
+    with pytest.raises(ComponentError, match="SHA-256 is"):
+        release.stage(publish(("loki", program()), checksum="0" * 64), "loki", "loki")
+    assert there() == []
+
+
+def test_a_script_or_no_program_at_all_is_fine(publish: Callable) -> None:
+    assert release.stage(publish(("loki", b"#!/bin/sh\n"), ("x", b"")), "loki", "loki")
+    assert release.stage(publish(("data", b""), ("x", b""), version="2"), "loki", "")
+
+
+def test_an_archive_from_the_controller_is_taken_when_its_checksum_is_right(
+    publish: Callable, places: Path, web: Web
+) -> None:
+    wanted = publish(("loki", program()), ("x", b""), pushable=(HOST,))
+    with pytest.raises(release.ArchiveWanted) as caught:
+        release.stage(wanted, "loki", "loki")
+    assert caught.value.architecture == HOST
+    pushed = Release(wanted.name, wanted.version, wanted.archives, pushed=str(places / "archive-1"))
+    assert release.stage(pushed, "loki", "loki")
+    assert web.requests == []
+    other = publish(("loki", program()), ("x", b"y"), version="2", checksum="0" * 64, pushed=str(places / "archive-1"))
+    with pytest.raises(ComponentError, match="from the controller has SHA-256"):
+        release.stage(other, "loki", "loki")
+
+
+def test_releases_that_no_generation_links_to_are_unused(places: Path) -> None:
+    for name in ("loki-1", "loki-2", "tempo-1", "old-1", ".staging-loki-3"):
+        Path(release.path_of(name)).mkdir(parents=True)
+    for component, generation, target in (
+        ("loki", "1-a", "loki-1"),
+        ("loki", "2-b", "loki-2"),
+        ("tempo", ".staging-1-a", "tempo-1"),
+    ):
+        directory = Path(layout.generation(component, generation))
+        directory.mkdir(parents=True)
+        (directory / "release").symlink_to(release.path_of(target))
+    Path(layout.generation("tempo", "2-c")).mkdir()
+    assert [Path(path).name for path in release.unused()] == [".staging-loki-3", "old-1"]
