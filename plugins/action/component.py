@@ -110,7 +110,10 @@ def plain(value: Any) -> Any:
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    for kind in (str, bool, int, float):
+    if isinstance(value, str):
+        # Texts of ansible-core before 2.19 keep their mark through their own str().
+        return str.__str__(value)
+    for kind in (bool, int, float):
         if isinstance(value, kind):
             return kind(value)
     return None if value is None else str(value)

@@ -94,10 +94,11 @@ def checksum_in(text: str, file: str) -> str:
     return found.pop() if found else ""
 
 
-def lock_entries(name: str, version: str, build: str, texts: dict) -> dict:
+def lock_entries(name: str, version: str, build: str, texts: dict, failures: list) -> dict:
     """For each architecture of ``texts``, which maps it to a checksum file's content, the archive's lock entry.
 
-    An architecture that upstream does not publish is left out; raises ReleaseError when nothing is left.
+    An architecture that upstream does not publish is left out; raises ReleaseError, which tells ``failures``, when
+    nothing is left.
     """
     entries = {}
     for architecture, text in texts.items():
@@ -106,7 +107,8 @@ def lock_entries(name: str, version: str, build: str, texts: dict) -> dict:
         if checksum:
             entries[architecture] = {"url": url, "sha256": checksum}
     if not entries:
-        raise ReleaseError(f"{name} {version}: no checksum is published for {', '.join(texts)}.")
+        why = f" ({'; '.join(dict.fromkeys(failures))})" if failures else ""
+        raise ReleaseError(f"{name} {version}: no checksum is published for {', '.join(texts)}{why}.")
     return entries
 
 

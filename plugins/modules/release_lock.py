@@ -101,6 +101,7 @@ archives:
 
 import os
 import traceback
+from http.client import HTTPException
 from urllib.error import HTTPError
 
 try:
@@ -117,6 +118,7 @@ from ..module_utils import releases
 HEADER = """\
 ---
 # Releases that may be rolled out, each archive with its published address and SHA-256. The lock playbook adds more.
+# yamllint disable rule:line-length
 """
 OPTIONS = {
     "path": {"type": "path", "required": True},
@@ -147,11 +149,11 @@ def lock(module: AnsibleModule) -> dict:
     path, name, version, build = (module.params[key] or "" for key in ("path", "name", "version", "build"))
     before = read(path)
     known = yaml.safe_load(before) or {}
-    texts = {
-        architecture: published(name, releases.archive_url(name, version, architecture, build), module.params["mirrors"])
-        for architecture in module.params["architectures"]
-    }
-    entries = releases.lock_entries(name, version, build, texts)
+    texts, failures = {}, []
+    for architecture in module.params["architectures"]:
+        archive = releases.archive_url(name, version, architecture, build)
+        texts[architecture] = published(name, archive, module.params["mirrors"], failures)
+    entries = releases.lock_entries(name, version, build, texts, failures)
     conflicts = releases.conflicts(known, name, version, entries)
     if conflicts and not module.params["replace"]:
         raise releases.ReleaseError(f"{'; '.join(conflicts)}. Nothing was changed; replace: true takes the new one.")
@@ -163,8 +165,8 @@ def lock(module: AnsibleModule) -> dict:
     return {"changed": after != before, "archives": wanted[name][version], "diff": diff}
 
 
-def published(name: str, archive: str, mirrors: list) -> str:
-    """Content of the first checksum file that is there; nothing when there is none."""
+def published(name: str, archive: str, mirrors: list, failures: list) -> str:
+    """Content of the first checksum file that is there; else nothing, and ``failures`` gets the reasons."""
     for address in releases.checksum_urls(name, archive):
         for url in releases.mirrored(address, mirrors):
             try:
@@ -172,10 +174,12 @@ def published(name: str, archive: str, mirrors: list) -> str:
                     return response.read(LONGEST).decode("utf-8", "replace")
             except HTTPError as error:
                 error.close()
+                failures.append(f"{url}: HTTP {error.code}")
+                # Storage that shows nothing of its listing answers 403 for a file that is not there.
                 if error.code not in (403, 404, 410):
-                    raise OSError(f"{url}: {error}") from error
-            except OSError as error:
-                raise OSError(f"{url}: {getattr(error, 'reason', error)}") from error
+                    raise releases.ReleaseError(failures[-1]) from error
+            except (OSError, HTTPException, ValueError) as error:
+                raise releases.ReleaseError(f"{url}: {getattr(error, 'reason', error)}") from error
     return ""
 
 

@@ -16,15 +16,18 @@ from tests.conftest import ROOT
 Run = Callable[..., str]
 
 
+def known_files() -> list[str]:
+    """What git knows or would add, as paths from the root of the checkout."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [name for name in listed.split("\0") if name]
+
+
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what git knows or would add, at a path that names the collection as ansible-test demands.
-
-    It lacks the link `collections/…/monitoring`, which points to the checkout itself, and what is ignored.
-    """
+    """A copy of the checkout without what git ignores and without the link `collections/…`, which leads back to it."""
     copy = tmp_path_factory.mktemp("tree") / "ansible_collections" / "hippius" / "monitoring"
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
+    for name in known_files():
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
@@ -64,3 +67,11 @@ def archive(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("ansible-galaxy", "collection", "build", "--output-path", str(folder))
     (built,) = folder.glob("*.tar.gz")
     return built
+
+
+@pytest.fixture(scope="session")
+def installed(run: Run, archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which ansible-galaxy has installed the collection."""
+    folder = tmp_path_factory.mktemp("installed")
+    run("ansible-galaxy", "collection", "install", str(archive), "--offline", "--collections-path", str(folder))
+    return folder

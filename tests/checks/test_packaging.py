@@ -34,13 +34,6 @@ PLAYBOOK = """
 """
 
 
-@pytest.fixture(scope="module")
-def collections(run: Run, archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("installed")
-    run("ansible-galaxy", "collection", "install", str(archive), "--offline", "--collections-path", str(folder))
-    return folder
-
-
 def test_archive_holds_what_users_need_and_nothing_else(archive: Path) -> None:
     with tarfile.open(archive) as opened:
         tops = {name.split("/")[0] for name in opened.getnames()}
@@ -51,9 +44,9 @@ def test_archive_holds_what_users_need_and_nothing_else(archive: Path) -> None:
     assert manifest["collection_info"]["namespace"] == "hippius"
 
 
-def test_playbook_finds_the_installed_collection(run: Run, collections: Path, tmp_path: Path) -> None:
+def test_playbook_finds_the_installed_collection(run: Run, installed: Path, tmp_path: Path) -> None:
     (tmp_path / "playbook.yml").write_text(PLAYBOOK)
-    path = {"ANSIBLE_COLLECTIONS_PATH": str(collections)}
+    path = {"ANSIBLE_COLLECTIONS_PATH": str(installed)}
     run("ansible-playbook", "-i", "localhost,", "-c", "local", "playbook.yml", cwd=tmp_path, **path)
     run("ansible-playbook", "-i", "localhost,", "--syntax-check", "hippius.monitoring.site", cwd=tmp_path, **path)
 

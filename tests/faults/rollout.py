@@ -3,15 +3,11 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +15,9 @@ from pathlib import Path
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.plan import strongest
 
 from tests.bed.hosts import Host, inventory
+from tests.faults.releases import Releases
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTD = ROOT / "tests" / "faults" / "files" / "testd"
-URL = "https://releases.example/testd-{version}.tar.gz"
 
 
 @dataclass
@@ -46,36 +41,12 @@ class Outcome:
         return self.result.get("msg", "")
 
 
-def archive(version: str = "1.0.0", members: dict | None = None) -> bytes:
-    """A release of the test daemon in the layout of upstream's archives: one directory around everything."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        content = TESTD.read_bytes().replace(b'"""A small', f'"""Version {version}. A small'.encode(), 1)
-        for name, data in {"testd": content, **(members or {})}.items():
-            info = tarfile.TarInfo(f"testd-{version}/{name}")
-            info.size, info.mode = len(data), 0o755
-            tar.addfile(info, io.BytesIO(data))
-    # The same bytes each time, so that releases and generations have the same names in every test.
-    return gzip.compress(buffer.getvalue(), mtime=0)
-
-
 class Rollout:
-    """A playbook with one component task, its inventory, its release lock and its archives."""
+    """A playbook with one component task, its inventory and its releases."""
 
     def __init__(self, host: Host, folder: Path) -> None:
         self.host, self.folder = host, folder
-        self.lock: dict = {"testd": {}}
-        self.variables: dict = {}
-        for version in ("1.0.0", "1.1.0"):
-            self.add_release(version, archive(version))
-
-    def add_release(self, version: str, content: bytes, sha256: str = "") -> None:
-        """Have a release in the lock and in the folder that archives are pushed from."""
-        url = URL.format(version=version)
-        self.lock["testd"][version] = {"amd64": {"url": url, "sha256": sha256 or hashlib.sha256(content).hexdigest()}}
-        path = self.folder / "archives" / url.split("://")[1]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        self.releases = Releases(folder)
 
     def task(self, config: dict | None = None, version: str = "1.0.0", **options: object) -> dict:
         """Options of the component module that run the test daemon."""
@@ -102,7 +73,9 @@ class Rollout:
         stdout, stderr = process.communicate(timeout=300)
         return self._outcome(process.returncode, stdout, stderr)
 
-    def start(self, task: dict, *flags: str, module: str = "component", environment: dict | None = None) -> subprocess.Popen:
+    def start(
+        self, task: dict, *flags: str, module: str = "component", environment: dict | None = None
+    ) -> subprocess.Popen:
         """Start the playbook in a process group of its own."""
         play = {
             "hosts": "all",
@@ -112,12 +85,10 @@ class Rollout:
         }
         files = {
             "playbook.json": [play],
-            "lock.json": self.lock,
             "inventory.json": inventory([self.host]),
             "variables.json": {
                 "monitoring_releases_lock": str(self.folder / "lock.json"),
                 "monitoring_archives_dir": str(self.folder / "archives"),
-                **self.variables,
             },
         }
         for name, content in files.items():

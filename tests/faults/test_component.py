@@ -10,7 +10,8 @@ import time
 import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.points import KILL_AT, POINTS
 
-from tests.faults.rollout import Rollout, archive, wait_until
+from tests.faults.releases import archive
+from tests.faults.rollout import Rollout, wait_until
 
 
 def good(outcome) -> object:
@@ -31,7 +32,10 @@ def test_it_installs_then_reloads_then_restarts_and_writes_nothing_when_nothing_
     changed_flags = rollout.task({"answer": "two"}, environment={"COLOUR": "blue"})
     assert good(rollout.run(changed_flags)).action == "restart"
     assert rollout.pid() != pid
-    assert good(rollout.run(rollout.task({"answer": "two"}, version="1.1.0", environment={"COLOUR": "blue"}))).action == "restart"
+    assert (
+        good(rollout.run(rollout.task({"answer": "two"}, version="1.1.0", environment={"COLOUR": "blue"}))).action
+        == "restart"
+    )
     assert "NeedDaemonReload=no" in rollout.host.run("systemctl show --property=NeedDaemonReload testd").stdout
 
 
@@ -136,9 +140,13 @@ def test_a_configuration_that_the_checker_refuses_leaves_the_old_process_answeri
 @pytest.mark.parametrize(
     ("config", "options", "message"),
     [
-        pytest.param({"fault": "cannot start"}, {"environment": {"A": "b"}}, "passes the check and cannot start", id="exit"),
+        pytest.param(
+            {"fault": "cannot start"}, {"environment": {"A": "b"}}, "passes the check and cannot start", id="exit"
+        ),
         pytest.param({"fault": "dies soon"}, {"environment": {"A": "b"}}, "ended", id="exits after a moment"),
-        pytest.param({"fault": "never ready"}, {"environment": {"A": "b"}}, "still waiting for nothing", id="never ready"),
+        pytest.param(
+            {"fault": "never ready"}, {"environment": {"A": "b"}}, "still waiting for nothing", id="never ready"
+        ),
         pytest.param({"fault": "refuses reload"}, {}, "testd refuses this reload", id="refuses the reload"),
         pytest.param({"fault": "dies on reload"}, {}, "ended during the reload", id="dies on reload"),
     ],
@@ -200,7 +208,7 @@ def test_a_checker_that_only_warns_is_a_notice_where_the_role_says_so(rollout):
 def test_a_bad_archive_is_refused_and_leaves_nothing_behind(rollout, content, sha256, message):
     good(rollout.run(rollout.task()))
     pid, before = rollout.pid(), rollout.snapshot(times=False)
-    rollout.add_release("2.0.0", content, sha256)
+    rollout.releases.add("2.0.0", content, sha256)
     refused = rollout.run(rollout.task(version="2.0.0"))
     assert refused.returncode == 2
     assert message in refused.message
@@ -309,7 +317,9 @@ def test_a_secret_is_compared_and_never_shown(rollout):
     assert [good(outcome).action for outcome in outcomes] == ["install", "restart"]
     assert good(rollout.run(task("c4n4ry-two"))).action == "none"
     assert not [outcome for outcome in outcomes if "c4n4ry" in outcome.stdout]
-    readable = rollout.host.run("find /etc /opt /run /var/lib -xdev -type f -perm -o=r -exec grep -l c4n4ry {} +", check=False)
+    readable = rollout.host.run(
+        "find /etc /opt /run /var/lib -xdev -type f -perm -o=r -exec grep -l c4n4ry {} +", check=False
+    )
     journal = rollout.host.run("journalctl --no-pager | grep -c c4n4ry", check=False)
     assert (readable.stdout, journal.stdout.strip()) == ("", "0")
     assert "0640 root testd" in rollout.host.run("stat -c '0%a %U %G' /etc/testd/password").stdout
@@ -364,13 +374,18 @@ def test_the_sweep_removes_what_the_host_should_no_longer_have_below_a_limit(rol
 def test_what_is_not_ours_is_refused_unless_it_is_adopted_and_is_put_back_when_that_fails(rollout):
     unit = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
     rollout.host.run("mkdir -p /etc/testd && echo theirs >/etc/testd/testd.json")
-    rollout.host.run("cat >/etc/systemd/system/testd.service && systemctl daemon-reload && systemctl start testd", input=unit)
+    rollout.host.run(
+        "cat >/etc/systemd/system/testd.service && systemctl daemon-reload && systemctl start testd", input=unit
+    )
     refused = rollout.run(rollout.task())
     assert refused.returncode == 2
     assert "/etc/testd" in refused.message and "adopt: true" in refused.message
     failed = rollout.run(rollout.task({"fault": "cannot start"}, adopt=True))
     assert failed.returncode == 2
-    assert rollout.host.run("cat /etc/testd/testd.json; systemctl is-active testd").stdout.split() == ["theirs", "active"]
+    assert rollout.host.run("cat /etc/testd/testd.json; systemctl is-active testd").stdout.split() == [
+        "theirs",
+        "active",
+    ]
     adopted = good(rollout.run(rollout.task(adopt=True)))
     assert "/opt/monitoring/edited/testd/adopted/etc/testd" in " ".join(adopted.result["notices"])
     assert rollout.answer() == "one"

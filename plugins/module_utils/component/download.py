@@ -112,7 +112,7 @@ def _transfer(url: str, part: str, deadline: float) -> None:
         request = urllib.request.Request(url, headers={"User-Agent": "hippius.monitoring"})
         if have:
             request.add_header("Range", f"bytes={have}-")
-        with urllib.request.urlopen(request, timeout=SILENCE_SECONDS) as response:
+        with urllib.request.build_opener().open(request, timeout=SILENCE_SECONDS) as response:
             _store(response, part, have if _continues(response, have) else 0, deadline)
     except urllib.error.HTTPError as error:
         error.close()

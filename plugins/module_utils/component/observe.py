@@ -93,7 +93,13 @@ def our_links(name: str) -> list:
     paths = [os.path.join(directory, item) for directory in directories for item in files.listing(directory)]
     targets = {path: files.link_target(path) or "" for path in [*paths, layout.etc(name)]}
     units = {path for path, target in targets.items() if target.startswith(layout.current(name) + "/")}
-    return [path for path, target in targets.items() if path in units or target in units]
+    # A removed unit's enabling link dangles when a run was killed between the removal of both.
+    gone = {
+        target
+        for target in targets.values()
+        if target.startswith((layout.unit(name + "."), layout.unit(name + "-"))) and not os.path.lexists(target)
+    }
+    return [path for path, target in targets.items() if path in units or target in units | gone]
 
 
 def wrong_links(name: str, known: dict) -> tuple:

@@ -279,6 +279,9 @@ def _restore(work: Work) -> bool:
         return False
     if generation.current(work.name) == target:
         return False
+    added = [unit_name for unit_name in work.known["units"] if unit_name not in before["units"]]
+    if added:
+        systemd.systemctl("stop", *added)
     generation.switch(work.name, target)
     generation.set_links(work.name, before)
     systemd.systemctl("daemon-reload")

@@ -88,15 +88,12 @@ class Host:
             if entry.on_change == "reload":
                 self.process.files[path] = self.content(path)
 
-    def crash(self) -> None:
-        """The program dies and systemd starts it again with what it knows."""
-        if self.process:
-            self.start()
-
-    def reboot(self) -> None:
-        self.pending = False
-        if self.current:
-            self.loaded = self.content(UNIT)
+    def suffer(self, event: str) -> None:
+        """The program dies and systemd starts it again with what it knows, or the host boots."""
+        if event == "reboot":
+            self.pending = False
+            self.loaded = self.content(UNIT) if self.current else b""
+        if (event == "crash" and self.process) or (event == "reboot" and self.current):
             self.start()
 
     def seen(self) -> Seen:
@@ -180,7 +177,7 @@ def installed(edit: str = "") -> Host:
     host.roll_out(OLD)
     if edit:
         host.edited[host.current, edit] = b"by hand"
-        host.crash()
+        host.suffer("crash")
     return host
 
 
@@ -200,13 +197,15 @@ def require_converged(host: Host, wanted: Instance) -> None:
 @pytest.mark.parametrize("event", ["nothing", "crash", "reboot"])
 @pytest.mark.parametrize("edit", ["", "etc/reloaded.yml", "etc/started.yml"])
 def test_two_killed_runs_are_finished(wanted: Instance, event: str, edit: str) -> None:
+    # A program that dies after the second run may have been started from a unit that nobody knows of.
+    later = "nothing" if event == "crash" else event
     for first, second, then in product(range(1, STEPS + 1), range(STEPS + 1), (wanted, OLD, WANTED["a reloaded file"])):
         host = installed(edit)
-        for die, target in ((first, wanted), (second, then)):
+        for die, target, happens in ((first, wanted, event), (second, then, later)):
             try:
                 host.roll_out(target, die)
             except Killed:
-                getattr(host, event, lambda: None)()
+                host.suffer(happens)
         host.roll_out(then)
         require_converged(host, then)
 
@@ -219,7 +218,7 @@ def test_a_killed_first_installation_is_finished(event: str) -> None:
             try:
                 host.roll_out(OLD, die)
             except Killed:
-                getattr(host, event, lambda: None)()
+                host.suffer(event)
         host.roll_out(OLD)
         require_converged(host, OLD)
 

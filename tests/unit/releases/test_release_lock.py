@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module that writes a lock, against a mirror on the loopback address."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.releases import ReleaseError
+from ansible_collections.hippius.monitoring.plugins.modules import release_lock
+
+ONE, TWO = "1" * 64, "a" * 64
+FOLDER = "github.com/grafana/loki/releases/download/v3.7.8"
+URL = f"https://{FOLDER}/loki-linux-amd64.zip"
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves files; says so where it is told to fail."""
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/broken/"):
+            self.send_error(503)
+        else:
+            super().do_GET()
+
+    def log_message(self, *words: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[str]:
+    """Address of a mirror that serves the directory `mirror`."""
+    (tmp_path / "mirror").mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "mirror")))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def publish(tmp_path: Path, mirror: str) -> object:
+    """Have a checksum file in the mirror."""
+
+    def publish(path: str, text: str) -> None:
+        (tmp_path / "mirror" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mirror" / path).write_text(text)
+
+    return publish
+
+
+@pytest.fixture
+def lock(tmp_path: Path, mirror: str) -> object:
+    """Run the module's work on `lock.yml`; only what AnsibleModule does for it is done here."""
+
+    def run(check_mode: bool = False, **changes: object) -> dict:
+        params = {"path": str(tmp_path / "lock.yml"), "name": "loki", "version": "3.7.8", "build": None}
+        params |= {"architectures": ["amd64", "arm64"], "mirrors": [mirror], "replace": False}
+        module = SimpleNamespace(
+            params={**params, **changes}, check_mode=check_mode, tmpdir=str(tmp_path), atomic_move=os.replace
+        )
+        return release_lock.lock(module)
+
+    return run
+
+
+def test_a_lock_has_published_addresses_and_the_mirror_s_checksums(
+    tmp_path: Path, publish: object, lock: object
+) -> None:
+    publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n{TWO}  loki-linux-arm64.zip\n")
+    result = lock()
+    text = (tmp_path / "lock.yml").read_text()
+    assert text.startswith("---\n# Releases")
+    assert yaml.safe_load(text) == {"loki": {"3.7.8": result["archives"]}}
+    assert result["changed"]
+    assert result["archives"]["amd64"] == {"url": URL, "sha256": ONE}
+    assert result["archives"]["arm64"]["sha256"] == TWO
+    assert (result["diff"]["before"], result["diff"]["after"]) == ("", text)
+
+
+def test_a_second_run_changes_nothing_and_comments_stay(tmp_path: Path, publish: object, lock: object) -> None:
+    publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
+    lock()
+    path = tmp_path / "lock.yml"
+    path.write_text(path.read_text() + "# a remark\n")
+    before = path.stat()
+    result = lock()
+    assert not result["changed"]
+    assert result["diff"]["before"] == result["diff"]["after"]
+    assert path.stat() == before
+
+
+def test_check_mode_tells_and_writes_nothing(tmp_path: Path, publish: object, lock: object) -> None:
+    publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
+    result = lock(check_mode=True)
+    assert result["changed"]
+    assert URL in result["diff"]["after"]
+    assert not (tmp_path / "lock.yml").exists()
+
+
+def test_other_releases_stay(tmp_path: Path, publish: object, lock: object) -> None:
+    other = {
+        "tempo": {"2.10.7": {"amd64": {"url": "u", "sha256": TWO}}},
+        "own": {"1.0": {"amd64": {"url": "v", "sha256": ONE}}},
+    }
+    (tmp_path / "lock.yml").write_text(yaml.safe_dump(other))
+    publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
+    lock()
+    written = yaml.safe_load((tmp_path / "lock.yml").read_text())
+    assert {key: written[key] for key in other} == other
+    assert list(written) == ["loki", "own", "tempo"]
+
+
+def test_a_checksum_that_changed_is_refused_unless_asked_for(tmp_path: Path, publish: object, lock: object) -> None:
+    publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
+    lock()
+    publish(f"{FOLDER}/SHA256SUMS", f"{TWO}  loki-linux-amd64.zip\n")
+    before = (tmp_path / "lock.yml").read_text()
+    with pytest.raises(ReleaseError, match=f"locked with {ONE}, and {TWO} is published now"):
+        lock()
+    assert (tmp_path / "lock.yml").read_text() == before
+    assert lock(replace=True)["archives"]["amd64"]["sha256"] == TWO
+
+
+def test_mirrors_are_asked_in_turn(mirror: str, publish: object, lock: object) -> None:
+    publish(f"second/{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
+    assert lock(mirrors=[f"{mirror}/first", f"{mirror}/second/"])["changed"]
+
+
+def test_checksums_of_single_archives_are_read_where_there_is_no_list(publish: object, lock: object) -> None:
+    folder = "github.com/open-telemetry/opentelemetry-collector-releases/releases/download/v0.158.0"
+    publish(f"{folder}/otelcol-contrib_0.158.0_linux_amd64.tar.gz.sha256", ONE)
+    result = lock(name="otel_collector", version="0.158.0")
+    assert {name: item["sha256"] for name, item in result["archives"].items()} == {"amd64": ONE}
+    folder = "dl.grafana.com/grafana/release/13.2.3"
+    publish(f"{folder}/grafana_13.2.3_77_linux_arm64.tar.gz.sha256", f"{TWO}\n")
+    assert lock(name="grafana", version="13.2.3", build="77")["archives"].keys() == {"arm64"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("", "no checksum is published for amd64, arm64 .*SHA256SUMS: HTTP 404", id="no file"),
+        pytest.param("<html>Sign in</html>", "no checksum is published", id="a page"),
+        pytest.param(f"{ONE}  promtail-linux-amd64.zip\n", "no checksum is published", id="another archive"),
+    ],
+)
+def test_what_is_not_published_is_told(tmp_path: Path, publish: object, lock: object, text: str, told: str) -> None:
+    if text:
+        publish(f"{FOLDER}/SHA256SUMS", text)
+    with pytest.raises(ReleaseError, match=told):
+        lock()
+    assert not (tmp_path / "lock.yml").exists()
+
+
+def test_a_mirror_that_fails_is_named(mirror: str, publish: object, lock: object) -> None:
+    publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
+    for address, told in (
+        (f"{mirror}/broken", "HTTP 503"),
+        ("http://127.0.0.1:9", "refused"),
+        ("nonsense", "unknown url type"),
+    ):
+        with pytest.raises(ReleaseError, match=f"{address}/github.com.*{told}"):
+            lock(mirrors=[address, mirror])
+
+
+def test_the_choices_of_its_documentation_are_the_known_releases() -> None:
+    options = yaml.safe_load(release_lock.DOCUMENTATION)["options"]
+    assert options["name"]["choices"] == release_lock.OPTIONS["name"]["choices"]
+    assert options.keys() == release_lock.OPTIONS.keys()
