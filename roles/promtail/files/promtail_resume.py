@@ -38,6 +38,8 @@ def main(words: list[str] | None = None) -> int:
     options = arguments(words)
     positions = os.path.join(options.data, "positions.yaml")
     saved = read(positions)
+    # Promtail watches this directory.
+    os.makedirs(os.path.join(options.data, "rests"), exist_ok=True)
     if saved is None:
         return 0
     if not options.stopped:
@@ -159,7 +161,7 @@ def line_start_before(data: bytes, unsent: int) -> tuple[int, bool]:
 def content_size(line: bytes) -> int:
     """Bytes of a line as Loki gets them, without what Docker has around them."""
     try:
-        return len(json.loads(line)["log"].encode("utf-8", "replace"))
+        return len(json.loads(line)["log"].rstrip("\n").encode("utf-8", "replace")) or 1
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return len(line)
 
@@ -172,7 +174,6 @@ class Rests:
         self.own_targets = os.path.join(directory, "targets.json")
         self.labels = labels_of(targets)
         self.kept = labels_of(self.own_targets)
-        os.makedirs(directory, exist_ok=True)
 
     def keep(self, path: str, files: list[str], offset: int, saved_at: float) -> None:
         """Put what the files have from ``offset`` of the first on into one, named so that a repetition is the same."""

@@ -44,6 +44,7 @@ class Service:
 
 
 def redis(port: int) -> Service:
+    """A Redis that keeps nothing on disk."""
     command = ("redis-server", "--port", str(port), "--protected-mode", "no", "--save", "", "--dir", "/tmp")
     return Service(command, port, user="redis")
 
@@ -89,9 +90,9 @@ def up(collector: str | None = None) -> None:
     collector: where OTLP over gRPC goes, such as http://172.30.0.5:4317; by default to the host `demo`.
     """
     engine.start()
+    collector = collector or default_collector()
     name = image.ensure()
     down()
-    collector = collector or default_collector()
     for service in SERVICES:
         start(service, name, collector)
     engine.progress(f"{PROJECT} serves http://{address('api')}:{PORT}, telemetry goes to {collector}")
