@@ -44,7 +44,10 @@ class ActionModule(ActionBase):
 
     def _execute(self, args: dict, task_vars: dict) -> dict:
         return self._execute_module(
-            module_name="hippius.monitoring.component", module_args=args, task_vars=task_vars, wrap_async=self._task.async_val
+            module_name="hippius.monitoring.component",
+            module_args=args,
+            task_vars=task_vars,
+            wrap_async=self._task.async_val,
         )
 
     def _read_source(self, item: dict) -> None:
@@ -58,7 +61,9 @@ class ActionModule(ActionBase):
 
     def _lock(self, release: dict, task_vars: dict) -> None:
         """Add the release's archives to the module's arguments, with the addresses to try."""
-        wanted = self._templar.template(task_vars.get("monitoring_releases_lock") or str(COLLECTION / "releases.lock.yml"))
+        wanted = self._templar.template(
+            task_vars.get("monitoring_releases_lock") or str(COLLECTION / "releases.lock.yml")
+        )
         paths = [wanted] if isinstance(wanted, str) else list(wanted)
         mirrors = plain(self._templar.template(task_vars.get("monitoring_mirrors") or []))
         found: dict = {}

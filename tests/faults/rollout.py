@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.plan import strongest
-
 from tests.bed.hosts import Host, inventory
 from tests.faults.releases import Releases
 

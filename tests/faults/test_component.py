@@ -8,8 +8,8 @@ import threading
 import time
 
 import pytest
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.points import KILL_AT, POINTS
 
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.points import KILL_AT, POINTS
 from tests.faults.releases import archive
 from tests.faults.rollout import Rollout, wait_until
 
