@@ -109,6 +109,8 @@ try:
 except ImportError:
     yaml = None
     YAML_ERROR = traceback.format_exc()
+else:
+    YAML_ERROR = None
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.urls import open_url

@@ -8,6 +8,8 @@ import json
 import sys
 from pathlib import Path
 
+import yaml
+
 from tests.bed import engine, hosts, image, mirror
 
 
@@ -68,14 +70,20 @@ def build_images(_options: argparse.Namespace) -> None:
 
 
 def build_releases(_options: argparse.Namespace) -> None:
-    """Build the release archives and print where the mirror's tree has them."""
+    """Build the release archives that the roles need and print where the mirror's tree has them."""
     from tests.bed.releases.build import BuildError, build_all
 
     try:
-        for archive in build_all().values():
+        for archive in build_all(needed_releases()).values():
             print(archive)
     except BuildError as error:
         raise RuntimeError(str(error)) from error
+
+
+def needed_releases() -> list[str]:
+    """Names of the releases that a role has; a recipe without a role is not built."""
+    facts = sorted((Path(__file__).parents[2] / "roles").glob("*/meta/component.yml"))
+    return sorted({yaml.safe_load(path.read_text(encoding="utf-8"))["release"] for path in facts})
 
 
 def serve_mirror(_options: argparse.Namespace) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.bed import app, engine, hosts
 from tests.bed.app import flows
+from tests.bed.releases.build import BuildError, build_all
 
 ROOT = Path(__file__).parents[2]
 NAME = "demo"
@@ -46,15 +47,17 @@ def main() -> int:
     options.add_argument("command", choices=("up", "down"))
     try:
         return up() if options.parse_args().command == "up" else down()
-    except (RuntimeError, LookupError, OSError, subprocess.CalledProcessError) as error:
+    except (RuntimeError, LookupError, OSError, BuildError, subprocess.CalledProcessError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
 
 
 def up() -> int:
     """Bring everything up and show what arrives; 1 if anything is missing."""
-    for command in ("engine", "releases", "mirror", "lock"):
-        bed(command)
+    bed("engine")
+    build_all(GROUPS[1:])
+    bed("mirror")
+    bed("lock")
     host = hosts.up(NAME)
     # Before the rollout: the application has to live without a collector, too.
     app.up(f"http://{host.address}:4317")
@@ -66,9 +69,13 @@ def up() -> int:
 
 
 def down() -> int:
-    """Remove containers, network, mirror, and an engine that the bed started."""
-    bed("all-down")
+    """Remove the application and the host, and where nothing else uses the bed, what is left of it."""
     inventory_file().unlink(missing_ok=True)
+    if engine.answers():
+        app.down()
+        hosts.down(NAME)
+    if not (engine.answers() and engine.docker("ps", "--quiet", "--filter", f"label={engine.LABEL}")):
+        bed("all-down")
     return 0
 
 
@@ -164,7 +171,7 @@ Prometheus   http://{host.address}:9090
 Loki         http://{host.address}:3100
 application  http://{app.address("api")}:{app.PORT}
 host         ssh {" ".join(hosts.ssh_options())} root@{host.address}
-roll out     ansible-playbook site.yml -i {inventory}
+roll out     tests/bootstrap ansible-playbook site.yml -i {inventory}
 """)
 
 

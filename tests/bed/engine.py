@@ -105,7 +105,9 @@ def tail(log: Path, lines: int = 15) -> str:
 
 def answers() -> bool:
     """Whether an engine answers at docker's socket."""
-    return bool(shutil.which("docker")) and not subprocess.run(["docker", "version"], capture_output=True).returncode
+    if not shutil.which("docker"):
+        return False
+    return subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
 
 
 def pid_file() -> Path:

@@ -21,6 +21,7 @@ from pathlib import Path
 COLLECTOR = "http://127.0.0.1:4318"
 SINK_PORT = 14318
 KEPT = Path("/root/sink.jsonl")
+TOKEN = "Bearer of the destination"
 FAILED = 2
 RESOURCE = {"service.name": "shop", "service.instance.id": "shop-1", "env": "said by the application"}
 
@@ -81,14 +82,16 @@ def send_metrics() -> None:
 
 
 class Sink(BaseHTTPRequestHandler):
-    """Appends every body to a file before it answers."""
+    """Appends every body to a file before it answers, and refuses for good what has no token."""
 
     def do_POST(self) -> None:
         """Take one request."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        with KEPT.open("ab") as stream:
-            stream.write(body + b"\n")
-        self.send_response(200)
+        known = self.headers["Authorization"] == TOKEN
+        if known:
+            with KEPT.open("ab") as stream:
+                stream.write(body + b"\n")
+        self.send_response(200 if known else 401)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", "2")
         self.end_headers()

@@ -69,7 +69,7 @@ def make_directory(path: str, mode: int = 0o755, gid: int = 0) -> None:
     if parent and not os.path.isdir(parent):
         make_directory(parent)
     # In one call, since a directory that a killed run left with another mode would keep it.
-    mask = os.umask(0o777 & ~mode)
+    mask = os.umask(0)
     try:
         os.mkdir(path, mode)
         os.chown(path, 0, gid)

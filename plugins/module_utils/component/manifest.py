@@ -33,6 +33,7 @@ def build(instance: Instance, release_directory: str, key: bytes) -> dict:
         "name": instance.name,
         "release": release_directory,
         "files": files,
+        "unit": instance.unit,
         "units": {name: asdict(role) for name, role in sorted(instance.units.items())},
         "listens": list(instance.listens),
         "ready": instance.ready,

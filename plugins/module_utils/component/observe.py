@@ -22,7 +22,7 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Seen:
     units = sorted(set(unit_names) | set(known["units"] if known else ()))
     states = systemd.show(units)
     main = states.get(name + ".service")
-    running = systemd.running_generation(name, main.invocation) if main and main.main_pid else ""
+    running, running_unit = systemd.running_generation(name, main.invocation) if main and main.main_pid else ("", "")
     running_manifest = read_manifest(name, running)
     contents, drift, strays = _compare(name, current, known, key, gid)
     return Seen(
@@ -31,6 +31,7 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Seen:
         proven=proven,
         proven_manifest=read_manifest(name, proven),
         running=running,
+        running_unit=running_unit,
         running_manifest=running_manifest,
         running_drift=() if running == current else sum(_compare(name, running, running_manifest, key, gid)[1:], ()),
         contents=contents,

@@ -35,7 +35,8 @@ class Seen:
     ``drift`` are files of the current generation that are not as they were written, ``strays`` files that were
     added to it, ``links`` links that are missing or point elsewhere, ``foreign`` things in the way that are not
     ours, ``debris`` what a killed run left behind, ``pending`` whether a switch was not completed.
-    ``running_drift`` are drift and strays of the generation that runs, where that is not the current one.
+    ``running_unit`` is the digest of the unit that the process was started from, ``running_drift`` are drift and
+    strays of the generation that runs, where that is not the current one.
     """
 
     current: str = ""
@@ -43,6 +44,7 @@ class Seen:
     proven: str = ""
     proven_manifest: dict | None = None
     running: str = ""
+    running_unit: str = ""
     running_manifest: dict | None = None
     running_drift: tuple = ()
     contents: dict = field(default_factory=dict)
@@ -122,8 +124,8 @@ def _process_action(wanted: Instance, manifest: dict, seen: Seen) -> tuple:
         return RESTART, []
     if seen.running_manifest["release"] != manifest["release"]:
         return RESTART, [f"{seen.running_manifest['release']} runs, {manifest['release']} is wanted"]
-    if _started_from_old_unit(wanted.main_unit, seen):
-        return RESTART, [f"{wanted.main_unit} may have been started before systemd knew its new definition"]
+    if seen.running_unit != manifest["unit"]:
+        return RESTART, [f"it was started from another definition of {wanted.main_unit}"]
     effects = [_effect(seen.running_manifest, manifest, path) for path in _paths(seen.running_manifest, manifest)]
     # Nobody knows whether the program has read an edited file, so it reads the right one again.
     effects += [_on_change(seen.manifest, manifest, path) for path in (*seen.drift, *seen.strays)]
@@ -134,17 +136,6 @@ def _process_action(wanted: Instance, manifest: dict, seen: Seen) -> tuple:
     action = strongest(effects)
     behind = action != NONE and seen.running != seen.current
     return action, [f"generation {seen.running} still runs"] if behind else []
-
-
-def _started_from_old_unit(main_unit: str, seen: Seen) -> bool:
-    """Whether a run died after its switch and the program was perhaps started again before daemon-reload.
-
-    Its note then names the new generation, while systemd used the unit of the one before.
-    """
-    if not seen.pending or seen.running != seen.current or not (seen.manifest and seen.proven_manifest):
-        return False
-    old, new = (side["files"].get(main_unit, {}) for side in (seen.proven_manifest, seen.manifest))
-    return recorded(old) != recorded(new)
 
 
 def _unfinished(seen: Seen) -> list:

@@ -160,7 +160,7 @@ def processes(pid: int) -> set:
 
 
 def _listening_inodes(address: str) -> set:
-    host, _, port = address.rpartition(":")
+    host, _colon, port = address.rpartition(":")
     host = host.strip("[]")
     wanted = None if host in EVERY_ADDRESS else _hex_addresses(host)
     inodes = set()

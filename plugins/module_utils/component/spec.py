@@ -68,13 +68,14 @@ class Release:
 
 @dataclass(frozen=True)
 class Instance:
-    """Everything that should be true of one running instance of a component."""
+    """Everything that should be true of one running instance of a component; ``unit`` is its main unit's digest."""
 
     component: str
     name: str
     release: Release
     files: dict
     units: dict
+    unit: str = ""
     command: tuple = ()
     environment: dict = field(default_factory=dict)
     check: tuple = ()
@@ -126,9 +127,9 @@ def _instance(component: str, name: str, release: Release, values: dict) -> Inst
     if not command:
         raise ComponentError(f"{name}: command is required with state=present.")
     environment = _environment(values.get("environment") or {})
-    sections = {name + ".service": unit.main_unit(
-        name, values.get("description") or name, list(command), environment, _sections(values.get("unit"), "unit")
-    )}  # fmt: skip
+    description = values.get("description") or name
+    main = unit.main_unit(name, description, list(command), environment, _sections(values.get("unit"), "unit"))
+    sections = {name + ".service": unit.noted(main, name)}
     for unit_name, further in (values.get("units") or {}).items():
         sections[_unit_name(unit_name, name)] = unit.further_unit(unit_name, _sections(further, f"units.{unit_name}"))
     files = _files(values)
@@ -140,6 +141,7 @@ def _instance(component: str, name: str, release: Release, values: dict) -> Inst
         name=name,
         release=release,
         files=files,
+        unit=unit.digest(main),
         units={unit_name: _unit_role(unit_name, content, name) for unit_name, content in sections.items()},
         command=command,
         environment=environment,

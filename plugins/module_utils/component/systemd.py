@@ -112,14 +112,14 @@ def check(name: str, etc: str, command: list, environment: dict) -> tuple:
     return result.returncode, result.stdout.strip()
 
 
-def running_generation(name: str, invocation: str) -> str:
-    """The generation that the running process uses, or nothing when that is not known."""
+def running_generation(name: str, invocation: str) -> tuple:
+    """The generation that the running process uses and the digest of its unit; both empty when that is not known."""
     words = (files.read(layout.running(name)) or b"").decode("utf-8", "replace").split()
-    if len(words) != 2 or not invocation or words[0] != invocation:
-        return ""
-    return os.path.basename(words[1])
+    if len(words) != 3 or not invocation or words[0] != invocation:
+        return "", ""
+    return os.path.basename(words[1]), words[2]
 
 
-def record_running(name: str, invocation: str, generation: str) -> None:
+def record_running(name: str, invocation: str, generation: str, unit_digest: str) -> None:
     """Note that the running process uses ``generation`` now, in the form of the unit's own note."""
-    files.replace(layout.running(name), f"{invocation} generations/{generation}\n".encode(), 0o600)
+    files.replace(layout.running(name), f"{invocation} generations/{generation} {unit_digest}\n".encode(), 0o600)

@@ -152,7 +152,9 @@ def _prepare(work: Work) -> list:
         group = generation.have_user(work.name)
         reach("user")
         if work.plan.stage:
-            notices += [f"What was changed by hand is kept as {path}." for path in generation.keep_edited(work.name, work.seen)]
+            notices += [
+                f"What was changed by hand is kept as {path}." for path in generation.keep_edited(work.name, work.seen)
+            ]
             work.generation = generation.write(work.wanted, work.known, group)
             reach("generation")
     return notices
@@ -161,7 +163,7 @@ def _prepare(work: Work) -> list:
 def _program(wanted: Instance) -> str:
     """Path of the main program inside the release; a program of the component's own is not looked for there."""
     first = wanted.command[0]
-    return first[len("{release}/"):] if first.startswith("{release}/") else ""
+    return first[len("{release}/") :] if first.startswith("{release}/") else ""
 
 
 def _refuse_taken_ports(work: Work) -> None:
@@ -236,7 +238,7 @@ def _act_and_prove(work: Work) -> None:
         state = probe.started(unit_name, list(wanted.listens), wanted.ready)
     for further in work.plan.restart_units:
         systemd.systemctl("restart", further)
-    systemd.record_running(work.name, state.invocation, work.in_force)
+    systemd.record_running(work.name, state.invocation, work.in_force, work.known["unit"])
     reach("proven")
 
 
@@ -312,7 +314,7 @@ def _return_process(work: Work, target: str, before: dict) -> None:
         _wait_for_next_second(stamp)
         systemd.systemctl("reload", unit_name)
         state = probe.reloaded(unit_name, reload, stamp, state.main_pid)
-        systemd.record_running(work.name, state.invocation, target)
+        systemd.record_running(work.name, state.invocation, target, work.seen.running_unit)
     elif not (same_process and work.plan.action == SWITCH):
         systemd.systemctl("restart", unit_name)
         probe.started(unit_name, before["listens"], before["ready"], ROLLBACK_SECONDS)

@@ -7,6 +7,9 @@ Directives and their scores: systemd.exec(5), ``systemd-analyze security`` of sy
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 from . import layout
 from .errors import ComponentError
 
@@ -45,7 +48,7 @@ HARDENED = {
 
 
 def main_unit(name: str, description: str, command: list, environment: dict, changes: dict) -> dict:
-    """Sections of a component's main service before rendering.
+    """Sections of a component's main service before rendering, still without its note of what starts, see ``noted``.
 
     ``changes`` are sections merged over the base, see ``merged``.
     """
@@ -53,7 +56,6 @@ def main_unit(name: str, description: str, command: list, environment: dict, cha
         "Type": "exec",
         "User": name,
         "Group": name,
-        "ExecStartPre": [recorder(name)],
         "ExecStart": " ".join(quoted(word) for word in command),
         "ExecReload": "/bin/kill -HUP $MAINPID",
         "Restart": "always",
@@ -76,10 +78,18 @@ def main_unit(name: str, description: str, command: list, environment: dict, cha
         "Service": {**service, **HARDENED},
         "Install": {"WantedBy": "multi-user.target"},
     }
-    extra = as_list((changes.get("Service") or {}).get("ExecStartPre"))
-    result = merged(base, changes)
-    result["Service"]["ExecStartPre"] = [recorder(name), *extra]
-    return result
+    return merged(base, changes)
+
+
+def digest(sections: dict) -> str:
+    """Twelve hex digits that tell one definition of a unit from another."""
+    return hashlib.sha256(json.dumps(sections, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def noted(sections: dict, name: str) -> dict:
+    """Sections of a main service that notes what it starts from, before any command of its own."""
+    before = as_list(sections["Service"].get("ExecStartPre"))
+    return merged(sections, {"Service": {"ExecStartPre": [recorder(name, digest(sections)), *before]}})
 
 
 def further_unit(unit_name: str, sections: dict) -> dict:
@@ -88,13 +98,15 @@ def further_unit(unit_name: str, sections: dict) -> dict:
     return merged(base, sections)
 
 
-def recorder(name: str) -> str:
-    """Command that notes which generation a start uses, bound to the start by its invocation id.
+def recorder(name: str, unit_digest: str) -> str:
+    """Command that notes which generation and which unit a start uses, bound to the start by its invocation id.
+
+    The unit is noted by its digest, since systemd may still know that of the generation before.
 
     It reads the link before the program starts, so a switch in between makes the note too old, which costs a
     restart, and never too new, which would lose one. The plus sign runs it as root outside the sandbox.
     """
-    note = f'echo "$$INVOCATION_ID $$(readlink {layout.current(name)})" >{layout.running(name)}'
+    note = f'echo "$$INVOCATION_ID $$(readlink {layout.current(name)}) {unit_digest}" >{layout.running(name)}'
     return f"+/bin/sh -c 'mkdir -p -m 0755 {layout.RUN} && {note}'"
 
 

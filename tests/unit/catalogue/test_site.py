@@ -53,4 +53,6 @@ def test_role_documents_its_defaults(role: str) -> None:
     defaults = read(f"roles/{role}/defaults/main.yml")
     options = read(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
     documented = {name: option.get("default") for name, option in options.items() if name.startswith(f"{role}_")}
-    assert documented == defaults
+    # What is looked up when the role runs is told in words.
+    constant = {name: None if "{{" in str(value) else value for name, value in defaults.items()}
+    assert documented == constant

@@ -48,6 +48,7 @@ def running(wanted: spec.Instance, **changes: Any) -> Seen:
         proven=name,
         proven_manifest=known,
         running=name,
+        running_unit=known["unit"],
         running_manifest=known,
         contents={path: entry.content for path, entry in wanted.files.items() if not entry.secret},
         units=dict.fromkeys(wanted.units, state),

@@ -138,7 +138,7 @@ def test_a_mirror_that_hangs_is_left_for_the_next(fetch: Callable, web: Web) -> 
     web.answers = [web.hang, web.hang, web.hang, web.file(CONTENT)]
     began = time.monotonic()
     fetch(web.url + "/1", web.url + "/2")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_a_mirror_that_hangs_and_is_the_only_one_is_told(fetch: Callable, web: Web) -> None:
@@ -150,11 +150,11 @@ def test_a_mirror_that_hangs_and_is_the_only_one_is_told(fetch: Callable, web: W
 def test_a_mirror_that_drips_does_not_use_up_the_time_of_the_next(
     fetch: Callable, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "TOTAL_SECONDS", 2)
+    monkeypatch.setattr(download, "TOTAL_SECONDS", 6)
     web.answers = [web.drip, web.file(CONTENT)]
     began = time.monotonic()
     fetch(web.url + "/1", web.url + "/2")
-    assert 1 < time.monotonic() - began < 3
+    assert 3 <= time.monotonic() - began < 5.8
 
 
 def test_a_closed_port_and_a_bad_address_are_told(fetch: Callable) -> None:

@@ -58,7 +58,7 @@ def test_the_holder_is_named_when_the_lock_is_not_free_in_time(another: Callable
     told = "Another run holds loki on this host: anna@control, process 7"
     with pytest.raises(ComponentError, match=told), lock.held("loki", "me", 0.2):
         pytest.fail("it was held twice")
-    assert 0.2 <= time.monotonic() - began < 2
+    assert 0.2 <= time.monotonic() - began < 20
 
 
 def test_another_component_is_not_in_the_way(another: Callable) -> None:

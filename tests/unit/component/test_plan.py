@@ -205,7 +205,7 @@ def killed(before: dict, after: dict, **seen: Any) -> Seen:
     """A host whose last run was killed after its switch."""
     old, new = host(**before), host(**after)
     name = "2-" + new.manifest["id"]
-    told = replace(new, current=name, proven_manifest=old.manifest, running=name, pending=True)
+    told = replace(new, current=name, proven_manifest=old.manifest, running_unit=old.running_unit, pending=True)
     return replace(told, **{"running": old.running, "running_manifest": old.manifest, **seen})
 
 
@@ -229,8 +229,13 @@ def test_a_program_that_came_back_by_itself_before_the_manager_knew_is_restarted
     assert planned(seen, **after).action == RESTART
     # Wanting something else meanwhile does not lose it.
     assert planned(seen, **after, reload=RELOAD_OPTION, config=CHANGED).action == RESTART
-    # After a reboot the mark is gone and systemd has read the new unit.
-    assert planned(replace(seen, pending=False), **after).action == SWITCH
+    # After a reboot systemd has read the new unit.
+    assert planned(replace(seen, pending=False, running_unit=seen.manifest["unit"]), **after).action == SWITCH
+
+
+def test_a_unit_that_is_not_known_is_a_reason_to_restart() -> None:
+    plan = planned(replace(host(), running_unit=""))
+    assert (plan.action, plan.reasons) == (RESTART, ("it was started from another definition of loki.service",))
 
 
 def test_a_run_killed_before_its_commit_is_proven_without_a_restart() -> None:

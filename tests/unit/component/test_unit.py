@@ -16,7 +16,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.error
 def main_unit(description: str = "Loki", environment: dict | None = None, **changes: dict) -> list:
     """Lines of a main unit."""
     sections = unit.main_unit("loki", description, ["{release}/loki", "-x=$HOME"], environment or {}, changes)
-    return unit.render(sections, layout.placeholders("loki")).splitlines()
+    return unit.render(unit.noted(sections, "loki"), layout.placeholders("loki")).splitlines()
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,16 @@ def test_the_note_of_what_starts_comes_before_commands_of_the_role() -> None:
 def test_the_note_that_a_start_makes_is_read_as_the_running_generation(places: Path) -> None:
     files.link("generations/3-abc", layout.current("loki"))
     # systemd makes one dollar of two, and takes away the plus sign.
-    command = unit.recorder("loki").lstrip("+").replace("$$", "$")
+    command = unit.recorder("loki", "0123456789ab").lstrip("+").replace("$$", "$")
     for _start in range(2):
         subprocess.run(command, shell=True, check=True, env={**os.environ, "INVOCATION_ID": "f00"})
-    assert systemd.running_generation("loki", "f00") == "3-abc"
-    assert systemd.running_generation("loki", "another start") == ""
-    assert systemd.running_generation("loki", "") == ""
+    assert systemd.running_generation("loki", "f00") == ("3-abc", "0123456789ab")
+    assert systemd.running_generation("loki", "another start") == ("", "")
+    assert systemd.running_generation("loki", "") == ("", "")
+    systemd.record_running("loki", "f00", "4-def", "ba9876543210")
+    assert systemd.running_generation("loki", "f00") == ("4-def", "ba9876543210")
+    files.replace(layout.running("loki"), b"f00 half-written", 0o600)
+    assert systemd.running_generation("loki", "f00") == ("", "")
 
 
 def test_sections_come_in_the_usual_order_and_truth_values_in_words() -> None:
