@@ -25,8 +25,9 @@ options:
       - V(address) gives C(host:port) of one component. It is the current host's own one if it has the component,
         else that of the first host in the group.
       - V(names) gives the names of the components that the current host should have.
+      - V(known) gives the names of all components that this collection has a role for.
       - V(problems) gives sentences about what the inventory lacks.
-    choices: [scrape_jobs, address, names, problems]
+    choices: [scrape_jobs, address, names, known, problems]
     required: true
   component:
     description: Component whose address is wanted, for example V(otel-collector).
@@ -76,7 +77,7 @@ except ImportError:  # ansible-core before 2.19 templates every string
         return value
 
 
-QUESTIONS = ("scrape_jobs", "address", "names", "problems")
+QUESTIONS = ("scrape_jobs", "address", "names", "known", "problems")
 ROLES = Path(__file__).parents[2] / "roles"
 
 
@@ -92,6 +93,8 @@ class LookupModule(LookupBase):
         try:
             if terms[0] == "names":
                 return [catalogue.names(all_components(), inventory, host)]
+            if terms[0] == "known":
+                return [[item.name for item in all_components()]]
             if terms[0] == "problems":
                 return [catalogue.problems(all_components(), inventory)]
             if terms[0] == "scrape_jobs":

@@ -12,9 +12,10 @@ version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Stops, disables and removes every component that M(hippius.monitoring.component) made on this host and that is not
-    named in O(keep). Data in C(/var/lib/<name>) and users stay.
-  - What is not ours is never touched, since only components with our manifest are found.
+  - Stops, disables and removes each component that is named in O(known) and not in O(keep), and that
+    M(hippius.monitoring.component) made on this host. Data in C(/var/lib/<name>) and users stay.
+  - Components that are not in O(known), such as those of a role of your own, and what this collection did not make are
+    never touched.
 requirements:
   - Linux with systemd 247 or newer
   - Python 3.9 or newer
@@ -28,6 +29,11 @@ attributes:
 options:
   keep:
     description: Names of the components that the host should have.
+    type: list
+    elements: str
+    required: true
+  known:
+    description: Names of the components that may be removed when they are not to be kept.
     type: list
     elements: str
     required: true
@@ -50,6 +56,7 @@ EXAMPLES = r"""
 - name: Remove what the host should no longer have
   hippius.monitoring.component_sweep:
     keep: [prometheus, loki]
+    known: [prometheus, loki, promtail]
 """
 
 RETURN = r"""
@@ -76,6 +83,7 @@ from ..module_utils.component.module import run
 
 OPTIONS = {
     "keep": {"type": "list", "elements": "str", "required": True},
+    "known": {"type": "list", "elements": "str", "required": True},
     "remove_max": {"type": "int", "default": 1},
     "holder": {"type": "str"},
     "lock_timeout": {"type": "int", "default": 60},

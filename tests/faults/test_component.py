@@ -359,7 +359,9 @@ def test_instances_are_one_transaction_and_a_dropped_one_is_removed(rollout):
 
 def test_the_sweep_removes_what_the_host_should_no_longer_have_below_a_limit(rollout):
     good(rollout.run(rollout.task()))
-    sweep = {"keep": ["prometheus"], "remove_max": 0}
+    others = {"keep": ["prometheus"], "known": ["prometheus", "loki"]}
+    assert good(rollout.run(others, module="component_sweep")).result["changed"] is False
+    sweep = {"keep": ["prometheus"], "known": ["prometheus", "testd"], "remove_max": 0}
     refused = rollout.run(sweep, module="component_sweep")
     assert refused.returncode == 2 and "monitoring_remove_max" in refused.message
     sweep["remove_max"] = 1

@@ -94,13 +94,13 @@ class Site:
 @pytest.fixture(scope="module")
 def site(bed: None, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A host with every component, and the application that sends to it."""
-    host = hosts.up("site")
+    host = hosts.up("whole")
     site = Site(host, tmp_path_factory.mktemp("site"))
     app.up(f"http://{host.address}:4317")
     site.good()
     yield site
     app.down()
-    hosts.down("site")
+    hosts.down("whole")
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_every_request_is_counted_in_prometheus_through_the_collector(site, fetc
     labels = [labels for labels, _value in flows.series(fetch, "http_request_duration_seconds_count")]
     assert {label["job"] for label in labels} == {"otel-collector"}
     assert {(label["env"], label["host"], label["exported_job"]) for label in labels} == {
-        ("dev", "site", "hippius-s3-api")
+        ("dev", "whole", "hippius-s3-api")
     }
 
 
@@ -135,7 +135,7 @@ def test_ten_thousand_lines_are_all_there_and_none_twice(site, fetch):
         "compose_service": "printer",
         "stream": "stdout",
         "env": "dev",
-        "host": "site",
+        "host": "whole",
     }
 
 

@@ -47,8 +47,13 @@ def remove(item: Removal) -> None:
 
 def told(item: Removal) -> dict:
     """What the module returns of a removal."""
-    reasons = ["it is no longer wanted"]
-    return {"action": REMOVE, "reasons": reasons, "generation": "", "previous": item.generation, "release": item.release}
+    return {
+        "action": REMOVE,
+        "reasons": ["it is no longer wanted"],
+        "generation": "",
+        "previous": item.generation,
+        "release": item.release,
+    }
 
 
 def withdraw(name: str, known: dict) -> None:
@@ -93,7 +98,9 @@ def absent(params: dict, check_mode: bool) -> dict:
 
 def sweep(params: dict, check_mode: bool) -> dict:
     """Remove components that the host should no longer have; return the module's values."""
-    unwanted = {component: names for component, names in observe.components().items() if component not in params["keep"]}
+    there = observe.components()
+    left = [name for name in params["known"] if name in there and name not in params["keep"]]
+    unwanted = {component: there[component] for component in left}
     items = [planned(name) for names in unwanted.values() for name in names]
     if len(items) > params["remove_max"]:
         raise ComponentError(
