@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.plan import strongest
+from tests.bed.app import flows
 from tests.bed.hosts import Host, inventory
 from tests.faults.releases import Releases
 
@@ -122,8 +123,8 @@ class Rollout:
 
     def answer(self, path: str = "/", port: int = 7070) -> str:
         """What the test daemon answers, or nothing when it does not."""
-        command = f"python3 -c \"import urllib.request as r; print(r.urlopen('http://127.0.0.1:{port}{path}', timeout=3).read().decode())\""
-        return self.host.run(command, check=False).stdout.strip()
+        fetch = ["python3", "-c", flows.GET, f"http://127.0.0.1:{port}{path}"]
+        return self.host.run(fetch, check=False).stdout.strip()
 
     def pid(self, unit: str = "testd.service") -> int:
         """Main process of a unit."""

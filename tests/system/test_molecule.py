@@ -43,5 +43,6 @@ def test_scenario(scenario: str) -> None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     if status != 0:
-        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-80:])
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        tail = "\n".join([line for line in lines if not line.startswith("FAILED - RETRYING")][-80:])
         pytest.fail(f"molecule exits with {status}; the end of {log.relative_to(ROOT)}:\n{tail}", pytrace=False)

@@ -3,6 +3,7 @@
 
 Usage: otlp.py traces FIRST NUMBER   send traces of two spans, the first with a health check; every tenth has failed
        otlp.py metrics               send a histogram and a counter
+       otlp.py kill TIMES            kill the collector, each time once it is ready
        otlp.py sink                  be the destination
        otlp.py got                   tell what the destination got
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import sys
 import time
 import urllib.request
@@ -19,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 COLLECTOR = "http://127.0.0.1:4318"
+HEALTH = "http://127.0.0.1:13133/"
 SINK_PORT = 14318
 KEPT = Path("/root/sink.jsonl")
 TOKEN = "Bearer of the destination"
@@ -81,6 +84,24 @@ def send_metrics() -> None:
     post("metrics", {"resourceMetrics": [{"resource": {"attributes": attributes(RESOURCE)}, "scopeMetrics": scopes}]})
 
 
+def kill(times: int) -> None:
+    """Kill the collector and see it come back, again and again. A start that is killed can lose what was being sent."""
+    for _ in range(times):
+        subprocess.run(["systemctl", "kill", "--signal=KILL", "otel-collector.service"], check=True)
+        time.sleep(1)
+        while not is_ready():
+            time.sleep(0.1)
+
+
+def is_ready() -> bool:
+    """Whether the collector says that it is ready."""
+    try:
+        with urllib.request.urlopen(HEALTH, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
 class Sink(BaseHTTPRequestHandler):
     """Appends every body to a file before it answers, and refuses for good what has no token."""
 
@@ -123,6 +144,8 @@ if __name__ == "__main__":
         send_traces(int(sys.argv[2]), int(sys.argv[3]))
     elif sys.argv[1] == "metrics":
         send_metrics()
+    elif sys.argv[1] == "kill":
+        kill(int(sys.argv[2]))
     elif sys.argv[1] == "sink":
         ThreadingHTTPServer(("127.0.0.1", SINK_PORT), Sink).serve_forever()
     else:

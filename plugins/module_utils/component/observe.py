@@ -160,9 +160,8 @@ def _compare(name: str, current: str, known: dict | None, key: bytes, gid: int |
     contents, drift = {}, []
     for path, record in known["files"].items():
         content = files.read(os.path.join(directory, path))
-        if content is None or manifest.checksum(content, record, key) != manifest.recorded(record):
-            drift.append(path)
-        elif not _kept_mode(os.path.join(directory, path), record, path, gid):
+        kept = content is not None and manifest.checksum(content, record, key) == manifest.recorded(record)
+        if not kept or not _kept_mode(os.path.join(directory, path), record, path, gid):
             drift.append(path)
         if content is not None and "fingerprint" not in record:
             contents[path] = content

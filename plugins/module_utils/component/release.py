@@ -100,7 +100,9 @@ def _require_machine(path: str, program: str, host: str) -> None:
     if not program:
         return
     if not os.path.isfile(path):
-        raise ComponentError(f"The archive does not contain {program!r}: {', '.join(files.listing(os.path.dirname(path)))}.")
+        raise ComponentError(
+            f"The archive does not contain {program!r}: {', '.join(files.listing(os.path.dirname(path)))}."
+        )
     with open(path, "rb") as stream:
         header = stream.read(20)
     if header[:4] == b"\x7fELF" and int.from_bytes(header[18:20], "little") != ELF_MACHINES[host]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 from . import files, layout
@@ -14,6 +15,8 @@ from .plan import Unit
 PROPERTIES = "LoadState,ActiveState,SubState,MainPID,InvocationID,NRestarts,FragmentPath,ActiveEnterTimestamp"
 MINIMUM_VERSION = 247
 CHECK_SECONDS = 60
+LONGEST_LINE = 600
+COMPLAINT = re.compile(r"\b(error|err|fatal|panic|fail|failed|failure|refused)\b", re.IGNORECASE)
 
 
 def run(command: list, timeout: float | None = 60) -> subprocess.CompletedProcess:
@@ -77,17 +80,21 @@ def _unit(block: str) -> Unit:
     )
 
 
-def journal(unit_name: str, since: float, lines: int = 15) -> str:
-    """The last lines a unit logged since a time in seconds of the epoch, for an error message."""
+def journal(unit_name: str, since: float) -> str:
+    """What a unit logged since a time in seconds of the epoch, cut to what an error message has room for."""
     command = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--unit={unit_name}"]
-    command += [f"--since=@{since:.6f}"]
+    command += [f"--since=@{since:.6f}", "--lines=1000"]
     try:
-        # What a program said right before it ended may still be on its way to the journal.
-        run(["journalctl", "--sync"], timeout=20)
-        # Beside --since, --lines would give the first ones.
-        return "\n".join(run(command, timeout=20).stdout.strip().splitlines()[-lines:])
+        return excerpt(run(command, timeout=20).stdout)
     except ComponentError:
         return ""
+
+
+def excerpt(text: str, last: int = 15, complaints: int = 5) -> str:
+    """The last lines of a log, and before them the first complaints, since programs say much while they end. Pure."""
+    lines = [line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + "..." for line in text.splitlines()]
+    earlier = [line for line in lines[:-last] if COMPLAINT.search(line)][:complaints]
+    return "\n".join([*earlier, *(["..."] if earlier else []), *lines[-last:]])
 
 
 def check(name: str, etc: str, command: list, environment: dict) -> tuple:

@@ -16,6 +16,8 @@ import threading
 
 # What Promtail logs when everything is built; service discovery reports targets five seconds later at the earliest.
 STARTED = "Starting Promtail"
+# With this its complaint about the file begins, which may be of many lines.
+NOT_PARSED = "Unable to parse config"
 # Promtail itself may be running with the same configuration, and syslog or push targets hold their ports then.
 PORT_TAKEN = "address already in use"
 DRY_RUN = ("-dry-run", "-log.level=info", "-server.http-listen-address=127.0.0.1", "-server.http-listen-port=0")
@@ -45,7 +47,10 @@ def main(command: list[str]) -> int:
 
 def complaints(told: list[str]) -> list[str]:
     """The lines that say what is wrong; all of them if none does."""
-    return [line for line in told if "level=error" in line or line.startswith("Unable to parse config")] or told
+    for index, line in enumerate(told):
+        if line.startswith(NOT_PARSED):
+            return told[index:]
+    return [line for line in told if "level=error" in line] or told
 
 
 if __name__ == "__main__":

@@ -69,8 +69,9 @@ def publish(recipe: Recipe, directory: Path) -> Path:
 
 def build(recipe: Recipe, directory: Path) -> None:
     """Build and pack a release; the directory appears when it is complete. The caller holds the lock."""
-    work = engine.cache("releases") / f"{recipe.name}.part"
-    shutil.rmtree(work, ignore_errors=True)
+    for leftover in directory.parent.glob(f"{recipe.name}-*.part"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    work = directory.with_name(f"{directory.name}.part")
     (work / "done").mkdir(parents=True)
     started = time.monotonic()
     go = toolchain.go_command()

@@ -48,8 +48,9 @@ def test_it_tells_why_promtail_does_not_start(judge, capsys: pytest.CaptureFixtu
 
 
 def test_it_tells_why_a_file_cannot_be_parsed(judge, capsys: pytest.CaptureFixture) -> None:
-    assert judge("echo 'Unable to parse config: promtail.yml: line 2: field nonsense not found'; exit 1") == 1
-    assert "line 2: field nonsense not found" in capsys.readouterr().out
+    code = "echo 'Unable to parse config: promtail.yml: yaml: unmarshal errors:'; echo '  line 2: field x not found'; exit 1"
+    assert judge(code) == 1
+    assert "line 2: field x not found" in capsys.readouterr().out
 
 
 def test_it_tells_everything_where_nothing_looks_like_an_error(judge, capsys: pytest.CaptureFixture) -> None:
