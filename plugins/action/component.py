@@ -33,6 +33,7 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         args = plain(self._task.args)
         args["holder"] = holder()
+        args.setdefault("adopt", self._templar.template(task_vars.get("monitoring_adopt") or False))
         for item in _files_of(args):
             self._read_source(item)
         release = args.get("release")

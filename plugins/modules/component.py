@@ -227,6 +227,7 @@ options:
     description:
       - Take over an existing C(/etc/<name>) or unit of that name that this collection did not make.
       - A copy is kept below C(/opt/monitoring/edited/<name>).
+      - Without this option, variable C(monitoring_adopt) decides; C(-e monitoring_adopt=true) reaches every role.
     type: bool
     default: false
   purge:

@@ -112,6 +112,8 @@ class Server(ThreadingHTTPServer):
     """The server; binding to one address keeps it off the machine's public ones."""
 
     daemon_threads = True
+    # Hosts that roll out together ask at the same moment.
+    request_queue_size = 64
 
     def __init__(self, address: str, port: int, root: Path) -> None:
         self.root = root

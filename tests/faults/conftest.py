@@ -12,7 +12,7 @@ from tests.faults.rollout import Rollout
 
 
 @pytest.fixture(scope="session")
-def host() -> hosts.Host:
+def host(docker_engine: None) -> hosts.Host:
     """A systemd host that no rollout has touched."""
     yield hosts.up("faults")
     hosts.down("faults")

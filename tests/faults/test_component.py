@@ -381,7 +381,7 @@ def test_what_is_not_ours_is_refused_unless_it_is_adopted_and_is_put_back_when_t
     )
     refused = rollout.run(rollout.task())
     assert refused.returncode == 2
-    assert "/etc/testd" in refused.message and "adopt: true" in refused.message
+    assert "/etc/testd" in refused.message and "monitoring_adopt=true" in refused.message
     failed = rollout.run(rollout.task({"fault": "cannot start"}, adopt=True))
     assert failed.returncode == 2
     assert rollout.host.run("cat /etc/testd/testd.json; systemctl is-active testd").stdout.split() == [

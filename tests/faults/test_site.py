@@ -48,6 +48,7 @@ class Site:
             "monitoring_environment": "dev",
             "otel_collector_listen_addresses": ["127.0.0.1", host.address],
         }
+        self.predicted, self.untouched, self.first = 0, False, 0
         self.inventory = folder / "inventory.json"
         self.inventory.write_text(json.dumps(hosts.inventory([host], GROUPS)), encoding="utf-8")
 
@@ -88,7 +89,7 @@ class Site:
         what = f"{roots} -xdev ! -name '*.lock' ! -name '*.pyc' ! -path /run/monitoring ! -path '*/systemd/timers*'"
         listing = f"find {what} -printf '%p %M %U %G %T@ %l\\n' | sort"
         hashes = "find /etc /opt/monitoring /usr/local -xdev -type f ! -name '*.lock' -exec sha256sum {} + | sort"
-        return self.host.run(f"{listing}; {hashes}").stdout
+        return self.host.run(f"{listing}; {hashes}", check=False).stdout
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,10 @@ def site(bed: None, tmp_path_factory: pytest.TempPathFactory) -> Site:
     host = hosts.up("whole")
     site = Site(host, tmp_path_factory.mktemp("site"))
     app.up(f"http://{host.address}:4317")
-    site.good()
+    bare = site.snapshot()
+    site.predicted = site.good("--check", "--diff").stats["changed"]
+    site.untouched = site.snapshot() == bare
+    site.first = site.good().stats["changed"]
     yield site
     app.down()
     hosts.down("whole")
@@ -107,6 +111,10 @@ def site(bed: None, tmp_path_factory: pytest.TempPathFactory) -> Site:
 def fetch(site: Site) -> flows.Fetch:
     """Ask the servers on their loopback addresses."""
     return flows.on_host(site.host)
+
+
+def test_check_mode_predicts_the_first_rollout_on_a_bare_host_and_writes_nothing(site):
+    assert (site.predicted, site.untouched, site.first) == (len(COMPONENTS), True, len(COMPONENTS))
 
 
 def test_every_request_is_counted_in_prometheus_through_the_collector(site, fetch):

@@ -189,7 +189,7 @@ def commit(name: str, generation_name: str) -> None:
 
 
 def sweep_releases() -> None:
-    """Remove releases that nothing uses any more, and what killed removals left; when another run stages one now, that run will do it."""
+    """Remove releases that nothing uses, and what killed removals left; a run that stages one now will do it."""
     with lock.releases(exclusive=True) as alone:
         if alone:
             for path in (*observe.leaving(), *release.unused()):

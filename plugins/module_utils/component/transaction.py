@@ -97,8 +97,8 @@ def _planned(params: dict, wanted: list, key: bytes) -> Result:
             raise ComponentError(f"{item.name} belongs to component {seen.manifest['component']} on this host already.")
         if seen.foreign and not params["adopt"]:
             raise ComponentError(
-                f"{', '.join(seen.foreign)} exists and was not made by this collection. Remove it, or take it over"
-                " with adopt: true, which keeps a copy."
+                f"{', '.join(seen.foreign)} exists and was not made by this collection. Remove it, or take it over for"
+                " one run with -e monitoring_adopt=true (option adopt), which keeps a copy."
             )
         known = manifest.build(item, item.release.directory(release.architecture()), key)
         result.works.append(Work(item, seen, known, plan(item, known, seen)))

@@ -14,7 +14,8 @@
   patch      file = text, put into a copy of the module before it is built, for what its zip lacks
 
 To change a version, edit go.mod and recipe.toml, run `GOFLAGS=-mod=mod go build PACKAGE` in the folder with the Go
-release of toolchain.py, and commit the go.mod and go.sum that it leaves.
+release of toolchain.py, and commit the go.mod and go.sum that it leaves. For modules that Go's checksum database lacks,
+GONOSUMDB names them in that one run: redis_exporter, and pkg/stanza of the collector's contrib modules.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def test_it_tells_why_promtail_does_not_start(judge, capsys: pytest.CaptureFixtu
 
 
 def test_it_tells_why_a_file_cannot_be_parsed(judge, capsys: pytest.CaptureFixture) -> None:
-    code = "echo 'Unable to parse config: promtail.yml: yaml: unmarshal errors:'; echo '  line 2: field x not found'; exit 1"
+    code = "echo 'Unable to parse config: yaml: unmarshal errors:'; echo '  line 2: field x not found'; exit 1"
     assert judge(code) == 1
     assert "line 2: field x not found" in capsys.readouterr().out
 
