@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,7 +141,7 @@ class Rollout:
         time_field = "%T@ " if times else ""
         roots = " ".join(["/etc", "/opt", "/usr/local", "/var/lib/systemd", "/run/monitoring", *more])
         command = (
-            f"find {roots} -xdev ! -name '*.lock' ! -path /run/monitoring"
+            f"find {roots} -xdev ! -name '*.lock' ! -path /run/monitoring ! -path '/var/lib/docker*'"
             f" -printf '%p %M %U %G {time_field}%l\\n' 2>/dev/null | sort;"
             f" find {roots} -xdev -type f ! -name '*.lock' -exec sha256sum {{}} + 2>/dev/null | sort"
         )
@@ -174,6 +176,15 @@ def ansible_environment() -> dict:
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "ANSIBLE_NOCOLOR": "true",
     }
+
+
+def differences(before: str, after: str) -> list:
+    """Lines of two snapshots that differ; nothing when they are the same."""
+    return [
+        line
+        for line in difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+        if line.startswith(("+/", "-/")) or re.match(r"[+-][0-9a-f]{64} ", line)
+    ]
 
 
 def wait_until(question: object, seconds: float = 30) -> None:

@@ -83,8 +83,10 @@ def _unit(block: str) -> Unit:
 def journal(unit_name: str, since: float) -> str:
     """What a unit logged since a time in seconds of the epoch, cut to what an error message has room for."""
     command = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--unit={unit_name}"]
-    command += [f"--since=@{since:.6f}", "--lines=1000"]
+    command += [f"--since=@{since:.6f}"]
     try:
+        # What a program said right before it ended may still be on its way to the journal.
+        run(["journalctl", "--sync"], timeout=20)
         return excerpt(run(command, timeout=20).stdout)
     except ComponentError:
         return ""
