@@ -1,4 +1,3 @@
-#!/usr/bin/python3 -IS
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Judge a Promtail configuration by having Promtail build everything that it describes.
 

@@ -1,4 +1,3 @@
-#!/usr/bin/python3 -IS
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Decide where Promtail reads on, before it starts.
 

@@ -1,4 +1,3 @@
-#!/usr/bin/python3 -IS
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Tell Promtail which container's log lies where, from what Docker keeps on disk.
 
