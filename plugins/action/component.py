@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ..module_utils import releases
 
 COLLECTION = Path(__file__).resolve().parents[2]
+VAULT_HEADER = b"$ANSIBLE_VAULT;"
 # Every task would read and parse the lock again otherwise.
 _locks: dict = {}
 
@@ -34,14 +35,16 @@ class ActionModule(ActionBase):
         args = plain(self._task.args)
         args["holder"] = holder()
         args.setdefault("adopt", self._templar.template(task_vars.get("monitoring_adopt") or False))
-        for item in _files_of(args):
-            self._read_source(item)
+        for owner, key, item in _files_of(args):
+            self._read_source(owner, key, item)
         release = args.get("release")
         if isinstance(release, dict) and args.get("state", "present") == "present":
             self._lock(release, task_vars)
         result = self._execute(args, task_vars)
         if result.get("archive_wanted") and not result.get("failed"):
-            return self._push(args, task_vars, result["archive_wanted"])
+            result = self._push(args, task_vars, result["archive_wanted"])
+        if result.get("notices"):
+            result["warnings"] = [*result.get("warnings", []), *result["notices"]]
         return result
 
     def _execute(self, args: dict, task_vars: dict) -> dict:
@@ -52,36 +55,67 @@ class ActionModule(ActionBase):
             wrap_async=self._task.async_val,
         )
 
-    def _read_source(self, item: dict) -> None:
-        """Put a file of the controller in place of ``source``, byte for byte and never through Jinja."""
+    def _read_source(self, owner: dict, key: str, item: dict) -> None:
+        """Put a file of the controller in place of ``source``, byte for byte and never through Jinja.
+
+        A file that Ansible Vault encrypted becomes one of the secrets, which are never shown.
+        """
         source = item.pop("source", None)
-        if source:
-            path = self._find_needle("files", source)
-            item["content"] = Path(path).read_bytes().decode("utf-8", "surrogateescape")
-        elif isinstance(item.get("content"), (dict, list)):
+        if isinstance(item.get("content"), (dict, list)) and not source:
             item["content"] = yaml.safe_dump(item["content"], sort_keys=False, allow_unicode=True, width=160)
+        if not source:
+            return
+        try:
+            path = Path(self._find_needle("files", source))
+            content = path.read_bytes()
+            if content.startswith(VAULT_HEADER) and key == "config":
+                content = Path(self._loader.get_real_file(str(path))).read_bytes()
+                owner[key].remove(item)
+                owner["secrets"] = {**(owner.get("secrets") or {}), item["path"]: content.decode()}
+        except (AnsibleError, OSError) as error:
+            raise AnsibleActionFail(f"{source}, which is to be rolled out, cannot be read: {error}") from error
+        item["content"] = content.decode("utf-8", "surrogateescape")
 
     def _lock(self, release: dict, task_vars: dict) -> None:
         """Add the release's archives to the module's arguments, with the addresses to try."""
-        wanted = self._templar.template(
-            task_vars.get("monitoring_releases_lock") or str(COLLECTION / "releases.lock.yml")
-        )
-        paths = [wanted] if isinstance(wanted, str) else list(wanted)
-        mirrors = plain(self._templar.template(task_vars.get("monitoring_mirrors") or []))
+        name, version = str(release.get("name")), str(release.get("version"))
+        paths = self._texts(task_vars, "monitoring_releases_lock") or [str(COLLECTION / "releases.lock.yml")]
+        mirrors = self._texts(task_vars, "monitoring_mirrors")
         found: dict = {}
         for path in paths:
-            found.update(releases.archives(read_lock(str(path)), release.get("name"), str(release.get("version"))))
+            try:
+                found.update(releases.archives(read_lock(path), name, version))
+            except releases.ReleaseError as error:
+                raise AnsibleActionFail(f"{path}: {error}") from error
+        if not found:
+            raise AnsibleActionFail(
+                f"Release {name} {version} is not in {', '.join(paths)}, so no checksum is known and it is refused."
+                f" ansible-playbook hippius.monitoring.lock -e {name}_version={version} adds it."
+            )
         release["archives"] = {
             architecture: {"urls": releases.mirrored(entry["url"], mirrors), "sha256": entry["sha256"]}
             for architecture, entry in found.items()
         }
-        folder = self._templar.template(task_vars.get("monitoring_archives_dir") or "")
-        self._pushable = {
-            architecture: os.path.join(folder, releases.mirror_path(entry["url"]))
-            for architecture, entry in found.items()
-            if folder and os.path.isfile(os.path.join(folder, releases.mirror_path(entry["url"])))
-        }
+        self._pushable = self._archives(task_vars, found)
         release["pushable"] = sorted(self._pushable)
+
+    def _archives(self, task_vars: dict, found: dict) -> dict:
+        """For each architecture the archive that the controller has."""
+        folder = self._templar.template(task_vars.get("monitoring_archives_dir") or "")
+        if folder and not os.path.isdir(folder):
+            raise AnsibleActionFail(f"monitoring_archives_dir: {folder} is not a directory on the controller.")
+        paths = {
+            key: os.path.join(folder, releases.mirror_path(entry["url"])) for key, entry in found.items() if folder
+        }
+        return {architecture: path for architecture, path in paths.items() if os.path.isfile(path)}
+
+    def _texts(self, task_vars: dict, variable: str) -> list:
+        """A variable that is a list of texts; one text alone is a list of one, as it comes from --extra-vars."""
+        value = plain(self._templar.template(task_vars.get(variable) or []))
+        value = [value] if isinstance(value, str) else value
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise AnsibleActionFail(f"{variable} must be a list of texts, not {value!r}.")
+        return value
 
     def _push(self, args: dict, task_vars: dict, architecture: str) -> dict:
         directory = self._make_tmp_path()
@@ -127,7 +161,13 @@ def plain(value: Any) -> Any:
 
 
 def _files_of(args: dict) -> list:
-    """Every item of ``config`` and ``programs``, those of the instances included."""
-    owners = [args, *(args.get("instances") or [])]
-    lists = [owner.get(key) or [] for owner in owners if isinstance(owner, dict) for key in ("config", "programs")]
-    return [item for items in lists if isinstance(items, list) for item in items if isinstance(item, dict)]
+    """Every item of ``config`` and ``programs`` with its owner and key, those of the instances included."""
+    owners = [owner for owner in (args, *(args.get("instances") or [])) if isinstance(owner, dict)]
+    lists = [(owner, key, owner[key]) for owner in owners for key in ("config", "programs") if owner.get(key)]
+    return [
+        (owner, key, item)
+        for owner, key, items in lists
+        if isinstance(items, list)
+        for item in items
+        if isinstance(item, dict)
+    ]

@@ -118,9 +118,9 @@ class Inventory(catalogue.Inventory):
         variables = self._variables(host)
         return self._template(variables, variables.get(name), f"{name} of {host}")
 
-    def render(self, host: str, item: catalogue.Component, value: object) -> object:
+    def render(self, host: str, item: catalogue.Component, value: object, instance: dict | None = None) -> object:
         """See the base class."""
-        variables = {**defaults(item.role), **self._variables(host)}
+        variables = {**defaults(item.role), **self._variables(host), "instance": instance}
         return self._template(variables, trusted(value), f"{item.name} on {host}, {value}")
 
     def _variables(self, host: str) -> dict:

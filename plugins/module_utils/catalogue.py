@@ -6,8 +6,12 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from itertools import product
 
-FACTS = {"release": str, "group": str, "component": str, "listens": dict, "ready": str, "scrape_jobs": list}
+FACTS = {
+    "release": str, "group": str, "component": str, "listens": dict, "ready": str, "scrape_jobs": list,
+    "instances": str,
+}  # fmt: skip
 JOB_FACTS = {"name": str, "address": str, "path": str, "interval": str, "labels": dict}
 
 
@@ -17,13 +21,14 @@ class CatalogueError(Exception):
 
 @dataclass(frozen=True)
 class Component:
-    """What a role tells about its component, before templating."""
+    """What a role tells about its component, before templating; ``instances`` gives a list where it has several."""
 
     role: str
     name: str
     group: str
     listens: dict = field(default_factory=dict)
     scrape_jobs: tuple = ()
+    instances: str = ""
 
 
 def component(role: str, facts: object) -> Component:
@@ -40,6 +45,7 @@ def component(role: str, facts: object) -> Component:
         group=facts["group"],
         listens=facts.get("listens", {}),
         scrape_jobs=tuple(facts.get("scrape_jobs", ())),
+        instances=facts.get("instances", ""),
     )
 
 
@@ -52,8 +58,11 @@ class Inventory:
         """A variable of a host, None where it is not set."""
         raise NotImplementedError
 
-    def render(self, host: str, item: Component, value: object) -> object:
-        """``value`` templated with the variables of the host over the defaults of the component's role."""
+    def render(self, host: str, item: Component, value: object, instance: dict | None = None) -> object:
+        """``value`` templated with the variables of the host over the defaults of the component's role.
+
+        The instance that it is asked for is the variable ``instance``.
+        """
         raise NotImplementedError
 
     def hosts(self, item: Component) -> list:
@@ -83,6 +92,8 @@ def address(item: Component, listen: str, inventory: Inventory, viewer: str) -> 
         raise CatalogueError(f"No host is in the inventory group {item.group}, so {item.name} has no address.")
     if listen not in item.listens:
         raise CatalogueError(f"{item.name} has no address {listen!r}, only {', '.join(sorted(item.listens))}.")
+    if item.instances:
+        raise CatalogueError(f"{item.name} has an address {listen!r} for each of its instances, not one.")
     return _seen(item, listen, viewer if viewer in hosts else hosts[0], viewer, inventory)
 
 
@@ -92,16 +103,31 @@ def scrape_jobs(components: list, inventory: Inventory, viewer: str) -> list:
     wrong = []
     for item in components:
         for host in inventory.hosts(item):
-            for facts in item.scrape_jobs:
+            for instance, facts in product(_instances(item, host, inventory, wrong), item.scrape_jobs):
                 try:
-                    job = inventory.render(host, item, facts)
-                    target = _seen(item, facts["address"], host, viewer, inventory)
+                    job = inventory.render(host, item, facts, instance)
+                    target = _seen(item, facts["address"], host, viewer, inventory, instance)
                     _add_target(jobs, job, target, item.name, host, inventory.variable(host, "monitoring_environment"))
                 except CatalogueError as error:
                     wrong.append(str(error))
     if wrong:
         raise CatalogueError("\n".join(dict.fromkeys(wrong)))
     return [job for _owner, job in jobs.values()]
+
+
+def _instances(item: Component, host: str, inventory: Inventory, wrong: list) -> list:
+    """The instances that a host has of a component, ``[None]`` for one without instances; adds to ``wrong``."""
+    if not item.instances:
+        return [None]
+    try:
+        found = inventory.render(host, item, item.instances)
+    except CatalogueError as error:
+        wrong.append(str(error))
+        return []
+    if isinstance(found, list) and all(isinstance(instance, dict) for instance in found):
+        return found
+    wrong.append(f"{item.name} on {host}, {item.instances}: {found!r} is not a list of mappings.")
+    return []
 
 
 def _add_target(jobs: dict, facts: dict, target: str, name: str, host: str, environment: object) -> None:
@@ -127,10 +153,13 @@ def _job(facts: dict) -> dict:
     return job
 
 
-def _seen(item: Component, listen: str, host: str, viewer: str, inventory: Inventory) -> str:
+def _seen(
+    item: Component, listen: str, host: str, viewer: str, inventory: Inventory, instance: dict | None = None
+) -> str:
     """The address of a component on ``host`` as ``viewer`` can use it."""
-    where = f"{item.name} on {host}, {item.listens[listen]}"
-    bound, port = _split(inventory.render(host, item, item.listens[listen]), where)
+    which = f"instance {instance.get('name')}, " if instance else ""
+    where = f"{item.name} on {host}, {which}{item.listens[listen]}"
+    bound, port = _split(inventory.render(host, item, item.listens[listen], instance), where)
     if host == viewer:
         return _join(_to_itself(bound), port)
     if _is_loopback(bound):

@@ -133,9 +133,19 @@ def merged(lock: dict, name: str, version: str, entries: dict) -> dict:
 
 
 def archives(lock: dict, name: str, version: str) -> dict:
-    """For each architecture the ``url`` and ``sha256`` that a lock file holds of one release."""
+    """For each architecture the ``url`` and ``sha256`` that a lock file holds of one release.
+
+    Raises ReleaseError where the file is not what a lock is.
+    """
+    versions = lock.get(name) or {} if isinstance(lock, dict) else None
+    if not isinstance(versions, dict):
+        raise ReleaseError(f"A release lock maps names to versions, architectures, url and sha256; {name} does not.")
     # A version such as 1.10 that somebody wrote without quotes is a number.
-    return {str(key): value for key, value in (lock.get(name) or {}).items()}.get(version) or {}
+    found = {str(key): value for key, value in versions.items()}.get(version) or {}
+    for architecture, entry in found.items() if isinstance(found, dict) else [("every architecture", found)]:
+        if not isinstance(entry, dict) or not entry.get("url") or not SHA256.match(str(entry.get("sha256"))):
+            raise ReleaseError(f"{name} {version} on {architecture} needs url and sha256, the latter as 64 hex digits.")
+    return {key: {"url": str(entry["url"]), "sha256": entry["sha256"].lower()} for key, entry in found.items()}
 
 
 def mirror_path(url: str) -> str:

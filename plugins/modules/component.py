@@ -94,7 +94,6 @@ options:
     description: Configuration files below C(/etc/<name>), owned by root, readable by the component's group.
     type: list
     elements: dict
-    default: []
     suboptions:
       path:
         description: Path relative to C(/etc/<name>).
@@ -123,12 +122,10 @@ options:
       - They are never shown, and a change is told by a fingerprint that is keyed with a secret of the host.
       - A change of one needs a restart.
     type: dict
-    default: {}
   programs:
     description: Small programs of the component's own, installed with mode 0755 in C({bin}).
     type: list
     elements: dict
-    default: []
     suboptions:
       path:
         description: File name.
@@ -148,26 +145,22 @@ options:
   environment:
     description: Environment of the main unit. Not for secrets, since units can be read by every user.
     type: dict
-    default: {}
   unit:
     description:
       - Sections of the main unit as mappings of directive to value, merged over the hardened base.
       - A list is written as one line a value; null takes a directive of the base away.
     type: dict
-    default: {}
   units:
     description:
       - Further units of the component, as a mapping of file name to sections. Names start with C(<name>-).
       - Services get the same hardened base, timers, paths and sockets are started and kept running.
     type: dict
-    default: {}
   check:
     description:
       - Command that judges the staged configuration before anything is switched, run as the component's user with
         the staged files in place of C(/etc/<name>).
     type: list
     elements: str
-    default: []
   check_accept:
     description:
       - Regular expression. A checker that fails is believed only when a line of its output does not match, for
@@ -180,7 +173,6 @@ options:
         belong to the unit.
     type: list
     elements: str
-    default: []
   ready:
     description: How the program says that it is ready. Without it, a unit that stays active is taken as ready.
     type: dict
@@ -217,12 +209,139 @@ options:
         default: 30
   instances:
     description:
-      - Instances of one release, handled as one transaction. Each has a C(name) and any of O(description),
-        O(command), O(config), O(secrets), O(programs), O(environment), O(unit), O(units), O(check),
-        O(check_accept), O(listens), O(ready) and O(reload), which default to those of the component.
+      - Instances of one release, handled as one transaction. What an instance leaves out is the component's.
       - An instance of this component that is no longer listed is removed.
     type: list
     elements: dict
+    suboptions:
+      name:
+        description: Name of the instance, appended to the component's with a dash.
+        type: str
+        required: true
+      description:
+        description: Description of the unit.
+        type: str
+      command:
+        description: Program and arguments of the main unit. Required with O(state=present) without O(instances).
+        type: list
+        elements: str
+      config:
+        description: Configuration files below C(/etc/<name>), owned by root, readable by the component's group.
+        type: list
+        elements: dict
+        suboptions:
+          path:
+            description: Path relative to C(/etc/<name>).
+            type: str
+            required: true
+          content:
+            description:
+              - Content of the file. A string is written as it is.
+              - A mapping or list is written as YAML by the action plugin.
+            type: raw
+          source:
+            description:
+              - File on the controller that is rolled out as it is, without templating.
+              - Wins over O(config[].content) when it is not empty.
+            type: path
+          on_change:
+            description:
+              - What a change of this file needs. V(reload) falls back to a restart where O(reload) is not given.
+              - V(none) is for files that the program watches by itself.
+            type: str
+            choices: [reload, restart, none]
+            default: reload
+      secrets:
+        description:
+          - Secret files below C(/etc/<name>), as a mapping of relative path to content, written with mode 0640.
+          - They are never shown, and a change is told by a fingerprint that is keyed with a secret of the host.
+          - A change of one needs a restart.
+        type: dict
+      programs:
+        description: Small programs of the component's own, installed with mode 0755 in C({bin}).
+        type: list
+        elements: dict
+        suboptions:
+          path:
+            description: File name.
+            type: str
+            required: true
+          content:
+            description: Content of the program.
+            type: str
+          source:
+            description: File on the controller, searched for in the role's C(files) too.
+            type: path
+          on_change:
+            description: What a change of this program needs of the main unit; V(none) where only another unit runs it.
+            type: str
+            choices: [reload, restart, none]
+            default: none
+      environment:
+        description: Environment of the main unit. Not for secrets, since units can be read by every user.
+        type: dict
+      unit:
+        description:
+          - Sections of the main unit as mappings of directive to value, merged over the hardened base.
+          - A list is written as one line a value; null takes a directive of the base away.
+        type: dict
+      units:
+        description:
+          - Further units of the component, as a mapping of file name to sections. Names start with C(<name>-).
+          - Services get the same hardened base, timers, paths and sockets are started and kept running.
+        type: dict
+      check:
+        description:
+          - Command that judges the staged configuration before anything is switched, run as the component's user with
+            the staged files in place of C(/etc/<name>).
+        type: list
+        elements: str
+      check_accept:
+        description:
+          - Regular expression. A checker that fails is believed only when a line of its output does not match, for
+            checkers that fail on warnings.
+        type: str
+      listens:
+        description:
+          - Addresses C(host:port) that the main process opens.
+          - A port that another process holds is refused before anything is changed, and after a restart each must
+            belong to the unit.
+        type: list
+        elements: str
+      ready:
+        description: How the program says that it is ready. Without it, a unit that stays active is taken as ready.
+        type: dict
+        suboptions:
+          url:
+            description: URL that answers with a 2xx status once the program is ready.
+            type: str
+            required: true
+          timeout:
+            description: Seconds to wait for it.
+            type: int
+            default: 60
+      reload:
+        description:
+          - How the program proves a reload. Without it every change is a restart.
+          - The unit is reloaded by C(SIGHUP) unless O(unit) sets C(ExecReload).
+        type: dict
+        suboptions:
+          url:
+            description: URL of the program's own metrics.
+            type: str
+            required: true
+          success:
+            description: Metric that is 1 after a successful reload.
+            type: str
+            required: true
+          timestamp:
+            description: Metric that holds the time of the last successful reload; it must advance.
+            type: str
+            required: true
+          timeout:
+            description: Seconds to wait for the proof.
+            type: int
+            default: 30
   adopt:
     description:
       - Take over an existing C(/etc/<name>) or unit of that name that this collection did not make.
@@ -282,13 +401,13 @@ action:
   description:
     - The strongest of the instances' actions.
     - V(switch) brings a new generation into force that the running program need not be told of, such as a timer.
-  returned: always
+  returned: success
   type: str
   sample: reload
   choices: [none, switch, remove, reload, restart, install]
 instances:
   description: For each C(<name>) what happened.
-  returned: always
+  returned: success
   type: dict
   contains:
     action:
@@ -317,61 +436,46 @@ rolled_back:
   type: list
   elements: str
 notices:
-  description: What could not be checked, or what was kept, for people to read.
-  returned: always
+  description: What could not be checked, or what was kept. The action plugin shows it as warnings.
+  returned: success
   type: list
   elements: str
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.component import removal, transaction
-from ..module_utils.component.module import run
+from ..module_utils.component.module import QuietModule, run
 
 FILE = {"path": {"type": "str", "required": True}, "source": {"type": "path"}}
 ON_CHANGE = ["reload", "restart", "none"]
-OPTIONS = {
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "release": {
-        "type": "dict",
-        "options": {
-            "name": {"type": "str", "required": True},
-            "version": {"type": "str", "required": True},
-            "archives": {"type": "dict", "default": {}},
-            "pushed": {"type": "path"},
-            "pushable": {"type": "list", "elements": "str", "default": []},
-        },
-    },
+# What an instance may have of its own. There are no defaults here, since what it leaves out is the component's.
+OF_AN_INSTANCE = {
     "description": {"type": "str"},
     "command": {"type": "list", "elements": "str"},
     "config": {
         "type": "list",
         "elements": "dict",
-        "default": [],
         "options": {
             **FILE,
             "content": {"type": "raw"},
             "on_change": {"type": "str", "choices": ON_CHANGE, "default": "reload"},
         },
     },
-    "secrets": {"type": "dict", "default": {}, "no_log": True},
+    "secrets": {"type": "dict", "no_log": True},
     "programs": {
         "type": "list",
         "elements": "dict",
-        "default": [],
         "options": {
             **FILE,
             "content": {"type": "str"},
             "on_change": {"type": "str", "choices": ON_CHANGE, "default": "none"},
         },
     },
-    "environment": {"type": "dict", "default": {}},
-    "unit": {"type": "dict", "default": {}},
-    "units": {"type": "dict", "default": {}},
-    "check": {"type": "list", "elements": "str", "default": []},
+    "environment": {"type": "dict"},
+    "unit": {"type": "dict"},
+    "units": {"type": "dict"},
+    "check": {"type": "list", "elements": "str"},
     "check_accept": {"type": "str"},
-    "listens": {"type": "list", "elements": "str", "default": []},
+    "listens": {"type": "list", "elements": "str"},
     "ready": {
         "type": "dict",
         "options": {"url": {"type": "str", "required": True}, "timeout": {"type": "int", "default": 60}},
@@ -385,7 +489,26 @@ OPTIONS = {
             "timeout": {"type": "int", "default": 30},
         },
     },
-    "instances": {"type": "list", "elements": "dict"},
+}
+OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "release": {
+        "type": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "version": {"type": "str", "required": True},
+            "archives": {"type": "dict", "default": {}},
+            "pushed": {"type": "path"},
+            "pushable": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    **OF_AN_INSTANCE,
+    "instances": {
+        "type": "list",
+        "elements": "dict",
+        "options": {"name": {"type": "str", "required": True}, **OF_AN_INSTANCE},
+    },
     "adopt": {"type": "bool", "default": False},
     "purge": {"type": "bool", "default": False},
     "holder": {"type": "str"},
@@ -402,7 +525,7 @@ def act(params: dict, check_mode: bool) -> dict:
 
 def main() -> None:
     """Run the module."""
-    run(AnsibleModule(OPTIONS, supports_check_mode=True, required_if=[("state", "present", ["release"])]), act)
+    run(QuietModule(OPTIONS, supports_check_mode=True, required_if=[("state", "present", ["release"])]), act)
 
 
 if __name__ == "__main__":

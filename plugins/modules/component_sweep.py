@@ -76,10 +76,8 @@ notices:
   elements: str
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ..module_utils.component import removal
-from ..module_utils.component.module import run
+from ..module_utils.component.module import QuietModule, run
 
 OPTIONS = {
     "keep": {"type": "list", "elements": "str", "required": True},
@@ -92,7 +90,7 @@ OPTIONS = {
 
 def main() -> None:
     """Run the module."""
-    run(AnsibleModule(OPTIONS, supports_check_mode=True), removal.sweep)
+    run(QuietModule(OPTIONS, supports_check_mode=True), removal.sweep)
 
 
 if __name__ == "__main__":

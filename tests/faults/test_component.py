@@ -229,8 +229,12 @@ SWEEPS = {
 }
 
 
+# A run passes these only when it fails, or removes.
+NOT_IN_A_GOOD_RUN = ("restored", "withdrawn", "left")
+
+
 @pytest.mark.parametrize("sweep", SWEEPS)
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [point for point in POINTS if point not in NOT_IN_A_GOOD_RUN])
 def test_a_run_killed_at_any_point_is_finished_by_the_next_one(rollout, undisturbed, sweep, point):
     installed, change = SWEEPS[sweep]
     if installed:
@@ -251,6 +255,32 @@ def test_a_run_killed_at_any_point_is_finished_by_the_next_one(rollout, undistur
 
 # A reload brings no release, so it passes no point of one.
 NOT_PASSED = {("reload", "downloaded"), ("reload", "unpacked")}
+
+
+@pytest.mark.parametrize("point", ["restored"])
+@pytest.mark.parametrize("fault", ["cannot start", "refuses reload"])
+def test_a_rollback_that_is_killed_is_finished_by_the_next_run(rollout, point, fault):
+    good(rollout.run(rollout.task()))
+    options = {"environment": {"A": "b"}} if fault == "cannot start" else {}
+    assert rollout.run(rollout.task({"fault": fault}, **options), environment={KILL_AT: point}).returncode == 2
+    good(rollout.run(rollout.task()))
+    assert rollout.answer() == "one"
+    before = rollout.snapshot()
+    assert good(rollout.run(rollout.task())).result["changed"] is False
+    assert differences(before, rollout.snapshot()) == []
+
+
+@pytest.mark.parametrize("point", ["withdrawn", "left"])
+def test_a_removal_that_is_killed_is_finished_by_the_next_run(rollout, point):
+    good(rollout.run(rollout.task()))
+    absent = {"name": "testd", "state": "absent"}
+    assert rollout.run(absent, environment={KILL_AT: point}).returncode == 2
+    good(rollout.run(absent))
+    left = rollout.host.run("ls -A /opt/monitoring/components /opt/monitoring/releases; ls -d /etc/testd", check=False)
+    assert [line for line in left.stdout.split() if not line.endswith(":")] == []
+    before = rollout.snapshot()
+    assert good(rollout.run(absent)).result["changed"] is False
+    assert differences(before, rollout.snapshot()) == []
 
 
 @pytest.fixture(scope="session")
@@ -321,6 +351,14 @@ def test_a_secret_is_compared_and_never_shown(rollout):
     journal = rollout.host.run("journalctl --no-pager | grep -c c4n4ry", check=False)
     assert (readable.stdout, journal.stdout.strip()) == ("", "0")
     assert "0640 root testd" in rollout.host.run("stat -c '0%a %U %G' /etc/testd/password").stdout
+
+
+def test_a_secret_of_an_instance_is_never_shown_either(rollout):
+    task = instances(rollout, "main")
+    task["instances"][0]["secrets"] = {"password": "c4n4ry-three"}
+    outcome = good(rollout.run(task, "-vvvv", "--diff"))
+    assert "c4n4ry" not in outcome.stdout
+    assert rollout.host.run("journalctl --no-pager | grep -c c4n4ry", check=False).stdout.strip() == "0"
 
 
 def instances(rollout: Rollout, *names: str) -> dict:

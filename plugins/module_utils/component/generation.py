@@ -188,6 +188,12 @@ def commit(name: str, generation_name: str) -> None:
         files.link(target, layout.proven(name))
 
 
+def tidy() -> None:
+    """Remove what only killed runs leave, and take no lock where there is nothing."""
+    if observe.leaving() or release.unused():
+        sweep_releases()
+
+
 def sweep_releases() -> None:
     """Remove releases that nothing uses, and what killed removals left; a run that stages one now will do it."""
     with lock.releases(exclusive=True) as alone:

@@ -34,7 +34,7 @@ def held(name: str, holder: str, timeout: float) -> Iterator[None]:
         time.sleep(POLL_SECONDS)
     try:
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, (holder + "\n").encode(), 0)
+        os.pwrite(descriptor, f"{holder or f'process {os.getpid()}'}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -56,9 +56,12 @@ def parse(content: bytes | None) -> dict | None:
 def digest(manifest: dict) -> str:
     """Twelve hex digits over everything that makes a generation different from another, but secrets."""
     files = {
-        path: {"mode": record["mode"], "sha256": record.get("sha256", "")} for path, record in manifest["files"].items()
+        path: {"mode": record["mode"], "on_change": record["on_change"], "sha256": record.get("sha256", "")}
+        for path, record in manifest["files"].items()
     }
-    told = {"release": manifest["release"], "files": files, "units": manifest["units"]}
+    # How it is proven belongs to it too, since a rollback proves by what the manifest says.
+    facts = {key: manifest[key] for key in ("release", "units", "listens", "ready", "reload")}
+    told = {**facts, "files": files}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -69,12 +69,14 @@ def leaving() -> list:
 
 
 def components() -> dict:
-    """All instances on this host by their component."""
+    """All instances on this host by their component, those included that a killed run left half made."""
     result: dict = {}
     for name in files.listing(layout.COMPONENTS):
-        known = None if name.startswith(".") else read_manifest(name, linked_generation(layout.current(name)))
-        if known:
-            result.setdefault(known["component"], []).append(name)
+        if not name.startswith("."):
+            there = [linked_generation(layout.current(name)), *generations(name)]
+            known = next(filter(None, (read_manifest(name, item) for item in there)), None)
+            # Without any readable manifest its directory alone says what it is called.
+            result.setdefault(known["component"] if known else name, []).append(name)
     return result
 
 

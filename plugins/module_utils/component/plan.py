@@ -18,14 +18,12 @@ NONE, SWITCH, REMOVE, RELOAD, RESTART, INSTALL = STRENGTH
 class Unit:
     """State of a unit as systemd reports it."""
 
-    load: str = "not-found"
     active: str = "inactive"
     sub: str = "dead"
     main_pid: int = 0
     invocation: str = ""
     restarts: int = 0
     fragment: str = ""
-    since: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,8 +180,12 @@ def _differences(before: dict | None, after: dict) -> list:
             reasons.append(f"{path} is {'added' if old is None else 'removed'}")
         elif recorded(old) != recorded(new) or old["mode"] != new["mode"]:
             reasons.append(f"{path} changes")
+        elif old["on_change"] != new["on_change"]:
+            reasons.append(f"a change of {path} needs a {new['on_change']} from now on")
     if before["units"] != after["units"]:
         reasons.append("the set of units changes")
+    # They show in no file, and a rollback proves by what the manifest says of them.
+    reasons += [f"{fact} changes" for fact in ("listens", "ready", "reload") if before[fact] != after[fact]]
     return reasons
 
 

@@ -24,6 +24,10 @@ POINTS = (
     "committed",
     "finished",
     "swept",
+    # Not passed by a rollout that goes well.
+    "restored",
+    "withdrawn",
+    "left",
 )
 # Set by the kill tests only: the module kills itself there, as a crash of the host would.
 KILL_AT = "HIPPIUS_MONITORING_KILL_AT"

@@ -149,7 +149,8 @@ def unused() -> list:
     """Releases that no generation of any component links to, and what killed runs left of them."""
     used = set()
     for name in files.listing(layout.COMPONENTS):
-        for generation in files.listing(layout.generations(name)):
+        # What is leaving needs nothing any more.
+        for generation in [] if name.startswith(".") else files.listing(layout.generations(name)):
             target = files.link_target(os.path.join(layout.generation(name, generation), "release"))
             used.add(os.path.basename(target or ""))
     return [path_of(item) for item in files.listing(layout.RELEASES) if item not in used]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from . import files, generation, layout, lock, observe, systemd
 from .errors import ComponentError
 from .plan import NONE, REMOVE, shown_path
+from .points import reach
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,12 @@ def remove(item: Removal) -> None:
     What is kept about it vanishes by one rename after everything else, so that a killed removal is finished later.
     """
     withdraw(item.name, item.known)
+    reach("withdrawn")
     leaving = layout.leaving(item.name)
     files.remove(leaving)
     os.rename(layout.component(item.name), leaving)
     files.sync_directory(layout.COMPONENTS)
+    reach("left")
     files.remove(leaving)
 
 
@@ -58,10 +61,13 @@ def told(item: Removal) -> dict:
 
 def withdraw(name: str, known: dict) -> None:
     """Stop an instance's units and remove every link to it."""
-    units = [unit_name for unit_name in known.get("units", {}) if os.path.lexists(layout.unit(unit_name))]
+    links = observe.our_links(name)
+    # Without a readable manifest, the links tell the units.
+    linked = [os.path.basename(path) for path in links if os.path.dirname(path) == layout.UNITS]
+    units = sorted({*known.get("units", {}), *linked})
     if units:
         systemd.run(["systemctl", "stop", "--", *units], timeout=None)
-    for path in observe.our_links(name):
+    for path in links:
         files.remove(path)
     systemd.run(["systemctl", "daemon-reload"])
     if units:
@@ -93,6 +99,8 @@ def absent(params: dict, check_mode: bool) -> dict:
         take_off(component, items, params.get("holder") or "", params["lock_timeout"])
         for name in purged:
             purge(name)
+    if not check_mode:
+        generation.tidy()
     return values(items, [f"Data and user of {name} are purged." for name in purged], bool(purged))
 
 
@@ -102,9 +110,9 @@ def sweep(params: dict, check_mode: bool) -> dict:
     left = [name for name in params["known"] if name in there and name not in params["keep"]]
     unwanted = {component: there[component] for component in left}
     items = [planned(name) for names in unwanted.values() for name in names]
-    if len(items) > params["remove_max"]:
+    if len(unwanted) > params["remove_max"]:
         raise ComponentError(
-            f"{len(items)} components would be removed, more than remove_max ({params['remove_max']}): "
+            f"{len(unwanted)} components would be removed, more than remove_max ({params['remove_max']}): "
             f"{', '.join(item.name for item in items)}. Nothing was removed. Add the host to their groups again, or"
             " raise monitoring_remove_max for one run."
         )
@@ -112,6 +120,7 @@ def sweep(params: dict, check_mode: bool) -> dict:
         for component, names in unwanted.items():
             ours = [item for item in items if item.name in names]
             take_off(component, ours, params.get("holder") or "", params["lock_timeout"])
+        generation.tidy()
     return values(items, [], False)
 
 

@@ -117,7 +117,7 @@ def _listed_instance(component: str, release: Release, common: dict, own: dict, 
             raise ComponentError(f"{where}.{key} must be a {kind.__name__}.")
     if not all(isinstance(item, dict) for key in ("config", "programs") for item in own.get(key) or ()):
         raise ComponentError(f"{where}: config and programs are lists of mappings.")
-    values = {**common, **{key: value for key, value in own.items() if key != "name"}}
+    values = {**common, **{key: value for key, value in own.items() if key != "name" and value is not None}}
     return _instance(component, f"{component}-{own['name']}", release, values)
 
 
@@ -193,6 +193,8 @@ def _address(value: object) -> str:
     found = ADDRESS.match(value) if isinstance(value, str) else None
     if not found or not 0 < int(found.group(2)) < 65536:
         raise ComponentError(f"listens: {value!r} is not host:port.")
+    if not found.group(1):
+        raise ComponentError(f"listens: {value!r} has no host; write 0.0.0.0{value} for every address.")
     return found.string
 
 

@@ -12,7 +12,7 @@ from . import files, layout
 from .errors import ComponentError
 from .plan import Unit
 
-PROPERTIES = "LoadState,ActiveState,SubState,MainPID,InvocationID,NRestarts,FragmentPath,ActiveEnterTimestamp"
+PROPERTIES = "ActiveState,SubState,MainPID,InvocationID,NRestarts,FragmentPath"
 MINIMUM_VERSION = 247
 CHECK_SECONDS = 60
 LONGEST_LINE = 600
@@ -69,14 +69,12 @@ def show(unit_names: list) -> dict:
 def _unit(block: str) -> Unit:
     values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
     return Unit(
-        load=values.get("LoadState", "not-found"),
         active=values.get("ActiveState", "inactive"),
         sub=values.get("SubState", "dead"),
         main_pid=int(values.get("MainPID") or 0),
         invocation=values.get("InvocationID", ""),
         restarts=int(values.get("NRestarts") or 0),
         fragment=values.get("FragmentPath", ""),
-        since=values.get("ActiveEnterTimestamp", ""),
     )
 
 

@@ -14,9 +14,6 @@ from .plan import INSTALL, NONE, RELOAD, RESTART, SWITCH, Plan, Seen, Unit, plan
 from .points import reach
 from .spec import Instance, instances
 
-# A service is back within a minute after its old process ended, so the old generation gets what is left of it.
-ROLLBACK_SECONDS = 60
-
 
 @dataclass
 class Work:
@@ -121,8 +118,7 @@ def _clean(result: Result) -> None:
     """Remove what only a killed run leaves, where nothing else is to be done."""
     for work in result.works:
         files.remove(layout.downloads(work.name))
-    if release.unused():
-        generation.sweep_releases()
+    generation.tidy()
 
 
 def _stage(result: Result) -> None:
@@ -285,6 +281,7 @@ def _restore(work: Work) -> bool:
     if added:
         systemd.systemctl("stop", *added)
     generation.switch(work.name, target)
+    reach("restored")
     generation.set_links(work.name, before)
     systemd.systemctl("daemon-reload")
     _return_process(work, target, before)
@@ -317,7 +314,7 @@ def _return_process(work: Work, target: str, before: dict) -> None:
         systemd.record_running(work.name, state.invocation, target, work.seen.running_unit)
     elif not (same_process and work.plan.action == SWITCH):
         systemd.systemctl("restart", unit_name)
-        probe.started(unit_name, before["listens"], before["ready"], ROLLBACK_SECONDS)
+        probe.started(unit_name, before["listens"], before["ready"])
     for further, role in before["units"].items():
         if role["started"] and further != unit_name:
             systemd.systemctl("restart", further)

@@ -34,7 +34,22 @@ HUB = catalogue.component(
         ],
     },
 )
+GAUGE = catalogue.component(
+    "gauge",
+    {
+        "release": "gauge",
+        "group": "gauge",
+        "component": "gauge",
+        "instances": "<gauge_instances>",
+        "listens": {"http": "<instance.listen>"},
+        "scrape_jobs": [{"name": "<instance.job>", "address": "http", "labels": {"of": "<instance.name>"}}],
+    },
+)
 DEFAULTS = {
+    "gauge_instances": [
+        {"name": "main", "listen": "127.0.0.1:1", "job": "gauge-main"},
+        {"name": "side", "listen": "127.0.0.1:2", "job": "gauge-side"},
+    ],
     "log_store_address": "127.0.0.1:3100",
     "hub_address": "127.0.0.1:8889",
     "hub_own_address": "127.0.0.1:8888",
@@ -52,10 +67,13 @@ class Inventory(catalogue.Inventory):
     def variable(self, host: str, name: str) -> object:
         return {"monitoring_environment": "test", **self.known.get(host, {})}.get(name)
 
-    def render(self, host: str, item: catalogue.Component, value: object) -> object:
+    def render(self, host: str, item: catalogue.Component, value: object, instance: dict | None = None) -> object:
         if isinstance(value, dict):
-            return {key: self.render(host, item, inner) for key, inner in value.items()}
+            return {key: self.render(host, item, inner, instance) for key, inner in value.items()}
         known = {**DEFAULTS, **self.known.get(host, {})}
+        if value == item.instances:
+            return known[value.strip("<>")]
+        known |= {f"instance.{key}": text for key, text in (instance or {}).items()}
         return re.sub("<(.*)>", lambda found: known[found.group(1)], value)
 
 
@@ -135,9 +153,9 @@ def test_address_is_that_of_the_first_host_in_the_group() -> None:
 
 def test_address_asks_for_no_other_host() -> None:
     class OneHostOnly(Inventory):
-        def render(self, host: str, item: catalogue.Component, value: object) -> object:
+        def render(self, host: str, item: catalogue.Component, value: object, instance: dict | None = None) -> object:
             assert host == "b"
-            return super().render(host, item, value)
+            return super().render(host, item, value, instance)
 
     inventory = OneHostOnly({"log_store": ["b", "c"]}, {"b": {"log_store_address": "10.0.0.2:1"}})
     assert catalogue.address(STORE, "http", inventory, "a") == "10.0.0.2:1"
@@ -154,6 +172,11 @@ def test_address_asks_for_no_other_host() -> None:
 def test_address_that_does_not_exist_is_refused(groups: dict, listen: str, word: str) -> None:
     with pytest.raises(CatalogueError, match=word):
         catalogue.address(STORE, listen, Inventory(groups), "b")
+
+
+def test_address_of_a_component_with_instances_is_refused() -> None:
+    with pytest.raises(CatalogueError, match="for each of its instances"):
+        catalogue.address(GAUGE, "http", Inventory({"gauge": ["a"]}), "a")
 
 
 def test_scrape_jobs_of_one_host_stay_on_it() -> None:
@@ -185,6 +208,57 @@ def test_scrape_jobs_have_a_target_for_each_host_of_the_group() -> None:
 
 def test_scrape_jobs_are_none_without_hosts() -> None:
     assert catalogue.scrape_jobs([STORE, HUB], Inventory({}), "a") == []
+
+
+def gauges(*instances: dict) -> list:
+    """Job, address and label of each target when these are the instances of a host."""
+    inventory = Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": list(instances)}} if instances else {})
+    jobs = catalogue.scrape_jobs([GAUGE], inventory, "a")
+    return [
+        (job["job_name"], *config["targets"], config["labels"]["of"])
+        for job in jobs
+        for config in job["static_configs"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("instances", "expected"),
+    [
+        pytest.param(
+            [], [("gauge-main", "127.0.0.1:1", "main"), ("gauge-side", "127.0.0.1:2", "side")], id="by default"
+        ),
+        pytest.param(
+            [{"name": "x", "listen": "127.0.0.1:9", "job": "one"}], [("one", "127.0.0.1:9", "x")], id="as the host says"
+        ),
+        pytest.param(
+            [{"name": "x", "listen": ":8", "job": "one"}, {"name": "y", "listen": ":9", "job": "one"}],
+            [("one", "127.0.0.1:8", "x"), ("one", "127.0.0.1:9", "y")],
+            id="in one job",
+        ),
+    ],
+)
+def test_scrape_jobs_have_a_target_for_each_instance(instances: list, expected: list) -> None:
+    assert gauges(*instances) == expected
+
+
+def test_scrape_jobs_are_none_without_instances() -> None:
+    assert catalogue.scrape_jobs([GAUGE], Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": []}}), "a") == []
+
+
+def test_scrape_jobs_name_every_instance_that_cannot_be_reached() -> None:
+    with pytest.raises(CatalogueError) as refused:
+        catalogue.scrape_jobs([GAUGE], Inventory({"gauge": ["b"]}), "a")
+    assert [line.split(":")[0] for line in str(refused.value).splitlines()] == [
+        "gauge on b, instance main, <instance.listen>",
+        "gauge on b, instance side, <instance.listen>",
+    ]
+
+
+@pytest.mark.parametrize("value", ["main", {"name": "main"}, ["main"], None])
+def test_scrape_jobs_refuse_instances_that_are_no_list_of_mappings(value: object) -> None:
+    inventory = Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": value}})
+    with pytest.raises(CatalogueError, match=r"gauge on a, <gauge_instances>: .* is not a list of mappings"):
+        catalogue.scrape_jobs([GAUGE], inventory, "a")
 
 
 def test_scrape_jobs_keep_env_and_host_from_being_overridden() -> None:
@@ -259,6 +333,7 @@ GOOD = {"release": "x", "group": "x", "component": "x", "listens": {"http": ":1"
         pytest.param({"release": "x"}, ["component is missing", "group is missing"], id="missing"),
         pytest.param({**GOOD, "port": 1}, ["port is unknown"], id="unknown"),
         pytest.param({**GOOD, "listens": []}, ["listens must be a dict"], id="wrong type"),
+        pytest.param({**GOOD, "instances": []}, ["instances must be a str"], id="instances without a variable"),
         pytest.param({**GOOD, "scrape_jobs": [{"name": "x"}]}, ["scrape_jobs", "address is missing"], id="bad job"),
         pytest.param(
             {**GOOD, "scrape_jobs": [{"name": "x", "address": "grpc"}]}, ["x is at grpc"], id="job without listener"

@@ -41,7 +41,7 @@ def running(wanted: spec.Instance, **changes: Any) -> Seen:
     """What is seen of a host on which an instance was rolled out and nothing happened since."""
     known = built(wanted)
     name = "1-" + known["id"]
-    state = Unit(load="loaded", active="active", sub="running", main_pid=7, invocation="i")
+    state = Unit(active="active", sub="running", main_pid=7, invocation="i")
     told = Seen(
         current=name,
         manifest=known,

@@ -86,10 +86,13 @@ def test_a_secret_is_in_no_manifest() -> None:
     assert "PLANTED" not in text
 
 
-def test_a_component_is_known_by_the_manifest_in_force() -> None:
+def test_a_component_is_known_by_a_manifest_and_else_by_its_directory() -> None:
     name = written()
     assert observe.components() == {"loki": ["loki"]}
     Path(layout.generation("loki", name), "manifest.json").write_text("{}")
+    assert observe.components() == {"loki": ["loki"]}
+    # What is leaving is no component any more.
+    Path(layout.component("loki")).rename(layout.leaving("loki"))
     assert observe.components() == {}
 
 

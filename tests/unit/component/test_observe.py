@@ -37,7 +37,6 @@ def test_debris_is_what_killed_runs_leave(places: Path) -> None:
     assert found == {"current.new", ".staging-4-d", "3-c"}
 
 
-def test_a_generation_without_a_manifest_makes_no_component(places: Path) -> None:
+def test_what_a_killed_first_install_left_is_found_by_its_directory(places: Path) -> None:
     Path(layout.generation("loki", "1-a")).mkdir(parents=True)
-    (Path(layout.component("loki")) / "current").symlink_to("generations/1-a")
-    assert observe.instances_of("loki") == []
+    assert observe.instances_of("loki") == ["loki"]

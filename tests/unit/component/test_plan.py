@@ -26,7 +26,7 @@ from tests.unit.component.making import RELOAD as RELOAD_OPTION
 TIMER = {"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}, "Install": {"WantedBy": "timers.target"}}}
 SWEEP = {"loki-sweep.service": {"Service": {"ExecStart": "/bin/sweep"}}, **TIMER}
 CHANGED = [{**CONFIG[0], "content": "a: 2\n"}]
-DOWN = Unit(load="loaded", active="inactive")
+DOWN = Unit(active="inactive")
 
 
 def planned(seen: Seen, release: str = RELEASE_DIRECTORY, **changes: Any) -> Plan:
@@ -74,7 +74,7 @@ def test_a_converged_host_needs_nothing() -> None:
         pytest.param({}, {"secrets": {"key": "b"}}, RESTART, id="a secret more"),
         pytest.param({}, {"units": TIMER}, SWITCH, id="a timer more"),
         pytest.param({"units": TIMER}, {}, SWITCH, id="a timer less"),
-        pytest.param({}, {"reload": RELOAD_OPTION}, NONE, id="only how a change is proven"),
+        pytest.param({}, {"reload": RELOAD_OPTION}, SWITCH, id="only how a change is proven"),
     ],
 )  # fmt: skip
 def test_a_change_needs(before: dict, after: dict, action: str) -> None:
@@ -119,14 +119,14 @@ def test_a_bare_host_is_installed_with_every_unit() -> None:
 
 
 def test_a_distribution_s_running_unit_is_no_reason_against_an_install() -> None:
-    plan = planned(Seen(units={"loki.service": Unit(load="loaded", active="active", main_pid=3)}))
+    plan = planned(Seen(units={"loki.service": Unit(active="active", main_pid=3)}))
     assert plan.action == INSTALL
 
 
 @pytest.mark.parametrize("active", ["inactive", "failed", "activating", "deactivating"])
 def test_a_program_that_should_run_and_does_not_is_started_as_it_is(active: str) -> None:
     seen = replace(
-        host(), units={"loki.service": Unit(load="loaded", active=active)}, running="", running_manifest=None
+        host(), units={"loki.service": Unit(active=active)}, running="", running_manifest=None
     )
     plan = planned(seen)
     assert (plan.action, plan.stage, plan.diff) == (RESTART, False, ())
@@ -140,7 +140,7 @@ def test_a_program_of_an_unknown_generation_is_restarted() -> None:
 
 def test_a_timer_that_stopped_is_started() -> None:
     seen = host(units=SWEEP)
-    units = {**seen.units, "loki-sweep.timer": Unit(load="loaded", active="failed")}
+    units = {**seen.units, "loki-sweep.timer": Unit(active="failed")}
     plan = planned(replace(seen, units=units), units=SWEEP)
     assert (plan.action, plan.stage, plan.restart_units) == (SWITCH, False, ("loki-sweep.timer",))
     assert plan.reasons == ("loki-sweep.timer is restarted",)

@@ -23,6 +23,8 @@ STAGES = {
     "switch": {"pending", "switched", "linked", "manager-reloaded"},
     "prove": {"acted", "proven"},
     "commit": {"committed", "finished", "swept"},
+    "roll back": {"restored"},
+    "remove": {"withdrawn", "left"},
 }
 
 

@@ -160,8 +160,8 @@ class Systemd:
         return {names[0]: self.states.pop(0) if len(self.states) > 1 else self.states[0]}
 
 
-UP = Unit(load="loaded", active="active", sub="running", main_pid=os.getpid())
-STARTING = Unit(load="loaded", active="activating", sub="start-pre")
+UP = Unit(active="active", sub="running", main_pid=os.getpid())
+STARTING = Unit(active="activating", sub="start-pre")
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_a_program_that_gets_ready_for_somebody_else_is_not_proven(
 ) -> None:
     _pid, port = stranger
     # Tests share one control group, so the unit's process is one that is not there.
-    said(Unit(load="loaded", active="active", main_pid=2**22 + 1))
+    said(Unit(active="active", main_pid=2**22 + 1))
     with pytest.raises(probe.NotProven, match=f"does not listen on 127.0.0.1:{port}"):
         started([f"127.0.0.1:{port}"], {}, 0.5)
 

@@ -106,7 +106,7 @@ class Host:
             self.start()
 
     def seen(self) -> Seen:
-        active = Unit(load="loaded", active="active", main_pid=1, invocation="i") if self.process else Unit()
+        active = Unit(active="active", main_pid=1, invocation="i") if self.process else Unit()
         known = self.manifest(self.current)
         return Seen(
             current=self.current,

@@ -96,6 +96,7 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
         pytest.param({"instances": [{"name": "a", "port": 1}]}, "unknown option port", id="an unknown option"),
         pytest.param({"instances": [{"name": "a", "command": "x -y"}]}, "command must be a list", id="command as text"),
         pytest.param({"instances": [{"name": "a", "config": ["x"]}]}, "lists of mappings", id="config as text"),
+        pytest.param({"listens": [":9090"]}, "write 0.0.0.0:9090", id="an address without a host"),
         pytest.param({"instances": [{"name": "x" * 30}]}, "is not 1 to 31", id="a long instance"),
     ],
 )  # fmt: skip
@@ -105,7 +106,7 @@ def test_what_is_refused(changes: dict, told: str) -> None:
     assert told in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:9090", ":9090", "localhost:80", "[::1]:4317", "[fe80::1%eth0]:65535"])
+@pytest.mark.parametrize("address", ["127.0.0.1:9090", "0.0.0.0:9090", "localhost:80", "[::1]:4317", "[fe80::1%eth0]:65535"])
 def test_an_address_that_is_taken(address: str) -> None:
     assert instance(listens=[address]).listens == (address,)
 
