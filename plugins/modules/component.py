@@ -31,12 +31,24 @@ notes:
   - "In O(command), O(check), O(environment), O(unit) and O(units) these placeholders are replaced: C({etc}) by
     C(/etc/<name>), C({release}) by the directory of the running release (a stable path), C({bin}) by the directory
     of O(programs), C({data}) by C(/var/lib/<name>), and C({name}) by C(<name>)."
+  - "The main unit, over which O(unit) is merged: C(Type=exec), C(Restart=always) every two seconds without a limit,
+    C(TimeoutStopSec=90), C(StateDirectory=<name>), C(LimitNOFILE=65536), C(WantedBy=multi-user.target), after
+    C(network-online.target); C(ProtectSystem=strict), C(ProtectHome), C(ProtectProc=invisible), C(ProcSubset=pid),
+    C(PrivateDevices), C(PrivateTmp), C(PrivateUsers), C(NoNewPrivileges), no capabilities,
+    C(MemoryDenyWriteExecute), C(SystemCallFilter=@system-service) without C(@privileged) and C(@resources),
+    C(RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX), C(RestrictNamespaces), C(UMask=0077) and the other C(Protect)
+    directives. C(systemctl cat <name>) shows it."
+  - A further service of O(units) is there for a timer, path or socket to start. It is neither started nor restarted.
+  - O(check) may take 60 seconds. Without O(ready), a restarted unit has 40 seconds to be active and to listen.
+  - Archives are looked for below the addresses in C(monitoring_mirrors), where that is set.
 requirements:
   - Linux with systemd 247 or newer
   - Python 3.9 or newer
 attributes:
   check_mode:
-    description: The plan is the same one; the configuration is checked by the installed release's own checker.
+    description:
+      - The plan is the same one. The configuration is judged by the wanted release's own checker, from a copy below
+        C(/run) that is gone afterwards; a notice says so where the release or the user is not there yet.
     support: full
   diff_mode:
     description: Every file and unit that would change, with secrets left out.

@@ -91,6 +91,10 @@ def test_role_is_one_component(role: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_role_has_the_variables_that_every_role_has(role: str) -> None:
     defaults = load("roles", role, "defaults", "main.yml")
+    if "instances" in load("roles", role, "meta", "component.yml"):
+        assert {f"{role}_version", f"{role}_instances"} <= set(defaults)
+        assert all({"name", "listen_address"} <= set(instance) for instance in defaults[f"{role}_instances"])
+        return
     assert {f"{role}_{name}" for name in ("version", "config_extra", "config_file")} <= set(defaults)
     assert {name for name in defaults if re.fullmatch(f"{role}_listen_address(es)?", name)}
 

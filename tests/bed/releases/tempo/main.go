@@ -15,27 +15,35 @@ import (
 	"github.com/grafana/tempo/pkg/util/log"
 	"github.com/prometheus/common/version"
 	"google.golang.org/grpc/encoding"
+	"google.golang.org/protobuf/proto"
 	"gopkg.in/yaml.v2"
 )
 
 const configFlag = "config.file"
 
-// gogoCodec encodes Tempo's messages, which are gogo's. Several packages register a codec called "proto" and the last
-// one wins; since Go 1.21 initialises packages in another order that is grpc's own, which panics on these messages.
-type gogoCodec struct{}
+// bothCodec encodes Tempo's messages, which are gogo's, and grpc's own health checks, which are not: gogo panics on them.
+// Several packages register a codec called "proto" and the last one wins; since Go 1.21 initialises packages in another
+// order that is grpc's own, which panics on gogo's messages.
+type bothCodec struct{}
 
-func (gogoCodec) Name() string { return "proto" }
+func (bothCodec) Name() string { return "proto" }
 
-func (gogoCodec) Marshal(message interface{}) ([]byte, error) {
+func (bothCodec) Marshal(message interface{}) ([]byte, error) {
+	if other, ok := message.(proto.Message); ok {
+		return proto.Marshal(other)
+	}
 	return gogoproto.Marshal(message.(gogoproto.Message))
 }
 
-func (gogoCodec) Unmarshal(data []byte, message interface{}) error {
+func (bothCodec) Unmarshal(data []byte, message interface{}) error {
+	if other, ok := message.(proto.Message); ok {
+		return proto.Unmarshal(data, other)
+	}
 	return gogoproto.Unmarshal(data, message.(gogoproto.Message))
 }
 
 func main() {
-	encoding.RegisterCodec(gogoCodec{})
+	encoding.RegisterCodec(bothCodec{})
 	printVersion := flag.Bool("version", false, "Print this builds version information")
 	// Tempo has this flag since 2.0.
 	verify := flag.Bool("config.verify", false, "Verify configuration and exit")

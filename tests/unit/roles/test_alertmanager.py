@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Alertmanager's role makes of its variables."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleError
+
+from tests.unit.roles.rendering import rendered, rollout
+
+WEBHOOK = "https://discord.example/api/webhooks/1/token"
+
+
+def arguments(**variables):
+    return rollout("alertmanager", **{"alertmanager_discord_webhook": WEBHOOK, **variables})
+
+
+def config(**variables):
+    return arguments(**variables)["config"][0]["content"]
+
+
+def test_each_severity_has_its_route_and_the_rest_has_one_too():
+    routes = config(alertmanager_medium_route={"group_wait": "9m"}, alertmanager_default_severity="medium")["route"]
+    assert [(route.get("matchers"), route["receiver"], route["group_wait"]) for route in routes["routes"]] == [
+        (['severity="critical"'], "critical", "10s"),
+        (['severity="high"'], "high", "30s"),
+        (['severity="medium"'], "medium", "9m"),
+        (None, "medium", "9m"),
+    ]
+
+
+def test_own_routes_come_first_and_own_receivers_are_added():
+    made = config(alertmanager_routes=[{"receiver": "pager"}], alertmanager_receivers=[{"name": "pager"}])
+    assert made["route"]["routes"][0] == {"receiver": "pager"}
+    assert [receiver["name"] for receiver in made["receivers"]] == ["critical", "high", "medium", "pager"]
+
+
+def test_the_webhook_is_in_its_file_only():
+    made = arguments(alertmanager_secrets={"pager-key": "k"})
+    assert made.pop("secrets") == {"pager-key": "k", "discord-webhook": WEBHOOK}
+    assert WEBHOOK not in str(made)
+    files = {receiver["discord_configs"][0]["webhook_url_file"] for receiver in config()["receivers"]}
+    assert files == {"/etc/alertmanager/discord-webhook"}
+
+
+def test_a_missing_webhook_is_refused_by_name():
+    with pytest.raises(AnsibleError, match="Set alertmanager_discord_webhook"):
+        arguments(alertmanager_discord_webhook="")
+
+
+def test_an_own_file_needs_no_webhook():
+    made = arguments(alertmanager_discord_webhook="", alertmanager_config_file="/srv/mine.yml")
+    assert made["config"][0] == {"path": "alertmanager.yml", "content": "", "source": "/srv/mine.yml"}
+    assert made["secrets"] == {}
+
+
+@pytest.mark.parametrize(
+    ("mention", "content"),
+    [("", ""), ("<@&42>", '{{ if eq .Status "firing" }}<@&42>{{ end }}')],
+)
+def test_only_critical_alerts_call_somebody(mention, content):
+    critical, high, medium = config(alertmanager_critical_mention=mention)["receivers"]
+    assert critical["discord_configs"][0]["content"] == content
+    assert "content" not in high["discord_configs"][0] | medium["discord_configs"][0]
+
+
+def test_templates_are_read_in_order():
+    made = arguments(alertmanager_templates=["/srv/b.tmpl", "/srv/a.tmpl"])
+    assert made["config"][1:] == [
+        {"path": "templates/discord.tmpl", "source": "discord.tmpl"},
+        {"path": "templates/b.tmpl", "source": "/srv/b.tmpl"},
+        {"path": "templates/a.tmpl", "source": "/srv/a.tmpl"},
+    ]
+    assert made["config"][0]["content"]["templates"] == [
+        f"/etc/alertmanager/{item['path']}" for item in made["config"][1:]
+    ]
+
+
+def test_extra_configuration_is_merged():
+    made = config(alertmanager_config_extra={"global": {"resolve_timeout": "9m"}, "route": {"group_by": ["job"]}})
+    assert made["global"] == {"resolve_timeout": "9m"}
+    assert (made["route"]["group_by"], made["route"]["receiver"]) == (["job"], "high")
+
+
+def test_prometheus_without_an_alertmanager_has_none():
+    assert rendered("prometheus", "__prometheus_alertmanagers") == []

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the PostgreSQL exporters' role makes of its instances."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.unit.roles.rendering import rollout
+
+ADDRESSES = {"name": "main", "listen_address": "127.0.0.1:9187", "postgres_address": "127.0.0.1:5432"}
+
+
+def instance(**fields):
+    """The module's instance that comes of one of the role's."""
+    (made,) = rollout("postgres_exporter", postgres_exporter_instances=[{**ADDRESSES, **fields}])["instances"]
+    return made
+
+
+def test_the_default_is_one_exporter_without_a_password():
+    (made,) = rollout("postgres_exporter")["instances"]
+    assert (made["name"], made["listens"]) == ("main", ["127.0.0.1:9187"])
+    assert made["secrets"] == {}
+    assert made["environment"]["DATA_SOURCE_USER"] == "postgres_exporter"
+    # The module takes it away.
+    assert made["environment"]["DATA_SOURCE_PASS_FILE"] is None
+
+
+# The exporter puts postgresql://user:password@ before it.
+@pytest.mark.parametrize(
+    ("fields", "uri"),
+    [
+        pytest.param({}, "127.0.0.1:5432/postgres?sslmode=disable", id="this host"),
+        pytest.param(
+            {"postgres_address": "db.example:1", "database": "a b", "sslmode": "verify-full"},
+            "db.example:1/a%20b?sslmode=verify-full",
+            id="another host",
+        ),
+        pytest.param(
+            {"postgres_address": "/run/postgresql"}, "/postgres?sslmode=disable&host=/run/postgresql", id="socket"
+        ),
+    ],
+)
+def test_the_server_is_told_by_a_uri(fields, uri):
+    assert instance(**fields)["environment"]["DATA_SOURCE_URI"] == uri
+
+
+@pytest.mark.parametrize("password", ["c4n4ry", "{\"'%$ {{ x }}"])
+def test_the_password_is_in_its_file_and_nowhere_else(password):
+    # Marked as what it is, so that a password with braces stays as it is.
+    made = instance(password="{% raw %}" + password + "{% endraw %}")
+    assert made["secrets"].pop("password") == password
+    assert made["environment"]["DATA_SOURCE_PASS_FILE"] == "{etc}/password"
+    assert password not in json.dumps(made)
+
+
+def test_flags_come_last():
+    assert instance(flags=["--no-collector.wal"])["command"][-1] == "--no-collector.wal"
