@@ -16,6 +16,7 @@ PROPERTIES = "ActiveState,SubState,MainPID,InvocationID,NRestarts,FragmentPath"
 MINIMUM_VERSION = 247
 CHECK_SECONDS = 60
 LONGEST_LINE = 600
+WARNING = re.compile(r"\b(warn|warning)\b", re.IGNORECASE)
 COMPLAINT = re.compile(r"\b(error|err|fatal|panic|fail|failed|failure|refused)\b", re.IGNORECASE)
 
 
@@ -91,9 +92,14 @@ def journal(unit_name: str, since: float) -> str:
 
 
 def excerpt(text: str, last: int = 15, complaints: int = 5) -> str:
-    """The last lines of a log, and before them the first complaints, since programs say much while they end. Pure."""
+    """The last lines since the last start, and before them the first complaints. Pure.
+
+    Programs say much while they end, the one that was stopped as well as the one that could not start.
+    """
     lines = [line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + "..." for line in text.splitlines()]
-    earlier = [line for line in lines[:-last] if COMPLAINT.search(line)][:complaints]
+    starts = [number for number, line in enumerate(lines) if line.startswith("Starting ")]
+    lines = lines[starts[-1] :] if starts else lines
+    earlier = [line for line in lines[:-last] if COMPLAINT.search(line) and not WARNING.search(line)][:complaints]
     return "\n".join([*earlier, *(["..."] if earlier else []), *lines[-last:]])
 
 

@@ -78,6 +78,42 @@ def test_scrape_jobs_take_a_roles_default_for_a_host_that_sets_nothing(ask: Ask)
     assert targets(ask("a", "scrape_jobs"), "prometheus") == [(["127.0.0.1:9090"], "a"), (["logs.b:9091"], "b")]
 
 
+EXPORTERS = """
+redis_exporter:
+  vars: {monitoring_environment: test}
+  hosts:
+    a: {}
+    b:
+      lan: 10.0.0.2
+      redis_exporter_instances:
+        - {name: main, listen_address: "{{ lan }}:9121", redis_address: "127.0.0.1:6379"}
+"""
+
+
+def test_scrape_jobs_are_those_of_each_hosts_instances(ask: Ask) -> None:
+    jobs = ask("a", "scrape_jobs", EXPORTERS)
+    assert [job["job_name"] for job in jobs] == ["redis-main", "redis-accounts", "redis-chain"]
+    assert targets(jobs, "redis-main") == [(["127.0.0.1:9121"], "a"), (["10.0.0.2:9121"], "b")]
+    assert targets(jobs, "redis-chain") == [(["127.0.0.1:9123"], "a")]
+    assert {config["labels"]["redis"] for config in jobs[0]["static_configs"]} == {"main"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        pytest.param("lan: 10", "wan: 10", ["redis-exporter on b", "'lan' is undefined"], id="undefined"),
+        pytest.param("listen_address: ", "address: ", ["redis-exporter on b", "listen_address"], id="no address"),
+        pytest.param("{{ lan }}", "127.0.0.2", ["redis-exporter on b, instance main", "from a"], id="loopback"),
+    ],
+)
+def test_error_names_the_instance(ask: Ask, old: str, new: str, words: list) -> None:
+    assert old in EXPORTERS
+    with pytest.raises(AnsibleError) as failed:
+        ask("a", "scrape_jobs", EXPORTERS.replace(old, new))
+    for word in words:
+        assert word in str(failed.value)
+
+
 def test_address_is_templated_in_the_other_hosts_context(ask: Ask) -> None:
     assert ask("a", "address", component="loki") == "logs.b:3100"
 

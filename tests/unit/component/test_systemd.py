@@ -23,6 +23,11 @@ REASON = 'level=error err="listen tcp 127.0.0.1:7999: bind: address already in u
             [f"error {number}" for number in range(5)] + ["...", *STOPPING[-15:]],
             id="the first of many complaints",
         ),
+        pytest.param(
+            ["error of the old one", "Starting a.service", 'level=warn err="no matter"', REASON, *STOPPING],
+            [REASON, "...", *STOPPING[-15:]],
+            id="only since the last start, and no warnings",
+        ),
         pytest.param(["x" * (LONGEST_LINE + 1)], ["x" * LONGEST_LINE + "..."], id="a long line is cut"),
     ],
 )
