@@ -8,6 +8,8 @@ import ipaddress
 from dataclasses import dataclass, field
 from itertools import product
 
+# The group whose hosts scrape all others.
+SCRAPER = "prometheus"
 FACTS = {
     "release": str, "group": str, "component": str, "listens": dict, "ready": str, "scrape_jobs": list,
     "instances": str,
@@ -79,10 +81,18 @@ def problems(components: list, inventory: Inventory) -> list:
     """What the inventory lacks, in sentences for people, whatever hosts a run is limited to."""
     hosts = dict.fromkeys(host for item in components for host in inventory.hosts(item))
     lacking = [host for host in hosts if not inventory.variable(host, "monitoring_environment")]
-    if not lacking:
-        return []
-    remedy = "Set it in the inventory's group_vars to the environment's name, such as dev or prod."
-    return [f"monitoring_environment is not set for {', '.join(lacking)}. {remedy}"]
+    if lacking:
+        remedy = "Set it in the inventory's group_vars to the environment's name, such as dev or prod."
+        return [f"monitoring_environment is not set for {', '.join(lacking)}. {remedy}"]
+    found: dict = {}
+    for viewer in inventory.groups.get(SCRAPER) or []:
+        # Who rolls out a file of their own scrapes what they like.
+        if not inventory.variable(viewer, f"{SCRAPER}_config_file"):
+            try:
+                scrape_jobs(components, inventory, viewer)
+            except CatalogueError as error:
+                found.update(dict.fromkeys(str(error).splitlines()))
+    return list(found)
 
 
 def address(item: Component, listen: str, inventory: Inventory, viewer: str) -> str:

@@ -319,6 +319,16 @@ def test_problems_name_each_host_without_an_environment_once() -> None:
     assert "monitoring_environment is not set for b, c." in problem
 
 
+def test_problems_tell_what_prometheus_could_not_reach_before_anything_is_touched() -> None:
+    together = Inventory({"hub": ["a"], "prometheus": ["a"]})
+    assert catalogue.problems([HUB], together) == []
+    spread = Inventory({"hub": ["b"], "prometheus": ["a"]})
+    assert catalogue.problems([HUB], spread)
+    assert all("cannot be reached from a" in problem for problem in catalogue.problems([HUB], spread))
+    of_their_own = Inventory(spread.groups, {"a": {"prometheus_config_file": "own.yml"}})
+    assert catalogue.problems([HUB], of_their_own) == []
+
+
 def test_problems_are_none_when_hosts_have_their_environment() -> None:
     assert catalogue.problems([STORE], store_of_b()) == []
 

@@ -124,7 +124,9 @@ def test_names_follow_the_groups(ask: Ask) -> None:
 
 
 def test_problems_are_told_for_the_whole_inventory(ask: Ask) -> None:
-    assert ask("a", "problems") == []
+    assert ask("a", "problems", INVENTORY.replace("a: {}", "a: {prometheus_listen_address: 10.0.0.1:9090}")) == []
+    (problem,) = ask("a", "problems")
+    assert "prometheus on a, {{ prometheus_listen_address }}: 127.0.0.1 cannot be reached from b" in problem
     (problem,) = ask("a", "problems", INVENTORY.replace("monitoring_environment", "environment_of_ours"))
     assert "monitoring_environment is not set for b, a." in problem
 
