@@ -125,9 +125,7 @@ def test_a_distribution_s_running_unit_is_no_reason_against_an_install() -> None
 
 @pytest.mark.parametrize("active", ["inactive", "failed", "activating", "deactivating"])
 def test_a_program_that_should_run_and_does_not_is_started_as_it_is(active: str) -> None:
-    seen = replace(
-        host(), units={"loki.service": Unit(active=active)}, running="", running_manifest=None
-    )
+    seen = replace(host(), units={"loki.service": Unit(active=active)}, running="", running_manifest=None)
     plan = planned(seen)
     assert (plan.action, plan.stage, plan.diff) == (RESTART, False, ())
     assert plan.reasons == (f"loki.service is {active}",)

@@ -106,7 +106,9 @@ def test_what_is_refused(changes: dict, told: str) -> None:
     assert told in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:9090", "0.0.0.0:9090", "localhost:80", "[::1]:4317", "[fe80::1%eth0]:65535"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:9090", "0.0.0.0:9090", "localhost:80", "[::1]:4317", "[fe80::1%eth0]:65535"]
+)
 def test_an_address_that_is_taken(address: str) -> None:
     assert instance(listens=[address]).listens == (address,)
 
