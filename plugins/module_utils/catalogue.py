@@ -12,8 +12,11 @@ from itertools import product
 SCRAPER = "prometheus"
 FACTS = {
     "release": str, "group": str, "component": str, "listens": dict, "ready": str, "scrape_jobs": list,
-    "instances": str,
+    "instances": str, "needs": dict,
 }  # fmt: skip
+# The environment in which examples will do.
+DEV = "dev"
+NEED_FACTS = {"value": str, "examples": list}
 JOB_FACTS = {"name": str, "address": str, "path": str, "interval": str, "labels": dict}
 
 
@@ -31,6 +34,7 @@ class Component:
     listens: dict = field(default_factory=dict)
     scrape_jobs: tuple = ()
     instances: str = ""
+    needs: dict = field(default_factory=dict)
 
 
 def component(role: str, facts: object) -> Component:
@@ -41,6 +45,8 @@ def component(role: str, facts: object) -> Component:
         _require_fields(f"{where}, scrape_jobs", job, JOB_FACTS, required=("name", "address"))
         if job["address"] not in facts.get("listens", {}):
             raise CatalogueError(f"{where}: scrape job {job['name']} is at {job['address']}, which listens lacks.")
+    for variable, need in facts.get("needs", {}).items():
+        _require_fields(f"{where}, needs, {variable}", need, NEED_FACTS, required=("value",))
     return Component(
         role=role,
         name=facts["component"],
@@ -48,6 +54,7 @@ def component(role: str, facts: object) -> Component:
         listens=facts.get("listens", {}),
         scrape_jobs=tuple(facts.get("scrape_jobs", ())),
         instances=facts.get("instances", ""),
+        needs=facts.get("needs", {}),
     )
 
 
@@ -84,7 +91,9 @@ def problems(components: list, inventory: Inventory) -> list:
     if lacking:
         remedy = "Set it in the inventory's group_vars to the environment's name, such as dev or prod."
         return [f"monitoring_environment is not set for {', '.join(lacking)}. {remedy}"]
-    found: dict = {}
+    found = dict.fromkeys(
+        problem for item in components for host in inventory.hosts(item) for problem in _unmet(item, host, inventory)
+    )
     for viewer in inventory.groups.get(SCRAPER) or []:
         # Who rolls out a file of their own scrapes what they like.
         if not inventory.variable(viewer, f"{SCRAPER}_config_file"):
@@ -93,6 +102,25 @@ def problems(components: list, inventory: Inventory) -> list:
             except CatalogueError as error:
                 found.update(dict.fromkeys(str(error).splitlines()))
     return list(found)
+
+
+def _unmet(item: Component, host: str, inventory: Inventory) -> list:
+    """Which variables a host lacks for a component, or still has as an example; what they hold is not told."""
+    if inventory.variable(host, f"{item.role}_config_file"):
+        return []
+    found = []
+    for variable, need in item.needs.items():
+        try:
+            value = inventory.render(host, item, need["value"])
+        except CatalogueError as error:
+            found.append(str(error))
+            continue
+        environment = inventory.variable(host, "monitoring_environment")
+        if not value:
+            found.append(f"{variable} is not set for {host}, and {item.name} needs it.")
+        elif environment != DEV and value in need.get("examples", ()):
+            found.append(f"{variable} of {host} is the example of {DEV}, which will not do in {environment}.")
+    return found
 
 
 def address(item: Component, listen: str, inventory: Inventory, viewer: str) -> str:

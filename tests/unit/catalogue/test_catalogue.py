@@ -329,6 +329,36 @@ def test_problems_tell_what_prometheus_could_not_reach_before_anything_is_touche
     assert catalogue.problems([HUB], of_their_own) == []
 
 
+BELL = catalogue.component(
+    "bell",
+    {
+        "release": "bell",
+        "group": "bell",
+        "component": "bell",
+        "needs": {"bell_webhook": {"value": "<bell_webhook>", "examples": ["https://example/dummy"]}},
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        pytest.param({"bell_webhook": "https://example/real"}, None, id="a real one"),
+        pytest.param({"bell_webhook": ""}, "bell_webhook is not set for b", id="none"),
+        pytest.param(
+            {"bell_webhook": "https://example/dummy"}, "bell_webhook of b is the example of dev", id="a dummy"
+        ),
+        pytest.param(
+            {"bell_webhook": "https://example/dummy", "monitoring_environment": "dev"}, None, id="a dummy in dev"
+        ),
+        pytest.param({"bell_webhook": "", "bell_config_file": "own.yml"}, None, id="a file of one's own"),
+    ],
+)
+def test_problems_tell_which_variable_an_environment_lacks_and_not_what_it_holds(variables: dict, words: str) -> None:
+    problems = catalogue.problems([BELL], Inventory({"bell": ["b"]}, {"b": variables}))
+    assert [words in problem and "example/" not in problem for problem in problems] == ([True] if words else [])
+
+
 def test_problems_are_none_when_hosts_have_their_environment() -> None:
     assert catalogue.problems([STORE], store_of_b()) == []
 
