@@ -37,7 +37,7 @@ def privately(wanted: Instance, release_directory: str) -> list:
     ) if not there]  # fmt: skip
     if missing:
         return [f"The configuration of {wanted.name} was not checked: {', '.join(missing)} is not on this host yet."]
-    directory = os.path.join(layout.RUN, f"check-{wanted.name}-{os.getpid()}")
+    directory = layout.private_check(wanted.name, str(os.getpid()))
     had_run = os.path.isdir(layout.RUN)
     try:
         files.make_directory(directory)

@@ -84,6 +84,11 @@ def pending(name: str) -> str:
     return os.path.join(RUN, name + ".pending")
 
 
+def private_check(name: str, pid: str) -> str:
+    """Directory in which check mode, as process ``pid``, has a configuration judged."""
+    return os.path.join(RUN, f"check-{name}-{pid}")
+
+
 def lock(component_name: str) -> str:
     """Lock file of a component with all its instances."""
     return os.path.join(RUN, component_name + ".lock")

@@ -138,6 +138,10 @@ def debris(name: str, current: str, proven: str, running: str = "") -> tuple:
         if item.startswith(".staging") or item.endswith(".new")
     ]
     found += [layout.generation(name, item) for item in superfluous(generations(name), current, proven, running)]
+    for item in files.listing(layout.RUN):
+        path, pid = os.path.join(layout.RUN, item), item.rpartition("-")[2]
+        if path == layout.private_check(name, pid) and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            found.append(path)
     return tuple(found)
 
 

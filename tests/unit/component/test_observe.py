@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,14 @@ def test_debris_is_what_killed_runs_leave(places: Path) -> None:
     (Path(layout.component("loki")) / "current.new").symlink_to("generations/2-b")
     found = {Path(path).name for path in observe.debris("loki", "2-b", "2-b", "2-b")}
     assert found == {"current.new", ".staging-4-d", "3-c"}
+
+
+def test_debris_is_what_a_killed_check_left_and_not_what_one_uses_now(places: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead = ended.stdout.decode().strip()
+    for name, pid in (("loki", dead), ("loki", str(os.getpid())), ("loki-other", dead)):
+        Path(layout.private_check(name, pid)).mkdir(parents=True)
+    assert observe.debris("loki", "", "", "") == (layout.private_check("loki", dead),)
 
 
 def test_what_a_killed_first_install_left_is_found_by_its_directory(places: Path) -> None:
