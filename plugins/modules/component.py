@@ -234,124 +234,102 @@ options:
         description: Description of the unit.
         type: str
       command:
-        description: Program and arguments of the main unit. Required with O(state=present) without O(instances).
+        description: Like O(command).
         type: list
         elements: str
       config:
-        description: Configuration files below C(/etc/<name>), owned by root, readable by the component's group.
+        description: Like O(config).
         type: list
         elements: dict
         suboptions:
           path:
-            description: Path relative to C(/etc/<name>).
+            description: Like O(config[].path).
             type: str
             required: true
           content:
-            description:
-              - Content of the file. A string is written as it is.
-              - A mapping or list is written as YAML by the action plugin.
+            description: Like O(config[].content).
             type: raw
           source:
-            description:
-              - File on the controller that is rolled out as it is, without templating.
-              - Wins over O(config[].content) when it is not empty.
+            description: Like O(config[].source).
             type: path
           on_change:
-            description:
-              - What a change of this file needs. V(reload) falls back to a restart where O(reload) is not given.
-              - V(none) is for files that the program watches by itself.
+            description: Like O(config[].on_change).
             type: str
             choices: [reload, restart, none]
             default: reload
       secrets:
-        description:
-          - Secret files below C(/etc/<name>), as a mapping of relative path to content, written with mode 0640.
-          - They are never shown, and a change is told by a fingerprint that is keyed with a secret of the host.
-          - A change of one needs a restart.
+        description: Like O(secrets).
         type: dict
       programs:
-        description: Small programs of the component's own, installed with mode 0755 in C({bin}).
+        description: Like O(programs).
         type: list
         elements: dict
         suboptions:
           path:
-            description: File name.
+            description: Like O(programs[].path).
             type: str
             required: true
           content:
-            description: Content of the program.
+            description: Like O(programs[].content).
             type: str
           source:
-            description: File on the controller, searched for in the role's C(files) too.
+            description: Like O(programs[].source).
             type: path
           on_change:
-            description: What a change of this program needs of the main unit; V(none) where only another unit runs it.
+            description: Like O(programs[].on_change).
             type: str
             choices: [reload, restart, none]
             default: none
       environment:
-        description: Environment of the main unit. Not for secrets, since units can be read by every user.
+        description: Like O(environment).
         type: dict
       unit:
-        description:
-          - Sections of the main unit as mappings of directive to value, merged over the hardened base.
-          - A list is written as one line a value; null takes a directive of the base away.
+        description: Like O(unit).
         type: dict
       units:
-        description:
-          - Further units of the component, as a mapping of file name to sections. Names start with C(<name>-).
-          - Services get the same hardened base, timers, paths and sockets are started and kept running.
+        description: Like O(units).
         type: dict
       check:
-        description:
-          - Command that judges the staged configuration before anything is switched, run as the component's user with
-            the staged files in place of C(/etc/<name>).
+        description: Like O(check).
         type: list
         elements: str
       check_accept:
-        description:
-          - Regular expression. A checker that fails is believed only when a line of its output does not match, for
-            checkers that fail on warnings.
+        description: Like O(check_accept).
         type: str
       listens:
-        description:
-          - Addresses C(host:port) that the main process opens.
-          - A port that another process holds is refused before anything is changed, and after a restart each must
-            belong to the unit.
+        description: Like O(listens).
         type: list
         elements: str
       ready:
-        description: How the program says that it is ready. Without it, a unit that stays active is taken as ready.
+        description: Like O(ready).
         type: dict
         suboptions:
           url:
-            description: URL that answers with a 2xx status once the program is ready.
+            description: Like O(ready.url).
             type: str
             required: true
           timeout:
-            description: Seconds to wait for it.
+            description: Like O(ready.timeout).
             type: int
             default: 60
       reload:
-        description:
-          - How the program proves a reload. Without it every change is a restart.
-          - The unit is reloaded by C(SIGHUP) unless O(unit) sets C(ExecReload).
+        description: Like O(reload).
         type: dict
         suboptions:
           url:
-            description: URL of the program's own metrics.
+            description: Like O(reload.url).
             type: str
             required: true
           success:
-            description: Metric that is 1 after a successful reload.
+            description: Like O(reload.success).
             type: str
             required: true
           timestamp:
-            description: Metric that holds the time of the last successful reload; it must advance.
+            description: Like O(reload.timestamp).
             type: str
             required: true
           timeout:
-            description: Seconds to wait for the proof.
+            description: Like O(reload.timeout).
             type: int
             default: 30
   adopt:

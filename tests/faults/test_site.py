@@ -52,10 +52,10 @@ class Site:
         self.inventory = folder / "inventory.json"
         self.inventory.write_text(json.dumps(hosts.inventory([host], GROUPS)), encoding="utf-8")
 
-    def run(self, *flags: str, **variables: object) -> Outcome:
-        """Run site.yml with some variables changed."""
+    def run(self, *flags: str, playbook: str = "site.yml", **variables: object) -> Outcome:
+        """Run site.yml, or another playbook, with some variables changed."""
         (self.folder / "variables.json").write_text(json.dumps({**self.variables, **variables}), encoding="utf-8")
-        command = ["site.yml", "-i", self.inventory, "-e", f"@{self.folder}/variables.json", *flags]
+        command = [playbook, "-i", self.inventory, "-e", f"@{self.folder}/variables.json", *flags]
         done = subprocess.run(
             [Path(sys.executable).with_name("ansible-playbook"), *command],
             cwd=ROOT, env={**os.environ, **ansible_environment(), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
@@ -69,9 +69,9 @@ class Site:
         messages = [result["msg"] for result in results if result.get("failed")]
         return Outcome(done.returncode, done.stdout, told["stats"][self.host.name], messages)
 
-    def good(self, *flags: str, **variables: object) -> Outcome:
-        """Run site.yml, which must not fail."""
-        outcome = self.run(*flags, **variables)
+    def good(self, *flags: str, **settings: object) -> Outcome:
+        """Run a playbook, which must not fail."""
+        outcome = self.run(*flags, **settings)
         assert outcome.returncode == 0, outcome.messages or outcome.stdout
         return outcome
 
@@ -332,3 +332,22 @@ def test_a_host_that_has_left_a_group_loses_the_component_and_keeps_its_data(sit
     site.inventory = whole
     site.good()
     assert site.ready("promtail")
+
+
+def test_uninstall_leaves_data_alone_and_purge_takes_it_too(site):
+    uninstall = {"playbook": "playbooks/uninstall.yml"}
+    assert site.good("--check", **uninstall).stats["changed"] == 1
+    assert all(site.ready(name) for name in COMPONENTS)
+    # One task loops over the components.
+    assert site.good(**uninstall).stats["changed"] == 1
+    assert site.good(**uninstall).stats["changed"] == 0
+    data = " ".join(f"/var/lib/{name}" for name in COMPONENTS)
+    assert site.host.run(f"ls -d {data}").stdout.split() == data.split()
+    assert (
+        site.host.run("ls -A /opt/monitoring/components /opt/monitoring/releases | grep -v :", check=False).stdout
+        == "\n"
+    )
+    assert site.host.run(f"systemctl list-units --all --no-legend {' '.join(UNITS)}").stdout == ""
+    site.good()
+    assert site.good(**uninstall, purge=True).stats["changed"] == 1
+    assert site.host.run(f"ls -d {data}; id loki", check=False).stdout == ""
