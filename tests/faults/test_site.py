@@ -341,7 +341,7 @@ def test_uninstall_leaves_data_alone_and_purge_takes_it_too(site):
     # One task loops over the components.
     assert site.good(**uninstall).stats["changed"] == 1
     assert site.good(**uninstall).stats["changed"] == 0
-    data = " ".join(f"/var/lib/{name}" for name in COMPONENTS)
+    data = " ".join(f"/var/lib/{name}" for name in sorted(COMPONENTS))
     assert site.host.run(f"ls -d {data}").stdout.split() == data.split()
     assert (
         site.host.run("ls -A /opt/monitoring/components /opt/monitoring/releases | grep -v :", check=False).stdout
