@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -359,6 +362,20 @@ def test_a_secret_of_an_instance_is_never_shown_either(rollout):
     outcome = good(rollout.run(task, "-vvvv", "--diff"))
     assert "c4n4ry" not in outcome.stdout
     assert rollout.host.run("journalctl --no-pager | grep -c c4n4ry", check=False).stdout.strip() == "0"
+
+
+def test_a_file_that_ansible_vault_encrypted_is_rolled_out_as_a_secret(rollout):
+    plain, password = rollout.folder / "testd.json", rollout.folder / "password"
+    plain.write_text(json.dumps({"answer": "c4n4ry-four"}), encoding="utf-8")
+    password.write_text("not-so-secret", encoding="utf-8")
+    vault = Path(sys.executable).with_name("ansible-vault")
+    subprocess.run([vault, "encrypt", "--vault-password-file", password, plain], check=True, capture_output=True)
+    task = {**rollout.task(), "config": [{"path": "testd.json", "source": str(plain)}]}
+    flags = ("-vvvv", "--diff", "--vault-password-file", str(password))
+    outcome = good(rollout.run(task, *flags))
+    assert rollout.answer() == "c4n4ry-four"
+    assert "c4n4ry" not in outcome.stdout
+    assert good(rollout.run(task, *flags)).action == "none"
 
 
 def instances(rollout: Rollout, *names: str) -> dict:

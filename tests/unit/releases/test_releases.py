@@ -180,3 +180,27 @@ def test_the_version_that_a_role_has_by_default_is_locked(facts: Path) -> None:
     defaults = yaml.safe_load((role / "defaults/main.yml").read_text(encoding="utf-8"))
     release = yaml.safe_load(facts.read_text(encoding="utf-8"))["release"]
     assert releases.archives(LOCK, release, defaults[f"{role.name}_version"])
+
+
+@pytest.mark.parametrize(
+    ("lock", "told"),
+    [
+        pytest.param([1], "maps names to versions", id="a list"),
+        pytest.param({"loki": "3.7.8"}, "maps names to versions", id="a version without archives"),
+        pytest.param({"loki": {"3.7.8": ["amd64"]}}, "every architecture needs url and sha256", id="no architectures"),
+        pytest.param({"loki": {"3.7.8": {"amd64": {"url": "https://a/b"}}}}, "on amd64 needs url", id="no checksum"),
+        pytest.param(
+            {"loki": {"3.7.8": {"amd64": {"url": "https://a/b", "sha256": "12"}}}},
+            "64 hex digits",
+            id="a short checksum",
+        ),
+    ],
+)
+def test_a_lock_that_is_none_is_refused_naming_what_is_wrong(lock: object, told: str) -> None:
+    with pytest.raises(ReleaseError, match=told):
+        releases.archives(lock, "loki", "3.7.8")
+
+
+def test_a_checksum_in_capitals_is_taken() -> None:
+    lock = {"loki": {"3.7.8": {"amd64": {"url": "https://a/b", "sha256": TWO.upper()}}}}
+    assert releases.archives(lock, "loki", "3.7.8") == {"amd64": {"url": "https://a/b", "sha256": TWO}}
