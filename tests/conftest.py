@@ -51,6 +51,6 @@ def docker_engine(call_bed: Callable[..., None]) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def bed(docker_engine: None, call_bed: Callable[..., None]) -> None:
-    """Images of the hosts and a mirror with the servers, which takes a quarter of an hour the first time."""
+    """Images of the hosts and a mirror with the servers, which are compiled the first time."""
     for step in ("images", "releases", "mirror", "lock"):
         call_bed(step)
