@@ -68,13 +68,24 @@ class ActionModule(ActionBase):
         try:
             path = Path(self._find_needle("files", source))
             content = path.read_bytes()
-            if content.startswith(VAULT_HEADER) and key == "config":
-                content = Path(self._loader.get_real_file(str(path))).read_bytes()
-                owner[key].remove(item)
-                owner["secrets"] = {**(owner.get("secrets") or {}), item["path"]: content.decode()}
+            secret = key == "config" and content.startswith(VAULT_HEADER)
+            content = self._decrypted(path) if secret else content
         except (AnsibleError, OSError) as error:
             raise AnsibleActionFail(f"{source}, which is to be rolled out, cannot be read: {error}") from error
-        item["content"] = content.decode("utf-8", "surrogateescape")
+        text = content.decode("utf-8", "surrogateescape")
+        if secret:
+            owner[key].remove(item)
+            owner["secrets"] = {**(owner.get("secrets") or {}), item["path"]: text}
+        else:
+            item["content"] = text
+
+    def _decrypted(self, path: Path) -> bytes:
+        """Content of a file that Ansible Vault encrypted; the copy that Ansible makes of it is removed at once."""
+        copy = self._loader.get_real_file(str(path))
+        try:
+            return Path(copy).read_bytes()
+        finally:
+            self._loader.cleanup_tmp_file(copy)
 
     def _lock(self, release: dict, task_vars: dict) -> None:
         """Add the release's archives to the module's arguments, with the addresses to try."""
@@ -89,7 +100,8 @@ class ActionModule(ActionBase):
                 raise AnsibleActionFail(f"{path}: {error}") from error
         if not found:
             raise AnsibleActionFail(
-                f"Release {name} {version} is not in {', '.join(paths)}, so no checksum is known and it is refused."
+                f"Release {name} {version} is not in {', '.join(paths)} (monitoring_releases_lock), so no checksum is"
+                " known and it is refused."
                 f" ansible-playbook hippius.monitoring.lock -e {name}_version={version} adds it."
             )
         release["archives"] = {

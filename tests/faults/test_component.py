@@ -74,7 +74,9 @@ def test_check_mode_predicts_what_the_next_run_does_and_writes_nothing(rollout, 
     for outcome in (predicted, done):
         assert outcome.action == action
         assert outcome.result["changed"] == (action != "none")
-    assert predicted.result.get("diff") == done.result.get("diff")
+    assert predicted.result["diff"] == done.result["diff"]
+    # Only a unit that was stopped is changed without a file that differs.
+    assert bool(done.result["diff"]) == (action != "none" and prepare is not stop_by_hand)
     told = [outcome.result["instances"]["testd"]["reasons"] for outcome in (predicted, done)]
     assert told[0] == told[1]
     assert good(rollout.run(rollout.task(**task))).action == "none"

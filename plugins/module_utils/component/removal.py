@@ -125,10 +125,11 @@ def sweep(params: dict, check_mode: bool) -> dict:
 
 
 def take_off(component: str, items: list, holder: str, timeout: float) -> None:
-    """Remove instances of a component under its lock."""
+    """Remove instances of a component under its lock, as they are then: another run may have changed them meanwhile."""
     with lock.held(component, holder, timeout):
         for item in items:
-            remove(item)
+            if os.path.isdir(layout.component(item.name)):
+                remove(planned(item.name))
         generation.sweep_releases()
 
 
