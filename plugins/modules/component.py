@@ -193,6 +193,21 @@ options:
         description: URL that answers with a 2xx status once the program is ready.
         type: str
         required: true
+      username:
+        description: User of basic authentication, where the program wants one.
+        type: str
+      password_file:
+        description:
+          - The one of O(config) and O(secrets) that holds the password of O(ready.username).
+        type: str
+      certificate_file:
+        description:
+          - The one of O(config) and O(secrets) that is shown as client certificate where the program wants one.
+          - The program's own certificate is not verified. Its socket was found to belong to the unit.
+        type: str
+      key_file:
+        description: The one of O(config) and O(secrets) with the key of O(ready.certificate_file).
+        type: str
       timeout:
         description: Seconds to wait for it.
         type: int
@@ -207,6 +222,21 @@ options:
         description: URL of the program's own metrics.
         type: str
         required: true
+      username:
+        description: User of basic authentication, where the program wants one.
+        type: str
+      password_file:
+        description:
+          - The one of O(config) and O(secrets) that holds the password of O(reload.username).
+        type: str
+      certificate_file:
+        description:
+          - The one of O(config) and O(secrets) that is shown as client certificate where the program wants one.
+          - The program's own certificate is not verified. Its socket was found to belong to the unit.
+        type: str
+      key_file:
+        description: The one of O(config) and O(secrets) with the key of O(reload.certificate_file).
+        type: str
       success:
         description: Metric that is 1 after a successful reload.
         type: str
@@ -308,6 +338,18 @@ options:
             description: Like O(ready.url).
             type: str
             required: true
+          username:
+            description: Like O(ready.username).
+            type: str
+          password_file:
+            description: Like O(ready.password_file).
+            type: str
+          certificate_file:
+            description: Like O(ready.certificate_file).
+            type: str
+          key_file:
+            description: Like O(ready.key_file).
+            type: str
           timeout:
             description: Like O(ready.timeout).
             type: int
@@ -320,6 +362,18 @@ options:
             description: Like O(reload.url).
             type: str
             required: true
+          username:
+            description: Like O(reload.username).
+            type: str
+          password_file:
+            description: Like O(reload.password_file).
+            type: str
+          certificate_file:
+            description: Like O(reload.certificate_file).
+            type: str
+          key_file:
+            description: Like O(reload.key_file).
+            type: str
           success:
             description: Like O(reload.success).
             type: str
@@ -432,11 +486,13 @@ notices:
   elements: str
 """
 
-from ..module_utils.component import removal, transaction
+from ..module_utils.component import removal, spec, transaction
 from ..module_utils.component.module import QuietModule, run
 
 FILE = {"path": {"type": "str", "required": True}, "source": {"type": "path"}}
 ON_CHANGE = ["reload", "restart", "none"]
+# A file's name is not secret.
+CREDENTIALS = {key: {"type": "str", "no_log": False} for key in spec.CREDENTIALS}
 # What an instance may have of its own. There are no defaults here, since what it leaves out is the component's.
 OF_AN_INSTANCE = {
     "description": {"type": "str"},
@@ -468,12 +524,17 @@ OF_AN_INSTANCE = {
     "listens": {"type": "list", "elements": "str"},
     "ready": {
         "type": "dict",
-        "options": {"url": {"type": "str", "required": True}, "timeout": {"type": "int", "default": 60}},
+        "options": {
+            "url": {"type": "str", "required": True},
+            **CREDENTIALS,
+            "timeout": {"type": "int", "default": 60},
+        },
     },
     "reload": {
         "type": "dict",
         "options": {
             "url": {"type": "str", "required": True},
+            **CREDENTIALS,
             "success": {"type": "str", "required": True},
             "timestamp": {"type": "str", "required": True},
             "timeout": {"type": "int", "default": 30},

@@ -4,16 +4,18 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import socket
+import ssl
 import struct
 import time
 import urllib.error
 import urllib.request
 from http.client import HTTPException
 
-from . import systemd
+from . import files, layout, systemd
 from .errors import ComponentError
 from .plan import Unit
 
@@ -39,7 +41,7 @@ def started(unit_name: str, listens: list, ready: dict, default_timeout: float =
         state = systemd.show([unit_name])[unit_name]
         first = first or state
         _require_alive(unit_name, state, first)
-        missing = _missing(unit_name, state, listens, ready.get("url") or "")
+        missing = _missing(unit_name, state, listens, ready)
         steady = 0 if missing else steady + 1
         if steady >= STEADY_PROBES:
             return state
@@ -55,23 +57,24 @@ def _require_alive(unit_name: str, state: Unit, first: Unit) -> None:
         raise NotProven(f"{unit_name} ended and was started again")
 
 
-def _missing(unit_name: str, state: Unit, listens: list, url: str) -> str:
+def _missing(unit_name: str, state: Unit, listens: list, ready: dict) -> str:
     """What is not there yet, or nothing."""
     if state.active != "active" or not state.main_pid:
         return f"it is {state.active}"
     for address in listens:
         if not (owners(address) & processes(state.main_pid)):
             return f"it does not listen on {address}"
-    if url:
-        status, text = get(url)
+    if ready.get("url"):
+        # Credentials are sent only after the socket was seen to belong to the unit.
+        status, text = ask(unit_name, ready)
         if not 200 <= status < 300:
-            return f"{url} answers {status or 'nothing'}: {text.strip()[:200]}"
+            return f"{ready['url']} answers {status or 'nothing'}: {text.strip()[:200]}"
     return ""
 
 
-def metric(url: str, name: str) -> float | None:
+def metric(unit_name: str, reload: dict, name: str) -> float | None:
     """The value of a metric without labels, or None when it cannot be had."""
-    status, text = get(url)
+    status, text = ask(unit_name, reload)
     return value_of(text, name) if status == 200 else None
 
 
@@ -95,7 +98,7 @@ def reloaded(unit_name: str, reload: dict, before: float, pid: int) -> Unit:
         state = systemd.show([unit_name])[unit_name]
         if state.main_pid != pid:
             raise NotProven(f"{unit_name} ended during the reload")
-        status, text = get(reload["url"])
+        status, text = ask(unit_name, reload)
         success, after = (value_of(text if status == 200 else "", reload[key]) for key in ("success", "timestamp"))
         if success == 1 and after not in (None, before):
             return state
@@ -104,11 +107,33 @@ def reloaded(unit_name: str, reload: dict, before: float, pid: int) -> Unit:
         time.sleep(INTERVAL_SECONDS)
 
 
-def get(url: str) -> tuple:
-    """Status and text of an answer; status 0 and the reason when there is none."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def ask(unit_name: str, proof: dict) -> tuple:
+    """Status and text that a program answers to ``ready`` or ``reload``, with the credentials that these name."""
+    etc = layout.etc(unit_name.rpartition(".")[0])
+    context = ssl.create_default_context()
+    # Who answers was told by the owner of the socket; the certificate may be made for the name that peers use.
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with opener.open(url, timeout=REQUEST_SECONDS) as response:
+        if proof.get("certificate_file"):
+            context.load_cert_chain(*(os.path.join(etc, proof[key]) for key in ("certificate_file", "key_file")))
+        headers = {}
+        if proof.get("username"):
+            password = (files.read(os.path.join(etc, proof["password_file"])) or b"").rstrip(b"\n")
+            headers["Authorization"] = (
+                "Basic " + base64.b64encode(proof["username"].encode() + b":" + password).decode()
+            )
+    except (OSError, ValueError) as error:
+        return 0, f"{etc}: {error}"
+    return get(proof["url"], headers, context)
+
+
+def get(url: str, headers: dict | None = None, context: ssl.SSLContext | None = None) -> tuple:
+    """Status and text of an answer; status 0 and the reason when there is none."""
+    handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)]
+    opener = urllib.request.build_opener(*handlers)
+    try:
+        request = urllib.request.Request(url, headers=headers or {})
+        with opener.open(request, timeout=REQUEST_SECONDS) as response:
             return response.status, response.read().decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         return error.code, _body(error)

@@ -16,6 +16,8 @@ UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\-]+\.(service|timer|path|socket)\Z")
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]]*):([0-9]{1,5})\Z")
 STRENGTH = ("none", "switch", "remove", "reload", "restart", "install")
 ON_CHANGE = ("none", "reload", "restart")
+# How a program is asked that wants to know who asks; files are those of the component itself.
+CREDENTIALS = ("username", "password_file", "certificate_file", "key_file")
 # Options of an instance and the type of each.
 PER_INSTANCE = {
     "description": str, "command": list, "config": list, "secrets": dict, "programs": list, "environment": dict,
@@ -148,8 +150,8 @@ def _instance(component: str, name: str, release: Release, values: dict) -> Inst
         check=tuple(str(word) for word in values.get("check") or ()),
         check_accept=values.get("check_accept") or "",
         listens=tuple(_address(item) for item in values.get("listens") or ()),
-        ready=_proof(values.get("ready"), "ready", ("url",)),
-        reload=_proof(values.get("reload"), "reload", ("url", "success", "timestamp")),
+        ready=_proof(values.get("ready"), "ready", ("url",), files),
+        reload=_proof(values.get("reload"), "reload", ("url", "success", "timestamp"), files),
     )
 
 
@@ -169,14 +171,20 @@ def _sections(value: object, where: str) -> dict:
     return value
 
 
-def _proof(value: dict | None, option: str, required: tuple) -> dict:
+def _proof(value: dict | None, option: str, required: tuple, files: dict) -> dict:
     """The options of ready or reload, with the seconds to wait as a number."""
     if not value:
         return {}
     missing = [key for key in required if not value.get(key)]
     if missing:
         raise ComponentError(f"{option}: {', '.join(missing)} is required.")
-    result = {key: str(value[key]) for key in required}
+    for key, other in (CREDENTIALS[:2], CREDENTIALS[2:]):
+        if bool(value.get(key)) != bool(value.get(other)):
+            raise ComponentError(f"{option}: {key} and {other} go together.")
+    result = {key: str(value[key]) for key in (*required, *CREDENTIALS) if value.get(key)}
+    for key in CREDENTIALS[1:]:
+        if key in result and "etc/" + result[key] not in files:
+            raise ComponentError(f"{option}.{key}: {result[key]!r} is not in config or secrets.")
     if value.get("timeout") is not None:
         result["timeout"] = _seconds(value["timeout"], option + ".timeout")
     return result

@@ -220,7 +220,7 @@ def _switch(work: Work) -> None:
 def _act_and_prove(work: Work) -> None:
     """Do what the program needs and wait for its own proof."""
     unit_name, wanted = work.wanted.main_unit, work.wanted
-    stamp = probe.metric(wanted.reload["url"], wanted.reload["timestamp"]) if work.plan.action == RELOAD else None
+    stamp = probe.metric(unit_name, wanted.reload, wanted.reload["timestamp"]) if work.plan.action == RELOAD else None
     if stamp is not None:
         _wait_for_next_second(stamp)
         systemd.systemctl("reload", unit_name)
@@ -305,7 +305,7 @@ def _return_process(work: Work, target: str, before: dict) -> None:
     state = systemd.show([unit_name])[unit_name]
     same_process = state.main_pid and state.main_pid == work.main_unit.main_pid and work.seen.running == target
     reload = before["reload"] if same_process and work.plan.action == RELOAD else None
-    stamp = probe.metric(reload["url"], reload["timestamp"]) if reload else None
+    stamp = probe.metric(unit_name, reload, reload["timestamp"]) if reload else None
     if reload and stamp is not None:
         # The program kept what it had when it refused the new file; now it reads the old file, which it accepts.
         _wait_for_next_second(stamp)
