@@ -11,12 +11,15 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from ansible.plugins.loader import init_plugin_loader
 
 from tests.bed import engine
 
 ROOT = Path(__file__).parent.parent
 # The checkout's collection, beside those that came with Ansible.
 sys.path.insert(0, str(ROOT / "collections"))
+# The same for Ansible's own loader of plugins, before anything of the collection is imported.
+init_plugin_loader([str(ROOT / "collections")])
 
 # The same examples on each run of CI; a failure elsewhere prints its example. Slow machines are no failure.
 hypothesis.settings.register_profile("project", database=None, deadline=None, derandomize="CI" in os.environ)

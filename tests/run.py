@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 # Cheap first, so that a slip is told within seconds.
-STAGES = ("unit", "checks", "system", "faults")
+STAGES = ("unit", "judges", "checks", "system", "faults")
 # Raised only together with the reason of the new skip.
 ALLOWED_SKIPS = 0
 

@@ -14,12 +14,11 @@ import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ..module_utils import releases
+from ..module_utils import locks, published, releases
+from ..plugin_utils import lockfiles
 
-COLLECTION = Path(__file__).resolve().parents[2]
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
-# Every task would read and parse the lock again otherwise.
-_locks: dict = {}
+ARCHITECTURES = ("amd64", "arm64")
 
 
 class ActionModule(ActionBase):
@@ -32,6 +31,7 @@ class ActionModule(ActionBase):
         """Run the module once, and once more when it asks for an archive."""
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
+        self._notices: list = []
         args = plain(self._task.args)
         args["holder"] = holder()
         args.setdefault("adopt", self._templar.template(task_vars.get("monitoring_adopt") or False))
@@ -43,8 +43,9 @@ class ActionModule(ActionBase):
         result = self._execute(args, task_vars)
         if result.get("archive_wanted") and not result.get("failed"):
             result = self._push(args, task_vars, result["archive_wanted"])
-        if result.get("notices"):
-            result["warnings"] = [*result.get("warnings", []), *result["notices"]]
+        notices = [*self._notices, *(result.get("notices") or [])]
+        if notices:
+            result["warnings"] = [*result.get("warnings", []), *notices]
         return result
 
     def _execute(self, args: dict, task_vars: dict) -> dict:
@@ -90,36 +91,42 @@ class ActionModule(ActionBase):
     def _lock(self, release: dict, task_vars: dict) -> None:
         """Add the release's archives to the module's arguments, with the addresses to try."""
         name, version = str(release.get("name")), str(release.get("version"))
-        paths = self._texts(task_vars, "monitoring_releases_lock") or [str(COLLECTION / "releases.lock.yml")]
         mirrors = self._texts(task_vars, "monitoring_mirrors")
-        found: dict = {}
-        for path in paths:
-            try:
-                found.update(releases.archives(read_lock(path), name, version))
-            except releases.ReleaseError as error:
-                raise AnsibleActionFail(f"{path}: {error}") from error
-        if not found:
-            raise AnsibleActionFail(
-                f"Release {name} {version} is not in {', '.join(paths)} (monitoring_releases_lock), so no checksum is"
-                " known and it is refused."
-                f" ansible-playbook hippius.monitoring.lock -e {name}_version={version} adds it."
-            )
-        release["archives"] = {
-            architecture: {"urls": releases.mirrored(entry["url"], mirrors), "sha256": entry["sha256"]}
-            for architecture, entry in found.items()
-        }
-        self._pushable = self._archives(task_vars, found)
-        release["pushable"] = sorted(self._pushable)
-
-    def _archives(self, task_vars: dict, found: dict) -> dict:
-        """For each architecture the archive that the controller has."""
+        found = self._locked(name, version, mirrors, task_vars)
         folder = self._templar.template(task_vars.get("monitoring_archives_dir") or "")
         if folder and not os.path.isdir(folder):
             raise AnsibleActionFail(f"monitoring_archives_dir: {folder} is not a directory on the controller.")
         paths = {
             key: os.path.join(folder, releases.mirror_path(entry["url"])) for key, entry in found.items() if folder
         }
-        return {architecture: path for architecture, path in paths.items() if os.path.isfile(path)}
+        self._pushable = {architecture: path for architecture, path in paths.items() if os.path.isfile(path)}
+        release["pushable"] = sorted(self._pushable)
+        release["archives"] = {
+            architecture: {"urls": releases.mirrored(entry["url"], mirrors), "sha256": entry["sha256"]}
+            for architecture, entry in found.items()
+        }
+        for architecture in set(paths) - set(self._pushable):
+            # Who names a folder and no mirror wants nothing to be downloaded.
+            if not mirrors:
+                release["archives"][architecture].update(urls=[], missing=paths[architecture])
+
+    def _locked(self, name: str, version: str, mirrors: list, task_vars: dict) -> dict:
+        """What the lock files hold of a release; in dev, where that is allowed, what upstream publishes."""
+        files = self._texts(task_vars, locks.FILES)
+        environment = self._templar.template(task_vars.get("monitoring_environment"))
+        wish = self._templar.template(task_vars.get(locks.ALLOW))
+        try:
+            found = lockfiles.archives(files, name, version)
+            if found:
+                return found
+            if not locks.allowed(wish, environment):
+                raise AnsibleActionFail(locks.refusal(name, version, files, bool(wish)))
+            build = str(self._templar.template(task_vars.get(f"{name}_build") or ""))
+            found = published.archives(name, version, build, list(ARCHITECTURES), mirrors)
+        except releases.ReleaseError as error:
+            raise AnsibleActionFail(str(error)) from error
+        self._notices.append(f"Release {name} {version} is not locked: its checksum was read from upstream just now.")
+        return found
 
     def _texts(self, task_vars: dict, variable: str) -> list:
         """A variable that is a list of texts; one text alone is a list of one, as it comes from --extra-vars."""
@@ -139,17 +146,6 @@ class ActionModule(ActionBase):
             return self._execute(args, task_vars)
         finally:
             self._remove_tmp_path(directory)
-
-
-def read_lock(path: str) -> dict:
-    """A release lock file, parsed once for each of its versions."""
-    try:
-        key = (path, os.stat(path).st_mtime_ns)
-        if key not in _locks:
-            _locks[key] = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise AnsibleActionFail(f"monitoring_releases_lock: {path} cannot be read: {error}") from error
-    return _locks[key]
 
 
 def holder() -> str:

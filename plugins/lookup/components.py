@@ -24,10 +24,23 @@ options:
         has the labels C(env) (C(monitoring_environment) of its host) and C(host) (its name in the inventory).
       - V(address) gives C(host:port) of one component. It is the current host's own one if it has the component,
         else that of the first host in the group.
+      - V(url) gives the same with what is spoken there, such as V(https://10.0.0.2:3100).
+      - V(client) gives what the current host needs to ask that component, C(tls_config) and C(basic_auth) in the form
+        of Prometheus, with files below O(etc). It is empty where plain text is spoken.
+      - V(protection) gives what O(component) on the current host needs for TLS on its own O(address), or, without an
+        address, to ask others. C(scheme) is what it speaks there, C(config) and C(secrets) are files for the component
+        module, C(proof) belongs into its C(ready) and C(reload), and C(web) is the configuration of the web server that
+        Prometheus' own programs share. All of them are empty where plain text is spoken.
       - V(names) gives the names of the components that the current host should have.
       - V(known) gives the names of all components that this collection has a role for.
-      - V(problems) gives sentences about what the inventory lacks.
-    choices: [scrape_jobs, address, names, known, problems]
+      - V(problems) gives sentences about what the inventory lacks, releases that are in no lock file included.
+      - V(releases) gives what the inventory rolls out, as a lock has it, by name, version and architecture.
+      - V(alerts) gives the rule files of the components that the inventory has, C(files/alerts.yml) of their roles, as
+        a list of C(component), C(path) and C(document). Nothing in them is taken for a template of Ansible.
+      - V(content) gives what the components of the inventory bring to Grafana, C(files/dashboards) and, of
+        C(files/alerts.yml), Grafana's share, as items for the option C(content) of the module
+        M(hippius.monitoring.grafana_content), put into O(folder).
+    choices: [scrape_jobs, address, url, client, protection, names, known, problems, releases, alerts, content]
     required: true
   component:
     description: Component whose address is wanted, for example V(otel-collector).
@@ -36,9 +49,30 @@ options:
     description: Name of the address in the C(listens) of the component's role.
     type: str
     default: http
+  address:
+    description: The component's own listener, as C(host:port).
+    type: str
+    default: ""
+  etc:
+    description: Directory of the asker's files, such as V(/etc/promtail); empty for paths relative to it.
+    type: str
+    default: ""
+  engine:
+    description:
+      - Only V(alerts) that are evaluated by V(grafana) or by V(prometheus), as their label C(engine) says, and without
+        that label. Components without such alerts are left out.
+    type: str
+    default: ""
+    choices: ["", grafana, prometheus]
+  folder:
+    description: Path of the folder of Grafana that V(content) goes into.
+    type: str
+    default: ""
 notes:
   - On another host a component is reached at C(monitoring_address) of that host; where it is not set, at the address
     it listens on, or, where that is every address, at C(ansible_host), or at the host's name in the inventory.
+  - A listener speaks TLS, and wants a certificate of whoever asks, where C(monitoring_tls_certificate) of its host is
+    set and its address is neither loopback nor in C(monitoring_plain_networks).
 """
 
 EXAMPLES = r"""
@@ -53,7 +87,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description: A list with one element, the answer, which is itself a list unless V(address) is asked for.
+  description: A list with one element, the answer.
   type: list
   elements: raw
 """
@@ -66,7 +100,9 @@ from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible.template import Templar
 
-from ansible_collections.hippius.monitoring.plugins.module_utils import catalogue
+from ansible_collections.hippius.monitoring.plugins.module_utils import catalogue, locks
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import prometheus_rules
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import lockfiles
 
 try:
     from ansible.template import trust_as_template
@@ -77,31 +113,68 @@ except ImportError:  # ansible-core before 2.19 templates every string
         return value
 
 
-QUESTIONS = ("scrape_jobs", "address", "names", "known", "problems")
+# Questions about one component.
+ABOUT = ("address", "url", "client", "protection")
+QUESTIONS = ("scrape_jobs", *ABOUT, "names", "known", "problems", "releases", "alerts", "content")
 ROLES = Path(__file__).parents[2] / "roles"
 
 
 class LookupModule(LookupBase):
     """``lookup('hippius.monitoring.components', question, ...)``."""
 
-    def run(self, terms: list, variables: dict, component: str = "", listen: str = "http") -> list:
+    def run(
+        self,
+        terms: list,
+        variables: dict,
+        component: str = "",
+        listen: str = "http",
+        address: str = "",
+        etc: str = "",
+        engine: str = "",
+        folder: str = "",
+    ) -> list:
         """Answer one question; the answer is the only element of the list."""
         if len(terms) != 1 or terms[0] not in QUESTIONS:
             raise AnsibleError(f"Ask for one of {', '.join(QUESTIONS)}, not for {terms}.")
         inventory = Inventory(self._loader, variables["groups"], variables["hostvars"])
         host = variables["inventory_hostname"]
         try:
+            if terms[0] in ABOUT:
+                return [_about(terms[0], named_component(component), inventory, host, listen, address, etc)]
             if terms[0] == "names":
                 return [catalogue.names(all_components(), inventory, host)]
             if terms[0] == "known":
                 return [[item.name for item in all_components()]]
             if terms[0] == "problems":
-                return [catalogue.problems(all_components(), inventory)]
-            if terms[0] == "scrape_jobs":
-                return [catalogue.scrape_jobs(all_components(), inventory, host)]
-            return [catalogue.address(named_component(component), listen, inventory, host)]
+                found = catalogue.problems(all_components(), inventory)
+                return [found + locks.unlocked(all_components(), inventory, lockfiles.archives)]
+            if terms[0] == "releases":
+                return [locks.locked(all_components(), inventory, lockfiles.archives)]
+            if terms[0] == "alerts":
+                return [alerts(inventory, engine)]
+            if terms[0] == "content":
+                return [content(inventory, folder)]
+            return [catalogue.scrape_jobs(all_components(), inventory, host)]
         except catalogue.CatalogueError as error:
             raise AnsibleError(str(error)) from error
+
+
+def _about(
+    question: str,
+    item: catalogue.Component,
+    inventory: catalogue.Inventory,
+    host: str,
+    listen: str,
+    address: str,
+    etc: str,
+) -> object:
+    """The answer to a question about one component."""
+    if question == "protection":
+        asked = [named_component(name) for name in item.asks]
+        return catalogue.protection(item, asked, address, inventory, host)
+    if question == "client":
+        return catalogue.client(item, listen, inventory, host, etc)
+    return getattr(catalogue, question)(item, listen, inventory, host)
 
 
 class Inventory(catalogue.Inventory):
@@ -112,10 +185,18 @@ class Inventory(catalogue.Inventory):
         self._hostvars = hostvars
         self._templar = Templar(loader=loader)
         self._gathered: dict = {}
+        self._known: dict = {}
 
     def variable(self, host: str, name: str) -> object:
         """See the base class."""
-        variables = self._variables(host)
+        if (host, name) not in self._known:
+            variables = self._variables(host)
+            self._known[host, name] = self._template(variables, variables.get(name), f"{name} of {host}")
+        return self._known[host, name]
+
+    def setting(self, host: str, item: catalogue.Component, name: str) -> object:
+        """See the base class."""
+        variables = {**defaults(item.role), **self._variables(host)}
         return self._template(variables, variables.get(name), f"{name} of {host}")
 
     def render(self, host: str, item: catalogue.Component, value: object, instance: dict | None = None) -> object:
@@ -166,6 +247,35 @@ def component_of(role: str) -> catalogue.Component:
 def defaults(role: str) -> dict:
     """The defaults of a role."""
     return trusted(_read(ROLES / role / "defaults" / "main.yml") or {})
+
+
+def alerts(inventory: catalogue.Inventory, engine: str) -> list:
+    """The rule files that the components of an inventory bring, or one engine's share of each."""
+    if engine not in ("", *prometheus_rules.ENGINES):
+        raise catalogue.CatalogueError(f"engine is {engine!r}; it may be {' or '.join(prometheus_rules.ENGINES)}.")
+    files = [(item, ROLES / item.role / "files" / "alerts.yml") for item in all_components() if inventory.hosts(item)]
+    found = []
+    for item, path in files:
+        try:
+            document = _rules(path, engine) if path.exists() else {}
+        except prometheus_rules.RuleError as error:
+            raise catalogue.CatalogueError(f"{path}: {error}") from error
+        if document.get("groups"):
+            found.append({"component": item.name, "path": str(path), "document": document})
+    return found
+
+
+def content(inventory: catalogue.Inventory, folder: str) -> list:
+    """What the components of an inventory bring to Grafana, as items of grafana_content."""
+    paths = [ROLES / item.role / "files" / "dashboards" for item in all_components() if inventory.hosts(item)]
+    brought = [{"directory": str(path), "folder": folder} for path in paths if path.is_dir()]
+    return brought + [{"file": item["path"], "folder": folder} for item in alerts(inventory, "grafana")]
+
+
+@cache
+def _rules(path: Path, engine: str) -> dict:
+    document = _read(path)
+    return prometheus_rules.split(document)[prometheus_rules.ENGINES.index(engine)] if engine else document
 
 
 def trusted(value: object) -> object:

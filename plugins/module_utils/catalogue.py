@@ -4,19 +4,21 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
+
+from . import transport
 
 # The group whose hosts scrape all others.
 SCRAPER = "prometheus"
 FACTS = {
-    "release": str, "group": str, "component": str, "listens": dict, "ready": str, "scrape_jobs": list,
-    "instances": str, "needs": dict,
+    "release": str, "group": str, "component": str, "listens": dict, "scrape_jobs": list,
+    "instances": str, "needs": dict, "asks": dict, "plain": list, "password": bool,
 }  # fmt: skip
 # The environment in which examples will do.
 DEV = "dev"
-NEED_FACTS = {"value": str, "examples": list}
+NEED_FACTS = {"value": str, "examples": list, "min_length": int}
 JOB_FACTS = {"name": str, "address": str, "path": str, "interval": str, "labels": dict}
 
 
@@ -26,7 +28,11 @@ class CatalogueError(Exception):
 
 @dataclass(frozen=True)
 class Component:
-    """What a role tells about its component, before templating; ``instances`` gives a list where it has several."""
+    """What a role tells about its component, before templating.
+
+    ``instances`` gives a list where it has several, ``asks`` the listeners of other components that it needs where the
+    inventory has them, ``plain`` the listeners that know no TLS; ``password`` says whether it can ask for one.
+    """
 
     role: str
     name: str
@@ -35,6 +41,10 @@ class Component:
     scrape_jobs: tuple = ()
     instances: str = ""
     needs: dict = field(default_factory=dict)
+    asks: dict = field(default_factory=dict)
+    plain: tuple = ()
+    password: bool = False
+    release: str = ""
 
 
 def component(role: str, facts: object) -> Component:
@@ -45,6 +55,8 @@ def component(role: str, facts: object) -> Component:
         _require_fields(f"{where}, scrape_jobs", job, JOB_FACTS, required=("name", "address"))
         if job["address"] not in facts.get("listens", {}):
             raise CatalogueError(f"{where}: scrape job {job['name']} is at {job['address']}, which listens lacks.")
+    if unknown := set(facts.get("plain", ())) - set(facts.get("listens", {})):
+        raise CatalogueError(f"{where}: plain has {', '.join(sorted(unknown))}, which listens lacks.")
     for variable, need in facts.get("needs", {}).items():
         _require_fields(f"{where}, needs, {variable}", need, NEED_FACTS, required=("value",))
     return Component(
@@ -55,6 +67,10 @@ def component(role: str, facts: object) -> Component:
         scrape_jobs=tuple(facts.get("scrape_jobs", ())),
         instances=facts.get("instances", ""),
         needs=facts.get("needs", {}),
+        asks=facts.get("asks", {}),
+        plain=tuple(facts.get("plain", ())),
+        password=facts.get("password", False),
+        release=facts["release"],
     )
 
 
@@ -65,6 +81,10 @@ class Inventory:
 
     def variable(self, host: str, name: str) -> object:
         """A variable of a host, None where it is not set."""
+        raise NotImplementedError
+
+    def setting(self, host: str, item: Component, name: str) -> object:
+        """A variable of the component's role, its default where the host does not set it."""
         raise NotImplementedError
 
     def render(self, host: str, item: Component, value: object, instance: dict | None = None) -> object:
@@ -91,40 +111,128 @@ def problems(components: list, inventory: Inventory) -> list:
     if lacking:
         remedy = "Set it in the inventory's group_vars to the environment's name, such as dev or prod."
         return [f"monitoring_environment is not set for {', '.join(lacking)}. {remedy}"]
-    found = dict.fromkeys(
-        problem for item in components for host in inventory.hosts(item) for problem in _unmet(item, host, inventory)
-    )
-    for viewer in inventory.groups.get(SCRAPER) or []:
-        # Who rolls out a file of their own scrapes what they like.
-        if not inventory.variable(viewer, f"{SCRAPER}_config_file"):
-            try:
-                scrape_jobs(components, inventory, viewer)
-            except CatalogueError as error:
-                found.update(dict.fromkeys(str(error).splitlines()))
+    found: dict = {}
+    for check in _checks(components, inventory, list(hosts)):
+        try:
+            found.update(dict.fromkeys(check()))
+        except CatalogueError as error:
+            found.update(dict.fromkeys(str(error).splitlines()))
     return list(found)
+
+
+def _checks(components: list, inventory: Inventory, hosts: list) -> list:
+    """What has to be asked to know all problems."""
+    checks = [
+        partial(_unmet, item, host, inventory) for item in components for host in inventory.hosts(item)
+    ]  # fmt: skip
+    for host in hosts:
+        present = [item for item in components if host in inventory.hosts(item)]
+        checks.append(partial(_half_protected, host, inventory))
+        checks.append(partial(_plain_text, present, host, inventory))
+        checks += [partial(_unreachable, item, components, host, inventory) for item in present]
+    # Who rolls out a file of their own scrapes what they like.
+    viewers = [
+        host for host in inventory.groups.get(SCRAPER) or []
+        if not inventory.variable(host, f"{SCRAPER}_config_file")
+    ]  # fmt: skip
+    return checks + [partial(_unscrapable, components, host, inventory) for host in viewers]
+
+
+def _unscrapable(components: list, viewer: str, inventory: Inventory) -> list:
+    scrape_jobs(components, inventory, viewer)
+    return []
 
 
 def _unmet(item: Component, host: str, inventory: Inventory) -> list:
     """Which variables a host lacks for a component, or still has as an example; what they hold is not told."""
+    secrets = f"{item.role}_secrets"
+    values = inventory.variable(host, secrets) or {}
+    found = [f"{name} in {secrets} is empty for {host}." for name in values if not values[name]]
     if inventory.variable(host, f"{item.role}_config_file"):
-        return []
-    found = []
-    for variable, need in item.needs.items():
+        return found
+    environment = inventory.variable(host, "monitoring_environment")
+    for instance, (variable, need) in product(_instances(item, host, inventory, found), item.needs.items()):
         try:
-            value = inventory.render(host, item, need["value"])
+            value = inventory.render(host, item, need["value"], instance)
         except CatalogueError as error:
             found.append(str(error))
             continue
-        environment = inventory.variable(host, "monitoring_environment")
+        whose = f"{host}, instance {instance.get('name')}" if instance else host
         if not value:
-            found.append(f"{variable} is not set for {host}, and {item.name} needs it.")
+            found.append(f"{variable} is not set for {whose}, and {item.name} needs it.")
         elif environment != DEV and value in need.get("examples", ()):
-            found.append(f"{variable} of {host} is the example of {DEV}, which will not do in {environment}.")
+            found.append(f"{variable} of {whose} is the example of {DEV}, which will not do in {environment}.")
+        elif environment != DEV and len(str(value)) < need.get("min_length", 0):
+            found.append(f"{variable} of {whose} is shorter than {need['min_length']} characters.")
+    return found
+
+
+def _half_protected(host: str, inventory: Inventory) -> list:
+    """Which of the variables of TLS and of passwords a host lacks, while it has others of them."""
+    found = []
+    for names in (transport.TLS_VARIABLES, transport.PASSWORD_VARIABLES):
+        values = dict(zip(names, _texts(inventory, host, names)))
+        lacking, others = ([name for name in names if bool(values[name]) is present] for present in (False, True))
+        if lacking and others:
+            found.append(f"{' and '.join(lacking)} of {host} must be set where {' and '.join(others)} is.")
+    return found
+
+
+def _plain_text(present: list, host: str, inventory: Inventory) -> list:
+    """Which listeners of a host would speak plain text to others; examples of everything do in the environment dev."""
+    environment, could, cannot = inventory.variable(host, "monitoring_environment"), {}, {}
+    if environment == DEV:
+        return []
+    for item in present:
+        for instance, listen in product(_instances(item, host, inventory, []), item.listens):
+            for bound, port in _bounds(item, listen, host, inventory, instance):
+                speaks = _scheme(item, listen, host, bound, inventory)
+                if speaks == transport.HTTP and not _is_plain(bound, host, inventory):
+                    (cannot if listen in item.plain else could)[f"{item.name} at {_join(bound, port)}"] = True
+    found = []
+    if could:
+        found.append(
+            f"On {host} others would be answered in plain text, which will not do in {environment}, by"
+            f" {', '.join(could)}: set {', '.join(transport.TLS_VARIABLES)} of {host}, or, if"
+            f" what they are reached by is safe, name it in {transport.NETWORKS_VARIABLE}."
+        )
+    if cannot:
+        found.append(f"Nothing but plain text is spoken on {host} by {', '.join(cannot)}: let it listen on 127.0.0.1.")
+    return found
+
+
+def _unreachable(item: Component, components: list, host: str, inventory: Inventory) -> list:
+    """Why a host cannot ask what one of its components needs of others."""
+    if inventory.variable(host, f"{item.role}_config_file"):
+        return []
+    found = []
+    for asked in [other for other in components if other.name in item.asks and inventory.hosts(other)]:
+        try:
+            client(asked, item.asks[asked.name], inventory, host)
+        except CatalogueError as error:
+            found.append(str(error))
     return found
 
 
 def address(item: Component, listen: str, inventory: Inventory, viewer: str) -> str:
     """``host:port`` at which ``viewer`` reaches a component: its own one, else that of the group's first host."""
+    return _seen(item, listen, _server(item, listen, inventory, viewer), viewer, inventory)[1]
+
+
+def url(item: Component, listen: str, inventory: Inventory, viewer: str) -> str:
+    """The address with what is spoken there, as ``https://host:port``."""
+    return "://".join(_seen(item, listen, _server(item, listen, inventory, viewer), viewer, inventory))
+
+
+def client(item: Component, listen: str, inventory: Inventory, viewer: str, etc: str = "") -> dict:
+    """What ``viewer`` needs to ask a component, in Prometheus' form; nothing for plain text."""
+    host = _server(item, listen, inventory, viewer)
+    scheme, _address = _seen(item, listen, host, viewer, inventory)
+    return _client(item, host, viewer, inventory, etc) if scheme == transport.HTTPS else {}
+
+
+def _server(item: Component, listen: str, inventory: Inventory, viewer: str) -> str:
+    """The host whose component ``viewer`` uses."""
     hosts = inventory.hosts(item)
     if not hosts:
         raise CatalogueError(f"No host is in the inventory group {item.group}, so {item.name} has no address.")
@@ -132,7 +240,50 @@ def address(item: Component, listen: str, inventory: Inventory, viewer: str) -> 
         raise CatalogueError(f"{item.name} has no address {listen!r}, only {', '.join(sorted(item.listens))}.")
     if item.instances:
         raise CatalogueError(f"{item.name} has an address {listen!r} for each of its instances, not one.")
-    return _seen(item, listen, viewer if viewer in hosts else hosts[0], viewer, inventory)
+    return viewer if viewer in hosts else hosts[0]
+
+
+def _client(item: Component, host: str, viewer: str, inventory: Inventory, etc: str = "") -> dict:
+    own = credentials(inventory, viewer)
+    if not (own.certificate and own.key and own.authority):
+        variables = ", ".join(transport.TLS_VARIABLES)
+        raise CatalogueError(f"{item.name} on {host} wants to know who asks by TLS: set {variables} of {viewer}.")
+    login = (own.username, own.password)
+    if item.password and login != tuple(_texts(inventory, host, transport.PASSWORD_VARIABLES)[:2]):
+        variables = " and ".join(transport.PASSWORD_VARIABLES[:2])
+        raise CatalogueError(f"{item.name} on {host} asks for a password: {variables} of {viewer} have to be the same.")
+    return transport.client(own, etc, item.password and bool(own.password))
+
+
+def credentials(inventory: Inventory, host: str) -> transport.Credentials:
+    """What a host has to show to others."""
+    return transport.Credentials(*_texts(inventory, host, transport.TLS_VARIABLES + transport.PASSWORD_VARIABLES))
+
+
+def _texts(inventory: Inventory, host: str, names: tuple) -> list:
+    return [str(inventory.variable(host, name) or "") for name in names]
+
+
+def protection(item: Component, asked: list, bound: str, inventory: Inventory, host: str) -> dict:
+    """What a component needs so that its listener on an address speaks as others expect; without one, to ask others.
+
+    ``scheme`` is what it speaks, ``config`` and ``secrets`` are files, ``proof`` is what its readiness has to be asked
+    with, and ``web`` is the configuration of the web server that Prometheus' own programs share. All are empty where
+    nothing but plain text is spoken.
+    """
+    where = f"{item.name} on {host}, {bound}"
+    speaks = _scheme(item, "", host, _split(bound, where)[0], inventory) if bound else transport.HTTP
+    own = credentials(inventory, host)
+    if not own.certificate or (bound and speaks == transport.HTTP):
+        return {"scheme": speaks, "config": [], "secrets": {}, "proof": {}, "web": {}}
+    wants_password = item.password and bool(own.password)
+    tells_password = bool(own.password) and any(component.password for component in (item, *asked))
+    return {
+        "scheme": speaks,
+        **transport.files(own, tells_password),
+        "proof": transport.proof(own, wants_password) if bound else {},
+        "web": transport.web(own) if bound else {},
+    }
 
 
 def scrape_jobs(components: list, inventory: Inventory, viewer: str) -> list:
@@ -144,13 +295,21 @@ def scrape_jobs(components: list, inventory: Inventory, viewer: str) -> list:
             for instance, facts in product(_instances(item, host, inventory, wrong), item.scrape_jobs):
                 try:
                     job = inventory.render(host, item, facts, instance)
-                    target = _seen(item, facts["address"], host, viewer, inventory, instance)
+                    scheme, target = _seen(item, facts["address"], host, viewer, inventory, instance)
                     _add_target(jobs, job, target, item.name, host, inventory.variable(host, "monitoring_environment"))
+                    if scheme == transport.HTTPS:
+                        _ask_by_tls(jobs[job["name"]][1], _client(item, host, viewer, inventory))
                 except CatalogueError as error:
                     wrong.append(str(error))
     if wrong:
         raise CatalogueError("\n".join(dict.fromkeys(wrong)))
     return [job for _owner, job in jobs.values()]
+
+
+def _ask_by_tls(job: dict, settings: dict) -> None:
+    """Ask the last target of a job by TLS; others of it may speak plain text, as those on Prometheus' own host do."""
+    job["static_configs"][-1]["labels"]["__scheme__"] = transport.HTTPS
+    job.update(settings)
 
 
 def _instances(item: Component, host: str, inventory: Inventory, wrong: list) -> list:
@@ -172,10 +331,12 @@ def _add_target(jobs: dict, facts: dict, target: str, name: str, host: str, envi
     if not environment:
         raise CatalogueError(f"{name} on {host}: monitoring_environment is not set.")
     job = _job(facts)
-    (owner, first), known = jobs.setdefault(facts["name"], ((name, host), {**job, "static_configs": []}))
+    (owner, first, same), known = jobs.setdefault(
+        facts["name"], ((name, host, job), {**job, "static_configs": []})
+    )  # fmt: skip
     if owner != name:
         raise CatalogueError(f"Scrape job {facts['name']} belongs to both {owner} and {name}.")
-    if {**job, "static_configs": known["static_configs"]} != known:
+    if job != same:
         raise CatalogueError(f"Scrape job {facts['name']} differs between the hosts {first} and {host}.")
     labels = {**facts.get("labels", {}), "env": str(environment), "host": host}
     known["static_configs"].append({"targets": [target], "labels": labels})
@@ -193,19 +354,48 @@ def _job(facts: dict) -> dict:
 
 def _seen(
     item: Component, listen: str, host: str, viewer: str, inventory: Inventory, instance: dict | None = None
-) -> str:
-    """The address of a component on ``host`` as ``viewer`` can use it."""
-    which = f"instance {instance.get('name')}, " if instance else ""
-    where = f"{item.name} on {host}, {which}{item.listens[listen]}"
-    bound, port = _split(inventory.render(host, item, item.listens[listen], instance), where)
+) -> tuple:
+    """What a component on ``host`` speaks, and its address as ``viewer`` can use it."""
+    bounds = _bounds(item, listen, host, inventory, instance)
     if host == viewer:
-        return _join(_to_itself(bound), port)
-    if _is_loopback(bound):
+        bound, port = bounds[0]
+        return _scheme(item, listen, host, bound, inventory), _join(_to_itself(bound), port)
+    # A network of containers is no way to another host.
+    by_others = [pair for pair in bounds if not transport.is_loopback(pair[0])] or bounds
+    bound, port = ([pair for pair in by_others if not _is_plain(pair[0], host, inventory)] or by_others)[0]
+    where = _where(item, listen, host, instance)
+    if transport.is_loopback(bound):
         raise CatalogueError(f"{where}: {bound} cannot be reached from {viewer}; let it listen on another address.")
     known_as = _known_as(host, bound, inventory)
-    if _is_loopback(known_as):
+    if transport.is_loopback(known_as):
         raise CatalogueError(f"{where}: {known_as} means {viewer} itself there; set monitoring_address of {host}.")
-    return _join(known_as, port)
+    return _scheme(item, listen, host, bound, inventory), _join(known_as, port)
+
+
+def _bounds(item: Component, listen: str, host: str, inventory: Inventory, instance: dict | None) -> list:
+    """Host and port of each address of a listener, which may have several."""
+    found = inventory.render(host, item, item.listens[listen], instance)
+    where = _where(item, listen, host, instance)
+    return [_split(bound, where) for bound in (found if isinstance(found, list) and found else [found])]
+
+
+def _where(item: Component, listen: str, host: str, instance: dict | None) -> str:
+    which = f"instance {instance.get('name')}, " if instance else ""
+    return f"{item.name} on {host}, {which}{item.listens[listen]}"
+
+
+def _scheme(item: Component, listen: str, host: str, bound: str, inventory: Inventory) -> str:
+    """What a listener speaks."""
+    protected = listen not in item.plain and inventory.variable(host, transport.CERTIFICATE_VARIABLE)
+    return transport.HTTPS if protected and not _is_plain(bound, host, inventory) else transport.HTTP
+
+
+def _is_plain(bound: str, host: str, inventory: Inventory) -> bool:
+    """Whether plain text will do on an address of a host."""
+    try:
+        return transport.is_plain(bound, inventory.variable(host, transport.NETWORKS_VARIABLE))
+    except transport.TransportError as error:
+        raise CatalogueError(f"{host}: {error}") from error
 
 
 def _known_as(host: str, bound: str, inventory: Inventory) -> str:
@@ -232,20 +422,8 @@ def _to_itself(bound: str) -> str:
 
 
 def _is_wildcard(host: str) -> bool:
-    parsed = _ip(host)
+    parsed = transport.ip(host)
     return not host or bool(parsed and parsed.is_unspecified)
-
-
-def _is_loopback(host: str) -> bool:
-    parsed = _ip(host)
-    return host == "localhost" or bool(parsed and parsed.is_loopback)
-
-
-def _ip(host: str) -> object:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
 
 
 def _require_fields(where: str, facts: object, known: dict, required: tuple) -> None:

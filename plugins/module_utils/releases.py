@@ -148,6 +148,34 @@ def archives(lock: dict, name: str, version: str) -> dict:
     return {key: {"url": str(entry["url"]), "sha256": entry["sha256"].lower()} for key, entry in found.items()}
 
 
+def chosen(locked: dict, architectures: list | None) -> dict:
+    """What a lock holds for these architectures, for all that it has where none are given.
+
+    Raises ReleaseError, which names every release that is not locked for one of them.
+    """
+    result: dict = {}
+    missing = []
+    for name, versions in locked.items():
+        for version in versions:
+            known = archives(locked, name, str(version))
+            wanted = architectures or sorted(known)
+            result.setdefault(name, {})[str(version)] = {key: known[key] for key in wanted if key in known}
+            missing += [
+                f"No checksum is known for release {name} {version} on {key}:"
+                f" ansible-playbook hippius.monitoring.lock -e {name}_version={version} adds it where it is published."
+                for key in wanted
+                if key not in known
+            ]
+    if missing:
+        raise ReleaseError(" ".join(missing))
+    return result
+
+
+def entries_of(locked: dict) -> list:
+    """Every archive of a lock, as its ``url`` and ``sha256``."""
+    return [entry for versions in locked.values() for known in versions.values() for entry in known.values()]
+
+
 def mirror_path(url: str) -> str:
     """Path of a published address below a mirror or a folder of archives: the address without its scheme."""
     return url.split("://", 1)[-1]

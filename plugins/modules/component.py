@@ -64,8 +64,11 @@ options:
     description:
       - V(present) rolls the component out.
       - V(absent) stops, disables and removes it. Data and user stay unless O(purge=true).
+      - V(previous) brings back the generation that was proven before the last rollout, proves it, and returns to the
+        present one when that fails. All instances go back together; one that the last rollout did not change stays
+        as it is, and one that it removed does not come back. Done once, it is done until the next rollout.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, previous]
     default: present
   release:
     description: What to run. Required with O(state=present).
@@ -83,7 +86,8 @@ options:
         required: true
       archives:
         description:
-          - For each architecture (V(amd64), V(arm64)) a mapping of C(urls), tried in turn, and C(sha256).
+          - For each architecture (V(amd64), V(arm64)) a mapping of C(urls), tried in turn, and C(sha256). Where
+            nothing may be downloaded C(missing) is what the controller lacks.
           - Filled in by the action plugin from the lock file.
         type: dict
         default: {}
@@ -434,6 +438,11 @@ EXAMPLES = r"""
         secrets: {passwords.json: "{{ redis_accounts_passwords | to_json }}"}
         listens: [127.0.0.1:9122]
 
+- name: Return to how Loki was before the last rollout
+  hippius.monitoring.component:
+    name: loki
+    state: previous
+
 - name: Remove Loki but keep its data
   hippius.monitoring.component:
     name: loki
@@ -462,7 +471,9 @@ instances:
       type: list
       elements: str
     generation:
-      description: Generation in force after the run, or the current one in check mode.
+      description:
+        - Generation in force after the run. In check mode the current one, or with O(state=previous) the one to return
+          to.
       type: str
     previous:
       description: Generation in force before the run.
@@ -481,12 +492,12 @@ rolled_back:
   elements: str
 notices:
   description: What could not be checked, or what was kept. The action plugin shows it as warnings.
-  returned: success
+  returned: always
   type: list
   elements: str
 """
 
-from ..module_utils.component import removal, spec, transaction
+from ..module_utils.component import removal, rollback, spec, transaction
 from ..module_utils.component.module import QuietModule, run
 
 FILE = {"path": {"type": "str", "required": True}, "source": {"type": "path"}}
@@ -543,7 +554,7 @@ OF_AN_INSTANCE = {
 }
 OPTIONS = {
     "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "absent", "previous"], "default": "present"},
     "release": {
         "type": "dict",
         "options": {
@@ -568,9 +579,11 @@ OPTIONS = {
 
 
 def act(params: dict, check_mode: bool) -> dict:
-    """Roll out or remove, as ``state`` says."""
+    """Roll out, roll back or remove, as ``state`` says."""
     if params["state"] == "absent":
         return removal.absent(params, check_mode)
+    if params["state"] == "previous":
+        return transaction.summary(rollback.roll_back(params, check_mode))
     return transaction.summary(transaction.roll_out(params, check_mode))
 
 

@@ -101,8 +101,6 @@ archives:
 
 import os
 import traceback
-from http.client import HTTPException
-from urllib.error import HTTPError
 
 try:
     import yaml
@@ -113,9 +111,8 @@ else:
     YAML_ERROR = None
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible.module_utils.urls import open_url
 
-from ..module_utils import releases
+from ..module_utils import published, releases
 
 HEADER = """\
 ---
@@ -131,8 +128,6 @@ OPTIONS = {
     "mirrors": {"type": "list", "elements": "str", "default": []},
     "replace": {"type": "bool", "default": False},
 }
-# More than any checksum file is long.
-LONGEST = 1024 * 1024
 
 
 def main() -> None:
@@ -151,11 +146,7 @@ def lock(module: AnsibleModule) -> dict:
     path, name, version, build = (module.params[key] or "" for key in ("path", "name", "version", "build"))
     before = read(path)
     known = yaml.safe_load(before) or {}
-    texts, failures = {}, []
-    for architecture in module.params["architectures"]:
-        archive = releases.archive_url(name, version, architecture, build)
-        texts[architecture] = published(name, archive, module.params["mirrors"], failures)
-    entries = releases.lock_entries(name, version, build, texts, failures)
+    entries = published.archives(name, version, build, module.params["architectures"], module.params["mirrors"])
     conflicts = releases.conflicts(known, name, version, entries)
     if conflicts and not module.params["replace"]:
         raise releases.ReleaseError(f"{'; '.join(conflicts)}. Nothing was changed; replace: true takes the new one.")
@@ -165,24 +156,6 @@ def lock(module: AnsibleModule) -> dict:
         write(module, path, after)
     diff = {"before_header": path, "after_header": path, "before": before, "after": after}
     return {"changed": after != before, "archives": wanted[name][version], "diff": diff}
-
-
-def published(name: str, archive: str, mirrors: list, failures: list) -> str:
-    """Content of the first checksum file that is there; else nothing, and ``failures`` gets the reasons."""
-    for address in releases.checksum_urls(name, archive):
-        for url in releases.mirrored(address, mirrors):
-            try:
-                with open_url(url, timeout=30, http_agent="hippius.monitoring") as response:
-                    return response.read(LONGEST).decode("utf-8", "replace")
-            except HTTPError as error:
-                error.close()
-                failures.append(f"{url}: HTTP {error.code}")
-                # Storage that shows nothing of its listing answers 403 for a file that is not there.
-                if error.code not in (403, 404, 410):
-                    raise releases.ReleaseError(failures[-1]) from error
-            except (OSError, HTTPException, ValueError) as error:
-                raise releases.ReleaseError(f"{url}: {getattr(error, 'reason', error)}") from error
-    return ""
 
 
 def read(path: str) -> str:

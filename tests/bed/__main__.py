@@ -102,8 +102,12 @@ def write_lock(options: argparse.Namespace) -> None:
         if not archive.exists():
             continue
         lines = (archive.parent / release.checksums).read_text(encoding="utf-8").splitlines()
-        sums = {name.lstrip("*"): digest for digest, name in (line.split() for line in lines)}
-        locked[release.name] = {release.version: {"amd64": {"url": release.archive, "sha256": sums[archive.name]}}}
+        # A line is a checksum and the archive's name, or the checksum alone.
+        sums = {
+            name.lstrip(" *") or archive.name: digest for digest, _space, name in (one.partition(" ") for one in lines)
+        }
+        entry = {"amd64": {"url": release.archive, "sha256": sums[archive.name]}}
+        locked.setdefault(release.name, {})[release.version] = entry
     with engine.locked("lock"):
         partial = options.file.with_name(f"{options.file.name}.part")
         # JSON is YAML too, and needs no library.

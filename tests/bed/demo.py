@@ -16,19 +16,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bed import app, engine, hosts
+from tests.bed import app, engine, hosts, site
 from tests.bed.app import flows
 from tests.bed.releases.build import BuildError, build_all
 
 ROOT = Path(__file__).parents[2]
 NAME = "demo"
-# The sweep looks at all hosts of `monitoring`; the other groups are named after the roles that their hosts get.
-GROUPS = ("monitoring", "loki", "prometheus", "otel_collector", "promtail")
 REQUESTS = 1000
 LINES = 10_000
 # What was sent has to arrive within this time: metrics are exported every 5 s and scraped every 15 s, and Promtail
 # finds a new container within 15 s.
 ARRIVE_SECONDS = 90
+# What a PutObject consists of, one span in each process: the request, then the job of each worker.
+PUT_OBJECT = {"PUT /{bucket}/{key:path}", "uploader process", "substrate process"}
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,13 @@ def main() -> int:
 def up() -> int:
     """Bring everything up and show what arrives; 1 if anything is missing."""
     bed("engine")
-    build_all(GROUPS[1:])
+    build_all(site.GROUPS[1:])
     bed("mirror")
     bed("lock")
     host = hosts.up(NAME)
     # Before the rollout: the application has to live without a collector, too.
     app.up(f"http://{host.address}:4317")
+    app.admit_exporters(app.PASSWORD)
     inventory = write_inventory(host)
     roll_out(inventory)
     table = measure(host)
@@ -94,13 +95,13 @@ def inventory_file() -> Path:
 
 def write_inventory(host: hosts.Host) -> Path:
     """Write the inventory of the host; it is in every group, as a host of `inventories/dev` is."""
-    inventory = hosts.inventory([host], GROUPS)
+    inventory = hosts.inventory([host], site.GROUPS)
+    inventory["all"]["vars"] |= site.variables(host) | app.exporter_instances(app.PASSWORD)
     # On a real host these listen on 127.0.0.1. Here they are to be looked at from outside the container.
     inventory["all"]["vars"] |= {
-        "monitoring_environment": "dev",
         "prometheus_listen_address": f"{host.address}:9090",
         "loki_listen_address": f"{host.address}:3100",
-        "otel_collector_listen_addresses": ["127.0.0.1", host.address],
+        "tempo_listen_address": f"{host.address}:3200",
     }
     inventory_file().write_text(json.dumps(inventory, indent=2) + "\n", encoding="utf-8")
     return inventory_file()
@@ -117,47 +118,69 @@ def roll_out(inventory: Path) -> None:
 
 def measure(host: hosts.Host) -> list[Flow]:
     """Send traffic and lines, and count what arrives."""
-    prometheus, loki = f"http://{host.address}:9090", f"http://{host.address}:3100"
     engine.progress(f"sending {REQUESTS} requests and {LINES} lines, and waiting for them to arrive")
     printed, sent = app.log_lines(LINES), app.traffic(REQUESTS)
+    return [*metrics(host, sent), *lines(host, sent, printed), traces(host, sent)]
+
+
+def arrived(count: Callable[[], int], expected: int) -> int:
+    """What has arrived in time."""
+    return flows.settle(count, lambda found: found >= expected, ARRIVE_SECONDS)
+
+
+def metrics(host: hosts.Host, sent: dict) -> list[Flow]:
+    """Metrics that the application sends, and those of its servers."""
+    prometheus, requests, objects = f"http://{host.address}:9090", sent["requests"], sent["put_objects"]
     api, uploader = app.instance("api"), app.instance("uploader")
-    request_lines = f'{{container_name="{app.container("api")}"}} |= `/{sent["bucket"]}`'
 
-    def arrived(count: Callable[[], int], expected: int) -> int:
-        return flows.settle(count, lambda found: found >= expected, ARRIVE_SECONDS)
+    def series(query: str) -> int:
+        return arrived(lambda: len(flows.series(flows.directly, query, prometheus)), 1)
 
-    lines = flows.settle(
+    counted = arrived(lambda: flows.requests_counted(flows.directly, api, prometheus), requests)
+    stored = arrived(lambda: flows.total(flows.directly, "uploader_requests_total", uploader, prometheus), objects)
+    redis = [series(f'redis_connected_clients{{redis="{name}"}}') for name in ("main", "accounts", "chain")]
+    postgres = series('pg_stat_database_tup_returned{datname="hippius"}')
+    return [
+        Flow("requests: API > collector > Prometheus", requests, counted, "http_request_duration_seconds_count"),
+        Flow("stored objects: uploader > collector > Prometheus", objects, stored, "uploader_requests_total"),
+        Flow("Redis servers > exporters > Prometheus", len(redis), sum(redis), "redis_connected_clients"),
+        Flow("PostgreSQL servers > exporter > Prometheus", 1, postgres, "pg_stat_database_tup_returned"),
+    ]
+
+
+def lines(host: hosts.Host, sent: dict, printed: dict) -> list[Flow]:
+    """Lines that containers write."""
+    loki, api = f"http://{host.address}:3100", f'{{container_name="{app.container("api")}"}}'
+    numbered = flows.settle(
         lambda: flows.numbered_lines(flows.directly, printed, loki), lambda found: not found.missing, ARRIVE_SECONDS
     )
+    query = f"{api} |= `/{sent['bucket']}`"
+    stored = arrived(lambda: flows.lines_stored(flows.directly, query, loki), sent["requests"])
+    told = f"{numbered.repeated} twice, {numbered.missing} missing"
+    ways = ("request lines: API > Docker > Promtail > Loki", "numbered lines: container > Docker > Promtail > Loki")
     return [
-        Flow(
-            "requests: API > collector > Prometheus",
-            sent["requests"],
-            arrived(lambda: flows.requests_counted(flows.directly, api, prometheus), sent["requests"]),
-            "http_request_duration_seconds_count",
-        ),
-        Flow(
-            "stored objects: uploader > collector > Prometheus",
-            sent["put_objects"],
-            arrived(
-                lambda: flows.total(flows.directly, "uploader_requests_total", uploader, prometheus),
-                sent["put_objects"],
-            ),
-            "uploader_requests_total",
-        ),
-        Flow(
-            "request lines: API > Docker > Promtail > Loki",
-            sent["requests"],
-            arrived(lambda: flows.lines_stored(flows.directly, request_lines, loki), sent["requests"]),
-            f'{{container_name="{app.container("api")}"}}',
-        ),
-        Flow(
-            "numbered lines: container > Docker > Promtail > Loki",
-            printed["lines"],
-            lines.distinct + lines.repeated,
-            f"{lines.repeated} twice, {lines.missing} missing",
-        ),
+        Flow(ways[0], sent["requests"], stored, api),
+        Flow(ways[1], printed["lines"], numbered.distinct + numbered.repeated, told),
     ]
+
+
+def traces(host: hosts.Host, sent: dict) -> Flow:
+    """Traces that have the spans of every process that took part."""
+    tempo, waiting = f"http://{host.address}:3200", set(sent["trace_ids"])
+
+    def names(trace_id: str) -> set:
+        return {span.name for span in flows.spans(flows.directly, trace_id, tempo)}
+
+    def found() -> int:
+        waiting.difference_update([trace_id for trace_id in waiting if names(trace_id) >= PUT_OBJECT])
+        return sent["put_objects"] - len(waiting)
+
+    return Flow(
+        "traces of PutObjects: API, workers > collector > Tempo",
+        sent["put_objects"],
+        arrived(found, sent["put_objects"]),
+        f"{tempo}/api/traces/{sent['trace_ids'][0]}",
+    )
 
 
 def show(table: list[Flow], host: hosts.Host, inventory: Path) -> None:
@@ -169,6 +192,7 @@ def show(table: list[Flow], host: hosts.Host, inventory: Path) -> None:
     print(f"""
 Prometheus   http://{host.address}:9090
 Loki         http://{host.address}:3100
+Tempo        http://{host.address}:3200
 application  http://{app.address("api")}:{app.PORT}
 host         ssh {" ".join(hosts.ssh_options())} root@{host.address}
 roll out     tests/bootstrap ansible-playbook site.yml -i {inventory}

@@ -149,7 +149,9 @@ def inventory(hosts: Iterable[Host], groups: Iterable[str] = ()) -> dict:
 
 def variables() -> dict:
     """Inventory variables with which the roles install the bed's servers, at the versions that the bed has."""
-    versions = {f"{name}_version": release.version for name, release in recipe.read_all().items()}
+    # The first version of each is the one that is rolled out.
+    first = {name: release for name, release in recipe.read_all().items() if name == release.name}
+    versions = {f"{name}_version": release.version for name, release in first.items()}
     return {"monitoring_mirrors": [mirror.url()], "monitoring_releases_lock": str(lock_file()), **versions}
 
 

@@ -17,8 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.bed import engine, hosts
-from tests.bed.demo import GROUPS
+from tests.bed import engine, hosts, site
 
 ROOT = Path(__file__).resolve().parents[2]
 PING = [{"hosts": "all", "gather_facts": False, "tasks": [{"name": "Ping", "ansible.builtin.ping": {}}]}]
@@ -31,8 +30,8 @@ def main() -> None:
     rounds = options.parse_args().rounds
     host = hosts.up("bench")
     folder = engine.cache("benchmarks")
-    inventory = hosts.inventory([host], GROUPS)
-    inventory["all"]["vars"]["monitoring_environment"] = "dev"
+    inventory = hosts.inventory([host], site.GROUPS)
+    inventory["all"]["vars"] |= site.variables(host)
     (folder / "inventory.json").write_text(json.dumps(inventory), encoding="utf-8")
     (folder / "ping.json").write_text(json.dumps(PING), encoding="utf-8")
     cold = seconds("site.yml", folder)
@@ -47,7 +46,9 @@ def main() -> None:
     print(f"first rollout {cold:.1f} s")
     for name, taken in times.items():
         print(f"{name}: median {medians[name]:.2f} s of {' '.join(f'{second:.2f}' for second in taken)}")
-    print(f"no-op of site.yml with {len(GROUPS) - 1} components = {medians['site'] / medians['ping']:.1f} x one ping")
+    print(
+        f"no-op of site.yml with {len(site.GROUPS) - 1} components = {medians['site'] / medians['ping']:.1f} x one ping"
+    )
 
 
 def playbook(name: str, folder: Path) -> str:

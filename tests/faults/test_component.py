@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -92,6 +93,9 @@ def test_check_mode_judges_with_the_real_checker(rollout):
 def test_a_hand_edited_file_is_kept_and_repaired(rollout):
     good(rollout.run(rollout.task()))
     edit_by_hand(rollout)
+    assert rollout.answer() == "edited"
+    refused = rollout.run(rollout.task({"nonsense": 1}))
+    assert "kept as /opt/monitoring/edited/testd" in refused.result["notices"][0]
     assert rollout.answer() == "edited"
     outcome = good(rollout.run(rollout.task()))
     kept = outcome.result["notices"][0].split()[-1].rstrip(".")
@@ -410,6 +414,101 @@ def test_instances_are_one_transaction_and_a_dropped_one_is_removed(rollout):
     removed = good(rollout.run(instances(rollout, "main")))
     assert removed.result["instances"]["testd-chain"]["action"] == "remove"
     assert rollout.host.run("ls /opt/monitoring/components").stdout.split() == ["testd-main"]
+
+
+PREVIOUS = {"name": "testd", "state": "previous"}
+
+
+def test_what_was_rolled_out_is_taken_back_by_one_command_until_the_next_rollout(rollout):
+    rollout.host.run("touch /srv/testd-needs")
+    good_task = rollout.task({"secret_file": "/srv/testd-needs"})
+    bad_task = rollout.task({"answer": "two"}, version="1.1.0", environment={"A": "b"})
+    good(rollout.run(good_task))
+    nothing = rollout.run(PREVIOUS)
+    assert nothing.returncode == 2
+    assert "nothing to roll back to" in nothing.message and "\n" not in nothing.message
+    good(rollout.run(bad_task))
+    # What cannot be proven any more is no way back.
+    rollout.host.run("rm /srv/testd-needs")
+    before = rollout.snapshot(times=False)
+    failed = rollout.run(PREVIOUS)
+    assert failed.returncode == 2
+    assert "No such file" in failed.message
+    assert (failed.result["rolled_back"], rollout.answer()) == (["testd"], "two")
+    # The program was started again, and that is noted.
+    assert [line for line in differences(before, rollout.snapshot(times=False)) if "testd.running" not in line] == []
+    rollout.host.run("touch /srv/testd-needs")
+    before = rollout.snapshot("/var/lib", "/run/systemd/system")
+    predicted = good(rollout.run(PREVIOUS, "--check", "--diff"))
+    assert differences(before, rollout.snapshot("/var/lib", "/run/systemd/system")) == []
+    done = good(rollout.run(PREVIOUS, "--diff"))
+    assert (predicted.action, done.action, rollout.answer()) == ("restart", "restart", "one")
+    assert predicted.result["diff"] == done.result["diff"] != []
+    assert predicted.result["instances"] == done.result["instances"]
+    assert "The next rollout brings what the inventory says" in done.result["notices"][0]
+    before = rollout.snapshot()
+    again = good(rollout.run(PREVIOUS))
+    assert (again.action, again.result["changed"], differences(before, rollout.snapshot())) == ("none", False, [])
+    # It is rolled forward, and what was taken back is not what one goes back to after that.
+    assert good(rollout.run(bad_task)).action == "restart"
+    assert rollout.answer() == "two"
+    assert good(rollout.run(PREVIOUS)).action == "restart"
+    assert rollout.answer() == "one"
+    assert good(rollout.run(good_task)).result["changed"] is False
+    left = rollout.host.run("ls /opt/monitoring/components/testd /opt/monitoring/components/testd/generations")
+    assert "withdrawn" not in left.stdout and len(re.findall(r"^\d+-", left.stdout, re.M)) == 1
+
+
+@pytest.mark.parametrize(
+    ("point", "forward"),
+    [
+        pytest.param("switched", False, id="after the switch"),
+        pytest.param("acted", True, id="and rolled forward"),
+    ],
+)
+def test_a_way_back_that_is_killed_is_finished_by_the_next_run(rollout, point, forward):
+    good(rollout.run(rollout.task()))
+    good(rollout.run(rollout.task({"answer": "two"}, environment={"A": "b"})))
+    assert rollout.run(PREVIOUS, environment={KILL_AT: point}).returncode == 2
+    task = rollout.task({"answer": "three"}) if forward else PREVIOUS
+    good(rollout.run(task))
+    assert rollout.answer() == ("three" if forward else "one")
+    before = rollout.snapshot()
+    assert good(rollout.run(task)).result["changed"] is False
+    assert differences(before, rollout.snapshot()) == []
+
+
+def test_only_instances_that_the_last_rollout_changed_go_back(rollout):
+    task = instances(rollout, "main", "chain")
+    good(rollout.run(task))
+    pid = rollout.pid("testd-main")
+    task["instances"][1]["config"][0]["content"] = json.dumps({"answer": "new", "port": 7081})
+    good(rollout.run(task))
+    assert rollout.answer(port=7081) == "new"
+    told = good(rollout.run(PREVIOUS)).result["instances"]
+    assert list(told) == ["testd-chain"]
+    assert (rollout.answer(port=7081), rollout.pid("testd-main")) == ("chain", pid)
+
+
+def test_status_tells_what_is_not_as_it_was_rolled_out_and_writes_nothing(rollout):
+    def told() -> dict:
+        outcome = good(rollout.run({"expected": ["testd", "loki"]}, module="component_status"))
+        assert outcome.result["changed"] is False
+        return outcome.result["instances"]
+
+    good(rollout.run(rollout.task()))
+    before, fine = rollout.snapshot(), told()
+    assert differences(before, rollout.snapshot()) == []
+    assert (fine["testd"]["version"], fine["testd"]["ready"], fine["testd"]["problems"]) == ("1.0.0", True, [])
+    assert (fine["loki"]["state"], fine["loki"]["problems"]) == ("absent", ["it is not installed"])
+    edit_by_hand(rollout)
+    drop_in = "/etc/systemd/system/testd.service.d/override.conf"
+    rollout.host.run(
+        f"mkdir {drop_in.rpartition('/')[0]}; printf '[Service]\\nNice=5\\n' >{drop_in}; systemctl stop testd"
+    )
+    found = told()["testd"]
+    assert found["problems"] == ["testd.service is inactive", *found["drift"]]
+    assert found["drift"] == ["/etc/testd/testd.json was changed by hand", f"{drop_in} overrides testd.service"]
 
 
 def test_the_sweep_removes_what_the_host_should_no_longer_have_below_a_limit(rollout):

@@ -181,11 +181,28 @@ def set_links(name: str, known: dict) -> None:
             files.remove(path)
 
 
-def commit(name: str, generation_name: str) -> None:
-    """Note that a generation was proven."""
+def previous(name: str) -> str:
+    """Name of the generation that was proven before the last rollout."""
+    return observe.linked_generation(layout.previous(name))
+
+
+def commit(name: str, generation_name: str, unfit: set) -> None:
+    """Note that a generation was proven, and which one was before it unless that is ``unfit`` to be gone back to."""
+    before = proven(name)
+    if before and before not in unfit:
+        _note(before, layout.previous(name))
+    _note(generation_name, layout.proven(name))
+
+
+def withdraw(name: str, generation_name: str) -> None:
+    """Note that a generation is rolled back from."""
+    _note(generation_name, layout.withdrawn(name))
+
+
+def _note(generation_name: str, link: str) -> None:
     target = os.path.join("generations", generation_name)
-    if files.link_target(layout.proven(name)) != target:
-        files.link(target, layout.proven(name))
+    if files.link_target(link) != target:
+        files.link(target, link)
 
 
 def tidy() -> None:

@@ -35,8 +35,18 @@ def current(name: str) -> str:
 
 
 def proven(name: str) -> str:
-    """Link to the last generation that was proven to run; a rollback returns to it."""
+    """Link to the last generation that was proven to run; a rollout that fails returns to it."""
     return os.path.join(component(name), "proven")
+
+
+def previous(name: str) -> str:
+    """Link to the generation that was proven before the last rollout; what people roll back to."""
+    return os.path.join(component(name), "previous")
+
+
+def withdrawn(name: str) -> str:
+    """Link to the generation that people rolled back from; the next rollout takes it away."""
+    return os.path.join(component(name), "withdrawn")
 
 
 def edited(name: str) -> str:

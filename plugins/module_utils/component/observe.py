@@ -11,13 +11,13 @@ import stat
 from . import files, layout, manifest, release, systemd
 from .plan import Seen
 
-KEPT_GENERATIONS = 2
-
 
 def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Seen:
     """What is true of one instance now; ``unit_names`` are the units that it should have."""
     current = linked_generation(layout.current(name))
     proven = linked_generation(layout.proven(name))
+    previous = linked_generation(layout.previous(name))
+    withdrawn = linked_generation(layout.withdrawn(name))
     known = read_manifest(name, current)
     units = sorted(set(unit_names) | set(known["units"] if known else ()))
     states = systemd.show(units)
@@ -30,16 +30,18 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Seen:
         manifest=known,
         proven=proven,
         proven_manifest=read_manifest(name, proven),
+        previous=previous,
+        withdrawn=withdrawn,
         running=running,
         running_unit=running_unit,
         running_manifest=running_manifest,
-        running_drift=() if running == current else sum(_compare(name, running, running_manifest, key, gid)[1:], ()),
+        running_drift=() if running == current else changed(name, running, running_manifest, key, gid),
         contents=contents,
         drift=drift,
         strays=strays,
         links=wrong_links(name, known) if known else (),
         foreign=foreign(name, units, states),
-        debris=debris(name, current, proven, running),
+        debris=debris(name, {current, proven, previous, withdrawn, running}),
         pending=os.path.exists(layout.pending(name)),
         release_intact=known is None or release.intact(known["release"]),
         units=states,
@@ -129,15 +131,15 @@ def foreign(name: str, units: list, states: dict) -> tuple:
     return tuple(dict.fromkeys(found))
 
 
-def debris(name: str, current: str, proven: str, running: str = "") -> tuple:
-    """What a killed run left: half-written directories and generations that nobody needs."""
+def debris(name: str, used: set) -> tuple:
+    """What a killed run left: half-written directories and generations that are not in use."""
     found = [
         os.path.join(directory, item)
         for directory in (layout.component(name), layout.generations(name))
         for item in files.listing(directory)
         if item.startswith(".staging") or item.endswith(".new")
     ]
-    found += [layout.generation(name, item) for item in superfluous(generations(name), current, proven, running)]
+    found += [layout.generation(name, item) for item in generations(name) if item not in used]
     for item in files.listing(layout.RUN):
         path, pid = os.path.join(layout.RUN, item), item.rpartition("-")[2]
         if path == layout.private_check(name, pid) and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
@@ -145,17 +147,14 @@ def debris(name: str, current: str, proven: str, running: str = "") -> tuple:
     return tuple(found)
 
 
-def superfluous(there: list, current: str, proven: str, running: str) -> list:
-    """Generations beyond the last two; what runs, is in force or was proven stays. Pure."""
-    ordered = sorted(there, key=manifest.number)
-    upto = [item for item in ordered if not current or manifest.number(item) <= manifest.number(current)]
-    kept = set(upto[-KEPT_GENERATIONS:]) if current else set()
-    return [item for item in ordered if item not in kept | {current, proven, running}]
-
-
 def generations(name: str) -> list:
     """Names of all generations that are there, finished ones only."""
     return [item for item in files.listing(layout.generations(name)) if item.split("-", 1)[0].isdigit()]
+
+
+def changed(name: str, generation: str, known: dict | None, key: bytes, gid: int | None) -> tuple:
+    """Files of a generation that were changed, removed or added since it was written."""
+    return sum(_compare(name, generation, known, key, gid)[1:], ())
 
 
 def _compare(name: str, current: str, known: dict | None, key: bytes, gid: int | None) -> tuple:

@@ -33,6 +33,8 @@ class Seen:
     ``drift`` are files of the current generation that are not as they were written, ``strays`` files that were
     added to it, ``links`` links that are missing or point elsewhere, ``foreign`` things in the way that are not
     ours, ``debris`` what a killed run left behind, ``pending`` whether a switch was not completed.
+    ``previous`` is the generation that was proven before the last rollout, ``withdrawn`` one that people rolled back
+    from.
     ``running_unit`` is the digest of the unit that the process was started from, ``running_drift`` are drift and
     strays of the generation that runs, where that is not the current one.
     """
@@ -41,6 +43,8 @@ class Seen:
     manifest: dict | None = None
     proven: str = ""
     proven_manifest: dict | None = None
+    previous: str = ""
+    withdrawn: str = ""
     running: str = ""
     running_unit: str = ""
     running_manifest: dict | None = None

@@ -24,6 +24,7 @@ INTERVAL_SECONDS = 0.2
 STEADY_PROBES = 5
 REQUEST_SECONDS = 5
 LISTEN_STATE = "0A"
+REFUSED = "it refuses the login"
 EVERY_ADDRESS = ("", "0.0.0.0", "::")
 
 
@@ -36,17 +37,20 @@ def started(unit_name: str, listens: list, ready: dict, default_timeout: float =
     timeout = ready.get("timeout") or default_timeout
     deadline = time.monotonic() + timeout
     first: Unit | None = None
-    steady, missing = 0, ""
+    steady, lacking = 0, ""
     while True:
         state = systemd.show([unit_name])[unit_name]
         first = first or state
         _require_alive(unit_name, state, first)
-        missing = _missing(unit_name, state, listens, ready)
-        steady = 0 if missing else steady + 1
+        lacking = missing(unit_name, state, listens, ready)
+        if lacking.startswith(REFUSED):
+            # Trying on would only lock the account.
+            raise NotProven(f"{unit_name} is not what was wanted: {lacking}")
+        steady = 0 if lacking else steady + 1
         if steady >= STEADY_PROBES:
             return state
         if time.monotonic() > deadline:
-            raise NotProven(f"{unit_name} was not ready after {timeout} s: {missing or 'it did not stay'}")
+            raise NotProven(f"{unit_name} was not ready after {timeout} s: {lacking or 'it did not stay'}")
         time.sleep(INTERVAL_SECONDS)
 
 
@@ -57,8 +61,8 @@ def _require_alive(unit_name: str, state: Unit, first: Unit) -> None:
         raise NotProven(f"{unit_name} ended and was started again")
 
 
-def _missing(unit_name: str, state: Unit, listens: list, ready: dict) -> str:
-    """What is not there yet, or nothing."""
+def missing(unit_name: str, state: Unit, listens: list, ready: dict) -> str:
+    """What a unit that should be ready lacks, in words, or nothing."""
     if state.active != "active" or not state.main_pid:
         return f"it is {state.active}"
     for address in listens:
@@ -67,6 +71,8 @@ def _missing(unit_name: str, state: Unit, listens: list, ready: dict) -> str:
     if ready.get("url"):
         # Credentials are sent only after the socket was seen to belong to the unit.
         status, text = ask(unit_name, ready)
+        if ready.get("username") and status in (401, 403):
+            return f"{REFUSED} of {ready['username']} ({status}): {text.strip()[:200]}"
         if not 200 <= status < 300:
             return f"{ready['url']} answers {status or 'nothing'}: {text.strip()[:200]}"
     return ""
@@ -110,18 +116,18 @@ def reloaded(unit_name: str, reload: dict, before: float, pid: int) -> Unit:
 def ask(unit_name: str, proof: dict) -> tuple:
     """Status and text that a program answers to ``ready`` or ``reload``, with the credentials that these name."""
     etc = layout.etc(unit_name.rpartition(".")[0])
-    context = ssl.create_default_context()
-    # Who answers was told by the owner of the socket; the certificate may be made for the name that peers use.
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    headers, context = {}, None
     try:
-        if proof.get("certificate_file"):
-            context.load_cert_chain(*(os.path.join(etc, proof[key]) for key in ("certificate_file", "key_file")))
-        headers = {}
+        if proof["url"].startswith("https:"):
+            # Who answers was told by the owner of the socket; the certificate may be for the name that peers use.
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            if proof.get("certificate_file"):
+                context.load_cert_chain(*(os.path.join(etc, proof[key]) for key in ("certificate_file", "key_file")))
         if proof.get("username"):
             password = (files.read(os.path.join(etc, proof["password_file"])) or b"").rstrip(b"\n")
-            headers["Authorization"] = (
-                "Basic " + base64.b64encode(proof["username"].encode() + b":" + password).decode()
-            )
+            login = base64.b64encode(proof["username"].encode() + b":" + password)
+            headers["Authorization"] = "Basic " + login.decode()
     except (OSError, ValueError) as error:
         return 0, f"{etc}: {error}"
     return get(proof["url"], headers, context)
@@ -129,8 +135,8 @@ def ask(unit_name: str, proof: dict) -> tuple:
 
 def get(url: str, headers: dict | None = None, context: ssl.SSLContext | None = None) -> tuple:
     """Status and text of an answer; status 0 and the reason when there is none."""
-    handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)]
-    opener = urllib.request.build_opener(*handlers)
+    handlers = [urllib.request.HTTPSHandler(context=context)] if context else []
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
     try:
         request = urllib.request.Request(url, headers=headers or {})
         with opener.open(request, timeout=REQUEST_SECONDS) as response:

@@ -92,6 +92,11 @@ def _archive(release: Release, name: str, host: str) -> str:
         return path
     if host in release.pushable:
         raise ArchiveWanted(host)
+    if not wanted["urls"] and wanted.get("missing"):
+        raise ComponentError(
+            f"{wanted['missing']} is not on the controller, and nothing is downloaded where monitoring_archives_dir is"
+            " set without monitoring_mirrors. The playbook bundle collects what is missing."
+        )
     download.fetch(wanted["urls"], wanted["sha256"], path)
     return path
 

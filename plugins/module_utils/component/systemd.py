@@ -17,7 +17,7 @@ MINIMUM_VERSION = 247
 CHECK_SECONDS = 60
 LONGEST_LINE = 600
 WARNING = re.compile(r"\b(warn|warning)\b", re.IGNORECASE)
-COMPLAINT = re.compile(r"\b(error|err|fatal|panic|fail|failed|failure|refused)\b", re.IGNORECASE)
+COMPLAINT = re.compile(r"\b(error|err|fatal|panic|fail|failed|failure|refused|not defined)\b", re.IGNORECASE)
 
 
 def run(command: list, timeout: float | None = 60) -> subprocess.CompletedProcess:
@@ -50,25 +50,34 @@ def systemctl(*words: str) -> None:
 
 def require_version() -> None:
     """Refuse a host whose systemd is too old to run our units."""
-    words = run(["systemctl", "--version"]).stdout.split()
-    version = int("".join(character for character in words[1] if character.isdigit()) or 0)
-    if version < MINIMUM_VERSION:
-        raise ComponentError(f"systemd {version} is too old: {MINIMUM_VERSION} or newer is needed.")
+    told = run(["systemctl", "--version"]).stdout
+    found = re.match(r"systemd (\d+)", told)
+    if not found:
+        raise ComponentError(f"What systemd runs here is not known: {told.strip()[:80] or 'it says nothing'}")
+    if int(found.group(1)) < MINIMUM_VERSION:
+        raise ComponentError(f"systemd {found.group(1)} is too old: {MINIMUM_VERSION} or newer is needed.")
 
 
 def show(unit_names: list) -> dict:
     """State of units, all by one call."""
+    return {name: _unit(values) for name, values in properties(unit_names, PROPERTIES).items()}
+
+
+def properties(unit_names: list, wanted: str) -> dict:
+    """Properties of units as systemd writes them, all by one call."""
     if not unit_names:
         return {}
-    result = run(["systemctl", "show", "--property=" + PROPERTIES, "--", *unit_names])
+    result = run(["systemctl", "show", "--property=" + wanted, "--", *unit_names])
     if result.returncode != 0:
         raise ComponentError(f"systemctl show failed: {result.stdout.strip()}")
     blocks = result.stdout.strip("\n").split("\n\n")
-    return {name: _unit(block) for name, block in zip(unit_names, blocks)}
+    return {
+        name: dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        for name, block in zip(unit_names, blocks)
+    }
 
 
-def _unit(block: str) -> Unit:
-    values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+def _unit(values: dict) -> Unit:
     return Unit(
         active=values.get("ActiveState", "inactive"),
         sub=values.get("SubState", "dead"),

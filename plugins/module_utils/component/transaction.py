@@ -17,13 +17,19 @@ from .spec import Instance, instances
 
 @dataclass
 class Work:
-    """One instance on its way through the rollout; ``generation`` is the new one, once it is written."""
+    """One instance on its way through the rollout.
+
+    ``generation`` is the one that comes into force, and ``written`` whether this run made it. ``withdrawn`` is the one
+    that is rolled back from, which is kept until the next rollout.
+    """
 
     wanted: Instance
     seen: Seen
     known: dict
     plan: Plan
     generation: str = ""
+    written: bool = False
+    withdrawn: str = ""
     adopted: dict = field(default_factory=dict)
 
     @property
@@ -62,13 +68,16 @@ def roll_out(params: dict, check_mode: bool) -> Result:
     with lock.held(params["name"], params.get("holder") or "", params["lock_timeout"]):
         reach("locked")
         result = _planned(params, wanted, generation.fingerprint_key(create=_has_secrets(wanted)))
-        if _idle(result):
+        if idle(result):
             _clean(result)
             return result
         systemd.require_version()
         try:
             _stage(result)
-            _switch_and_prove(result)
+            switch_and_prove(result)
+        except ComponentError as error:
+            error.notices = tuple(result.notices)
+            raise
         finally:
             generation.sweep_releases()
         return result
@@ -77,10 +86,10 @@ def roll_out(params: dict, check_mode: bool) -> Result:
 def _predict(params: dict, wanted: list) -> Result:
     """What a run would do; the configuration is checked where the release and the user are there."""
     result = _planned(params, wanted, generation.fingerprint_key(create=False))
-    if not _idle(result):
+    if not idle(result):
         systemd.require_version()
     for work in result.works:
-        _refuse_taken_ports(work)
+        refuse_taken_ports(work)
         if work.plan.stage and work.wanted.check:
             result.notices += checking.privately(work.wanted, work.known["release"])
     return result
@@ -92,11 +101,7 @@ def _planned(params: dict, wanted: list, key: bytes) -> Result:
         seen = observe.observe(item.name, list(item.units), key, generation.group_of(item.name))
         if seen.manifest and seen.manifest["component"] != item.component:
             raise ComponentError(f"{item.name} belongs to component {seen.manifest['component']} on this host already.")
-        if seen.foreign and not params["adopt"]:
-            raise ComponentError(
-                f"{', '.join(seen.foreign)} exists and was not made by this collection. Remove it, or take it over for"
-                " one run with -e monitoring_adopt=true (option adopt), which keeps a copy."
-            )
+        refuse_foreign(seen, params["adopt"])
         known = manifest.build(item, item.release.directory(release.architecture()), key)
         result.works.append(Work(item, seen, known, plan(item, known, seen)))
     names = {work.name for work in result.works}
@@ -104,13 +109,23 @@ def _planned(params: dict, wanted: list, key: bytes) -> Result:
     return result
 
 
+def refuse_foreign(seen: Seen, adopt: bool) -> None:
+    """Refuse what stands in the way and is not ours, unless it may be taken over."""
+    if seen.foreign and not adopt:
+        raise ComponentError(
+            f"{', '.join(seen.foreign)} exists and was not made by this collection. Remove it, or take it over for"
+            " one run with -e monitoring_adopt=true (option adopt), which keeps a copy."
+        )
+
+
 def _has_secrets(wanted: list) -> bool:
     return any(entry.secret for item in wanted for entry in item.files.values())
 
 
-def _idle(result: Result) -> bool:
+def idle(result: Result) -> bool:
+    """Whether there is nothing to do, nor to clean up."""
     return not result.removed and not any(
-        work.plan.changed or work.seen.pending or work.seen.debris for work in result.works
+        work.plan.changed or work.seen.pending or work.seen.debris or work.seen.withdrawn for work in result.works
     )
 
 
@@ -130,7 +145,7 @@ def _stage(result: Result) -> None:
             for work in result.works:
                 if work.generation and work.wanted.check:
                     result.notices += checking.staged(work.wanted, work.known["release"], work.generation)
-                _refuse_taken_ports(work)
+                refuse_taken_ports(work)
             reach("checked")
         except BaseException:
             for work in result.works:
@@ -151,7 +166,7 @@ def _prepare(work: Work) -> list:
             notices += [
                 f"What was changed by hand is kept as {path}." for path in generation.keep_edited(work.name, work.seen)
             ]
-            work.generation = generation.write(work.wanted, work.known, group)
+            work.generation, work.written = generation.write(work.wanted, work.known, group), True
             reach("generation")
     return notices
 
@@ -162,7 +177,7 @@ def _program(wanted: Instance) -> str:
     return first[len("{release}/") :] if first.startswith("{release}/") else ""
 
 
-def _refuse_taken_ports(work: Work) -> None:
+def refuse_taken_ports(work: Work) -> None:
     """Refuse before anything is changed when another process holds a port that the program needs."""
     if work.plan.action not in (INSTALL, RESTART):
         return
@@ -174,14 +189,15 @@ def _refuse_taken_ports(work: Work) -> None:
 
 def _discard(work: Work) -> None:
     """Remove a generation that never came into force, and the directories made for it."""
-    if work.generation:
+    if work.written:
         files.remove(layout.generation(work.name, work.generation))
     for path in (layout.generations(work.name), layout.component(work.name)):
         if os.path.isdir(path) and not os.listdir(path):
             os.rmdir(path)
 
 
-def _switch_and_prove(result: Result) -> None:
+def switch_and_prove(result: Result) -> None:
+    """Put the new generations in force, have them proven and commit, or put the old ones back and fail."""
     changing = [work for work in result.works if work.plan.changed]
     began = time.time()
     try:
@@ -194,14 +210,23 @@ def _switch_and_prove(result: Result) -> None:
             _act_and_prove(work)
     except Exception as error:  # Whatever goes wrong after the switch, the old generation comes back.
         _roll_back(changing, str(error), began)
+    _commit(result)
     for work in changing:
-        generation.commit(work.name, work.in_force)
         result.notices += [f"The adopted {path} is kept as {kept}." for path, kept in work.adopted.items()]
-    reach("committed")
     for item in result.removed:
         removal.remove(item)
     for work in result.works:
         _finish(work)
+
+
+def _commit(result: Result) -> None:
+    """Note what was proven; a rollback later returns all instances to where they were before a rollout."""
+    renewed = any(work.generation for work in result.works)
+    for work in result.works:
+        if renewed or work.seen.proven != work.in_force:
+            by_hand = work.seen.current if work.seen.drift or work.seen.strays else ""
+            generation.commit(work.name, work.in_force, {work.seen.withdrawn, work.withdrawn, by_hand})
+    reach("committed")
 
 
 def _switch(work: Work) -> None:
@@ -322,8 +347,11 @@ def _return_process(work: Work, target: str, before: dict) -> None:
 
 def _finish(work: Work) -> None:
     """Clean up after the commit; a run that is killed here is finished by the next one."""
-    for path in observe.debris(work.name, generation.current(work.name), generation.proven(work.name), ""):
+    links = (generation.current, generation.proven, generation.previous)
+    for path in observe.debris(work.name, {work.withdrawn, *[link(work.name) for link in links]}):
         files.remove(path)
+    if not work.withdrawn:
+        files.remove(layout.withdrawn(work.name))
     files.remove(layout.downloads(work.name))
     files.remove(layout.pending(work.name))
     reach("finished")

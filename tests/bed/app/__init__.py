@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import subprocess
 import time
 import uuid
 from collections import Counter
@@ -30,6 +31,9 @@ PORT = 8000
 START_SECONDS = 60
 # A password of a database that holds nothing and is reached from the bed's network only.
 PASSWORD = "hippius-dev"
+# The exporters' account of Redis and role of PostgreSQL.
+EXPORTERS = "monitoring"
+ROLE = Path(__file__).parents[3] / "roles/postgres_exporter/files/role.sql"
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,53 @@ def up(collector: str | None = None) -> None:
     engine.progress(f"{PROJECT} serves http://{address('api')}:{PORT}, telemetry goes to {collector}")
 
 
+def trace_directly(collector: str, tempo: str) -> None:
+    """Start the API and the workers anew, with traces going to Tempo itself, such as http://172.30.0.5:4319."""
+    for service in (service for service, what in SERVICES.items() if what.instrumented):
+        engine.docker("rm", "--force", container(service))
+        start(service, image.ensure(), collector, tempo)
+
+
+def admit_exporters(password: str) -> None:
+    """Give exporters their accounts, as the roles recommend them: in two of the Redis servers, and in PostgreSQL."""
+    acl = f"ACL SETUSER {EXPORTERS} on >{password} -@all +@connection +info +config|get +slowlog +latency +memory"
+    for service in ("redis", "redis-accounts"):
+        port = str(SERVICES[service].port)
+        told = feed(service, "redis", f"{acl} +client +select\n", "redis-cli", "-p", port)
+        if told.strip() != "OK":
+            raise RuntimeError(f"{service}: {told}")
+    feed("postgres", "postgres", ROLE.read_text(encoding="utf-8"), "psql", "--quiet", f"--set=role={EXPORTERS}")
+    feed("postgres", "postgres", f"alter role {EXPORTERS} password '{password}'", "psql", "--quiet")
+
+
+def exporter_instances(password: str) -> dict[str, list[dict[str, str]]]:
+    """Variables of the exporters' roles for the application's servers, once `admit_exporters` was called."""
+    account = {"user": EXPORTERS, "password": password}
+    return {
+        "redis_exporter_instances": [
+            {
+                "name": name,
+                "listen_address": f"127.0.0.1:{port}",
+                "redis_address": f"{address(service)}:{SERVICES[service].port}",
+                **credentials,
+            }
+            for name, port, service, credentials in (
+                ("main", 9121, "redis", account),
+                ("accounts", 9122, "redis-accounts", account),
+                ("chain", 9123, "redis-chain", {}),
+            )
+        ],
+        "postgres_exporter_instances": [
+            {
+                "name": "main",
+                "listen_address": "127.0.0.1:9187",
+                "postgres_address": f"{address('postgres')}:5432",
+                **account,
+            }
+        ],
+    }
+
+
 def default_collector() -> str:
     """Where the collector of the host `demo` listens."""
     from tests.bed import hosts
@@ -136,13 +187,24 @@ def inspect(service: str, template: str) -> str:
     return found
 
 
-def start(service: str, image_name: str, collector: str) -> None:
+def feed(service: str, user: str, text: str, *command: str) -> str:
+    """Give a program in a service's container some text to read and return what it says."""
+    done = subprocess.run(
+        ["docker", "exec", "--interactive", "--user", user, container(service), *command],
+        input=text, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise RuntimeError(f"{service}: {command[0]} ended with {done.returncode}: {done.stderr or done.stdout}")
+    return done.stdout
+
+
+def start(service: str, image_name: str, collector: str, tempo: str = "") -> None:
     """Start a service's container with the application's code in it, and wait until its port answers."""
     what = SERVICES[service]
     hostname = f"{container(service)}-{uuid.uuid4().hex[:8]}"
     variables = what.environment
     if what.instrumented:
-        variables = variables | telemetry(service, hostname, collector)
+        variables = variables | telemetry(service, hostname, collector, tempo)
     create(service, image_name, what.command, what.user, variables, hostname)
     engine.docker("cp", str(SOURCE), f"{container(service)}:{WORKDIR}/hippius_s3")
     engine.docker("start", container(service))
@@ -170,13 +232,17 @@ def create(
     )
 
 
-def telemetry(service: str, hostname: str, collector: str) -> dict[str, str]:
-    """OpenTelemetry's settings of a process of the application."""
+def telemetry(service: str, hostname: str, collector: str, tempo: str) -> dict[str, str]:
+    """OpenTelemetry's settings of a process of the application, which sends traces directly if Tempo is named."""
     resource = {"deployment.environment.name": "dev", "service.instance.id": hostname}
+    if tempo:
+        # What the collector would have set.
+        resource["env"] = "dev"
     return {
         "OTEL_SERVICE_NAME": f"{PROJECT}-{service}",
         "OTEL_RESOURCE_ATTRIBUTES": ",".join(f"{key}={value}" for key, value in resource.items()),
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": tempo or collector,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
         "OTEL_METRIC_EXPORT_INTERVAL": "5000",
         "OTEL_BSP_SCHEDULE_DELAY": "1000",

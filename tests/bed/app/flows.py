@@ -25,6 +25,7 @@ from tests.bed.hosts import Host
 
 PROMETHEUS = "http://127.0.0.1:9090"
 LOKI = "http://127.0.0.1:3100"
+TEMPO = "http://127.0.0.1:3200"
 # Loki answers a query with at most this many lines (its limits_config.max_entries_limit_per_query).
 PAGE = 5000
 GET = "import sys, urllib.request; sys.stdout.write(urllib.request.urlopen(sys.argv[1], timeout=60).read().decode())"
@@ -129,6 +130,41 @@ def page(fetch: Fetch, query: str, loki: str, start: int, end: int) -> list[tupl
         ((result["stream"], int(at), line) for result in answer["result"] for at, line in result["values"]),
         key=lambda entry: entry[1],
     )
+
+
+@dataclass(frozen=True)
+class Span:
+    """A span as Tempo has it."""
+
+    service: str
+    scope: str  # the last word of the library that made it
+    name: str
+    id: str
+    parent: str
+    env: str  # of its resource
+
+
+def spans(fetch: Fetch, trace_id: str, tempo: str = TEMPO) -> list[Span]:
+    """All spans of a trace; none when Tempo does not know it yet."""
+    try:
+        answer = json.loads(fetch(f"{tempo}/api/traces/{trace_id}"))
+    except (RuntimeError, OSError) as error:
+        if "404" not in str(error):
+            raise
+        return []
+    found = []
+    for batch in answer["batches"]:
+        resource = {item["key"]: item["value"].get("stringValue") for item in batch["resource"]["attributes"]}
+        for scoped in batch.get("scopeSpans") or batch["instrumentationLibrarySpans"]:
+            scope = (scoped.get("scope") or scoped.get("instrumentationLibrary") or {}).get("name", "")
+            found += [
+                Span(
+                    resource["service.name"], scope.rpartition(".")[2], span["name"],
+                    span["spanId"], span.get("parentSpanId", ""), resource.get("env", ""),
+                )
+                for span in scoped["spans"]
+            ]  # fmt: skip
+    return found
 
 
 def ask(fetch: Fetch, url: str, **parameters: Any) -> dict:

@@ -12,13 +12,14 @@ import os
 import shutil
 import subprocess
 import time
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from tests.bed import engine
 from tests.bed.releases import recipe as recipes
 from tests.bed.releases import toolchain
-from tests.bed.releases.pack import pack
+from tests.bed.releases.pack import ZIP_TIME, pack
 from tests.bed.releases.recipe import Recipe
 
 # A step that is silent for longer says that it is still at work.
@@ -39,7 +40,8 @@ def build_all(names: Iterable[str] | None = None) -> dict[str, Path]:
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise BuildError(f"No recipe is called {', '.join(unknown)}; there are {', '.join(known)}.")
-    return {name: publish(known[name], provide(known[name])) for name in wanted}
+    chosen = [title for name in wanted for title, recipe in known.items() if name in (title, recipe.name)]
+    return {title: publish(known[title], provide(known[title])) for title in dict.fromkeys(chosen)}
 
 
 def provide(recipe: Recipe) -> Path:
@@ -74,13 +76,17 @@ def build(recipe: Recipe, directory: Path) -> None:
     work = directory.with_name(f"{directory.name}.part")
     (work / "done").mkdir(parents=True)
     started = time.monotonic()
-    go = toolchain.go_command()
+    go = toolchain.go_command() if recipe.module else ""
     prepare_sources(recipe, go, work)
-    members = build_programs(recipe, go, work) | plain_files(recipe, go, work)
+    members = build_programs(recipe, go, work) | zip_programs(recipe, work) | plain_files(recipe, go, work)
     engine.progress(f"{recipe.name} {recipe.version}: packing {recipe.file_name}")
     archive = work / "done" / recipe.file_name
     pack(archive, members, recipe.top)
-    (work / "done" / recipe.checksums).write_text(f"{sha256_of(archive)}  {archive.name}\n", encoding="utf-8")
+    # A checksum file for one archive holds nothing but the checksum.
+    line = (
+        sha256_of(archive) if recipe.checksums == f"{archive.name}.sha256" else f"{sha256_of(archive)}  {archive.name}"
+    )
+    (work / "done" / recipe.checksums).write_text(line + "\n", encoding="utf-8")
     (work / "done").rename(directory)
     shutil.rmtree(work)
     size = (directory / recipe.file_name).stat().st_size / 1e6
@@ -114,6 +120,28 @@ def build_programs(recipe: Recipe, go: str, work: Path) -> dict[str, Path]:
     for member, package in recipe.programs.items():
         members[member] = work / "programs" / member
         run(recipe, f"building {member}", recipe.build_command(go, package, members[member]), work)
+    return members
+
+
+def zip_programs(recipe: Recipe, work: Path) -> dict[str, Path]:
+    """Make a program of each of the recipe's Python packages: a zip that Python runs, which knows its version."""
+    members = {}
+    for member, package in recipe.python.items():
+        members[member] = work / "programs" / member
+        members[member].parent.mkdir(parents=True, exist_ok=True)
+        folder = package.replace(".", "/")
+        sources = {f"{folder}/{path.name}": path.read_text("utf-8") for path in recipes.package_files(package)}
+        parents = {f"{parent}/__init__.py": "" for parent in Path(folder).parents if parent.name}
+        own = {
+            f"{folder}/packed.py": f'VERSION = "{recipe.version}"\n',
+            "__main__.py": f"from {package}.program import main\n\nraise SystemExit(main())\n",
+        }
+        with open(members[member], "wb") as program:
+            program.write(b"#!/usr/bin/python3\n")
+            with zipfile.ZipFile(program, "a", zipfile.ZIP_DEFLATED) as archive:
+                for name, text in sorted((sources | parents | own).items()):
+                    archive.writestr(zipfile.ZipInfo(name, ZIP_TIME), text)
+        members[member].chmod(0o755)
     return members
 
 

@@ -3,6 +3,7 @@
 
 `go.mod` and `go.sum` pin the sources. `recipe.toml` says what becomes of them:
   version    as upstream names the release
+  build      number of upstream's build, where it is part of the address; `{build}` may stand where `{version}` may
   archive    published address of the archive; `{version}` may stand in every text
   checksums  name of the checksum file beside the archive, with lines as sha256sum writes them
   module     the server's module, which files and patches belong to
@@ -10,6 +11,8 @@
   tags       build tags
   ldflags    linker flags beside the common ones, usually the version that the program tells
   programs   member of the archive = package that it is built from, `.` for the Go files of the folder itself
+  python     member of the archive = package of the bed, which becomes one program; nothing is compiled then
+  others     further versions that are made of the same sources = their builds
   files      member of the archive = file of the module, or of the folder itself where it begins with `./`
   patch      file = text, put into a copy of the module before it is built, for what its zip lacks
 
@@ -29,6 +32,7 @@ from pathlib import Path
 from tests.bed.releases import toolchain
 
 FOLDER = Path(__file__).parent
+CHECKOUT = FOLDER.parents[2]
 COMMON_FLAGS = ("-trimpath", "-buildvcs=false")
 COMMON_LDFLAGS = ("-s", "-w")
 # Counted up whenever the same recipe is to be packed differently.
@@ -43,8 +47,10 @@ class Recipe:
     version: str
     archive: str
     checksums: str
-    module: str
-    programs: dict[str, str]
+    module: str = ""
+    build: str = ""
+    programs: dict[str, str] = field(default_factory=dict)
+    python: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     patch: dict[str, str] = field(default_factory=dict)
     ldflags: tuple[str, ...] = ()
@@ -71,21 +77,44 @@ class Recipe:
         state = hashlib.sha256()
         fixed = [toolchain.VERSION, toolchain.ENVIRONMENT, COMMON_FLAGS, COMMON_LDFLAGS, PACKING]
         state.update(json.dumps(fixed, sort_keys=True).encode())
-        for path in sorted(self.folder.iterdir()):
+        packages = [path for package in self.python.values() for path in package_files(package)]
+        for path in sorted([*self.folder.iterdir(), *packages]):
             state.update(f"\0{path.name}\0".encode() + path.read_bytes())
         return state.hexdigest()[:12]
 
 
+def package_files(package: str) -> list[Path]:
+    """The files of a package of the bed."""
+    return sorted((CHECKOUT / package.replace(".", "/")).glob("*.py"))
+
+
 def read(folder: Path) -> Recipe:
-    """The recipe of a folder."""
+    """The recipe of a folder, for its first version."""
+    return read_versions(folder)[0]
+
+
+def read_versions(folder: Path) -> list[Recipe]:
+    """The recipes of a folder, one for each version."""
     data = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
-    version = data["version"]
-    data["ldflags"] = tuple(flag.replace("{version}", version) for flag in data.get("ldflags", ()))
-    for key in ("archive", "top"):
-        data[key] = data.get(key, "").replace("{version}", version)
-    return Recipe(folder=folder, **data)
+    builds = {data["version"]: data.get("build", "")} | data.pop("others", {})
+    return [Recipe(folder=folder, **filled(data, version, build)) for version, build in builds.items()]
+
+
+def filled(data: dict, version: str, build: str) -> dict:
+    """The data of a recipe for one of its versions."""
+
+    def fill(text: str) -> str:
+        return text.replace("{version}", version).replace("{build}", build)
+
+    texts = {key: fill(data.get(key, "")) for key in ("archive", "checksums", "top")}
+    ldflags = tuple(fill(flag) for flag in data.get("ldflags", ()))
+    return data | texts | {"version": version, "build": build, "ldflags": ldflags}
 
 
 def read_all() -> dict[str, Recipe]:
-    """All recipes by name."""
-    return {path.parent.name: read(path.parent) for path in sorted(FOLDER.glob("*/recipe.toml"))}
+    """All recipes: the first version of each by its name, the others by name and version, such as `grafana 12.4.3`."""
+    recipes = [recipe for path in sorted(FOLDER.glob("*/recipe.toml")) for recipe in read_versions(path.parent)]
+    known: dict[str, Recipe] = {}
+    for recipe in recipes:
+        known[f"{recipe.name} {recipe.version}" if recipe.name in known else recipe.name] = recipe
+    return known

@@ -335,7 +335,7 @@ BELL = catalogue.component(
         "release": "bell",
         "group": "bell",
         "component": "bell",
-        "needs": {"bell_webhook": {"value": "<bell_webhook>", "examples": ["https://example/dummy"]}},
+        "needs": {"bell_webhook": {"value": "<bell_webhook>", "examples": ["https://example/dummy"], "min_length": 12}},
     },
 )
 
@@ -351,6 +351,8 @@ BELL = catalogue.component(
         pytest.param(
             {"bell_webhook": "https://example/dummy", "monitoring_environment": "dev"}, None, id="a dummy in dev"
         ),
+        pytest.param({"bell_webhook": "short"}, "bell_webhook of b is shorter than 12 characters", id="a short one"),
+        pytest.param({"bell_webhook": "short", "monitoring_environment": "dev"}, None, id="a short one in dev"),
         pytest.param({"bell_webhook": "", "bell_config_file": "own.yml"}, None, id="a file of one's own"),
     ],
 )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
@@ -16,6 +17,7 @@ from ansible.vars.manager import VariableManager
 
 from ansible_collections.hippius.monitoring.plugins.lookup.components import LookupModule
 
+ROOT = Path(__file__).parents[3]
 INVENTORY = """
 all:
   vars:
@@ -124,11 +126,40 @@ def test_names_follow_the_groups(ask: Ask) -> None:
 
 
 def test_problems_are_told_for_the_whole_inventory(ask: Ask) -> None:
-    assert ask("a", "problems", INVENTORY.replace("a: {}", "a: {prometheus_listen_address: 10.0.0.1:9090}")) == []
-    (problem,) = ask("a", "problems")
+    inventory = INVENTORY.replace("environment: test", "environment: dev")
+    reachable = inventory.replace("a: {}", "a: {prometheus_listen_address: 10.0.0.1:9090}")
+    assert ask("a", "problems", reachable) == []
+    assert all("plain text" in problem for problem in ask("a", "problems", reachable.replace(": dev", ": prod")))
+    (problem,) = ask("a", "problems", inventory)
     assert "prometheus on a, {{ prometheus_listen_address }}: 127.0.0.1 cannot be reached from b" in problem
     (problem,) = ask("a", "problems", INVENTORY.replace("monitoring_environment", "environment_of_ours"))
     assert "monitoring_environment is not set for b, a." in problem
+
+
+ALONE = "loki: {hosts: {a: {monitoring_environment: test}}}"
+
+
+def test_problems_tell_a_version_that_no_lock_file_has(ask: Ask, tmp_path: Path) -> None:
+    assert ask("a", "problems", ALONE) == []
+    (problem,) = ask("a", "problems", ALONE.replace("test}", "test, loki_version: 9.9.9}"))
+    assert problem.startswith("loki_version of a is 9.9.9. Release loki 9.9.9 is not in the collection's")
+    own = tmp_path / "own.yml"
+    own.write_text(f"loki: {{9.9.9: {{amd64: {{url: https://releases.example/loki, sha256: {'a' * 64}}}}}}}")
+    where = f"monitoring_releases_lock: {own}, loki_version: '{{{{ wanted }}}}', wanted: 9.9.9"
+    assert ask("a", "problems", ALONE.replace("test}", f"test, {where}}}")) == []
+    found = ask("a", "releases", ALONE.replace("test}", f"test, {where}}}"))
+    assert found == {"loki": {"9.9.9": {"amd64": {"url": "https://releases.example/loki", "sha256": "a" * 64}}}}
+
+
+def test_releases_are_the_defaults_of_all_roles_as_they_are_locked(ask: Ask) -> None:
+    lock = yaml.safe_load((ROOT / "releases.lock.yml").read_text())
+    expected = {}
+    for facts in map(yaml.safe_load, (path.read_text() for path in ROOT.glob("roles/*/meta/component.yml"))):
+        defaults = yaml.safe_load((ROOT / "roles" / facts["group"] / "defaults/main.yml").read_text())
+        version = defaults[f"{facts['group']}_version"]
+        expected[facts["release"]] = {version: lock[facts["release"]][version]}
+    groups = "\n".join(f"{facts}: {{hosts: {{a: {{monitoring_environment: dev}}}}}}" for facts in expected)
+    assert ask("a", "releases", groups) == expected
 
 
 @pytest.mark.parametrize(
@@ -159,3 +190,45 @@ def test_error_names_host_component_and_variable(ask: Ask, old: str, new: str, w
 def test_unknown_thing_is_refused_by_name(ask: Ask, question: str, options: dict, word: str) -> None:
     with pytest.raises(AnsibleError, match=word):
         ask("a", question, **options)
+
+
+def alerts(ask: Ask, **options: str) -> dict:
+    """Component -> names of the alerts that it brings."""
+    brought = ask("a", "alerts", **options)
+    return {
+        item["component"]: [rule["alert"] for group in item["document"]["groups"] for rule in group["rules"]]
+        for item in brought
+    }
+
+
+def test_alerts_are_those_of_the_components_in_the_inventory(ask: Ask) -> None:
+    everything = alerts(ask)
+    assert set(everything) == {"loki", "prometheus"}
+    assert "LokiDown" in everything["loki"]
+    shares = alerts(ask, engine="grafana"), alerts(ask, engine="prometheus")
+    # Prometheus cannot tell that it is away.
+    assert "prometheus" not in shares[1]
+    assert {name: sorted(shares[0].get(name, []) + shares[1].get(name, [])) for name in everything} == {
+        name: sorted(rules) for name, rules in everything.items()
+    }
+
+
+def test_alerts_are_told_with_the_file_they_come_from(ask: Ask) -> None:
+    [loki] = [item for item in ask("a", "alerts") if item["component"] == "loki"]
+    assert Path(loki["path"]).read_text(encoding="utf-8").startswith("---\ngroups:")
+
+
+def test_alerts_of_an_engine_that_is_none_are_refused(ask: Ask) -> None:
+    with pytest.raises(AnsibleError, match="engine is 'loki'"):
+        ask("a", "alerts", engine="loki")
+
+
+def test_content_is_what_the_components_in_the_inventory_bring_to_grafana(ask: Ask) -> None:
+    found = ask("a", "content", folder="Area/Sub")
+    assert {item["folder"] for item in found} == {"Area/Sub"}
+    paths = [Path(item.get("directory") or item["file"]) for item in found]
+    assert [path for path in paths if not path.exists()] == []
+    # Loki's alerts are Prometheus' to evaluate.
+    assert {path.parts[-3] for path in paths} <= {"loki", "prometheus"}
+    assert any(path.parts[-3:] == ("prometheus", "files", "dashboards") for path in paths)
+    assert any(path.parts[-3:] == ("prometheus", "files", "alerts.yml") for path in paths)

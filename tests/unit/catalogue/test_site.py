@@ -10,6 +10,8 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 ROLES = sorted(path.parts[-3] for path in ROOT.glob("roles/*/meta/component.yml"))
+# The one role that is no component.
+CONTENT = "grafana_content"
 ENVIRONMENTS = sorted(path.name for path in ROOT.glob("inventories/*"))
 
 
@@ -19,10 +21,23 @@ def read(path: str) -> object:
 
 def test_site_has_one_play_for_each_role() -> None:
     plays = [play for play in read("playbooks/site.yml") if "roles" in play]
-    assert sorted(play["tags"] for play in plays) == ROLES
+    assert sorted(play["tags"] for play in plays) == sorted([*ROLES, CONTENT])
     for play in plays:
+        if play["tags"] == CONTENT:
+            continue
         assert play["hosts"] == read(f"roles/{play['tags']}/meta/component.yml")["group"] == play["tags"]
         assert play["roles"] == [f"hippius.monitoring.{play['tags']}"]
+
+
+def test_site_brings_content_to_grafana_after_all_that_it_points_at() -> None:
+    last = [play for play in read("playbooks/site.yml") if "roles" in play][-1]
+    assert (last["hosts"], last["tags"], last["roles"]) == ("grafana", CONTENT, [f"hippius.monitoring.{CONTENT}"])
+
+
+def test_site_rolls_each_role_out_in_turn_where_that_is_wanted() -> None:
+    plays = [play for play in read("playbooks/site.yml") if "roles" in play]
+    assert {play["serial"] for play in plays} == {"{{ monitoring_serial | default('100%') }}"}
+    assert {play["max_fail_percentage"] for play in plays} == {"{{ 0 if monitoring_serial is defined else 100 }}"}
 
 
 def test_site_gathers_no_facts() -> None:

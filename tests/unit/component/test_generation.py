@@ -231,10 +231,22 @@ def test_an_empty_directory_in_place_of_the_link_is_replaced() -> None:
     assert files.link_target(layout.etc("loki")) == layout.current("loki") + "/etc"
 
 
-def test_a_commit_notes_what_was_proven() -> None:
-    name = written()
-    generation.commit("loki", name)
-    assert generation.proven("loki") == generation.current("loki") == name
+def test_a_commit_notes_what_was_proven_and_what_was_before() -> None:
+    first = written()
+    generation.commit("loki", first, set())
+    assert generation.proven("loki") == generation.current("loki") == first
+    assert generation.previous("loki") == ""
+    second = written(config=[])
+    generation.commit("loki", second, {""})
+    assert (generation.proven("loki"), generation.previous("loki")) == (second, first)
+
+
+def test_a_commit_remembers_nothing_that_is_unfit_to_be_gone_back_to() -> None:
+    first, second, third = written(), written(config=[]), written()
+    generation.commit("loki", first, set())
+    generation.commit("loki", second, set())
+    generation.commit("loki", third, {second})
+    assert (generation.proven("loki"), generation.previous("loki")) == (third, first)
 
 
 def test_the_host_s_key_is_made_once_and_not_in_check_mode() -> None:

@@ -276,6 +276,15 @@ def test_a_program_that_is_never_ready_is_told_with_its_answer(said: type[System
     assert len(web.requests) > 1
 
 
+def test_a_refused_login_is_tried_once_only(said: type[Systemd], web: Web, etc: Path) -> None:
+    said(UP)
+    (etc / "password").write_text("wrong")
+    web.answers = [web.status(503), web.status(401, b"Invalid username or password")]
+    with pytest.raises(probe.NotProven, match=r"refuses the login of admin \(401\): Invalid username"):
+        started([], {"url": web.url, "username": "admin", "password_file": "password"})
+    assert len(web.requests) == 2
+
+
 def test_the_options_own_time_is_waited(said: type[Systemd], web: Web) -> None:
     said(UP)
     web.answers = [web.status(503)]
@@ -285,12 +294,12 @@ def test_the_options_own_time_is_waited(said: type[Systemd], web: Web) -> None:
     assert 1 <= time.monotonic() - began < 20
 
 
-RELOAD = {"success": "ok", "timestamp": "at", "timeout": 0.3}
+RELOAD = {"success": "ok", "timestamp": "at"}
 
 
-def reloaded(web: Web, before: float, *texts: str) -> Unit:
+def reloaded(web: Web, before: float, *texts: str, timeout: float = 20) -> Unit:
     web.answers = [web.status(200, text.encode()) for text in texts]
-    return probe.reloaded("loki.service", {**RELOAD, "url": web.url}, before, UP.main_pid)
+    return probe.reloaded("loki.service", {**RELOAD, "url": web.url, "timeout": timeout}, before, UP.main_pid)
 
 
 def test_a_reload_is_believed_when_its_time_advances(said: type[Systemd], web: Web) -> None:
@@ -317,7 +326,7 @@ def test_a_reload_is_believed_after_the_clock_was_set_back(said: type[Systemd], 
 def test_a_reload_is_not_believed(said: type[Systemd], web: Web, text: str) -> None:
     said(UP)
     with pytest.raises(probe.NotProven, match="showed no successful reload"):
-        reloaded(web, 100, text)
+        reloaded(web, 100, text, timeout=0.3)
 
 
 def test_a_program_that_dies_of_a_reload_is_told(said: type[Systemd], web: Web) -> None:

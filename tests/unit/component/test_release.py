@@ -60,6 +60,38 @@ def test_a_release_is_downloaded_and_unpacked_once(publish: Callable, web: Web) 
     assert not [item for item in path.rglob("*") if item.is_file() and item.stat().st_mode & 0o222]
 
 
+@pytest.mark.parametrize(("machine", "architecture"), [("x86_64", "amd64"), ("aarch64", "arm64")])
+def test_a_host_gets_the_archive_that_is_made_for_it(
+    publish: Callable, web: Web, monkeypatch: pytest.MonkeyPatch, machine: str, architecture: str
+) -> None:
+    monkeypatch.setattr(release.platform, "machine", lambda: machine)
+    made = publish(("loki", program(architecture)), ("x", b"")).archives[HOST]
+    other = {"urls": [web.url + "/other"], "sha256": "0" * 64}
+    wanted = Release("loki", "1", {**dict.fromkeys(release.ELF_MACHINES, other), architecture: made})
+    assert release.stage(wanted, "loki", "loki")
+    assert there() == [f"loki-1-{made['sha256'][:8]}"]
+    assert web.requests == [("/loki", None)]
+
+
+def test_a_host_of_an_unknown_architecture_is_refused_in_one_line(
+    publish: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = publish(("loki", program()), ("x", b""))
+    monkeypatch.setattr(release.platform, "machine", lambda: "riscv64")
+    with pytest.raises(ComponentError) as refused:
+        release.stage(wanted, "loki", "loki")
+    assert str(refused.value) == "Architecture riscv64 is not supported: only aarch64, x86_64."
+    assert there() == []
+
+
+def test_an_archive_that_the_controller_lacks_is_not_looked_for_elsewhere(publish: Callable, web: Web) -> None:
+    wanted = publish(("loki", program()), ("x", b""))
+    wanted.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
+    with pytest.raises(ComponentError, match=r"/srv/bundle/loki is not on the controller, .*monitoring_archives_dir"):
+        release.stage(wanted, "loki", "loki")
+    assert (there(), web.requests) == ([], [])
+
+
 def damage_content(path: Path) -> None:
     os.chmod(path / "loki", 0o755)
     (path / "loki").write_bytes(program())

@@ -90,7 +90,7 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
         pytest.param({"listens": [9090]}, "is not host:port", id="a number"),
         pytest.param({"ready": {"timeout": 3}}, "ready: url is required", id="ready without an address"),
         pytest.param({"ready": {"url": "x", "timeout": "soon"}}, "not a number of seconds", id="no number"),
-        pytest.param({"ready": {"url": "x", "username": "u"}}, "username and password_file go together", id="no password"),
+        pytest.param({"ready": {"url": "x", "username": "u"}}, "username and password_file go", id="no password"),
         pytest.param({"ready": {"url": "x", "key_file": "k"}}, "certificate_file and key_file go", id="only a key"),
         pytest.param(
             {"ready": {"url": "x", "username": "u", "password_file": "p"}},

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import systemd
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.systemd import LONGEST_LINE, excerpt
 
 STOPPING = [f"level=info msg=stopping step={number}" for number in range(20)]
@@ -33,3 +37,28 @@ REASON = 'level=error err="listen tcp 127.0.0.1:7999: bind: address already in u
 )
 def test_an_excerpt_shows_what_helps(lines, shown):
     assert excerpt("\n".join(lines)) == "\n".join(shown)
+
+
+@pytest.mark.parametrize(
+    ("told", "refusal"),
+    [
+        pytest.param("systemd 257 (257.9-1~deb13u1)\n+PAM +AUDIT", "", id="Debian 13"),
+        pytest.param("systemd 252 (252.39-1~deb12u1)\n+PAM", "", id="Debian 12"),
+        pytest.param("systemd 247 (247.3-7+deb11u7)\n+PAM", "", id="the oldest"),
+        pytest.param("systemd 258~rc2 (258~rc2)\n+PAM", "", id="a candidate"),
+        pytest.param("systemd 245 (245.4-4ubuntu3)\n+PAM", "systemd 245 is too old: 247 or newer is needed.", id="old"),
+        pytest.param(
+            "systemd 246~rc2 (246~rc2)", "systemd 246 is too old: 247 or newer is needed.", id="old candidate"
+        ),
+        pytest.param("offline\n", "What systemd runs here is not known: offline", id="something else"),
+        pytest.param("", "What systemd runs here is not known: it says nothing", id="nothing"),
+    ],
+)
+def test_a_host_whose_systemd_is_too_old_is_refused_in_one_line(monkeypatch, told, refusal):
+    monkeypatch.setattr(systemd, "run", lambda command: subprocess.CompletedProcess(command, 0, told))
+    if not refusal:
+        systemd.require_version()
+        return
+    with pytest.raises(ComponentError) as refused:
+        systemd.require_version()
+    assert str(refused.value) == refusal

@@ -55,7 +55,7 @@ def test_grafana_is_published_by_its_build() -> None:
 
 @pytest.mark.parametrize("recipe", recipes.read_all().values(), ids=lambda recipe: recipe.name)
 def test_the_bed_s_archives_stand_where_upstream_s_would(recipe: recipes.Recipe) -> None:
-    archive = releases.archive_url(recipe.name, recipe.version, "amd64")
+    archive = releases.archive_url(recipe.name, recipe.version, "amd64", recipe.build)
     assert archive == recipe.archive
     assert f"{archive.rpartition('/')[0]}/{recipe.checksums}" in releases.checksum_urls(recipe.name, archive)
 

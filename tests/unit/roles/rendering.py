@@ -24,6 +24,17 @@ ROLES = Path(__file__).parents[3] / "roles"
 HOST = {"monitoring_environment": "test", "inventory_hostname": "here", "groups": {"all": ["here"]}}
 
 
+class HostVars:
+    """The only host of an inventory, with these variables."""
+
+    def __init__(self, variables: dict) -> None:
+        self._variables = variables
+
+    def raw_get(self, host: str) -> dict:
+        """The variables before templating."""
+        return self._variables
+
+
 def rendered(role: str, expression: str, **variables: Any) -> Any:
     """The value of a Jinja expression in a role, as plain Python; ``variables`` win over all of the role's own."""
     return _templated(role, "{{ " + expression + " }}", variables)
@@ -38,8 +49,10 @@ def rollout(role: str, **variables: Any) -> dict:
 
 def _templated(role: str, value: Any, variables: dict) -> Any:
     loader = DataLoader()
-    known = {**_read(loader, role, "defaults"), **HOST, **_read(loader, role, "vars"), **variables}
-    return plain(Templar(loader=loader, variables=_trusted(known)).template(_trusted(value)))
+    inventory = _trusted({**HOST, **variables})
+    known = {**_trusted(_read(loader, role, "defaults")), **inventory, **_trusted(_read(loader, role, "vars"))}
+    known |= {**_trusted(variables), "hostvars": HostVars(inventory)}
+    return plain(Templar(loader=loader, variables=known).template(_trusted(value)))
 
 
 def _read(loader: DataLoader, role: str, folder: str) -> Any:

@@ -16,6 +16,7 @@ from tests.bed.releases import build, recipe
 from tests.bed.releases.pack import pack
 
 RECIPES = recipe.read_all()
+COMPILED = [name for name, made in RECIPES.items() if made.module]
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_a_tar_has_one_top_directory(tmp_path, members):
         assert archive.extractfile("tool-1.0/tool").read() == members["tool"].read_bytes()
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", COMPILED)
 def test_a_recipe_pins_its_sources(name):
     sums = (RECIPES[name].folder / "go.sum").read_text()
     required = re.findall(rf"^\s*(?:require )?({re.escape(RECIPES[name].module)}) (v\S+)", go_mod(name), re.MULTILINE)
@@ -69,7 +70,7 @@ def test_a_recipe_pins_its_sources(name):
     assert f"{module} {version}/go.mod h1:" in sums
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", COMPILED)
 def test_a_recipe_builds_from_nothing_of_this_machine(name):
     replacements = re.findall(r"=>\s*(\S+)", go_mod(name))
     assert [path for path in replacements if path.startswith((".", "/"))] == []
@@ -77,7 +78,7 @@ def test_a_recipe_builds_from_nothing_of_this_machine(name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_says_its_version_wherever_upstream_does(name):
-    assert f"/v{RECIPES[name].version}/" in RECIPES[name].archive
+    assert re.search(rf"/v?{re.escape(RECIPES[name].version)}/", RECIPES[name].archive)
     assert "{" not in RECIPES[name].archive + RECIPES[name].top + "".join(RECIPES[name].ldflags)
 
 

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Go back to what was proven before the last rollout, by the same switch and proof as a rollout."""
+
+from __future__ import annotations
+
+import os
+
+from . import files, generation, layout, lock, manifest, observe, release, systemd, transaction
+from .errors import ComponentError
+from .plan import Seen, plan
+from .points import reach
+from .spec import Entry, Instance, Release, UnitRole
+from .transaction import Result, Work
+
+
+def roll_back(params: dict, check_mode: bool) -> Result:
+    """Bring a component to the generation before its last rollout; a component that is there already stays.
+
+    Raises ComponentError when there is none, and when it cannot be proven, which leaves the host as it was.
+    """
+    if check_mode:
+        return _planned(params)
+    with lock.held(params["name"], params.get("holder") or "", params["lock_timeout"]):
+        reach("locked")
+        result = _planned(params)
+        changing = [work for work in result.works if work.plan.changed]
+        kept = [path for work in changing for path in generation.keep_edited(work.name, work.seen)]
+        by_hand = [f"What was changed by hand is kept as {path}." for path in kept]
+        for work in changing:
+            generation.withdraw(work.name, work.withdrawn)
+        if changing or any(work.seen.pending for work in result.works):
+            _switch(result, by_hand)
+        result.notices += by_hand
+        return result
+
+
+def target(seen: Seen) -> str:
+    """The generation to go back to, nothing where there is none; the current one where that was done. Pure."""
+    if withdrawn(seen):
+        return seen.current
+    if seen.proven and seen.proven != seen.current:
+        # What is in force was never proven: a run was killed, or failed and could not be undone.
+        return seen.proven
+    return seen.previous if seen.previous != seen.current else ""
+
+
+def withdrawn(seen: Seen) -> str:
+    """The generation that was rolled back from, and not rolled forward since; nothing where there is none. Pure."""
+    both = seen.withdrawn and seen.current
+    return seen.withdrawn if both and manifest.number(seen.withdrawn) > manifest.number(seen.current) else ""
+
+
+def _planned(params: dict) -> Result:
+    component = params["name"]
+    names = observe.instances_of(component)
+    if not names:
+        raise ComponentError(f"{component} is not on this host, so there is nothing to roll back.")
+    systemd.require_version()
+    result = Result()
+    for name in names:
+        work = _work(name, params["adopt"])
+        if work is not None:
+            result.works.append(work)
+    if not result.works:
+        current = ", ".join(filter(None, (generation.current(name) for name in names)))
+        raise ComponentError(
+            f"{component} has no proven generation before {current or 'this one'}, so there is nothing to roll back to."
+        )
+    for work in result.works:
+        transaction.refuse_taken_ports(work)
+        result.notices.append(_told(work))
+    return result
+
+
+def _work(name: str, adopt: bool) -> Work | None:
+    """What an instance needs to go back; None where it has nothing to go back to."""
+    key, group = generation.fingerprint_key(create=False), generation.group_of(name)
+    wanted = target(observe.observe(name, [], key, group))
+    if not wanted:
+        return None
+    known = _sound(name, wanted, key, group)
+    described = instance(known, layout.generation(name, wanted))
+    seen = observe.observe(name, list(known["units"]), key, group)
+    transaction.refuse_foreign(seen, adopt)
+    way = plan(described, known, seen)
+    return Work(described, seen, known, way, generation=wanted, withdrawn=withdrawn(seen) or seen.current)
+
+
+def _sound(name: str, wanted: str, key: bytes, group: int | None) -> dict:
+    """The manifest of a generation, which must be as it was when it was proven."""
+    known = observe.read_manifest(name, wanted)
+    if known is None:
+        raise ComponentError(f"The manifest of generation {wanted} of {name} is damaged. Nothing was changed.")
+    by_hand = observe.changed(name, wanted, known, key, group)
+    if by_hand:
+        raise ComponentError(
+            f"Generation {wanted} of {name} is not what was proven, since {', '.join(by_hand)} was changed by hand."
+            " Nothing was changed."
+        )
+    if not release.intact(known["release"]):
+        raise ComponentError(
+            f"{release.path_of(known['release'])}, which generation {wanted} of {name} runs, is damaged."
+            " Nothing was changed."
+        )
+    return known
+
+
+def instance(known: dict, directory: str) -> Instance:
+    """An instance as the manifest and the files of its generation describe it."""
+    entries = {
+        path: Entry(
+            content=files.read(os.path.join(directory, path)) or b"",
+            mode=int(record["mode"], 8),
+            on_change=record["on_change"],
+            secret="fingerprint" in record,
+        )
+        for path, record in known["files"].items()
+    }
+    roles = {name: UnitRole(tuple(role["wanted_by"]), role["started"]) for name, role in known["units"].items()}
+    return Instance(
+        component=known["component"],
+        name=known["name"],
+        release=Release(known["release"], ""),
+        files=entries,
+        units=roles,
+        unit=known["unit"],
+        listens=tuple(known["listens"]),
+        ready=known["ready"],
+        reload=known["reload"],
+    )
+
+
+def _told(work: Work) -> str:
+    onward = "The next rollout brings what the inventory says, so change that first."
+    if work.seen.current == work.generation:
+        return f"{work.name} was rolled back from generation {work.withdrawn} to {work.generation} already. {onward}"
+    return f"{work.name} is rolled back from generation {work.withdrawn} to {work.generation}. {onward}"
+
+
+def _switch(result: Result, notices: list) -> None:
+    try:
+        transaction.switch_and_prove(result)
+    except ComponentError as error:
+        error.notices = tuple(notices)
+        for work in result.works:
+            if generation.current(work.name) == work.withdrawn:
+                files.remove(layout.withdrawn(work.name))
+        raise

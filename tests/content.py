@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the roles bring to look at and to be told by: their alerts and dashboards, and what those ask for.
+
+    python3 -m tests.content http://172.30.0.5:9090
+
+adds the metrics that a Prometheus has, of each component, to `tests/unit/content/metrics/<component>.txt`. Run it
+against a host that has every component, after traffic; delete a file first to be rid of metrics that are no more.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+METRICS = Path(__file__).parent / "unit" / "content" / "metrics"
+# What applications send is scraped from the collector, and Tempo writes its own, without a job.
+OWNERS = {
+    "otel-collector": "application",
+    "otel-collector-self": "otel-collector",
+    "": "tempo",
+    "node": "node-exporter",
+}
+# Of each program that is written in Go, and of Prometheus for each target.
+COMMON = re.compile(r"(go|process|promhttp|net_conntrack|scrape)_(?!resident_memory_bytes$|cpu_seconds_total$).*")
+# Metrics, or selectors of them, of which a stack that is well has no series, and why.
+ALLOWED_EMPTY = {
+    "otelcol_exporter_send_failed_spans": "The counter is there once a destination has refused something for good.",
+    "otelcol_exporter_send_failed_metric_points": "As with spans; and metrics have no destination by default.",
+    'otelcol_exporter_queue_size{data_type="metrics"}': "Metrics have no destination by default.",
+    'http_request_duration_seconds_count{job="otel-collector", status_code=~"5.."}': "No request fails by itself.",
+    'http_request_duration_seconds_count{job="otel-collector", env=~"$env", exported_job=~"$service", '
+    'status_code=~"5.."}': "No request fails by itself.",
+    'up{job="grafana"}': "Not every inventory has Grafana.",
+}  # fmt: skip
+
+_NOT_CODE = re.compile(r"#[^\n]*")
+_STRING = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'"
+_TOKEN = re.compile(
+    rf"(?P<number>\d[\w.]*)|(?P<range>\[[^\]]*\])|(?P<string>{_STRING})"
+    rf"|(?P<name>[A-Za-z_:][\w:]*)?\s*(?P<matchers>\{{(?:{_STRING}|[^}}\"'])*\}})|(?P<word>[A-Za-z_:][\w:]*)\s*(?P<call>\()?"
+)
+_WITH_LABELS = ("by", "without", "on", "ignoring", "group_left", "group_right")
+_WORDS = ("and", "or", "unless", "bool", "offset", "inf", "nan", "start", "end")
+# They may stand before "by".
+_AGGREGATIONS = ("sum", "min", "max", "avg", "count", "group", "topk", "bottomk", "quantile", "stddev", "stdvar")
+
+
+class Query(NamedTuple):
+    """An expression of an alert or of a panel, and where it stands."""
+
+    where: str
+    datasource: str
+    expression: str
+
+
+def alert_files() -> dict[str, Path]:
+    """Role -> its alerts."""
+    return {path.parts[-3]: path for path in sorted(ROOT.glob("roles/*/files/alerts.yml"))}
+
+
+def dashboard_files() -> list[Path]:
+    """The dashboards of all roles."""
+    return sorted(ROOT.glob("roles/*/files/dashboards/*.json"))
+
+
+def rules(role: str) -> list[dict]:
+    """The alerts of a role."""
+    document = yaml.safe_load(alert_files()[role].read_text(encoding="utf-8"))
+    return [rule for group in document["groups"] for rule in group["rules"]]
+
+
+def queries() -> Iterator[Query]:
+    """All that alerts, panels and variables ask for."""
+    for role in alert_files():
+        for rule in rules(role):
+            yield Query(rule["alert"], "prometheus", rule["expr"])
+    for path in dashboard_files():
+        dashboard = json.loads(path.read_text(encoding="utf-8"))
+        for panel in dashboard["panels"]:
+            for target in panel.get("targets", []):
+                yield Query(f"{path.stem}, {panel['title']}", target["datasource"]["uid"], target["expr"])
+        for variable in dashboard["templating"]["list"]:
+            asked = re.fullmatch(r"label_values\((.+), \w+\)", variable["query"]["query"])
+            yield Query(f"{path.stem}, ${variable['name']}", "prometheus", asked[1])
+
+
+def selectors(expression: str) -> list[str]:
+    """The series that an expression of PromQL or LogQL selects: metric names, with matchers where it has them."""
+    text, position, found = _NOT_CODE.sub("", expression), 0, []
+    while match := _TOKEN.search(text, position):
+        position = match.end()
+        if match["matchers"]:
+            found.append((match["name"] or "") + match["matchers"])
+        elif match["word"] in _WITH_LABELS:
+            # A list of labels follows.
+            position = text.index(")", position) if match["call"] else position
+        elif match["word"] and not match["call"] and match["word"].lower() not in (*_WORDS, *_AGGREGATIONS):
+            found.append(match["word"])
+    return found
+
+
+def metric(selector: str) -> str:
+    """The name of the metric that a selector selects."""
+    return selector.partition("{")[0]
+
+
+def expected() -> dict[str, str]:
+    """Selector of Prometheus' -> where it stands, but for those that may be empty; any value for a variable's."""
+    return {
+        re.sub(r"\$\w+", ".*", selector): query.where
+        for query in queries()
+        if query.datasource == "prometheus"
+        for selector in selectors(query.expression)
+        if selector not in ALLOWED_EMPTY and metric(selector) not in ALLOWED_EMPTY
+    }
+
+
+def presence(asked: list[str]) -> str:
+    """One query that gives a series for each selector that has any; its label ``selector`` is the place in the list."""
+    counts = [
+        f'label_replace(count({selector}), "selector", "{index}", "", "")' for index, selector in enumerate(asked)
+    ]
+    return " or ".join(counts)
+
+
+def known(component: str) -> set[str]:
+    """The metrics that a component really has."""
+    return set((METRICS / f"{component}.txt").read_text(encoding="utf-8").split())
+
+
+def add_metrics(prometheus: str) -> None:
+    """Add what a Prometheus has to the lists."""
+    for job in ["", *_values(prometheus, "job", '{__name__!=""}')]:
+        component = OWNERS.get(job, re.sub(r"^(redis|postgres)(-.*)?$", r"\1-exporter", job))
+        names = set(_values(prometheus, "__name__", f'{{job="{job}",__name__=~"[^:]+",__name__!~"ALERTS.*"}}'))
+        path = METRICS / f"{component}.txt"
+        names |= known(component) if path.exists() else set()
+        path.write_text("".join(f"{name}\n" for name in sorted(names) if not COMMON.fullmatch(name)), encoding="utf-8")
+
+
+def _values(prometheus: str, label: str, matcher: str) -> list[str]:
+    query = urllib.parse.urlencode({"match[]": matcher})
+    with urllib.request.urlopen(f"{prometheus}/api/v1/label/{label}/values?{query}", timeout=30) as answer:
+        return json.load(answer)["data"]
+
+
+if __name__ == "__main__":
+    add_metrics(sys.argv[1])

@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ansible brings a Grafana to what files and objects want, on the oldest and the newest ansible-core."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from tests.bed.grafana.server import StandIn
+from tests.bed.releases.build import build_all
+from tests.conftest import ROOT
+from tests.cores import CORES, programs_of
+from tests.unit.grafana.test_content import HOSTILE, board
+
+PASSWORD = "grafana-pass"
+WEBHOOK, TOKEN = "https://discord.example/api/webhooks/1/canary-webhook", "canary-datasource-token"
+
+
+class Unsafe(str):
+    """A text that Ansible must not template."""
+
+
+class Dumper(yaml.SafeDumper):
+    """Writes variables of Ansible."""
+
+
+Dumper.add_representer(Unsafe, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text), style='"'))
+
+
+def unsafe(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: unsafe(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [unsafe(value) for value in tree]
+    # Ansible takes the tag for a reason to look once more at what "" or "yes" may be.
+    return Unsafe(tree) if isinstance(tree, str) and "{" in tree else tree
+
+
+class Controller:
+    """Where playbooks run against a Grafana, with files beside them."""
+
+    def __init__(self, folder: Path, grafana: StandIn) -> None:
+        self.folder, self.grafana, self.core = folder, grafana, ""
+
+    def write(self, path: str, content: object) -> None:
+        """A file of text, or of JSON."""
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+
+    def apply(self, *flags: str, fails: bool = False, **options: object) -> dict:
+        """What the task with these options returns; ``output`` is all that Ansible printed."""
+        connection = {"grafana_url": self.grafana.url, "password": PASSWORD, "fingerprint_key": "key"}
+        task = {"hippius.monitoring.grafana_content": {**connection, **options}}
+        return self.play({"tasks": [task]}, "localhost,", *flags, fails=fails)
+
+    def play(self, play: dict, inventory: str, *flags: str, fails: bool = False) -> dict:
+        """What the last task of a play returns."""
+        self.write("play.yml", yaml.dump([{"hosts": "localhost", "gather_facts": False, **play}], Dumper=Dumper))
+        command = [programs_of(self.core) / "ansible-playbook", "-v", "-i", inventory, "-c", "local", *flags]
+        # Requests is where the tests run.
+        command += ["-e", f"ansible_python_interpreter={sys.executable}", "play.yml"]
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_HOME": str(self.folder / ".ansible"),
+        }
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        output = done.stdout + done.stderr
+        assert bool(done.returncode) == fails, output
+        # In several lines with -vvv.
+        shown = r"^(?:ok|changed|fatal): \[localhost\].*? => ((?s:\{\n.*?^\})|\{.*\})$"
+        results = re.findall(shown, output, re.MULTILINE)
+        assert results, output
+        return {**json.loads(results[-1]), "output": output}
+
+    def get(self, path: str) -> Any:
+        """What Grafana answers."""
+        answer = requests.get(f"{self.grafana.url}{path}", auth=("admin", PASSWORD), timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+    def board(self, uid: str) -> dict:
+        """A dashboard as Grafana has it, without what Grafana numbers."""
+        model = self.get(f"/api/dashboards/uid/{uid}")["dashboard"]
+        return {key: value for key, value in model.items() if key not in ("id", "version")}
+
+
+@pytest.fixture
+def controller(tmp_path: Path) -> Iterator[Controller]:
+    with StandIn(version="13.2.3", password=PASSWORD, rounds=1) as grafana:
+        yield Controller(tmp_path, grafana)
+
+
+SOURCES = {
+    "apiVersion": 1,
+    "datasources": [
+        {"name": "Prometheus", "uid": "prometheus", "type": "prometheus", "url": "http://127.0.0.1:9090",
+         "secureJsonData": {"httpHeaderValue1": "$TOKEN"}, "jsonData": {"httpHeaderName1": "X-Key"}}
+    ],
+}  # fmt: skip
+TEXTS = {key: value for key, value in HOSTILE.items() if isinstance(value, str)}
+RULE = {
+    "uid": "hostile-rule", "title": "Hostile", "condition": "B", "annotations": TEXTS, "labels": {"severity": "high"},
+    "data": [{"refId": "A", "datasourceUid": "prometheus", "relativeTimeRange": {"from": 600, "to": 0},
+              "model": {"refId": "A", "expr": "rate(x[$__rate_interval]) # $$ {{ x }}", "instant": True}},
+             {"refId": "B", "datasourceUid": "__expr__",
+              "model": {"refId": "B", "type": "threshold", "expression": "A",
+                        "conditions": [{"evaluator": {"type": "gt", "params": [9007199254740993]}}]}}],
+}  # fmt: skip
+ALERTING = {
+    "apiVersion": 1,
+    "contactPoints": [{"name": "chat", "receivers": [
+        {"uid": "chat", "type": "discord", "settings": {"url": "$WEBHOOK", "message": '{{ template "text" . }}$$'}}]}],
+    "policies": [{"receiver": "chat", "group_by": ["alertname", "grafana_folder"], "routes": [
+        {"receiver": "chat", "object_matchers": [["severity", "=~", "high|critical"]],
+         "mute_time_intervals": ["night"]}]}],
+    "templates": [
+        {"name": "texts", "template": '{{ define "text" }}{{ range $i, $a := .Alerts }}$HOME{{ end }}{{ end }}'}],
+    "muteTimes": [{"name": "night", "time_intervals": [{"times": [{"start_time": "22:00", "end_time": "24:00"}]}]}],
+    "groups": [{"name": "group", "folder": "Area/Alerts", "interval": "1m", "rules": [RULE]}],
+}  # fmt: skip
+ENVIRONMENT = {"WEBHOOK": WEBHOOK, "TOKEN": TOKEN}
+
+
+def write_all(controller: Controller) -> dict:
+    """Files with each kind of object, and the options that bring them."""
+    controller.write("grafana/datasources/all.json", SOURCES)
+    controller.write("grafana/alerting/all.yml", yaml.safe_dump(ALERTING, sort_keys=False))
+    controller.write("grafana/dashboards/Area/hostile.json", board("file", "File", tags=HOSTILE))
+    return {"content": [{"directory": "grafana"}], "environment": ENVIRONMENT}
+
+
+@pytest.mark.parametrize("core", CORES, ids=lambda version: version or "own")
+def test_content_is_read_back_as_it_was_in_files_and_inline(controller: Controller, core: str) -> None:
+    controller.core = core
+    options = write_all(controller)
+    inline = {"dashboards": [{"folder": "Area", "dashboard": board("inline", "Inline", tags=HOSTILE)}]}
+    options["content"] += [{"objects": unsafe(inline)}]
+    assert controller.apply(**options)["changed"]
+    for uid, title in (("file", "File"), ("inline", "Inline")):
+        assert controller.board(uid) == board(uid, title, tags=HOSTILE)
+    (rule,) = controller.get("/api/v1/provisioning/alert-rules")
+    assert rule["annotations"] == TEXTS
+    assert rule["data"][0]["model"]["expr"] == RULE["data"][0]["model"]["expr"]
+    assert rule["data"][1]["model"]["conditions"] == RULE["data"][1]["model"]["conditions"]
+    (text,) = [item["template"] for item in controller.get("/api/v1/provisioning/templates") if item["name"] == "texts"]
+    assert text == ALERTING["templates"][0]["template"]
+    controller.grafana.clear()
+    again = controller.apply(**options)
+    assert not again["changed"]
+    assert controller.grafana.writes == []
+
+
+def test_broken_file_among_many_stops_everything(controller: Controller) -> None:
+    for number in range(300):
+        controller.write(f"grafana/dashboards/d{number}.json", board(f"d{number}", f"D {number}"))
+    controller.write("grafana/dashboards/broken.json", '{"uid": "x",\n "title": }')
+    controller.write("grafana/alerting/policy.yml", "apiVersion: 1\npolicies:\n  - reciever: chat\n")
+    result = controller.apply(content=[{"directory": "grafana"}], fails=True)
+    assert [problem.split(": ")[0] for problem in result["problems"]] == [
+        "grafana/dashboards/broken.json:2", "grafana/alerting/policy.yml:3", "grafana/alerting/policy.yml:3",
+    ]  # fmt: skip
+    assert controller.grafana.requests == []
+
+
+def test_reference_to_what_is_nowhere_stops_everything(controller: Controller) -> None:
+    controller.write("policy.yml", "apiVersion: 1\n\npolicies: [{receiver: nobody}]\n")
+    controller.write("app.json", board())
+    result = controller.apply(content=[{"file": "policy.yml"}, {"file": "app.json"}], fails=True)
+    assert "policy.yml:3" in result["msg"]
+    assert "nobody" in result["msg"]
+    assert controller.grafana.writes == []
+
+
+def test_reference_to_what_only_the_server_has_is_good(controller: Controller) -> None:
+    texts = {"templates": [{"name": "texts", "template": '{{ define "other" }}x{{ end }}'}]}
+    controller.apply(content=[{"objects": {**unsafe(texts), "folders": [{"folder": "Live", "uid": "live"}]}}])
+    settings = {"url": WEBHOOK, "message": '{{ template "other" . }}'}
+    point = {"name": "chat", "receivers": [{"uid": "chat", "type": "discord", "settings": settings}]}
+    objects = {"contactPoints": [point], "dashboards": [{"folderUid": "live", "dashboard": board()}]}
+    assert controller.apply(content=[{"objects": unsafe(objects)}])["counts"]["contact_point"]["create"] == 1
+    assert controller.get("/api/dashboards/uid/app")["meta"]["folderUid"] == "live"
+
+
+def test_rotated_secrets_are_one_change_each_and_never_shown(controller: Controller) -> None:
+    options = write_all(controller)
+    first = controller.apply("-vvv", "--diff", **options)
+    rotated = {name: f"{value}-rotated" for name, value in ENVIRONMENT.items()}
+    check = controller.apply("--check", "--diff", "-vvv", **{**options, "environment": rotated})
+    assert sorted((item["kind"], item["action"]) for item in check["changes"]) == [
+        ("contact_point", "update"), ("datasource", "update"),
+    ]  # fmt: skip
+    second = controller.apply("-vvv", "--diff", **{**options, "environment": rotated})
+    assert {item["identity"] for item in second["changes"]} == {item["identity"] for item in check["changes"]}
+    assert controller.apply(**{**options, "environment": rotated})["changes"] == []
+    for result in (first, check, second):
+        assert "canary" not in result["output"]
+
+
+def test_plan_for_a_grafana_that_is_not_there_yet_is_no_error(controller: Controller) -> None:
+    controller.write("app.json", board())
+    result = controller.apply("--check", content=[{"file": "app.json"}], grafana_url="http://127.0.0.1:9")
+    assert result["changed"]
+    assert "Nothing answers at http://127.0.0.1:9 yet" in result["output"]
+
+
+def test_files_of_a_vault_are_read(controller: Controller) -> None:
+    controller.write("password", "vault-password")
+    controller.write("grafana/app.json", board())
+    controller.write("secrets/webhook", f"{WEBHOOK}\n")
+    settings = {"url": "$__file{secrets/webhook}"}
+    point = {"name": "chat", "receivers": [{"uid": "chat", "type": "webhook", "settings": settings}]}
+    controller.write("grafana/points.json", {"apiVersion": 1, "contactPoints": [point]})
+    encrypt = [programs_of("") / "ansible-vault", "encrypt", "--vault-password-file", "password"]
+    subprocess.run([*encrypt, "grafana/app.json", "secrets/webhook"], cwd=controller.folder, check=True)
+    controller.apply("--vault-password-file", "password", content=[{"directory": "grafana"}])
+    assert controller.board("app") == board()
+    (kept,) = [one for one in controller.get("/api/v1/provisioning/contact-points/export?decrypt=true")["contactPoints"]
+               if one["name"] == "chat"]  # fmt: skip
+    assert kept["receivers"][0]["settings"]["url"] == WEBHOOK
+
+
+def test_exported_files_want_what_is_there(controller: Controller) -> None:
+    options = write_all(controller)
+    controller.apply(**options)
+    exported = controller.apply(state="exported", export_directory="out")
+    assert exported["changed"]
+    assert "canary" not in "".join(path.read_text() for path in (controller.folder / "out").rglob("*.*"))
+    assert exported["variables"] == ["CHAT_URL", "PROMETHEUS_HTTPHEADERVALUE1"]
+    assert not controller.apply(state="exported", export_directory="out")["changed"]
+    controller.grafana.clear()
+    values = {"CHAT_URL": WEBHOOK, "PROMETHEUS_HTTPHEADERVALUE1": TOKEN}
+    result = controller.apply("--diff", content=[{"directory": "out"}], environment=values)
+    assert result["changes"] == [], result["output"]
+    assert controller.grafana.writes == []
+
+
+def test_role_brings_what_components_have_by_a_token_that_is_made_once(controller: Controller) -> None:
+    groups = ("grafana", "prometheus", "loki", "tempo", "alertmanager", "otel_collector", "redis_exporter")
+    token = controller.folder / "token"
+    variables = {
+        "monitoring_environment": "test",
+        "grafana_listen_address": controller.grafana.url.removeprefix("http://"),
+        "grafana_admin_password": PASSWORD,
+        "grafana_secret_key": "key",
+        "grafana_content_discord_webhook": WEBHOOK,
+        "grafana_content_token_path": str(token),
+    }
+    members = {name: {"hosts": {"localhost": {}}} for name in groups}
+    controller.write("inventory.yml", yaml.safe_dump({"all": {"vars": variables, "children": members}}))
+    role = {"roles": ["hippius.monitoring.grafana_content"]}
+    planned = controller.play(role, "inventory.yml", "--check")
+    assert planned["changed"]
+    assert controller.grafana.writes == []
+    made = controller.play(role, "inventory.yml", "-vvv", "--diff")
+    assert made["token_changed"]
+    assert made["counts"]["datasource"]["create"] == 4
+    assert made["counts"]["policy"]["update"] == 1
+    assert token.stat().st_mode & 0o777 == 0o400
+    assert token.read_text().strip() not in made["output"]
+    assert "canary" not in made["output"]
+    controller.grafana.clear()
+    again = controller.play(role, "inventory.yml")
+    assert (again["changed"], again["token_changed"]) == (False, False)
+    assert controller.grafana.writes == []
+    assert {request.user for request in controller.grafana.requests} != {"admin"}
+
+
+def alert(number: int, status: str = "firing") -> dict:
+    """An alert as Grafana gives it to a template, but for what Alertmanager has not."""
+    return {
+        "status": status,
+        "labels": {"alertname": "RedisDown", "severity": "critical", "host": f"a_{number}", "service": "[x](http://h)"},
+        "annotations": {"summary": f"Redis *{number}* is down @everyone", "runbook_url": "https://runbook.example"},
+        "startsAt": "2026-01-01T00:00:00Z",
+        "generatorURL": "http://panel.example",
+    }
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_message_is_readable_and_short_and_calls_nobody(tmp_path: Path, count: int) -> None:
+    [archive] = build_all(["alertmanager"]).values()
+    with tarfile.open(archive) as opened:
+        [member] = [member for member in opened.getmembers() if member.name.endswith("/amtool")]
+        member.name = "amtool"
+        opened.extract(member, tmp_path, filter="data")
+    written = yaml.safe_load((ROOT / "roles/grafana_content/files/notifications.yml").read_text(encoding="utf-8"))
+    # Grafana's data have these fields beside those of Alertmanager.
+    text = written["templates"][0]["template"].replace(".PanelURL", ".GeneratorURL").replace(".DashboardURL", ".Status")
+    (tmp_path / "texts.tmpl").write_text(text, encoding="utf-8")
+    data = {
+        "status": "firing",
+        "alerts": [*map(alert, range(count)), alert(999, "resolved")],
+        "groupLabels": {"alertname": "RedisDown", "env": "prod"},
+        "commonLabels": {"severity": "critical"},
+    }
+    (tmp_path / "data.json").write_text(json.dumps(data))
+    texts = {}
+    for name in ("title", "message"):
+        words = ["template", "render", "--template.glob=texts.tmpl", "--template.data=data.json"]
+        words.append(f'--template.text={{{{ template "hippius.{name}" . }}}}')
+        done = subprocess.run([tmp_path / "amtool", *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        texts[name] = done.stdout
+    assert texts["title"].strip() == f"🔴 [FIRING:{count}] RedisDown · prod"
+    assert "@everyone" not in texts["message"].replace("\\@", "")
+    assert "Redis \\*0\\* is down" in texts["message"]
+    assert texts["message"].count("is down") == min(count, 10) + 1
+    assert ("These are 10 of 200." in texts["message"]) == (count == 200)
+    assert len(texts["message"]) < 2000

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What crosses hosts: who speaks TLS, what clients are told, and what is refused before any host is touched."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils import catalogue, transport
+from ansible_collections.hippius.monitoring.plugins.module_utils.catalogue import CatalogueError
+from tests.unit.catalogue.test_catalogue import DEFAULTS, GAUGE, STORE, Inventory
+
+FACTS = {
+    "release": "shop",
+    "group": "shop",
+    "component": "shop",
+    "listens": {"http": "<shop_address>", "inner": "<shop_inner_address>"},
+    "plain": ["inner"],
+    "password": True,
+    "asks": {"log-store": "http"},
+    "scrape_jobs": [{"name": "shop", "address": "http"}],
+}
+SHOP = catalogue.component("shop", FACTS)
+TLS = {"monitoring_tls_certificate": "CERT", "monitoring_tls_key": "KEY", "monitoring_tls_ca": "CA"}
+PASSWORD = {
+    "monitoring_basic_auth_username": "us",
+    "monitoring_basic_auth_password": "word",
+    "monitoring_basic_auth_hash": "$2b$hash",
+}
+FAR = {"shop_address": "10.0.0.1:80", "shop_inner_address": "127.0.0.1:81", "log_store_address": "10.0.0.2:3100"}
+ASKING = {"tls_config": {"ca_file": "tls/ca.pem", "cert_file": "tls/certificate.pem", "key_file": "tls/key.pem"}}
+
+
+@pytest.fixture(autouse=True)
+def defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shop listens on loopback unless a host says otherwise."""
+    for name in ("shop_address", "shop_inner_address"):
+        monkeypatch.setitem(DEFAULTS, name, "127.0.0.1:80")
+
+
+def spread(**variables: dict) -> Inventory:
+    """The shop on a, the log store on b, Prometheus on c; all of them reachable, with certificates."""
+    known = {host: {**FAR, **TLS, **variables.get(host, {})} for host in "abc"}
+    return Inventory({"shop": ["a"], "log_store": ["b"], "prometheus": ["c"]}, known)
+
+
+@pytest.mark.parametrize(
+    ("bound", "networks", "plain"),
+    [
+        pytest.param("127.0.0.1", None, True, id="loopback"),
+        pytest.param("localhost", [], True, id="loopback by name"),
+        pytest.param("::1", [], True, id="loopback by IPv6"),
+        pytest.param("10.0.0.1", [], False, id="an address"),
+        pytest.param("0.0.0.0", ["172.30.0.0/24"], False, id="every address"),
+        pytest.param("172.30.0.1", ["10.8.0.0/16", "172.30.0.0/24"], True, id="in a network"),
+        pytest.param("172.30.0.1", "172.30.0.1", True, id="the only address"),
+        pytest.param("fd00::1", ["172.30.0.0/24", "fd00::/8"], True, id="in a network of IPv6"),
+        pytest.param("store.example", ["0.0.0.0/0"], False, id="a name"),
+        pytest.param("", ["0.0.0.0/0"], False, id="nothing"),
+    ],
+)
+def test_plain_text_will_do(bound: str, networks: object, plain: bool) -> None:
+    assert transport.is_plain(bound, networks) is plain
+
+
+@pytest.mark.parametrize("networks", [["172.30.0.1/24"], ["bridge"], [7.5], 5])
+def test_networks_that_are_none_are_refused_by_the_variables_name(networks: object) -> None:
+    inventory = spread(a={"monitoring_plain_networks": networks})
+    with pytest.raises(CatalogueError, match="a: monitoring_plain_networks"):
+        catalogue.url(SHOP, "http", inventory, "c")
+
+
+def test_url_says_what_is_spoken() -> None:
+    assert catalogue.url(SHOP, "http", spread(), "c") == "https://10.0.0.1:80"
+    assert catalogue.url(SHOP, "http", spread(), "a") == "https://10.0.0.1:80"
+    assert catalogue.url(SHOP, "http", spread(a={"monitoring_tls_certificate": ""}), "c") == "http://10.0.0.1:80"
+    assert (
+        catalogue.url(SHOP, "http", spread(a={"monitoring_plain_networks": "10.0.0.0/8"}), "c") == "http://10.0.0.1:80"
+    )
+    assert catalogue.url(SHOP, "http", spread(a={"shop_address": "127.0.0.1:80"}), "a") == "http://127.0.0.1:80"
+    assert catalogue.url(SHOP, "inner", spread(a={"shop_inner_address": "10.0.0.1:81"}), "c") == "http://10.0.0.1:81"
+
+
+def test_another_host_uses_the_first_address_that_it_can_reach() -> None:
+    several = catalogue.component("shop", {**FACTS, "listens": {"http": "<shop_addresses>"}, "plain": []})
+    several_of = {"shop_addresses": ["127.0.0.1:80", "172.30.0.1:80", "10.0.0.1:80"]}
+    inventory = spread(a={**several_of, "monitoring_plain_networks": ["172.30.0.0/24"]})
+    inventory.render = lambda host, item, value, instance=None: several_of["shop_addresses"]
+    assert catalogue.url(several, "http", inventory, "c") == "https://10.0.0.1:80"
+    assert catalogue.url(several, "http", inventory, "a") == "http://127.0.0.1:80"
+
+
+def test_client_shows_its_own_certificate() -> None:
+    assert catalogue.client(SHOP, "http", spread(), "c") == ASKING
+    below = catalogue.client(STORE, "http", spread(), "a", "/etc/shop")["tls_config"]
+    assert set(below.values()) == {"/etc/shop/tls/ca.pem", "/etc/shop/tls/certificate.pem", "/etc/shop/tls/key.pem"}
+    assert catalogue.client(SHOP, "inner", spread(a={"shop_inner_address": "10.0.0.1:81"}), "c") == {}
+
+
+def test_client_tells_the_password_to_who_asks_for_one() -> None:
+    inventory = spread(a=PASSWORD, b=PASSWORD, c=PASSWORD)
+    asking = {**ASKING, "basic_auth": {"username": "us", "password_file": "tls/password"}}
+    assert catalogue.client(SHOP, "http", inventory, "c") == asking
+    assert catalogue.client(STORE, "http", inventory, "c") == ASKING
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        pytest.param({"c": {"monitoring_tls_certificate": ""}}, "set monitoring_tls_certificate", id="no certificate"),
+        pytest.param({"c": {"monitoring_tls_ca": ""}}, "monitoring_tls_ca of c", id="no authority"),
+        pytest.param({"a": PASSWORD}, "monitoring_basic_auth_username and .* of c", id="no password"),
+        pytest.param(
+            {"a": PASSWORD, "c": {**PASSWORD, "monitoring_basic_auth_password": "x"}}, "the same", id="another password"
+        ),
+    ],
+)
+def test_client_that_would_not_be_let_in_is_refused(variables: dict, words: str) -> None:
+    with pytest.raises(CatalogueError, match=words):
+        catalogue.client(SHOP, "http", spread(**variables), "c")
+
+
+def test_scrape_jobs_ask_each_target_as_it_speaks() -> None:
+    inventory = spread()
+    inventory.groups = {"shop": ["a", "c"]}
+    inventory.known["c"]["shop_address"] = "127.0.0.1:80"
+    (job,) = catalogue.scrape_jobs([SHOP], inventory, "c")
+    assert {key: value for key, value in job.items() if key not in ("job_name", "static_configs")} == ASKING
+    labels = {config["targets"][0]: config["labels"] for config in job["static_configs"]}
+    assert labels["10.0.0.1:80"] == {"env": "test", "host": "a", "__scheme__": "https"}
+    assert labels["127.0.0.1:80"] == {"env": "test", "host": "c"}
+
+
+def test_protection_is_nothing_for_plain_text() -> None:
+    nothing = {"scheme": "http", "config": [], "secrets": {}, "proof": {}, "web": {}}
+    assert catalogue.protection(SHOP, [], "127.0.0.1:80", spread(), "a") == nothing
+    assert catalogue.protection(SHOP, [], "10.0.0.1:80", Inventory({"shop": ["a"]}), "a") == nothing
+    assert catalogue.protection(SHOP, [], "", Inventory({"shop": ["a"]}), "a") == nothing
+
+
+def test_protection_of_a_listener_keeps_the_key_secret_and_wants_a_certificate() -> None:
+    found = catalogue.protection(SHOP, [], "10.0.0.1:80", spread(), "a")
+    assert found["scheme"] == "https"
+    assert found["secrets"] == {"tls/key.pem": "KEY"}
+    assert {item["path"]: item["content"] for item in found["config"]} == {
+        "tls/certificate.pem": "CERT",
+        "tls/ca.pem": "CA",
+    }
+    assert found["proof"] == {"certificate_file": "tls/certificate.pem", "key_file": "tls/key.pem"}
+    assert found["web"]["tls_server_config"]["client_auth_type"] == "RequireAndVerifyClientCert"
+    assert "basic_auth_users" not in found["web"]
+
+
+def test_protection_by_a_password_lets_in_who_has_no_certificate() -> None:
+    found = catalogue.protection(SHOP, [], "10.0.0.1:80", spread(a=PASSWORD), "a")
+    assert found["secrets"] == {"tls/key.pem": "KEY", "tls/password": "word"}
+    assert (found["proof"]["username"], found["proof"]["password_file"]) == ("us", "tls/password")
+    assert found["web"]["tls_server_config"]["client_auth_type"] == "VerifyClientCertIfGiven"
+    assert found["web"]["basic_auth_users"] == {"us": "$2b$hash"}
+
+
+def test_protection_gives_a_password_only_to_who_tells_or_asks_for_one() -> None:
+    inventory = spread(a=PASSWORD, b=PASSWORD)
+    assert catalogue.protection(STORE, [], "10.0.0.2:3100", inventory, "b")["secrets"] == {"tls/key.pem": "KEY"}
+    assert set(catalogue.protection(STORE, [SHOP], "", inventory, "b")["secrets"]) == {"tls/key.pem", "tls/password"}
+
+
+def problems(**variables: dict) -> list:
+    return catalogue.problems([SHOP, STORE], spread(**variables))
+
+
+def test_problems_are_none_where_all_have_certificates() -> None:
+    assert problems() == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        pytest.param({"monitoring_tls_key": ""}, ["monitoring_tls_key of a must be set"], id="half a certificate"),
+        pytest.param(
+            {"monitoring_basic_auth_username": "us", "monitoring_basic_auth_password": "word"},
+            ["monitoring_basic_auth_hash of a must be set where"],
+            id="half a password",
+        ),
+        pytest.param(
+            {"shop_inner_address": "10.0.0.1:81"}, ["Nothing but plain text", "shop at 10.0.0.1:81"], id="no TLS"
+        ),
+        pytest.param({"monitoring_plain_networks": ["bridge"]}, ["a: monitoring_plain_networks"], id="no network"),
+        pytest.param({"shop_secrets": {"pager": ""}}, ["pager in shop_secrets is empty for a"], id="an empty secret"),
+    ],
+)
+def test_problems_name_what_a_host_lacks(variables: dict, words: list) -> None:
+    found = problems(a=variables)
+    assert [all(word in problem for word in words) for problem in found].count(True) == 1, found
+
+
+def test_plain_text_is_refused_where_others_would_read_it_but_in_dev() -> None:
+    bare = dict.fromkeys(TLS, "")
+    found = problems(a=bare)
+    assert any("On a others would be answered in plain text" in problem for problem in found)
+    assert any("shop at 10.0.0.1:80" in problem for problem in found)
+    nearby = {**bare, "monitoring_plain_networks": ["10.0.0.0/24"]}
+    assert problems(a=nearby, b=nearby, c=nearby) == []
+    dev = {**bare, "monitoring_environment": "dev"}
+    assert problems(a=dev, b=dev, c=dev) == []
+
+
+def test_who_cannot_be_asked_is_told_before_anything_is_touched() -> None:
+    (found,) = problems(b={"log_store_address": "127.0.0.1:3100"}, c={"prometheus_config_file": "own.yml"})
+    assert "log-store on b" in found
+    assert "cannot be reached from a" in found
+    own_file = {"a": {"shop_config_file": "own.yml"}, "c": {"prometheus_config_file": "own.yml"}}
+    assert problems(b={"log_store_address": "127.0.0.1:3100"}, **own_file) == []
+
+
+def test_needs_are_those_of_each_instance() -> None:
+    item = catalogue.Component(
+        "gauge", "gauge", "gauge", GAUGE.listens, instances=GAUGE.instances,
+        needs={"password in gauge_instances": {"value": "<instance.password>"}},
+    )  # fmt: skip
+    instances = [{"name": "main", "listen": "127.0.0.1:1", "password": ""}]
+    instances += [{"name": "side", "listen": "127.0.0.1:2", "password": "x"}]
+    (found,) = catalogue.problems([item], Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": instances}}))
+    assert found == "password in gauge_instances is not set for a, instance main, and gauge needs it."
+
+
+def test_plain_names_listeners() -> None:
+    with pytest.raises(CatalogueError, match="plain has grpc, which listens lacks"):
+        catalogue.component("shop", {**FACTS, "plain": ["grpc"]})

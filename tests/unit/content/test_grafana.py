@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Grafana takes what the roles bring, and the next run has nothing left to do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import prometheus_rules
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.client import Client
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import Wanted
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import Options, reconcile
+from tests import content
+from tests.bed.grafana.server import StandIn
+
+FOLDER = "hippius"
+
+
+def brought() -> list[Wanted]:
+    """All dashboards and Grafana's share of all alerts, with what they refer to."""
+    found = [Wanted("folder", FOLDER, {"uid": FOLDER, "title": "Hippius"}, "inline")]
+    for kind in ("prometheus", "loki"):
+        body = {"uid": kind, "name": kind, "type": kind, "url": "http://127.0.0.1", "access": "proxy"}
+        found.append(Wanted("datasource", kind, body, "inline"))
+    for path in content.dashboard_files():
+        dashboard = json.loads(path.read_text(encoding="utf-8"))
+        found.append(Wanted("dashboard", dashboard["uid"], {"dashboard": dashboard, "folderUid": FOLDER}, path.name))
+    for path in content.alert_files().values():
+        found += prometheus_rules.rule_groups(yaml.safe_load(path.read_text(encoding="utf-8")), str(path), FOLDER)
+    return found
+
+
+@pytest.mark.parametrize("version", ["11.6.4", "12.4.3", "13.2.3"])
+def test_content_is_taken_and_then_left_alone(version):
+    with StandIn(version=version) as grafana:
+        client = Client(grafana.url, username=grafana.username, password=grafana.password)
+        first = reconcile(client, brought(), Options(fingerprint_key="key"))
+        assert len(first.changes) == len(brought())
+        written = len(grafana.writes)
+        again = reconcile(client, brought(), Options(fingerprint_key="key"))
+        assert (again.changes, len(grafana.writes)) == ([], written)

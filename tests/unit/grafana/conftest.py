@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A Grafana of each version in memory, or the real one at GRAFANA_URL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.client import Client
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import Options, Result, reconcile
+from tests.bed.grafana.server import StandIn
+from tests.unit.grafana.making import IDENTITIES, absent
+
+VERSIONS = ("11.6.4", "12.4.3", "13.2.3")
+REAL = os.environ.get("GRAFANA_URL", "")
+Apply = Callable[..., Result]
+
+
+class RealGrafana:
+    """A server that somebody runs: it counts nothing, and fails when it likes."""
+
+    url = REAL
+    username = os.environ.get("GRAFANA_USER", "admin")
+    password = os.environ.get("GRAFANA_PASSWORD", "admin")
+
+    def clear(self) -> None:
+        """There is no log."""
+
+
+def connect(grafana: Any, **changes: Any) -> Client:
+    """A client that does not wait between repetitions."""
+    login = {"username": grafana.username, "password": grafana.password}
+    return Client(grafana.url, **{**login, "sleep": lambda _seconds: None, **changes})
+
+
+@pytest.fixture(params=["real"] if REAL else VERSIONS)
+def grafana(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A Grafana of each version, with nothing in it."""
+    if request.param == "real":
+        reconcile(connect(RealGrafana()), leftovers(), Options(takeover=True))
+        yield RealGrafana()
+        reconcile(connect(RealGrafana()), leftovers(), Options(takeover=True))
+        return
+    with StandIn(version=request.param) as server:
+        yield server
+
+
+@pytest.fixture
+def stand_in(grafana: Any) -> StandIn:
+    """A Grafana that counts, and fails when it is told to."""
+    if REAL:
+        pytest.skip("a real server neither counts nor fails when it is told to")
+    return grafana
+
+
+@pytest.fixture
+def apply(grafana: Any) -> Apply:
+    """Make Grafana have some objects."""
+
+    def call(*wanted: Wanted, **options: Any) -> Result:
+        grafana.clear()
+        return reconcile(connect(grafana), list(wanted), Options(**{"fingerprint_key": "key", **options}))
+
+    return call
+
+
+def leftovers() -> list[Wanted]:
+    """All that these tests make, as absent."""
+    more = {
+        "folder": ["place", "below"],
+        "mute_timing": ["quiet"],
+        "contact_point": ["discord"],
+        "datasource": ["loki"],
+        "template": ["tests.owned"],
+        "rule_group": ["ops/renamed", "ops/zz"],
+    }
+    return [absent(kind, identity) for kind in KINDS for identity in [IDENTITIES[kind], *more.get(kind, [])]]
+
+
+def writes(grafana: Any) -> list[str]:
+    """What was written since the log was cleared; nothing is known of a real server."""
+    return [] if REAL else [f"{line.method} {line.path}" for line in grafana.writes]

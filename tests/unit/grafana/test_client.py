@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests: repeated where it is safe, never after wrong credentials, and errors that say what was asked of whom."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import client as clients
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.client import Client, Raced, path
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.errors import (
+    GrafanaError,
+    Refused,
+    Unauthorized,
+    Uncertain,
+)
+from tests.bed.grafana.server import StandIn, start
+
+USERS = "/api/admin/users"
+
+
+@pytest.fixture
+def grafana() -> Iterator[StandIn]:
+    with StandIn(version="13.2.3", password="pass word ü") as server:
+        yield server
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def client(grafana: StandIn, pauses: list[float]) -> Client:
+    return Client(grafana.url, username="admin", password="pass word ü", sleep=pauses.append)
+
+
+def seen(grafana: StandIn) -> list[str]:
+    return [f"{line.method} {line.path} {line.status}" for line in grafana.requests]
+
+
+def test_paths_are_quoted() -> None:
+    assert path("v1", "a/b c", "..%") == "/api/v1/a%2Fb%20c/..%25"
+
+
+def test_a_probe_is_made_once(grafana: StandIn, client: Client) -> None:
+    client.probe()
+    client.probe()
+    assert seen(grafana) == ["GET /api/org 200"]
+    assert client.namespace == "default"
+
+
+def test_another_organisation(grafana: StandIn) -> None:
+    number = grafana.add_org("Two")
+    client = Client(grafana.url, username="admin", password="pass word ü", org_id=number)
+    client.probe()
+    assert client.namespace == f"org-{number}"
+
+
+def test_wrong_credentials_make_one_request_whatever_follows(grafana: StandIn, pauses: list) -> None:
+    client = Client(grafana.url, username="admin", password="wrong", sleep=pauses.append)
+    for _ in range(8):
+        with pytest.raises(Unauthorized, match="wrong or locked credentials"):
+            client.probe()
+    with pytest.raises(Unauthorized):
+        client.each(client.get, ["/api/org"] * 8)
+    assert seen(grafana) == ["GET /api/org 401"]
+    # The account is not locked.
+    Client(grafana.url, username="admin", password="pass word ü").probe()
+
+
+@pytest.mark.parametrize("fault", ["502", "429", "locked", "reset", "truncated"])
+def test_reads_are_repeated(grafana: StandIn, client: Client, pauses: list, fault: str) -> None:
+    grafana.fail(fault, method="GET", times=2)
+    client.probe()
+    assert len(pauses) == 2
+    assert seen(grafana)[-1] == "GET /api/org 200"
+
+
+@pytest.mark.parametrize("fault", ["502", "429", "locked", "reset", "truncated"])
+def test_reads_are_given_up(grafana: StandIn, client: Client, pauses: list, fault: str) -> None:
+    grafana.fail(fault, method="GET", times=0)
+    with pytest.raises(GrafanaError, match=r"GET /api/org.*given up after \d+ attempts"):
+        client.probe()
+    assert 50 < sum(pauses) < 70
+
+
+def test_a_plain_error_is_not_repeated(grafana: StandIn, client: Client, pauses: list) -> None:
+    grafana.fail("500", method="GET", times=0)
+    with pytest.raises(Refused, match="GET /api/org answered 500"):
+        client.probe()
+    assert pauses == []
+
+
+def test_a_web_page_is_not_taken_for_grafana(grafana: StandIn, client: Client) -> None:
+    grafana.fail("html", method="GET", status=200, times=0)
+    with pytest.raises(GrafanaError, match=f"web page: is {grafana.url} Grafana"):
+        client.probe()
+
+
+def test_a_server_that_asks_to_wait_is_obeyed(grafana: StandIn, client: Client, pauses: list) -> None:
+    grafana.fail("429", method="GET", times=1, headers={"Retry-After": "7"})
+    client.probe()
+    assert pauses == [7.0]
+
+
+@pytest.mark.parametrize("fault", ["502", "locked", "reset", "truncated"])
+def test_a_write_that_may_have_come_about_is_not_repeated(grafana: StandIn, client: Client, fault: str) -> None:
+    grafana.fail(fault, method="POST", times=0)
+    with pytest.raises(Uncertain, match=f"user ada: POST {USERS}"):
+        client.write("POST", USERS, "user ada", {"login": "ada", "password": "secret"})
+    assert sum(line.method == "POST" for line in grafana.requests) == 1
+
+
+def test_a_write_that_was_turned_away_is_repeated(grafana: StandIn, client: Client) -> None:
+    grafana.fail("429", method="POST", times=1)
+    client.write("POST", USERS, "user ada", {"login": "ada", "password": "secret"})
+    assert [line.status for line in grafana.requests if line.method == "POST"] == [429, 200]
+
+
+@pytest.mark.parametrize("fault", ["409", "412"])
+def test_a_lost_race_is_told_apart(grafana: StandIn, client: Client, fault: str) -> None:
+    grafana.fail(fault, method="POST", times=1)
+    with pytest.raises(Raced) as raised:
+        client.write("POST", USERS, "user ada", {})
+    assert raised.value.status == int(fault)
+
+
+def test_nothing_listens(pauses: list) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        client = Client(url, username="a", password="b", sleep=pauses.append)
+        with pytest.raises(GrafanaError, match=f"at {url}: .*refused.*given up") as raised:
+            client.write("POST", USERS, "user ada", {})
+    assert not isinstance(raised.value, Uncertain)
+    assert sum(pauses) > 50
+
+
+@pytest.mark.parametrize("url", ["grafana:3000", "http://", "ftp://grafana", "http://a b"])
+def test_an_address_that_is_none_is_told_at_once(url: str, pauses: list) -> None:
+    with pytest.raises(GrafanaError, match=re.escape(f"at {url.rstrip('/')}: ")):
+        Client(url, username="a", password="secret", sleep=pauses.append).probe()
+    assert pauses == []
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate of 127.0.0.1 that it signed itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    files = (str(folder / "cert.pem"), str(folder / "key.pem"))
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *names]
+    subprocess.run([*command, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    return files
+
+
+def test_tls(grafana: StandIn, certificate: tuple[str, str], pauses: list) -> None:
+    http, thread = start(grafana.grafana, ("127.0.0.1", 0), certificate)
+    try:
+        url = f"https://127.0.0.1:{http.server_address[1]}"
+        login = {"username": "admin", "password": "pass word ü", "sleep": pauses.append}
+        with pytest.raises(GrafanaError, match=f"GET /api/org at {url}: TLS: .*certificate"):
+            Client(url, **login).probe()
+        assert pauses == []
+        Client(url, ca_path=certificate[0], **login).probe()
+        Client(url, validate_certs=False, **login).probe()
+        Client(url, ca_path=certificate[0], client_cert=certificate[0], client_key=certificate[1], **login).probe()
+        with pytest.raises(GrafanaError, match="/nonexistent"):
+            Client(url, ca_path="/nonexistent", **login).probe()
+        with pytest.raises(GrafanaError, match="/nonexistent"):
+            Client(url, client_cert="/nonexistent", validate_certs=False, **login).probe()
+    finally:
+        http.close()
+        thread.join()
+
+
+def test_a_server_that_says_nothing(pauses: list) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        client = Client(url, username="a", password="b", timeout=0.2, patience=0.3, sleep=pauses.append)
+        with pytest.raises(GrafanaError, match="timed out"):
+            client.probe()
+        with pytest.raises(Uncertain, match="timed out"):
+            client.write("POST", USERS, "user ada", {})
+
+
+def test_a_secret_in_an_answer_is_not_told(grafana: StandIn, client: Client) -> None:
+    client.secrets.add("https://discord/secret")
+    grafana.fail("500", method="GET", body={"message": "bad url https://discord/secret of pass word ü"}, times=0)
+    with pytest.raises(Refused) as raised:
+        client.probe()
+    assert "secret" not in str(raised.value) and "pass word" not in str(raised.value)
+    assert "********" in str(raised.value)
+
+
+def test_a_redirect_says_where_to(grafana: StandIn, client: Client) -> None:
+    grafana.fail("500", method="GET", status=301, headers={"Location": "https://elsewhere/grafana/"}, times=0)
+    with pytest.raises(Refused, match="redirects to https://elsewhere/grafana/"):
+        client.probe()
+
+
+def test_requests_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "requests", None)
+    with pytest.raises(GrafanaError, match="install python3-requests"):
+        Client("http://127.0.0.1:3000")
+
+
+def test_one_connection_is_kept(grafana: StandIn, client: Client) -> None:
+    opened = []
+    connect = socket.socket.connect
+
+    def counted(self: socket.socket, address: object) -> None:
+        opened.append(address)
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", counted)
+        for _ in range(5):
+            client.get("/api/org")
+    assert len(opened) == 1
+
+
+def test_items_are_read_side_by_side_in_order(grafana: StandIn, client: Client) -> None:
+    names = set()
+
+    def call(number: int) -> int:
+        names.add(threading.current_thread().name)
+        client.get("/api/org")
+        return number
+
+    assert client.each(call, list(range(20))) == list(range(20))
+    assert len(names) > 1
+
+
+def test_the_version(grafana: StandIn, client: Client) -> None:
+    assert client.major_version() == 13
+
+
+def test_a_hidden_version() -> None:
+    with StandIn(version="12.4.3", password="x", hide_version=True) as server:
+        assert Client(server.url, username="admin", password="x").major_version() == 0

@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Directories, files and objects become one list of what is wanted in a Grafana, or a list of all that is wrong."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import reduce
+from operator import getitem
+from typing import Any
+
+import hypothesis
+import pytest
+import yaml
+from hypothesis import strategies
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.documents import Unreadable
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.parcel import opened, wanted_parcel
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import Gathering, Source
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.documents import document
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.export_files import rendered
+
+# The uid that Grafana derives for a datasource that a file names Prometheus.
+PROMETHEUS_UID = "PBFA97CFB590B2093"
+HOSTILE = {
+    "labels": "{{ $labels.instance }}",
+    "values": "{{ $values.A.Value }}",
+    "macro": "rate(x[$__rate_interval])",
+    "dollars": "$$ $$$ $",
+    "raw": "{% raw %}{{ x }}{% endraw %}{# no comment #}",
+    "quotes": "'single' \"double\" `back` \\ back",
+    "lines": "one\ntwo\r\n\tthree\n",
+    "emoji": "🙂 é \u202eright to left",
+    "separators": "a\u2028b\u2029c\u0085d",
+    "nul": "a\0b",
+    "whole": 9007199254740993,
+    "large": 1e21,
+    "float": 1.0,
+    "small": -1.5e-9,
+    "empty": ["", {}, [], 0, False],
+    "null": None,
+    "yes": ["yes", "no", "on", "off", "true", "null", "~", "1", "0x10", "1e3", "2024-01-01", "1:30"],
+}
+
+
+def board(uid: str = "app", title: str = "App", **fields: object) -> dict:
+    return {"uid": uid, "title": title, "panels": [], **fields}
+
+
+def files(**texts: object) -> dict:
+    """Files by name, where __ stands for a slash and the last _ for the dot before the suffix."""
+    made = {}
+    for name, content in texts.items():
+        path, suffix = name.replace("__", "/").rsplit("_", 1)
+        text = textwrap.dedent(content) if isinstance(content, str) else json.dumps(content)
+        made[f"{path}.{suffix}"] = text.encode()
+    return made
+
+
+def gather(*sources: Source, **options: object) -> tuple[list, list, Gathering]:
+    gathering = Gathering(**options)
+    wanted, required = gathering.wanted(list(sources))
+    return wanted, required, gathering
+
+
+def clean(*sources: Source, **options: object) -> dict:
+    """Bodies of what is wanted by kind and identity; there must be nothing to complain of."""
+    wanted, _required, gathering = gather(*sources, **options)
+    assert (gathering.findings.errors, gathering.findings.warnings) == ([], [])
+    return {(item.kind, item.identity): item.body for item in wanted}
+
+
+def complaints(*sources: Source, **options: object) -> list[str]:
+    return gather(*sources, **options)[2].findings.errors
+
+
+def test_directory_is_the_folder_of_its_dashboards() -> None:
+    tree = files(dashboards__Apps__Web_json=board(), dashboards__top_json=board("top", "Top"))
+    found = clean(Source("grafana", tree, folder=("Hippius",)))
+    folder = {body["title"]: body for (kind, _), body in found.items() if kind == "folder"}
+    assert sorted(folder) == ["Apps", "Hippius"]
+    assert folder["Apps"]["parentUid"] == folder["Hippius"]["uid"]
+    assert found["dashboard", "app"] == {"dashboard": board(), "folderUid": folder["Apps"]["uid"]}
+    assert found["dashboard", "top"]["folderUid"] == folder["Hippius"]["uid"]
+
+
+def test_dashboard_at_the_top_is_in_no_folder() -> None:
+    assert clean(Source("", files(app_json=board())))["dashboard", "app"]["folderUid"] == ""
+
+
+def test_file_in_a_directory_names_its_folder() -> None:
+    tree = files(a__b__app_json=board(), a___folder_yml="title: Area/1\nuid: area\ndescription: All of it\n")
+    found = clean(Source("", tree))
+    assert found["folder", "area"] == {
+        "uid": "area", "title": "Area/1", "parentUid": "", "description": "All of it",
+    }  # fmt: skip
+    (child,) = [body for (kind, _), body in found.items() if kind == "folder" and body["title"] == "b"]
+    assert child["parentUid"] == "area"
+    assert found["dashboard", "app"]["folderUid"] == child["uid"]
+
+
+def test_folder_is_below_the_title_of_the_one_above() -> None:
+    tree = files(A___folder_yml="title: Area", A__B___folder_yml="uid: below", A__B__app_json=board())
+    found = clean(Source("", tree))
+    assert {body["title"] for (kind, _), body in found.items() if kind == "folder"} == {"Area", "B"}
+    assert found["dashboard", "app"]["folderUid"] == "below"
+
+
+def test_titles_of_folders_hold_for_all_sources() -> None:
+    rules = files(
+        alerting__rules_yml="""
+        apiVersion: 1
+        groups:
+          - {name: g, folder: Area, interval: 1m, rules: [{uid: r, title: R, condition: A, data: [{refId: A,
+            datasourceUid: __expr__, model: {type: math, expression: '1'}}]}]}
+        """
+    )
+    found = clean(Source("", rules), Source(objects={"folders": [{"folder": "Area", "uid": "area"}]}))
+    assert found["rule_group", "area/g"]["folderUid"] == "area"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(board(id=7, version=3), id="classic"),
+        pytest.param({"dashboard": board(id=7), "meta": {"folderUid": "elsewhere"}}, id="answer of the API"),
+        pytest.param(
+            {"apiVersion": "dashboard.grafana.app/v1beta1", "kind": "Dashboard", "metadata": {"name": "app"},
+             "spec": {"title": "App", "panels": []}},
+            id="resource",
+        ),
+    ],
+)  # fmt: skip
+def test_dashboard_is_read_in_each_form(model: dict) -> None:
+    assert clean(Source("", files(app_json=model)))["dashboard", "app"]["dashboard"] == board()
+
+
+def test_inputs_of_a_shared_dashboard_become_datasources() -> None:
+    shared = board(
+        panels=[{"datasource": {"type": "loki", "uid": "${DS_LOGS}"}, "title": "${instance} ${VAR_UNIT}"}],
+        __inputs=[{"name": "DS_LOGS", "type": "datasource", "pluginId": "loki"},
+                  {"name": "VAR_UNIT", "type": "constant", "value": "s"}],
+        __requires=[{"type": "panel"}],
+    )  # fmt: skip
+    store = {"datasources": [{"name": "Logs", "type": "loki", "uid": "loki"}]}
+    model = clean(Source("", files(app_json=shared)), Source(objects=store))["dashboard", "app"]["dashboard"]
+    assert model == board(panels=[{"datasource": {"type": "loki", "uid": "loki"}, "title": "${instance} s"}])
+    chosen = clean(Source("", files(app_json=shared)), Source(objects=store), inputs={"DS_LOGS": "loki"})
+    assert chosen["dashboard", "app"]["dashboard"] == model
+    assert complaints(Source("g", files(app_json=shared))) == [
+        "g/app.json:1: input DS_LOGS asks for a datasource of type loki, and none is here.",
+        "g/app.json:1: dashboard App has no variable DS_LOGS to choose a datasource by: ${DS_LOGS}.",
+    ]
+
+
+def test_hostile_values_are_what_they_were_in_files_and_inline() -> None:
+    model = board(tags=HOSTILE)
+    for text in (json.dumps(model), json.dumps(model, ensure_ascii=False, indent=3)):
+        found = clean(Source("", {"app.json": text.encode()}))["dashboard", "app"]["dashboard"]
+        assert found == model
+        assert type(found["tags"]["whole"]) is int
+    assert clean(Source(objects={"dashboards": [{"dashboard": model}]}))["dashboard", "app"]["dashboard"] == model
+
+
+@pytest.mark.parametrize("name", ["objects", "file.json", "file.yml"])
+def test_hostile_values_are_what_they_were_in_a_rule(name: str) -> None:
+    texts = {key: value for key, value in HOSTILE.items() if isinstance(value, str)}
+    model = {"type": "math", "expression": "1", "hidden": HOSTILE}
+    query = {"refId": "A", "datasourceUid": "__expr__", "model": model}
+    rule = {"uid": "r", "title": "R", "condition": "A", "data": [query], "annotations": texts}
+    content = {"apiVersion": 1, "groups": [{"name": "g", "folder": "F", "interval": "1m", "rules": [rule]}]}
+    # PyYAML takes 1e3 for a text and leaves it bare; Go's YAML, as we, for a number.
+    dumped = yaml.safe_dump(content).replace("- 1e3\n", "- '1e3'\n")
+    written = dumped if name.endswith(".yml") else json.dumps(content)
+    source = Source(objects=content) if name == "objects" else Source("", {name: written.encode()})
+    (found,) = [body for (kind, _), body in clean(source).items() if kind == "rule_group"]
+    assert found["rules"][0]["annotations"] == texts
+    assert found["rules"][0]["data"][0]["model"] == model
+
+
+def test_inline_objects_are_taken_as_they_are_and_files_are_interpolated() -> None:
+    point = {"name": "p", "receivers": [{"uid": "u", "type": "webhook", "settings": {"url": "$URL", "x": "$$5"}}]}
+    content = {"apiVersion": 1, "contactPoints": [point]}
+
+    def settings(source: Source) -> dict:
+        return clean(source, environment={"URL": "http://h"})["contact_point", "p"]["receivers"][0]["settings"]
+
+    assert settings(Source(objects=content)) == {"url": "$URL", "x": "$$5"}
+    assert settings(Source("", {"p.json": json.dumps(content).encode()})) == {"url": "http://h", "x": "$5"}
+
+
+PROVIDERS = """
+apiVersion: 1
+providers:
+  - name: mine
+    orgId: 1
+    folder: Mine
+    type: file
+    disableDeletion: false
+    updateIntervalSeconds: 10
+    allowUiUpdates: true
+    options: {path: %s, foldersFromFilesStructure: %s}
+"""
+
+
+def test_provisioning_directory_of_a_container_is_taken_unchanged() -> None:
+    tree = files(
+        datasources__prometheus_yml="""
+        apiVersion: 1
+        datasources:
+          - {name: Prometheus, type: prometheus, access: proxy, url: http://prometheus:9090, isDefault: true}
+        """,
+        dashboards__default_yml=PROVIDERS % ("/var/lib/grafana/dashboards", "true"),
+    )
+    panel = {"datasource": {"type": "prometheus", "uid": PROMETHEUS_UID}}
+    boards = files(top_json=board("top", "Top"), a__b__deep_json=board("deep", "Deep", panels=[panel]))
+    found = clean(
+        Source("g", tree, paths={"/var/lib/grafana": "compose/data"}),
+        list_directory={"compose/data/dashboards": boards}.get,
+    )
+    titles = {body["uid"]: body["title"] for (kind, _), body in found.items() if kind == "folder"}
+    assert sorted(titles.values()) == ["Mine", "b"]
+    assert titles[found["dashboard", "top"]["folderUid"]] == "Mine"
+    assert titles[found["dashboard", "deep"]["folderUid"]] == "b"
+    assert found["datasource", PROMETHEUS_UID]["url"] == "http://prometheus:9090"
+
+
+def test_provider_within_the_provisioning_directory_needs_no_mapping() -> None:
+    path = "/etc/grafana/provisioning/dashboards/"
+    tree = files(
+        dashboards__p_yml=PROVIDERS % (path, "false"), dashboards__app_json=board(), other_json=board("o", "O")
+    )
+    wanted, _required, gathering = gather(Source("g", tree))
+    assert [item.identity for item in wanted if item.kind == "dashboard"] == ["app"]
+    assert gathering.findings.errors == []
+    assert gathering.findings.warnings == ["g/other.json:1: no provider's path covers this dashboard; left out."]
+
+
+def test_directory_of_a_provider_that_is_not_here_is_told() -> None:
+    tree = files(p_yml=PROVIDERS % ("/data/boards", "false"))
+    (found,) = complaints(Source("g", tree))
+    assert found.startswith("g/p.yml:4: /data/boards of provider mine is no directory here; name in paths where")
+
+
+def test_dashboard_of_a_provider_gets_a_uid_that_follows_its_file() -> None:
+    tree = files(p_yml=PROVIDERS % ("/data", "false"))
+    boards = files(app_json={"title": "App"})
+    results = [gather(Source("g", tree), list_directory={"/data": boards}.get) for _ in range(2)]
+    uids = {item.identity for wanted, _, _ in results for item in wanted if item.kind == "dashboard"}
+    assert len(uids) == 1
+    assert results[0][2].findings.warnings == [
+        f"/data/app.json:1: this dashboard has no uid and gets {uids.pop()}, which follows its file's name."
+    ]
+
+
+def test_rules_of_prometheus_become_rule_groups() -> None:
+    tree = files(
+        alerts_yml="""
+        groups:
+          - name: redis
+            rules:
+              - {alert: RedisDown, expr: redis_up < 1, for: 1m, labels: {severity: critical}}
+        """
+    )
+    store = Source(objects={"datasources": [{"name": "P", "type": "prometheus", "uid": "prometheus"}]})
+    found = clean(Source("roles/redis/files", tree, folder=("Hippius",)), store)
+    ((identity, group),) = [(identity, body) for (kind, identity), body in found.items() if kind == "rule_group"]
+    assert identity == f"{group['folderUid']}/redis"
+    assert group["rules"][0]["title"] == "RedisDown"
+    assert ("folder", group["folderUid"]) in found
+    assert "need a folder" in complaints(Source("roles/redis/files", tree), store)[0]
+    broken = files(alerts_yml="groups:\n  - name: x\n    rules:\n      - {alert: A}\n")
+    assert complaints(Source("r", broken, folder=("F",)))[0].startswith("r/alerts.yml:4: ")
+
+
+def test_every_broken_file_among_many_is_told() -> None:
+    tree = files(**{f"d__a{number}_json": board(f"a{number}", f"A{number}") for number in range(300)})
+    tree |= files(
+        d__broken_json='{"title":\n "x",\n}',
+        alerting__a_yml="apiVersion: 1\ncontactPoints:\n  - name: x\n   bad: 1\n",
+        alerting__b_yml="apiVersion: 1\ncontactpoints: []\n",
+        alerting__c_yml="apiVersion: 1\n\npolicies: [{receiver: nobody, colour: red}]\n",
+    )
+    tree["alerting/d.yml"] = b"apiVersion: 1\n# \xff\n"
+    found = complaints(Source("g", tree))
+    assert [line.split(": ")[0] for line in found] == [
+        "g/alerting/a.yml:4", "g/alerting/d.yml:2", "g/d/broken.json:3", "g/alerting/b.yml:2", "g/alerting/c.yml:3",
+    ]  # fmt: skip
+
+
+def test_file_that_a_variable_names_is_read() -> None:
+    def read(path: str) -> str:
+        if path != "/run/secrets/url":
+            raise Unreadable(f"{path} is not there.")
+        return "http://secret\n"
+
+    def tree(path: str) -> dict:
+        settings = f"{{url: '$__file{{{path}}}'}}"
+        receivers = f"[{{type: webhook, settings: {settings}}}]"
+        return files(p_yml=f"apiVersion: 1\ncontactPoints:\n- {{name: p, receivers: {receivers}}}\n")
+
+    point = clean(Source("g", tree("/run/secrets/url")), read_file=read)["contact_point", "p"]
+    assert point["receivers"][0]["settings"] == {"url": "http://secret"}
+    assert complaints(Source("g", tree("/none")), read_file=read) == ["g/p.yml:3: /none is not there."]
+
+
+def test_empty_and_foreign_files_are_nothing() -> None:
+    assert clean(Source("g", files(a_yml="# nothing\n", b_yaml="---\n"))) == {}
+
+
+def values() -> strategies.SearchStrategy:
+    """Anything that JSON can hold."""
+    texts = strategies.text(max_size=20) | strategies.sampled_from(
+        [*HOSTILE["yes"], "- a", "a: b", " a\n b", "\n", "#"]
+    )
+    leaves = texts | strategies.none() | strategies.booleans() | strategies.integers() | strategies.floats(-1e30, 1e30)
+    return strategies.recursive(
+        leaves, lambda inner: strategies.lists(inner) | strategies.dictionaries(texts, inner), max_leaves=8
+    )
+
+
+@hypothesis.given(values())
+def test_what_is_exported_is_read_as_it_was(value: object) -> None:
+    texts = rendered({"a.yml": ("yaml", {"key": value}), "a.json": ("json", {"key": value})})
+    assert {name: document(name, text.encode()).content for name, text in texts.items()} == {
+        "a.yml": {"key": value}, "a.json": {"key": value},
+    }  # fmt: skip
+
+
+QUERIES = [
+    {"refId": "A", "datasourceUid": "p", "relativeTimeRange": {"from": 600, "to": 0}, "model": {"expr": "up"}},
+    {"refId": "B", "datasourceUid": "__expr__",
+     "model": {"type": "classic_conditions", "conditions": [{"query": {"params": ["A"]}}]}},
+    {"refId": "C", "datasourceUid": "__expr__", "model": {"type": "math", "expression": "$B"}},
+]  # fmt: skip
+RULE = {
+    "uid": "r", "title": "R", "condition": "C", "data": QUERIES, "labels": {"a": "b"}, "annotations": {"a": "b"},
+    "for": "1m", "dashboardUid": "app", "panelId": 1, "record": {"metric": "m", "from": "A"},
+    "notification_settings": {"receiver": "chat", "group_by": ["a"], "mute_time_intervals": ["night"]},
+}  # fmt: skip
+EVERYTHING = {
+    "apiVersion": 1,
+    "folders": [{"folder": "A/B", "uid": "f", "description": "d"}],
+    "datasources": [{"name": "P", "type": "prometheus", "uid": "p", "isDefault": True, "secureJsonData": {"a": "b"},
+                     "jsonData": {"links": [{"datasourceUid": "p"}]}}],
+    "contactPoints": [{"name": "chat", "receivers": [{"uid": "c", "type": "webhook", "settings": {"url": "u"}}]}],
+    "policies": [{"receiver": "chat", "group_by": ["a"], "routes": [
+        {"receiver": "chat", "object_matchers": [["a", "=", "b"]], "continue": True,
+         "mute_time_intervals": ["night"]}]}],
+    "templates": [{"name": "t", "template": '{{ define "a" }}{{ end }}'}],
+    "muteTimes": [{"name": "night", "time_intervals": [{"times": [{"start_time": "22:00"}], "weekdays": ["monday"]}]}],
+    "groups": [{"name": "g", "folder": "A/B", "interval": "1m", "rules": [RULE]}],
+    "providers": [{"name": "p", "type": "file", "folder": "A", "options": {"path": "/none"}}],
+    "deleteRules": [{"uid": "x"}],
+    "resetPolicies": [1],
+    "dashboards": [{"folder": "A", "dashboard": board(
+        templating={"list": [{"name": "x"}]}, annotations={"list": [{"datasource": {"uid": "p"}}]},
+        panels=[{"datasource": "p", "targets": [{"datasource": {"uid": "$x"}}]}],
+        __inputs=[{"name": "DS_X", "type": "datasource", "pluginId": "prometheus"}])}],
+}  # fmt: skip
+RESOURCE = {"kind": "Dashboard", "metadata": {"name": "a", "annotations": {"grafana.app/folder": "f"}}, "spec": board()}
+
+
+def places(tree: Any, above: tuple = ()) -> Iterator[tuple]:
+    """The keys and indexes that lead to each value."""
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
+        yield (*above, key)
+        yield from places(value, (*above, key))
+
+
+@pytest.mark.parametrize(
+    "odd", [None, True, -1, 1.5, "", "odd", [], ["odd"], [[]], {}, {"odd": 1}, {"odd": {}}], ids=repr
+)
+def test_odd_content_is_told_and_never_breaks_the_reader(odd: object) -> None:
+    for whole, as_file in ((EVERYTHING, False), (EVERYTHING, True), (RESOURCE, True)):
+        for place in places(whole):
+            content = deepcopy(whole)
+            owner = reduce(getitem, place[:-1], content)
+            owner[place[-1]] = deepcopy(odd)
+            written = {"f.json": json.dumps(content).encode()}
+            wanted, required, _gathering = gather(Source("", written) if as_file else Source(objects=content))
+            assert opened(wanted_parcel(wanted, required)) == (wanted, required)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules, as Ansible runs them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.hippius.monitoring.plugins.doc_fragments.grafana import ModuleDocFragment
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.module import CONNECTION, STAMPED, STATE
+from tests.unit.grafana.conftest import Apply, writes
+from tests.unit.grafana.making import BODIES, wanted
+from tests.unit.grafana.test_reconcile import SURROUNDINGS
+
+MODULES = "ansible_collections.hippius.monitoring.plugins.modules."
+RECEIVER = {
+    "uid": "chat-1",
+    "type": "discord",
+    "settings": {"title": "T"},
+    "secure_settings": {"url": "https://discord.example/first"},
+}
+PANELS = BODIES["dashboard"]["dashboard"]
+# Module -> options that identify the object, the other options, and options that differ.
+CASES: dict[str, tuple[dict, dict, dict]] = {
+    "grafana_folder": ({"uid": "below"}, {"title": "A", "parent_uid": "ops"}, {"title": "B", "parent_uid": "place"}),
+    "grafana_datasource": (
+        {"uid": "prometheus"},
+        {"name": "P", "type": "prometheus", "url": "http://x", "secure_json_data": {"a": "planted-one"}},
+        {"url": "http://y", "secure_json_data": {"a": "planted-two"}, "fingerprint_key": "planted-key"},
+    ),
+    "grafana_dashboard": (
+        {"uid": "app"},
+        {"dashboard": PANELS, "folder_uid": "ops"},
+        {"dashboard": {**PANELS, "title": "B"}, "folder_uid": "place"},
+    ),
+    "grafana_rule_group": (
+        {"folder_uid": "ops", "title": "targets"},
+        {"rules": BODIES["rule_group"]["rules"]},
+        {"interval": 120},
+    ),
+    "grafana_contact_point": (
+        {"name": "chat"},
+        {"receivers": [RECEIVER]},
+        {"receivers": [{**RECEIVER, "secure_settings": {"url": "https://discord.example/planted-two"}}]},
+    ),
+    "grafana_notification_policy": (
+        {},
+        {"policy": BODIES["policy"]},
+        {"policy": {**BODIES["policy"], "group_wait": "10s"}},
+    ),
+    "grafana_mute_timing": (
+        {"name": "weekend"},
+        {"time_intervals": [{"weekdays": ["sunday"]}]},
+        {"time_intervals": [{"weekdays": ["monday"]}]},
+    ),
+    "grafana_message_template": ({"name": "discord"}, {"template": "a"}, {"template": "b"}),
+}
+
+
+@pytest.fixture
+def call(grafana: Any, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run a module; returns what it tells Ansible."""
+
+    def run(name: str, /, check: bool = False, **options: Any) -> dict:
+        login = {"grafana_url": grafana.url, "username": grafana.username, "password": grafana.password}
+        internal = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp"}
+        given = {key: value for key, value in {**login, **options}.items() if value is not None}
+        grafana.clear()
+        with patch_module_args({**given, **internal}), pytest.raises(SystemExit):
+            importlib.import_module(MODULES + name).main()
+        told = capsys.readouterr().out
+        # Ansible masks what it knows to be secret.
+        for secret in ("planted", "https://discord.example", '"password": "admin"'):
+            assert secret not in told
+        return json.loads(told)
+
+    return run
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_module_converges(name: str, call: Any, grafana: Any, apply: Apply) -> None:
+    apply(*SURROUNDINGS)
+    own, first, other = CASES[name]
+    for options, change in ((first, True), (first, False), ({**first, **other}, True), ({**first, **other}, False)):
+        planned = call(name, check=True, **own, **options)
+        assert planned["changed"] is change and not writes(grafana)
+        done = call(name, **own, **options)
+        assert (done["changed"], done["changes"], bool(done["diff"])) == (change, planned["changes"], change), done
+    assert call(name, check=True, state="absent", **own)["changed"]
+    assert call(name, state="absent", **own)["changed"]
+    assert not call(name, state="absent", **own)["changed"] and not writes(grafana)
+
+
+def test_a_module_fails_with_one_clear_message(call: Any, grafana: Any, apply: Apply) -> None:
+    told = call("grafana_notification_policy", policy={"receiver": "gone"})
+    assert told["failed"] and not told["changed"]
+    assert told["msg"] == ("Nothing was changed. policy tree (inline): it needs contact point gone, which is not there")
+    told = call("grafana_folder", uid="ops", title="A", password="planted")
+    assert told["failed"] and "GET /api/org answered 401" in told["msg"]
+    told = call("grafana_folder", uid="ops")
+    assert "missing" in told["msg"] and "title" in told["msg"]
+
+
+def test_takeover_and_editable(call: Any, apply: Apply) -> None:
+    apply(wanted("template"), editable=True)
+    assert "takeover: true" in call("grafana_message_template", name="discord", template="other")["msg"]
+    assert call("grafana_message_template", name="discord", template="other", takeover=True)["changed"]
+    assert not call("grafana_message_template", name="discord", template="other")["changed"]
+
+
+def test_shared_options_are_documented() -> None:
+    fragment = ModuleDocFragment
+    for text, spec in (
+        (fragment.DOCUMENTATION, CONNECTION),
+        (fragment.STATE, STATE),
+        (fragment.PROVENANCE, STAMPED),
+    ):
+        documented = {
+            name: {key: value for key, value in option.items() if key != "description"}
+            for name, option in yaml.safe_load(text)["options"].items()
+        }
+        assert documented == {
+            name: {key: value for key, value in option.items() if key != "no_log"} for name, option in spec.items()
+        }
+
+
+# The service account
+
+
+def test_a_service_account_and_its_token(call: Any, grafana: Any, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    options = {"name": "automation", "role": "Admin", "token_path": str(file)}
+    planned = call("grafana_service_account", check=True, **options)
+    assert planned["changed"] and planned["token_changed"] and not file.exists() and not writes(grafana)
+    assert call("grafana_service_account", **options)["changed"]
+    token = file.read_text().strip()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o400
+    kept = call("grafana_service_account", **options)
+    assert not kept["changed"] and not writes(grafana) and file.read_text().strip() == token
+    # The token is good for the other modules.
+    assert call("grafana_folder", uid="below", title="A", token=token, password=None)["changed"]
+    call("grafana_folder", uid="below", state="absent")
+    changed = call("grafana_service_account", **{**options, "role": "Editor"})
+    assert changed["changed"] and not changed["token_changed"]
+    assert [path.name for path in tmp_path.iterdir()] == ["token"]
+    assert call("grafana_service_account", state="absent", **options)["changed"] and not file.exists()
+    assert not call("grafana_service_account", state="absent", **options)["changed"]
+
+
+@pytest.mark.parametrize("harm", ["lost", "read by others", "void"])
+def test_a_token_is_made_again(harm: str, call: Any, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    options = {"name": "automation", "token_path": str(file)}
+    call("grafana_service_account", **options)
+    token = file.read_text()
+    if harm == "lost":
+        file.unlink()
+    elif harm == "read by others":
+        file.chmod(0o444)
+    else:
+        file.unlink()
+        file.write_text("glsa_planted-void")
+        file.chmod(0o400)
+    done = call("grafana_service_account", **options)
+    assert done["changed"] and done["token_changed"] and file.read_text() != token
+    assert not call("grafana_service_account", **options)["changed"]
+    call("grafana_service_account", state="absent", **options)
+
+
+def test_a_directory_that_is_missing(call: Any, tmp_path: Path) -> None:
+    told = call("grafana_service_account", name="automation", token_path=str(tmp_path / "none" / "token"))
+    assert told["failed"] and "No such file or directory" in told["msg"]
+    call("grafana_service_account", name="automation", state="absent")

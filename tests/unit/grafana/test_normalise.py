@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Equal things compare equal, and different ones do not, whatever Grafana makes of their spelling."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import normalise
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import Settings
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.catalogue import CATALOGUE
+from tests.unit.grafana.making import BODIES, CHANGES, RULE, changed
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "equal"),
+    [
+        (1, 1.0, True),
+        (1, True, False),
+        (0, False, False),
+        ({"a": [1]}, {"a": [1.0]}, True),
+        ({"a": True}, {"a": 1}, False),
+        ({"a": None}, {}, False),
+        ([1, 2], [2, 1], False),
+        ("", None, False),
+        (2**53 + 1, 2**53, False),
+        ("\u2028", "\u2028", True),
+    ],
+)
+def test_json_values_are_equal(left: Any, right: Any, equal: bool) -> None:
+    assert normalise.same(left, right) is equal
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1h", 3_600_000),
+        ("60m", 3_600_000),
+        ("1h0m0s", 3_600_000),
+        ("90s", 90_000),
+        ("1m30s", 90_000),
+        ("1d", 86_400_000),
+        ("1w", 604_800_000),
+        ("500ms", 500),
+        ("0s", 0),
+        ("", 0),
+        (None, 0),
+        (0, 0),
+        ("soon", "soon"),
+        ("5", "5"),
+    ],
+)
+def test_durations_are_numbers(text: Any, number: Any) -> None:
+    assert normalise.milliseconds(text) == number
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_a_kind_sees_each_change_and_touches_nothing(kind: str) -> None:
+    chosen = CATALOGUE[kind]
+
+    def comparable(body: dict) -> dict:
+        sent = chosen.prepared(body, None, Settings(fingerprint_key="key", salt="s"))
+        return chosen.comparable(chosen.expected(sent), sent)
+
+    kept = deepcopy(BODIES[kind])
+    same = comparable(BODIES[kind])
+    assert normalise.same(comparable(BODIES[kind]), same)
+    for where, value in CHANGES[kind]:
+        assert not normalise.same(comparable(changed(BODIES[kind], where, value)), same), (where, value)
+    assert BODIES[kind] == kept
+
+
+def live_rule(**changes: Any) -> dict:
+    """A rule as a server returns it."""
+    rule = deepcopy(RULE)
+    for query in rule["data"]:
+        query["model"] |= {"intervalMs": 1000, "maxDataPoints": 43200}
+        query.setdefault("relativeTimeRange", {"from": 0, "to": 0})
+        query["queryType"] = ""
+    own = {"id": 7, "orgID": 1, "updated": "2026-01-01", "provenance": "api", "guid": "g", "folderUID": "ops"}
+    return {**rule, **own, "isPaused": False, "keep_firing_for": "0s", **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "equal"),
+    [
+        ({}, True),
+        ({"for": "300s"}, True),
+        ({"for": "5m0s"}, True),
+        ({"for": "6m"}, False),
+        ({"labels": None}, False),
+        ({"notification_settings": {"receiver": "", "group_by": [], "mute_time_intervals": None}}, True),
+        ({"notification_settings": {"receiver": "chat"}}, False),
+        ({"missingSeriesEvalsToResolve": -1}, True),
+        ({"missingSeriesEvalsToResolve": 3}, False),
+        ({"record": None}, True),
+        ({"metadata": {"editor_settings": {}}, "new_in_grafana_14": 1}, True),
+        ({"isPaused": True}, False),
+        ({"execErrState": "OK"}, False),
+    ],
+)
+def test_rules_of_a_server(changes: dict, equal: bool) -> None:
+    assert normalise.same(normalise.rule(live_rule(**changes), RULE), normalise.rule(RULE, RULE)) is equal
+
+
+def test_the_newer_api_spells_ok_in_another_way() -> None:
+    assert normalise.rule({**RULE, "execErrState": "Ok"}, RULE) == normalise.rule({**RULE, "execErrState": "OK"}, RULE)
+
+
+@pytest.mark.parametrize(
+    ("model", "equal"),
+    [
+        ({"intervalMs": 1000, "maxDataPoints": 43200}, True),
+        ({"intervalMs": 0}, True),
+        ({"intervalMs": "often"}, True),
+        ({"intervalMs": 500}, False),
+        ({"maxDataPoints": 100}, False),
+        ({"hide": False}, False),
+    ],
+)
+def test_defaults_in_query_models(model: dict, equal: bool) -> None:
+    plain = {"refId": "A", "datasourceUid": "p", "model": {"expr": "up"}}
+    other = {**plain, "model": {"expr": "up", **model}}
+    assert normalise.same(normalise.query(plain), normalise.query(other)) is equal
+
+
+def test_a_recording_rule_has_no_conditions() -> None:
+    record = {"metric": "m", "from": "A"}
+    asked = {"uid": "r", "title": "R", "record": record, "data": []}
+    server = {**asked, "for": "0s", "condition": "", "noDataState": "", "execErrState": "", "labels": None}
+    assert normalise.same(normalise.rule(server, asked), normalise.rule(asked, asked))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("severity=critical", ["severity", "=", "critical"]),
+        ('severity = "critical"', ["severity", "=", "critical"]),
+        ('a=~"x|y=z"', ["a", "=~", "x|y=z"]),
+        ("a!~.*", ["a", "!~", ".*"]),
+        ('"label with space"!="say \\"hi\\""', ["label with space", "!=", 'say "hi"']),
+        ('a=""', ["a", "=", ""]),
+    ],
+)
+def test_matchers_are_read(text: str, found: list) -> None:
+    assert normalise.matcher(text) == found
+
+
+def test_no_matcher() -> None:
+    with pytest.raises(ValueError, match="no matcher"):
+        normalise.matcher("severity")
+
+
+def test_routes_in_all_spellings_are_equal() -> None:
+    one = {"receiver": "a", "routes": [{"object_matchers": [["x", "=~", "2"], ["b", "=", "1"]], "group_by": None}]}
+    others = [
+        {"receiver": "a", "routes": [{"match": {"b": "1"}, "match_re": {"x": "2"}, "routes": []}]},
+        {"receiver": "a", "routes": [{"matchers": ['b="1"', "x=~2"], "continue": False}], "group_wait": "30s"},
+        {
+            "receiver": "a",
+            "routes": [{"object_matchers": [["b", "=", "1"], ["x", "=~", "2"]]}],
+            "repeat_interval": "240m",
+        },
+    ]
+    for other in others:
+        assert normalise.same(normalise.route(one), normalise.route(other)), other
+    # Only the root has times of its own; a child without any has its parent's.
+    child = {"receiver": "a", "routes": [{**one["routes"][0], "group_wait": "30s"}]}
+    assert not normalise.same(normalise.route(one), normalise.route(child))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "equal"),
+    [
+        ({"months": ["may:august"]}, {"months": ["5:8"]}, True),
+        ({"months": ["January", "3:3"]}, {"months": ["1", "3"]}, True),
+        ({"weekdays": ["Monday"]}, {"weekdays": ["monday"], "times": None, "years": []}, True),
+        ({"days_of_month": ["1:1", -1]}, {"days_of_month": ["1", "-1"]}, True),
+        ({"years": [2030]}, {"years": ["2030"]}, True),
+        ({"location": ""}, {}, True),
+        ({"location": "UTC"}, {}, False),
+        ({"times": [{"start_time": "00:00", "end_time": "24:00"}]}, {}, False),
+    ],
+)
+def test_intervals(left: dict, right: dict, equal: bool) -> None:
+    both = [normalise.mute_timing({"time_intervals": [interval]}) for interval in (left, right)]
+    assert normalise.same(*both) is equal
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ('\n{{ define "a" }}x{{ end }}  \n', '{{ define "a" }}x{{ end }}'),
+        ("hello\nworld", '{{ define "n" }}\n  hello\n  world\n{{ end }}'),
+        ('{{define "a"}}x{{end}}', '{{define "a"}}x{{end}}'),
+    ],
+)
+def test_templates_as_they_are_stored(text: str, stored: str) -> None:
+    assert normalise.template("n", text) == stored
+    assert normalise.template("n", stored) == stored
+
+
+def test_a_definition_that_some_servers_do_not_see() -> None:
+    text = normalise.defining('{{- define "a" -}}x{{- end }}')
+    assert text == '{{ define "a" -}}x{{- end }}'
+    assert normalise.template("n", text) == text
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "equal"),
+    [
+        ({"maxAlerts": 5}, {"maxAlerts": "5"}, True),
+        ({"maxAlerts": 5.0}, {"maxAlerts": 5}, True),
+        ({"a": "", "b": None, "c": {}, "d": []}, {}, True),
+        ({"a": False}, {}, False),
+        ({"a": True}, {"a": "true"}, True),
+        ({"a": {"b": 1}}, {"a": {"b": "2"}}, False),
+    ],
+)
+def test_settings(left: dict, right: dict, equal: bool) -> None:
+    assert (normalise.settings(left) == normalise.settings(right)) is equal
+
+
+def test_what_a_dashboard_gains_on_the_server_is_not_compared() -> None:
+    asked = {"title": "A", "uid": "a", "panels": [{"id": 1, "libraryPanel": {"uid": "l", "name": "L"}}]}
+    server = {
+        **asked,
+        "id": 4,
+        "version": 9,
+        "new_in_grafana_14": {},
+        "panels": [{"id": 1, "libraryPanel": {"uid": "l", "name": "L", "meta": {"updated": "now"}, "model": {}}}],
+    }
+    assert normalise.same(normalise.dashboard(server, asked), normalise.dashboard(asked, asked))
+    for key, value in {"refresh": "5s", "templating": {"list": [1]}, "timezone": "utc", "editable": False}.items():
+        assert not normalise.same(normalise.dashboard({**server, key: value}, asked), normalise.dashboard(asked, asked))
+
+
+def test_what_plugins_add_to_a_datasource_is_not_compared() -> None:
+    asked = {"name": "P", "type": "postgres", "jsonData": {"a": 1}}
+    server = {
+        "name": "P",
+        "type": "grafana-postgresql-datasource",
+        "access": "proxy",
+        "jsonData": {"a": 1, "added": True},
+        "isDefault": True,
+        "readOnly": False,
+        "apiVersion": "v0",
+    }
+    assert normalise.same(normalise.datasource(server, asked), normalise.datasource(asked, asked))
+    by_hand = {**server, "basicAuth": True}
+    assert not normalise.same(normalise.datasource(by_hand, asked), normalise.datasource(asked, asked))

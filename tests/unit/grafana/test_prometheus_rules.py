@@ -1,0 +1,426 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Alerts of a Prometheus rule file become Grafana's rules, and each alert has one engine."""
+
+from __future__ import annotations
+
+import copy
+import math
+import operator
+import re
+
+import pytest
+import yaml
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import prometheus_rules
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.prometheus_rules import RuleError
+
+NAN, INF = math.nan, math.inf
+
+
+def alert(name: str = "Down", expr: str = "up < 1", **more: object) -> dict:
+    return {"alert": name, "expr": expr, **more}
+
+
+def document(*rules: dict, **group: object) -> dict:
+    return {"groups": [{"name": "one", "rules": list(rules), **group}]}
+
+
+def groups(*rules: dict, **group: object) -> list:
+    return prometheus_rules.rule_groups(document(*rules, **group), "alerts.yml", "infra")
+
+
+def rule(*rules: dict, **group: object) -> dict:
+    return groups(*rules, **group)[0].body["rules"][0]
+
+
+def nodes(expr: str) -> dict:
+    return {node["refId"]: node for node in rule(alert(expr=expr))["data"]}
+
+
+WHOLE = """
+groups:
+  - name: redis
+    interval: 30s
+    rules:
+      - alert: RedisDown
+        expr: |
+          redis_up < 1
+        for: 1m
+        keep_firing_for: 5m
+        labels: {severity: critical, service: redis}
+        annotations:
+          summary: "Redis {{ $labels.redis }} is down ({{ $value }})"
+          __dashboardUid__: redis
+          __panelId__: 4
+          grafana_no_data: Alerting
+"""
+
+
+def test_an_alert_becomes_a_rule_with_query_reduction_and_threshold():
+    [group] = prometheus_rules.rule_groups(yaml.safe_load(WHOLE), "alerts.yml:1", "infra", "prom")
+    assert (group.kind, group.identity, group.source, group.state) == (
+        "rule_group", "infra/redis", "alerts.yml:1", "present",
+    )  # fmt: skip
+    [converted] = group.body.pop("rules")
+    assert group.body == {"folderUid": "infra", "title": "redis", "interval": 30}
+    assert converted == {
+        "uid": prometheus_rules.uid("infra", "redis", "RedisDown"),
+        "title": "RedisDown",
+        "condition": "C",
+        "data": [
+            {
+                "refId": "A",
+                "datasourceUid": "prom",
+                "queryType": "",
+                "relativeTimeRange": {"from": 600, "to": 0},
+                "model": {
+                    "refId": "A",
+                    "datasource": {"type": "prometheus", "uid": "prom"},
+                    "expr": "redis_up",
+                    "instant": True,
+                    "range": False,
+                    "editorMode": "code",
+                },
+            },
+            {
+                "refId": "B",
+                "datasourceUid": "__expr__",
+                "queryType": "",
+                "relativeTimeRange": {"from": 0, "to": 0},
+                "model": {
+                    "refId": "B",
+                    "datasource": {"type": "__expr__", "uid": "__expr__"},
+                    "type": "reduce",
+                    "expression": "A",
+                    "reducer": "last",
+                },
+            },
+            {
+                "refId": "C",
+                "datasourceUid": "__expr__",
+                "queryType": "",
+                "relativeTimeRange": {"from": 0, "to": 0},
+                "model": {
+                    "refId": "C",
+                    "datasource": {"type": "__expr__", "uid": "__expr__"},
+                    "type": "threshold",
+                    "expression": "B",
+                    "conditions": [{"evaluator": {"type": "lt", "params": [1]}}],
+                },
+            },
+        ],
+        "noDataState": "Alerting",
+        "execErrState": "Error",
+        "for": "1m",
+        "keep_firing_for": "5m",
+        "labels": {"severity": "critical", "service": "redis"},
+        "annotations": {
+            "summary": "Redis {{ $labels.redis }} is down ({{ $values.B.Value }})",
+            "__dashboardUid__": "redis",
+            "__panelId__": "4",
+        },
+        "isPaused": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("expr", "compared"),
+    [
+        pytest.param("up < 1", ("up", "lt", 1), id="below"),
+        pytest.param("a / b > 0.8", ("a / b", "gt", 0.8), id="above, arithmetic on the left"),
+        pytest.param("a>5", ("a", "gt", 5), id="without spaces"),
+        pytest.param("a > -5", ("a", "gt", -5), id="a negative number"),
+        pytest.param("a > 1e-9", ("a", "gt", 1e-9), id="an exponent"),
+        pytest.param("sum by (le, and) (rate(a[5m])) > 1", ("sum by (le, and) (rate(a[5m]))", "gt", 1), id="label and"),
+        pytest.param('a{x="1 > 2", y!="or"} > 3', ('a{x="1 > 2", y!="or"}', "gt", 3), id="operators in label values"),
+        pytest.param("""a{x="}"} > 3""", ("""a{x="}"}""", "gt", 3), id="a brace in a label value"),
+        pytest.param("(a and b > 1) > 2", ("(a and b > 1)", "gt", 2), id="and within parentheses"),
+        pytest.param("a > 5 < 10", ("a > 5", "lt", 10), id="a chain: the last comparison is the root"),
+        pytest.param("predict_linear(a[6h], 86400) < 0", ("predict_linear(a[6h], 86400)", "lt", 0), id="a function"),
+        pytest.param("# why: b > 1\na\n  > 2", ("# why: b > 1\na", "gt", 2), id="a comment and lines"),
+        pytest.param("a > b", None, id="a vector on the right"),
+        pytest.param("a > bool 1", None, id="bool"),
+        pytest.param("5 < a", None, id="the number on the left"),
+        pytest.param("a == 0", None, id="equal"),
+        pytest.param("a != 0", None, id="not equal"),
+        pytest.param("a >= 1", None, id="at least"),
+        pytest.param("a <= 1", None, id="at most"),
+        pytest.param("a > 1 and b", None, id="and"),
+        pytest.param("a or b > 1", None, id="or"),
+        pytest.param("a unless b > 1", None, id="unless"),
+        pytest.param("a AND b > 1", None, id="AND"),
+        pytest.param("a > 1024 * 1024", None, id="a calculated number"),
+        pytest.param("a > 5m", None, id="a duration as number"),
+        pytest.param("absent(a > 1)", None, id="absent"),
+        pytest.param("vector(1)", None, id="no comparison"),
+    ],
+)  # fmt: skip
+def test_a_comparison_with_a_number_is_a_threshold_and_nothing_else_is(expr, compared):
+    assert prometheus_rules.threshold(expr) == compared
+    built = nodes(expr)
+    assert built["A"]["model"]["expr"] == (compared[0] if compared else expr)
+    assert built["C"]["model"]["type"] == ("threshold" if compared else "math")
+
+
+# A model of what both engines do with the samples of one vector, as their sources and documentation say. It knows the
+# one form "a <operator> <number>", whose left side is the vector.
+OPERATORS = {
+    ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
+
+
+def asked(expr: str, vector: dict) -> dict:
+    """What Prometheus returns: comparisons filter, and leave the value of the left side."""
+    match = re.fullmatch(r"a(?: (\S+) (\S+))?", expr)
+    if not match[1]:
+        return vector
+    return {series: value for series, value in vector.items() if OPERATORS[match[1]](value, float(match[2]))}
+
+
+def grafana_fires(converted: dict, vector: dict) -> dict:
+    """Series that fire in Grafana, with what $values.B.Value is."""
+    query, reduction, decision = (node["model"] for node in converted["data"])
+    assert (reduction["expression"], converted["condition"], decision["refId"]) == ("A", "C", "C")
+    reduced = asked(query["expr"], vector)
+    if decision["type"] == "math":
+        assert decision["expression"] == "is_nan($B) < 2"
+        return {series: value for series, value in reduced.items() if int(math.isnan(value)) < 2}
+    assert decision["expression"] == "B"
+    [condition] = decision["conditions"]
+    compare = {"gt": operator.gt, "lt": operator.lt}[condition["evaluator"]["type"]]
+    return {series: value for series, value in reduced.items() if compare(value, condition["evaluator"]["params"][0])}
+
+
+@pytest.mark.parametrize(
+    "expr", ["a", *(f"a {symbol} {number}" for symbol in OPERATORS for number in ("0", "1", "-2.5"))]
+)
+@pytest.mark.parametrize(
+    "vector",
+    [
+        pytest.param({}, id="no series"),
+        pytest.param({"x": 0.0}, id="zero"),
+        pytest.param({"x": 1.0, "y": 2.0, "z": -2.5}, id="several"),
+        pytest.param({"x": NAN, "y": INF, "z": -INF}, id="not finite"),
+    ],
+)
+def test_grafana_fires_for_the_series_for_which_prometheus_fires_and_with_its_value(expr, vector):
+    fires = grafana_fires(rule(alert(expr=expr)), vector)
+    assert {series: repr(value) for series, value in fires.items()} == {
+        series: repr(value) for series, value in asked(expr, vector).items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "translated"),
+    [
+        pytest.param("{{ $value }}", "{{ $values.B.Value }}", id="value"),
+        pytest.param("{{$value}}", "{{$values.B.Value}}", id="without spaces"),
+        pytest.param("{{- $value -}}", "{{- $values.B.Value -}}", id="trimmed"),
+        pytest.param(
+            "{{ $value | humanizePercentage }} of {{ $labels.host }}",
+            "{{ $values.B.Value | humanizePercentage }} of {{ $labels.host }}",
+            id="a function and a label",
+        ),
+        pytest.param('{{ printf "%.1f" $value }}', '{{ printf "%.1f" $values.B.Value }}', id="printf"),
+        pytest.param("{{ .Value }}", "{{ .Values.B.Value }}", id="as a field"),
+        pytest.param("{{ if gt $value 1.0 }}a{{ end }}", "{{ if gt $values.B.Value 1.0 }}a{{ end }}", id="a condition"),
+        pytest.param('{{ "$value }}" }} {{ `$value` }}', '{{ "$value }}" }} {{ `$value` }}', id="in quotes: a text"),
+        pytest.param("$value costs $5, $$", "$value costs $5, $$", id="outside: a text"),
+        pytest.param("{{ $values.X.Value }}", "{{ $values.X.Value }}", id="another name"),
+        pytest.param("{{ $labels.value }}", "{{ $labels.value }}", id="a label called value"),
+        pytest.param('{{ "a"\n| title }} \u2028 😀 {{', '{{ "a"\n| title }} \u2028 😀 {{', id="odd characters"),
+    ],
+)  # fmt: skip
+def test_values_in_templates_are_named_as_grafana_names_them(text, translated):
+    converted = rule(alert(labels={"service": text}, annotations={"summary": text}))
+    assert (converted["labels"]["service"], converted["annotations"]["summary"]) == (translated, translated)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        pytest.param({}, {"for": "0s", "noDataState": "OK", "execErrState": "Error"}, id="defaults"),
+        pytest.param({"for": "1h30m"}, {"for": "1h30m"}, id="for"),
+        pytest.param({"for": 0}, {"for": "0s"}, id="for nothing"),
+        pytest.param({"keep_firing_for": "2d"}, {"keep_firing_for": "2d"}, id="keep_firing_for"),
+        pytest.param(
+            {"annotations": {"grafana_no_data": "KeepLast", "grafana_exec_error": "Alerting", "summary": "s"}},
+            {"noDataState": "KeepLast", "execErrState": "Alerting", "annotations": {"summary": "s"}},
+            id="states",
+        ),
+        pytest.param({"labels": {"tier": 1, "share": 0.5}}, {"labels": {"tier": "1", "share": "0.5"}}, id="numbers"),
+        pytest.param({"labels": None, "annotations": None}, {"labels": {}, "annotations": {}}, id="nothing in them"),
+    ],
+)  # fmt: skip
+def test_fields_of_an_alert_are_taken_over(given, shown):
+    converted = rule(alert(**given))
+    assert {key: converted[key] for key in shown} == shown
+    assert ("keep_firing_for" in converted) == ("keep_firing_for" in given)
+
+
+def test_states_of_alerts_without_annotations_may_be_chosen():
+    [group] = prometheus_rules.rule_groups(document(alert()), "x", "f", no_data="NoData", exec_error="KeepLast")
+    assert (group.body["rules"][0]["noDataState"], group.body["rules"][0]["execErrState"]) == ("NoData", "KeepLast")
+    with pytest.raises(RuleError, match="grafana_no_data is 'Ok'"):
+        prometheus_rules.rule_groups(document(alert()), "x", "f", no_data="Ok")
+
+
+def test_labels_of_a_group_are_those_of_its_alerts_which_may_differ():
+    labels = rule(alert(labels={"team": "b"}), labels={"team": "a", "tier": "1"})["labels"]
+    assert labels == {"team": "b", "tier": "1"}
+
+
+def test_an_offset_moves_what_is_looked_at():
+    assert rule(alert(), query_offset="1m")["data"][0]["relativeTimeRange"] == {"from": 660, "to": 60}
+
+
+@pytest.mark.parametrize(("interval", "seconds"), [("10s", 10), ("1m30s", 90), ("1h", 3600), (None, 60)])
+def test_an_interval_is_in_seconds(interval, seconds):
+    [group] = groups(alert(), **({"interval": interval} if interval else {}))
+    assert group.body["interval"] == seconds
+
+
+def test_groups_and_rules_keep_their_order_and_empty_groups_go():
+    content = {
+        "groups": [
+            {"name": "z", "rules": [alert("B"), alert("A")]},
+            {"name": "empty"},
+            {"name": "theirs", "rules": [alert("P", labels={"engine": "prometheus"})]},
+            {"name": "a", "rules": [alert("C")]},
+        ]
+    }
+    found = prometheus_rules.rule_groups(content, "x", "f")
+    assert [(group.body["title"], [rule["title"] for rule in group.body["rules"]]) for group in found] == [
+        ("z", ["B", "A"]),
+        ("a", ["C"]),
+    ]
+    assert prometheus_rules.rule_groups({}, "x", "f") == prometheus_rules.rule_groups({"groups": None}, "x", "f") == []
+
+
+def test_alerts_of_one_name_are_told_apart_by_their_severity():
+    two = [alert(labels={"severity": severity}) for severity in ("high", "critical")]
+    [group] = groups(*two, alert("Other"))
+    assert [rule["title"] for rule in group.body["rules"]] == ["Down (high)", "Down (critical)", "Other"]
+    assert len({rule["uid"] for rule in group.body["rules"]}) == 3
+    with pytest.raises(RuleError, match=r"Down \(high\) is there 2 times"):
+        groups(two[0], two[0])
+
+
+def test_one_name_in_both_engines_is_no_clash():
+    assert rule(alert(), alert(labels={"engine": "prometheus"}))["title"] == "Down"
+
+
+def test_uids_are_what_grafana_takes_and_follow_from_folder_group_and_title():
+    places = [
+        (f, g, t) for f in ("f", "f2") for g in ("g", "g2") for t in ("Down", "x" * 300, "Größe 😀", "日本", "a/b")
+    ]
+    uids = [prometheus_rules.uid(*place) for place in places]
+    assert [uid for uid in uids if not re.fullmatch(r"[A-Za-z0-9_-]{12,40}", uid)] == []
+    assert len(set(uids)) == len(places)
+    # It must never change: a rule with another uid is another rule, without the history of the first.
+    assert prometheus_rules.uid("infra", "redis", "RedisDown") == "redis-down-e15a99ac47f9"
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "steps"),
+    [
+        pytest.param([], "no Prometheus rule file", (), id="a list"),
+        pytest.param({"rules": []}, "no Prometheus rule file", (), id="another file"),
+        pytest.param({"groups": [7]}, "7 should be a group", ("groups", 0), id="a group that is none"),
+        pytest.param({"groups": [{"rules": []}]}, "has no name", ("groups", 0), id="a group without a name"),
+        pytest.param({"groups": [{"name": "a"}] * 2}, "Group a is there twice", ("groups", 1), id="a group twice"),
+        pytest.param(document(alert(), intervall="1m"), "intervall: unknown in a group", ("groups", 0), id="group key"),
+        pytest.param(document(alert(fro="1m")), "fro: unknown in a rule", ("groups", 0, "rules", 0), id="a rule's key"),
+        pytest.param(document({"expr": "a"}), "either alert or record", ("groups", 0, "rules", 0), id="no name"),
+        pytest.param(document(alert(expr=" ")), "Down has no expr", ("groups", 0, "rules", 0), id="no expression"),
+        pytest.param(
+            document({"record": "a:b", "expr": "a"}), "a:b is a recording rule, which only Prometheus evaluates",
+            ("groups", 0, "rules", 0), id="a recording rule",
+        ),
+        pytest.param(
+            document(alert(labels={"engine": "loki"})), "The label engine is 'loki'",
+            ("groups", 0, "rules", 0, "labels"), id="an engine",
+        ),
+        pytest.param(
+            document(alert(annotations={"grafana_exec_error": "Ok"})), "grafana_exec_error is 'Ok'",
+            ("groups", 0, "rules", 0, "annotations", "grafana_exec_error"), id="a state",
+        ),
+        pytest.param(
+            document(alert(annotations={"__panelId__": 3})), "__dashboardUid__ and __panelId__ go together",
+            ("groups", 0, "rules", 0), id="half a panel",
+        ),
+        pytest.param(
+            document(alert(annotations={"summary": ["x"]})), "summary should be a text",
+            ("groups", 0, "rules", 0, "annotations", "summary"), id="an annotation",
+        ),
+        pytest.param(
+            document(alert(annotations={"summary": "{{ $externalLabels.env }}"})), "no [$]externalLabels",
+            ("groups", 0, "rules", 0, "annotations", "summary"), id="external labels",
+        ),
+        pytest.param(
+            document(alert(annotations={"summary": '{{ range query "up" }}{{ . }}{{ end }}'})), "have no query",
+            ("groups", 0, "rules", 0, "annotations", "summary"), id="a query in a template",
+        ),
+        pytest.param(document(alert(**{"for": "5 min"})), "not a duration", ("groups", 0, "rules", 0, "for"), id="for"),
+        pytest.param(document(alert(**{"for": ""})), "not a duration", ("groups", 0, "rules", 0, "for"), id="no for"),
+        pytest.param(document(alert(), interval="15s"), "every 10s or a multiple", ("groups", 0, "interval"), id="15s"),
+        pytest.param(document(alert(), interval="500ms"), "every 10s", ("groups", 0, "interval"), id="half a second"),
+        pytest.param(document(alert(), limit=3), "no limit", ("groups", 0, "limit"), id="a limit"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_and_its_place_told(content, message, steps):
+    with pytest.raises(RuleError, match=message) as error:
+        prometheus_rules.rule_groups(content, "alerts.yml", "infra")
+    assert error.value.steps == steps
+
+
+MIXED = {
+    "groups": [
+        {
+            "name": "one",
+            "interval": "30s",
+            "rules": [
+                alert("A"),
+                alert("B", labels={"engine": "prometheus", "severity": "high"}, annotations={"grafana_no_data": "OK"}),
+                alert("C", labels={"engine": "grafana"}, annotations={"grafana_no_data": "OK"}),
+                {"record": "r", "expr": "a", "labels": {"engine": "prometheus"}},
+            ],
+        },
+        {"name": "two", "labels": {"engine": "prometheus", "team": "x"}, "limit": 5, "rules": [alert("D")]},
+    ]
+}
+
+
+def names(half: dict) -> list:
+    return [rule.get("alert", rule.get("record")) for group in half["groups"] for rule in group["rules"]]
+
+
+def test_each_rule_has_one_engine():
+    before = copy.deepcopy(MIXED)
+    grafana, prometheus = prometheus_rules.split(MIXED)
+    assert (names(grafana), names(prometheus)) == (["A", "C"], ["B", "r", "D"])
+    assert sorted(names(grafana) + names(prometheus)) == sorted(names(MIXED))
+    assert "engine" not in str(grafana) + str(prometheus)
+    assert before == MIXED
+
+
+def test_prometheus_gets_what_it_understands():
+    _grafana, prometheus = prometheus_rules.split(MIXED)
+    assert prometheus == {
+        "groups": [
+            {
+                "name": "one",
+                "interval": "30s",
+                "rules": [
+                    alert("B", labels={"severity": "high"}, annotations={}),
+                    {"record": "r", "expr": "a", "labels": {}},
+                ],
+            },
+            {"name": "two", "labels": {"team": "x"}, "limit": 5, "rules": [alert("D")]},
+        ]
+    }
+
+
+def test_what_is_grafanas_share_does_not_depend_on_who_splits():
+    grafana, _prometheus = prometheus_rules.split(MIXED)
+    assert prometheus_rules.rule_groups(grafana, "x", "f") == prometheus_rules.rule_groups(MIXED, "x", "f")

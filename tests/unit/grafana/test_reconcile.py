@@ -1,0 +1,436 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A Grafana has what was wanted, and nothing is written when nothing differs: on each version, for each kind."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.errors import GrafanaError
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.catalogue import CATALOGUE
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import live
+from tests.bed.grafana.server import StandIn
+from tests.unit.grafana.conftest import REAL, Apply, connect, writes
+from tests.unit.grafana.making import BODIES, CHANGES, IDENTITIES, RULE, absent, changed, wanted
+
+# What the objects of the tests refer to.
+SURROUNDINGS = [
+    wanted("folder", {"uid": "ops", "title": "Operations", "parentUid": ""}),
+    wanted("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
+    wanted("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}),
+]
+
+
+def surroundings(kind: str) -> list[Wanted]:
+    return [item for item in SURROUNDINGS if item.kind != kind or item.identity != IDENTITIES[kind]]
+
+
+def actions(result: Any) -> list[tuple[str, str]]:
+    return [(change["kind"], change["action"]) for change in result.changes]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_life_of_an_object(kind: str, grafana: Any, apply: Apply) -> None:
+    apply(*surroundings(kind))
+    planned = apply(wanted(kind), check=True)
+    assert not writes(grafana) and actions(planned) == [(kind, "update" if kind == "policy" else "create")]
+    assert actions(apply(wanted(kind))) == actions(planned)
+    assert REAL or writes(grafana)
+    kept = apply(wanted(kind))
+    assert not kept.changed and not kept.diff and not writes(grafana)
+    planned = apply(absent(kind), check=True)
+    assert not writes(grafana) and actions(planned) == [(kind, "delete")]
+    assert actions(apply(absent(kind))) == [(kind, "delete")]
+    assert not apply(absent(kind)).changed and not writes(grafana)
+    if kind != "policy":
+        assert IDENTITIES[kind] not in live(connect(grafana), (kind,))[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_field_is_changed(kind: str, grafana: Any, apply: Apply) -> None:
+    body = BODIES[kind]
+    apply(*surroundings(kind), wanted(kind))
+    for where, value in CHANGES[kind]:
+        if where[-1] == "keep_firing_for" and connect(grafana).major_version() == 11:
+            continue
+        body = changed(body, where, value)
+        planned = apply(wanted(kind, body), check=True)
+        assert not writes(grafana) and actions(planned) == [(kind, "update")], (where, value)
+        assert len(planned.diff) == 1 and planned.diff[0]["before"] != planned.diff[0]["after"], (where, value)
+        done = apply(wanted(kind, body))
+        assert done.changes == planned.changes and done.diff[0].keys() == planned.diff[0].keys()
+        assert not apply(wanted(kind, body)).changed and not writes(grafana), (where, value)
+    # Somebody puts it all back by the same API.
+    apply(wanted(kind), takeover=True)
+    assert actions(apply(wanted(kind, body))) == [(kind, "update")]
+
+
+def test_folders_nest_and_move(grafana: Any, apply: Apply) -> None:
+    below = {"uid": "below", "title": "Below", "parentUid": "ops"}
+    # A child may be named before its parent.
+    apply(wanted("folder", below), *SURROUNDINGS)
+    assert not apply(wanted("folder", below), *SURROUNDINGS).changed
+    moved = {**below, "parentUid": "place", "title": "Moved"}
+    assert actions(apply(wanted("folder", moved))) == [("folder", "update")]
+    assert not apply(wanted("folder", moved)).changed
+    to_the_top = {**moved, "parentUid": ""}
+    assert actions(apply(wanted("folder", to_the_top))) == [("folder", "update")]
+    assert not apply(wanted("folder", to_the_top)).changed and not writes(grafana)
+    assert live(connect(grafana), ("folder",))["folder"]["below"].body["parentUid"] == ""
+    apply(wanted("folder", below))
+    # All go, those below first, however they are listed.
+    for order in (("ops", "below", "place"), ("place", "below", "ops")):
+        apply(wanted("folder", below), *SURROUNDINGS)
+        done = apply(*(absent("folder", uid) for uid in order))
+        assert [change["action"] for change in done.changes] == ["delete"] * 3
+
+
+def test_a_description_where_it_can_be_read(grafana: Any, apply: Apply) -> None:
+    described = {**BODIES["folder"], "description": "All of it"}
+    apply(wanted("folder", described))
+    assert not apply(wanted("folder", described)).changed
+    apply(wanted("folder", {**described, "title": "Another", "description": "Some of it"}))
+    assert not apply(wanted("folder", {**described, "title": "Another", "description": "Some of it"})).changed
+
+
+def test_a_folder_with_content_is_never_deleted(grafana: Any, apply: Apply) -> None:
+    apply(wanted("folder"), wanted("dashboard", {**BODIES["dashboard"], "folderUid": "ops"}), wanted("rule_group"))
+    with pytest.raises(GrafanaError, match=r"folder ops .*holds 2 alertrule, 1 dashboard, and is deleted only when"):
+        apply(absent("folder"))
+    assert not writes(grafana)
+    with pytest.raises(GrafanaError, match="holds 1 dashboard"):
+        apply(absent("folder"), absent("rule_group"))
+    assert not writes(grafana)
+    apply(absent("folder"), absent("rule_group"), absent("dashboard"))
+    assert "ops" not in live(connect(grafana), ("folder",))["folder"]
+
+
+def test_the_default_datasource_moves(grafana: Any, apply: Apply) -> None:
+    prometheus = {**BODIES["datasource"], "isDefault": True}
+    loki = {"uid": "loki", "name": "Loki", "type": "loki", "url": "http://127.0.0.1:3100"}
+    both = [wanted("datasource", prometheus), wanted("datasource", loki)]
+    apply(*both)
+    assert not apply(*both).changed
+    turned = [wanted("datasource", {**loki, "isDefault": True}), wanted("datasource", BODIES["datasource"])]
+    assert actions(apply(*turned)) == [("datasource", "update")]
+    assert not apply(*turned).changed and not writes(grafana)
+
+
+def test_a_datasource_exactly(grafana: Any, apply: Apply) -> None:
+    apply(wanted("datasource", changed(BODIES["datasource"], ("jsonData", "added"), True)))
+    assert not apply(wanted("datasource")).changed
+    assert apply(wanted("datasource"), exact_json_data=True).changed
+    assert not apply(wanted("datasource"), exact_json_data=True).changed
+    assert "added" not in live(connect(grafana), ("datasource",))["datasource"]["prometheus"].body["jsonData"]
+
+
+@pytest.mark.parametrize("key", ["key", ""])
+def test_a_rotated_secret_is_one_change(grafana: Any, apply: Apply, key: str) -> None:
+    apply(wanted("datasource"), fingerprint_key=key)
+    rotated = wanted("datasource", changed(BODIES["datasource"], ("secureJsonData", "httpHeaderValue1"), "second"))
+    done = apply(rotated, fingerprint_key=key)
+    assert actions(done) == [("datasource", "update")]
+    assert "(hidden)" in done.diff[0]["before"] and "second" not in str(done.values())
+    assert not apply(rotated, fingerprint_key=key).changed
+    # With another key it cannot be told, so the secret is written once more.
+    assert apply(rotated, fingerprint_key="another").changed
+    assert not apply(rotated, fingerprint_key="another").changed
+
+
+def test_somebody_elses_edit_makes_a_secret_be_written_once_more(grafana: Any, apply: Apply) -> None:
+    apply(wanted("datasource"))
+    client = connect(grafana)
+    held = client.get("/api/datasources/uid/prometheus")
+    client.write("PUT", "/api/datasources/uid/prometheus", "", {**held, "secureJsonData": {"httpHeaderValue1": "x"}})
+    assert actions(apply(wanted("datasource"))) == [("datasource", "update")]
+    assert not apply(wanted("datasource")).changed
+
+
+def test_a_rotated_webhook_is_one_change(grafana: Any, apply: Apply) -> None:
+    apply(wanted("contact_point"))
+    url = "https://discord.example/api/webhooks/1/rotated"
+    rotated = wanted("contact_point", changed(BODIES["contact_point"], ("receivers", 0, "settings", "url"), url))
+    done = apply(rotated)
+    assert actions(done) == [("contact_point", "update")]
+    assert "(hidden, another one)" in done.diff[0]["after"] and "webhooks" not in str(done.values())
+    assert not apply(rotated).changed and not writes(grafana)
+
+
+def test_a_user_who_may_not_read_secrets_is_warned(stand_in: StandIn, apply: Apply) -> None:
+    apply(wanted("contact_point"))
+    stand_in.fail("500", method="GET", path=r"export$", status=403, body={"message": "no"}, times=1)
+    from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import Options, reconcile
+
+    kept = reconcile(connect(stand_in), [wanted("contact_point")], Options())
+    assert not kept.changed and not writes(stand_in)[1:] and "goes unnoticed" in kept.warnings[0]
+
+
+ODD = [
+    "{{ $labels.instance }}",
+    "{{ $values.A.Value }} $__rate_interval ${DS_X} $$",
+    "{% raw %} 'single' \"double\" \\ \n\t end",
+    "emoji \U0001f525, rtl \u05d0, separator \u2028, nul \x00",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd_texts_come_back_equal(grafana: Any, apply: Apply, text: str) -> None:
+    panel = {"id": 1, "title": text, "big": 2**53 + 1, "float": 1e21, "none": None, "empty": {}, "list": []}
+    model = {"uid": "app", "title": "Application", "panels": [panel], "description": text}
+    rule = {**RULE, "annotations": {"summary": text}, "labels": {"a": text or "b"}}
+    group = {**BODIES["rule_group"], "rules": [changed(rule, ("data", 0, "model", "expr"), text)]}
+    items = [*SURROUNDINGS, wanted("dashboard", {"dashboard": model, "folderUid": "ops"}), wanted("rule_group", group)]
+    if "\x00" not in text:
+        items.append(
+            wanted("contact_point", changed(BODIES["contact_point"], ("receivers", 0, "settings", "title"), text))
+        )
+    apply(*items)
+    assert not apply(*items).changed and not writes(grafana)
+    found = live(connect(grafana), ("dashboard", "rule_group"))
+    assert found["dashboard"]["app"].body["dashboard"]["panels"] == [panel]
+    assert found["rule_group"]["ops/targets"].body["rules"][0]["annotations"] == {"summary": text}
+
+
+def test_a_routed_contact_point_is_renamed(grafana: Any, apply: Apply) -> None:
+    tree = {"receiver": "chat", "routes": [{"receiver": "chat", "object_matchers": [["a", "=", "b"]]}]}
+    apply(wanted("contact_point"), wanted("policy", tree), takeover=True)
+    renamed = {**BODIES["contact_point"], "name": "discord"}
+    with pytest.raises(GrafanaError, match="takes the last integration of contact point chat, and routes or rules"):
+        apply(wanted("contact_point", renamed))
+    assert not writes(grafana)
+    new = {"receiver": "discord", "routes": [{"receiver": "discord", "object_matchers": [["a", "=", "b"]]}]}
+    items = [wanted("contact_point", renamed), wanted("policy", new)]
+    apply(*items)
+    assert [line.split()[0] for line in writes(grafana)] == (
+        [] if REAL else ["POST", "PUT", "DELETE", "POST", "DELETE"]
+    )
+    assert not apply(*items).changed
+    points = live(connect(grafana), ("contact_point",))["contact_point"]
+    assert "chat" not in points and [one["uid"] for one in points["discord"].body["receivers"]] == ["chat-1"]
+
+
+def test_an_unchanged_rule_of_a_changed_group_keeps_its_state(stand_in: StandIn, apply: Apply) -> None:
+    apply(*SURROUNDINGS, wanted("rule_group"))
+    apply(wanted("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
+    apply(wanted("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
+    assert not stand_in.state_resets.get("target-slow")
+
+
+def test_a_rule_that_changes_its_group_keeps_its_uid(grafana: Any, apply: Apply) -> None:
+    apply(*SURROUNDINGS, wanted("rule_group"))
+    group = {"folderUid": "ops", "title": "renamed", "interval": 60, "rules": BODIES["rule_group"]["rules"]}
+    items = [wanted("rule_group", group), absent("rule_group")]
+    apply(*items)
+    assert not apply(*items).changed and not writes(grafana)
+    assert list(live(connect(grafana), ("rule_group",))["rule_group"]) == ["ops/renamed"]
+
+
+def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(stand_in: StandIn, apply: Apply) -> None:
+    second = {**BODIES["rule_group"], "title": "zz", "rules": [{**RULE, "uid": "third", "title": "Third"}]}
+    apply(*SURROUNDINGS, wanted("rule_group"), wanted("rule_group", second))
+    moved, stays = BODIES["rule_group"]["rules"]
+    items = [
+        wanted("rule_group", {**BODIES["rule_group"], "rules": [stays]}),
+        wanted("rule_group", {**second, "rules": [*second["rules"], moved]}),
+    ]
+    apply(*items)
+    assert [line.split("/")[-1] for line in writes(stand_in)] == ["zz", "targets"]
+    assert not apply(*items).changed
+
+
+# Drift and provenance
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if CATALOGUE[kind].stamped])
+@pytest.mark.parametrize("provenance", ["file", "", "api"])
+def test_provenance(kind: str, provenance: str, stand_in: StandIn, apply: Apply) -> None:
+    apply(*surroundings(kind), wanted(kind))
+    keys = {"rule_group": ("rule", "target-down"), "contact_point": ("contact_point", "chat-1")}
+    stand_in.set_provenance(*keys.get(kind, (kind, IDENTITIES[kind])), provenance)
+    other = wanted(kind, changed(BODIES[kind], *CHANGES[kind][0]))
+    if provenance == "api":
+        assert apply(other).changed
+        return
+    for check in (True, False):
+        message = "provisioned from a file" if provenance == "file" else "only with takeover: true"
+        with pytest.raises(GrafanaError, match=message):
+            apply(other, check=check)
+        assert not writes(stand_in)
+    if provenance == "file":
+        with pytest.raises(GrafanaError, match="provisioned from a file"):
+            apply(other, takeover=True)
+        return
+    assert apply(other, takeover=True).changed
+    assert not apply(other).changed
+
+
+@pytest.mark.parametrize("kind", ["datasource", "dashboard"])
+def test_what_a_file_provisions_is_left_alone(kind: str, stand_in: StandIn, apply: Apply) -> None:
+    apply(*surroundings(kind), wanted(kind))
+    stand_in.set_provenance(kind, IDENTITIES[kind], "file")
+    for item in (wanted(kind, changed(BODIES[kind], *CHANGES[kind][0])), absent(kind)):
+        with pytest.raises(GrafanaError, match=rf"{kind} {IDENTITIES[kind]} \(test.yml:\d\): it is provisioned from"):
+            apply(item)
+    assert not writes(stand_in)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if CATALOGUE[kind].stamped])
+def test_editable_objects(kind: str, grafana: Any, apply: Apply) -> None:
+    apply(*surroundings(kind))
+    apply(wanted(kind), editable=True)
+    assert not apply(wanted(kind), editable=True).changed and not writes(grafana)
+    assert live(connect(grafana), (kind,))[kind][IDENTITIES[kind]].provenance == ""
+    assert apply(wanted(kind, changed(BODIES[kind], *CHANGES[kind][0])), editable=True).changed
+
+
+def test_an_object_of_the_api_becomes_editable_on_newer_servers(grafana: Any, apply: Apply) -> None:
+    apply(wanted("template"))
+    if connect(grafana).major_version() >= 13:
+        assert apply(wanted("template"), editable=True).changed
+        assert not apply(wanted("template"), editable=True).changed
+        return
+    with pytest.raises(GrafanaError, match="before 13 does not hand an object of the API back"):
+        apply(wanted("template"), editable=True)
+    assert not writes(grafana)
+
+
+def test_a_policy_tree_made_by_hand_is_not_lost(grafana: Any, apply: Apply) -> None:
+    by_hand = {"receiver": "grafana-default-email", "routes": [{"object_matchers": [["team", "=", "theirs"]]}]}
+    apply(wanted("policy", by_hand), editable=True)
+    with pytest.raises(GrafanaError, match=r"policy tree .* made by hand, and is replaced only with takeover"):
+        apply(wanted("policy"))
+    assert not writes(grafana)
+    assert apply(wanted("policy"), takeover=True).changed
+    assert not apply(wanted("policy")).changed
+
+
+def test_a_dashboard_whose_title_is_taken_is_refused(grafana: Any, apply: Apply) -> None:
+    apply(*SURROUNDINGS, wanted("dashboard", {**BODIES["dashboard"], "folderUid": "ops"}))
+    twin = {"dashboard": {**BODIES["dashboard"]["dashboard"], "uid": "twin"}, "folderUid": "ops"}
+    with pytest.raises(GrafanaError, match="'Application' is taken there by the dashboard with the uid app"):
+        apply(wanted("dashboard", twin))
+    assert not writes(grafana)
+
+
+def test_a_save_in_between_is_not_overwritten_blindly(stand_in: StandIn, apply: Apply) -> None:
+    apply(wanted("dashboard"))
+    sent = [line.body for line in stand_in.writes]
+    apply(wanted("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other")))
+    sent += [line.body for line in stand_in.writes]
+    assert all('"overwrite":false' in body.replace(" ", "") for body in sent)
+    assert '"version"' not in sent[0] and '"version"' in sent[1]
+
+
+def test_all_hindrances_are_told_at_once_before_the_first_write(grafana: Any, apply: Apply) -> None:
+    tree = {"receiver": "gone"}
+    items = [wanted("folder", {"uid": "ops", "title": ""}), wanted("policy", tree), wanted("template")]
+    with pytest.raises(GrafanaError) as raised:
+        apply(*items)
+    assert str(raised.value).startswith("Nothing was changed. ")
+    assert "folder ops (test.yml:1): a folder needs a title" in str(raised.value)
+    assert "policy tree (test.yml:1): it needs contact point gone" in str(raised.value)
+    assert not writes(grafana)
+
+
+# Ownership
+
+OWNER = {"owner": "tests"}
+
+
+def environment() -> list[Wanted]:
+    """An object of each kind, which refer to each other."""
+    tree = {"receiver": "chat", "routes": [{"mute_time_intervals": ["weekend"], "object_matchers": [["a", "=", "b"]]}]}
+    bodies = {**BODIES, "policy": tree, "dashboard": {**BODIES["dashboard"], "folderUid": "ops"}}
+    # Against the order of creation.
+    return [wanted(kind, bodies[kind]) for kind in reversed(KINDS)]
+
+
+def test_an_environment_is_made_in_order_and_kept(grafana: Any, apply: Apply) -> None:
+    done = apply(*environment(), **OWNER, takeover=True)
+    assert [change["kind"] for change in done.changes if change["kind"] != "ledger"] == list(KINDS)
+    kept = apply(*environment(), **OWNER)
+    assert not kept.changed and not writes(grafana)
+    assert all(counts["keep"] == 1 and sum(counts.values()) == 1 for counts in kept.counts.values())
+    # Whoever runs it in check mode is told the same.
+    assert not apply(*environment(), **OWNER, check=True).changed
+
+
+def test_what_is_owned_and_unwanted_is_pruned_and_nothing_else(grafana: Any, apply: Apply) -> None:
+    old = [
+        wanted("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
+        wanted("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}),
+        wanted("datasource", {"uid": "loki", "name": "Loki", "type": "loki", "url": "http://127.0.0.1:3100"}),
+    ]
+    foreign = [wanted("folder", {"uid": "below", "title": "Below", "parentUid": ""})]
+    apply(*foreign)
+    apply(*environment(), *old, **OWNER, takeover=True)
+    rules = {**OWNER, "prune": KINDS}
+    for options in ({**OWNER}, {"prune": KINDS}, {"owner": "others", "prune": KINDS, "check": True}):
+        assert not [change for change in apply(*environment(), **options).changes if change["kind"] != "ledger"]
+    planned = apply(*environment(), **rules, check=True)
+    assert not writes(grafana)
+    done = apply(*environment(), **rules)
+    deleted = [(change["kind"], change["identity"]) for change in done.changes if change["action"] == "delete"]
+    assert deleted == [("mute_timing", "quiet"), ("datasource", "loki"), ("folder", "place")]
+    assert {str(change) for change in planned.changes} == {str(change) for change in done.changes}
+    assert not apply(*environment(), **rules).changed and not writes(grafana)
+    assert "below" in live(connect(grafana), ("folder",))["folder"]
+
+
+def test_a_prune_above_its_limit_does_nothing(grafana: Any, apply: Apply) -> None:
+    more = [wanted("folder", {"uid": uid, "title": uid, "parentUid": ""}) for uid in ("place", "below")]
+    apply(wanted("folder"), *more, **OWNER)
+    with pytest.raises(GrafanaError, match=r"2 objects are no longer wanted, more than prune_max \(1\): folder below"):
+        apply(wanted("folder"), **OWNER, prune=KINDS, prune_max=1)
+    assert not writes(grafana)
+
+
+def test_a_prune_with_nothing_wanted_does_nothing_and_says_why(grafana: Any, apply: Apply) -> None:
+    apply(wanted("folder"), **OWNER)
+    result = apply(wanted("template"), **OWNER, prune=KINDS)
+    assert "No folder is wanted at all, so none is pruned." in result.warnings
+    assert "ops" in live(connect(grafana), ("folder",))["folder"]
+
+
+def test_a_prune_spares_a_folder_with_content(grafana: Any, apply: Apply) -> None:
+    apply(wanted("folder"), wanted("folder", {"uid": "place", "title": "Place", "parentUid": ""}), **OWNER)
+    apply(wanted("dashboard", {**BODIES["dashboard"], "folderUid": "place"}))
+    result = apply(wanted("folder"), **OWNER, prune=KINDS)
+    assert not result.changed
+    assert "folder place is no longer wanted, but is kept: it holds 1 dashboard" in result.warnings[0]
+
+
+def test_a_prune_does_not_follow_a_failure(stand_in: StandIn, apply: Apply) -> None:
+    apply(wanted("folder"), wanted("folder", {"uid": "place", "title": "Place", "parentUid": ""}), **OWNER)
+    from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import Options, reconcile
+
+    stand_in.clear()
+    stand_in.fail("500", method="PUT", path=r"/templates/discord", times=0)
+    with pytest.raises(GrafanaError, match=r"template discord \(test.yml:1\): PUT .* answered 500") as raised:
+        reconcile(connect(stand_in), [wanted("folder"), wanted("template")], Options(owner="tests", prune=KINDS))
+    assert [line for line in stand_in.writes if line.method == "DELETE"] == []
+    assert [change["kind"] for change in raised.value.result.changes] == ["ledger"]
+
+
+def test_the_ledger_is_hidden(grafana: Any, apply: Apply) -> None:
+    apply(wanted("template"), **OWNER)
+    assert "tests.owned" not in live(connect(grafana), ("template",))["template"]
+
+
+def test_what_others_need_is_looked_up(grafana: Any, apply: Apply) -> None:
+    apply(wanted("datasource"))
+    assert not apply(required=(("datasource", "prometheus", "app.json:3"),)).changed
+    with pytest.raises(GrafanaError, match=r"datasource loki \(app.json:9\): it is neither wanted nor on the server"):
+        apply(wanted("folder"), required=(("datasource", "loki", "app.json:9"),))
+    assert not writes(grafana)
+
+
+def test_planning_changes_no_argument(grafana: Any, apply: Apply) -> None:
+    items = environment()
+    kept = deepcopy(items)
+    apply(*items, takeover=True)
+    assert items == kept

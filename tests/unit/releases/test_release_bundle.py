@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module that collects archives, against a mirror on the loopback address."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
+from ansible_collections.hippius.monitoring.plugins.module_utils.releases import ReleaseError
+from ansible_collections.hippius.monitoring.plugins.modules import release_bundle
+from tests.unit.component.conftest import Web, web
+
+__all__ = ["web"]
+CONTENT = b"an archive" * 1000
+NAME = "releases.example/loki/loki-linux-amd64.zip"
+LOCK = {"loki": {"3.7.8": {"amd64": {"url": f"https://{NAME}", "sha256": hashlib.sha256(CONTENT).hexdigest()}}}}
+Collect = Callable[..., dict]
+
+
+@pytest.fixture
+def collect(tmp_path: Path, web: Web) -> Collect:
+    """Run the module's work; only what AnsibleModule does for it is done here."""
+    web.answers = [web.file(CONTENT)]
+
+    def run(check_mode: bool = False, **changes: object) -> dict:
+        params = {"path": str(tmp_path / "bundle"), "releases": LOCK, "architectures": None, "mirrors": [web.url]}
+        module = SimpleNamespace(
+            params={**params, **changes}, check_mode=check_mode, tmpdir=str(tmp_path), atomic_move=os.replace
+        )
+        return release_bundle.collect(module)
+
+    return run
+
+
+def test_a_bundle_is_a_mirror_with_its_lock(tmp_path: Path, web: Web, collect: Collect) -> None:
+    told = collect()
+    assert (told["changed"], told["archives"], told["downloaded"]) == (True, [NAME], [NAME])
+    assert web.requests == [(f"/{NAME}", None)]
+    assert (tmp_path / "bundle" / NAME).read_bytes() == CONTENT
+    assert yaml.safe_load(Path(told["lock"]).read_text()) == LOCK
+    assert sorted(path.name for path in (tmp_path / "bundle").rglob("*") if path.is_file()) == [
+        "loki-linux-amd64.zip",
+        "releases.lock.yml",
+    ]
+
+
+def test_a_second_run_verifies_and_downloads_nothing(tmp_path: Path, web: Web, collect: Collect) -> None:
+    collect()
+    before = {path: path.stat() for path in (tmp_path / "bundle").rglob("*")}
+    told = collect()
+    assert (told["changed"], told["downloaded"], len(web.requests)) == (False, [], 1)
+    assert {path: path.stat() for path in (tmp_path / "bundle").rglob("*")} == before
+
+
+def test_check_mode_tells_and_writes_nothing(tmp_path: Path, web: Web, collect: Collect) -> None:
+    told = collect(check_mode=True)
+    assert (told["changed"], told["downloaded"], web.requests) == (True, [NAME], [])
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_run_that_was_killed_is_resumed(tmp_path: Path, web: Web, collect: Collect) -> None:
+    path = tmp_path / "bundle" / NAME
+    path.parent.mkdir(parents=True)
+    path.with_name(path.name + ".part").write_bytes(CONTENT[:4000])
+    collect()
+    assert web.requests == [(f"/{NAME}", "bytes=4000-")]
+    assert path.read_bytes() == CONTENT
+    assert [item.name for item in path.parent.iterdir()] == [path.name]
+
+
+def test_an_archive_that_is_damaged_is_brought_again(tmp_path: Path, collect: Collect) -> None:
+    collect()
+    (tmp_path / "bundle" / NAME).write_bytes(b"half an archive")
+    assert collect()["downloaded"] == [NAME]
+    assert (tmp_path / "bundle" / NAME).read_bytes() == CONTENT
+
+
+def test_what_is_not_what_was_locked_is_refused(tmp_path: Path, web: Web, collect: Collect) -> None:
+    web.answers = [web.file(b"<html>Sign in")]
+    with pytest.raises(ComponentError, match=f"{web.url}/{NAME}: SHA-256 is .*, expected .*HTML page"):
+        collect()
+    assert [path for path in (tmp_path / "bundle").rglob("*") if path.is_file()] == []
+
+
+def test_an_architecture_without_a_checksum_is_refused_in_one_line(collect: Collect) -> None:
+    with pytest.raises(ReleaseError, match=r"release loki 3\.7\.8 on arm64: .*lock") as refused:
+        collect(architectures=["amd64", "arm64"])
+    assert "\n" not in str(refused.value)

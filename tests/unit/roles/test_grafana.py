@@ -1,0 +1,643 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Grafana's role makes of its variables, the text of grafana.ini, and the program that runs before each start."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from ansible.errors import AnsibleError, AnsibleFilterError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugins.filter.grafana_ini import grafana_ini
+from tests.unit.roles.rendering import rollout
+
+PROGRAM = Path(__file__).parents[3] / "roles/grafana/files/grafana_prepare.py"
+specification = importlib.util.spec_from_file_location("grafana_prepare", PROGRAM)
+grafana_prepare = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(grafana_prepare)
+
+PASSWORD, KEY = "correct horse battery", "staple of 32 random characters"
+OLD, NEW = "12.4.5", "13.2.3"
+
+
+# The role
+
+
+def arguments(**variables):
+    return rollout("grafana", **{"grafana_admin_password": PASSWORD, "grafana_secret_key": KEY, **variables})
+
+
+def ini(**variables):
+    return read_ini(arguments(**variables)["config"][0]["content"])
+
+
+def test_secrets_are_in_their_files_only():
+    made = arguments(
+        grafana_secrets={"smtp": "mail secret"},
+        grafana_database={"type": "postgres", "host": "db:5432"},
+        grafana_database_password="database secret",
+    )
+    told = made.pop("secrets")
+    assert told == {
+        "smtp": "mail secret",
+        "admin-password": PASSWORD,
+        "secret-key": KEY,
+        "database-password": "database secret",
+    }
+    assert [secret for secret in told.values() if secret in str(made)] == []
+    references = re.findall(r"\$__file{/etc/grafana/([^}]+)}", made["config"][0]["content"])
+    assert sorted(references) == ["admin-password", "database-password", "secret-key"]
+
+
+@pytest.mark.parametrize("variable", ["grafana_admin_password", "grafana_secret_key"])
+def test_a_missing_secret_is_refused_by_name(variable):
+    with pytest.raises(AnsibleError, match=f"Set {variable}"):
+        arguments(**{variable: ""})
+
+
+@pytest.mark.parametrize(
+    ("url", "secure", "site"),
+    [("", "false", "lax"), ("http://g.example/", "false", "lax"), ("https://g.example/", "true", "strict")],
+)
+def test_cookies_are_marked_for_tls_where_people_use_it(url, secure, site):
+    security = ini(grafana_url=url)["security"]
+    assert (security["cookie_secure"], security["cookie_samesite"], security["strict_transport_security"]) == (
+        secure,
+        site,
+        secure,
+    )
+
+
+def test_extra_sections_are_merged_and_null_leaves_grafanas_own_default():
+    made = ini(grafana_config_extra={"security": {"cookie_samesite": None}, "smtp": {"enabled": True}})
+    assert made["smtp"] == {"enabled": "true"}
+    assert "cookie_samesite" not in made["security"]
+    assert made["security"]["disable_gravatar"] == "true"
+
+
+def test_it_is_ready_when_the_administrator_can_log_in():
+    assert arguments()["ready"] == {
+        "url": "http://127.0.0.1:3000/api/org",
+        "username": "admin",
+        "password_file": "admin-password",
+        "timeout": 300,
+    }
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({"grafana_listen_address": "[::1]:3001"}, "http://[::1]:3001/api/org"),
+        ({"grafana_config_extra": {"server": {"protocol": "https"}}}, "https://127.0.0.1:3000/api/org"),
+        ({"grafana_url": "https://g.example/grafana/"}, "http://127.0.0.1:3000/api/org"),
+        (
+            {
+                "grafana_url": "https://g.example/grafana/",
+                "grafana_config_extra": {"server": {"serve_from_sub_path": True}},
+            },
+            "http://127.0.0.1:3000/grafana/api/org",
+        ),
+    ],
+)
+def test_it_is_asked_where_it_answers(variables, url):
+    assert arguments(**variables)["ready"]["url"] == url
+
+
+def test_where_others_reach_it_it_speaks_tls_and_asks_prometheus_for_a_password():
+    protection = {
+        "scheme": "https",
+        "config": [{"path": "tls/certificate.pem", "content": "certificate"}],
+        "secrets": {"tls/key.pem": "key", "tls/password": "shared secret"},
+        "proof": {"certificate_file": "tls/certificate.pem", "username": "monitoring", "password_file": "tls/password"},
+    }
+    made = arguments(__grafana_protection=protection)
+    sections = read_ini(made["config"][0]["content"])
+    assert (sections["server"]["protocol"], sections["security"]["cookie_secure"]) == ("https", "true")
+    assert sections["metrics"]["basic_auth_username"] == "monitoring"
+    written = {f"/etc/grafana/{path}" for path in [*made["secrets"], *(file["path"] for file in made["config"])]}
+    paths = [sections["server"][key] for key in ("cert_file", "cert_key")]
+    assert sections["metrics"]["basic_auth_password"] == "$__file{/etc/grafana/tls/password}"
+    paths += re.findall(r"\$__file{([^}]+)}", made["config"][0]["content"])
+    assert set(paths) <= written
+    assert made["ready"]["url"] == "https://127.0.0.1:3000/api/org"
+    assert (made["ready"]["username"], made["ready"]["password_file"]) == ("admin", "admin-password")
+
+
+def test_an_own_file_needs_no_secrets_and_listens_where_the_role_says():
+    made = arguments(
+        grafana_admin_password="", grafana_secret_key="", grafana_config_file="/srv/mine.ini",
+        grafana_listen_address="10.0.0.1:3000",
+    )  # fmt: skip
+    assert made["config"] == [{"path": "grafana.ini", "content": "", "source": "/srv/mine.ini"}]
+    assert made["secrets"] == {}
+    assert made["ready"] == {"url": "http://10.0.0.1:3000/api/health", "timeout": 300}
+    assert made["environment"]["GF_SERVER_HTTP_ADDR"] == "10.0.0.1"
+    assert made["environment"]["GF_SECURITY_SECRET_KEY"] is None
+
+
+def test_an_own_file_gets_the_secrets_that_are_set():
+    made = arguments(grafana_config_file="/srv/mine.ini")
+    assert made["environment"]["GF_SECURITY_SECRET_KEY"] == "$__file{/etc/grafana/secret-key}"
+    assert made["environment"]["GF_SECURITY_ADMIN_PASSWORD"] == "$__file{/etc/grafana/admin-password}"
+
+
+def test_another_database_is_not_taken_for_a_file():
+    assert "--database=" in arguments(grafana_database={"type": "postgres", "host": "db:5432"})["check"]
+    assert "--database=own.db" in arguments(grafana_database={"type": "sqlite3", "path": "own.db"})["check"]
+
+
+def test_another_secret_key_is_accepted_for_one_run_without_a_trace():
+    before, now = arguments(), arguments(grafana_accept_secret_key=True)
+    assert now.pop("check") == [*before.pop("check"), "--accept-secret-key"]
+    assert now == before
+
+
+# grafana.ini
+
+
+def read_ini(text: str) -> dict[str, dict[str, str]]:
+    """What Grafana's parser, gopkg.in/ini.v1, makes of a file of ours: see readValue and readKeyName there."""
+    sections: dict[str, dict[str, str]] = {}
+    for line in filter(str.strip, text.split("\n")):
+        if line.startswith("["):
+            current = sections.setdefault(line[1 : line.rindex("]")], {})
+            continue
+        assert line[0] not in "#;"
+        key, _, value = line.partition("=")
+        current[key.strip()] = read_value(value)
+    return sections
+
+
+def read_value(text: str) -> str:
+    line = text.lstrip()
+    for quote in ('"""', "`"):
+        if line.startswith(quote):
+            assert quote in line[len(quote) :], "a value of many lines"
+            return line[len(quote) : line.rindex(quote)]
+    line = line.strip()
+    assert not line.endswith("\\"), "it goes on in the next line"
+    line = re.split("[#;]", line)[0].strip()
+    quoted = len(line) > 1 and line[0] == line[-1] and line[0] in "'\""
+    return line[1:-1] if quoted else line
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
+def test_a_text_comes_back_as_it_was(text):
+    assert read_ini(grafana_ini({"section": {"key": text}})) == {"section": {"key": text}}
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        pytest.param(True, "key = true", id="truth"),
+        pytest.param(3000, "key = 3000", id="number"),
+        pytest.param("$__file{/etc/grafana/key}", "key = $__file{/etc/grafana/key}", id="a file"),
+        pytest.param("%(protocol)s://%(domain)s:3000/", "key = %(protocol)s://%(domain)s:3000/", id="another key"),
+        pytest.param("a#b", "key = `a#b`", id="comment"),
+        pytest.param("a;b", "key = `a;b`", id="other comment"),
+        pytest.param("`a`b`", "key = ``a`b``", id="backquotes"),
+        pytest.param('"a"', 'key = `"a"`', id="quotes"),
+        pytest.param("a\\", "key = `a\\`", id="continuation"),
+        pytest.param(" a ", "key = ` a `", id="blanks"),
+    ],
+)
+def test_values_are_quoted_where_grafana_would_read_something_else(value, line):
+    assert grafana_ini({"section": {"key": value}}) == f"[section]\n{line}\n"
+
+
+def test_what_is_empty_is_left_out_with_its_section():
+    assert grafana_ini({"one": {"a": None, "b": "", "c": 0}, "two": {"d": None}, "three": {}}) == "[one]\nc = 0\n"
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        pytest.param([], "a mapping of sections, not from a list", id="no sections"),
+        pytest.param({"smtp": "on"}, "Section smtp of grafana.ini is a mapping of keys, not a text", id="no keys"),
+        pytest.param({"smtp": {"hosts": ["a"]}}, "hosts is a text, a number or a truth value, not a list", id="list"),
+        pytest.param({"smtp": {"a=b": "c"}}, "'a=b' is not a name", id="key"),
+        pytest.param({"smtp": {7: "c"}}, "7 is not a name", id="number as key"),
+        pytest.param({"smtp]\n[x": {"a": "c"}}, "is not a name", id="section"),
+        pytest.param({"smtp": {"password": "canary\n[x]"}}, "password has a line break", id="line break"),
+        pytest.param({"smtp": {"password": "canary\r"}}, "password has a line break", id="carriage return"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_without_its_value(sections, words):
+    with pytest.raises(AnsibleFilterError, match=re.escape(words)) as refused:
+        grafana_ini(sections)
+    assert "canary" not in str(refused.value)
+
+
+# The program that runs before each start
+
+# What `grafana cli admin reset-admin-password` does; a password that it refuses has the word weak in it.
+COMMAND_LINE = """
+import hashlib, os, sqlite3, sys
+with open(ROOT + "/calls", "a") as calls:
+    calls.write(" ".join(sys.argv[1:]) + "\\n")
+password = sys.stdin.readline().rstrip("\\n")
+if "weak" in password:
+    sys.exit(f"new password {password} is too short")
+if os.path.exists(ROOT + "/data/grafana.db"):
+    connection = sqlite3.connect(ROOT + "/data/grafana.db")
+    hashed = hashlib.pbkdf2_hmac("sha256", password.encode(), b"salt", 10_000, 50).hex()
+    connection.execute('UPDATE "user" SET password = ? WHERE id = 1', (hashed,))
+    connection.commit()
+"""
+
+
+class Host:
+    """Directories as the role makes them, and a Grafana that only counts how often it was asked for a password."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.etc, self.data = root, root / "etc", root / "data"
+        self.database, self.backups = self.data / "grafana.db", self.data / "backups"
+        self.calls = root / "calls"
+        for path in (self.etc, self.data):
+            path.mkdir()
+        self.secrets()
+        self.use(OLD)
+        self.prove()
+
+    def secrets(self, password: str = PASSWORD, key: str = KEY) -> None:
+        for name, text in {"admin-password": password, "secret-key": key}.items():
+            (self.etc / name).write_text(text)
+        (self.etc / "grafana.ini").write_text(f"; $__file{{/nowhere}}\nkey = $__file{{{self.etc}/secret-key}}\n")
+
+    def use(self, version: str) -> None:
+        """Have a release in place, whose command line sets passwords as Grafana's does."""
+        self.version, self.release = version, self.root / f"releases/grafana-{version}-0123abcd"
+        program = self.release / "bin/grafana"
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f"#!{sys.executable} -IS\nROOT = {str(self.root)!r}\n{COMMAND_LINE}")
+        program.chmod(0o755)
+
+    def prove(self) -> None:
+        """Note the release as the engine does after a rollout."""
+        (self.root / "proven").mkdir(exist_ok=True)
+        link = self.root / "proven/release"
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.release)
+
+    def run(self, *words: str) -> int:
+        directories = [f"--etc={self.etc}", f"--data={self.data}", f"--proven={self.root / 'proven/release'}"]
+        return grafana_prepare.main([f"--version={self.version}", f"--release={self.release}", *directories, *words])
+
+    def start(self, note: str = "", rows: int = 1, login: str = "admin") -> int:
+        """Start Grafana: it makes its database and administrator at its first start, and notes what is done."""
+        code = self.run(f"--login={login}")
+        if code == 0:
+            with closing(sqlite3.connect(self.database)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute('CREATE TABLE IF NOT EXISTS "user" (id INTEGER, login, password, salt)')
+                connection.execute("CREATE TABLE IF NOT EXISTS note (text)")
+                if not connection.execute('SELECT * FROM "user"').fetchall():
+                    connection.execute('INSERT INTO "user" VALUES (1, ?, ?, ?)', (login, hashed(PASSWORD), "salt"))
+                connection.executemany("INSERT INTO note VALUES (?)", [(note,)] * rows)
+                connection.commit()
+        return code
+
+    def notes(self, path: Path | None = None) -> list[str]:
+        with closing(sqlite3.connect(path or self.database)) as connection:
+            return [row[0] for row in connection.execute("SELECT text FROM note")]
+
+    def resets(self) -> list[str]:
+        return self.calls.read_text().splitlines() if self.calls.exists() else []
+
+    def state(self) -> dict:
+        return json.loads((self.data / "grafana-prepare.json").read_text())
+
+    def kept(self, pattern: str = "*") -> list[str]:
+        return sorted(path.name.split("-20")[0] for path in self.backups.glob(pattern))
+
+
+def hashed(password: str) -> str:
+    return hashlib.pbkdf2_hmac("sha256", password.encode(), b"salt", 10_000, 50).hex()
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    monkeypatch.setattr(grafana_prepare, "COST", 2)
+    return Host(tmp_path)
+
+
+@pytest.fixture
+def fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords that only their fingerprint tells, as those in a database of another shape or elsewhere."""
+    monkeypatch.setattr(grafana_prepare, "HASH_BYTES", 1)
+
+
+def told(capsys: pytest.CaptureFixture) -> str:
+    printed = capsys.readouterr()
+    return printed.out + printed.err
+
+
+def test_a_first_start_sets_no_password_and_keeps_secrets_from_others(host):
+    assert (host.run("--check"), host.start()) == (0, 0)
+    assert host.resets() == []
+    assert host.kept() == []
+    text = (host.data / "grafana-prepare.json").read_text()
+    assert PASSWORD not in text
+    assert KEY not in text
+    assert oct((host.data / "grafana-prepare.json").stat().st_mode)[-3:] == "600"
+
+
+def test_a_further_start_does_nothing(host):
+    host.start()
+    before = host.state()
+    assert host.start() == 0
+    assert (host.resets(), host.kept(), host.state()) == ([], [], before)
+
+
+def test_a_changed_password_is_set_once(host, capsys):
+    host.start()
+    host.secrets(password="another password")
+    assert (host.run("--check"), host.start(), host.start()) == (0, 0, 0)
+    (command,) = host.resets()
+    assert command.split(" ", 3)[::3] == ["cli", "admin reset-admin-password --password-from-stdin"]
+    assert f"--config={host.etc}/grafana.ini" in command
+    assert "another password" not in command + told(capsys)
+    assert grafana_prepare.account(place(host), "another password") == (1, True)
+
+
+def test_a_password_that_was_changed_in_grafana_is_set_again(host):
+    host.start()
+    with closing(sqlite3.connect(host.database)) as connection:
+        connection.execute('UPDATE "user" SET password = ?', (hashed("hands off"),))
+        connection.commit()
+    assert host.start() == 0
+    assert grafana_prepare.account(place(host), PASSWORD) == (1, True)
+
+
+@pytest.mark.usefixtures("fingerprints")
+def test_a_password_of_another_form_is_told_by_its_fingerprint(host):
+    host.start()
+    assert (host.start(), host.resets()) == (0, [])
+    host.secrets(password="another password")
+    assert (host.start(), host.start(), len(host.resets())) == (0, 0, 1)
+
+
+def test_a_database_elsewhere_gets_the_password_at_the_first_start_and_after_a_change(host):
+    assert (host.run("--database="), host.run("--database="), len(host.resets())) == (0, 0, 1)
+    host.secrets(password="another password")
+    assert (host.run("--database="), host.run("--database="), len(host.resets())) == (0, 0, 2)
+    assert not host.backups.exists()
+
+
+def test_a_password_that_grafana_refuses_ends_the_start_without_being_told(host, capsys):
+    host.start()
+    host.secrets(password="weak canary")
+    assert host.start() == 1
+    assert "could not be set: new password ... is too short" in told(capsys)
+    host.secrets()
+    assert host.start() == 0
+
+
+def test_an_administrator_of_another_name_is_refused(host, capsys):
+    host.start()
+    assert (host.run("--check", "--login=boss"), host.start(login="boss")) == (1, 1)
+    assert told(capsys).count("grafana_admin_user: Grafana's database has no user boss.") == 2
+
+
+def test_a_password_with_blanks_around_it_is_refused(host, capsys):
+    host.secrets(password=" " + PASSWORD)
+    assert host.run("--check") == 0, "there is no database yet that it could be compared with"
+    assert host.start() == 1
+    assert "admin-password begins or ends with a blank" in told(capsys)
+
+
+def test_a_missing_file_is_refused(host, capsys):
+    (host.etc / "grafana.ini").write_text("a = $__file{/nowhere/key}\n")
+    assert host.run("--check") == 1
+    assert "takes a value from /nowhere/key, which is missing" in told(capsys)
+
+
+def test_another_secret_key_is_refused_and_changes_nothing(host, capsys):
+    host.start()
+    before = host.state()
+    host.secrets(key="another key")
+    assert host.run("--check") == 1
+    assert "grafana_secret_key was changed" in told(capsys)
+    assert host.run("--check", "--accept-secret-key") == 0
+    assert host.state() == before
+    # Once it was accepted and Grafana has started, the new one is the one that may not be changed.
+    assert (host.start(), host.run("--check")) == (0, 0)
+    host.secrets()
+    assert host.run("--check") == 1
+
+
+def test_another_secret_key_does_no_harm_where_there_is_no_database(host):
+    host.start()
+    host.database.unlink()
+    host.secrets(key="another key")
+    assert host.run("--check") == 0
+    assert host.run("--check", "--database=") == 1
+
+
+def test_a_database_of_another_maker_is_taken_when_its_key_is_accepted(host, capsys):
+    host.start()
+    (host.data / "grafana-prepare.json").unlink()
+    assert host.run("--check") == 1
+    assert "was not made by this role" in told(capsys)
+    assert (host.run("--check", "--accept-secret-key"), host.start()) == (0, 0)
+    assert host.kept() == ["grafana-unknown"]
+
+
+def test_a_newer_version_starts_after_a_copy_of_all_that_is_saved(host):
+    host.start("old")
+    # What is in the log only, as after a crash.
+    with closing(sqlite3.connect(host.database)) as connection:
+        connection.execute("INSERT INTO note VALUES ('in the log')")
+        connection.commit()
+        for name in ("grafana.db", "grafana.db-wal"):
+            shutil.copy(host.data / name, host.root / name)
+    for name in ("grafana.db", "grafana.db-wal"):
+        shutil.copy(host.root / name, host.data / name)
+    host.use(NEW)
+    assert (host.run("--check"), host.start("new")) == (0, 0)
+    (backup,) = host.backups.iterdir()
+    assert host.notes(backup) == ["old", "in the log"]
+    assert oct(backup.stat().st_mode)[-3:] == "600"
+    assert oct(host.backups.stat().st_mode)[-3:] == "700"
+
+
+def test_what_a_crash_left_half_written_is_not_in_the_copy(host):
+    host.start("old")
+    with closing(sqlite3.connect(host.database)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA cache_size = 1")
+        connection.executemany("INSERT INTO note VALUES (?)", [("half" * 1000,)] * 50)
+        for name in ("grafana.db", "grafana.db-journal"):
+            shutil.copy(host.data / name, host.root / name)
+    for name in ("grafana.db", "grafana.db-journal"):
+        shutil.copy(host.root / name, host.data / name)
+    host.use(NEW)
+    assert host.start() == 0
+    assert host.notes(next(host.backups.iterdir())) == ["old"]
+
+
+def test_the_last_two_copies_stay(host):
+    host.start()
+    for version in ("13.0.0", "13.0.1", "13.0.1+security-01", "13.1.0"):
+        host.use(version)
+        assert host.start() == 0
+        # Each an hour after the one before.
+        for path in host.backups.iterdir():
+            os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 3600))
+    assert host.kept() == ["grafana-13.0.1", "grafana-13.0.1+security-01"]
+
+
+def test_a_failed_upgrade_is_undone_with_its_changes_kept_aside(host, capsys):
+    host.start("old")
+    host.use(NEW)
+    assert host.start("new") == 0
+    # The engine could not prove it and starts the old one again.
+    host.use(OLD)
+    assert host.start("after") == 0
+    assert host.notes() == ["old", "after"]
+    assert host.notes(next(host.backups.glob("newer-*"))) == ["old", "new"]
+    assert "is in force again; the newer one was copied to" in told(capsys)
+    # And it may be tried again.
+    host.use(NEW)
+    assert (host.run("--check"), host.start()) == (0, 0)
+    assert host.kept("grafana-*")[-1] == f"grafana-{OLD}"
+
+
+def test_a_failed_upgrade_with_a_new_password_is_undone_too(host):
+    host.start()
+    host.use(NEW)
+    host.secrets(password="another password")
+    host.start()
+    host.use(OLD)
+    host.secrets()
+    assert host.start() == 0
+    assert grafana_prepare.account(place(host), PASSWORD) == (1, True)
+
+
+@pytest.mark.parametrize("killed_at", ["copy", "sync", "remember"])
+def test_undoing_is_done_again_when_it_was_killed(host, monkeypatch, killed_at):
+    host.start("old")
+    host.use(NEW)
+    host.start("new")
+    host.use(OLD)
+    with monkeypatch.context() as patched:
+        owner = grafana_prepare.State if killed_at == "remember" else grafana_prepare
+        patched.setattr(owner, killed_at, lambda *_, **__: sys.exit("killed"))
+        with pytest.raises(SystemExit):
+            host.start()
+    assert host.start() == 0
+    assert host.notes()[0] == "old"
+    assert "new" not in host.notes()
+    assert ["old", "new"] in [host.notes(path) for path in host.backups.glob("newer-*")]
+
+
+def test_an_older_version_is_refused_once_the_newer_one_was_proven(host, capsys):
+    host.start("old")
+    host.use(NEW)
+    host.start("new")
+    host.prove()
+    host.use(OLD)
+    assert (host.run("--check"), host.start()) == (1, 1)
+    assert told(capsys).count(f"Grafana {NEW} has used the database, and {OLD} is older and might damage it.") == 2
+    assert host.notes() == ["old", "new"]
+
+
+def test_an_older_version_without_a_copy_is_refused(host, capsys):
+    host.start("old")
+    host.use(NEW)
+    host.start("new")
+    shutil.rmtree(host.backups)
+    host.use(OLD)
+    assert (host.run("--check"), host.start()) == (1, 1)
+    assert f"there is no backup for {OLD}" in told(capsys)
+    assert host.notes() == ["old", "new"]
+
+
+@pytest.fixture
+def unit_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A systemctl that tells a state."""
+    (tmp_path / "bin").mkdir()
+
+    def tell(state: str) -> None:
+        program = tmp_path / "bin/systemctl"
+        program.write_text(f"#!/bin/sh\necho {state}\n")
+        program.chmod(0o755)
+
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    return tell
+
+
+def test_a_person_may_go_back_once_grafana_is_stopped(host, unit_state, capsys):
+    host.start("old")
+    host.use(NEW)
+    host.start("new")
+    host.prove()
+    unit_state("active")
+    assert host.run("--restore") == 1
+    assert "Grafana is active. Stop it first" in told(capsys)
+    unit_state("inactive")
+    assert host.run("--restore") == 0
+    host.use(OLD)
+    assert (host.run("--check"), host.start("after")) == (0, 0)
+    assert host.notes() == ["old", "after"]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "words"),
+    [
+        pytest.param(slice(-4096, None), "cannot be copied: .*malformed", id="a page"),
+        pytest.param(slice(-4088, -4084), "is damaged: .*tree", id="some bytes of a page"),
+    ],
+)
+def test_a_damaged_database_is_told_before_an_upgrade_and_left_as_it_is(host, capsys, damaged, words):
+    host.start("x" * 2000, rows=50)
+    content = bytearray(host.database.read_bytes())
+    content[damaged] = b"\xff" * len(content[damaged])
+    host.database.write_bytes(content)
+    host.use(NEW)
+    assert host.start() == 1
+    assert re.search(f"grafana.db {words}", told(capsys), re.IGNORECASE | re.DOTALL)
+    assert host.database.read_bytes() == bytes(content)
+    assert host.kept() == []
+
+
+@pytest.mark.usefixtures("fingerprints")
+def test_a_restored_database_gets_the_password_of_now(host, unit_state):
+    unit_state("inactive")
+    host.start()
+    host.use(NEW)
+    host.secrets(password="another password")
+    assert (host.start(), host.run("--restore")) == (0, 0)
+    host.use(OLD)
+    assert (host.start(), len(host.resets())) == (0, 2)
+
+
+def test_a_damaged_newer_database_is_kept_as_it_is(host):
+    host.start("old")
+    host.use(NEW)
+    host.start("new")
+    log = host.data / "grafana.db-wal"
+    host.database.write_bytes(b"garbage" * 1000)
+    log.write_bytes(b"more of it")
+    host.use(OLD)
+    assert host.run() == 0
+    assert not log.exists()
+    assert host.notes() == ["old"]
+    assert next(host.backups.glob("newer-*.db")).read_bytes() == b"garbage" * 1000
+    assert next(host.backups.glob("newer-*.db-wal")).read_bytes() == b"more of it"
+
+
+def place(host: Host) -> object:
+    words = [f"--etc={host.etc}", f"--data={host.data}"]
+    return grafana_prepare.Place(grafana_prepare.parsed(words))
