@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -87,6 +88,12 @@ def remove(path: str) -> None:
         shutil.rmtree(path)
     elif os.path.lexists(path):
         os.unlink(path)
+
+
+def remove_empty(path: str) -> None:
+    """Remove a directory in which there is nothing."""
+    with contextlib.suppress(OSError):
+        os.rmdir(path)
 
 
 def sync_directory(path: str) -> None:

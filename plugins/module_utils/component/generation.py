@@ -207,14 +207,29 @@ def _note(generation_name: str, link: str) -> None:
 
 def tidy() -> None:
     """Remove what only killed runs leave, and take no lock where there is nothing."""
-    if observe.leaving() or release.unused():
+    if observe.leaving() or release.unused() or _deserted():
         sweep_releases()
 
 
 def sweep_releases() -> None:
-    """Remove releases that nothing uses, and what killed removals left; a run that stages one now will do it."""
+    """Remove releases that nothing uses, what killed removals left, and what is for components where there is none.
+
+    A run that stages one now will do it.
+    """
     with lock.releases(exclusive=True) as alone:
         if alone:
             for path in (*observe.leaving(), *release.unused()):
                 files.remove(path)
+            if _deserted():
+                files.remove(layout.FINGERPRINT_KEY)
+                for path in layout.shared():
+                    files.remove_empty(path)
     reach("swept")
+
+
+def _deserted() -> bool:
+    """Whether there is no component, and something is left that is only for components."""
+    if files.listing(layout.COMPONENTS) or files.listing(layout.RELEASES):
+        return False
+    empty = (path for path in layout.shared() if os.path.isdir(path) and not os.listdir(path))
+    return os.path.exists(layout.FINGERPRINT_KEY) or any(empty)

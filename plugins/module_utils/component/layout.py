@@ -9,6 +9,7 @@ import os
 BASE = "/opt/monitoring"
 RELEASES = BASE + "/releases"
 COMPONENTS = BASE + "/components"
+EDITED = BASE + "/edited"
 FINGERPRINT_KEY = BASE + "/fingerprint.key"
 RUN = "/run/monitoring"
 UNITS = "/etc/systemd/system"
@@ -49,9 +50,14 @@ def withdrawn(name: str) -> str:
     return os.path.join(component(name), "withdrawn")
 
 
+def shared() -> tuple:
+    """Directories of all components, what is inside another one first."""
+    return COMPONENTS, RELEASES, EDITED, BASE
+
+
 def edited(name: str) -> str:
     """Directory where files that somebody changed by hand are kept; it outlives the component."""
-    return os.path.join(BASE, "edited", name)
+    return os.path.join(EDITED, name)
 
 
 def leaving(name: str) -> str:

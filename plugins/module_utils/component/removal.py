@@ -69,6 +69,8 @@ def withdraw(name: str, known: dict) -> None:
         systemd.run(["systemctl", "stop", "--", *units], timeout=None)
     for path in links:
         files.remove(path)
+    for directory in {os.path.dirname(path) for path in links if os.path.dirname(path).endswith(".wants")}:
+        files.remove_empty(directory)
     systemd.run(["systemctl", "daemon-reload"])
     if units:
         systemd.run(["systemctl", "reset-failed", "--", *units])

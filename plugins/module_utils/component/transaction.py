@@ -206,8 +206,9 @@ def switch_and_prove(result: Result) -> None:
         if any(work.plan.reload_manager for work in changing):
             systemd.systemctl("daemon-reload")
         reach("manager-reloaded")
-        for work in changing:
-            _act_and_prove(work)
+        # Instances become ready beside each other.
+        for work, stamp in [(work, _act(work)) for work in changing]:
+            _prove(work, stamp)
     except Exception as error:  # Whatever goes wrong after the switch, the old generation comes back.
         _roll_back(changing, str(error), began)
     _commit(result)
@@ -242,20 +243,26 @@ def _switch(work: Work) -> None:
     reach("linked")
 
 
-def _act_and_prove(work: Work) -> None:
-    """Do what the program needs and wait for its own proof."""
-    unit_name, wanted = work.wanted.main_unit, work.wanted
-    stamp = probe.metric(unit_name, wanted.reload, wanted.reload["timestamp"]) if work.plan.action == RELOAD else None
+def _act(work: Work) -> float | None:
+    """Do what the program needs; return when it last reloaded before that, where it is to prove a reload."""
+    unit_name, reload = work.wanted.main_unit, work.wanted.reload
+    stamp = probe.metric(unit_name, reload, reload["timestamp"]) if work.plan.action == RELOAD else None
     if stamp is not None:
         _wait_for_next_second(stamp)
         systemd.systemctl("reload", unit_name)
-        reach("acted")
+    elif work.plan.action != SWITCH:
+        # A program that does not tell about its last reload could not prove the next one either.
+        systemd.systemctl("restart", unit_name)
+    reach("acted")
+    return stamp
+
+
+def _prove(work: Work, stamp: float | None) -> None:
+    """Wait for the program's own proof."""
+    unit_name, wanted = work.wanted.main_unit, work.wanted
+    if stamp is not None:
         state = probe.reloaded(unit_name, wanted.reload, stamp, work.main_unit.main_pid)
     else:
-        # A program that does not tell about its last reload could not prove the next one either.
-        if work.plan.action != SWITCH:
-            systemd.systemctl("restart", unit_name)
-        reach("acted")
         state = probe.started(unit_name, list(wanted.listens), wanted.ready)
     for further in work.plan.restart_units:
         systemd.systemctl("restart", further)

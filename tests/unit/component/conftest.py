@@ -31,6 +31,7 @@ def places(root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "BASE": base,
         "RELEASES": base / "releases",
         "COMPONENTS": base / "components",
+        "EDITED": base / "edited",
         "FINGERPRINT_KEY": base / "fingerprint.key",
         "RUN": tmp_path / "run",
         "UNITS": tmp_path / "etc/systemd/system",

@@ -255,3 +255,27 @@ def test_the_host_s_key_is_made_once_and_not_in_check_mode() -> None:
     assert len(key) == 32
     assert generation.fingerprint_key(create=True) == generation.fingerprint_key(create=False) == key
     assert stat.S_IMODE(os.stat(layout.FINGERPRINT_KEY).st_mode) == 0o400
+
+
+def test_what_all_components_share_goes_with_the_last_one(base: Path) -> None:
+    generation.fingerprint_key(create=True)
+    written()
+    os.makedirs(layout.RELEASES)
+    generation.tidy()
+    assert generation.fingerprint_key(create=False)
+    files.remove(layout.component("loki"))
+    generation.tidy()
+    assert not os.path.exists(layout.BASE)
+
+
+def test_what_was_kept_of_hand_made_changes_outlives_the_last_component(base: Path) -> None:
+    generation.fingerprint_key(create=True)
+    os.makedirs(layout.edited("loki"))
+    os.makedirs(layout.COMPONENTS)
+    generation.tidy()
+    assert files.tree(layout.BASE) == []
+    assert os.path.isdir(layout.edited("loki"))
+    # Nothing is left to do, so not even a lock is taken.
+    files.remove(layout.RUN)
+    generation.tidy()
+    assert not os.path.exists(layout.RUN)
