@@ -14,7 +14,7 @@ import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ..module_utils import locks, published, releases
+from ..module_utils import locks, releases
 from ..plugin_utils import lockfiles
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
@@ -122,6 +122,9 @@ class ActionModule(ActionBase):
             if not locks.allowed(wish, environment):
                 raise AnsibleActionFail(locks.refusal(name, version, files, bool(wish)))
             build = str(self._templar.template(task_vars.get(f"{name}_build") or ""))
+            # Loading what downloads costs each run time, and hardly any needs it.
+            from ..module_utils import published
+
             found = published.archives(name, version, build, list(ARCHITECTURES), mirrors)
         except releases.ReleaseError as error:
             raise AnsibleActionFail(str(error)) from error

@@ -95,6 +95,9 @@ options:
   takeover:
     description:
       - Whether an object that was made by hand may be replaced. Without it such an object makes the module fail.
+      - With O(editable=true) an object of this module looks as if it was made by hand, and either is replaced;
+        M(hippius.monitoring.grafana_content) knows its own.
+      - Grafana does not know who made a folder, a datasource or a dashboard; one with the wanted uid is changed.
       - What is provisioned from a file is never touched, since Grafana would bring it back at its next start.
     type: bool
     default: false

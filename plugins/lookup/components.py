@@ -92,7 +92,7 @@ _raw:
   elements: raw
 """
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import yaml
@@ -100,7 +100,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible.template import Templar
 
-from ansible_collections.hippius.monitoring.plugins.module_utils import catalogue, locks
+from ansible_collections.hippius.monitoring.plugins.module_utils import catalogue, guards, locks
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import prometheus_rules
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import lockfiles
 
@@ -146,8 +146,8 @@ class LookupModule(LookupBase):
             if terms[0] == "known":
                 return [[item.name for item in all_components()]]
             if terms[0] == "problems":
-                found = catalogue.problems(all_components(), inventory)
-                return [found + locks.unlocked(all_components(), inventory, lockfiles.archives)]
+                unlocked = partial(locks.unlocked, all_components(), inventory, lockfiles.archives)
+                return [guards.problems(all_components(), inventory, unlocked)]
             if terms[0] == "releases":
                 return [locks.locked(all_components(), inventory, lockfiles.archives)]
             if terms[0] == "alerts":

@@ -5,20 +5,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import product
 
 from . import transport
 
-# The group whose hosts scrape all others.
-SCRAPER = "prometheus"
 FACTS = {
     "release": str, "group": str, "component": str, "listens": dict, "scrape_jobs": list,
     "instances": str, "needs": dict, "asks": dict, "plain": list, "password": bool,
 }  # fmt: skip
 # The environment in which examples will do.
 DEV = "dev"
-NEED_FACTS = {"value": str, "examples": list, "min_length": int}
+NEED_FACTS = {"value": str, "examples": list, "min_length": int, "always": bool}
 JOB_FACTS = {"name": str, "address": str, "path": str, "interval": str, "labels": dict}
 
 
@@ -32,6 +29,7 @@ class Component:
 
     ``instances`` gives a list where it has several, ``asks`` the listeners of other components that it needs where the
     inventory has them, ``plain`` the listeners that know no TLS; ``password`` says whether it can ask for one.
+    ``needs`` are values that have to be there, the ``always`` ones beside a configuration file of the user's own too.
     """
 
     role: str
@@ -104,116 +102,6 @@ def names(components: list, inventory: Inventory, host: str) -> list:
     return [item.name for item in components if host in inventory.hosts(item)]
 
 
-def problems(components: list, inventory: Inventory) -> list:
-    """What the inventory lacks, in sentences for people, whatever hosts a run is limited to."""
-    hosts = dict.fromkeys(host for item in components for host in inventory.hosts(item))
-    lacking = [host for host in hosts if not inventory.variable(host, "monitoring_environment")]
-    if lacking:
-        remedy = "Set it in the inventory's group_vars to the environment's name, such as dev or prod."
-        return [f"monitoring_environment is not set for {', '.join(lacking)}. {remedy}"]
-    found: dict = {}
-    for check in _checks(components, inventory, list(hosts)):
-        try:
-            found.update(dict.fromkeys(check()))
-        except CatalogueError as error:
-            found.update(dict.fromkeys(str(error).splitlines()))
-    return list(found)
-
-
-def _checks(components: list, inventory: Inventory, hosts: list) -> list:
-    """What has to be asked to know all problems."""
-    checks = [
-        partial(_unmet, item, host, inventory) for item in components for host in inventory.hosts(item)
-    ]  # fmt: skip
-    for host in hosts:
-        present = [item for item in components if host in inventory.hosts(item)]
-        checks.append(partial(_half_protected, host, inventory))
-        checks.append(partial(_plain_text, present, host, inventory))
-        checks += [partial(_unreachable, item, components, host, inventory) for item in present]
-    # Who rolls out a file of their own scrapes what they like.
-    viewers = [
-        host for host in inventory.groups.get(SCRAPER) or []
-        if not inventory.variable(host, f"{SCRAPER}_config_file")
-    ]  # fmt: skip
-    return checks + [partial(_unscrapable, components, host, inventory) for host in viewers]
-
-
-def _unscrapable(components: list, viewer: str, inventory: Inventory) -> list:
-    scrape_jobs(components, inventory, viewer)
-    return []
-
-
-def _unmet(item: Component, host: str, inventory: Inventory) -> list:
-    """Which variables a host lacks for a component, or still has as an example; what they hold is not told."""
-    secrets = f"{item.role}_secrets"
-    values = inventory.variable(host, secrets) or {}
-    found = [f"{name} in {secrets} is empty for {host}." for name in values if not values[name]]
-    if inventory.variable(host, f"{item.role}_config_file"):
-        return found
-    environment = inventory.variable(host, "monitoring_environment")
-    for instance, (variable, need) in product(_instances(item, host, inventory, found), item.needs.items()):
-        try:
-            value = inventory.render(host, item, need["value"], instance)
-        except CatalogueError as error:
-            found.append(str(error))
-            continue
-        whose = f"{host}, instance {instance.get('name')}" if instance else host
-        if not value:
-            found.append(f"{variable} is not set for {whose}, and {item.name} needs it.")
-        elif environment != DEV and value in need.get("examples", ()):
-            found.append(f"{variable} of {whose} is the example of {DEV}, which will not do in {environment}.")
-        elif environment != DEV and len(str(value)) < need.get("min_length", 0):
-            found.append(f"{variable} of {whose} is shorter than {need['min_length']} characters.")
-    return found
-
-
-def _half_protected(host: str, inventory: Inventory) -> list:
-    """Which of the variables of TLS and of passwords a host lacks, while it has others of them."""
-    found = []
-    for names in (transport.TLS_VARIABLES, transport.PASSWORD_VARIABLES):
-        values = dict(zip(names, _texts(inventory, host, names)))
-        lacking, others = ([name for name in names if bool(values[name]) is present] for present in (False, True))
-        if lacking and others:
-            found.append(f"{' and '.join(lacking)} of {host} must be set where {' and '.join(others)} is.")
-    return found
-
-
-def _plain_text(present: list, host: str, inventory: Inventory) -> list:
-    """Which listeners of a host would speak plain text to others; examples of everything do in the environment dev."""
-    environment, could, cannot = inventory.variable(host, "monitoring_environment"), {}, {}
-    if environment == DEV:
-        return []
-    for item in present:
-        for instance, listen in product(_instances(item, host, inventory, []), item.listens):
-            for bound, port in _bounds(item, listen, host, inventory, instance):
-                speaks = _scheme(item, listen, host, bound, inventory)
-                if speaks == transport.HTTP and not _is_plain(bound, host, inventory):
-                    (cannot if listen in item.plain else could)[f"{item.name} at {_join(bound, port)}"] = True
-    found = []
-    if could:
-        found.append(
-            f"On {host} others would be answered in plain text, which will not do in {environment}, by"
-            f" {', '.join(could)}: set {', '.join(transport.TLS_VARIABLES)} of {host}, or, if"
-            f" what they are reached by is safe, name it in {transport.NETWORKS_VARIABLE}."
-        )
-    if cannot:
-        found.append(f"Nothing but plain text is spoken on {host} by {', '.join(cannot)}: let it listen on 127.0.0.1.")
-    return found
-
-
-def _unreachable(item: Component, components: list, host: str, inventory: Inventory) -> list:
-    """Why a host cannot ask what one of its components needs of others."""
-    if inventory.variable(host, f"{item.role}_config_file"):
-        return []
-    found = []
-    for asked in [other for other in components if other.name in item.asks and inventory.hosts(other)]:
-        try:
-            client(asked, item.asks[asked.name], inventory, host)
-        except CatalogueError as error:
-            found.append(str(error))
-    return found
-
-
 def address(item: Component, listen: str, inventory: Inventory, viewer: str) -> str:
     """``host:port`` at which ``viewer`` reaches a component: its own one, else that of the group's first host."""
     return _seen(item, listen, _server(item, listen, inventory, viewer), viewer, inventory)[1]
@@ -249,7 +137,7 @@ def _client(item: Component, host: str, viewer: str, inventory: Inventory, etc: 
         variables = ", ".join(transport.TLS_VARIABLES)
         raise CatalogueError(f"{item.name} on {host} wants to know who asks by TLS: set {variables} of {viewer}.")
     login = (own.username, own.password)
-    if item.password and login != tuple(_texts(inventory, host, transport.PASSWORD_VARIABLES)[:2]):
+    if item.password and login != tuple(texts(inventory, host, transport.PASSWORD_VARIABLES)[:2]):
         variables = " and ".join(transport.PASSWORD_VARIABLES[:2])
         raise CatalogueError(f"{item.name} on {host} asks for a password: {variables} of {viewer} have to be the same.")
     return transport.client(own, etc, item.password and bool(own.password))
@@ -257,10 +145,11 @@ def _client(item: Component, host: str, viewer: str, inventory: Inventory, etc: 
 
 def credentials(inventory: Inventory, host: str) -> transport.Credentials:
     """What a host has to show to others."""
-    return transport.Credentials(*_texts(inventory, host, transport.TLS_VARIABLES + transport.PASSWORD_VARIABLES))
+    return transport.Credentials(*texts(inventory, host, transport.TLS_VARIABLES + transport.PASSWORD_VARIABLES))
 
 
-def _texts(inventory: Inventory, host: str, names: tuple) -> list:
+def texts(inventory: Inventory, host: str, names: tuple) -> list:
+    """Variables of a host as texts, empty where they are not set."""
     return [str(inventory.variable(host, name) or "") for name in names]
 
 
@@ -272,7 +161,7 @@ def protection(item: Component, asked: list, bound: str, inventory: Inventory, h
     nothing but plain text is spoken.
     """
     where = f"{item.name} on {host}, {bound}"
-    speaks = _scheme(item, "", host, _split(bound, where)[0], inventory) if bound else transport.HTTP
+    speaks = spoken(item, "", host, _split(bound, where)[0], inventory) if bound else transport.HTTP
     own = credentials(inventory, host)
     if not own.certificate or (bound and speaks == transport.HTTP):
         return {"scheme": speaks, "config": [], "secrets": {}, "proof": {}, "web": {}}
@@ -292,7 +181,7 @@ def scrape_jobs(components: list, inventory: Inventory, viewer: str) -> list:
     wrong = []
     for item in components:
         for host in inventory.hosts(item):
-            for instance, facts in product(_instances(item, host, inventory, wrong), item.scrape_jobs):
+            for instance, facts in product(instances_of(item, host, inventory, wrong), item.scrape_jobs):
                 try:
                     job = inventory.render(host, item, facts, instance)
                     scheme, target = _seen(item, facts["address"], host, viewer, inventory, instance)
@@ -312,7 +201,7 @@ def _ask_by_tls(job: dict, settings: dict) -> None:
     job.update(settings)
 
 
-def _instances(item: Component, host: str, inventory: Inventory, wrong: list) -> list:
+def instances_of(item: Component, host: str, inventory: Inventory, wrong: list) -> list:
     """The instances that a host has of a component, ``[None]`` for one without instances; adds to ``wrong``."""
     if not item.instances:
         return [None]
@@ -323,7 +212,8 @@ def _instances(item: Component, host: str, inventory: Inventory, wrong: list) ->
         return []
     if isinstance(found, list) and all(isinstance(instance, dict) for instance in found):
         return found
-    wrong.append(f"{item.name} on {host}, {item.instances}: {found!r} is not a list of mappings.")
+    # What it holds is not told, since passwords are in it.
+    wrong.append(f"{item.name} on {host}: {item.instances} has to be a list of mappings.")
     return []
 
 
@@ -356,23 +246,27 @@ def _seen(
     item: Component, listen: str, host: str, viewer: str, inventory: Inventory, instance: dict | None = None
 ) -> tuple:
     """What a component on ``host`` speaks, and its address as ``viewer`` can use it."""
-    bounds = _bounds(item, listen, host, inventory, instance)
+    bounds = bounds_of(item, listen, host, inventory, instance)
     if host == viewer:
         bound, port = bounds[0]
-        return _scheme(item, listen, host, bound, inventory), _join(_to_itself(bound), port)
+        speaks = spoken(item, listen, host, bound, inventory)
+        if speaks == transport.HTTPS and _is_wildcard(bound):
+            # The certificate names what others know it by.
+            bound = _known_as(host, bound, inventory)
+        return speaks, join(_to_itself(bound), port)
     # A network of containers is no way to another host.
     by_others = [pair for pair in bounds if not transport.is_loopback(pair[0])] or bounds
-    bound, port = ([pair for pair in by_others if not _is_plain(pair[0], host, inventory)] or by_others)[0]
+    bound, port = ([pair for pair in by_others if not is_plain(pair[0], host, inventory)] or by_others)[0]
     where = _where(item, listen, host, instance)
     if transport.is_loopback(bound):
         raise CatalogueError(f"{where}: {bound} cannot be reached from {viewer}; let it listen on another address.")
     known_as = _known_as(host, bound, inventory)
     if transport.is_loopback(known_as):
         raise CatalogueError(f"{where}: {known_as} means {viewer} itself there; set monitoring_address of {host}.")
-    return _scheme(item, listen, host, bound, inventory), _join(known_as, port)
+    return spoken(item, listen, host, bound, inventory), join(known_as, port)
 
 
-def _bounds(item: Component, listen: str, host: str, inventory: Inventory, instance: dict | None) -> list:
+def bounds_of(item: Component, listen: str, host: str, inventory: Inventory, instance: dict | None) -> list:
     """Host and port of each address of a listener, which may have several."""
     found = inventory.render(host, item, item.listens[listen], instance)
     where = _where(item, listen, host, instance)
@@ -384,13 +278,13 @@ def _where(item: Component, listen: str, host: str, instance: dict | None) -> st
     return f"{item.name} on {host}, {which}{item.listens[listen]}"
 
 
-def _scheme(item: Component, listen: str, host: str, bound: str, inventory: Inventory) -> str:
+def spoken(item: Component, listen: str, host: str, bound: str, inventory: Inventory) -> str:
     """What a listener speaks."""
     protected = listen not in item.plain and inventory.variable(host, transport.CERTIFICATE_VARIABLE)
-    return transport.HTTPS if protected and not _is_plain(bound, host, inventory) else transport.HTTP
+    return transport.HTTPS if protected and not is_plain(bound, host, inventory) else transport.HTTP
 
 
-def _is_plain(bound: str, host: str, inventory: Inventory) -> bool:
+def is_plain(bound: str, host: str, inventory: Inventory) -> bool:
     """Whether plain text will do on an address of a host."""
     try:
         return transport.is_plain(bound, inventory.variable(host, transport.NETWORKS_VARIABLE))
@@ -411,7 +305,8 @@ def _split(bound: object, where: str) -> tuple:
     return host.strip("[]"), port
 
 
-def _join(host: str, port: str) -> str:
+def join(host: str, port: str) -> str:
+    """Host and port as one address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

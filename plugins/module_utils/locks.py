@@ -32,8 +32,7 @@ def asked(components: list, inventory: Inventory) -> dict:
     for item in components:
         for host in inventory.hosts(item):
             version = str(inventory.setting(host, item, _variable(item.role)))
-            files = inventory.variable(host, FILES) or ()
-            release = Asked(item.role, item.release, version, (files,) if isinstance(files, str) else tuple(files))
+            release = Asked(item.role, item.release, version, _files(host, inventory))
             found.setdefault(release, []).append(host)
     return found
 
@@ -87,6 +86,14 @@ def refusal(name: str, version: str, files: list, in_vain: bool = False) -> str:
         f"Release {name} {version} is not in {where} ({FILES}), so no checksum is known and it is refused."
         f"{vain} {remedy}"
     )
+
+
+def _files(host: str, inventory: Inventory) -> tuple:
+    files = inventory.variable(host, FILES) or ()
+    files = (files,) if isinstance(files, str) else files
+    if not isinstance(files, (list, tuple)) or not all(isinstance(path, str) for path in files):
+        raise CatalogueError(f"{FILES} of {host} has to be the path of a lock file, or a list of paths.")
+    return tuple(files)
 
 
 def _variable(role: str) -> str:

@@ -498,7 +498,8 @@ notices:
 """
 
 from ..module_utils.component import removal, rollback, spec, transaction
-from ..module_utils.component.module import QuietModule, run
+from ..module_utils.component.module import run
+from ..module_utils.quiet import QuietModule
 
 FILE = {"path": {"type": "str", "required": True}, "source": {"type": "path"}}
 ON_CHANGE = ["reload", "restart", "none"]

@@ -107,7 +107,8 @@ lines:
 """
 
 from ..module_utils.component import status
-from ..module_utils.component.module import QuietModule, run
+from ..module_utils.component.module import run
+from ..module_utils.quiet import QuietModule
 
 OPTIONS = {"expected": {"type": "list", "elements": "str"}}
 

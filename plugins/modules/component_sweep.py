@@ -77,7 +77,8 @@ notices:
 """
 
 from ..module_utils.component import removal
-from ..module_utils.component.module import QuietModule, run
+from ..module_utils.component.module import run
+from ..module_utils.quiet import QuietModule
 
 OPTIONS = {
     "keep": {"type": "list", "elements": "str", "required": True},

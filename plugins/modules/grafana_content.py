@@ -210,8 +210,9 @@ from urllib.parse import urlsplit
 
 from ..module_utils.grafana import exporting, parcel, service_account
 from ..module_utils.grafana.model import KINDS
-from ..module_utils.grafana.module import CONNECTION, ONE_LOGIN, STAMPED, QuietModule, connect, finish, hide
+from ..module_utils.grafana.module import CONNECTION, ONE_LOGIN, STAMPED, connect, finish, hide
 from ..module_utils.grafana.reconcile import Options, live, reconcile
+from ..module_utils.quiet import QuietModule
 
 ITEM = {
     "directory": {"type": "str"},
@@ -265,9 +266,16 @@ def client(params: dict, check: bool) -> tuple:
 
 def listens(url: str) -> bool:
     """Whether anything does at an address; before the first rollout nothing does, and that is no error of a plan."""
-    parts = urlsplit(url)
     try:
-        socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), 5).close()
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        host = None
+    if not host:
+        # What is wrong with the address is told by whoever uses it.
+        return True
+    try:
+        socket.create_connection((host, port), 5).close()
     except OSError:
         return False
     return True

@@ -64,7 +64,8 @@ token_changed:
 """
 
 from ..module_utils.grafana import service_account
-from ..module_utils.grafana.module import CONNECTION, ONE_LOGIN, STATE, QuietModule, connect, finish
+from ..module_utils.grafana.module import CONNECTION, ONE_LOGIN, STATE, connect, finish
+from ..module_utils.quiet import QuietModule
 
 OPTIONS = {
     "name": {"type": "str", "required": True},

@@ -524,7 +524,7 @@ def test_the_sweep_removes_what_the_host_should_no_longer_have_below_a_limit(rol
     assert good(rollout.run(sweep, module="component_sweep")).action == "remove"
     assert good(rollout.run(sweep, module="component_sweep")).result["changed"] is False
     assert rollout.host.run("ls -d /var/lib/testd").stdout
-    assert rollout.host.run("ls /opt/monitoring/components /opt/monitoring/releases").stdout.split("\n")[1] == ""
+    assert rollout.host.run("ls /opt/monitoring", check=False).stdout == ""
 
 
 def test_what_is_not_ours_is_refused_unless_it_is_adopted_and_is_put_back_when_that_fails(rollout):

@@ -7,17 +7,8 @@ from __future__ import annotations
 import os
 from typing import Any, Callable
 
-from ansible.module_utils.basic import AnsibleModule
-
 from .errors import ComponentError
 from .release import ArchiveWanted
-
-
-class QuietModule(AnsibleModule):
-    """A module that does not write its parameters, whole files among them, into the host's journal."""
-
-    def _log_invocation(self) -> None:
-        """Write nothing; who may read the journal may not read every configuration."""
 
 
 def run(module: Any, act: Callable[[dict, bool], dict]) -> None:

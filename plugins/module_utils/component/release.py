@@ -9,7 +9,7 @@ import json
 import os
 import platform
 
-from . import archive, download, files, layout
+from . import files, layout
 from .errors import ComponentError
 from .points import reach
 from .spec import Release
@@ -61,6 +61,9 @@ def stage(release: Release, name: str, program: str) -> bool:
     directory = release.directory(host)
     if intact(directory):
         return False
+    # Loaded only where there is something to unpack, as most runs find nothing.
+    from . import archive
+
     fetched = _archive(release, name, host)
     reach("downloaded")
     staging = path_of(".staging-" + directory)
@@ -81,6 +84,8 @@ def stage(release: Release, name: str, program: str) -> bool:
 
 
 def _archive(release: Release, name: str, host: str) -> str:
+    from . import download
+
     wanted = release.archive(host)
     if release.pushed:
         got = download.sha256_of(release.pushed)

@@ -29,7 +29,15 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 
 def path(*parts: str) -> str:
     """A path below /api, each part quoted."""
+    for part in parts:
+        if part in ("", ".", ".."):
+            raise GrafanaError(f"{part!r} cannot be the name of anything, since it would be another address.")
     return "/api/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def is_token(text: str) -> bool:
+    """Whether a text can be a token, which stands in a header."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
 class Client:
@@ -60,6 +68,9 @@ class Client:
             raise GrafanaError(
                 "The Python library requests is missing where the module runs: install python3-requests there."
             )
+        if token and not is_token(token):
+            # Requests would tell the token along with what is wrong with it.
+            raise GrafanaError("The token holds spaces or other characters that no token has.")
         self.url = url.rstrip("/")
         self.concurrency = concurrency
         # Both are known once the client has probed.

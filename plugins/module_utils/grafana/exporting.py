@@ -76,9 +76,11 @@ def _all(bodies: dict, kind: str) -> list:
 
 
 def _points(bodies: dict) -> list:
-    """Contact points that can be found again; the one that each Grafana is born with has no uid."""
+    """Contact points that can be found again; the one that each Grafana is born with has no uid, or no integration."""
     return [
-        point for point in _all(bodies, "contact_point") if all(receiver.get("uid") for receiver in point["receivers"])
+        point
+        for point in _all(bodies, "contact_point")
+        if point["receivers"] and all(receiver.get("uid") for receiver in point["receivers"])
     ]
 
 

@@ -115,6 +115,10 @@ def _used_by(group: dict) -> set:
 def check_references(steps: list, live: dict, required: list) -> list:
     """Steps, in conflict where they need what will not be there; required are (kind, identity, source) beside."""
     there = {kind: set(live.get(kind, ())) for kind in KINDS}
+    # Grafana does not list one without integrations, such as the one of its first tree.
+    there["contact_point"] |= {
+        name for tree in live.get("policy", {}).values() for name in names(tree.body, "receiver")
+    }
     for step in steps:
         (there[step.kind].discard if step.action == DELETE else there[step.kind].add)(step.identity)
         if step.live is None and step.after is None:
@@ -236,6 +240,16 @@ def hands_back(steps: list) -> list:
         if step.action == UPDATE
         and (step.before.get("provenance"), step.after.get("provenance")) == (API, NO_PROVENANCE)
     ]
+
+
+def inside(uid: str, folders: dict) -> set:
+    """uids of a folder and of all that are known below it."""
+    found: set = set()
+    more = {uid}
+    while more:
+        found |= more
+        more = {below for below, held in folders.items() if held.body.get("parentUid") in found} - found
+    return found
 
 
 def leaving_folder(steps: list, uids: set) -> dict:

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ..quiet import QuietModule
 from .client import Client
 from .errors import GrafanaError
 from .kinds.catalogue import CATALOGUE
@@ -35,13 +34,6 @@ STAMPED = {
     "takeover": {"type": "bool", "default": False},
 }
 ONE_LOGIN = {"required_one_of": [("password", "token")], "mutually_exclusive": [("password", "token")]}
-
-
-class QuietModule(AnsibleModule):
-    """A module that does not write its parameters, whole dashboards among them, into the host's journal."""
-
-    def _log_invocation(self) -> None:
-        """Write nothing; who may read the journal may not read every setting."""
 
 
 def connect(params: dict) -> Client:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from . import normalise
 from .kinds.base import API, NO_PROVENANCE, Kind, Live, Settings
 from .kinds.catalogue import CATALOGUE
-from .kinds.policy import is_first
+from .kinds.policy import FIRST_RECEIVERS, is_first
 from .model import ABSENT, KINDS, PRESENT, Wanted
 
 CREATE, UPDATE, KEEP, DELETE = "create", "update", "keep", "delete"
@@ -19,7 +19,6 @@ FOREIGN, CONFLICT = "foreign", "conflict"
 PRUNE = "prune"
 # Kinds that are never pruned: there is one tree, and it is reset only when that is asked for.
 UNPRUNED = ("policy",)
-BUILT_IN = ("grafana-default-email",)
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Rules:
-    """What the user allows; ``owned`` is kind -> identities, as the ledger has it."""
+    """What the user allows; ``owned`` is kind -> identities, as the ledger has it, ``others`` those of other owners."""
 
     settings: Settings = field(default_factory=Settings)
     takeover: bool = False
+    has_ledger: bool = False
     owned: dict = field(default_factory=dict)
+    others: dict = field(default_factory=dict)
     prune: tuple = ()
 
 
@@ -107,7 +108,7 @@ def _gone(kind: Kind, step: Step) -> Step:
     before = kind.comparable(step.live.body, step.live.body)
     step = replace(step, action=DELETE, before=before)
     reason = step.live.locked or _provenance_problem(step.live)
-    if step.identity in BUILT_IN:
+    if kind.name == "contact_point" and step.identity in FIRST_RECEIVERS:
         reason = "Grafana needs it"
     return replace(step, action=CONFLICT, reason=reason) if reason else step
 
@@ -117,8 +118,10 @@ def hindrance(kind: Kind, identity: str, live: Live, rules: Rules) -> tuple:
     reason = live.locked or _provenance_problem(live)
     if reason:
         return reason, CONFLICT
-    # An object of the API was made by automation; whose it was can only be told of ours.
-    ours = not kind.stamped or live.provenance in (API, rules.settings.provenance)
+    # An object of the API was made by automation; whose it was can only be told of ours. What is editable has the
+    # provenance of what people make, and is only known by the ledger.
+    ours = not kind.stamped or live.provenance == API
+    ours = ours or (not rules.has_ledger and live.provenance == rules.settings.provenance)
     ours = ours or rules.takeover or identity in rules.owned.get(kind.name, ())
     if ours or (kind.name == "policy" and is_first(live.body)):
         return "", ""
@@ -199,6 +202,9 @@ def _prune(wanted: list, live: dict, rules: Rules) -> list:
                 continue
             step = _gone(CATALOGUE[name], Step(name, identity, KEEP, PRUNE, live=held))
             made_by_us = not CATALOGUE[name].stamped or held.provenance == rules.settings.provenance
-            # Somebody took it over since, or made it anew under its name.
-            steps.append(step if step.action == DELETE and made_by_us else replace(step, action=KEEP))
+            shared = identity in rules.others.get(name, ())
+            reason = "another owner has it too" if shared else step.reason
+            # Or somebody took it over since, or made it anew under its name.
+            deletes = step.action == DELETE and made_by_us and not shared
+            steps.append(step if deletes else replace(step, action=KEEP, reason=reason))
     return steps

@@ -15,7 +15,7 @@ from .errors import GrafanaError, Refused, Uncertain
 from .kinds.base import Settings
 from .kinds.catalogue import CATALOGUE
 from .kinds.dashboard import searched
-from .kinds.folder import content_counts
+from .kinds.folder import by_depth, content_counts
 from .model import KINDS, PRESENT, Wanted
 from .plan import CONFLICT, CREATE, DELETE, FOREIGN, KEEP, PRUNE, UNPRUNED, UPDATE, Rules, Step, plan, plan_one, title
 
@@ -94,7 +94,7 @@ class _Run:
             salt=secrets.token_hex(8),
             exact_json_data=options.exact_json_data,
         )
-        self.rules = Rules(settings, options.takeover, {}, tuple(options.prune))
+        self.rules = Rules(settings, options.takeover, bool(options.owner), prune=tuple(options.prune))
         self.seen: dict = {kind: {} for kind in KINDS}
         self.whole: set = set()
         self.ledger_text: str | None = None
@@ -138,8 +138,12 @@ class _Run:
             self._see("template", None)
             mine = self.seen["template"].get(ledger.name(self.options.owner))
             self.ledger_text = mine.body["template"] if mine else ""
-            self.rules = replace(self.rules, owned=ledger.read(self.ledger_text))
-            self.seen["template"] = _without_ledgers(self.seen["template"])
+            rest = _without_ledgers(self.seen["template"])
+            texts = [held.body["template"] for name, held in self.seen["template"].items() if name not in rest]
+            others = [ledger.read(text) for text in texts if text != self.ledger_text]
+            shared = {kind: frozenset().union(*(other[kind] for other in others)) for kind in KINDS}
+            self.rules = replace(self.rules, owned=ledger.read(self.ledger_text), others=shared)
+            self.seen["template"] = rest
         for kind in KINDS:
             if kind in needed and kind not in self.whole:
                 self._see(kind, self._interesting(kind))
@@ -202,19 +206,16 @@ class _Run:
 
     def _folders_guarded(self, steps: list) -> list:
         """Steps, without the deletion of folders that would still hold something."""
-        going = {step.identity for step in steps if step.kind == "folder" and step.action == DELETE}
-        if not going:
-            return steps
-        leaving = guard.leaving_folder(steps, going)
-        objections = {}
-        for step in steps:
-            if step.kind == "folder" and step.action == DELETE:
-                counts = content_counts(self.client, step.identity)
-                held = {word: number - leaving.get(word, 0) for word, number in counts.items()}
-                rest = ", ".join(f"{number} {word}" for word, number in sorted(held.items()) if number > 0)
-                if rest:
-                    objections[id(step)] = f"it holds {rest}, and is deleted only when empty"
-        return guard.objected(steps, objections)
+        going = [step for step in steps if step.kind == "folder" and step.action == DELETE]
+        # Those within others first, since one that stays keeps what it is in.
+        for step in reversed(by_depth(going)):
+            leaving = guard.leaving_folder(steps, guard.inside(step.identity, self.seen["folder"]))
+            counts = content_counts(self.client, step.identity)
+            held = {word: number - leaving.get(word, 0) for word, number in counts.items()}
+            rest = ", ".join(f"{number} {word}" for word, number in sorted(held.items()) if number > 0)
+            if rest:
+                steps = guard.objected(steps, {id(step): f"it holds {rest}, and is deleted only when empty"})
+        return steps
 
     def _prune_guarded(self, steps: list) -> list:
         present = {one.kind for one in self.wanted if one.state == PRESENT}
@@ -257,7 +258,8 @@ class _Run:
             if step.source != PRUNE and step.after is not None:
                 owned[step.kind].add(step.identity)
         for step in steps if done else ():
-            if step.action == DELETE or (step.after is None and step.live is None):
+            given_up = step.source == PRUNE and step.identity in self.rules.others.get(step.kind, ())
+            if step.action == DELETE or given_up or (step.after is None and step.live is None):
                 owned[step.kind].discard(step.identity)
         for kind in self.options.prune if done else ():
             if any(one.kind == kind and one.state == PRESENT for one in self.wanted):
@@ -393,4 +395,6 @@ def _otherwise(step: Step) -> str:
         return f"Grafana took the write, but now {step.reason}"
     entry = _diff(step)
     has, sent = (" ".join(entry[key].split()) for key in ("before", "after"))
+    if has == sent:
+        return "Grafana took the write, but its secrets, which cannot be shown, are not those that were sent"
     return f"Grafana took the write, but has it otherwise: {has} where {sent} was sent"

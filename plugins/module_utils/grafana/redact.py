@@ -37,7 +37,8 @@ def hidden_settings(settings: dict) -> dict:
 
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        if value not in ("", REDACTED):
+        # Some servers keep a switch as a text.
+        if value not in ("", REDACTED, "true", "false"):
             yield value
     elif isinstance(value, (dict, list)):
         for inner in value.values() if isinstance(value, dict) else value:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from . import redact
-from .client import Client, path
+from .client import Client, is_token, path
 from .errors import GrafanaError, Unauthorized
 
 ALL = 1000
@@ -64,7 +64,10 @@ def remove(client: Client, wanted: Account, check: bool) -> dict:
         if live is not None:
             client.write("DELETE", path("serviceaccounts", str(live["id"])), wanted.about)
         if held:
-            os.unlink(wanted.token_path)
+            try:
+                os.unlink(wanted.token_path)
+            except OSError as error:
+                raise GrafanaError(f"{wanted.token_path}: {error.strerror}") from None
     before = {} if live is None else {"role": live["role"], "disabled": bool(live.get("isDisabled"))}
     return _values(wanted, before, {}, held)
 
@@ -82,11 +85,14 @@ def _find(client: Client, wanted: Account) -> dict | None:
 def working_token(with_token: Callable[[str], Client], where: str) -> str:
     """The token in a file, if only its owner can read it and Grafana takes it; else nothing."""
     try:
-        with open(where, encoding="utf-8") as file:
+        with open(where, encoding="ascii", errors="replace") as file:
             token = file.read().strip()
+            mode = os.fstat(file.fileno()).st_mode & 0o777
     except FileNotFoundError:
         return ""
-    if not token or os.stat(where).st_mode & 0o777 != TOKEN_MODE:
+    except OSError as error:
+        raise GrafanaError(f"{where}: {error.strerror}") from None
+    if not is_token(token) or mode != TOKEN_MODE:
         return ""
     try:
         with_token(token).probe()

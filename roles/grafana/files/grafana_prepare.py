@@ -5,7 +5,7 @@ grafana-prepare --check --version VERSION [--accept-secret-key] ...   refuse a r
 grafana-prepare --version VERSION --release DIRECTORY ...             before a start, as Grafana's user
 grafana-prepare --restore                                             by hand: back to the backup of the last upgrade
 
-What it knows is kept beside the database, readable by Grafana's user only: the version that used the database last,
+What it knows is kept in the data directory, readable by Grafana's user only: the version that used the database last,
 and fingerprints of secret key and administrator's password, which are of no use to find these.
 """
 
@@ -152,7 +152,8 @@ def prepare(place: Place, state: State, version: str, release: Path) -> None:
         if state.get("secret_key") and state.differs("secret_key", key):
             print("The secret key is another one; what was encrypted with the last one cannot be read.")
         state.remember(secret_key=state.fingerprint("secret_key", key))
-    state.remember(version=version, release=os.path.realpath(release).rpartition("/")[2])
+    used = {"release": os.path.realpath(release).rpartition("/")[2], "database": str(place.database or "")}
+    state.remember(version=version, **used)
     password = place.secret("admin-password")
     if password:
         have_password(place, state, password, release)
@@ -328,6 +329,8 @@ def restore_by_hand(place: Place, state: State) -> None:
     backup = place.backups / (state.get("backup") or "none")
     if not backup.is_file():
         raise Refused(f"There is no backup of an upgrade in {place.backups}.")
+    # Who comes by hand does not say which one it is.
+    place.database = Path(state.get("database") or place.database)
     restore(place, state, backup)
 
 

@@ -188,8 +188,16 @@ def contents(request: Request, uid: str) -> dict[str, list[dict[str, Any]]]:
 
 @route("GET", "/api/folders/:uid/counts", needs="folders:read")
 def count_contents(request: Request) -> Any:
+    """Which words it uses depends on where the server keeps its folders; here on the version."""
     folder_of(request, request.params["uid"])
-    return {kind: len(found) for kind, found in contents(request, request.params["uid"]).items()}
+    newer = {
+        "folder": "folders",
+        "dashboard": "dashboards",
+        "alertrule": "alertrules",
+        "librarypanel": "library_elements",
+    }
+    found = contents(request, request.params["uid"])
+    return {newer[kind] if request.server.release >= (13,) else kind: len(held) for kind, held in found.items()}
 
 
 @route("DELETE", "/api/folders/:uid", "Editor", "folders:delete")

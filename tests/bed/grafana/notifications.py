@@ -21,7 +21,7 @@ POINTS, TREE = f"{PROVISIONING}/contact-points", f"{PROVISIONING}/policies"
 TIMINGS, TEMPLATES = f"{PROVISIONING}/mute-timings", f"{PROVISIONING}/templates"
 READ = {"needs": "alert.provisioning:read", "family": "notifications"}
 WRITE = {"role": "Editor", "needs": "alert.provisioning:write", "family": "notifications"}
-DEFAULT_RECEIVER = "grafana-default-email"
+DEFAULT_RECEIVER, EMPTY_RECEIVER = "grafana-default-email", "empty"
 REDACTED = "[REDACTED]"
 # What each type of integration must have, and which of its settings are secrets.
 TYPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -64,11 +64,14 @@ ROUTE_TIMES = ("group_wait", "group_interval", "repeat_interval")
 
 def load(store: Store, org: int) -> dict[str, Any]:
     """The configuration of an organisation."""
-    return store.get(org, "alertmanager", "") or default()
+    return store.get(org, "alertmanager", "") or default(store.begun_by)
 
 
-def default() -> dict[str, Any]:
-    """What an organisation begins with."""
+def default(version: str = "11") -> dict[str, Any]:
+    """What an organisation begins with: since 12.4 a contact point without integrations (grafana/grafana#116368)."""
+    if tuple(int(part) for part in re.split(r"[+-]", version)[0].split(".")[:2]) >= (12, 4):
+        route = {**default_route(), "receiver": EMPTY_RECEIVER}
+        return {**default(), "receivers": {EMPTY_RECEIVER: []}, "route": route}
     mail = {"uid": "", "type": "email", "settings": {"addresses": "<example@email.com>"}, "secure": {}}
     mail["disableResolveMessage"] = False
     return {
@@ -425,10 +428,9 @@ def replace_tree(request: Request) -> Any:
 
 @route("DELETE", TREE, **WRITE)
 def reset_tree(request: Request) -> Any:
-    config = load(request.store, request.org)
-    if DEFAULT_RECEIVER not in config["receivers"]:
-        config["receivers"] |= default()["receivers"]
-    config["route"] = default_route()
+    config, first = load(request.store, request.org), default(request.server.version)
+    config["receivers"] = first["receivers"] | config["receivers"]
+    config["route"] = first["route"]
     config["provenance"].pop("policy/", None)
     save(request, config)
     return Answer(202, {"message": "policies deleted"})
@@ -750,5 +752,5 @@ def config_entry(name: str, integration: dict[str, Any]) -> dict[str, Any]:
 
 @route("DELETE", f"{CONFIG}/alerts", "Admin", "alert.notifications:write", until=(13,))
 def delete_config(request: Request) -> Any:
-    save(request, default() | {"revision": load(request.store, request.org)["revision"]})
+    save(request, default(request.server.version) | {"revision": load(request.store, request.org)["revision"]})
     return Answer(202, {"message": "configuration deleted; the default is applied"})

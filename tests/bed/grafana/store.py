@@ -47,6 +47,7 @@ class Store:
         self.database.execute("CREATE TABLE IF NOT EXISTS migration_log (version TEXT PRIMARY KEY, timestamp TEXT)")
         self.migrated_by = [row[0] for row in self.database.execute("SELECT version FROM migration_log")]
         self.database.execute("INSERT OR IGNORE INTO migration_log VALUES (?, ?)", (version, now()))
+        self.begun_by = (self.database.execute("SELECT version FROM migration_log ORDER BY rowid").fetchone())[0]
         self.key = hashlib.pbkdf2_hmac("sha256", secret_key.encode(), b"stand-in", rounds)
 
     @contextlib.contextmanager

@@ -54,6 +54,8 @@ DEFAULTS = {
     "hub_address": "127.0.0.1:8889",
     "hub_own_address": "127.0.0.1:8888",
     "hub_tier": "first",
+    "shop_address": "127.0.0.1:80",
+    "shop_inner_address": "127.0.0.1:80",
 }
 
 
@@ -257,7 +259,7 @@ def test_scrape_jobs_name_every_instance_that_cannot_be_reached() -> None:
 @pytest.mark.parametrize("value", ["main", {"name": "main"}, ["main"], None])
 def test_scrape_jobs_refuse_instances_that_are_no_list_of_mappings(value: object) -> None:
     inventory = Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": value}})
-    with pytest.raises(CatalogueError, match=r"gauge on a, <gauge_instances>: .* is not a list of mappings"):
+    with pytest.raises(CatalogueError, match=r"gauge on a: <gauge_instances> has to be a list of mappings\.$"):
         catalogue.scrape_jobs([GAUGE], inventory, "a")
 
 
@@ -310,59 +312,6 @@ def test_scrape_jobs_change_nothing_that_they_are_given() -> None:
 def test_names_are_those_of_the_groups_that_a_host_is_in() -> None:
     inventory = Inventory({"log_store": ["a"], "hub": ["a", "b"], "other": ["c"]})
     assert [catalogue.names([HUB, STORE], inventory, host) for host in "abc"] == [["hub", "log-store"], ["hub"], []]
-
-
-def test_problems_name_each_host_without_an_environment_once() -> None:
-    variables = {"b": {"monitoring_environment": None}, "c": {"monitoring_environment": ""}}
-    inventory = Inventory({"log_store": ["a", "b"], "hub": ["b", "c"], "other": ["d"]}, variables)
-    (problem,) = catalogue.problems([STORE, HUB], inventory)
-    assert "monitoring_environment is not set for b, c." in problem
-
-
-def test_problems_tell_what_prometheus_could_not_reach_before_anything_is_touched() -> None:
-    together = Inventory({"hub": ["a"], "prometheus": ["a"]})
-    assert catalogue.problems([HUB], together) == []
-    spread = Inventory({"hub": ["b"], "prometheus": ["a"]})
-    assert catalogue.problems([HUB], spread)
-    assert all("cannot be reached from a" in problem for problem in catalogue.problems([HUB], spread))
-    of_their_own = Inventory(spread.groups, {"a": {"prometheus_config_file": "own.yml"}})
-    assert catalogue.problems([HUB], of_their_own) == []
-
-
-BELL = catalogue.component(
-    "bell",
-    {
-        "release": "bell",
-        "group": "bell",
-        "component": "bell",
-        "needs": {"bell_webhook": {"value": "<bell_webhook>", "examples": ["https://example/dummy"], "min_length": 12}},
-    },
-)
-
-
-@pytest.mark.parametrize(
-    ("variables", "words"),
-    [
-        pytest.param({"bell_webhook": "https://example/real"}, None, id="a real one"),
-        pytest.param({"bell_webhook": ""}, "bell_webhook is not set for b", id="none"),
-        pytest.param(
-            {"bell_webhook": "https://example/dummy"}, "bell_webhook of b is the example of dev", id="a dummy"
-        ),
-        pytest.param(
-            {"bell_webhook": "https://example/dummy", "monitoring_environment": "dev"}, None, id="a dummy in dev"
-        ),
-        pytest.param({"bell_webhook": "short"}, "bell_webhook of b is shorter than 12 characters", id="a short one"),
-        pytest.param({"bell_webhook": "short", "monitoring_environment": "dev"}, None, id="a short one in dev"),
-        pytest.param({"bell_webhook": "", "bell_config_file": "own.yml"}, None, id="a file of one's own"),
-    ],
-)
-def test_problems_tell_which_variable_an_environment_lacks_and_not_what_it_holds(variables: dict, words: str) -> None:
-    problems = catalogue.problems([BELL], Inventory({"bell": ["b"]}, {"b": variables}))
-    assert [words in problem and "example/" not in problem for problem in problems] == ([True] if words else [])
-
-
-def test_problems_are_none_when_hosts_have_their_environment() -> None:
-    assert catalogue.problems([STORE], store_of_b()) == []
 
 
 GOOD = {"release": "x", "group": "x", "component": "x", "listens": {"http": ":1"}}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What crosses hosts: who speaks TLS, what clients are told, and what is refused before any host is touched."""
+"""What crosses hosts: who speaks TLS, and what clients are told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils import catalogue, transport
 from ansible_collections.hippius.monitoring.plugins.module_utils.catalogue import CatalogueError
-from tests.unit.catalogue.test_catalogue import DEFAULTS, GAUGE, STORE, Inventory
+from tests.unit.catalogue.test_catalogue import STORE, Inventory
 
 FACTS = {
     "release": "shop",
@@ -28,13 +28,6 @@ PASSWORD = {
 }
 FAR = {"shop_address": "10.0.0.1:80", "shop_inner_address": "127.0.0.1:81", "log_store_address": "10.0.0.2:3100"}
 ASKING = {"tls_config": {"ca_file": "tls/ca.pem", "cert_file": "tls/certificate.pem", "key_file": "tls/key.pem"}}
-
-
-@pytest.fixture(autouse=True)
-def defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shop listens on loopback unless a host says otherwise."""
-    for name in ("shop_address", "shop_inner_address"):
-        monkeypatch.setitem(DEFAULTS, name, "127.0.0.1:80")
 
 
 def spread(**variables: dict) -> Inventory:
@@ -78,6 +71,17 @@ def test_url_says_what_is_spoken() -> None:
     )
     assert catalogue.url(SHOP, "http", spread(a={"shop_address": "127.0.0.1:80"}), "a") == "http://127.0.0.1:80"
     assert catalogue.url(SHOP, "inner", spread(a={"shop_inner_address": "10.0.0.1:81"}), "c") == "http://10.0.0.1:81"
+
+
+def test_a_host_asks_itself_by_an_address_that_its_certificate_names() -> None:
+    everywhere = {"shop_address": "0.0.0.0:80", "monitoring_address": "shop.example"}
+    assert catalogue.url(SHOP, "http", spread(a=everywhere), "a") == "https://shop.example:80"
+    assert catalogue.url(SHOP, "http", spread(a=everywhere), "c") == "https://shop.example:80"
+    assert catalogue.url(SHOP, "http", spread(a={"shop_address": ":80"}), "a") == "https://a:80"
+    plain = {**everywhere, "monitoring_tls_certificate": ""}
+    assert catalogue.url(SHOP, "http", spread(a=plain), "a") == "http://127.0.0.1:80"
+    of_bridge = {"shop_address": "172.30.0.1:80", "monitoring_address": "shop.example"}
+    assert catalogue.url(SHOP, "http", spread(a=of_bridge), "a") == "https://172.30.0.1:80"
 
 
 def test_another_host_uses_the_first_address_that_it_can_reach() -> None:
@@ -162,65 +166,6 @@ def test_protection_gives_a_password_only_to_who_tells_or_asks_for_one() -> None
     inventory = spread(a=PASSWORD, b=PASSWORD)
     assert catalogue.protection(STORE, [], "10.0.0.2:3100", inventory, "b")["secrets"] == {"tls/key.pem": "KEY"}
     assert set(catalogue.protection(STORE, [SHOP], "", inventory, "b")["secrets"]) == {"tls/key.pem", "tls/password"}
-
-
-def problems(**variables: dict) -> list:
-    return catalogue.problems([SHOP, STORE], spread(**variables))
-
-
-def test_problems_are_none_where_all_have_certificates() -> None:
-    assert problems() == []
-
-
-@pytest.mark.parametrize(
-    ("variables", "words"),
-    [
-        pytest.param({"monitoring_tls_key": ""}, ["monitoring_tls_key of a must be set"], id="half a certificate"),
-        pytest.param(
-            {"monitoring_basic_auth_username": "us", "monitoring_basic_auth_password": "word"},
-            ["monitoring_basic_auth_hash of a must be set where"],
-            id="half a password",
-        ),
-        pytest.param(
-            {"shop_inner_address": "10.0.0.1:81"}, ["Nothing but plain text", "shop at 10.0.0.1:81"], id="no TLS"
-        ),
-        pytest.param({"monitoring_plain_networks": ["bridge"]}, ["a: monitoring_plain_networks"], id="no network"),
-        pytest.param({"shop_secrets": {"pager": ""}}, ["pager in shop_secrets is empty for a"], id="an empty secret"),
-    ],
-)
-def test_problems_name_what_a_host_lacks(variables: dict, words: list) -> None:
-    found = problems(a=variables)
-    assert [all(word in problem for word in words) for problem in found].count(True) == 1, found
-
-
-def test_plain_text_is_refused_where_others_would_read_it_but_in_dev() -> None:
-    bare = dict.fromkeys(TLS, "")
-    found = problems(a=bare)
-    assert any("On a others would be answered in plain text" in problem for problem in found)
-    assert any("shop at 10.0.0.1:80" in problem for problem in found)
-    nearby = {**bare, "monitoring_plain_networks": ["10.0.0.0/24"]}
-    assert problems(a=nearby, b=nearby, c=nearby) == []
-    dev = {**bare, "monitoring_environment": "dev"}
-    assert problems(a=dev, b=dev, c=dev) == []
-
-
-def test_who_cannot_be_asked_is_told_before_anything_is_touched() -> None:
-    (found,) = problems(b={"log_store_address": "127.0.0.1:3100"}, c={"prometheus_config_file": "own.yml"})
-    assert "log-store on b" in found
-    assert "cannot be reached from a" in found
-    own_file = {"a": {"shop_config_file": "own.yml"}, "c": {"prometheus_config_file": "own.yml"}}
-    assert problems(b={"log_store_address": "127.0.0.1:3100"}, **own_file) == []
-
-
-def test_needs_are_those_of_each_instance() -> None:
-    item = catalogue.Component(
-        "gauge", "gauge", "gauge", GAUGE.listens, instances=GAUGE.instances,
-        needs={"password in gauge_instances": {"value": "<instance.password>"}},
-    )  # fmt: skip
-    instances = [{"name": "main", "listen": "127.0.0.1:1", "password": ""}]
-    instances += [{"name": "side", "listen": "127.0.0.1:2", "password": "x"}]
-    (found,) = catalogue.problems([item], Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": instances}}))
-    assert found == "password in gauge_instances is not set for a, instance main, and gauge needs it."
 
 
 def test_plain_names_listeners() -> None:

@@ -42,6 +42,14 @@ def places(root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of a component's configuration."""
+    monkeypatch.setattr(layout, "etc", lambda name: str(tmp_path / name))
+    (tmp_path / "loki").mkdir()
+    return tmp_path / "loki"
+
+
 class Web:
     """A server whose answers are given beforehand, in turn; the last one is given again and again."""
 

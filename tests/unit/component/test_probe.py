@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import socket
-import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import layout, probe, systemd
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import probe, systemd
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.plan import Unit
 from tests.unit.component.conftest import Web
@@ -56,64 +53,6 @@ def test_a_metric_comes_from_a_good_answer_only(web: Web) -> None:
     assert probe.metric("loki.service", {"url": web.url}, "ok") is None
 
 
-def test_an_answer_is_told_with_its_status(web: Web) -> None:
-    web.answers = [web.status(503, b"warming up")]
-    assert probe.get(web.url) == (503, "warming up")
-    assert probe.get("nonsense")[0] == 0
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        status, reason = probe.get(f"http://127.0.0.1:{unused.getsockname()[1]}/")
-    assert (status, "refused" in reason) == (0, True)
-
-
-def test_a_proxy_is_not_asked_about_this_host(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    web.answers = [web.status(200, b"here")]
-    assert probe.get(web.url) == (200, "here")
-
-
-@pytest.fixture
-def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory of a component's configuration."""
-    monkeypatch.setattr(layout, "etc", lambda name: str(tmp_path / name))
-    (tmp_path / "loki").mkdir()
-    return tmp_path / "loki"
-
-
-def test_who_asks_is_told_from_the_components_own_files(web: Web, etc: Path) -> None:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        known = request.headers.get("Authorization") == "Basic " + base64.b64encode("über:pass word".encode()).decode()
-        web.status(200 if known else 401)(request)
-
-    web.answers = [answer]
-    proof = {"url": web.url, "username": "über", "password_file": "admin-password"}
-    assert probe.ask("loki.service", proof)[0] == 401
-    (etc / "admin-password").write_text("pass word\n")
-    assert probe.ask("loki.service", proof)[0] == 200
-    assert probe.ask("loki.service", {"url": web.url})[0] == 401
-
-
-def test_a_client_certificate_is_shown(web: Web, etc: Path) -> None:
-    for name in ("own", "other"):
-        wanted = ["-keyout", str(etc / f"{name}.key"), "-out", str(etc / f"{name}.crt"), "-subj", f"/CN={name}"]
-        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        subprocess.run([*command, *wanted], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(etc / "own.crt", etc / "own.key")
-    context.load_verify_locations(etc / "own.crt")
-    context.verify_mode = ssl.CERT_REQUIRED
-    # TLS 1.3 tells a client of a refusal only after its first answer, which is told here either way.
-    web.server.socket = context.wrap_socket(web.server.socket, server_side=True)
-    web.answers = [web.status(200, b"ready")]
-    url = web.url.replace("http:", "https:")
-    own = {"url": url, "certificate_file": "own.crt", "key_file": "own.key"}
-    assert probe.ask("loki.service", own) == (200, "ready")
-    assert probe.ask("loki.service", {"url": url})[0] == 0
-    assert probe.ask("loki.service", {**own, "certificate_file": "other.crt", "key_file": "other.key"})[0] == 0
-    status, reason = probe.ask("loki.service", {**own, "key_file": "lost.key"})
-    assert (status, str(etc) in reason) == (0, True)
-
-
 def listen(address: str, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
     listener = socket.socket(family)
     listener.bind((address, 0))
@@ -148,6 +87,10 @@ def test_who_listens_on_an_address(bound: str, asked: str, found: bool) -> None:
 def test_a_connection_is_no_listener() -> None:
     with listen("127.0.0.1") as listener, socket.create_connection(listener.getsockname()) as client:
         assert probe.owners(f"127.0.0.1:{client.getsockname()[1]}") == set()
+
+
+def test_an_unknown_name_is_what_a_program_lacks() -> None:
+    assert "is not known" in probe.missing("loki.service", UP, ["no-such-host.invalid:80"], {})
 
 
 def test_an_unknown_name_is_told() -> None:

@@ -48,6 +48,12 @@ def test_paths_are_quoted() -> None:
     assert path("v1", "a/b c", "..%") == "/api/v1/a%2Fb%20c/..%25"
 
 
+@pytest.mark.parametrize("part", ["", ".", ".."])
+def test_no_name_leads_elsewhere(part: str) -> None:
+    with pytest.raises(GrafanaError, match="cannot be the name of anything"):
+        path("folders", part)
+
+
 def test_a_probe_is_made_once(grafana: StandIn, client: Client) -> None:
     client.probe()
     client.probe()

@@ -15,6 +15,7 @@ from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.hippius.monitoring.plugins.doc_fragments.grafana import ModuleDocFragment
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.module import CONNECTION, STAMPED, STATE
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.parcel import wanted_parcel
 from tests.unit.grafana.conftest import Apply, writes
 from tests.unit.grafana.making import BODIES, wanted
 from tests.unit.grafana.test_reconcile import SURROUNDINGS
@@ -154,7 +155,7 @@ def test_a_service_account_and_its_token(call: Any, grafana: Any, tmp_path: Path
     assert not call("grafana_service_account", state="absent", **options)["changed"]
 
 
-@pytest.mark.parametrize("harm", ["lost", "read by others", "void"])
+@pytest.mark.parametrize("harm", ["lost", "read by others", "void", "broken", "binary"])
 def test_a_token_is_made_again(harm: str, call: Any, tmp_path: Path) -> None:
     file = tmp_path / "token"
     options = {"name": "automation", "token_path": str(file)}
@@ -166,12 +167,29 @@ def test_a_token_is_made_again(harm: str, call: Any, tmp_path: Path) -> None:
         file.chmod(0o444)
     else:
         file.unlink()
-        file.write_text("glsa_planted-void")
+        file.write_bytes({"void": b"glsa_planted-void", "broken": b"planted\nplanted", "binary": b"\xff"}[harm])
         file.chmod(0o400)
     done = call("grafana_service_account", **options)
     assert done["changed"] and done["token_changed"] and file.read_text() != token
     assert not call("grafana_service_account", **options)["changed"]
     call("grafana_service_account", state="absent", **options)
+
+
+def test_what_is_no_token_is_not_told(call: Any, tmp_path: Path) -> None:
+    told = call("grafana_folder", uid="below", title="A", token="planted\nplanted", password=None)
+    assert told["msg"] == "The token holds spaces or other characters that no token has."
+    told = call("grafana_service_account", name="automation", token_path=str(tmp_path))
+    assert told["failed"] and "Is a directory" in told["msg"]
+    call("grafana_service_account", name="automation", state="absent")
+
+
+def test_content_is_planned_before_there_is_a_grafana(call: Any) -> None:
+    """Quickly, and though neither token nor certificates are there yet."""
+    content = {"parcel": wanted_parcel([wanted("folder")], []), "token_path": "/none/token", "ca_path": "/none/ca.pem"}
+    told = call("grafana_content", check=True, grafana_url="https://127.0.0.1:9", **content)
+    assert told["changed"] and told["changes"] == [] and "failed" not in told
+    for address in ("http://127.0.0.1:none", "127.0.0.1:9"):
+        assert address in call("grafana_content", check=True, grafana_url=address, **content)["msg"]
 
 
 def test_a_directory_that_is_missing(call: Any, tmp_path: Path) -> None:

@@ -109,8 +109,9 @@ def test_what_a_file_provisions_is_refused(kind: str) -> None:
     assert one(plan([wanted(kind)], live, RULES)).action == KEEP
 
 
-def test_grafanas_first_policy_tree_may_be_replaced() -> None:
-    first = Live({"receiver": "grafana-default-email", "group_by": ["alertname"]})
+@pytest.mark.parametrize("receiver", ["grafana-default-email", "empty"])
+def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
+    first = Live({"receiver": receiver, "group_by": ["alertname"]})
     assert one(plan([wanted("policy")], server(policy={"": first}), RULES)).action == UPDATE
     by_hand = Live({**first.body, "routes": [{"receiver": "x"}]})
     step = one(plan([wanted("policy")], server(policy={"": by_hand}), RULES))
@@ -299,6 +300,13 @@ def test_a_name_that_is_taken_is_refused(kind: str, body: dict) -> None:
     assert refused([wanted(kind, body), wanted(kind)], live) == ""
 
 
+def test_a_contact_point_that_the_tree_has_is_there_though_it_is_not_listed() -> None:
+    live = server(policy={"": Live({"receiver": "empty"}, "api")})
+    routed = wanted("policy", {"receiver": "empty", "routes": [{"group_by": ["..."]}]})
+    assert refused([routed], live, [("contact_point", "empty", "policy.yml:3")]) == ""
+    assert "contact point gone" in refused([wanted("policy", {"receiver": "gone"})], live)
+
+
 def test_what_is_used_is_not_deleted() -> None:
     tree = {"receiver": "chat", "routes": [{"mute_time_intervals": ["weekend"]}]}
     points = {"contact_point": {"chat": held("contact_point")}, "mute_timing": {"weekend": held("mute_timing")}}
@@ -382,3 +390,9 @@ def test_a_ledger_is_read_as_it_was_written(names: set) -> None:
 @pytest.mark.parametrize("text", ["", "{{/* note */}}", '{{ define "x" }}{{/*\n{broken}\n*/}}{{ end }}'])
 def test_other_texts_own_nothing(text: str) -> None:
     assert ledger.read(text) == owned()
+
+
+def test_a_switch_is_no_secret() -> None:
+    settings = {"url": "https://x/secret", "use_discord_username": "true", "title": "T"}
+    receivers = [{"uid": "a", "type": "discord", "settings": settings}]
+    assert CATALOGUE["contact_point"].secrets({"name": "a", "receivers": receivers}) == {"https://x/secret"}

@@ -12,6 +12,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.errors 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.catalogue import CATALOGUE
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import live
+from tests.bed.grafana import notifications
 from tests.bed.grafana.server import StandIn
 from tests.unit.grafana.conftest import REAL, Apply, connect, writes
 from tests.unit.grafana.making import BODIES, CHANGES, IDENTITIES, RULE, absent, changed, wanted
@@ -308,6 +309,27 @@ def test_a_policy_tree_made_by_hand_is_not_lost(grafana: Any, apply: Apply) -> N
     assert not apply(wanted("policy")).changed
 
 
+def test_the_tree_that_newer_servers_begin_with_is_nobodys(stand_in: StandIn, apply: Apply) -> None:
+    """Since 12.4 it leads to a contact point without integrations."""
+    stand_in.store.put(1, "alertmanager", "", notifications.default("12.4.0"))
+    routed = {"receiver": "empty", "routes": [{"receiver": "chat", "object_matchers": [["a", "=", "b"]]}]}
+    tree = [wanted("contact_point"), wanted("policy", routed)]
+    assert actions(apply(*tree, required=(("contact_point", "empty", "policy.yml:3"),))) == [
+        ("contact_point", "create"),
+        ("policy", "update"),
+    ]
+    assert not apply(*tree).changed and not writes(stand_in)
+    with pytest.raises(GrafanaError, match="Grafana needs it"):
+        apply(absent("contact_point", "empty"))
+
+
+def test_an_integration_without_a_uid_cannot_be_replaced(grafana: Any, apply: Apply) -> None:
+    mail = {"uid": "mail", "type": "email", "settings": {"addresses": "a@example.com"}}
+    with pytest.raises(GrafanaError, match="has an integration without a uid, which the API cannot remove"):
+        apply(wanted("contact_point", {"name": "grafana-default-email", "receivers": [mail]}), takeover=True)
+    assert not writes(grafana)
+
+
 def test_a_dashboard_whose_title_is_taken_is_refused(grafana: Any, apply: Apply) -> None:
     apply(*SURROUNDINGS, wanted("dashboard", {**BODIES["dashboard"], "folderUid": "ops"}))
     twin = {"dashboard": {**BODIES["dashboard"]["dashboard"], "uid": "twin"}, "folderUid": "ops"}
@@ -434,3 +456,53 @@ def test_planning_changes_no_argument(grafana: Any, apply: Apply) -> None:
     kept = deepcopy(items)
     apply(*items, takeover=True)
     assert items == kept
+
+
+def test_a_secret_without_a_value_is_none(grafana: Any, apply: Apply) -> None:
+    empty = {**BODIES["datasource"], "secureJsonData": {"httpHeaderValue1": "first", "a": "", "b": None}}
+    assert apply(wanted("datasource", empty)).changed
+    assert not apply(wanted("datasource", empty)).changed and not writes(grafana)
+    assert connect(grafana).get("/api/datasources/uid/prometheus")["secureJsonFields"] == {"httpHeaderValue1": True}
+    emptied = {**empty, "secureJsonData": {"httpHeaderValue1": ""}}
+    assert apply(wanted("datasource", emptied)).changed
+    assert not apply(wanted("datasource", emptied)).changed
+
+
+def test_a_prune_spares_what_another_owner_has_too(grafana: Any, apply: Apply) -> None:
+    other = wanted("template", {"name": "other", "template": "x"})
+    apply(wanted("template"), owner="first")
+    apply(wanted("template"), owner="tests")
+    result = apply(other, owner="tests", prune=("template",))
+    assert ("template", "delete") not in actions(result)
+    assert "template discord is no longer wanted, but is kept: another owner has it too." in result.warnings
+    result = apply(other, owner="tests", prune=("template",))
+    assert not result.changed and not result.warnings and not writes(grafana)
+    assert "discord" in live(connect(grafana), ("template",))["template"]
+    apply(absent("template", "first.owned"), absent("template", "other"))
+
+
+def test_what_leaves_one_folder_does_not_empty_another(grafana: Any, apply: Apply) -> None:
+    place, below = ({"uid": uid, "title": uid, "parentUid": "ops"} for uid in ("place", "below"))
+    mine = {**BODIES["dashboard"], "folderUid": "below"}
+    apply(wanted("folder"), wanted("folder", place), wanted("folder", below), wanted("dashboard", mine), **OWNER)
+    theirs = {"dashboard": {"uid": "twin", "title": "Theirs", "panels": []}, "folderUid": "place"}
+    kept = {"dashboard": {"uid": "other", "title": "Kept", "panels": []}, "folderUid": ""}
+    apply(wanted("dashboard", theirs))
+    result = apply(wanted("folder"), wanted("dashboard", kept), **OWNER, prune=KINDS)
+    assert "folder place is no longer wanted, but is kept: it holds 1 dashboard" in " ".join(result.warnings)
+    assert set(live(connect(grafana), ("folder",))["folder"]) == {"ops", "place"}
+    apply(*[absent("dashboard", uid) for uid in ("twin", "other")], absent("folder"), absent("folder", "place"))
+    assert not live(connect(grafana), ("folder",))["folder"]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if CATALOGUE[kind].stamped])
+def test_an_owner_of_editable_objects_knows_its_own(kind: str, grafana: Any, apply: Apply) -> None:
+    other = wanted(kind, changed(BODIES[kind], *CHANGES[kind][0]))
+    apply(*surroundings(kind))
+    apply(wanted(kind), editable=True)
+    with pytest.raises(GrafanaError, match="made by hand, and is replaced only with takeover"):
+        apply(other, editable=True, **OWNER)
+    assert not writes(grafana)
+    assert apply(other, editable=True, takeover=True, **OWNER).changed
+    assert apply(wanted(kind), editable=True, **OWNER).changed
+    assert not apply(wanted(kind), editable=True, **OWNER).changed and not writes(grafana)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import Options, reconcile
+from tests.bed.grafana import notifications
 from tests.bed.grafana.server import StandIn
 from tests.unit.grafana.conftest import REAL, VERSIONS, connect
 from tests.unit.grafana.making import RULE, wanted
@@ -201,6 +202,8 @@ def known(kind: str, body: dict, grafana: StandIn) -> dict:
 def servers() -> Iterator[list[StandIn]]:
     """One of each version, between which the variations are spread."""
     running = [StandIn(version=version).__enter__() for version in VERSIONS]
+    for server in running:
+        server.store.put(1, "alertmanager", "", notifications.default())
     for grafana in running:
         reconcile(connect(grafana), SURROUNDINGS, OPTIONS)
     yield running

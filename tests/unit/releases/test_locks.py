@@ -72,6 +72,12 @@ def test_a_release_that_is_not_locked_is_told_by_variable_version_and_file(
     assert not (not_said and found and not_said in found[0])
 
 
+@pytest.mark.parametrize("files", [5, {"own.yml": 1}, ["own.yml", 5]])
+def test_lock_files_that_are_no_paths_are_refused_by_the_variables_name(files: object) -> None:
+    with pytest.raises(catalogue.CatalogueError, match=r"^monitoring_releases_lock of a has to be the path"):
+        locks.unlocked([STORE], Inventory(a={"monitoring_releases_lock": files}), archives)
+
+
 def test_hosts_that_ask_for_the_same_are_told_together() -> None:
     found = locks.unlocked([STORE], Inventory(a=NEW, b={}, c=NEW, d={**NEW, **DEV, **ALLOW}), archives)
     assert [problem.split(" is ")[0] for problem in found] == ["loki_version of a, c"]

@@ -123,6 +123,24 @@ def test_datasources_present_certificates_where_others_speak_tls() -> None:
     assert bodies["datasource", "prometheus"]["secureJsonData"] == {}
 
 
+def test_datasources_log_in_where_a_password_is_asked_for() -> None:
+    addresses = {f"{name}_listen_address": "10.0.0.1:80" for name in ("prometheus", "alertmanager", "loki", "tempo")}
+    tls = {"monitoring_tls_certificate": "CERT", "monitoring_tls_key": "KEY", "monitoring_tls_ca": "CA"}
+    login = {"monitoring_basic_auth_username": "us", "monitoring_basic_auth_password": "pa$$word $HOME"}
+
+    def told(**variables: str) -> dict:
+        bodies = gather(*COMPONENTS, **tls, **login, **variables)[0]
+        return {
+            uid: (body["basicAuth"], body["basicAuthUser"], body["secureJsonData"].get("basicAuthPassword"))
+            for (kind, uid), body in bodies.items()
+            if kind == "datasource"
+        }
+
+    asked, free = (True, "us", "pa$$word $HOME"), (False, "", None)
+    assert told(**addresses) == {"prometheus": asked, "alertmanager": asked, "loki": free, "tempo": free}
+    assert set(told().values()) == {free}
+
+
 def test_missing_library_is_known_by_what_the_module_says() -> None:
     (block,) = yaml.safe_load((ROLES / "grafana_content" / "tasks" / "main.yml").read_text(encoding="utf-8"))
     searched = re.search(r"search\('(.+)'\)", block["rescue"][0]["when"])[1]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.bed import discord
+from tests.bed.grafana import notifications
 from tests.bed.grafana.server import StandIn
 from tests.unit.testbed.grafana_client import (
     GROUP,
@@ -32,6 +33,8 @@ from tests.unit.testbed.grafana_client import (
 def grafana(request: pytest.FixtureRequest) -> Iterator[StandIn]:
     with StandIn(version=request.param, notification_delay=0.0) as started:
         call(started, "POST", "/api/folders", {"uid": "f", "title": "F/1"})
+        # One that has been upgraded has the contact point by mail, which these tests refer to.
+        started.store.put(1, "alertmanager", "", notifications.default())
         yield started
 
 
@@ -299,7 +302,8 @@ def test_a_policy_tree_is_put_in_order(grafana):
     call(grafana, "PUT", POLICIES, sent, headers=HAND)
     assert "provenance" not in call(grafana, "GET", POLICIES)[1]
     assert call(grafana, "DELETE", POLICIES)[0] == 202
-    assert call(grafana, "GET", POLICIES)[1]["receiver"] == "grafana-default-email"
+    first = "empty" if grafana.grafana.release >= (12, 4) else "grafana-default-email"
+    assert call(grafana, "GET", POLICIES)[1]["receiver"] == first
 
 
 # Mute timings and templates

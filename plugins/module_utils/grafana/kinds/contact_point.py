@@ -62,6 +62,8 @@ class ContactPoint(Kind):
             return f"two of its integrations have the uid {next(uid for uid in uids if uids.count(uid) > 1)}"
         if len(max(uids, key=len)) > LONGEST_UID:
             return f"the uid {max(uids, key=len)} is longer than {LONGEST_UID} characters"
+        if live and not all(receiver["uid"] for receiver in live.body["receivers"]):
+            return "it has an integration without a uid, which the API cannot remove: take another name"
         return ""
 
     def secrets(self, body: dict) -> set:

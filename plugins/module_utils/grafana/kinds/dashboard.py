@@ -32,7 +32,7 @@ class Dashboard(Kind):
     def comparable(self, body: dict, like: dict) -> dict:
         """The model's fields that were asked for, and the folder."""
         model = normalise.dashboard(body["dashboard"], like["dashboard"])
-        return {"folderUid": body.get("folderUid") or "", "dashboard": model}
+        return {"folderUid": "" if body.get("folderUid") in ROOT else body["folderUid"], "dashboard": model}
 
     def problem(self, body: dict, live: Live | None) -> str:
         """What no server could save as it is meant."""

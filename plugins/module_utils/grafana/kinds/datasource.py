@@ -25,9 +25,11 @@ class Datasource(Kind):
         held = had.get("jsonData") or {}
         # A null takes a key away.
         extra = dict.fromkeys(held) if settings.exact_json_data else held
-        secrets = {field: str(value) for field, value in (body.get("secureJsonData") or {}).items()}
+        asked = {key: "" if value is None else str(value) for key, value in (body.get("secureJsonData") or {}).items()}
+        # Grafana says of one without a value that it has it not.
+        secrets = {field: value for field, value in asked.items() if value}
         kept = held.get(fingerprint.RECORD)
-        gone = set(kept["digests"]) - set(secrets) if _is_record(kept) else set()
+        gone = {*asked, *(kept["digests"] if _is_record(kept) else ())} - set(secrets)
         sent.update(
             uid=uid,
             isDefault=bool(body.get("isDefault") or had.get("isDefault")),

@@ -17,6 +17,8 @@ PARENT, MANAGER = "grafana.app/folder", "grafana.app/managedBy"
 PAGE = 500
 SEARCH_PAGE = 5000
 ROOT = ("", "general", None)
+# Newer storage counts by other words.
+WORDS = {"folders": "folder", "dashboards": "dashboard", "alertrules": "alertrule", "recordingrules": "alertrule"}
 
 
 class Folder(Kind):
@@ -102,7 +104,11 @@ class Folder(Kind):
 
 def content_counts(client: Any, uid: str) -> dict:
     """What a folder and those below it hold: word -> number."""
-    return client.get(path("folders", uid, "counts"), f"folder {uid}")
+    found: dict = {}
+    for name, number in client.get(path("folders", uid, "counts"), f"folder {uid}").items():
+        word = WORDS.get(name, name)
+        found[word] = found.get(word, 0) + number
+    return found
 
 
 def pages(client: Any, where: str) -> list | None:

@@ -11,8 +11,8 @@ from ..client import path
 from .base import Kind, Live, Settings, of_value, stamp
 
 WHERE = path("v1", "provisioning", "policies")
-# What Grafana begins with, and returns to when the tree is reset.
-FIRST_RECEIVER = "grafana-default-email"
+# What Grafana begins with, and returns to when the tree is reset; since 12.4 the one without integrations.
+FIRST_RECEIVERS = ("grafana-default-email", "empty")
 OWN = ("provenance", "orgId")
 
 
@@ -64,7 +64,7 @@ class Policy(Kind):
 
 def is_first(body: dict) -> bool:
     """Whether a tree is as Grafana made it, so that nobody loses anything with it."""
-    return not body.get("routes") and body.get("receiver") in (FIRST_RECEIVER, "", None)
+    return not body.get("routes") and body.get("receiver") in (*FIRST_RECEIVERS, "", None)
 
 
 def names(body: dict, key: str) -> set:

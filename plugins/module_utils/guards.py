@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What an inventory lacks, told before any host is touched. Pure."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import product
+from typing import Callable
+
+from . import catalogue, transport
+from .catalogue import DEV, CatalogueError, Component, Inventory
+
+# The group whose hosts scrape all others.
+SCRAPER = "prometheus"
+
+
+def problems(components: list, inventory: Inventory, *more: Callable[[], list]) -> list:
+    """What the inventory lacks, in sentences for people, whatever hosts a run is limited to; ``more`` look further."""
+    hosts = dict.fromkeys(host for item in components for host in inventory.hosts(item))
+    lacking = [host for host in hosts if not inventory.variable(host, "monitoring_environment")]
+    if lacking:
+        remedy = "Set it in the inventory's group_vars to the environment's name, such as dev or prod."
+        return [f"monitoring_environment is not set for {', '.join(lacking)}. {remedy}"]
+    found: dict = {}
+    for check in (*_checks(components, inventory, list(hosts)), *more):
+        try:
+            found.update(dict.fromkeys(check()))
+        except CatalogueError as error:
+            found.update(dict.fromkeys(str(error).splitlines()))
+    return list(found)
+
+
+def _checks(components: list, inventory: Inventory, hosts: list) -> list:
+    """What has to be asked to know all problems."""
+    checks = [
+        partial(check, item, host, inventory)
+        for item in components for host in inventory.hosts(item) for check in (_empty_secrets, _unmet)
+    ]  # fmt: skip
+    for host in hosts:
+        present = [item for item in components if host in inventory.hosts(item)]
+        checks.append(partial(_half_protected, host, inventory))
+        checks.append(partial(_plain_text, present, host, inventory))
+        checks += [partial(_unreachable, item, components, host, inventory) for item in present]
+    # Who rolls out a file of their own scrapes what they like.
+    viewers = [
+        host for host in inventory.groups.get(SCRAPER) or []
+        if not inventory.variable(host, f"{SCRAPER}_config_file")
+    ]  # fmt: skip
+    return checks + [partial(_unscrapable, components, host, inventory) for host in viewers]
+
+
+def _unscrapable(components: list, viewer: str, inventory: Inventory) -> list:
+    catalogue.scrape_jobs(components, inventory, viewer)
+    return []
+
+
+def _empty_secrets(item: Component, host: str, inventory: Inventory) -> list:
+    """Which secrets of a host are empty, as those are that a vault or the environment lacks."""
+    name = f"{item.role}_secrets"
+    values = inventory.variable(host, name) or {}
+    if not isinstance(values, dict):
+        return [f"{name} of {host} has to be a mapping of files below /etc/{item.name} to their contents."]
+    return [f"{file} in {name} is empty for {host}." for file in values if not values[file]]
+
+
+def _unmet(item: Component, host: str, inventory: Inventory) -> list:
+    """Which variables a host lacks for a component, or still has as an example; what they hold is not told."""
+    found: list = []
+    instances = catalogue.instances_of(item, host, inventory, found)
+    # It may do without, but what it takes of them it takes as it is.
+    own_file = inventory.variable(host, f"{item.role}_config_file")
+    for instance, (variable, need) in product(instances, item.needs.items()):
+        required = need.get("always") or not own_file
+        try:
+            value = inventory.render(host, item, need["value"], instance)
+        except CatalogueError as error:
+            found += [str(error)] if required else []
+            continue
+        whose = f"{host}, instance {instance.get('name')}" if instance else host
+        if value or required:
+            found += _judged(
+                value, need, variable, whose, item.name, inventory.variable(host, "monitoring_environment")
+            )
+    return found
+
+
+def _judged(value: object, need: dict, variable: str, whose: str, name: str, environment: object) -> list:
+    """Why a value will not do, without telling it."""
+    if not value:
+        return [f"{variable} is not set for {whose}, and {name} needs it."]
+    if environment != DEV and value in need.get("examples", ()):
+        return [f"{variable} of {whose} is the example of {DEV}, which will not do in {environment}."]
+    if environment != DEV and len(str(value)) < need.get("min_length", 0):
+        return [f"{variable} of {whose} is shorter than {need['min_length']} characters."]
+    return []
+
+
+def _half_protected(host: str, inventory: Inventory) -> list:
+    """Which of the variables of TLS and of passwords a host lacks, while it has others of them."""
+    found = []
+    for names in (transport.TLS_VARIABLES, transport.PASSWORD_VARIABLES):
+        values = dict(zip(names, catalogue.texts(inventory, host, names)))
+        found += [
+            f"{name} of {host} has to be a text."
+            for name in names if isinstance(inventory.variable(host, name), (dict, list, tuple))
+        ]  # fmt: skip
+        lacking, others = ([name for name in names if bool(values[name]) is present] for present in (False, True))
+        if lacking and others:
+            found.append(f"{' and '.join(lacking)} of {host} must be set where {' and '.join(others)} is.")
+    return found
+
+
+def _plain_text(present: list, host: str, inventory: Inventory) -> list:
+    """Which listeners of a host would speak plain text to others; examples of everything do in the environment dev."""
+    environment, could, cannot = inventory.variable(host, "monitoring_environment"), {}, {}
+    if environment == DEV:
+        return []
+    for item in present:
+        for instance, listen in product(catalogue.instances_of(item, host, inventory, []), item.listens):
+            for bound, port in catalogue.bounds_of(item, listen, host, inventory, instance):
+                speaks = catalogue.spoken(item, listen, host, bound, inventory)
+                if speaks == transport.HTTP and not catalogue.is_plain(bound, host, inventory):
+                    (cannot if listen in item.plain else could)[f"{item.name} at {catalogue.join(bound, port)}"] = True
+    found = []
+    if could:
+        found.append(
+            f"On {host} others would be answered in plain text, which will not do in {environment}, by"
+            f" {', '.join(could)}: set {', '.join(transport.TLS_VARIABLES)} of {host}, or, if"
+            f" what they are reached by is safe, name it in {transport.NETWORKS_VARIABLE}."
+        )
+    if cannot:
+        found.append(f"Nothing but plain text is spoken on {host} by {', '.join(cannot)}: let it listen on 127.0.0.1.")
+    return found
+
+
+def _unreachable(item: Component, components: list, host: str, inventory: Inventory) -> list:
+    """Why a host cannot ask what one of its components needs of others."""
+    if inventory.variable(host, f"{item.role}_config_file"):
+        return []
+    found = []
+    for asked in [other for other in components if other.name in item.asks and inventory.hosts(other)]:
+        try:
+            catalogue.client(asked, item.asks[asked.name], inventory, host)
+        except CatalogueError as error:
+            found.append(str(error))
+    return found
