@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.client import Client
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import Options, reconcile
+from tests.bed.grafana import notifications
 from tests.bed.grafana.server import StandIn
 from tests.judges.conftest import VERSIONS
 from tests.unit.grafana.making import CHANGES, changed, wanted
@@ -25,6 +26,8 @@ QUIET = {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}
 @pytest.mark.parametrize("version", VERSIONS)
 def test_it_decodes_every_answer(client_judge: Path, version: str) -> None:
     with StandIn(version=version) as grafana:
+        # One that has been upgraded, with the contact point by mail.
+        grafana.store.put(1, "alertmanager", "", notifications.default())
         address = grafana.url.replace("//", f"//{grafana.username}:{grafana.password}@")
         done = subprocess.run([client_judge, "drive", address], capture_output=True, text=True, timeout=60, check=False)
         assert (done.stdout, done.stderr) == ("67 operations, 0 failed\n", "")
@@ -59,6 +62,7 @@ def test_it_finds_a_wrong_body(client_judge: Path, method: str, path: str, body:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_it_holds_every_body_that_our_modules_send(client_judge: Path, version: str) -> None:
     with StandIn(version=version, password="secret") as grafana:
+        grafana.store.put(1, "alertmanager", "", notifications.default())
         client = Client(grafana.url, username="admin", password="secret")
         around = [wanted("folder", PLACE), wanted("mute_timing", QUIET)]
         plain = [wanted(kind) for kind in KINDS]

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.bed.grafana import notifications
 from tests.bed.grafana.server import StandIn
 from tests.judges.conftest import VERSIONS
 
@@ -81,6 +82,8 @@ def test_it_answers_as_was_recorded(version: str) -> None:
     wrong: list[str] = []
     for fresh in (False, True):
         with StandIn(version=version) as grafana:
+            # One that has been upgraded, with the contact point by mail.
+            grafana.store.put(1, "alertmanager", "", notifications.default())
             for exchange in EXCHANGES:
                 if exchange["step"].startswith("run4") == fresh:
                     wrong += judged(exchange, ask(grafana, exchange), explained.get(exchange["step"]))

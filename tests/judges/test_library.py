@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bed.grafana import notifications
 from tests.bed.grafana.server import StandIn
 from tests.judges.conftest import VERSIONS
 
@@ -17,6 +18,8 @@ from tests.judges.conftest import VERSIONS
 @pytest.mark.parametrize("version", VERSIONS)
 def test_it_manages_one_of_each_kind(library: dict[str, str], version: str) -> None:
     with StandIn(version=version) as grafana:
+        # One that has been upgraded, with the contact point by mail.
+        grafana.store.put(1, "alertmanager", "", notifications.default())
         address = grafana.url.replace("//", f"//{grafana.username}:{grafana.password}@")
         program = [sys.executable, str(Path(__file__).parent / "use_library.py"), address]
         done = subprocess.run(program, env=library, capture_output=True, text=True, timeout=60, check=False)
