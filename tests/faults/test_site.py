@@ -204,6 +204,29 @@ def test_metrics_of_spans_are_in_prometheus_with_exemplars_that_lead_to_the_trac
     assert flows.spans(fetch, trace_id)
 
 
+# Asks as Grafana's administrator, whose password comes by standard input.
+ASK_GRAFANA = """
+import base64, sys, urllib.request
+login = "Basic " + base64.b64encode(sys.stdin.read().encode()).decode()
+request = urllib.request.Request(sys.argv[1], headers={"Authorization": login})
+print(urllib.request.urlopen(request, timeout=60).read().decode())
+"""
+
+
+def test_grafana_leads_to_the_lines_traces_and_metrics_of_the_application(site):
+    login = f"admin:{SECRETS['grafana_admin_password']}"
+
+    def ask(url: str) -> str:
+        return site.host.run(["python3", "-c", ASK_GRAFANA, url], input=login).stdout
+
+    proxy = "http://127.0.0.1:3000/api/datasources/proxy/uid"
+    [trace_id] = app.traffic(1)["trace_ids"]
+    assert flows.settle(lambda: flows.spans(ask, trace_id, f"{proxy}/tempo"), len, 30)
+    lines = '{container_name="hippius-s3-api-1", env="dev"}'
+    assert flows.settle(lambda: flows.lines_stored(ask, lines, f"{proxy}/loki"), bool, 30)
+    assert flows.series(ask, "http_request_duration_seconds_count", f"{proxy}/prometheus")
+
+
 def test_what_alerts_and_dashboards_ask_for_is_there(site, fetch):
     where = content.expected()
     asked = list(where)

@@ -248,24 +248,32 @@ def test_exported_files_want_what_is_there(controller: Controller) -> None:
     assert controller.grafana.writes == []
 
 
-def test_role_brings_what_components_have_by_a_token_that_is_made_once(controller: Controller) -> None:
+ROLE = {"roles": ["hippius.monitoring.grafana_content"]}
+
+
+def write_inventory(controller: Controller, grafana: StandIn, environment: str, password: str, webhook: str) -> Path:
+    """An inventory of one host with everything; returns where the token goes."""
     groups = ("grafana", "prometheus", "loki", "tempo", "alertmanager", "otel_collector", "redis_exporter")
-    token = controller.folder / "token"
+    token = controller.folder / f"token-{environment}"
     variables = {
-        "monitoring_environment": "test",
-        "grafana_listen_address": controller.grafana.url.removeprefix("http://"),
-        "grafana_admin_password": PASSWORD,
+        "monitoring_environment": environment,
+        "grafana_listen_address": grafana.url.removeprefix("http://"),
+        "grafana_admin_password": password,
         "grafana_secret_key": "key",
-        "grafana_content_discord_webhook": WEBHOOK,
+        "grafana_content_discord_webhook": webhook,
         "grafana_content_token_path": str(token),
     }
     members = {name: {"hosts": {"localhost": {}}} for name in groups}
     controller.write("inventory.yml", yaml.safe_dump({"all": {"vars": variables, "children": members}}))
-    role = {"roles": ["hippius.monitoring.grafana_content"]}
-    planned = controller.play(role, "inventory.yml", "--check")
+    return token
+
+
+def test_role_brings_what_components_have_by_a_token_that_is_made_once(controller: Controller) -> None:
+    token = write_inventory(controller, controller.grafana, "test", PASSWORD, WEBHOOK)
+    planned = controller.play(ROLE, "inventory.yml", "--check")
     assert planned["changed"]
     assert controller.grafana.writes == []
-    made = controller.play(role, "inventory.yml", "-vvv", "--diff")
+    made = controller.play(ROLE, "inventory.yml", "-vvv", "--diff")
     assert made["token_changed"]
     assert made["counts"]["datasource"]["create"] == 4
     assert made["counts"]["policy"]["update"] == 1
@@ -273,10 +281,39 @@ def test_role_brings_what_components_have_by_a_token_that_is_made_once(controlle
     assert token.read_text().strip() not in made["output"]
     assert "canary" not in made["output"]
     controller.grafana.clear()
-    again = controller.play(role, "inventory.yml")
+    again = controller.play(ROLE, "inventory.yml")
     assert (again["changed"], again["token_changed"]) == (False, False)
     assert controller.grafana.writes == []
     assert {request.user for request in controller.grafana.requests} != {"admin"}
+
+
+# Everything that the role brings, as Grafana tells it.
+TOLD = (
+    "/api/v1/provisioning/contact-points/export?decrypt=true&format=json",
+    "/api/v1/provisioning/policies",
+    "/api/v1/provisioning/templates",
+    "/api/v1/provisioning/alert-rules/export?format=json",
+    "/api/datasources",
+    "/api/search?limit=5000",
+)
+
+
+def test_environments_differ_in_what_their_inventories_say_and_nowhere_else(controller: Controller) -> None:
+    told = {}
+    for environment in ("dev", "prod"):
+        webhook, password = f"https://discord.com/api/webhooks/{environment}", f"password-of-{environment}"
+        with StandIn(password=password) as grafana:
+            write_inventory(controller, grafana, environment, password, webhook)
+            assert controller.play(ROLE, "inventory.yml")["changed"]
+            answers = [requests.get(grafana.url + path, auth=("admin", password), timeout=60) for path in TOLD]
+        assert [answer.status_code for answer in answers] == [200] * len(TOLD)
+        # Objects of a kind are made beside each other, so that numbers are given as it happens.
+        told[environment] = re.sub(r'"id":\d+', "", "\n".join(answer.text for answer in answers))
+        assert told[environment].count(webhook) == 3
+    assert told["dev"] != told["prod"]
+    # The webhook, and env in the query that leads from a span to its lines.
+    alike = told["prod"].replace("webhooks/prod", "webhooks/dev").replace('env=\\"prod\\"', 'env=\\"dev\\"')
+    assert alike == told["dev"]
 
 
 def alert(number: int, status: str = "firing") -> dict:
