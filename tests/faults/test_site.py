@@ -374,8 +374,8 @@ FAULTS = {
     "tempo": (
         "yaml: ",
         ({"tempo_config_extra": {"no_such_part": 1}}, "field no_such_part not found"),
-        ({"tempo_config_extra": {"distributor": {"receivers": {"otlp": {"protocols": {
-          "http": {"endpoint": "127.0.0.1:7999"}}}}}}}, "address already in use"),
+        # Not the port of a receiver, without which it may stay and never become ready.
+        ({"tempo_config_extra": {"server": {"grpc_listen_port": 7999}}}, "address already in use"),
     ),
     "prometheus": (
         "error converting YAML to JSON|yaml: |did not find expected",
