@@ -224,7 +224,8 @@ def test_grafana_leads_to_the_lines_traces_and_metrics_of_the_application(site):
     assert flows.settle(lambda: flows.spans(ask, trace_id, f"{proxy}/tempo"), len, 30)
     lines = '{container_name="hippius-s3-api-1", env="dev"}'
     assert flows.settle(lambda: flows.lines_stored(ask, lines, f"{proxy}/loki"), bool, 30)
-    assert flows.series(ask, "http_request_duration_seconds_count", f"{proxy}/prometheus")
+    requests = "http_request_duration_seconds_count"
+    assert flows.settle(lambda: flows.series(ask, requests, f"{proxy}/prometheus"), len, 60)
 
 
 def test_what_alerts_and_dashboards_ask_for_is_there(site, fetch):
