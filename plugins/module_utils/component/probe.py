@@ -113,7 +113,7 @@ def reloaded(unit_name: str, reload: dict, before: float, pid: int) -> Unit:
 
 def ask(unit_name: str, proof: dict) -> tuple:
     """Status and text that a program answers to ``ready`` or ``reload``; see ``web.ask``."""
-    # Loading what speaks HTTP takes a fifth of a run in which nothing changes and nobody is asked.
+    # Most runs change nothing and ask nobody, so they need not load what speaks HTTP.
     from . import web
 
     return web.ask(unit_name, proof)
