@@ -15,13 +15,9 @@ from ansible.plugins.action import ActionBase
 from ..module_utils.grafana import parcel
 from ..module_utils.grafana.documents import Unreadable
 from ..module_utils.grafana.folders import titles
-from ..modules.grafana_content import OPTIONS
 from ..plugin_utils.content import SUFFIXES, Gathering, Source
 from ..plugin_utils.export_files import rendered
 from .component import VAULT_HEADER, plain
-
-# Options that end here.
-OWN = {name: OPTIONS[name] for name in ("content", "environment", "inputs", "export_directory")}
 
 
 class ActionModule(ActionBase):
@@ -34,7 +30,7 @@ class ActionModule(ActionBase):
         """Read and check the content, and hand it to the module; or write what the module gives back."""
         super().run(tmp, task_vars)
         args = plain(self._task.args)
-        own = self._own({key: args.pop(key) for key in OWN if key in args})
+        own = self._own({key: args.pop(key) for key in parcel.CONTROLLER if key in args})
         if args.get("state", "present") == "exported":
             return self._export(args, own["export_directory"], task_vars)
         gathering = self._gathering(own, args)
@@ -65,7 +61,7 @@ class ActionModule(ActionBase):
         )
 
     def _own(self, given: dict) -> dict:
-        result = ArgumentSpecValidator(OWN).validate(given)
+        result = ArgumentSpecValidator(parcel.CONTROLLER).validate(given)
         if result.error_messages:
             raise AnsibleActionFail(" ".join(result.error_messages))
         return result.validated_parameters

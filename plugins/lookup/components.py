@@ -33,14 +33,13 @@ options:
         Prometheus' own programs share. All of them are empty where plain text is spoken.
       - V(names) gives the names of the components that the current host should have.
       - V(known) gives the names of all components that this collection has a role for.
-      - V(problems) gives sentences about what the inventory lacks, releases that are in no lock file included.
       - V(releases) gives what the inventory rolls out, as a lock has it, by name, version and architecture.
       - V(alerts) gives the rule files of the components that the inventory has, C(files/alerts.yml) of their roles, as
         a list of C(component), C(path) and C(document). Nothing in them is taken for a template of Ansible.
       - V(content) gives what the components of the inventory bring to Grafana, C(files/dashboards) and, of
         C(files/alerts.yml), Grafana's share, as items for the option C(content) of the module
         M(hippius.monitoring.grafana_content), put into O(folder).
-    choices: [scrape_jobs, address, url, client, protection, names, known, problems, releases, alerts, content]
+    choices: [scrape_jobs, address, url, client, protection, names, known, releases, alerts, content]
     required: true
   component:
     description: Component whose address is wanted, for example V(otel-collector).
@@ -92,31 +91,26 @@ _raw:
   elements: raw
 """
 
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
-import yaml
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
-from ansible.template import Templar
 
-from ansible_collections.hippius.monitoring.plugins.module_utils import catalogue, guards, locks
+from ansible_collections.hippius.monitoring.plugins.module_utils import catalogue, locks
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import prometheus_rules
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import lockfiles
-
-try:
-    from ansible.template import trust_as_template
-except ImportError:  # ansible-core before 2.19 templates every string
-
-    def trust_as_template(value: str) -> str:
-        """Give the text back as it is."""
-        return value
-
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.inventory import (
+    ROLES,
+    all_components,
+    named_component,
+    of,
+    read,
+)
 
 # Questions about one component.
 ABOUT = ("address", "url", "client", "protection")
-QUESTIONS = ("scrape_jobs", *ABOUT, "names", "known", "problems", "releases", "alerts", "content")
-ROLES = Path(__file__).parents[2] / "roles"
+QUESTIONS = ("scrape_jobs", *ABOUT, "names", "known", "releases", "alerts", "content")
 
 
 class LookupModule(LookupBase):
@@ -136,7 +130,7 @@ class LookupModule(LookupBase):
         """Answer one question; the answer is the only element of the list."""
         if len(terms) != 1 or terms[0] not in QUESTIONS:
             raise AnsibleError(f"Ask for one of {', '.join(QUESTIONS)}, not for {terms}.")
-        inventory = Inventory(self._loader, variables["groups"], variables["hostvars"])
+        inventory = of(self._loader, variables)
         host = variables["inventory_hostname"]
         try:
             if terms[0] in ABOUT:
@@ -145,9 +139,6 @@ class LookupModule(LookupBase):
                 return [catalogue.names(all_components(), inventory, host)]
             if terms[0] == "known":
                 return [[item.name for item in all_components()]]
-            if terms[0] == "problems":
-                unlocked = partial(locks.unlocked, all_components(), inventory, lockfiles.archives)
-                return [guards.problems(all_components(), inventory, unlocked)]
             if terms[0] == "releases":
                 return [locks.locked(all_components(), inventory, lockfiles.archives)]
             if terms[0] == "alerts":
@@ -177,78 +168,6 @@ def _about(
     return getattr(catalogue, question)(item, listen, inventory, host)
 
 
-class Inventory(catalogue.Inventory):
-    """The inventory of this run; each host's variables are gathered once, and templated only where asked for."""
-
-    def __init__(self, loader: object, groups: dict, hostvars: object) -> None:
-        self.groups = groups
-        self._hostvars = hostvars
-        self._templar = Templar(loader=loader)
-        self._gathered: dict = {}
-        self._known: dict = {}
-
-    def variable(self, host: str, name: str) -> object:
-        """See the base class."""
-        if (host, name) not in self._known:
-            variables = self._variables(host)
-            self._known[host, name] = self._template(variables, variables.get(name), f"{name} of {host}")
-        return self._known[host, name]
-
-    def setting(self, host: str, item: catalogue.Component, name: str) -> object:
-        """See the base class."""
-        variables = {**defaults(item.role), **self._variables(host)}
-        return self._template(variables, variables.get(name), f"{name} of {host}")
-
-    def render(self, host: str, item: catalogue.Component, value: object, instance: dict | None = None) -> object:
-        """See the base class."""
-        variables = {**defaults(item.role), **self._variables(host), "instance": instance}
-        return self._template(variables, trusted(value), f"{item.name} on {host}, {value}")
-
-    def _variables(self, host: str) -> dict:
-        if host not in self._gathered:
-            # The raw ones: templating all of them would fail on what does not matter here.
-            self._gathered[host] = {**self._hostvars.raw_get(host), "hostvars": self._hostvars}
-        return self._gathered[host]
-
-    def _template(self, variables: dict, value: object, where: str) -> object:
-        self._templar.available_variables = variables
-        try:
-            return self._templar.template(value)
-        except AnsibleError as error:
-            raise catalogue.CatalogueError(f"{where}: {error}") from error
-
-
-@cache
-def roles() -> tuple:
-    """The roles that bring a component, in order of their names."""
-    return tuple(sorted(path.parts[-3] for path in ROLES.glob("*/meta/component.yml")))
-
-
-def all_components() -> list:
-    """The components of all roles."""
-    return [component_of(role) for role in roles()]
-
-
-def named_component(name: str) -> catalogue.Component:
-    """The component of that name, without reading the other roles."""
-    role = name.replace("-", "_")
-    if role not in roles():
-        raise catalogue.CatalogueError(f"There is no component {name!r}; roles with one: {', '.join(roles())}.")
-    return component_of(role)
-
-
-@cache
-def component_of(role: str) -> catalogue.Component:
-    """The component that a role brings."""
-    return catalogue.component(role, _read(ROLES / role / "meta" / "component.yml"))
-
-
-@cache
-def defaults(role: str) -> dict:
-    """The defaults of a role."""
-    return trusted(_read(ROLES / role / "defaults" / "main.yml") or {})
-
-
 def alerts(inventory: catalogue.Inventory, engine: str) -> list:
     """The rule files that the components of an inventory bring, or one engine's share of each."""
     if engine not in ("", *prometheus_rules.ENGINES):
@@ -274,19 +193,5 @@ def content(inventory: catalogue.Inventory, folder: str) -> list:
 
 @cache
 def _rules(path: Path, engine: str) -> dict:
-    document = _read(path)
+    document = read(path)
     return prometheus_rules.split(document)[prometheus_rules.ENGINES.index(engine)] if engine else document
-
-
-def trusted(value: object) -> object:
-    """Texts of our own roles, marked for templating wherever they are nested."""
-    if isinstance(value, dict):
-        return {key: trusted(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [trusted(item) for item in value]
-    return trust_as_template(value) if isinstance(value, str) else value
-
-
-def _read(path: Path) -> object:
-    with path.open(encoding="utf-8") as stream:
-        return yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -92,6 +92,10 @@ class Inventory:
         """
         raise NotImplementedError
 
+    def place(self, host: str, name: str) -> str:
+        """File and line of the definition of a host's variable that counts, empty where they are not known."""
+        return ""
+
     def hosts(self, item: Component) -> list:
         """The hosts that have a component."""
         return self.groups.get(item.group) or []

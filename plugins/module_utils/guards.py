@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from itertools import product
 from typing import Callable
@@ -58,9 +59,10 @@ def _unscrapable(components: list, viewer: str, inventory: Inventory) -> list:
 def _empty_secrets(item: Component, host: str, inventory: Inventory) -> list:
     """Which secrets of a host are empty, as those are that a vault or the environment lacks."""
     name = f"{item.role}_secrets"
-    values = inventory.variable(host, name) or {}
+    values = inventory.variable(host, name)
     if not isinstance(values, dict):
-        return [f"{name} of {host} has to be a mapping of files below /etc/{item.name} to their contents."]
+        # Its type is told elsewhere.
+        return []
     return [f"{file} in {name} is empty for {host}." for file in values if not values[file]]
 
 
@@ -145,3 +147,16 @@ def _unreachable(item: Component, components: list, host: str, inventory: Invent
         except CatalogueError as error:
             found.append(str(error))
     return found
+
+
+def placed(problem: str, components: list, inventory: Inventory) -> str:
+    """A sentence, and where the variables that it names are set."""
+    hosts = dict.fromkeys(host for item in components for host in inventory.hosts(item))
+    named = [host for host in hosts if re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", problem)]
+    prefixes = ("monitoring_", *(f"{item.role}_" for item in components))
+    places = []
+    for variable in dict.fromkeys(re.findall(r"\w+", problem)):
+        if variable.startswith(prefixes):
+            found = dict.fromkeys(filter(None, (inventory.place(host, variable) for host in named)))
+            places += [f"{variable}: {', '.join(found)}"] if found else []
+    return f"{problem} ({'; '.join(places)})" if places else problem

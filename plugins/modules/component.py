@@ -58,8 +58,8 @@ options:
     description:
       - Name of the component, used for its directory, user, group and unit.
       - Lower-case letters, digits and dashes.
+      - Required but with O(state=swept).
     type: str
-    required: true
   state:
     description:
       - V(present) rolls the component out.
@@ -67,8 +67,10 @@ options:
       - V(previous) brings back the generation that was proven before the last rollout, proves it, and returns to the
         present one when that fails. All instances go back together; one that the last rollout did not change stays
         as it is, and one that it removed does not come back. Done once, it is done until the next rollout.
+      - V(swept) is what M(hippius.monitoring.component_sweep) does, by which it is documented. That one runs this
+        module, since Ansible takes longer to pack a second one than it takes to run.
     type: str
-    choices: [present, absent, previous]
+    choices: [present, absent, previous, swept]
     default: present
   release:
     description: What to run. Required with O(state=present).
@@ -401,6 +403,18 @@ options:
     description: With O(state=absent), remove data and user as well.
     type: bool
     default: false
+  keep:
+    description: With O(state=swept), names of the components that the host should have.
+    type: list
+    elements: str
+  known:
+    description: With O(state=swept), names of the components that may be removed when they are not to be kept.
+    type: list
+    elements: str
+  remove_max:
+    description: With O(state=swept), refuse, and remove nothing, when more components than this would go.
+    type: int
+    default: 1
   holder:
     description: Who runs this, for the message to others that find the component locked; set by the action plugin.
     type: str
@@ -497,7 +511,7 @@ notices:
   elements: str
 """
 
-from ..module_utils.component import removal, rollback, spec, transaction
+from ..module_utils.component import removal, spec, transaction
 from ..module_utils.component.module import run
 from ..module_utils.quiet import QuietModule
 
@@ -554,8 +568,8 @@ OF_AN_INSTANCE = {
     },
 }
 OPTIONS = {
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent", "previous"], "default": "present"},
+    "name": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "absent", "previous", "swept"], "default": "present"},
     "release": {
         "type": "dict",
         "options": {
@@ -574,6 +588,9 @@ OPTIONS = {
     },
     "adopt": {"type": "bool", "default": False},
     "purge": {"type": "bool", "default": False},
+    "keep": {"type": "list", "elements": "str"},
+    "known": {"type": "list", "elements": "str"},
+    "remove_max": {"type": "int", "default": 1},
     "holder": {"type": "str"},
     "lock_timeout": {"type": "int", "default": 60},
 }
@@ -583,14 +600,25 @@ def act(params: dict, check_mode: bool) -> dict:
     """Roll out, roll back or remove, as ``state`` says."""
     if params["state"] == "absent":
         return removal.absent(params, check_mode)
+    if params["state"] == "swept":
+        return removal.sweep(params, check_mode)
     if params["state"] == "previous":
+        # Loading it costs each run time, and hardly any needs it.
+        from ..module_utils.component import rollback
+
         return transaction.summary(rollback.roll_back(params, check_mode))
     return transaction.summary(transaction.roll_out(params, check_mode))
 
 
 def main() -> None:
     """Run the module."""
-    run(QuietModule(OPTIONS, supports_check_mode=True, required_if=[("state", "present", ["release"])]), act)
+    required_if = [
+        ("state", "present", ["name", "release"]),
+        ("state", "absent", ["name"]),
+        ("state", "previous", ["name"]),
+        ("state", "swept", ["keep", "known"]),
+    ]
+    run(QuietModule(OPTIONS, supports_check_mode=True, required_if=required_if), act)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Remove components that this host should no longer have."""
+"""Documentation of the action plugin of the same name."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ description:
     M(hippius.monitoring.component) made on this host. Data in C(/var/lib/<name>) and users stay.
   - Components that are not in O(known), such as those of a role of your own, and what this collection did not make are
     never touched.
+  - It is run on the host by M(hippius.monitoring.component).
 requirements:
   - Linux with systemd 247 or newer
   - Python 3.9 or newer
@@ -41,9 +42,6 @@ options:
     description: Refuse, and remove nothing, when more components than this would go.
     type: int
     default: 1
-  holder:
-    description: Who runs this, for the message to others that find a component locked.
-    type: str
   lock_timeout:
     description: Seconds to wait while another run holds a component on the host.
     type: int
@@ -75,24 +73,3 @@ notices:
   type: list
   elements: str
 """
-
-from ..module_utils.component import removal
-from ..module_utils.component.module import run
-from ..module_utils.quiet import QuietModule
-
-OPTIONS = {
-    "keep": {"type": "list", "elements": "str", "required": True},
-    "known": {"type": "list", "elements": "str", "required": True},
-    "remove_max": {"type": "int", "default": 1},
-    "holder": {"type": "str"},
-    "lock_timeout": {"type": "int", "default": 60},
-}
-
-
-def main() -> None:
-    """Run the module."""
-    run(QuietModule(OPTIONS, supports_check_mode=True), removal.sweep)
-
-
-if __name__ == "__main__":
-    main()

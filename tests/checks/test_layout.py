@@ -23,6 +23,7 @@ MODULES = sorted(path.stem for path in ROOT.glob("plugins/modules/*.py"))
 COMPONENT = "hippius.monitoring.component"
 # Module -> why no action group has it.
 UNGROUPED = {
+    "inventory_check": "runs on the controller and has no options",
     "component_status": "shares no option with what changes a host",
     "release_bundle": "writes files on the controller and shares no option with what changes a host",
     "release_lock": "writes a file on the controller and shares no option with what changes a host",
@@ -122,11 +123,14 @@ def test_module_is_documented(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_is_used_and_its_core_has_unit_tests(module: str) -> None:
-    source = (ROOT / "plugins" / "modules" / f"{module}.py").read_text(encoding="utf-8")
-    cores = set(re.findall(r"^from \.\.module_utils\.(\w+)", source, re.MULTILINE))
+    files = [ROOT / "plugins" / folder / f"{module}.py" for folder in ("modules", "action")]
+    source = "\n".join(path.read_text(encoding="utf-8") for path in files if path.exists())
+    # From a package, several from one folder, or, of an action plugin, from the one of another module.
+    cores = set(re.findall(r"^from \.(?:\.module_utils\.)?(\w+)", source, re.MULTILINE))
     imported = re.findall(r"^from \.\.module_utils import (.+)$", source, re.MULTILINE)
     cores |= {name for names in imported for name in names.split(", ")}
-    assert [core for core in cores if any(ROOT.glob(f"tests/unit/{core}/test_*.py"))]
+    tests = [f"tests/unit/{form}" for core in cores for form in (f"{core}/test_*.py", f"*/test_{core}.py")]
+    assert [path for pattern in tests for path in ROOT.glob(pattern)]
     users = [path for folder in ("roles", "playbooks", "molecule") for path in (ROOT / folder).rglob("*.yml")]
     used = re.compile(rf"hippius\.monitoring\.{module}:")
     assert [path for path in users if used.search(path.read_text(encoding="utf-8"))]

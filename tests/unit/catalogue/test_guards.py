@@ -107,8 +107,6 @@ def test_problems_are_none_where_all_have_certificates() -> None:
         ),
         pytest.param({"monitoring_plain_networks": ["bridge"]}, ["a: monitoring_plain_networks"], id="no network"),
         pytest.param({"shop_secrets": {"pager": ""}}, ["pager in shop_secrets is empty for a"], id="an empty secret"),
-        pytest.param({"shop_secrets": "canary"}, ["shop_secrets of a has to be a mapping"], id="secrets as a text"),
-        pytest.param({"shop_secrets": ["canary"]}, ["shop_secrets of a has to be a mapping"], id="secrets as a list"),
         pytest.param({"monitoring_tls_key": {"canary": 1}}, ["monitoring_tls_key of a has to be a text"], id="no key"),
         pytest.param(
             {**PASSWORD, "monitoring_basic_auth_password": ["canary"]},

@@ -125,63 +125,6 @@ def test_names_follow_the_groups(ask: Ask) -> None:
     assert ask("b", "names") == ["loki", "prometheus"]
 
 
-def test_problems_are_told_for_the_whole_inventory(ask: Ask) -> None:
-    inventory = INVENTORY.replace("environment: test", "environment: dev")
-    reachable = inventory.replace("a: {}", "a: {prometheus_listen_address: 10.0.0.1:9090}")
-    assert ask("a", "problems", reachable) == []
-    assert all("plain text" in problem for problem in ask("a", "problems", reachable.replace(": dev", ": prod")))
-    (problem,) = ask("a", "problems", inventory)
-    assert "prometheus on a, {{ prometheus_listen_address }}: 127.0.0.1 cannot be reached from b" in problem
-    (problem,) = ask("a", "problems", INVENTORY.replace("monitoring_environment", "environment_of_ours"))
-    assert "monitoring_environment is not set for b, a." in problem
-
-
-ALONE = "loki: {hosts: {a: {monitoring_environment: test}}}"
-
-
-def test_problems_tell_a_version_that_no_lock_file_has(ask: Ask, tmp_path: Path) -> None:
-    assert ask("a", "problems", ALONE) == []
-    (problem,) = ask("a", "problems", ALONE.replace("test}", "test, loki_version: 9.9.9}"))
-    assert problem.startswith("loki_version of a is 9.9.9. Release loki 9.9.9 is not in the collection's")
-    own = tmp_path / "own.yml"
-    own.write_text(f"loki: {{9.9.9: {{amd64: {{url: https://releases.example/loki, sha256: {'a' * 64}}}}}}}")
-    where = f"monitoring_releases_lock: {own}, loki_version: '{{{{ wanted }}}}', wanted: 9.9.9"
-    assert ask("a", "problems", ALONE.replace("test}", f"test, {where}}}")) == []
-    found = ask("a", "releases", ALONE.replace("test}", f"test, {where}}}"))
-    assert found == {"loki": {"9.9.9": {"amd64": {"url": "https://releases.example/loki", "sha256": "a" * 64}}}}
-
-
-OWN_FILE = (
-    "grafana: {hosts: {a: {monitoring_environment: prod, grafana_config_file: own.ini, grafana_secret_key: '',"
-    " grafana_admin_password: WORD, grafana_content_discord_webhook: 'https://discord.com/api/webhooks/HOOK'}}}"
-)
-
-
-@pytest.mark.parametrize(
-    ("word", "hook", "told"),
-    [
-        pytest.param("correct horse battery", "1/x", [], id="good ones"),
-        pytest.param("admin", "1/x", ["grafana_admin_password of a is the example"], id="everybody's password"),
-        pytest.param("''", "1/x", ["grafana_admin_password is not set for a"], id="no password"),
-        pytest.param(
-            "correct horse battery", "dummy", ["grafana_content_discord_webhook of a is the example"], id="a dummy"
-        ),
-    ],
-)
-def test_a_configuration_file_of_ones_own_lets_no_example_pass(ask: Ask, word: str, hook: str, told: list) -> None:
-    found = ask("a", "problems", OWN_FILE.replace("WORD", word).replace("HOOK", hook))
-    assert [problem[: len(words)] for problem, words in zip(found, told, strict=True)] == told
-
-
-def test_a_password_that_everybody_knows_is_refused_outside_of_dev(ask: Ask) -> None:
-    instance = "{name: main, listen_address: '127.0.0.1:1', postgres_address: '127.0.0.1:2', password: postgres}"
-    variables = f"monitoring_environment: dev, postgres_exporter_instances: [{instance}]"
-    groups = f"postgres_exporter: {{hosts: {{a: {{{variables}}}}}}}"
-    assert ask("a", "problems", groups) == []
-    (problem,) = ask("a", "problems", groups.replace("dev", "prod"))
-    assert problem.startswith("password in postgres_exporter_instances of a, instance main is the example of dev")
-
-
 def test_releases_are_the_defaults_of_all_roles_as_they_are_locked(ask: Ask) -> None:
     lock = yaml.safe_load((ROOT / "releases.lock.yml").read_text())
     expected = {}

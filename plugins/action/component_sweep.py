@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Remove components that a host should no longer have, by the module that brought them."""
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+
+from .component import holder
+
+OPTIONS = {
+    "keep": {"type": "list", "elements": "str", "required": True},
+    "known": {"type": "list", "elements": "str", "required": True},
+    "remove_max": {"type": "int", "default": 1},
+    "lock_timeout": {"type": "int", "default": 60},
+}
+
+
+class ActionModule(ActionBase):
+    """Run the component module, which is packed already where components are rolled out."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict | None = None) -> dict:
+        """Run the module once."""
+        super().run(tmp, task_vars)
+        _result, args = self.validate_argument_spec(argument_spec=OPTIONS)
+        return self._execute_module(
+            module_name="hippius.monitoring.component",
+            module_args={**args, "state": "swept", "holder": holder()},
+            task_vars=task_vars,
+            wrap_async=self._task.async_val,
+        )

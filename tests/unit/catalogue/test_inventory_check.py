@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is refused before any host is touched, over real inventory files and the real roles, without a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+
+from ansible_collections.hippius.monitoring.plugins.action import inventory_check
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import arguments, inventory
+
+INVENTORY = """
+all:
+  vars:
+    monitoring_environment: dev
+  children:
+    prometheus:
+      hosts:
+        a: {prometheus_listen_address: 10.0.0.1:9090}
+        b: {prometheus_listen_address: 10.0.0.2:9090}
+    loki:
+      hosts:
+        b:
+          loki_listen_address: 0.0.0.0:3100
+          monitoring_address: logs.b
+"""
+Judge = Callable[..., dict]
+
+
+@pytest.fixture
+def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
+    """Look at an inventory, with some more variables of all hosts, as the first play does."""
+    monkeypatch.chdir(tmp_path)
+
+    def judged(hosts: str = INVENTORY, variables: str = "") -> dict:
+        lines = "".join(f"    {line}\n" for line in variables.splitlines())
+        Path("hosts.yml").write_text(hosts.replace("  children:\n", f"{lines}  children:\n", 1))
+        loader = DataLoader()
+        manager = InventoryManager(loader=loader, sources=[str(tmp_path / "hosts.yml")])
+        variables = VariableManager(loader=loader, inventory=manager)
+        hostvars = HostVars(inventory=manager, variable_manager=variables, loader=loader)
+        found = inventory.Inventory(loader, manager.get_groups_dict(), hostvars)
+        return inventory_check.judged(found)
+
+    return judged
+
+
+def test_an_inventory_that_will_do_is_not_spoken_of(judge: Judge) -> None:
+    right = "loki_retention: 14d\nprometheus_config_extra: {global: {scrape_interval: 10s}}\nour_loki_thing: 1\n"
+    assert judge(variables=right) == {"changed": False}
+
+
+def test_problems_are_told_for_the_whole_inventory_and_as_one_message(judge: Judge) -> None:
+    refused = judge(INVENTORY.replace("10.0.0.1:9090", "127.0.0.1:9090").replace("10.0.0.2:9090", "127.0.0.1:9091"))
+    assert refused["failed"]
+    first, second = sorted(refused["msg"].splitlines())
+    assert first.startswith("prometheus on a, {{ prometheus_listen_address }}: 127.0.0.1 cannot be reached from b")
+    assert "hosts.yml:8" in first
+    assert second.startswith("prometheus on b, {{ prometheus_listen_address }}: 127.0.0.1 cannot be reached from a")
+
+
+def test_plain_text_between_hosts_is_refused_outside_dev(judge: Judge) -> None:
+    found = problems(judge, INVENTORY.replace(": dev", ": prod"))
+    assert len(found) == 2
+    assert all("plain text" in problem for problem in found)
+
+
+def test_a_missing_environment_is_told_once(judge: Judge) -> None:
+    (problem,) = problems(judge, INVENTORY.replace("monitoring_environment", "environment_of_ours"))
+    assert "monitoring_environment is not set for b, a." in problem
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        pytest.param(
+            "loki_secrets: [one]",
+            ["loki_secrets of b: it has to be a mapping.", "(loki_secrets: hosts.yml:5)"],
+            id="type",
+        ),
+        pytest.param("\n\nprometheus_config_extra: yes", ["prometheus_config_extra of a: ", "hosts.yml:7"], id="line"),
+        pytest.param("loki_version: 0.0.1", ["Release loki 0.0.1", "(loki_version: hosts.yml:5)"], id="lock"),
+        pytest.param("loki_config_extra: '{{ nowhere }}'", ["loki_config_extra of b: ", "nowhere"], id="undefined"),
+    ],
+)
+def test_a_variable_is_named_with_file_and_line(judge: Judge, variables: str, words: list) -> None:
+    refused = judge(variables=f"{variables}\n")
+    assert [word for word in words if word not in refused["msg"]] == []
+
+
+def test_a_role_without_a_component_is_that_of_the_hosts_it_is_named_after(judge: Judge) -> None:
+    hosts = INVENTORY + "    grafana: {hosts: {c: {}}}\n"
+    secrets = "grafana_admin_password: one of ours\ngrafana_secret_key: another one of ours\n"
+    refused = judge(hosts, secrets + "grafana_content_environment: nothing\n")
+    assert "grafana_content_environment of c: it has to be a mapping. (" in refused["msg"]
+
+
+@pytest.mark.parametrize(
+    "value", ["[canary]", "[{name: [canary]}]", "canary", "{name: canary}", "[{name: x, passwort: canary}]"]
+)
+def test_what_may_hold_a_secret_is_not_quoted(value: str) -> None:
+    option = arguments.options()["redis_exporter"]["redis_exporter_instances"]
+    refusals = arguments.refusals("redis_exporter_instances", option, yaml.safe_load(value))
+    assert refusals
+    assert not any("canary" in refusal for refusal in refusals)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("loki_retentoin", "loki_retention"),
+        ("loki_retention", ""),
+        ("loki_of_our_own", ""),
+        ("our_loki_retention", ""),
+        ("grafana_content_folder_", "grafana_content_folder"),
+    ],
+)
+def test_a_slip_of_the_pen_is_known(name: str, meant: str) -> None:
+    known = {"loki": {"loki_retention": {}, "loki_version": {}}, "grafana": {"grafana_version": {}}}
+    assert arguments.nearest(name, {**known, "grafana_content": {"grafana_content_folder": {}}}) == meant
+
+
+def test_a_slip_of_the_pen_is_warned_about_with_its_place(judge: Judge) -> None:
+    slip = judge(variables="loki_retentoin: 14d\n")
+    assert "failed" not in slip
+    (warning,) = slip["warnings"]
+    assert warning == "loki_retentoin of a is no variable of a role; loki_retention is. (loki_retentoin: hosts.yml:5)"
+
+
+def problems(judge: Judge, hosts: str) -> list:
+    return judge(hosts).get("msg", "").splitlines()
+
+
+ALONE = "loki: {hosts: {a: {monitoring_environment: test}}}"
+
+
+def test_problems_tell_a_version_that_no_lock_file_has(judge: Judge, tmp_path: Path) -> None:
+    assert problems(judge, ALONE) == []
+    (problem,) = problems(judge, ALONE.replace("test}", "test, loki_version: 9.9.9}"))
+    assert problem.startswith("loki_version of a is 9.9.9. Release loki 9.9.9 is not in the collection's")
+    own = tmp_path / "own.yml"
+    own.write_text(f"loki: {{9.9.9: {{amd64: {{url: https://releases.example/loki, sha256: {'a' * 64}}}}}}}")
+    where = f"monitoring_releases_lock: {own}, loki_version: '{{{{ wanted }}}}', wanted: 9.9.9"
+    assert problems(judge, ALONE.replace("test}", f"test, {where}}}")) == []
+
+
+OWN_FILE = (
+    "grafana: {hosts: {a: {monitoring_environment: prod, grafana_config_file: own.ini, grafana_secret_key: '',"
+    " grafana_admin_password: WORD, grafana_content_discord_webhook: 'https://discord.com/api/webhooks/HOOK'}}}"
+)
+
+
+@pytest.mark.parametrize(
+    ("word", "hook", "told"),
+    [
+        pytest.param("correct horse battery", "1/x", [], id="good ones"),
+        pytest.param("admin", "1/x", ["grafana_admin_password of a is the example"], id="everybody's password"),
+        pytest.param("''", "1/x", ["grafana_admin_password is not set for a"], id="no password"),
+        pytest.param(
+            "correct horse battery", "dummy", ["grafana_content_discord_webhook of a is the example"], id="a dummy"
+        ),
+    ],
+)
+def test_a_configuration_file_of_ones_own_lets_no_example_pass(judge: Judge, word: str, hook: str, told: list) -> None:
+    found = problems(judge, OWN_FILE.replace("WORD", word).replace("HOOK", hook))
+    assert [problem[: len(words)] for problem, words in zip(found, told, strict=True)] == told
+
+
+def test_a_password_that_everybody_knows_is_refused_outside_of_dev(judge: Judge) -> None:
+    instance = "{name: main, listen_address: '127.0.0.1:1', postgres_address: '127.0.0.1:2', password: postgres}"
+    variables = f"monitoring_environment: dev, postgres_exporter_instances: [{instance}]"
+    groups = f"postgres_exporter: {{hosts: {{a: {{{variables}}}}}}}"
+    assert problems(judge, groups) == []
+    (problem,) = problems(judge, groups.replace("dev", "prod"))
+    assert problem.startswith("password in postgres_exporter_instances of a, instance main is the example of dev")
