@@ -102,6 +102,7 @@ def write_inventory(host: hosts.Host) -> Path:
         "prometheus_listen_address": f"{host.address}:9090",
         "loki_listen_address": f"{host.address}:3100",
         "tempo_listen_address": f"{host.address}:3200",
+        "grafana_listen_address": f"{host.address}:3000",
     }
     inventory_file().write_text(json.dumps(inventory, indent=2) + "\n", encoding="utf-8")
     return inventory_file()
@@ -193,6 +194,7 @@ def show(table: list[Flow], host: hosts.Host, inventory: Path) -> None:
 Prometheus   http://{host.address}:9090
 Loki         http://{host.address}:3100
 Tempo        http://{host.address}:3200
+Grafana      http://admin:admin@{host.address}:3000/api/search (a stand-in, which has an API and no pages)
 application  http://{app.address("api")}:{app.PORT}
 host         ssh {" ".join(hosts.ssh_options())} root@{host.address}
 roll out     tests/bootstrap ansible-playbook site.yml -i {inventory}
