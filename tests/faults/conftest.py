@@ -10,6 +10,9 @@ import pytest
 from tests.bed import hosts
 from tests.faults.rollout import Rollout
 
+# The assertions of what several modules prove are explained, too.
+pytest.register_assert_rewrite("tests.faults.proofs")
+
 
 @pytest.fixture(scope="session")
 def host(docker_engine: None) -> hosts.Host:

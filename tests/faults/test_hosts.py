@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import re
+import socket
 import ssl
 import subprocess
 import sys
@@ -22,29 +23,28 @@ import yaml
 
 from tests.bed import app, engine, hosts, site
 from tests.bed.app import flows
+from tests.faults import proofs
 from tests.faults.rollout import ROOT, ansible_environment
 
 DOCUMENT = ROOT / "docs" / "several-hosts.md"
-# Where containers reach the collector: in the example the bridge of their network, here one of the host's own.
-BRIDGE = "172.31.254.1"
 NAMES = ("app", "storage", "dashboards")
 # What bcrypt makes of the password "of three test hosts".
 HASH = "$2b$10$ofthreetesthostsofthrO0EgCPqQwA1mTyXsdR7eWCt45Bt8LySS"
 # A service of the application that prints numbered lines.
 PRINTER = "fleet"
 WEBHOOK = "https://discord.example/api/webhooks/1/token"
-POST = """
-import sys, urllib.request
-sender = urllib.request.Request(sys.argv[1], sys.stdin.buffer.read(), {"Content-Type": "application/json"})
-urllib.request.urlopen(sender, timeout=20).read()
-"""
+# Of the exporters' accounts in the application's servers.
+PASSWORD = "exporters-on-three-test-hosts"
+# How a client begins to speak HTTP/2, which gRPC is, and the type of the message by which a server does.
+SETTINGS = bytes([4])
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + SETTINGS + bytes(5)
 # What listens beside loopback and SSH, by who needs it.
 PROMETHEUS_ASKS = {
     "app": {8888, 8889, 9080, 9100, 9121, 9122, 9123, 9187},
     "dashboards": {3000, 9100},
     "storage": set(),
 }
-OTHERS_NEED = {"app": set(), "dashboards": set(), "storage": {3100, 3200, 4319, 9090, 9093}}
+OTHERS_NEED = {"app": {4317, 4318}, "dashboards": set(), "storage": {3100, 3200, 4319, 9090, 9093}}
 
 
 @dataclass
@@ -62,6 +62,8 @@ class Fleet:
     """The hosts by their names in the inventory, and the folder with the inventory."""
 
     hosts: dict
+    # Where containers reach the collector: in the example the bridge of their network, here another address of a host.
+    bridge: str
     folder: Path
     inventory: Path
 
@@ -91,14 +93,35 @@ class Fleet:
         assert outcome.status == 0, outcome.messages
         return outcome.changes
 
-    def fetch(self, url: str, who: str = "dashboards", login: str = "") -> str:
-        """Ask with the certificate of a host, or with name:password; the authority vouches for the answer."""
+    def context(self, who: str) -> ssl.SSLContext:
+        """Trust in the authority, and the certificate of a host."""
         context = ssl.create_default_context(cafile=self.folder / "tls/ca.pem")
         if who:
             context.load_cert_chain(self.folder / f"tls/{who}.pem", self.folder / f"tls/{who}.key")
+        return context
+
+    def fetch(self, url: str, who: str = "dashboards", login: str = "", body: str | None = None) -> str:
+        """Ask with the certificate of a host, or with name:password; the authority vouches for the answer."""
         headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20, context=context) as told:
+        request = urllib.request.Request(url, body and body.encode(), headers | {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=20, context=self.context(who)) as told:
             return told.read().decode()
+
+    def greeted(self, address: str, port: int, who: str | None) -> bool:
+        """Whether HTTP/2 is spoken to one with the certificate of a host, to one without, or, None, in plain text."""
+        connection = socket.create_connection((address, port), 10)
+        if who is not None:
+            context = self.context(who)
+            context.set_alpn_protocols(["h2"])
+            connection = context.wrap_socket(connection, server_hostname=address)
+        with connection:
+            # A server greets by itself; one that expects TLS first waits for what it then refuses.
+            if who is None:
+                connection.sendall(GREETING)
+            try:
+                return connection.recv(9)[3:4] == SETTINGS
+            except ConnectionResetError:
+                return False
 
     def at(self, name: str, port: int) -> str:
         """The address of a listener of a host."""
@@ -120,15 +143,17 @@ def fleet(bed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet
     """Three hosts after the first rollout."""
     folder = tmp_path_factory.mktemp("fleet")
     try:
-        fleet = Fleet({name: hosts.up(f"fleet-{name}") for name in NAMES}, folder, folder / "hosts.yml")
+        up = {name: hosts.up(f"fleet-{name}") for name in NAMES}
+        fleet = Fleet(up, hosts.free_address("fleet-bridge"), folder, folder / "hosts.yml")
         certify(fleet)
+        app.up(f"http://{fleet.bridge}:4317")
+        app.admit_exporters(PASSWORD)
         fleet.inventory.write_text(yaml.safe_dump(inventory(fleet)), encoding="utf-8")
-        bridge = f"ip link add br-app type bridge; ip address add {BRIDGE}/24 dev br-app; ip link set br-app up"
-        fleet.hosts["app"].run(bridge)
+        fleet.hosts["app"].run(["ip", "address", "replace", f"{fleet.bridge}/24", "dev", "eth0"])
         assert {name for name, _task in fleet.changes()} == set(NAMES)
         yield fleet
     finally:
-        engine.docker("rm", "--force", app.container(PRINTER), check=False)
+        app.down()
         for name in NAMES:
             hosts.down(f"fleet-{name}")
 
@@ -153,12 +178,18 @@ def certify(fleet: Fleet) -> None:
 
 def inventory(fleet: Fleet) -> dict:
     """The document's inventory with the addresses of the bed, and the bed's releases."""
-    text = blocks("yaml")[0].replace("172.30.0.0/24", f"{BRIDGE}/32").replace("172.30.0.1", BRIDGE)
+    text = blocks("yaml")[0].replace("172.30.0.0/24", f"{fleet.bridge}/32").replace("172.30.0.1", fleet.bridge)
     for number, name in enumerate(NAMES, start=1):
         text = re.sub(rf"\b10\.0\.0\.{number}\b", fleet.hosts[name].address, text)
     found = yaml.safe_load(text)
     for name, host in fleet.hosts.items():
         found["monitoring"]["hosts"][name] |= host.variables()
+    # The example's exporters, of servers that are elsewhere and want a password.
+    for variable, instances in app.exporter_instances(PASSWORD).items():
+        found["monitoring"]["vars"][variable] = [
+            told | {key: value for key, value in real.items() if key != "listen_address"}
+            for told, real in zip(found["monitoring"]["vars"][variable], instances, strict=True)
+        ]
     found["monitoring"]["vars"] |= {
         **hosts.variables(),
         **site.TEMPO,
@@ -170,38 +201,74 @@ def inventory(fleet: Fleet) -> dict:
     return found
 
 
-def test_every_target_is_up(fleet):
-    prometheus = fleet.at("storage", 9090)
+@pytest.fixture(scope="module")
+def servers(fleet: Fleet) -> proofs.Servers:
+    """How the application's telemetry is asked for."""
 
+    def page() -> str:
+        return flows.on_host(fleet.hosts["app"])("http://127.0.0.1:8887/metrics")
+
+    return proofs.Servers(fleet.fetch, page, "prod", "app", fleet.at("storage", 9090), fleet.at("storage", 3200))
+
+
+@pytest.fixture(scope="module")
+def by_tls(fleet: Fleet) -> None:
+    """From here on the application sends as one on another host: metrics to the collector, traces to Tempo itself."""
+    tls = fleet.folder / "tls"
+    files = {"CERTIFICATE": tls / "ca.pem", "CLIENT_CERTIFICATE": tls / "app.pem", "CLIENT_KEY": tls / "app.key"}
+    # Its processes are not root.
+    files["CLIENT_KEY"].chmod(0o644)
+    app.send_to(app.Telemetry(fleet.at("app", 4317), fleet.at("storage", 4319), "prod", files))
+
+
+def test_every_request_is_counted_in_prometheus_through_the_collector(servers):
+    proofs.requests_are_counted_once(servers, 100)
+
+
+def test_every_target_is_up(fleet, servers):
     def states() -> dict:
-        answer = json.loads(fleet.fetch(f"{prometheus}/api/v1/targets?state=active"))
+        answer = json.loads(fleet.fetch(f"{servers.prometheus}/api/v1/targets?state=active"))
         return {target["scrapeUrl"]: target["health"] for target in answer["data"]["activeTargets"]}
 
-    found = flows.settle(states, lambda states: set(states.values()) == {"up"}, 40)
-    assert {url for url, health in found.items() if health != "up"} == set()
     asked = {fleet.at(name, port) + "/metrics" for name, ports in PROMETHEUS_ASKS.items() for port in ports}
     own = {fleet.at("storage", port) + "/metrics" for port in (3100, 3200, 9090, 9093)}
-    assert set(found) == asked | own | {"http://127.0.0.1:9100/metrics"}
-    counted = {
-        labels["job"]: labels["host"]
-        for labels, _value in flows.series(
-            fleet.fetch, '{__name__=~"redis_up|pg_up|otelcol_process_uptime"}', prometheus
-        )
-    }
-    assert counted == dict.fromkeys(
-        ("redis-main", "redis-accounts", "redis-chain", "postgres", "otel-collector-self"), "app"
-    )
+    proofs.settles(states, dict.fromkeys(asked | own | {"http://127.0.0.1:9100/metrics"}, "up"))
 
 
-def test_a_span_of_the_application_host_is_found_in_tempo_with_its_environment(fleet):
+def test_the_collector_says_by_tls_what_its_page_says(servers):
+    def told() -> list:
+        return [(labels["job"], labels["host"]) for labels, _value in servers.series("otelcol_process_uptime")]
+
+    proofs.settles(told, [("otel-collector-self", "app")])
+
+
+def test_metrics_of_redis_and_postgresql_are_in_prometheus_with_the_role_of_each_server(servers):
+    proofs.redis_and_postgresql_are_measured(servers)
+
+
+def test_a_put_object_is_in_tempo_with_all_spans_through_the_collector(servers):
+    assert proofs.a_put_object_has_all_its_spans(servers) >= proofs.PUT_OBJECT.total()
+
+
+def test_metrics_of_spans_are_in_prometheus_with_exemplars_that_lead_to_the_trace(servers):
+    proofs.metrics_of_spans_lead_to_the_trace(servers)
+
+
+def test_a_put_object_is_in_tempo_with_all_spans_directly_by_tls(servers, by_tls):
+    assert proofs.a_put_object_has_all_its_spans(servers) == 0
+
+
+def test_the_collector_takes_by_tls_what_others_send(fleet, servers, by_tls):
+    proofs.requests_are_counted_once(servers, 10)
+    # The application's metrics have come by gRPC, this comes by HTTP.
     trace = os.urandom(16).hex()
     now = time.time_ns()
     span = {"traceId": trace, "spanId": trace[:16], "name": "PutObject", "kind": 2}
     span |= {"startTimeUnixNano": str(now - 10**6), "endTimeUnixNano": str(now)}
     resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "api"}}]}
     body = json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]})
-    fleet.hosts["app"].run(["python3", "-c", POST, f"http://{BRIDGE}:4318/v1/traces"], input=body)
-    found = flows.settle(lambda: flows.spans(fleet.fetch, trace, fleet.at("storage", 3200)), bool, 30)
+    fleet.fetch(fleet.at("app", 4318) + "/v1/traces", body=body)
+    found = flows.settle(lambda: servers.spans(trace), bool, 30)
     assert [(span.service, span.name, span.env) for span in found] == [("api", "PutObject", "prod")]
 
 
@@ -218,7 +285,7 @@ def test_lines_of_a_container_are_found_in_loki(fleet):
 def test_nothing_listens_but_what_another_host_needs(fleet):
     for name, host in fleet.hosts.items():
         needed = {f"{host.address}:{port}" for port in PROMETHEUS_ASKS[name] | OTHERS_NEED[name]}
-        bridge = {f"{BRIDGE}:4317", f"{BRIDGE}:4318"} if name == "app" else set()
+        bridge = {f"{fleet.bridge}:4317", f"{fleet.bridge}:4318"} if name == "app" else set()
         assert fleet.listening(name) - {"0.0.0.0:22", "[::]:22"} == needed | bridge, name
 
 
@@ -228,6 +295,18 @@ def test_whoever_has_no_certificate_is_refused(fleet):
         for port in (PROMETHEUS_ASKS[name] | OTHERS_NEED[name]) - {3000}:
             for url in (fleet.at(name, port), fleet.at(name, port).replace("https", "http")):
                 assert refused(fleet, url + "/metrics"), url
+
+
+def test_no_telemetry_is_taken_from_whoever_has_no_certificate(fleet):
+    for name, port in (("app", 4317), ("app", 4318), ("storage", 4319)):
+        address = fleet.hosts[name].address
+        assert fleet.greeted(address, port, "dashboards")
+        # TLS 1.2, of the bed's Tempo, has no word of its own for it.
+        with pytest.raises(ssl.SSLError, match=r"alert (certificate required|handshake failure)"):
+            fleet.greeted(address, port, "")
+        assert not fleet.greeted(address, port, None)
+    # The same question where plain text is spoken.
+    assert fleet.greeted(fleet.bridge, 4317, None)
 
 
 def refused(fleet: Fleet, url: str) -> bool:
@@ -261,7 +340,8 @@ def test_a_rollout_in_turn_stops_at_the_first_host_that_is_not_ready(fleet):
     outcome = fleet.run("--tags", "node_exporter", monitoring_serial=1, **broken)
     assert outcome.status == 2
     assert ["Rolled back" in message for message in outcome.messages] == [True]
-    assert [name for name in NAMES if outcome.stats[name]["failures"]] == ["app"]
+    # Hosts to which nothing was done may be missing.
+    assert [name for name, stats in outcome.stats.items() if stats["failures"]] == ["app"]
     after = fleet.pids("node-exporter")
     assert [name for name in NAMES if before[name] != after[name]] == ["app"]
 

@@ -9,7 +9,6 @@ import re
 import subprocess
 import time
 import uuid
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from tests import content
 from tests.bed import app, engine, hosts
 from tests.bed.app import flows
 from tests.conftest import ROOT
+from tests.faults import proofs
 from tests.faults.rollout import differences, wait_until
 from tests.faults.site import CANARY, READY, ROLES, UNITS, Site
 
@@ -83,17 +83,14 @@ def test_check_mode_predicts_the_first_rollout_on_a_bare_host_and_writes_nothing
     assert (site.predicted, site.untouched, site.first) == (len(ROLES) + 1, True, len(ROLES) + 1)
 
 
-def test_every_request_is_counted_in_prometheus_through_the_collector(site, fetch):
-    before = flows.requests_counted(fetch, app.instance("api"))
-    sent = app.traffic(300)
-    expected = before + sent["requests"]
-    counted = flows.settle(lambda: flows.requests_counted(fetch, app.instance("api")), lambda n: n >= expected, 60)
-    assert counted == expected
-    labels = [labels for labels, _value in flows.series(fetch, "http_request_duration_seconds_count")]
-    assert {label["job"] for label in labels} == {"otel-collector"}
-    assert {(label["env"], label["host"], label["exported_job"]) for label in labels} == {
-        ("dev", "whole", "hippius-s3-api")
-    }
+@pytest.fixture(scope="module")
+def servers(site: Site, fetch: flows.Fetch) -> proofs.Servers:
+    """How the application's telemetry is asked for."""
+    return proofs.Servers(fetch, lambda: fetch("http://127.0.0.1:8888/metrics"), "dev", "whole")
+
+
+def test_every_request_is_counted_in_prometheus_through_the_collector(servers):
+    proofs.requests_are_counted_once(servers, 300)
 
 
 def test_every_port_of_the_architecture_answers_with_the_right_program(site):
@@ -127,81 +124,18 @@ def test_a_container_of_one_line_is_shipped_within_fifteen_seconds(site, fetch):
     assert found.missing == 0, f"not there after {time.monotonic() - began:.0f} s"
 
 
-def test_metrics_of_redis_and_postgresql_are_in_prometheus_with_the_role_of_each_server(site, fetch):
-    clients = flows.settle(lambda: flows.series(fetch, "redis_connected_clients"), lambda found: len(found) == 3, 30)
-    assert {(labels["job"], labels["redis"], labels["env"], labels["host"]) for labels, _value in clients} == {
-        (f"redis-{name}", name, "dev", "whole") for name in ("main", "accounts", "chain")
-    }
-    assert [value > 0 for _labels, value in clients] == [True, True, True]
-    servers = {labels["redis"]: labels["tcp_port"] for labels, _value in flows.series(fetch, "redis_instance_info")}
-    assert servers == {"main": "6379", "accounts": "6380", "chain": "6381"}
-    returned = 'pg_stat_database_tup_returned{datname="hippius", job="postgres", postgres="main", env="dev"}'
-    [(_labels, tuples)] = flows.settle(lambda: flows.series(fetch, returned), len, 30)
-    assert tuples > 0
+def test_metrics_of_redis_and_postgresql_are_in_prometheus_with_the_role_of_each_server(servers):
+    proofs.redis_and_postgresql_are_measured(servers)
 
 
-# What a PutObject is made of, as libraries call it: HTTP, database, queue and workers.
-PUT_OBJECT = {
-    ("hippius-s3-api", "fastapi", "PUT /{bucket}/{key:path}"),
-    ("hippius-s3-api", "asyncpg", "INSERT"),
-    ("hippius-s3-api", "redis", "LPUSH"),
-    ("hippius-s3-uploader", "worker", "uploader process"),
-    ("hippius-s3-uploader", "asyncpg", "UPDATE"),
-    ("hippius-s3-substrate", "worker", "substrate process"),
-    ("hippius-s3-substrate", "asyncpg", "UPDATE"),
-}
+def test_a_put_object_is_in_tempo_with_all_spans_through_the_collector_and_directly(site, servers):
+    assert proofs.a_put_object_has_all_its_spans(servers) >= proofs.PUT_OBJECT.total()
+    app.send_to(app.Telemetry(f"http://{site.host.address}:4317", f"http://{site.host.address}:4319"))
+    assert proofs.a_put_object_has_all_its_spans(servers) == 0
 
 
-def test_a_put_object_is_in_tempo_with_all_spans_through_the_collector_and_directly(site, fetch):
-    through_the_collector = spans_of_a_put_object(fetch)
-    app.trace_directly(f"http://{site.host.address}:4317", f"http://{site.host.address}:4319")
-    before = spans_accepted(fetch)
-    assert spans_of_a_put_object(fetch) == through_the_collector
-    assert spans_accepted(fetch) == before
-
-
-def spans_of_a_put_object(fetch: flows.Fetch) -> Counter:
-    """Send one and wait for its last span; then all have to be there, in one tree, with the environment."""
-    [trace_id] = app.traffic(1)["trace_ids"]
-
-    def read() -> list[flows.Span]:
-        return flows.spans(fetch, trace_id)
-
-    # Each process sends what it has every second; the last to begin is not the last to send.
-    found = flows.settle(read, lambda found: kinds(found).keys() >= PUT_OBJECT, 30)
-    while (more := (time.sleep(2), read())[1]) != found:
-        found = more
-    assert kinds(found).keys() >= PUT_OBJECT
-    assert {span.env for span in found} == {"dev"}
-    assert [span.name for span in found if not span.parent] == ["PUT /{bucket}/{key:path}"]
-    assert {span.parent for span in found if span.parent} <= {span.id for span in found}
-    return kinds(found)
-
-
-def kinds(found: list[flows.Span]) -> Counter:
-    """How many spans there are of each kind."""
-    return Counter((span.service, span.scope, span.name) for span in found)
-
-
-def spans_accepted(fetch: flows.Fetch) -> float:
-    """How many spans the collector has been sent."""
-    told = re.findall(r"^otelcol_receiver_accepted_spans\S* (\S+)", fetch("http://127.0.0.1:8888/metrics"), re.M)
-    return sum(map(float, told))
-
-
-def test_metrics_of_spans_are_in_prometheus_with_exemplars_that_lead_to_the_trace(site, fetch):
-    [trace_id] = app.traffic(1)["trace_ids"]
-    put = 'span_name="PUT /{bucket}/{key:path}", service="hippius-s3-api", env="dev"'
-    calls = flows.settle(lambda: flows.series(fetch, f"traces_spanmetrics_calls_total{{{put}}} > 0"), len, 30)
-    assert calls
-
-    def exemplars() -> set:
-        query, ago = f"traces_spanmetrics_latency_bucket{{{put}}}", time.time() - 600
-        found = flows.ask(fetch, f"{flows.PROMETHEUS}/api/v1/query_exemplars", query=query, start=ago, end=ago + 1200)
-        return {exemplar["labels"]["traceID"] for series in found for exemplar in series["exemplars"]}
-
-    assert trace_id in flows.settle(exemplars, lambda found: trace_id in found, 30)
-    assert flows.spans(fetch, trace_id)
+def test_metrics_of_spans_are_in_prometheus_with_exemplars_that_lead_to_the_trace(servers):
+    proofs.metrics_of_spans_lead_to_the_trace(servers)
 
 
 # Asks as Grafana's administrator, whose password comes by standard input.
@@ -240,7 +174,7 @@ def test_what_alerts_and_dashboards_ask_for_is_there(site, fetch):
     assert flows.settle(missing, lambda found: not found, 60) == {}
     [logs] = [query.expression for query in content.queries() if query.datasource == "loki"]
     chosen = logs.replace("$env", "dev").replace("$service", "hippius-s3-api")
-    assert next(flows.entries(fetch, chosen))
+    assert flows.settle(lambda: flows.lines_stored(fetch, chosen), bool, 30)
 
 
 def test_ten_thousand_spans_outlive_an_outage_of_tempo_and_a_killed_collector(site):
@@ -516,8 +450,12 @@ def test_what_has_left_the_inventory_is_gone_after_the_run_but_for_its_data(site
     there = site.host.run(f"ls -d {paths}", check=False).stdout.split()
     assert there == [f"/var/lib/{name}" for name in left.split()]
     assert site.host.run("systemctl list-units --all --no-legend 'promtail*' '*-chain*'").stdout == ""
-    scraped = flows.ask(fetch, f"{flows.PROMETHEUS}/api/v1/targets", state="active")["activeTargets"]
-    assert not {"promtail", "redis-chain"} & {target["labels"]["job"] for target in scraped}
+
+    def scraped() -> set:
+        targets = flows.ask(fetch, f"{flows.PROMETHEUS}/api/v1/targets", state="active")["activeTargets"]
+        return {target["labels"]["job"] for target in targets} & {"promtail", "redis-chain", "redis-main"}
+
+    proofs.settles(scraped, {"redis-main"})
     site.inventory = whole
     site.good()
     assert site.ready("promtail")

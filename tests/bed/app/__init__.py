@@ -17,7 +17,7 @@ import subprocess
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +33,21 @@ START_SECONDS = 60
 PASSWORD = "hippius-dev"
 # The exporters' account of Redis and role of PostgreSQL.
 EXPORTERS = "monitoring"
+# Requests that were sent to each process of the API.
+SERVED: Counter[str] = Counter()
 ROLE = Path(__file__).parents[3] / "roles/postgres_exporter/files/role.sql"
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """Where a process of the application sends what it tells."""
+
+    collector: str
+    # For traces that go there directly, in this environment; else the collector sets its own.
+    tempo: str = ""
+    environment: str = "dev"
+    # For https: files by the ends of their variables' names, CERTIFICATE, CLIENT_CERTIFICATE and CLIENT_KEY.
+    files: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,15 +112,16 @@ def up(collector: str | None = None) -> None:
     name = image.ensure()
     down()
     for service in SERVICES:
-        start(service, name, collector)
+        start(service, name, Telemetry(collector))
     engine.progress(f"{PROJECT} serves http://{address('api')}:{PORT}, telemetry goes to {collector}")
 
 
-def trace_directly(collector: str, tempo: str) -> None:
-    """Start the API and the workers anew, with traces going to Tempo itself, such as http://172.30.0.5:4319."""
+def send_to(telemetry: Telemetry) -> None:
+    """Start the API and the workers anew, which then send elsewhere."""
+    name = image.ensure()
     for service in (service for service, what in SERVICES.items() if what.instrumented):
         engine.docker("rm", "--force", container(service))
-        start(service, image.ensure(), collector, tempo)
+        start(service, name, telemetry)
 
 
 def admit_exporters(password: str) -> None:
@@ -198,15 +213,16 @@ def feed(service: str, user: str, text: str, *command: str) -> str:
     return done.stdout
 
 
-def start(service: str, image_name: str, collector: str, tempo: str = "") -> None:
+def start(service: str, image_name: str, telemetry: Telemetry) -> None:
     """Start a service's container with the application's code in it, and wait until its port answers."""
     what = SERVICES[service]
     hostname = f"{container(service)}-{uuid.uuid4().hex[:8]}"
     variables = what.environment
     if what.instrumented:
-        variables = variables | telemetry(service, hostname, collector, tempo)
+        variables = variables | settings(service, hostname, telemetry)
     create(service, image_name, what.command, what.user, variables, hostname)
-    engine.docker("cp", str(SOURCE), f"{container(service)}:{WORKDIR}/hippius_s3")
+    for path in (SOURCE, *telemetry.files.values()):
+        engine.docker("cp", str(path), f"{container(service)}:{WORKDIR}/{path.name}")
     engine.docker("start", container(service))
     if what.port:
         wait_for_port(service, what.port)
@@ -232,18 +248,19 @@ def create(
     )
 
 
-def telemetry(service: str, hostname: str, collector: str, tempo: str) -> dict[str, str]:
-    """OpenTelemetry's settings of a process of the application, which sends traces directly if Tempo is named."""
-    resource = {"deployment.environment.name": "dev", "service.instance.id": hostname}
-    if tempo:
+def settings(service: str, hostname: str, telemetry: Telemetry) -> dict[str, str]:
+    """OpenTelemetry's settings of a process of the application."""
+    resource = {"deployment.environment.name": telemetry.environment, "service.instance.id": hostname}
+    if telemetry.tempo:
         # What the collector would have set.
-        resource["env"] = "dev"
+        resource["env"] = telemetry.environment
     return {
         "OTEL_SERVICE_NAME": f"{PROJECT}-{service}",
         "OTEL_RESOURCE_ATTRIBUTES": ",".join(f"{key}={value}" for key, value in resource.items()),
-        "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": tempo or collector,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.collector,
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": telemetry.tempo or telemetry.collector,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        **{f"OTEL_EXPORTER_OTLP_{end}": f"{WORKDIR}/{path.name}" for end, path in telemetry.files.items()},
         "OTEL_METRIC_EXPORT_INTERVAL": "5000",
         "OTEL_BSP_SCHEDULE_DELAY": "1000",
         # Lines go to stdout and from there to Loki; through OTLP each would be stored twice.
@@ -266,27 +283,30 @@ def wait_for_port(service: str, port: int) -> None:
         time.sleep(0.1)
 
 
-def traffic(requests: int = 200) -> dict:
+def traffic(requests: int = 200, headers: Mapping[str, str] | None = None) -> dict:
     """Send requests to the API, one after another; each is answered or this raises.
 
-    Returns what was sent: `requests`, `put_objects`, `statuses` (status -> count), `trace_ids` of the PutObjects, and
-    the `bucket`, a word in the log line of each request.
+    Returns what was sent: `requests`, `put_objects`, `statuses` (status -> count), `trace_ids` of the PutObjects, the
+    `bucket`, a word in the log line of each request, and `served`, the requests that this process of the API has had.
     """
     bucket = f"bucket-{uuid.uuid4().hex[:8]}"
     connection = http.client.HTTPConnection(address("api"), PORT, timeout=30)
     statuses: Counter[int] = Counter()
     trace_ids = []
     for method, path, body in mix(requests, bucket):
-        connection.request(method, path, body)
+        connection.request(method, path, body, headers or {})
         response = connection.getresponse()
         response.read()
         statuses[response.status] += 1
         if method == "PUT":
             trace_ids.append(response.getheader("x-amz-request-id"))
     connection.close()
+    process = instance("api")
+    SERVED[process] += statuses.total()
     return {
         "bucket": bucket,
         "requests": statuses.total(),
+        "served": SERVED[process],
         "put_objects": len(trace_ids),
         "statuses": dict(statuses),
         "trace_ids": trace_ids,

@@ -149,7 +149,7 @@ def spans(fetch: Fetch, trace_id: str, tempo: str = TEMPO) -> list[Span]:
     try:
         answer = json.loads(fetch(f"{tempo}/api/traces/{trace_id}"))
     except (RuntimeError, OSError) as error:
-        if "404" not in str(error):
+        if "HTTP Error 404" not in str(error):
             raise
         return []
     found = []
