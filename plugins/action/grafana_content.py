@@ -41,7 +41,7 @@ class ActionModule(ActionBase):
                 "failed": True,
                 "changed": False,
                 "problems": problems,
-                "msg": f"Nothing was changed, since {len(problems)} things are wrong:\n" + "\n".join(problems),
+                "msg": "Nothing was changed, since this is wrong:\n" + "\n".join(problems),
                 "warnings": gathering.findings.warnings,
             }
         try:
@@ -102,6 +102,8 @@ class ActionModule(ActionBase):
         found = {}
         for path, directories, names in os.walk(directory, onerror=_refuse, followlinks=True):
             directories[:] = sorted(name for name in directories if not name.startswith("."))
+            for name in directories:
+                _refuse_loop(path, name)
             for name in names:
                 if name.endswith(SUFFIXES) and not name.startswith("."):
                     file = Path(path, name)
@@ -148,6 +150,10 @@ class ActionModule(ActionBase):
         root = Path(self._loader.path_dwim(directory))
         texts = rendered(exported["files"])
         stale = {name: text for name, text in texts.items() if not _holds(root / name, text)}
+        others = sorted(set(self._below(root) if root.is_dir() else ()) - set(texts))
+        if others:
+            told = f"Files in {directory} that are not of this export stay as they are: {', '.join(others)}."
+            result["warnings"] = [*result.get("warnings", []), told]
         if not self._task.check_mode:
             for name, text in stale.items():
                 _write(root / name, text)
@@ -163,6 +169,13 @@ def _variable(value: object) -> str:
 
 def _refuse(error: OSError) -> None:
     raise AnsibleActionFail(f"{error.filename} cannot be read: {error}") from error
+
+
+def _refuse_loop(path: str, name: str) -> None:
+    """A link to a directory that it is in would be followed without end."""
+    link = os.path.join(path, name)
+    if os.path.islink(link) and f"{os.path.realpath(path)}{os.sep}".startswith(f"{os.path.realpath(link)}{os.sep}"):
+        raise AnsibleActionFail(f"{link} leads back to a directory that it is in.")
 
 
 def _holds(path: Path, text: str) -> bool:

@@ -63,6 +63,8 @@ notes:
   - Compares what was asked for with what Grafana has, reads back what it has written, and fails when Grafana has it
     otherwise. Nothing is sent but reads when nothing differs.
   - Proxies from the environment are not used.
+  - A Grafana that is busy is waited for up to 60 seconds, in check mode up to 10. One that is not there yet, or answers
+    502, 503 or 504, is warned of in check mode, and no error.
   - Wrong credentials end the module after one request, since Grafana locks an account after five.
 attributes:
   check_mode:

@@ -28,7 +28,8 @@ options:
     description:
       - V(present) makes Grafana have O(content).
       - V(exported) writes what Grafana has into O(export_directory), as files that O(content) takes and that then
-        differ in nothing. Secrets become variables in them, which the result lists.
+        differ in nothing. Secrets become variables in them, which the result lists. Other files there stay, and are
+        warned of.
     type: str
     choices: [present, exported]
     default: present
@@ -137,7 +138,7 @@ options:
     description: What the controller made of O(content). Set by the action plugin.
     type: str
 notes:
-  - In check mode a Grafana that is not there yet is warned of and no error.
+  - Names that only one object may have are passed on within a run in the right order; two that are swapped are refused.
   - The files are read on the controller, and Grafana is asked by the host of the task, so that it needs no address but
     its own.
 """
@@ -205,36 +206,15 @@ variables:
   elements: str
 """
 
-import socket
-from urllib.parse import urlsplit
-
 from ..module_utils.grafana import exporting, parcel, service_account
 from ..module_utils.grafana.model import KINDS
-from ..module_utils.grafana.module import CONNECTION, ONE_LOGIN, STAMPED, connect, finish, hide
+from ..module_utils.grafana.module import CONNECTION, ONE_LOGIN, STAMPED, connect, finish, hide, unplanned
 from ..module_utils.grafana.reconcile import Options, live, reconcile
 from ..module_utils.quiet import QuietModule
 
-ITEM = {
-    "directory": {"type": "str"},
-    "file": {"type": "str"},
-    "objects": {"type": "dict"},
-    "folder": {"type": "str", "default": ""},
-    "datasource_uid": {"type": "str", "default": "prometheus"},
-    "paths": {"type": "dict", "default": {}},
-}
-SOURCES = ("directory", "file", "objects")
 OPTIONS = {
+    **parcel.CONTROLLER,
     "state": {"type": "str", "choices": ["present", "exported"], "default": "present"},
-    "content": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": ITEM,
-        "mutually_exclusive": [SOURCES],
-        "required_one_of": [SOURCES],
-    },
-    "environment": {"type": "dict", "default": {}, "no_log": True},
-    "inputs": {"type": "dict", "default": {}},
     "token_path": {"type": "path", "no_log": False},
     "service_account": {"type": "str", "default": "hippius-monitoring"},
     "owner": {"type": "str", "default": "hippius-monitoring"},
@@ -242,7 +222,6 @@ OPTIONS = {
     "prune_max": {"type": "int", "default": 10},
     "exact": {"type": "bool", "default": False},
     "fingerprint_key": {"type": "str", "no_log": True},
-    "export_directory": {"type": "str"},
     "parcel": {"type": "str", "no_log": True},
 }
 
@@ -251,34 +230,17 @@ def client(params: dict, check: bool) -> tuple:
     """A client, and whether a token was made for it; without a file for one it logs in as the options say."""
     where = params["token_path"]
     if not where:
-        return connect(params), {}
+        return connect(params, check), {}
 
     def with_token(token: str) -> service_account.Client:
-        return connect({**params, "password": None, "token": token})
+        return connect({**params, "password": None, "token": token}, check)
 
     token = service_account.working_token(with_token, where)
     if token:
         return with_token(token), {"token_changed": False}
     account = service_account.Account(params["service_account"], "Admin", token_path=where)
-    service_account.converge(connect(params), with_token, account, check)
-    return connect(params), {"token_changed": True, "changed": True}
-
-
-def listens(url: str) -> bool:
-    """Whether anything does at an address; before the first rollout nothing does, and that is no error of a plan."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        host = None
-    if not host:
-        # What is wrong with the address is told by whoever uses it.
-        return True
-    try:
-        socket.create_connection((host, port), 5).close()
-    except OSError:
-        return False
-    return True
+    service_account.converge(connect(params, check), with_token, account, check)
+    return connect(params, check), {"token_changed": True, "changed": True}
 
 
 def present(module: QuietModule) -> dict:
@@ -286,9 +248,9 @@ def present(module: QuietModule) -> dict:
     params = module.params
     wanted, required = parcel.opened(params["parcel"])
     hide(module, wanted)
-    if module.check_mode and not listens(params["grafana_url"]):
-        warning = f"Nothing answers at {params['grafana_url']} yet, so what is there could not be compared."
-        return {"changed": bool(wanted), "changes": [], "counts": {}, "warnings": [warning]}
+    unknown = unplanned(module, bool(wanted))
+    if unknown:
+        return unknown
     options = Options(
         check=module.check_mode,
         owner=params["owner"],

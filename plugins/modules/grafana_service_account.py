@@ -64,7 +64,7 @@ token_changed:
 """
 
 from ..module_utils.grafana import service_account
-from ..module_utils.grafana.module import CONNECTION, ONE_LOGIN, STATE, connect, finish
+from ..module_utils.grafana.module import CONNECTION, ONE_LOGIN, STATE, connect, finish, unplanned
 from ..module_utils.quiet import QuietModule
 
 OPTIONS = {
@@ -83,12 +83,16 @@ def main() -> None:
     wanted = service_account.Account(**{option: params[option] for option in OPTIONS})
 
     def with_token(token: str) -> service_account.Client:
-        return connect({**params, "password": None, "token": token})
+        return connect({**params, "password": None, "token": token}, check)
 
     def act() -> dict:
-        if params["state"] == "absent":
-            return service_account.remove(connect(params), wanted, check)
-        return service_account.converge(connect(params), with_token, wanted, check)
+        is_wanted = params["state"] == "present"
+        unknown = unplanned(module, is_wanted)
+        if unknown:
+            return {**unknown, "token_changed": is_wanted and bool(wanted.token_path)}
+        if not is_wanted:
+            return service_account.remove(connect(params, check), wanted, check)
+        return service_account.converge(connect(params, check), with_token, wanted, check)
 
     finish(module, act)
 

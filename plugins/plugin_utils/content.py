@@ -14,6 +14,7 @@ from ..module_utils.grafana.documents import Document, Unreadable
 from ..module_utils.grafana.fields import Findings, Reader, raw_text
 from ..module_utils.grafana.folders import Folders
 from ..module_utils.grafana.lint import lint
+from ..module_utils.grafana.model import PRESENT
 from ..module_utils.grafana.provisioning_files import Provider, Provisioning
 from .documents import document
 
@@ -65,12 +66,13 @@ class Gathering:
         read = [self._read(source) for source in sources]
         for part in read:
             self._provision(part)
+        provisioned = _meant(self.provisioning.wanted)
         self.dashboards.datasources = [
-            item.body for item in self.provisioning.wanted if item.kind == "datasource" and item.state == "present"
+            item.body for item in provisioned if item.kind == "datasource" and item.state == PRESENT
         ]
         for part in read:
             self._add_dashboards(part)
-        wanted = [*self.folders.wanted(), *self.provisioning.wanted, *self.dashboards.wanted]
+        wanted = [*self.folders.wanted(), *provisioned, *self.dashboards.wanted]
         required = lint(wanted, self.findings)
         return wanted, required
 
@@ -105,6 +107,10 @@ class Gathering:
             parts.provisioning.append(found)
 
     def _document(self, name: str, data: bytes) -> Document | None:
+        shown = name.encode("utf-8", "backslashreplace").decode()
+        if shown != name:
+            self.findings.error(shown, "the name of this file is not UTF-8.")
+            return None
         try:
             return document(name, data)
         except Unreadable as error:
@@ -183,6 +189,14 @@ class Gathering:
     def _reader(self, found: Document) -> Reader:
         options = {} if self.read_file is None else {"read_file": self.read_file}
         return Reader(found, self.findings, self.environment, **options)
+
+
+def _meant(wanted: list) -> list:
+    """What is wanted, but for the deletion of datasources that are wanted: Grafana deletes, then makes them anew."""
+    named = {item.body["name"] for item in wanted if item.kind == "datasource" and item.state == PRESENT}
+    return [
+        item for item in wanted if item.kind != "datasource" or item.state == PRESENT or item.body["name"] not in named
+    ]
 
 
 class _Parts:

@@ -240,7 +240,13 @@ def test_exported_files_want_what_is_there(controller: Controller) -> None:
     assert exported["changed"]
     assert "canary" not in "".join(path.read_text() for path in (controller.folder / "out").rglob("*.*"))
     assert exported["variables"] == ["CHAT_URL", "PROMETHEUS_HTTPHEADERVALUE1"]
-    assert not controller.apply(state="exported", export_directory="out")["changed"]
+    controller.write("out/dashboards/gone.json", board("gone", "Gone"))
+    again = controller.apply(state="exported", export_directory="out")
+    assert not again["changed"]
+    assert "Files in out that are not of this export stay as they are: dashboards/gone.json." in " ".join(
+        again["output"].split()
+    )
+    (controller.folder / "out/dashboards/gone.json").unlink()
     controller.grafana.clear()
     values = {"CHAT_URL": WEBHOOK, "PROMETHEUS_HTTPHEADERVALUE1": TOKEN}
     result = controller.apply("--diff", content=[{"directory": "out"}], environment=values)

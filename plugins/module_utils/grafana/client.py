@@ -25,6 +25,8 @@ BUSY = (502, 503, 504)
 # Grafana says 500 for a state that passes: SQLite's lock, an Alertmanager that starts, a cancelled query.
 PASSING = ("database is locked", "alertmanager", "context canceled", "context deadline exceeded")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
+# What Grafana says of a conflict that stays.
+FINAL = ("exists", "provenance", "plugin-dashboard", "in use", "is used", "used by", "used in", "referenced by")
 
 
 def path(*parts: str) -> str:
@@ -185,7 +187,7 @@ class Client:
                 allow_redirects=False,
             )
         except requests.exceptions.SSLError as error:
-            raise GrafanaError(self.scrub(f"{what} at {self.url}: TLS: {error}")) from None
+            raise GrafanaError(self.scrub(f"{what} at {self.url}: TLS: {_root(error)}")) from None
         except requests.exceptions.ConnectTimeout:
             raise _Passing(f"{what}: no connection to {self.url}", spent=self._timeout[0]) from None
         except requests.exceptions.RequestException as error:
@@ -247,9 +249,9 @@ class Raced(Uncertain, Refused):
     @property
     def is_final(self) -> bool:
         """Whether it would be refused again: not for a version that was overtaken, but for a name that is taken."""
-        return any(
-            sign in self.text.lower() for sign in ("exists", "provenance", "plugin-dashboard", "in use", "used by")
-        )
+        told = self.text.lower()
+        # As Grafana 13 says of a dashboard whose version was overtaken: "already exists. Use overwrite flag to update."
+        return "use overwrite" not in told and any(sign in told for sign in FINAL)
 
 
 class _Passing(Exception):

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
+# Half of a character, perhaps with the other one.
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Place(NamedTuple):
@@ -66,13 +68,31 @@ def json_document(name: str, data: bytes) -> Document:
     def refuse(constant: str) -> None:
         raise Unreadable(f"{name}:{_line(text, text.find(constant))}: {constant} is not JSON.")
 
+    def number(written: str) -> float:
+        found = float(written)
+        if found in (float("inf"), float("-inf")):
+            raise Unreadable(f"{name}:{_line(text, text.find(written))}: {written} is no number in JSON.")
+        return found
+
     try:
-        content = json.loads(text, parse_constant=refuse)
+        content = json.loads(text, parse_constant=refuse, parse_float=number)
     except json.JSONDecodeError as error:
         raise Unreadable(f"{name}:{error.lineno}: this is not JSON: {error.msg}.") from error
     except (RecursionError, ValueError) as error:
         raise Unreadable(f"{name}: this is nested too deeply, or holds a number that is too long.") from error
+    if _HALF.search(text):
+        _refuse_halves(name, text, content)
     return Document(name, content, lambda steps: _locate(text, steps))
+
+
+def _refuse_halves(name: str, text: str, content: Any) -> None:
+    """Neither Grafana nor Ansible could tell of a text with half of a character in it."""
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        line = _line(text, text.lower().find(half))
+        raise Unreadable(f"{name}:{line}: {half} is half of a character.") from error
 
 
 def _locate(text: str, steps: tuple) -> Place:

@@ -75,7 +75,12 @@ class Folders:
         ]
 
     def _uid(self, parts: tuple) -> str:
-        return self._known.get(parts, {}).get("uid") or derived_uid(parts)
+        for depth in range(len(parts), 0, -1):
+            uid = self._known.get(parts[:depth], {}).get("uid")
+            if uid:
+                # Below it, nothing changes when it gets another title.
+                return uid if depth == len(parts) else derived_uid(("", uid, *parts[depth:]))
+        return derived_uid(parts)
 
     def _folder(self, parts: tuple, known: dict) -> Wanted:
         parent = self._uid(parts[:-1]) if len(parts) > 1 else ""

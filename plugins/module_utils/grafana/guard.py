@@ -9,14 +9,11 @@ from dataclasses import replace
 from .kinds.base import API, NO_PROVENANCE
 from .kinds.catalogue import CATALOGUE
 from .kinds.policy import names
-from .lint import defined
 from .model import KINDS
-from .normalise import TIMINGS
+from .normalise import BUILT_IN_TEMPLATE, TIMINGS, defined, templates_used
 from .plan import CONFLICT, CREATE, DELETE, FOREIGN, KEEP, PRUNE, UPDATE, Rules, Step, hindrance, title
 
 IN_USE = "routes or rules still use it"
-# What identifies an object for people, which Grafana wants to be unique or would overwrite by.
-NAMED = ("folder", "datasource", "dashboard")
 # From this version on an object of this provenance may be handed back to the people who use the interface.
 HANDS_BACK = 13
 GENERAL = "general"
@@ -27,27 +24,6 @@ def refused(steps: list) -> list:
     return [f"{step.about}: {step.reason}" for step in steps if step.action in (CONFLICT, FOREIGN)]
 
 
-def name_of(kind: str, body: dict) -> tuple:
-    """What people know an object by."""
-    if kind == "folder":
-        return (body.get("title"), body.get("parentUid") or "")
-    if kind == "datasource":
-        return (body.get("name"),)
-    place = body.get("folderUid") or ""
-    return (body["dashboard"].get("title"), "" if place == GENERAL else place)
-
-
-def renames(steps: list) -> list:
-    """Kinds of which an object comes, or gets another name or place."""
-    return sorted({step.kind for step in steps if _renamed(step)})
-
-
-def _renamed(step: Step) -> bool:
-    if step.kind not in NAMED or step.action not in (CREATE, UPDATE):
-        return False
-    return step.action == CREATE or name_of(step.kind, step.body) != name_of(step.kind, step.live.body)
-
-
 def objected(steps: list, objections: dict) -> list:
     """Steps, in conflict where there is an objection (id of a Step -> reason); a prune spares the object instead."""
     return [
@@ -56,30 +32,6 @@ def objected(steps: list, objections: dict) -> list:
         else step
         for step in steps
     ]
-
-
-def check_names(steps: list, holders: dict) -> list:
-    """Steps, in conflict where their name is another's; holders is kind -> name -> uids."""
-    leaving = {(step.kind, step.identity) for step in steps if step.live and _renamed(step)}
-    folders = {step.identity for step in steps if step.kind == "folder" and step.after is not None}
-    asked: dict = {}
-    objections = {}
-    for step in steps:
-        if step.kind not in NAMED or step.action not in (CREATE, UPDATE, KEEP) or step.after is None:
-            continue
-        if step.kind == "dashboard" and step.action == CREATE and step.identity in folders:
-            objections[id(step)] = "a folder has the same uid, which Grafana 11 does not take"
-            continue
-        name = name_of(step.kind, step.body)
-        twin = asked.setdefault((step.kind, name), step)
-        held = holders.get(step.kind, {}).get(name, ()) if _renamed(step) else ()
-        others = [uid for uid in held if uid != step.identity and (step.kind, uid) not in leaving]
-        # Two that have been there with one name, which newer servers allow, are left alone.
-        if twin is not step and (_renamed(step) or _renamed(twin)):
-            objections[id(step)] = f"{twin.about} has the same name and place"
-        elif others:
-            objections[id(step)] = f"its name {name[0]!r} is taken there by the {step.kind} with the uid {others[0]}"
-    return objected(steps, objections)
 
 
 def references(steps: list) -> list:
@@ -210,17 +162,9 @@ def _has(step: Step, uid: str) -> bool:
 
 
 def check_use(steps: list, live: dict) -> list:
-    """Steps, in conflict where they delete what routes or rules would still use; a prune spares it instead."""
-    after = {"policy": {}, "rule_group": {}}
-    for kind, bodies in after.items():
-        bodies.update({identity: held.body for identity, held in live.get(kind, {}).items()})
-        for step in steps:
-            if step.kind == kind and step.action == DELETE:
-                bodies.pop(step.identity, None)
-            elif step.kind == kind and step.after is not None:
-                bodies[step.identity] = step.body
-    used = {use for body in after["rule_group"].values() for use in _used_by(body)}
-    for tree in after["policy"].values():
+    """Steps, in conflict where they delete what others would still use; a prune spares it instead."""
+    used = {use for body in _after("rule_group", steps, live).values() for use in _used_by(body)}
+    for tree in _after("policy", steps, live).values():
         used |= {("contact_point", name) for name in names(tree, "receiver")}
         used |= {("mute_timing", name) for key in TIMINGS for name in names(tree, key)}
     objections = {
@@ -229,7 +173,49 @@ def check_use(steps: list, live: dict) -> list:
         if ("contact_point", name) in used
     }
     deleted = [step for step in steps if step.action == DELETE and (step.kind, step.identity) in used]
-    return objected(steps, {**dict.fromkeys(map(id, deleted), IN_USE), **objections})
+    steps = objected(steps, {**dict.fromkeys(map(id, deleted), IN_USE), **objections})
+    # What is spared uses others in its turn.
+    while True:
+        lost = _lost(steps, live)
+        if not lost:
+            return steps
+        steps = objected(steps, lost)
+
+
+def _after(kind: str, steps: list, live: dict) -> dict:
+    """Bodies of all objects of a kind as they will be."""
+    bodies = {identity: held.body for identity, held in live.get(kind, {}).items()}
+    for step in steps:
+        if step.kind == kind and step.action == DELETE:
+            bodies.pop(step.identity, None)
+        elif step.kind == kind and step.action in (CREATE, UPDATE):
+            bodies[step.identity] = CATALOGUE[kind].expected(step.body)
+    return bodies
+
+
+def undefining(steps: list) -> list:
+    """Steps that take definitions of message templates away."""
+    changing = [step for step in steps if step.kind == "template" and step.live and step.action in (UPDATE, DELETE)]
+    return [step for step in changing if step.action == DELETE or set(defined(step.live.body)) - set(_defines(step))]
+
+
+def _defines(step: Step) -> list:
+    return defined(CATALOGUE["template"].expected(step.body))
+
+
+def _lost(steps: list, live: dict) -> dict:
+    """Objections to steps that take away what contact points or other templates call for."""
+    templates = _after("template", steps, live)
+    left = {name for body in templates.values() for name in defined(body)}
+    users = {name: title("template", identity) for identity, body in templates.items() for name in templates_used(body)}
+    for identity, body in _after("contact_point", steps, live).items():
+        users.update(dict.fromkeys(templates_used(body["receivers"]), title("contact_point", identity)))
+    return {
+        id(step): f"{users[name]} still uses its template {name}"
+        for step in undefining(steps)
+        for name in defined(step.live.body)
+        if name in users and name not in left and not BUILT_IN_TEMPLATE.fullmatch(name)
+    }
 
 
 def hands_back(steps: list) -> list:

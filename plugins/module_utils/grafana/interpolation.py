@@ -53,11 +53,6 @@ def expand(text: str, environment: dict, read: Callable[[str], str]) -> Expansio
     return Expansion(result, list(dict.fromkeys(missing)), result != text)
 
 
-def escaped(text: str) -> str:
-    """The text as it must stand in a file so that Grafana reads it as it is."""
-    return text.replace("$", "$$")
-
-
 def with_inputs(tree: object, inputs: dict) -> object:
     """A dashboard with ``${NAME}`` replaced wherever ``inputs`` has the name; all else stays, variables included."""
     if isinstance(tree, dict):

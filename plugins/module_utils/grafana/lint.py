@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from .fields import Findings
 from .folders import UID_LENGTH
-from .model import PRESENT, Wanted
+from .model import PRESENT, Required, Wanted
+from .normalise import BASE_INTERVAL, BUILT_IN_TEMPLATE, defined, templates_used
 
 _UID = re.compile(rf"[A-Za-z0-9_-]{{1,{UID_LENGTH}}}")
 EXPRESSIONS = ("__expr__", "-100")
@@ -30,23 +31,10 @@ BUILT_IN = (
     "-- Expression --",
     *EXPRESSIONS,
 )
-# Templates that are part of Grafana: __subject, default.title, discord.default.message and so on.
-_BUILT_IN_TEMPLATE = re.compile(r"__\w+|(\w+\.)?default\.[\w.]+|alert_severity\w*|slack\.\w+.*")
-_DEFINED = re.compile(r"\{\{-?\s*(?:define|block)\s+[\"`]([^\"`]*)[\"`]")
-_USED = re.compile(r"\{\{-?\s*template\s+[\"`]([^\"`]*)[\"`]")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?:[.:][^}]*)?\}|(\w+)|\[\[(\w+)\]\])")
 _MATH = re.compile(r"\$(?:\{([^}]+)\}|(\w+))")
-_BASE_INTERVAL = 10
 # The value in place of a secret in what Grafana exports.
 REDACTED = "[REDACTED]"
-
-
-class Required(NamedTuple):
-    """An object that must be on the server, since something wanted refers to it and it is not itself wanted."""
-
-    kind: str
-    identity: str
-    source: str
 
 
 @dataclass
@@ -121,11 +109,6 @@ def _parts(present: list) -> Iterator[tuple]:
             yield from ((("a receiver with the uid", str(part.get("uid"))), item, part) for part in body["receivers"])
         elif item.kind == "rule_group":
             yield from ((("a rule with the uid", str(part.get("uid"))), item, part) for part in body["rules"])
-
-
-def defined(body: dict) -> list:
-    """The names that a template defines."""
-    return _DEFINED.findall(body.get("template", ""))
 
 
 def _names(kind: str, present: list) -> Iterator[str]:
@@ -228,8 +211,8 @@ def _template(state: Lint, item: Wanted) -> None:
 
 
 def _templates_used(state: Lint, item: Wanted, text: str, what: str) -> None:
-    for name in dict.fromkeys(_USED.findall(text)):
-        if not _BUILT_IN_TEMPLATE.fullmatch(name):
+    for name in templates_used(text):
+        if not BUILT_IN_TEMPLATE.fullmatch(name):
             state.refer(item, "template", name, f"{what}, template")
 
 
@@ -293,8 +276,11 @@ def _rule_group(state: Lint, item: Wanted) -> None:
     state.refer(item, "folder", group.get("folderUid"), f"{what}, folder")
     if not rules:
         state.error(item, f"{what} has no rules.")
-    if not group.get("interval") or group["interval"] % _BASE_INTERVAL:
-        state.error(item, f"{what}: the interval must be a multiple of {_BASE_INTERVAL} seconds.")
+    interval = group.get("interval")
+    if not interval or interval % BASE_INTERVAL:
+        state.error(
+            item, f"{what}: its interval must be a multiple of {BASE_INTERVAL} seconds, not {interval} seconds."
+        )
     seen: dict = {}
     for rule in rules:
         if seen.setdefault(rule.get("title"), rule) is not rule:

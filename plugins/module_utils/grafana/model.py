@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 PRESENT, ABSENT = "present", "absent"
 
@@ -36,3 +37,11 @@ class Wanted:
     body: dict
     source: str
     state: str = PRESENT
+
+
+class Required(NamedTuple):
+    """An object that must be on the server, since something wanted refers to it and it is not itself wanted."""
+
+    kind: str
+    identity: str
+    source: str

@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import ssl
+from http.client import HTTPException
 from typing import Any, Callable
+from urllib.error import HTTPError
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 from ..quiet import QuietModule
-from .client import Client
+from .client import BUSY, Client
 from .errors import GrafanaError
 from .kinds.catalogue import CATALOGUE
 from .model import ABSENT, PRESENT, Wanted
@@ -34,9 +38,11 @@ STAMPED = {
     "takeover": {"type": "bool", "default": False},
 }
 ONE_LOGIN = {"required_one_of": [("password", "token")], "mutually_exclusive": [("password", "token")]}
+# Seconds for which a busy Grafana is waited for, and in check mode, which is asked by people.
+PATIENCE, PATIENCE_OF_PLANS = 60, 10
 
 
-def connect(params: dict) -> Client:
+def connect(params: dict, check: bool = False) -> Client:
     """A client for the options of CONNECTION; nothing is sent yet."""
     return Client(
         params["grafana_url"],
@@ -50,7 +56,39 @@ def connect(params: dict) -> Client:
         client_key=params["client_key"],
         timeout=params["timeout"],
         concurrency=params["concurrency"],
+        patience=PATIENCE_OF_PLANS if check else PATIENCE,
     )
+
+
+def unready(url: str) -> str:
+    """Why there is no Grafana yet to compare with, by one request without a login; nothing where there is one."""
+    # What is wrong with a certificate is told by whoever logs in.
+    unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+    try:
+        build_opener(ProxyHandler({}), HTTPSHandler(context=unverified)).open(
+            f"{url.rstrip('/')}/api/health", timeout=PATIENCE_OF_PLANS
+        ).close()
+    except HTTPError as error:
+        error.close()
+        return f"{url} answers {error.code}" if error.code in BUSY else ""
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        is_there = not isinstance(reason, OSError) or isinstance(reason, ssl.SSLError)
+        return "" if is_there else f"Nothing answers at {url} yet"
+    except (HTTPException, ValueError):
+        # What is wrong with the address, too.
+        return ""
+    return ""
+
+
+def unplanned(module: Any, changed: bool) -> dict:
+    """What a module returns in check mode where there is no Grafana yet, before whose rollout this is no error."""
+    reason = unready(module.params["grafana_url"]) if module.check_mode else ""
+    if not reason:
+        return {}
+    warning = f"{reason}, so what is there could not be compared."
+    return {"changed": changed, "changes": [], "counts": {}, "diff": [], "warnings": [warning]}
 
 
 def finish(module: Any, act: Callable[[], dict]) -> None:
@@ -70,7 +108,10 @@ def converge(module: Any, wanted: list, options: Options) -> None:
     hide(module, wanted)
 
     def act() -> dict:
-        result = reconcile(connect(module.params), wanted, options)
+        unknown = unplanned(module, any(one.state == PRESENT for one in wanted))
+        if unknown:
+            return unknown
+        result = reconcile(connect(module.params, module.check_mode), wanted, options)
         return {**result.values(), "warnings": result.warnings}
 
     finish(module, act)

@@ -10,8 +10,31 @@ import zlib
 from dataclasses import astuple
 from typing import Any
 
-from .lint import Required
-from .model import Wanted
+from .model import Required, Wanted
+
+ITEM = {
+    "directory": {"type": "str"},
+    "file": {"type": "str"},
+    "objects": {"type": "dict"},
+    "folder": {"type": "str", "default": ""},
+    "datasource_uid": {"type": "str", "default": "prometheus"},
+    "paths": {"type": "dict", "default": {}},
+}
+SOURCES = ("directory", "file", "objects")
+# Options of grafana_content that end on the controller.
+CONTROLLER = {
+    "content": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": ITEM,
+        "mutually_exclusive": [SOURCES],
+        "required_one_of": [SOURCES],
+    },
+    "environment": {"type": "dict", "default": {}, "no_log": True},
+    "inputs": {"type": "dict", "default": {}},
+    "export_directory": {"type": "str"},
+}
 
 
 def packed(value: Any) -> str:

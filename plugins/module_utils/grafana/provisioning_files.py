@@ -17,9 +17,10 @@ from . import fields
 from .fields import Reader, boolean, ignored, integer, raw_text, raw_text_list, record, records, text, text_list
 from .folders import UID_LENGTH, Folders, titles
 from .model import ABSENT, Wanted
+from .normalise import BASE_INTERVAL
 
 # A duration as Prometheus writes it.
-_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
 _SECONDS = (31536000, 604800, 86400, 3600, 60, 1, 0.001)
 DATASOURCE = {
     "orgId": integer, "name": text, "uid": text, "type": text, "access": text, "url": text, "user": text,
@@ -237,7 +238,9 @@ def _group(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None
     uid = _folder_uid(into, reader, steps, item)
     interval = _check_duration(reader, (*steps, "interval"), item["interval"])
     rules = [_rule(reader, (*steps, "rules", index), rule) for index, rule in enumerate(item["rules"])]
-    body = {"folderUid": uid, "title": item["name"], "interval": int(interval or 0), "rules": rules}
+    # One that cannot be read has been told of.
+    interval = BASE_INTERVAL if interval is None else int(interval) if interval == int(interval) else interval
+    body = {"folderUid": uid, "title": item["name"], "interval": interval, "rules": rules}
     into.add("rule_group", f"{uid}/{item['name']}", body, reader.at(*steps))
 
 

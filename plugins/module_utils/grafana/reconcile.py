@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import guard, ledger, redact
+from . import guard, ledger, names, redact
 from .client import Client, Raced
 from .errors import GrafanaError, Refused, Uncertain
 from .kinds.base import Settings
@@ -97,6 +97,8 @@ class _Run:
         self.rules = Rules(settings, options.takeover, bool(options.owner), prune=tuple(options.prune))
         self.seen: dict = {kind: {} for kind in KINDS}
         self.whole: set = set()
+        # Kinds of which names are taken in this run that only one object may have.
+        self.unique: frozenset = frozenset()
         self.ledger_text: str | None = None
         self.result = Result()
         if options.owner and not ledger.OWNER.fullmatch(options.owner):
@@ -177,9 +179,11 @@ class _Run:
         deleting = any(step.action == DELETE and step.kind in ("contact_point", "mute_timing") for step in steps)
         if deleting or any(step.moves for step in steps):
             self._need("policy", "rule_group")
+        if guard.undefining(steps):
+            self._need("template", "contact_point")
         steps = guard.check_use(steps, self.seen)
         steps = guard.check_references(steps, self.seen, list(self.options.required))
-        steps = guard.check_names(steps, self._holders(guard.renames(steps)))
+        steps = names.check(steps, self._holders(names.taking(steps)))
         back = guard.hands_back(steps)
         if back and 0 < self.client.major_version() < guard.HANDS_BACK:
             reason = "Grafana before 13 does not hand an object of the API back to the interface: delete it first"
@@ -189,19 +193,24 @@ class _Run:
     def _holders(self, kinds: list) -> dict:
         """Kind -> what people know an object by -> uids, of all that the server has."""
         found: dict = {}
+        if "rule_group" in kinds and self.client.major_version() >= names.RULES_ARE_FREE:
+            kinds.remove("rule_group")
         for kind in kinds:
+            found[kind] = {}
             if kind == "dashboard":
                 bodies = {
                     item["uid"]: {"dashboard": {"title": item["title"]}, "folderUid": item.get("folderUid")}
                     for item in searched(self.client)
                 }
             else:
-                # The list of datasources has them all, whichever were looked for.
+                # The lists of datasources and rules have them all, whichever were looked for.
                 if kind == "folder":
                     self._need("folder")
                 bodies = {uid: held.body for uid, held in self.seen[kind].items()}
-            for uid, body in bodies.items():
-                found.setdefault(kind, {}).setdefault(guard.name_of(kind, body), []).append(uid)
+            for identity, body in bodies.items():
+                for uid, name in names.names(kind, identity, body).items():
+                    found[kind].setdefault(name, []).append(uid)
+        self.unique = frozenset(found)
         return found
 
     def _folders_guarded(self, steps: list) -> list:
@@ -291,12 +300,13 @@ class _Run:
         ordered = list(reversed(kind.order(steps))) if deleting else kind.order(steps)
         workers = 1 if kind.serial or deleting else min(WRITERS, self.client.concurrency)
         errors: list = []
-        if workers < 2 or len(ordered) < 2:
-            for step in ordered:
-                self._attempt(step, errors)
-        else:
-            with ThreadPoolExecutor(workers) as pool:
-                list(pool.map(lambda step: self._attempt(step, errors), ordered))
+        for together in names.in_turn(ordered)[0] if kind.name in self.unique else [ordered]:
+            if workers < 2 or len(together) < 2:
+                for step in together:
+                    self._attempt(step, errors)
+            else:
+                with ThreadPoolExecutor(workers) as pool:
+                    list(pool.map(lambda step: self._attempt(step, errors), together))
         if errors:
             # One text for a cause that met several objects.
             raise GrafanaError("; ".join(dict.fromkeys(str(error) for error in errors)))

@@ -17,12 +17,15 @@ from tests.bed.grafana.web import BAD_JSON, Answer, Refused, Request, route
 
 WRITE = {"role": "Admin", "needs": "datasources:write"}
 TYPES = {"postgres": "grafana-postgresql-datasource"}
-# What a PUT sets to nothing when it is left out.
+# What a write sets to nothing when it is left out.
 FIELDS = {"url": "", "user": "", "database": "", "basicAuth": False, "basicAuthUser": "", "withCredentials": False}
+# An update never empties these: Grafana's store passes over empty texts, and asks for three others alone to be written.
+NEVER_EMPTIED = ("url", "basicAuthUser")
 # The answer lacks these in the list.
 NOT_IN_LIST = ("basicAuthUser", "withCredentials", "secureJsonFields", "version")
-# Types that Grafana does not start a query with an URL for.
-WITHOUT_URL = ("testdata", "grafana-testdata-datasource", "alertmanager", "cloudwatch")
+# Types of which an update, and no creation, needs an address.
+WITH_URL = ("graphite", "influxdb", "influxdb_08", "elasticsearch", "prometheus", "alertmanager", "jaeger", "loki")
+WITH_URL += ("opentsdb", "tempo", "zipkin", "mysql", "postgres", "grafana-postgresql-datasource", "mssql")
 HEALTH = {"prometheus": "/api/v1/query?query=1%2B1", "loki": "/loki/api/v1/labels", "tempo": "/api/echo"}
 CONFLICT = "Datasource has already been updated by someone else. Please reload and try again"
 MISSING = "Data source not found"
@@ -85,7 +88,7 @@ def legacy(request: Request) -> None:
         raise Refused(404, "Not found")
 
 
-def checked(body: dict[str, Any]) -> dict[str, Any]:
+def checked(body: dict[str, Any], *, updating: bool) -> dict[str, Any]:
     """The fields of a body. Name, type and access have to be there, and the address has to be one."""
     for key in ("name", "type", "access"):
         if not isinstance(body.get(key), str) or not body[key]:
@@ -98,7 +101,7 @@ def checked(body: dict[str, Any]) -> dict[str, Any]:
     if not all(isinstance(value, str) for value in (body.get("secureJsonData") or {}).values()):
         raise Refused(400, BAD_JSON)
     url = body.get("url") or ""
-    if body["type"] not in WITHOUT_URL and (not url or re.search(r"\s", url)):
+    if re.search(r"\s", url) or (updating and not url and body["type"] in WITH_URL):
         raise Refused(400, f"Validation error, invalid URL: {json.dumps(url)}")
     # A uid is not validated: not its length, not its characters.
     fields = {key: body.get(key) or default for key, default in FIELDS.items()}
@@ -115,7 +118,7 @@ def checked(body: dict[str, Any]) -> dict[str, Any]:
 @route("POST", "/api/datasources", role="Admin", needs="datasources:create")
 def create(request: Request) -> Any:
     body = request.json()
-    fields = checked(body)
+    fields = checked(body, updating=False)
     uid = body.get("uid") or new_uid()
     others = request.store.all(request.org, "datasource")
     if any(other["name"] == fields["name"] for other in others):
@@ -131,7 +134,7 @@ def create(request: Request) -> Any:
 def update(request: Request) -> Any:
     """A lower version than the stored one is a conflict; none resets it; secrets that are left out stay."""
     body = request.json()
-    fields = checked(body)
+    fields = checked(body, updating=True)
     source = find(request)
     if source["readOnly"]:
         raise Refused(403, "Cannot update read-only data source")
@@ -140,13 +143,15 @@ def update(request: Request) -> Any:
         raise Refused(409, CONFLICT, traceID="")
     others = [other for other in request.store.all(request.org, "datasource") if other["id"] != source["id"]]
     if any(other["name"] == fields["name"] for other in others):
-        raise Refused(500, "Failed to update datasource", traceID="")
+        message = "Failed to update datasource: data source with the same name already exists"
+        raise Refused(409, message, traceID="")
     uid = body.get("uid") or source["uid"]
     if uid != source["uid"]:
         if any(other["uid"] == uid for other in others):
             raise Refused(500, "Failed to update datasource", traceID="")
         request.store.delete(request.org, "datasource", source["uid"])
-    source |= fields | {"uid": uid, "version": version + 1}
+    kept = {key: source[key] for key in NEVER_EMPTIED if not fields[key]}
+    source |= fields | kept | {"uid": uid, "version": version + 1}
     return store(request, source, body) | {"message": "Datasource updated"}
 
 

@@ -214,7 +214,8 @@ def checked_point(request: Request, body: dict[str, Any], old: dict[str, Any] | 
             secure[key] = request.store.encrypt(str(settings[key]))
     return {
         "uid": uid,
-        "type": kind,
+        # Found whatever its case, and told as Grafana writes it.
+        "type": kind.lower(),
         "settings": {key: value for key, value in settings.items() if key not in secret},
         "secure": secure,
         "disableResolveMessage": bool(body.get("disableResolveMessage")),
@@ -236,12 +237,13 @@ def export_points(request: Request) -> Any:
     config = load(request.store, request.org)
     listed = []
     for name, integrations in sorted(config["receivers"].items()):
-        if request.query.get("name", name) == name:
+        # What has no integrations is not listed.
+        if integrations and request.query.get("name", name) == name:
             shown = [point_shown(request, config, name, one, decrypt=request.flag("decrypt")) for one in integrations]
             keys = ("uid", "type", "settings", "disableResolveMessage")
             receivers = [{key: one[key] for key in keys} for one in shown]
             listed.append({"orgId": request.org, "name": name, "receivers": receivers})
-    return exported({"apiVersion": 1, "contactPoints": listed}, request)
+    return exported({"apiVersion": 1} | ({"contactPoints": listed} if listed else {}), request)
 
 
 @route("POST", POINTS, **WRITE)
@@ -261,7 +263,7 @@ def create_point(request: Request) -> Any:
 
 @route("PUT", f"{POINTS}/:uid", **WRITE)
 def update_point(request: Request) -> Any:
-    """Another name moves it; 12 and newer rename a contact point within routes and rules, 11 refuses (assumed)."""
+    """Another name moves it; that of the last integration renames the contact point within routes and rules."""
     config, body, uid = load(request.store, request.org), request.json(), request.params["uid"]
     found = locate(config, uid)
     if found is None:
@@ -304,10 +306,12 @@ def drop_receiver(request: Request, config: dict[str, Any], name: str, heir: str
         for rule in request.store.all(request.org, "rule")
         if (rule["notification_settings"] or {}).get("receiver") == name
     ]
-    if (routes or rules) and not (heir and request.server.release >= (12,)):
-        by = "a notification policy" if routes else "one or many alert rules"
-        code = 409 if request.server.release >= (13,) else 500
-        raise Refused(code, f"contact point '{name}' is currently used by {by}", traceID="")
+    if (routes or rules) and not heir:
+        words = "referenced by a notification policy."
+        words = words if routes else "used in the notification settings of one or many alert rules."
+        what = f"alerting.notifications.contact-points.{'referenced' if routes else 'used-by-rule'}"
+        message = f"Contact point is currently {words}"
+        raise Refused(409, message, messageId=what, statusCode=409, traceID="")
     for one in routes:
         one["receiver"] = heir
     for rule in rules:
@@ -418,10 +422,10 @@ def read_tree(request: Request) -> Any:
 
 @route("PUT", TREE, **WRITE)
 def replace_tree(request: Request) -> Any:
-    """The whole tree; who made the old one is not asked, and neither is its version."""
+    """The whole tree, whose version is not asked; who made the old one is, since 11.4 (grafana/grafana#94359)."""
     config, body = load(request.store, request.org), request.json()
+    claim(request, config, "policy", "")
     config["route"] = normal_route(config, body, root=True)
-    config["provenance"]["policy/"] = "" if "X-Disable-Provenance" in request.headers else "api"
     save(request, config)
     return Answer(202, {"message": "policies updated"})
 
@@ -429,6 +433,7 @@ def replace_tree(request: Request) -> Any:
 @route("DELETE", TREE, **WRITE)
 def reset_tree(request: Request) -> Any:
     config, first = load(request.store, request.org), default(request.server.version)
+    claim(request, config, "policy", "")
     config["receivers"] = first["receivers"] | config["receivers"]
     config["route"] = first["route"]
     config["provenance"].pop("policy/", None)

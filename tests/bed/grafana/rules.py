@@ -76,8 +76,7 @@ def normalised(request: Request, given: dict[str, Any], folder: str, group: str)
     # 11 does not know these, and overlooks them.
     if request.server.release >= (12,):
         rule["keep_firing_for"] = duration(given, "keep_firing_for")
-        evaluations = given.get("missingSeriesEvalsToResolve")
-        rule["missingSeriesEvalsToResolve"] = evaluations if evaluations and evaluations > 0 else None
+        rule["missingSeriesEvalsToResolve"] = None if recording else evaluations(request, given, uid)
     return rule
 
 
@@ -86,6 +85,18 @@ def state(given: dict[str, Any], key: str, known: tuple[str, ...], word: str) ->
     if given.get(key) not in known:
         raise Refused(400, f"unknown {word} state option {given.get(key) or ''}")
     return given[key]
+
+
+def evaluations(request: Request, given: dict[str, Any], uid: str) -> int | None:
+    """After how many evaluations a missing series is resolved; -1 is what the rule has, which a new one has not."""
+    number = given.get("missingSeriesEvalsToResolve")
+    if number == -1 and uid and (old := request.store.get(request.org, "rule", uid)):
+        return old.get("missingSeriesEvalsToResolve")
+    if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
+        raise Refused(400, BAD_JSON)
+    if number is not None and number <= 0:
+        raise invalid("field `missing_series_evals_to_resolve` must be greater than 0")
+    return number
 
 
 def duration(given: dict[str, Any], key: str) -> str:
@@ -141,9 +152,14 @@ def settings(request: Request, given: dict[str, Any] | None) -> dict[str, Any] |
         if name not in config["intervals"]:
             raise invalid(f"mute time interval {name} does not exist")
     by = given.get("group_by") or []
-    if by and by != ["..."] and not {"alertname", "grafana_folder"} <= set(by):
-        raise invalid("group by override must contain the required labels: 'alertname', 'grafana_folder'")
+    # Whatever the labels: what must be among them is added to the route (grafana/grafana#86006).
+    twice = next((label for label in by if by.count(label) > 1), None)
+    if twice is not None and request.server.release >= (13, 1):
+        raise invalid(f'duplicate value "{twice}" in group_by')
     times = ("group_wait", "group_interval", "repeat_interval")
+    for key in times[1:]:
+        if given.get(key) and duration(given, key) == "0s":
+            raise invalid(f"{key.replace('_', ' ')} must be greater than zero")
     return {key: duration(given, key) if key in times else value for key, value in given.items() if value}
 
 

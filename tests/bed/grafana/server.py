@@ -41,6 +41,9 @@ class Grafana:
         self.page_bytes = options.get("page_bytes", 2 << 20)
         # How long a notification write takes between reading and storing the configuration.
         self.notification_delay = options.get("notification_delay", 0.002)
+        # How many counts of folders still see what was deleted, by the folder's uid.
+        self.index_lag = options.get("index_lag", 0)
+        self.unseen: dict[str, int] = defaultdict(int)
         self.requests: list[Logged] = []
         self.faults: list[Fault] = []
         self.stop_after: int | None = None

@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from copy import deepcopy
 from functools import reduce
 from operator import getitem
+from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 import yaml
+from ansible.errors import AnsibleActionFail
 from hypothesis import strategies
 
+from ansible_collections.hippius.monitoring.plugins.action import grafana_content
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.documents import Unreadable
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.parcel import opened, wanted_parcel
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import Gathering, Source
@@ -88,6 +91,108 @@ def test_directory_is_the_folder_of_its_dashboards() -> None:
 
 def test_dashboard_at_the_top_is_in_no_folder() -> None:
     assert clean(Source("", files(app_json=board())))["dashboard", "app"]["folderUid"] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "told"),
+    [
+        ("app.json", b'{"uid": "a",\n "title": "\\ud800"}', "app.json:2: \\ud800 is half of a character."),
+        (
+            "app.json",
+            b'{"uid": "a", "title": "A", "panels": [{"a":\n -1e999}]}',
+            "app.json:2: -1e999 is no number in JSON.",
+        ),
+        ("a\udcff.json", b"{}", "a\\udcff.json: the name of this file is not UTF-8."),
+        ("a\udcff.yml", b"{}", "a\\udcff.yml: the name of this file is not UTF-8."),
+    ],
+)
+def test_what_could_not_be_told_of_later_is_refused(name: str, data: bytes, told: str) -> None:
+    assert complaints(Source("", {name: data})) == [told]
+    told.encode()
+
+
+def test_a_link_that_leads_back_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "ab").symlink_to("a")
+    grafana_content._refuse_loop(str(tmp_path), "ab")
+    (tmp_path / "a" / "b" / "loop").symlink_to("../..")
+    with pytest.raises(AnsibleActionFail, match="loop leads back to a directory that it is in"):
+        grafana_content._refuse_loop(str(tmp_path / "a" / "b"), "loop")
+
+
+def test_halves_that_make_a_character_are_one() -> None:
+    tree = {"app.json": json.dumps(board(title="\U0001f525 \\ud800")).encode()}
+    assert clean(Source("", tree))["dashboard", "app"]["dashboard"]["title"] == "\U0001f525 \\ud800"
+
+
+def test_folders_below_one_with_a_uid_stay_what_they_are_when_it_is_renamed() -> None:
+    found = []
+    for title in ("Area", "Domain"):
+        tree = files(
+            a__b__c__app_json=board(), a___folder_yml=f"title: {title}\nuid: area\n", b__top_json=board("t", "T")
+        )
+        found.append(
+            {key: body.get("parentUid") for key, body in clean(Source("", tree)).items() if key[0] == "folder"}
+        )
+    assert found[0] == found[1] and len(found[0]) == 4
+
+
+def test_datasource_that_a_file_deletes_and_makes_is_there() -> None:
+    """As many files do, since Grafana deletes first."""
+    text = """
+    apiVersion: 1
+    deleteDatasources: [{name: Prometheus, orgId: 1}, {name: Old}]
+    datasources: [{name: Prometheus, type: prometheus}]
+    """
+    wanted, _required, gathering = gather(Source("", files(a_yml=text)))
+    assert gathering.findings.errors == []
+    assert [(item.identity, item.state) for item in wanted if item.body["name"] == "Prometheus"] == [
+        (PROMETHEUS_UID, "present")
+    ]
+    assert [item.body["name"] for item in wanted if item.state == "absent"] == ["Old"]
+
+
+NO_DURATION = "f.yml:4: {!r} is no duration such as 30s or 1h30m."
+NO_MULTIPLE = "f.yml:2: rule group g: its interval must be a multiple of 10 seconds, not {} seconds."
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        *((text, "") for text in ("60s", "1m30s", "'1m'", "1h", "1d", "$MINUTE")),
+        ("60", NO_DURATION.format("60")),
+        ("60.0", NO_DURATION.format("60.0")),
+        ("1.5m", NO_DURATION.format("1.5m")),
+        ("-1m", NO_DURATION.format("-1m")),
+        ("1m 30s", NO_DURATION.format("1m 30s")),
+        ("30s1m", NO_DURATION.format("30s1m")),
+        ("\u0661m", NO_DURATION.format("\u0661m")),
+        ("0s", NO_MULTIPLE.format(0)),
+        ("65s", NO_MULTIPLE.format(65)),
+        ("10500ms", NO_MULTIPLE.format(10.5)),
+    ],
+)
+def test_interval_of_a_group(written: str, told: str) -> None:
+    rule = "{uid: r, title: R, condition: A, data: [{refId: A, datasourceUid: __expr__, model: {type: math}}]}"
+    text = f"groups:\n- name: g\n  folder: F\n  interval: {written}\n  rules: [{rule}]\napiVersion: 1\n"
+    found = complaints(Source("", {"f.yml": text.encode()}), environment={"MINUTE": "1m"})
+    assert found == ([told] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        *((text, "") for text in ("45s", "1m30s", "1d", "0s", "$MINUTE")),
+        ("60", NO_DURATION.format(60)),
+        ("60.0", NO_DURATION.format(60.0)),
+        ("'60'", NO_DURATION.format("60")),
+        ("1.5m", NO_DURATION.format("1.5m")),
+    ],
+)
+def test_times_of_a_policy(written: str, told: str) -> None:
+    text = f"apiVersion: 1\npolicies:\n- receiver: x\n  group_wait: {written}\n"
+    found = complaints(Source("", {"f.yml": text.encode()}), environment={"MINUTE": "1m"})
+    assert found == ([told] if told else [])
 
 
 def test_file_in_a_directory_names_its_folder() -> None:

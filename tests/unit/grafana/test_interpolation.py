@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import interpolation
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import exporting, interpolation
 
 ENVIRONMENT = {"HOST": "db.example", "EMPTY": "", "PASSWORD": "pa$HOST$$x", "1": "one", "a.b-c": "odd"}
 FILES = {"/run/secrets/token": "\n to$HOST \n"}
@@ -61,7 +61,7 @@ def test_variables_without_a_value_are_told(text: str, missing: list) -> None:
 
 @pytest.mark.parametrize("text", ["", "$", "$$", "a$b", "${x}", "$__file{/etc/passwd}", "$$$x"])
 def test_escaped_text_is_read_as_it_was(text: str) -> None:
-    assert expand(interpolation.escaped(text)).text == text
+    assert expand(exporting.escaped(text)).text == text
 
 
 def test_inputs_of_a_dashboard_are_replaced_and_its_variables_are_not() -> None:

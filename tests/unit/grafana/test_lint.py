@@ -160,7 +160,7 @@ def test_datasources_of_grafana_itself_and_variables_are_there(datasource: objec
                      id="secret of an export"),
         pytest.param([FOLDER, SOURCE, group()], "group:1: rule group g has no rules.", id="empty group"),
         pytest.param([FOLDER, SOURCE, group(rule(), interval=15)],
-                     "group:1: rule group g: the interval must be a multiple of 10 seconds.", id="interval"),
+                     "group:1: rule group g: its interval must be a multiple of 10 seconds, not 15", id="interval"),
     ],
 )  # fmt: skip
 def test_problem_is_told(wanted: list, problem: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import guard, ledger
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import guard, ledger, names
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import Live, Settings
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.catalogue import CATALOGUE
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
@@ -66,8 +66,13 @@ def test_each_change_is_seen_on_either_side(kind: str, where: tuple, value: Any)
     other = changed(BODIES[kind], where, value)
     live = server(**{kind: {IDENTITIES[kind]: held(kind)}})
     assert one(plan([wanted(kind, other)], live, RULES)).action == UPDATE
-    if (where, value) in [(("isDefault",), True), (("jsonData", "timeInterval"), "15s")]:
-        # Left to others: the default is moved, never taken away, and plugins have keys of their own.
+    if (where, value) in [
+        (("isDefault",), True),
+        (("jsonData", "timeInterval"), "15s"),
+        (("basicAuthUser",), "reader"),
+    ]:
+        # Left to others: the default is moved, never taken away, plugins have keys of their own, and no server empties
+        # the user of a datasource.
         return
     drifted = server(**{kind: {IDENTITIES[kind]: held(kind, other)}})
     assert one(plan([wanted(kind)], drifted, RULES)).action == UPDATE
@@ -139,7 +144,7 @@ def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
         ("rule_group", ("rules", 0, "uid"), "target-slow", "two of its rules"),
         ("rule_group", ("rules", 0, "uid"), "x" * 41, "longer than 40"),
         ("rule_group", ("rules", 0, "uid"), "a b", "letters, digits"),
-        ("rule_group", ("interval",), 15, "no multiple of 10 s"),
+        ("rule_group", ("interval",), 15, "must be a whole multiple of 10 s, not 15 s"),
         ("rule_group", ("folderUid",), "", "need a folder"),
     ],
 )
@@ -218,11 +223,17 @@ def refused(items: list, live: dict, required: list | None = None) -> str:
     """Why a run does not begin, or nothing."""
     steps = guard.check_moves(plan(items, live, RULES), live, RULES)
     steps = guard.check_references(guard.check_use(steps, live), live, required or [])
-    holders: dict = {}
-    for kind in guard.NAMED:
-        for uid, one_held in live[kind].items():
-            holders.setdefault(kind, {}).setdefault(guard.name_of(kind, one_held.body), []).append(uid)
-    return "; ".join(guard.refused(guard.check_names(steps, holders)))
+    return "; ".join(guard.refused(names.check(steps, holders(live))))
+
+
+def holders(live: dict) -> dict:
+    """Who has which name."""
+    found: dict = {kind: {} for kind in names.NAMED}
+    for kind in found:
+        for identity, one_held in live[kind].items():
+            for uid, name in names.names(kind, identity, one_held.body).items():
+                found[kind].setdefault(name, []).append(uid)
+    return found
 
 
 def test_a_tree_needs_its_receivers_and_timings() -> None:
@@ -330,6 +341,45 @@ def test_a_prune_spares_what_is_used() -> None:
     rules = replace(RULES, owned=owned(mute_timing={"old"}), prune=("mute_timing",))
     steps = guard.check_use(plan([wanted("mute_timing")], live, rules), live)
     assert [(step.action, step.reason) for step in steps] == [(CREATE, ""), (KEEP, guard.IN_USE)]
+
+
+DEFINES, CALLS = '{{ define "a" }}x{{ end }}{{ define "b" }}y{{ end }}', '{{ template "a" . }}'
+
+
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        ([absent("template", "texts")], "contact point chat still uses its template a"),
+        ([wanted("template", {"name": "texts", "template": "only {{ .Status }}"})], "still uses its template a"),
+        ([wanted("template", {"name": "texts", "template": '{{ define "a" }}z{{ end }}'})], ""),
+        ([absent("template", "texts"), wanted("template", {"name": "a", "template": "z"})], ""),
+        ([absent("template", "texts"), absent("contact_point")], ""),
+        ([absent("template", "texts"), wanted("contact_point")], ""),
+    ],
+)
+def test_a_template_that_is_used_is_not_deleted(items: list, told: str) -> None:
+    uses = changed(BODIES["contact_point"], ("receivers", 0, "settings"), {"deep": [{"text": f"- {CALLS}"}]})
+    live = server(
+        template={"texts": held("template", {"name": "texts", "template": DEFINES})},
+        contact_point={"chat": held("contact_point", uses)},
+    )
+    assert told in refused(items, live) and bool(told) is bool(refused(items, live))
+
+
+def test_a_prune_spares_the_templates_that_are_used_and_what_they_use() -> None:
+    texts = {"one": DEFINES, "two": f'{{{{ define "c" }}}}{CALLS}{{{{ end }}}}', "three": '{{ define "d" }}{{ end }}'}
+    uses = changed(BODIES["contact_point"], ("receivers", 0, "settings"), {"title": '{{ template "c" . }}'})
+    live = server(
+        template={name: held("template", {"name": name, "template": text}) for name, text in texts.items()},
+        contact_point={"chat": held("contact_point", uses)},
+    )
+    rules = replace(RULES, owned=owned(template=set(texts)), prune=("template",))
+    steps = guard.check_use(plan([wanted("template")], live, rules), live)
+    assert {step.identity: (step.action, step.reason) for step in steps if step.live} == {
+        "one": (KEEP, "template two still uses its template a"),
+        "two": (KEEP, "contact point chat still uses its template c"),
+        "three": (DELETE, ""),
+    }
 
 
 def test_an_integration_moves() -> None:

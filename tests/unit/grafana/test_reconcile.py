@@ -319,14 +319,16 @@ def test_the_tree_that_newer_servers_begin_with_is_nobodys(stand_in: StandIn, ap
         ("policy", "update"),
     ]
     assert not apply(*tree).changed and not writes(stand_in)
-    with pytest.raises(GrafanaError, match="Grafana needs it"):
-        apply(absent("contact_point", "empty"))
+    # The API lists integrations, so that it does not show this one.
+    assert not apply(absent("contact_point", "empty")).changed and not writes(stand_in)
 
 
 def test_an_integration_without_a_uid_cannot_be_replaced(grafana: Any, apply: Apply) -> None:
     mail = {"uid": "mail", "type": "email", "settings": {"addresses": "a@example.com"}}
     with pytest.raises(GrafanaError, match="has an integration without a uid, which the API cannot remove"):
         apply(wanted("contact_point", {"name": "grafana-default-email", "receivers": [mail]}), takeover=True)
+    with pytest.raises(GrafanaError, match="Grafana needs it"):
+        apply(absent("contact_point", "grafana-default-email"), takeover=True)
     assert not writes(grafana)
 
 
@@ -506,3 +508,35 @@ def test_an_owner_of_editable_objects_knows_its_own(kind: str, grafana: Any, app
     assert apply(other, editable=True, takeover=True, **OWNER).changed
     assert apply(wanted(kind), editable=True, **OWNER).changed
     assert not apply(wanted(kind), editable=True, **OWNER).changed and not writes(grafana)
+
+
+def test_what_others_still_use_is_neither_deleted_nor_pruned(grafana: Any, apply: Apply) -> None:
+    other = wanted("template", {"name": "other", "template": "x"})
+    quiet = wanted("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]})
+    spare = wanted("contact_point", {"name": "discord", "receivers": [{"uid": "d", "type": "email", "settings": {
+        "addresses": "a@example.com"}}]})  # fmt: skip
+    mine = [wanted("template"), wanted("mute_timing"), wanted("contact_point")]
+    rest = [other, quiet, spare]
+    apply(*mine, *rest, **OWNER)
+    # Of somebody else, in the interface.
+    settings = {"addresses": "b@example.com", "message": '{{ template "discord.title" . }}'}
+    theirs = {"name": "theirs", "receivers": [{"uid": "theirs", "type": "email", "settings": settings}]}
+    used = {"receiver": "chat", "mute_time_intervals": ["weekend"]}
+    group = {**BODIES["rule_group"], "rules": [{**RULE, "notification_settings": used}]}
+    foreign = [wanted("folder"), wanted("contact_point", theirs), wanted("rule_group", group)]
+    apply(*foreign, editable=True)
+    for kind in ("template", "mute_timing", "contact_point"):
+        with pytest.raises(GrafanaError, match=r"Nothing was changed\. .* still use"):
+            apply(absent(kind), takeover=True)
+        assert not writes(grafana)
+    pruned = apply(*rest, **OWNER, prune=KINDS)
+    assert not pruned.changed and not writes(grafana)
+    reason = "contact point theirs still uses its template discord.title"
+    assert sorted(pruned.warnings) == [
+        "contact point chat is no longer wanted, but is kept: routes or rules still use it.",
+        "mute timing weekend is no longer wanted, but is kept: routes or rules still use it.",
+        f"template discord is no longer wanted, but is kept: {reason}.",
+    ]
+    apply(absent("rule_group"), absent("contact_point", "theirs"), absent("folder"), takeover=True)
+    assert len(apply(*rest, **OWNER, prune=KINDS).changes) == len([*mine, "ledger"])
+    apply(*(absent(item.kind, item.identity) for item in rest), absent("template", "tests.owned"))

@@ -24,6 +24,11 @@ def release(grafana: StandIn) -> int:
     return int(grafana.grafana.version.partition(".")[0])
 
 
+def newest(grafana: StandIn) -> bool:
+    """Whether dashboards are saved by the newer API."""
+    return release(grafana) == 13
+
+
 def save(grafana: StandIn, uid: str, folder: str = "", title: str = "", **body: Any) -> tuple[int, Any]:
     spec = {"uid": uid, "title": title or uid} | body.pop("spec", {})
     return call(grafana, "POST", "/api/dashboards/db", {"dashboard": spec, "folderUid": folder} | body)
@@ -39,7 +44,6 @@ def save(grafana: StandIn, uid: str, folder: str = "", title: str = "", **body: 
         ({"name": "Q"}, 409),
         ({"name": "Q", "uid": "q", "type": ""}, 400),
         ({"name": "Q", "uid": "q", "access": None}, 400),
-        ({"name": "Q", "uid": "q", "url": ""}, 400),
         ({"name": "Q", "uid": "q", "url": "not a url"}, 400),
         ({"name": "Q", "uid": "q", "isDefault": "yes"}, 400),
         ({"name": "Q", "uid": "q", "secureJsonData": {"a": 1}}, 400),
@@ -48,6 +52,23 @@ def save(grafana: StandIn, uid: str, folder: str = "", title: str = "", **body: 
 def test_a_datasource_is_refused(grafana, change, status):
     assert call(grafana, "POST", "/api/datasources", SOURCE)[0] == 200
     assert call(grafana, "POST", "/api/datasources", SOURCE | change)[0] == status
+
+
+def test_an_update_of_a_datasource_is_refused(grafana):
+    call(grafana, "POST", "/api/datasources", SOURCE)
+    # A creation does without an address, and an update does not.
+    assert call(grafana, "POST", "/api/datasources", SOURCE | {"name": "Q", "uid": "q", "url": ""})[0] == 200
+    assert call(grafana, "PUT", "/api/datasources/uid/q", SOURCE | {"name": "Q", "uid": "q", "url": ""})[0] == 400
+    assert call(grafana, "PUT", "/api/datasources/uid/q", SOURCE | {"uid": "q"})[0] == 409
+
+
+def test_an_update_of_a_datasource_empties_neither_address_nor_user(grafana):
+    source = SOURCE | {"type": "x", "basicAuth": True, "basicAuthUser": "u", "user": "v", "database": "w"}
+    call(grafana, "POST", "/api/datasources", source)
+    bare = {"name": "P", "uid": "p", "type": "x", "access": "proxy"}
+    shown = call(grafana, "PUT", "/api/datasources/uid/p", bare)[1]["datasource"]
+    assert [shown[key] for key in ("url", "basicAuthUser", "user", "database")] == [SOURCE["url"], "u", "", ""]
+    assert not shown["basicAuth"]
 
 
 def test_secrets_of_a_datasource_go_in_and_never_out(grafana):
@@ -158,9 +179,9 @@ def test_a_folder_goes_with_its_dashboards_and_not_with_rules(grafana):
 
 def test_a_dashboard_is_refused(grafana):
     assert save(grafana, "d")[0] == 200
-    assert save(grafana, "d")[1]["status"] == "version-mismatch"
-    assert save(grafana, "d", spec={"version": 7})[1]["status"] == "version-mismatch"
-    assert save(grafana, "other", title="d")[1]["status"] == "name-exists"
+    for spec in ({}, {"version": 7}):
+        status, answer = save(grafana, "d", spec=spec)
+        assert (status, answer.get("status")) == ((409, None) if newest(grafana) else (412, "version-mismatch"))
     assert save(grafana, "d", spec={"title": ""})[1]["status"] == "empty-name"
     assert save(grafana, "d" * 41)[0] == 400
     assert save(grafana, "a b")[0] == 400
@@ -175,18 +196,29 @@ def test_a_dashboard_is_refused(grafana):
 
 def test_every_save_is_a_version_and_a_folder_left_out_is_the_root(grafana):
     call(grafana, "POST", "/api/folders", {"uid": "f", "title": "F"})
-    assert [save(grafana, "d", "f", overwrite=True)[1]["version"] for _ in range(3)] == [1, 2, 3]
-    assert save(grafana, "d", "f", spec={"version": 3})[1]["version"] == 4
+    versions = [save(grafana, "d", "f", overwrite=True)[1]["version"] for _ in range(3)]
+    # The newer storage counts what changes.
+    assert versions == ([1, 1, 1] if newest(grafana) else [1, 2, 3])
+    assert save(grafana, "d", "f", spec={"version": versions[-1], "tags": []})[1]["version"] == versions[-1] + 1
     assert call(grafana, "GET", "/api/dashboards/uid/d")[1]["meta"]["folderUid"] == "f"
     save(grafana, "d", overwrite=True)
     assert call(grafana, "GET", "/api/dashboards/uid/d")[1]["meta"]["folderUid"] == ""
 
 
-def test_overwriting_a_title_that_is_taken_replaces_the_other_dashboard(grafana):
+def test_two_dashboards_may_have_one_title(grafana):
     save(grafana, "d", title="T")
-    assert save(grafana, "new", title="t", overwrite=True)[1]["uid"] == "d"
-    assert call(grafana, "GET", "/api/dashboards/uid/new")[0] == 404
-    assert call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]["title"] == "t"
+    for overwrite in (False, True):
+        assert save(grafana, "new", title="T", overwrite=overwrite)[1]["uid"] == "new"
+    assert call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]["title"] == "T"
+
+
+def test_what_is_mended_in_a_dashboard_before_13_is_taken_or_refused_since(grafana):
+    status, _answer = save(grafana, "d", spec={"refresh": "1s"})
+    assert status == (400 if newest(grafana) else 200)
+    save(grafana, "e", title=" T ")
+    assert call(grafana, "GET", "/api/dashboards/uid/e")[1]["dashboard"]["title"] == (" T " if newest(grafana) else "T")
+    if not newest(grafana):
+        assert call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]["refresh"] == "5s"
 
 
 def test_a_dashboard_is_kept_as_it_was_sent(grafana):
@@ -196,12 +228,18 @@ def test_a_dashboard_is_kept_as_it_was_sent(grafana):
         "empty": {},
         "null": None,
         "__inputs": [1],
-        "refresh": "1s",
+        "refresh": "10s",
     }
     save(grafana, "d", spec=spec)
     shown = call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]
     assert shown.pop("id") == 1
-    assert shown == spec | {"uid": "d", "title": "d", "version": 1, "refresh": "5s"}
+    assert shown == spec | {"uid": "d", "title": "d", "version": 1}
+
+
+def test_byte_order_marks_are_taken_out_of_a_dashboard_since_13(grafana):
+    save(grafana, "d", title="\ufeffT", spec={"panels": [{"title": "a\ufeffb"}]})
+    shown = call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]
+    assert shown["panels"] == [{"title": "ab" if newest(grafana) else "a\ufeffb"}]
 
 
 def test_the_search_has_pages_and_a_limit(grafana):

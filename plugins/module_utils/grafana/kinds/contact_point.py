@@ -43,7 +43,7 @@ class ContactPoint(Kind):
         return {
             "receivers": {
                 receiver["uid"]: {
-                    "type": receiver["type"],
+                    "type": receiver["type"].lower(),
                     "settings": normalise.settings(_known(receiver["settings"], asked.get(receiver["uid"], {}))),
                     "disableResolveMessage": bool(receiver.get("disableResolveMessage")),
                 }

@@ -27,6 +27,7 @@ class Dashboard(Kind):
     def prepared(self, body: dict, live: Live | None, settings: Settings) -> dict:
         """Without what an export holds and a save must not."""
         model = {key: value for key, value in body["dashboard"].items() if key not in normalise.DASHBOARD_OWN}
+        model = normalise.without_marks(model)
         return {"dashboard": model, "folderUid": "" if body.get("folderUid") in ROOT else body["folderUid"]}
 
     def comparable(self, body: dict, like: dict) -> dict:

@@ -15,7 +15,6 @@ class Datasource(Kind):
     """A datasource. Its secrets are write-only: a record of their digests is kept in its jsonData."""
 
     name = "datasource"
-    serial = False
 
     def prepared(self, body: dict, live: Live | None, settings: Settings) -> dict:
         """With all fields, since an update takes a missing one for empty, and with the record of the secrets."""

@@ -12,7 +12,7 @@ from ..client import path
 from .base import API, NO_PROVENANCE, Kind, Live, Settings, of_value, stamp
 
 RULES = path("v1", "provisioning", "alert-rules")
-BASE_INTERVAL = 10
+EVALUATIONS = "missingSeriesEvalsToResolve"
 LONGEST_UID = 40
 UID = re.compile(r"[a-zA-Z0-9_-]*")
 FILLED = {"noDataState": "NoData", "execErrState": "Alerting", "for": "0s"}
@@ -30,6 +30,9 @@ class RuleGroup(Kind):
         rules = []
         for rule in body["rules"]:
             sent = {key: value for key, value in rule.items() if key not in normalise.RULE_OWN and value is not None}
+            if sent.get(EVALUATIONS) in (0, -1):
+                # Refused as a number of evaluations; without it Grafana takes its own.
+                del sent[EVALUATIONS]
             rules.append({**({} if sent.get("record") else FILLED), **sent, **place})
         return {"folderUid": body["folderUid"], "title": body["title"], "interval": body["interval"], "rules": rules}
 
@@ -55,8 +58,8 @@ class RuleGroup(Kind):
             return "the uid of a rule is made of letters, digits, dashes and underscores"
         if not body["folderUid"]:
             return "rules need a folder"
-        if not isinstance(body["interval"], int) or body["interval"] <= 0 or body["interval"] % BASE_INTERVAL:
-            return f"its interval of {body['interval']} s is no multiple of {BASE_INTERVAL} s"
+        if not isinstance(body["interval"], int) or body["interval"] <= 0 or body["interval"] % normalise.BASE_INTERVAL:
+            return f"its interval must be a whole multiple of {normalise.BASE_INTERVAL} s, not {body['interval']} s"
         return ""
 
     def order(self, steps: list) -> list:

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Grafana does otherwise than it is told, as its own source says: no run writes it again and again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.client import Raced
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.catalogue import CATALOGUE
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import live
+from tests.bed.grafana.server import StandIn
+from tests.unit.grafana.conftest import Apply, connect, writes
+from tests.unit.grafana.making import BODIES, absent, changed, wanted
+
+
+def test_what_no_update_empties_is_left_there(grafana: Any, apply: Apply) -> None:
+    bare = {"uid": "prometheus", "name": "Prometheus", "type": "grafana-testdata-datasource"}
+    asked = {**bare, "url": "http://127.0.0.1:9", "basicAuth": True, "basicAuthUser": "u", "user": "v"}
+    apply(wanted("datasource", asked))
+    assert apply(wanted("datasource", bare)).changed
+    assert not apply(wanted("datasource", bare)).changed and not writes(grafana)
+    body = live(connect(grafana), ("datasource",))["datasource"]["prometheus"].body
+    assert (body["basicAuth"], body["user"]) == (False, "")
+
+
+@pytest.mark.parametrize("kind", ["folder", "dashboard"])
+def test_spaces_around_a_title_are_no_difference(grafana: Any, apply: Apply, kind: str) -> None:
+    where = ("title",) if kind == "folder" else ("dashboard", "title")
+    spaced = wanted(kind, changed(BODIES[kind], where, " Spaced "))
+    apply(spaced)
+    assert not apply(spaced).changed and not writes(grafana)
+    assert not apply(wanted(kind, changed(BODIES[kind], where, "Spaced"))).changed
+
+
+def test_a_dashboard_that_was_overtaken_is_read_again(stand_in: StandIn, apply: Apply) -> None:
+    """As 13.1 says it, with a word that means for other objects that there is nothing to be done."""
+    apply(wanted("dashboard"))
+    body = {"message": "Dashboard already exists. Use overwrite flag to update."}
+    other = wanted("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other"))
+    # The log is cleared by the run, and the faults with it.
+    stand_in.clear = stand_in.requests.clear
+    stand_in.fail("409", method="POST", path=r"dashboards/db", times=1, body=body)
+    apply(other)
+    assert [line.status for line in stand_in.writes] == [409, 200]
+
+
+@pytest.mark.parametrize(
+    ("text", "final"),
+    [
+        ("Contact point is currently referenced by a notification policy.", True),
+        ("Time interval is used", True),
+        ("Time interval with this name already exists", True),
+        ("Failed to update datasource: data source with the same name already exists", True),
+        ("Dashboard already exists. Use overwrite flag to update.", False),
+        ("The dashboard has been changed by someone else", False),
+    ],
+)
+def test_what_would_be_refused_again_is_not_repeated(text: str, final: bool) -> None:
+    assert Raced("told", 409, text).is_final is final
+
+
+def test_a_folder_goes_once_the_index_has_seen_that_it_is_empty(stand_in: StandIn, apply: Apply) -> None:
+    """The newer storage counts by its index, which follows what was deleted a moment later."""
+    inside = wanted("dashboard", {**BODIES["dashboard"], "folderUid": "ops"})
+    apply(wanted("folder"), inside)
+    stand_in.grafana.index_lag = 2
+    apply(absent("folder"), absent("dashboard"))
+    assert not CATALOGUE["folder"].read(connect(stand_in), frozenset({"ops"}))
+
+
+def test_byte_order_marks_in_a_dashboard_are_not_sent(grafana: Any, apply: Apply) -> None:
+    marked = wanted("dashboard", changed(BODIES["dashboard"], ("dashboard", "panels", 0, "title"), "\ufeffRate\ufeff"))
+    apply(marked)
+    assert not apply(marked).changed and not apply(wanted("dashboard")).changed and not writes(grafana)
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_no_number_of_evaluations_is_the_one_that_grafana_has(grafana: Any, apply: Apply, number: int) -> None:
+    apply(wanted("folder"))
+    three = changed(BODIES["rule_group"], ("rules", 0, "missingSeriesEvalsToResolve"), 3)
+    none = wanted("rule_group", changed(three, ("rules", 0, "missingSeriesEvalsToResolve"), number))
+    apply(none)
+    if connect(grafana).major_version() > 11:
+        assert apply(wanted("rule_group", three)).changed
+        assert apply(none).changed
+    assert not apply(none).changed and not apply(wanted("rule_group")).changed
+
+
+def test_the_case_of_an_integrations_type_is_no_difference(grafana: Any, apply: Apply) -> None:
+    shouted = wanted("contact_point", changed(BODIES["contact_point"], ("receivers", 0, "type"), "DISCORD"))
+    apply(shouted)
+    assert not apply(shouted).changed and not apply(wanted("contact_point")).changed and not writes(grafana)
