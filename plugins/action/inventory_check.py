@@ -35,5 +35,6 @@ def judged(found: inventory.Inventory) -> dict:
     problems = guards.problems(components, found, *arguments.checks(found), unlocked)
     problems = [guards.placed(problem, components, found) for problem in problems]
     remarks = [guards.placed(remark, components, found) for remark in arguments.misspelt(found)]
+    remarks += arguments.strange_groups(found)
     told = {"failed": True, "msg": "\n".join(problems)} if problems else {}
     return {"changed": False, **told, **({"warnings": remarks} if remarks else {})}

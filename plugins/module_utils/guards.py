@@ -29,7 +29,20 @@ def problems(components: list, inventory: Inventory, *more: Callable[[], list]) 
             found.update(dict.fromkeys(check()))
         except CatalogueError as error:
             found.update(dict.fromkeys(str(error).splitlines()))
-    return list(found)
+    return _once(list(found))
+
+
+def _once(problems: list) -> list:
+    """Each problem once: not for each host, nor as a lookup tells it, nor where a variable is used that is wrong."""
+    told = [re.fullmatch(r"(\w+) of (\S+): (.*)", problem) for problem in problems]
+    users = [f" on {found[2]}{mark} {{{{ {found[1]} }}}}" for found in told if found for mark in ",:"]
+    hosts: dict = {}
+    for problem, found in zip(problems, told):
+        repeated = any(problem.endswith(f": {other}") for other in problems)
+        if not repeated and not any(user in problem for user in users):
+            name, host, message = found.groups() if found else ("", "", problem)
+            hosts.setdefault((name, message), []).append(host)
+    return [f"{name} of {', '.join(whom)}: {message}" if name else message for (name, message), whom in hosts.items()]
 
 
 def _checks(components: list, inventory: Inventory, hosts: list) -> list:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether the inventory's variables are what the roles document. Ansible itself asks when a role's turn comes."""
+"""Whether the inventory's variables are what the roles document, and its groups what the playbooks look for."""
 
 from __future__ import annotations
 
@@ -13,35 +13,52 @@ from ansible.module_utils.errors import ArgumentTypeError, ElementError, Require
 from ..module_utils.catalogue import CatalogueError, Inventory
 from . import inventory as site
 
+# The group of all hosts.
+ALL = "monitoring"
 # How much of a name has to be that of a variable, for people to have meant it.
 LIKENESS = 0.85
 # Ansible's types of options as people call them; others are texts of some form.
 TYPES = {"dict": "mapping", "list": "list", "bool": "boolean", "int": "number", "float": "number", "str": "text"}
 
+# What all roles share, as README.md has it. What is raw is judged where it is used.
+SHARED = {
+    f"monitoring_{name}": {"type": kind} for kind, names in (
+        ("raw", "environment address serial plain_networks tls_certificate tls_key tls_ca"),
+        ("raw", "basic_auth_username basic_auth_password basic_auth_hash mirrors archives_dir releases_lock"),
+        ("raw", "lock_file lock_roles bundle_architectures bundle_mirrors"),
+        ("bool", "lock_replace allow_unlocked adopt"),
+        ("int", "remove_max"),
+    ) for name in names.split()
+}  # fmt: skip
+
 
 @cache
 def options() -> dict:
-    """The options of each role, as its argument specification has them."""
+    """The options of each role, as its argument specification has them, and of all."""
     files = sorted(site.ROLES.glob("*/meta/argument_specs.yml"))
-    return {path.parts[-3]: site.read(path)["argument_specs"]["main"]["options"] for path in files}
+    specified = {path.parts[-3]: site.read(path)["argument_specs"]["main"]["options"] for path in files}
+    return {**specified, ALL: SHARED}
 
 
 def hosts_of(role: str, inventory: Inventory) -> list:
     """The hosts that a role is for; one without a component goes along with that which its name begins with."""
-    owners = [item for item in site.all_components() if f"{role}_".startswith(f"{item.role}_")]
+    components = site.all_components()
+    if role == ALL:
+        return list(dict.fromkeys(host for item in components for host in inventory.hosts(item)))
+    owners = [item for item in components if f"{role}_".startswith(f"{item.role}_")]
     return inventory.hosts(max(owners, key=lambda item: len(item.role))) if owners else []
 
 
 def checks(inventory: site.Inventory) -> list:
     """What has to be asked to know each variable that has not the type that its role documents."""
     return [
-        partial(wrong, host, {name: known[name] for name in inventory.named(host) if name in known}, inventory)
+        partial(wrong, role, host, {name: known[name] for name in inventory.named(host) if name in known}, inventory)
         for role, known in options().items() for host in hosts_of(role, inventory)
     ]  # fmt: skip
 
 
-def wrong(host: str, spec: dict, inventory: Inventory) -> list:
-    """What is wrong with a host's variables, in sentences that tell no secret."""
+def wrong(role: str, host: str, spec: dict, inventory: site.Inventory) -> list:
+    """What is wrong with a host's variables of a role, in sentences that tell no secret."""
     found = []
     for name, option in spec.items():
         try:
@@ -49,16 +66,49 @@ def wrong(host: str, spec: dict, inventory: Inventory) -> list:
         except CatalogueError as error:
             found.append(str(error))
             continue
-        if value is not None:
-            found += [f"{name} of {host}: {message}." for message in refusals(name, option, value)]
+        messages = refusals(name, option, value) or absent(role, option, value, inventory)
+        found += [f"{name} of {host}: {message}." for message in messages]
+    return found
+
+
+def absent(role: str, option: dict, value: object, inventory: site.Inventory) -> list:
+    """Which files of the controller are named and not there; those of hosts are texts, not paths."""
+    found = []
+    named = value if isinstance(value, list) else [value]
+    for path in named if "path" in (option.get("type"), option.get("elements")) else ():
+        try:
+            inventory.file(role, str(path)) if path else None
+        except CatalogueError as error:
+            found.append(str(error))
     return found
 
 
 def refusals(name: str, option: dict, value: object) -> list:
     """Why a value will not do as an option of a role. Pure."""
+    if value is None:
+        # A role takes it as it is, and not its default.
+        return [] if option.get("default") in (None, "") else ["it has no value; without it the role's default counts"]
     errors = ArgumentSpecValidator({name: option}).validate({name: value}, validate_role_argument_spec=True).errors
-    messages = [_told(option, error) for error in errors.errors]
+    messages = [_told(option, error) for error in errors.errors] or _converted(option, value)
     return list(dict.fromkeys(message.removesuffix(".") for message in messages))
+
+
+def _converted(option: dict, value: object, what: str = "it") -> list:
+    """Where something else stands of which Ansible makes what is documented; roles take it as it is.
+
+    Only of a text alone, as it comes from --extra-vars, they make a list of texts.
+    """
+    kind, parts = option.get("type", "str"), option.get("options") or {}
+    if kind == "list" and option.get("elements") in ("str", "path") and what == "it" and not isinstance(value, list):
+        kind = option["elements"]
+    if kind == "list" and isinstance(value, list):
+        element = {"type": option.get("elements", "raw"), "options": parts}
+        return [message for item in value for message in _converted(element, item, f"each element of {what}")]
+    if kind == "dict" and isinstance(value, dict):
+        named = [(parts[name], part, name) for name, part in value.items() if name in parts]
+        return [message for *both, name in named for message in _converted(*both, f"{name} in {what}")]
+    wrong = isinstance(value, (dict, list)) if kind in ("str", "path") else kind in ("list", "dict")
+    return [f"{what} has to be a {TYPES.get(kind, 'text')}"] if wrong and value is not None else []
 
 
 def _told(option: dict, error: Exception) -> str:
@@ -89,6 +139,21 @@ def misspelt(inventory: site.Inventory) -> list:
         f"{name} of {next(host for other, host in sorted(used) if other == name)} is no variable of a role; {right} is."
         for name, right in meant.items() if right
     ]  # fmt: skip
+
+
+def strange_groups(inventory: Inventory) -> list:
+    """A remark for each group that is nearly a role's, and one for the hosts that are not in that of all hosts."""
+    groups = {**dict.fromkeys([item.group for item in site.all_components()], ()), **inventory.groups}
+    found = []
+    for name in sorted(set(groups) - set(site.roles()) - {ALL}):
+        for meant in difflib.get_close_matches(name, site.roles(), 1, LIKENESS):
+            if others := [host for host in groups[name] if host not in groups[meant]]:
+                found.append(f"{', '.join(others)} in the group {name}: no role is called so; {meant} is.")
+    if apart := [host for host in hosts_of(ALL, inventory) if host not in groups.get(ALL, ())]:
+        found.append(
+            f"{', '.join(apart)} should be in the group {ALL}, whose hosts status, sweep and uninstall look at."
+        )
+    return found
 
 
 def nearest(name: str, known: dict) -> str:

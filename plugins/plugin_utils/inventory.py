@@ -55,6 +55,7 @@ class Inventory(catalogue.Inventory):
     def __init__(self, loader: object, groups: dict, hostvars: object) -> None:
         self.groups = groups
         self._hostvars = hostvars
+        self._loader = loader
         self._templar = Templar(loader=loader)
         self._gathered: dict = {}
         self._known: dict = {}
@@ -82,13 +83,23 @@ class Inventory(catalogue.Inventory):
 
     def place(self, host: str, name: str) -> str:
         """File and line of the definition of a host's variable that counts, empty where there is none."""
-        key = next((key for key in self._variables(host) if key == name), None)
-        if Origin is None:
-            path, line, _column = getattr(key, "ansible_pos", None) or ("", 0, 0)
-        else:
-            origin = Origin.get_tag(key)
-            path, line = (origin.path, origin.line_num) if origin else ("", 0)
+        variables = self._variables(host)
+        key, value = next((item for item in variables.items() if item[0] == name), (None, None))
+        # Where definitions override each other, the key is that of the first one, and the value that of the last one.
+        first, last = _origin(key), _origin(value)
+        if last is None:
+            # Of a truth value or an empty one nobody knows; texts from a command line are nowhere.
+            last = first if value is None or isinstance(value, (bool, int, float)) else None
+        path, line = first if first and last and first[0] == last[0] else last or ("", 0)
         return f"{os.path.relpath(path)}:{line}" if path and line else ""
+
+    def file(self, role: str, name: str) -> str:
+        """Where a file of the controller is, looked for as the role's tasks do; raises CatalogueError without one."""
+        places = [str(ROLES / role), str(ROLES / role / "tasks")]
+        try:
+            return self._loader.path_dwim_relative_stack(places, "files", name)
+        except AnsibleError as error:
+            raise catalogue.CatalogueError(f"there is no file {name} on the controller") from error
 
     def _variables(self, host: str) -> dict:
         if host not in self._gathered:
@@ -99,9 +110,22 @@ class Inventory(catalogue.Inventory):
     def _template(self, variables: dict, value: object, where: str) -> object:
         self._templar.available_variables = variables
         try:
-            return self._templar.template(value)
-        except AnsibleError as error:
+            found = self._templar.template(value)
+            if Origin is None:
+                # A vaulted text is decrypted when somebody looks at it.
+                repr(found)
+            return found
+        except Exception as error:
+            # A filter may raise anything, and ansible-core before 2.19 lets it pass.
             raise catalogue.CatalogueError(f"{where}: {error}") from error
+
+
+def _origin(value: object) -> tuple | None:
+    """File and line from which something was read; None where it does not know."""
+    if Origin is None:
+        return getattr(value, "ansible_pos", ())[:2] or None
+    origin = Origin.get_tag(value)
+    return origin and (origin.path, origin.line_num)
 
 
 @cache

@@ -26,12 +26,17 @@ def read(path: str) -> bytes | None:
 def write(path: str, content: bytes, mode: int, gid: int = 0) -> None:
     """Write a new file durably, owned by root and ``gid``; the caller's directory is not in force yet."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-        os.fchown(stream.fileno(), 0, gid)
-        os.fchmod(stream.fileno(), mode)
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            os.fchown(stream.fileno(), 0, gid)
+            os.fchmod(stream.fileno(), mode)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        # A disk that is full does not say which one it is.
+        error.filename = path
+        raise
 
 
 def replace(path: str, content: bytes, mode: int) -> None:

@@ -83,6 +83,23 @@ def stage(release: Release, name: str, program: str) -> bool:
     return True
 
 
+def foresee(release: Release, name: str) -> None:
+    """Refuse what cannot be had, as staging would, without having it brought; what a download finds is not foreseen."""
+    host = architecture()
+    wanted = release.archive(host)
+    there = os.path.exists(os.path.join(layout.downloads(name), wanted["sha256"]))
+    if not there and host not in release.pushable and not intact(release.directory(host)):
+        _refuse_missing(wanted)
+
+
+def _refuse_missing(wanted: dict) -> None:
+    if not wanted["urls"] and wanted.get("missing"):
+        raise ComponentError(
+            f"{wanted['missing']} is not on the controller, and nothing is downloaded where monitoring_archives_dir is"
+            " set without monitoring_mirrors. The playbook bundle collects what is missing."
+        )
+
+
 def _archive(release: Release, name: str, host: str) -> str:
     from . import download
 
@@ -97,11 +114,7 @@ def _archive(release: Release, name: str, host: str) -> str:
         return path
     if host in release.pushable:
         raise ArchiveWanted(host)
-    if not wanted["urls"] and wanted.get("missing"):
-        raise ComponentError(
-            f"{wanted['missing']} is not on the controller, and nothing is downloaded where monitoring_archives_dir is"
-            " set without monitoring_mirrors. The playbook bundle collects what is missing."
-        )
+    _refuse_missing(wanted)
     download.fetch(wanted["urls"], wanted["sha256"], path)
     return path
 

@@ -90,6 +90,8 @@ def _predict(params: dict, wanted: list) -> Result:
         systemd.require_version()
     for work in result.works:
         refuse_taken_ports(work)
+        if work.plan.changed:
+            release.foresee(work.wanted.release, work.name)
         if work.plan.stage and work.wanted.check:
             result.notices += checking.privately(work.wanted, work.known["release"])
     return result

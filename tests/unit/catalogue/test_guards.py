@@ -164,3 +164,9 @@ def test_what_others_find_is_told_with_the_rest() -> None:
     inventory = Inventory({"bell": ["b"]}, {"b": {"bell_webhook": ""}})
     found = guards.problems([BELL], inventory, refuse, lambda: ["three", "one"])
     assert found[1:] == ["one", "two", "three"]
+
+
+def test_the_same_of_several_hosts_is_told_once() -> None:
+    told = ["bell_word of a: it is silent.", "bell_word of b: it is silent.", "bell_word of c: it is loud."]
+    expected = ["bell_word of a, b: it is silent.", "bell_word of c: it is loud."]
+    assert guards.problems([BELL], Inventory({}, {}), lambda: told) == expected

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,3 +128,14 @@ def test_a_tree_lists_everything_but_directories(tmp_path: Path) -> None:
     assert files.tree(str(tmp_path)) == ["a/b/file", "a/link"]
     assert files.listing(str(tmp_path)) == ["a", "empty"]
     assert files.listing(str(tmp_path / "absent")) == []
+
+
+def test_a_write_that_fails_names_the_file(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+    try:
+        with pytest.raises(OSError, match="large") as caught:
+            files.write(str(tmp_path / "file"), b"more than fits", 0o640)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == str(tmp_path / "file")

@@ -9,6 +9,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,9 +88,24 @@ def test_a_host_of_an_unknown_architecture_is_refused_in_one_line(
 def test_an_archive_that_the_controller_lacks_is_not_looked_for_elsewhere(publish: Callable, web: Web) -> None:
     wanted = publish(("loki", program()), ("x", b""))
     wanted.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
-    with pytest.raises(ComponentError, match=r"/srv/bundle/loki is not on the controller, .*monitoring_archives_dir"):
+    refused = r"/srv/bundle/loki is not on the controller, .*monitoring_archives_dir"
+    with pytest.raises(ComponentError, match=refused):
+        release.foresee(wanted, "loki")
+    with pytest.raises(ComponentError, match=refused):
         release.stage(wanted, "loki", "loki")
     assert (there(), web.requests) == ([], [])
+
+
+def test_what_is_here_or_can_be_brought_is_foreseen_without_a_request(publish: Callable, web: Web) -> None:
+    wanted = publish(("loki", program()), ("x", b""))
+    release.foresee(wanted, "loki")
+    assert (there(), web.requests) == ([], [])
+    release.stage(wanted, "loki", "loki")
+    wanted.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
+    release.foresee(wanted, "loki")
+    other = publish(("loki", program()), ("y", b""))
+    other.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
+    release.foresee(replace(other, pushable=(HOST,)), "loki")
 
 
 def damage_content(path: Path) -> None:

@@ -84,3 +84,11 @@ def test_extra_configuration_is_merged():
 
 def test_prometheus_without_an_alertmanager_has_none():
     assert rendered("prometheus", "__prometheus_alertmanagers") == []
+
+
+def test_single_texts_of_extra_vars_are_lists_of_one():
+    given = {"alertmanager_flags": "--one", "alertmanager_templates": "/x/own.tmpl", "alertmanager_group_by": "job"}
+    told = arguments(**given)
+    assert told["command"][-1] == "--one"
+    assert [file["path"] for file in told["config"]][-1] == "templates/own.tmpl"
+    assert config(**given)["route"]["group_by"] == ["job"]
