@@ -63,7 +63,7 @@ def _judge(wanted: Instance, release_directory: str, directory: str) -> list:
         return [f"The checker of {wanted.name} warns: {told}"]
     raise ComponentError(
         f"The configuration of {wanted.name} is refused by its own checker"
-        f" ({' '.join(wanted.check)}, exit code {exit_code}):\n{told or 'it said nothing'}"
+        f" ({' '.join(wanted.check)}, exit code {exit_code}):\n{told or 'it said nothing'}{quoted(told, wanted)}"
     )
 
 
@@ -71,3 +71,20 @@ def accepted(told: str, pattern: str) -> bool:
     """Whether a checker that failed only warned: every line it wrote matches ``pattern``. Pure."""
     lines = [line for line in told.splitlines() if line.strip()]
     return bool(pattern and lines) and all(re.search(pattern, line) for line in lines)
+
+
+def quoted(told: str, wanted: Instance) -> str:
+    """The lines that a checker names by their numbers, since its file is gone when somebody reads that. Pure."""
+    entries = {path.removeprefix("etc/"): entry for path, entry in wanted.files.items() if path.startswith("etc/")}
+    asked = [path for path in entries if any(f"{{etc}}/{path}" in word for word in wanted.check)]
+    # Where none is named it is the one that the checker was asked about.
+    path = asked[0] if len(asked) == 1 else ""
+    found: dict = {}
+    names = "|".join(sorted(map(re.escape, entries), key=len, reverse=True))
+    for named, after, line in re.findall(rf"/({names})(?::(\d+))?|\bline (\d+)", told) if entries else ():
+        path = named or path
+        number = int(after or line or 0)
+        if path and number and not entries[path].secret:
+            lines = entries[path].content.decode("utf-8", "replace").splitlines()
+            found.update({f"{path}, line {number}: {text}": True for text in lines[number - 1 : number]})
+    return "".join(f"\n{line}" for line in found)
