@@ -25,16 +25,28 @@ class ActionModule(ActionBase):
         """Fail with everything that is wrong."""
         super().run(tmp, task_vars)
         self.validate_argument_spec(argument_spec={})
-        return judged(inventory.of(self._loader, task_vars or {}))
+        task_vars = task_vars or {}
+        return judged(inventory.of(self._loader, task_vars), task_vars["ansible_play_hosts_all"])
 
 
-def judged(found: inventory.Inventory) -> dict:
-    """What the module returns for an inventory."""
+def judged(found: inventory.Inventory, run: list) -> dict:
+    """What the module returns for an inventory and the hosts of a run; what is wrong with others is only told."""
+    hosts = found.all_hosts(inventory.all_components())
+    problems = problems_of([host for host in hosts if host in run], found)
+    others = problems_of([host for host in hosts if host not in run], found)
+    remarks = [f"Not in the way of this run: {problem}" for problem in others if problem not in problems]
+    remarks += [*arguments.misspelt(found), *arguments.strange_groups(found)]
+    told = {"failed": True, "msg": "\n".join(placed(problems, found))} if problems else {}
+    return {"changed": False, **told, **({"warnings": placed(remarks, found)} if remarks else {})}
+
+
+def problems_of(hosts: list, found: inventory.Inventory) -> list:
+    """What stands in the way of a rollout to some hosts."""
     components = inventory.all_components()
-    unlocked = partial(locks.unlocked, components, found, lockfiles.archives)
-    problems = guards.problems(components, found, *arguments.checks(found), unlocked)
-    problems = [guards.placed(problem, components, found) for problem in problems]
-    remarks = [guards.placed(remark, components, found) for remark in arguments.misspelt(found)]
-    remarks += arguments.strange_groups(found)
-    told = {"failed": True, "msg": "\n".join(problems)} if problems else {}
-    return {"changed": False, **told, **({"warnings": remarks} if remarks else {})}
+    unlocked = partial(locks.unlocked, components, found, hosts, lockfiles.archives)
+    return guards.problems(components, found, hosts, *arguments.checks(found, hosts), unlocked)
+
+
+def placed(sentences: list, found: inventory.Inventory) -> list:
+    """Sentences with the places of what they name."""
+    return [guards.placed(sentence, inventory.all_components(), found) for sentence in sentences]

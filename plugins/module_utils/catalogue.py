@@ -100,6 +100,10 @@ class Inventory:
         """The hosts that have a component."""
         return self.groups.get(item.group) or []
 
+    def all_hosts(self, components: list) -> list:
+        """The hosts that have any of some components."""
+        return list(dict.fromkeys(host for item in components for host in self.hosts(item)))
+
 
 def names(components: list, inventory: Inventory, host: str) -> list:
     """The components that a host should have, by the groups it is in."""

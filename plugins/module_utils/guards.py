@@ -16,15 +16,14 @@ from .catalogue import DEV, CatalogueError, Component, Inventory
 SCRAPER = "prometheus"
 
 
-def problems(components: list, inventory: Inventory, *more: Callable[[], list]) -> list:
-    """What the inventory lacks, in sentences for people, whatever hosts a run is limited to; ``more`` look further."""
-    hosts = dict.fromkeys(host for item in components for host in inventory.hosts(item))
+def problems(components: list, inventory: Inventory, hosts: list, *more: Callable[[], list]) -> list:
+    """What stands in the way of a rollout to some hosts, in sentences for people; ``more`` look further."""
     lacking = [host for host in hosts if not inventory.variable(host, "monitoring_environment")]
     if lacking:
         remedy = "Set it in the inventory's group_vars to the environment's name, such as dev or prod."
         return [f"monitoring_environment is not set for {', '.join(lacking)}. {remedy}"]
     found: dict = {}
-    for check in (*_checks(components, inventory, list(hosts)), *more):
+    for check in (*_checks(components, inventory, hosts), *more):
         try:
             found.update(dict.fromkeys(check()))
         except CatalogueError as error:
@@ -49,7 +48,7 @@ def _checks(components: list, inventory: Inventory, hosts: list) -> list:
     """What has to be asked to know all problems."""
     checks = [
         partial(check, item, host, inventory)
-        for item in components for host in inventory.hosts(item) for check in (_empty_secrets, _unmet)
+        for item in components for host in inventory.hosts(item) if host in hosts for check in (_empty_secrets, _unmet)
     ]  # fmt: skip
     for host in hosts:
         present = [item for item in components if host in inventory.hosts(item)]
@@ -59,7 +58,7 @@ def _checks(components: list, inventory: Inventory, hosts: list) -> list:
     # Who rolls out a file of their own scrapes what they like.
     viewers = [
         host for host in inventory.groups.get(SCRAPER) or []
-        if not inventory.variable(host, f"{SCRAPER}_config_file")
+        if host in hosts and not inventory.variable(host, f"{SCRAPER}_config_file")
     ]  # fmt: skip
     return checks + [partial(_unscrapable, components, host, inventory) for host in viewers]
 
@@ -164,8 +163,11 @@ def _unreachable(item: Component, components: list, host: str, inventory: Invent
 
 def placed(problem: str, components: list, inventory: Inventory) -> str:
     """A sentence, and where the variables that it names are set."""
-    hosts = dict.fromkeys(host for item in components for host in inventory.hosts(item))
-    named = [host for host in hosts if re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", problem)]
+    named = [
+        host
+        for host in inventory.all_hosts(components)
+        if re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", problem)
+    ]
     prefixes = ("monitoring_", *(f"{item.role}_" for item in components))
     places = []
     for variable in dict.fromkeys(re.findall(r"\w+", problem)):

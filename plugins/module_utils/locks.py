@@ -26,27 +26,27 @@ class Asked:
     files: tuple
 
 
-def asked(components: list, inventory: Inventory) -> dict:
-    """Each release that the inventory asks for, with the hosts that do."""
+def asked(components: list, inventory: Inventory, hosts: list) -> dict:
+    """Each release that some hosts ask for, with those that do."""
     found: dict = {}
     for item in components:
-        for host in inventory.hosts(item):
+        for host in [host for host in inventory.hosts(item) if host in hosts]:
             version = str(inventory.setting(host, item, _variable(item.role)))
             release = Asked(item.role, item.release, version, _files(host, inventory))
             found.setdefault(release, []).append(host)
     return found
 
 
-def unlocked(components: list, inventory: Inventory, archives: Archives) -> list:
-    """A sentence for each release that cannot be rolled out since no lock file has it."""
+def unlocked(components: list, inventory: Inventory, hosts: list, archives: Archives) -> list:
+    """A sentence for each release that cannot be rolled out to some hosts since no lock file has it."""
     found = []
-    for release, hosts in asked(components, inventory).items():
+    for release, asking in asked(components, inventory, hosts).items():
         try:
             known = archives(list(release.files), release.name, release.version)
         except ReleaseError as error:
             found.append(str(error))
             continue
-        refused = [host for host in hosts if not _allowed_on(host, inventory)]
+        refused = [host for host in asking if not _allowed_on(host, inventory)]
         if not known and refused:
             asks = f"{_variable(release.role)} of {', '.join(refused)} is {release.version}."
             in_vain = any(inventory.variable(host, ALLOW) for host in refused)
@@ -58,7 +58,7 @@ def locked(components: list, inventory: Inventory, archives: Archives) -> dict:
     """What the inventory asks for, as a lock has it; raises CatalogueError where no lock file has something."""
     result: dict = {}
     missing = []
-    for release in asked(components, inventory):
+    for release in asked(components, inventory, inventory.all_hosts(components)):
         try:
             known = archives(list(release.files), release.name, release.version)
         except ReleaseError as error:

@@ -12,9 +12,10 @@ version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Looks at the variables of all hosts of the inventory, whichever of them a run is limited to, and fails with a
-    sentence for each one that is missing, has not the type that its role documents, holds an example outside the
-    environment dev, or would leave one component unable to reach another.
+  - Looks at the variables of the hosts of the play, and fails with a sentence for each one that is missing, has not the
+    type that its role documents, holds an example outside the environment dev, or would leave a component of theirs
+    unable to reach another.
+  - What is wrong with other hosts of the inventory, as where a run is limited, is warned about.
   - A variable that is nearly one of a role's is warned about.
   - Runs on the controller. No host is contacted.
   - Variables of plays, blocks and tasks do not count.

@@ -44,16 +44,16 @@ def hosts_of(role: str, inventory: Inventory) -> list:
     """The hosts that a role is for; one without a component goes along with that which its name begins with."""
     components = site.all_components()
     if role == ALL:
-        return list(dict.fromkeys(host for item in components for host in inventory.hosts(item)))
+        return inventory.all_hosts(components)
     owners = [item for item in components if f"{role}_".startswith(f"{item.role}_")]
     return inventory.hosts(max(owners, key=lambda item: len(item.role))) if owners else []
 
 
-def checks(inventory: site.Inventory) -> list:
-    """What has to be asked to know each variable that has not the type that its role documents."""
+def checks(inventory: site.Inventory, hosts: list) -> list:
+    """What has to be asked to know each variable of some hosts that has not the type that its role documents."""
     return [
         partial(wrong, role, host, {name: known[name] for name in inventory.named(host) if name in known}, inventory)
-        for role, known in options().items() for host in hosts_of(role, inventory)
+        for role, known in options().items() for host in hosts_of(role, inventory) if host in hosts
     ]  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils import catalogue, guards
@@ -10,21 +12,27 @@ from tests.unit.catalogue.test_catalogue import GAUGE, HUB, STORE, Inventory, st
 from tests.unit.catalogue.test_transport import PASSWORD, SHOP, TLS, spread
 
 
+def found_in(components: list, inventory: Inventory, *more: Callable[[], list]) -> list:
+    """What is in the way of a rollout to all hosts."""
+    hosts = dict.fromkeys([*inventory.all_hosts(components), *inventory.groups.get("prometheus", [])])
+    return guards.problems(components, inventory, list(hosts), *more)
+
+
 def test_problems_name_each_host_without_an_environment_once() -> None:
     variables = {"b": {"monitoring_environment": None}, "c": {"monitoring_environment": ""}}
     inventory = Inventory({"log_store": ["a", "b"], "hub": ["b", "c"], "other": ["d"]}, variables)
-    (problem,) = guards.problems([STORE, HUB], inventory)
+    (problem,) = found_in([STORE, HUB], inventory)
     assert "monitoring_environment is not set for b, c." in problem
 
 
 def test_problems_tell_what_prometheus_could_not_reach_before_anything_is_touched() -> None:
     together = Inventory({"hub": ["a"], "prometheus": ["a"]})
-    assert guards.problems([HUB], together) == []
+    assert found_in([HUB], together) == []
     spread = Inventory({"hub": ["b"], "prometheus": ["a"]})
-    assert guards.problems([HUB], spread)
-    assert all("cannot be reached from a" in problem for problem in guards.problems([HUB], spread))
+    assert found_in([HUB], spread)
+    assert all("cannot be reached from a" in problem for problem in found_in([HUB], spread))
     of_their_own = Inventory(spread.groups, {"a": {"prometheus_config_file": "own.yml"}})
-    assert guards.problems([HUB], of_their_own) == []
+    assert found_in([HUB], of_their_own) == []
 
 
 BELL = catalogue.component(
@@ -60,7 +68,7 @@ BELL = catalogue.component(
     ],
 )
 def test_problems_tell_which_variable_an_environment_lacks_and_not_what_it_holds(variables: dict, words: str) -> None:
-    problems = guards.problems([BELL], Inventory({"bell": ["b"]}, {"b": variables}))
+    problems = found_in([BELL], Inventory({"bell": ["b"]}, {"b": variables}))
     assert [words in problem and "example/" not in problem for problem in problems] == ([True] if words else [])
 
 
@@ -69,7 +77,7 @@ def test_what_is_always_needed_is_so_with_a_file_of_ones_own() -> None:
     item = catalogue.component("bell", {**always, "needs": {"bell_word": {"value": "<bell_word>", "always": True}}})
     own_file = {"bell_config_file": "own.yml"}
     for word, found in (("", ["bell_word is not set for b, and bell needs it."]), ("x", [])):
-        assert guards.problems([item], Inventory({"bell": ["b"]}, {"b": {**own_file, "bell_word": word}})) == found
+        assert found_in([item], Inventory({"bell": ["b"]}, {"b": {**own_file, "bell_word": word}})) == found
 
 
 def test_what_a_file_of_ones_own_may_need_is_not_asked_for() -> None:
@@ -78,15 +86,15 @@ def test_what_a_file_of_ones_own_may_need_is_not_asked_for() -> None:
 
     inventory = Inventory({"bell": ["b"]}, {"b": {"bell_config_file": "own.yml"}})
     inventory.render = fail
-    assert guards.problems([BELL], inventory) == []
+    assert found_in([BELL], inventory) == []
 
 
 def test_problems_are_none_when_hosts_have_their_environment() -> None:
-    assert guards.problems([STORE], store_of_b()) == []
+    assert found_in([STORE], store_of_b()) == []
 
 
 def problems(**variables: dict) -> list:
-    return guards.problems([SHOP, STORE], spread(**variables))
+    return found_in([SHOP, STORE], spread(**variables))
 
 
 def test_problems_are_none_where_all_have_certificates() -> None:
@@ -147,13 +155,13 @@ def test_needs_are_those_of_each_instance() -> None:
     )  # fmt: skip
     instances = [{"name": "main", "listen": "127.0.0.1:1", "password": ""}]
     instances += [{"name": "side", "listen": "127.0.0.1:2", "password": "x"}]
-    (found,) = guards.problems([item], Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": instances}}))
+    (found,) = found_in([item], Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": instances}}))
     assert found == "password in gauge_instances is not set for a, instance main, and gauge needs it."
 
 
 @pytest.mark.parametrize("instances", [{"main": {"password": "canary"}}, ["canary"], "canary"])
 def test_instances_of_a_wrong_shape_are_named_and_not_told(instances: object) -> None:
-    (found,) = guards.problems([GAUGE], Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": instances}}))
+    (found,) = found_in([GAUGE], Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": instances}}))
     assert found == "gauge on a: <gauge_instances> has to be a list of mappings."
 
 
@@ -162,11 +170,11 @@ def test_what_others_find_is_told_with_the_rest() -> None:
         raise catalogue.CatalogueError("one\ntwo")
 
     inventory = Inventory({"bell": ["b"]}, {"b": {"bell_webhook": ""}})
-    found = guards.problems([BELL], inventory, refuse, lambda: ["three", "one"])
+    found = found_in([BELL], inventory, refuse, lambda: ["three", "one"])
     assert found[1:] == ["one", "two", "three"]
 
 
 def test_the_same_of_several_hosts_is_told_once() -> None:
     told = ["bell_word of a: it is silent.", "bell_word of b: it is silent.", "bell_word of c: it is loud."]
     expected = ["bell_word of a, b: it is silent.", "bell_word of c: it is loud."]
-    assert guards.problems([BELL], Inventory({}, {}), lambda: told) == expected
+    assert found_in([BELL], Inventory({}, {}), lambda: told) == expected

@@ -42,7 +42,7 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
     """Look at an inventory, with some more variables of all hosts, as the first play does."""
     monkeypatch.chdir(tmp_path)
 
-    def judged(hosts: str = INVENTORY, variables: str = "") -> dict:
+    def judged(hosts: str = INVENTORY, variables: str = "", limit: str = "all") -> dict:
         lines = "".join(f"    {line}\n" for line in variables.splitlines())
         Path("hosts.yml").write_text(hosts.replace("  children:\n", f"{lines}  children:\n", 1))
         loader = DataLoader()
@@ -50,7 +50,7 @@ def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
         variables = VariableManager(loader=loader, inventory=manager)
         hostvars = HostVars(inventory=manager, variable_manager=variables, loader=loader)
         found = inventory.Inventory(loader, manager.get_groups_dict(), hostvars)
-        return inventory_check.judged(found)
+        return inventory_check.judged(found, [host.name for host in manager.list_hosts(limit)])
 
     return judged
 
@@ -74,6 +74,18 @@ def test_plain_text_between_hosts_is_refused_outside_dev(judge: Judge) -> None:
     found = problems(judge, INVENTORY.replace(": dev", ": prod"))
     assert len(found) == 2
     assert all("plain text" in problem for problem in found)
+
+
+def test_what_is_wrong_with_hosts_outside_of_a_run_is_warned_about(judge: Judge) -> None:
+    hosts = INVENTORY.replace("monitoring_address: logs.b", "loki_secrets: {key: ''}\n          loki_version: 0.0.1")
+    told = judge(hosts, limit="a")["warnings"]
+    assert [warning.partition(": ")[0] for warning in told] == ["Not in the way of this run"] * 2
+    assert all(words in "".join(told) for words in ("key in loki_secrets is empty for b", "Release loki 0.0.1"))
+    assert judge(hosts, limit="b")["msg"].count("\n") == 1
+    # Prometheus on a asks what is on b.
+    asked = INVENTORY.replace("loki_listen_address: 0.0.0.0:3100", "loki_listen_address: 127.0.0.1:3100")
+    assert "loki on b" in judge(asked, limit="a")["msg"]
+    assert "msg" not in judge(asked, limit="b")
 
 
 def test_a_missing_environment_is_told_once(judge: Judge) -> None:

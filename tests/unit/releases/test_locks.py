@@ -65,7 +65,7 @@ IN_DEV_ONLY = "monitoring_allow_unlocked counts in the environment dev only"
 def test_a_release_that_is_not_locked_is_told_by_variable_version_and_file(
     variables: dict, words: list, not_said: str
 ) -> None:
-    found = locks.unlocked([STORE], Inventory(a=variables), archives)
+    found = locks.unlocked([STORE], Inventory(a=variables), ["a"], archives)
     assert len(found) == bool(words)
     for word in words:
         assert word in found[0]
@@ -75,11 +75,11 @@ def test_a_release_that_is_not_locked_is_told_by_variable_version_and_file(
 @pytest.mark.parametrize("files", [5, {"own.yml": 1}, ["own.yml", 5]])
 def test_lock_files_that_are_no_paths_are_refused_by_the_variables_name(files: object) -> None:
     with pytest.raises(catalogue.CatalogueError, match=r"^monitoring_releases_lock of a has to be the path"):
-        locks.unlocked([STORE], Inventory(a={"monitoring_releases_lock": files}), archives)
+        locks.unlocked([STORE], Inventory(a={"monitoring_releases_lock": files}), ["a"], archives)
 
 
 def test_hosts_that_ask_for_the_same_are_told_together() -> None:
-    found = locks.unlocked([STORE], Inventory(a=NEW, b={}, c=NEW, d={**NEW, **DEV, **ALLOW}), archives)
+    found = locks.unlocked([STORE], Inventory(a=NEW, b={}, c=NEW, d={**NEW, **DEV, **ALLOW}), list("abcd"), archives)
     assert [problem.split(" is ")[0] for problem in found] == ["loki_version of a, c"]
 
 
