@@ -91,14 +91,11 @@ _raw:
   elements: raw
 """
 
-from functools import cache
-from pathlib import Path
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
 from ansible_collections.hippius.monitoring.plugins.module_utils import catalogue, locks
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import prometheus_rules
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import lockfiles
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.inventory import (
     ROLES,
@@ -170,13 +167,18 @@ def _about(
 
 def alerts(inventory: catalogue.Inventory, engine: str) -> list:
     """The rule files that the components of an inventory bring, or one engine's share of each."""
+    # Loading it costs each task time, and few ask for alerts.
+    from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import prometheus_rules
+
     if engine not in ("", *prometheus_rules.ENGINES):
         raise catalogue.CatalogueError(f"engine is {engine!r}; it may be {' or '.join(prometheus_rules.ENGINES)}.")
     files = [(item, ROLES / item.role / "files" / "alerts.yml") for item in all_components() if inventory.hosts(item)]
     found = []
     for item, path in files:
         try:
-            document = _rules(path, engine) if path.exists() else {}
+            document = read(path) if path.exists() else {}
+            if engine and document:
+                document = prometheus_rules.split(document)[prometheus_rules.ENGINES.index(engine)]
         except prometheus_rules.RuleError as error:
             raise catalogue.CatalogueError(f"{path}: {error}") from error
         if document.get("groups"):
@@ -189,9 +191,3 @@ def content(inventory: catalogue.Inventory, folder: str) -> list:
     paths = [ROLES / item.role / "files" / "dashboards" for item in all_components() if inventory.hosts(item)]
     brought = [{"directory": str(path), "folder": folder} for path in paths if path.is_dir()]
     return brought + [{"file": item["path"], "folder": folder} for item in alerts(inventory, "grafana")]
-
-
-@cache
-def _rules(path: Path, engine: str) -> dict:
-    document = read(path)
-    return prometheus_rules.split(document)[prometheus_rules.ENGINES.index(engine)] if engine else document
