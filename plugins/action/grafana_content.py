@@ -98,17 +98,8 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{name}, which is to be read, is not there: {error}") from error
 
     def _below(self, directory: Path) -> dict:
-        """The files below a directory by their path in it."""
-        found = {}
-        for path, directories, names in os.walk(directory, onerror=_refuse, followlinks=True):
-            directories[:] = sorted(name for name in directories if not name.startswith("."))
-            for name in directories:
-                _refuse_loop(path, name)
-            for name in names:
-                if name.endswith(SUFFIXES) and not name.startswith("."):
-                    file = Path(path, name)
-                    found[file.relative_to(directory).as_posix()] = self._read(file)
-        return found
+        """What the files below a directory hold, by their path in it."""
+        return {name: self._read(file) for name, file in _files(directory).items()}
 
     def _read(self, path: Path) -> bytes:
         """A file's bytes; the copy that Ansible makes of an encrypted one is removed at once."""
@@ -150,7 +141,7 @@ class ActionModule(ActionBase):
         root = Path(self._loader.path_dwim(directory))
         texts = rendered(exported["files"])
         stale = {name: text for name, text in texts.items() if not _holds(root / name, text)}
-        others = sorted(set(self._below(root) if root.is_dir() else ()) - set(texts))
+        others = sorted(set(_files(root) if root.is_dir() else ()) - set(texts))
         if others:
             told = f"Files in {directory} that are not of this export stay as they are: {', '.join(others)}."
             result["warnings"] = [*result.get("warnings", []), told]
@@ -165,6 +156,20 @@ def _variable(value: object) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value)
+
+
+def _files(directory: Path) -> dict:
+    """The files below a directory by their path in it."""
+    found = {}
+    for path, directories, names in os.walk(directory, onerror=_refuse, followlinks=True):
+        directories[:] = sorted(name for name in directories if not name.startswith("."))
+        for name in directories:
+            _refuse_loop(path, name)
+        for name in names:
+            if name.endswith(SUFFIXES) and not name.startswith("."):
+                file = Path(path, name)
+                found[file.relative_to(directory).as_posix()] = file
+    return found
 
 
 def _refuse(error: OSError) -> None:

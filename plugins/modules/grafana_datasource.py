@@ -36,7 +36,7 @@ options:
     choices: [proxy, direct]
     default: proxy
   url:
-    description: Address of the source of data.
+    description: Address of the source of data. No update of Grafana empties it, so that without it it stays as it is.
     type: str
     default: ""
   user:
@@ -52,7 +52,7 @@ options:
     type: bool
     default: false
   basic_auth_user:
-    description: User of O(basic_auth).
+    description: User of O(basic_auth). No update of Grafana empties it, so that without it it stays as it is.
     type: str
     default: ""
   with_credentials:
@@ -61,9 +61,8 @@ options:
     default: false
   is_default:
     description:
-      - Whether panels without a datasource use this one. Grafana moves the mark from the one that had it; V(false)
-        leaves
-        it where it is.
+      - Whether panels without a datasource use this one. Grafana moves the mark from the one that had it, and gives it
+        to the first one that is made; V(false) leaves it where it is.
     type: bool
     default: false
   json_data:
@@ -73,8 +72,7 @@ options:
   exact:
     description:
       - Whether keys that C(jsonData) has beside those of O(json_data) are taken away. Plugins add keys of their own,
-        which
-        would then differ on each run.
+        which would then differ on each run.
     type: bool
     default: false
   secure_json_data:
@@ -84,8 +82,7 @@ options:
   fingerprint_key:
     description:
       - Key of the digests, any secret text that stays the same. Without one a slow hash with a salt is used, which
-        costs
-        some time for each secret.
+        costs some time for each secret.
       - With another key the secrets are written once more.
     type: str
 """

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -40,7 +41,14 @@ def _mapping(loader: Loader, node: yaml.MappingNode) -> Any:
         result[key.value] = loader.construct_object(value)
 
 
+def _float(loader: Loader, node: yaml.ScalarNode) -> Any:
+    """A number; what is too large for one is a text."""
+    number = loader.construct_yaml_float(node)
+    return number if math.isfinite(number) else node.value
+
+
 Loader.add_constructor(f"{_TAG}map", _mapping)
+Loader.add_constructor(f"{_TAG}float", _float)
 
 
 def document(name: str, data: bytes) -> Document:

@@ -137,7 +137,10 @@ def _escaped(tree: Any) -> Any:
 
 
 def _variable(variables: list, *parts: str) -> str:
-    name = re.sub(r"[^A-Z0-9]+", "_", "_".join(parts).upper()).strip("_")
+    first = re.sub(r"[^A-Z0-9]+", "_", "_".join(parts).upper()).strip("_")
+    number, name = 1, first
+    while name in variables:
+        number, name = number + 1, f"{first}_{number + 1}"
     variables.append(name)
     return f"${{{name}}}"
 
@@ -170,17 +173,18 @@ def _contact_point(body: dict, variables: list) -> dict:
     return {"name": escaped(body["name"]), "receivers": receivers}
 
 
-def _settings(settings: dict, variables: list, *above: str) -> dict:
-    """Settings with a variable in place of each text that may be secret."""
-    made = {}
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            made[key] = _settings(value, variables, *above, key)
-        elif isinstance(value, str) and value and redact.SECRET.search(key):
-            made[key] = _variable(variables, *above, key)
-        else:
-            made[key] = _escaped(value)
-    return made
+def _settings(value: Any, variables: list, *above: str, secret: bool = False) -> Any:
+    """Settings with a variable in place of each text that may be secret, as all is below a key that says so."""
+    if isinstance(value, dict):
+        return {
+            key: _settings(inner, variables, *above, key, secret=secret or bool(redact.SECRET.search(key)))
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_settings(inner, variables, *above, str(at), secret=secret) for at, inner in enumerate(value)]
+    if value == redact.REDACTED or (secret and isinstance(value, str) and value not in redact.NO_SECRETS):
+        return _variable(variables, *above)
+    return _escaped(value)
 
 
 def _route(route: dict) -> dict:

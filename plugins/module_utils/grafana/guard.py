@@ -208,8 +208,9 @@ def _lost(steps: list, live: dict) -> dict:
     templates = _after("template", steps, live)
     left = {name for body in templates.values() for name in defined(body)}
     users = {name: title("template", identity) for identity, body in templates.items() for name in templates_used(body)}
-    for identity, body in _after("contact_point", steps, live).items():
-        users.update(dict.fromkeys(templates_used(body["receivers"]), title("contact_point", identity)))
+    points = _after("contact_point", steps, live)
+    for identity in sorted(set(points) - set(emptied(steps, live))):
+        users.update(dict.fromkeys(templates_used(points[identity]["receivers"]), title("contact_point", identity)))
     return {
         id(step): f"{users[name]} still uses its template {name}"
         for step in undefining(steps)

@@ -54,9 +54,11 @@ DASHBOARD = {
 # Numbers and marks of the server's own that a file may hold since it was exported with them.
 DASHBOARD_OWN = ("id", "version", "uid", "iteration")
 
-# Fields of a rule; a recording rule has the first four empty.
+# Fields of a rule.
 ALERTING_ONLY = {"condition": "", "for": "0s", "noDataState": "NoData", "execErrState": "Alerting"}
 RULE = {"title": "", "isPaused": False, "labels": {}, "annotations": {}, "keep_firing_for": "0s", "data": []}
+# What Grafana empties in a recording rule.
+NOT_RECORDED = (*ALERTING_ONLY, "keep_firing_for", "notification_settings", "missingSeriesEvalsToResolve")
 RULE_OWN = ("id", "orgID", "updated", "provenance", "version", "guid", "folderUID", "ruleGroup", "metadata")
 EXPRESSIONS = ("__expr__", "-100")
 # Seconds of which the interval of each group is a multiple.
@@ -146,9 +148,10 @@ def _panel(panel: Any) -> Any:
 
 def rule(body: dict, like: dict) -> dict:
     """An alert or recording rule as it is compared."""
-    recording = bool(body.get("record"))
-    defaults = RULE if recording else {**RULE, **ALERTING_ONLY}
-    result = with_defaults(body, like, defaults, RULE_OWN + (tuple(ALERTING_ONLY) if recording else ()))
+    defaults, own = {**RULE, **ALERTING_ONLY}, RULE_OWN
+    if body.get("record"):
+        body, own = {key: value for key, value in body.items() if key not in NOT_RECORDED}, RULE_OWN + NOT_RECORDED
+    result = with_defaults(body, like, defaults, own)
     for key in ("for", "keep_firing_for"):
         if key in result:
             result[key] = duration(result[key])
@@ -168,7 +171,7 @@ def rule(body: dict, like: dict) -> dict:
 
 def query(entry: dict) -> dict:
     """One query or expression of a rule as it is compared."""
-    model = dict(entry.get("model") or {})
+    model = _floats(dict(entry.get("model") or {}))
     for key, value in MODEL.items():
         given = model.get(key)
         if isinstance(given, bool) or not isinstance(given, (int, float)) or given in (0, value):
@@ -182,6 +185,15 @@ def query(entry: dict) -> dict:
         span = entry.get("relativeTimeRange") or {}
         result["relativeTimeRange"] = {key: span.get(key) or 0 for key in ("from", "to")}
     return result
+
+
+def _floats(tree: Any) -> Any:
+    """A JSON value whose numbers are as exact as Grafana keeps those of a query's model."""
+    if isinstance(tree, dict):
+        return {key: _floats(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_floats(value) for value in tree]
+    return float(tree) if isinstance(tree, int) and 2**53 < abs(tree) < 2**1000 else tree
 
 
 def matcher(text: str) -> list:
@@ -267,7 +279,14 @@ def defining(text: str) -> str:
 
 def defined(body: dict) -> list:
     """The names that a message template defines."""
-    return re.findall(r"\{\{-?\s*(?:define|block)\s+[\"`]([^\"`]*)[\"`]", body.get("template", ""))
+    return _named("define|block", body.get("template", ""))
+
+
+def _named(words: str, text: str) -> list:
+    """The names that stand after one of these words in a template's actions, and not in its comments."""
+    text = re.sub(r"\{\{(?:-\s)?\s*/\*.*?\*/", "", text, flags=re.DOTALL)
+    found = re.findall(rf'\{{\{{-?\s*(?:{words})\s*(?:"([^"\n]*)"|`([^`]*)`)', text)
+    return [quoted or raw for quoted, raw in found]
 
 
 def templates_used(tree: Any) -> list:
@@ -277,7 +296,7 @@ def templates_used(tree: Any) -> list:
         return list(dict.fromkeys(name for value in inner for name in templates_used(value)))
     if not isinstance(tree, str):
         return []
-    return list(dict.fromkeys(re.findall(r"\{\{-?\s*template\s+[\"`]([^\"`]*)[\"`]", tree)))
+    return list(dict.fromkeys(_named("template", tree)))
 
 
 def settings(body: Any) -> Any:

@@ -10,11 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import fields
-from .fields import Reader, boolean, ignored, integer, raw_text, raw_text_list, record, records, text, text_list
+from .fields import (
+    Findings,
+    Reader,
+    boolean,
+    ignored,
+    integer,
+    raw_text,
+    raw_text_list,
+    record,
+    records,
+    text,
+    text_list,
+)
 from .folders import UID_LENGTH, Folders, titles
 from .model import ABSENT, Wanted
 from .normalise import BASE_INTERVAL
@@ -109,6 +121,15 @@ class Provisioning:
             item = reader.record(steps, value, FOLDER, "a folder")
             parts = titles(item.get("folder", ""))
             self.folders.declare(parts, reader.at(*steps), item.get("uid", ""), item.get("description"))
+        # What else is wrong with these is told when they are read.
+        silent = replace(reader, findings=Findings())
+        for section in ("groups", "providers"):
+            listed = content.get(section) if isinstance(content, dict) else None
+            for steps, value in silent.items((section,), listed):
+                named = value if isinstance(value, dict) else {}
+                path, uid = (text(silent, (*steps, key), named.get(key) or "") for key in ("folder", "folderUid"))
+                if titles(path) and uid:
+                    self.folders.declare(titles(path), reader.at(*steps), uid)
 
     def read(self, reader: Reader) -> None:
         """Add what a document wants."""
@@ -249,10 +270,8 @@ def _folder_uid(into: Provisioning, reader: Reader, steps: tuple, item: dict) ->
     parts, uid = titles(item.get("folder", "")), item.get("folderUid", "")
     if not parts and not uid:
         reader.error(steps, f"rule group {item['name']} has no folder.")
-    if not parts:
-        return uid
-    into.folders.declare(parts, reader.at(*steps), uid)
-    return into.folders.uid(parts, reader.at(*steps))
+    # Beside titles it was taken before.
+    return into.folders.uid(parts, reader.at(*steps)) if parts else uid
 
 
 def _rule(reader: Reader, steps: tuple, item: dict) -> dict:
@@ -326,8 +345,6 @@ def _provider(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> N
         reader.error(steps, "a provider must be of type file and have options.path.")
         return
     parts = titles(item.get("folder", ""))
-    if parts and item.get("folderUid"):
-        into.folders.declare(parts, reader.at(*steps), item["folderUid"])
     into.providers.append(Provider(item["name"], path, parts, from_directories in (True, "true"), reader.at(*steps)))
 
 

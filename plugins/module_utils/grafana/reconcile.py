@@ -332,7 +332,9 @@ class _Run:
             try:
                 return self._send(kind, step, rules)
             except Uncertain as error:
-                if attempt + 1 == ATTEMPTS or (isinstance(error, Raced) and error.is_final):
+                final = isinstance(error, Raced) and error.is_final
+                # A name that is taken may be so by the write before, which came about late.
+                if attempt + 1 == ATTEMPTS or (final and not attempt):
                     raise GrafanaError(f"{error}; given up after {attempt + 1} attempts") from None
                 self.client.pause(attempt)
                 held = kind.read(self.client, frozenset({step.identity})).get(step.identity)
@@ -341,6 +343,8 @@ class _Run:
                     return None
                 if again.action in (CONFLICT, FOREIGN):
                     raise GrafanaError(f"{error}; and now {again.reason}") from None
+                if final:
+                    raise GrafanaError(f"{error}; given up after {attempt + 1} attempts") from None
                 step = replace(again, moves=step.moves)
         return None
 

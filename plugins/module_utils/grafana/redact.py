@@ -15,6 +15,8 @@ REDACTED = "[REDACTED]"
 SECRET = re.compile(
     r"url|token|password|secret|key|credential|authorization|headers|cert|user|sigv4|oauth", re.IGNORECASE
 )
+# Some servers keep a switch as a text.
+NO_SECRETS = ("", REDACTED, "true", "false")
 LONGEST_TEXT = 20_000
 
 
@@ -37,8 +39,7 @@ def hidden_settings(settings: dict) -> dict:
 
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        # Some servers keep a switch as a text.
-        if value not in ("", REDACTED, "true", "false"):
+        if value not in NO_SECRETS:
             yield value
     elif isinstance(value, (dict, list)):
         for inner in value.values() if isinstance(value, dict) else value:

@@ -126,7 +126,9 @@ def create(request: Request) -> Any:
     if any(other["uid"] == uid for other in others):
         raise Refused(409, "data source with the same uid already exists", traceID="")
     head = {"id": request.store.next("datasource"), "uid": uid, "orgId": request.org}
-    source = head | fields | {"secure": {}, "version": 1, "readOnly": False}
+    # The first one is the default, whatever it was asked to be.
+    first = {"isDefault": fields["isDefault"] or not others}
+    source = head | fields | first | {"secure": {}, "version": 1, "readOnly": False}
     return store(request, source, body) | {"message": "Datasource added"}
 
 

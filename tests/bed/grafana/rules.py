@@ -68,14 +68,14 @@ def normalised(request: Request, given: dict[str, Any], folder: str, group: str)
         "annotations": strings(given, "annotations"),
         "labels": strings(given, "labels"),
         "isPaused": bool(given.get("isPaused")),
-        "notification_settings": settings(request, given.get("notification_settings")),
+        "notification_settings": None if recording else settings(request, given.get("notification_settings")),
         "record": given.get("record") or None,
     }
     if ("__dashboardUid__" in rule["annotations"]) != ("__panelId__" in rule["annotations"]):
         raise invalid("both annotations __dashboardUid__ and __panelId__ must be specified")
     # 11 does not know these, and overlooks them.
     if request.server.release >= (12,):
-        rule["keep_firing_for"] = duration(given, "keep_firing_for")
+        rule["keep_firing_for"] = "0s" if recording else duration(given, "keep_firing_for")
         rule["missingSeriesEvalsToResolve"] = None if recording else evaluations(request, given, uid)
     return rule
 

@@ -19,7 +19,10 @@ from ansible.errors import AnsibleActionFail
 from hypothesis import strategies
 
 from ansible_collections.hippius.monitoring.plugins.action import grafana_content
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import exporting
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.documents import Unreadable
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import Live
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.parcel import opened, wanted_parcel
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import Gathering, Source
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.documents import document
@@ -118,6 +121,11 @@ def test_a_link_that_leads_back_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a" / "b" / "loop").symlink_to("../..")
     with pytest.raises(AnsibleActionFail, match="loop leads back to a directory that it is in"):
         grafana_content._refuse_loop(str(tmp_path / "a" / "b"), "loop")
+
+
+def test_files_that_an_export_does_not_write_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "secrets.yml").symlink_to("/nowhere")
+    assert list(grafana_content._files(tmp_path)) == ["secrets.yml"]
 
 
 def test_halves_that_make_a_character_are_one() -> None:
@@ -487,3 +495,43 @@ def test_odd_content_is_told_and_never_breaks_the_reader(odd: object) -> None:
             written = {"f.json": json.dumps(content).encode()}
             wanted, required, _gathering = gather(Source("", written) if as_file else Source(objects=content))
             assert opened(wanted_parcel(wanted, required)) == (wanted, required)
+
+
+def test_uid_of_a_folder_holds_whichever_file_names_it() -> None:
+    """A group before it, of a folder below it, must not have been led elsewhere."""
+    group = "{{name: {}, interval: 1m, rules: [{}], {}}}"
+    rule = (
+        "{{uid: {0}, title: {0}, condition: A, data: [{{refId: A, datasourceUid: __expr__, model: {{type: math}}}}]}}"
+    )
+    text = "apiVersion: 1\ngroups:\n" + "".join(
+        f"- {group.format(name, rule.format(name), place)}\n"
+        for name, place in (("g", "folder: A/B"), ("h", "folder: A"), ("i", "folder: A, folderUid: $UID"))
+    )
+    found = clean(Source("", files(a_yml=text)), environment={"UID": "x"})
+    below = next(uid for kind, uid in found if kind == "folder" and uid != "x")
+    assert sorted(uid for kind, uid in found if kind == "rule_group") == sorted([f"{below}/g", "x/h", "x/i"])
+    assert found["folder", below]["parentUid"] == "x"
+    other = text + f"- {group.format('j', rule.format('j'), 'folder: A, folderUid: y')}\n"
+    told = complaints(Source("", files(a_yml=other)), environment={"UID": "x"})
+    assert told == ["a.yml:6: folder A has the uid x at a.yml:5."]
+
+
+def test_number_that_is_none_is_a_text_as_in_grafana() -> None:
+    assert document("a.yml", b"[1e999, -1e999, 1e3]").content == ["1e999", "-1e999", 1000.0]
+
+
+def test_secrets_of_an_export_are_variables_wherever_they_are() -> None:
+    settings = {
+        "url": "https://a", "headers": {"X-Api": "one", "X_Api": "two"}, "use_discord_username": "true",
+        "http_config": {"oauth2": {"scopes": ["three"]}, "proxy": "$four"}, "title": "five", "pin": "[REDACTED]",
+    }  # fmt: skip
+    point = {"name": "p", "receivers": [{"uid": "c", "type": "webhook", "settings": settings}]}
+    empty: dict = {kind: {} for kind in KINDS}
+    made = exporting.files({**empty, "contact_point": {"p": Live(point)}})
+    (found,) = made["files"]["alerting/contact-points.yml"][1]["contactPoints"][0]["receivers"]
+    assert found["settings"] == {
+        "url": "${C_URL}", "headers": {"X-Api": "${C_HEADERS_X_API}", "X_Api": "${C_HEADERS_X_API_2}"},
+        "use_discord_username": "true", "title": "five", "pin": "${C_PIN}",
+        "http_config": {"oauth2": {"scopes": ["${C_HTTP_CONFIG_OAUTH2_SCOPES_0}"]}, "proxy": "$$four"},
+    }  # fmt: skip
+    assert len(made["variables"]) == 5

@@ -156,3 +156,18 @@ def test_integrations_change_their_names(then: dict, grafana: Any, apply: Apply)
     found = live(connect(grafana), ("contact_point",))["contact_point"]
     assert {name: held.body["receivers"][0]["uid"] for name, held in found.items() if name in "ABC"} == then
     apply(absent("policy"), *(absent("contact_point", name) for name in then), absent("template", "tests.owned"))
+
+
+def test_the_default_moves_while_names_are_passed_on(grafana: Any, apply: Apply) -> None:
+    """The one that had the mark waits for the name of the one that takes it, and must not take it back."""
+    bodies = {item.identity: item.body for item in named("datasource", a="A", b="B")}
+    apply(wanted("datasource", {**bodies["a"], "isDefault": True}), wanted("datasource", bodies["b"]))
+    then = [
+        wanted("datasource", {**bodies["a"], "name": "B"}),
+        wanted("datasource", {**bodies["b"], "name": "C", "isDefault": True}),
+    ]
+    assert apply(*then).changed
+    assert not apply(*then).changed
+    found = live(connect(grafana), ("datasource",))["datasource"]
+    assert {uid: held.body["isDefault"] for uid, held in found.items() if uid in "ab"} == {"a": False, "b": True}
+    apply(absent("datasource", "a"), absent("datasource", "b"))

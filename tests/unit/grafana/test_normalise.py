@@ -251,3 +251,38 @@ def test_what_plugins_add_to_a_datasource_is_not_compared() -> None:
     assert normalise.same(normalise.datasource(server, asked), normalise.datasource(asked, asked))
     by_hand = {**server, "basicAuth": True}
     assert not normalise.same(normalise.datasource(by_hand, asked), normalise.datasource(asked, asked))
+
+
+@pytest.mark.parametrize(
+    ("text", "uses", "defines"),
+    [
+        ('{{ template "a" . }}{{- template `b` . -}}{{template "a"}}', ["a", "b"], []),
+        ('{{ if .X }}{{\n\ttemplate "a`b" . }}{{ end }}', ["a`b"], []),
+        ('{{ define "a" }}{{ end }}{{- define `b"c` -}}{{ end }}{{ block "d" . }}{{ end }}', [], ["a", 'b"c', "d"]),
+        ('{{/* {{ template "a" . }} */}}{{- /* {{ define "b" }}\n{{ end }} */ -}}{{ template "c" . }}', ["c"], []),
+        ('{{ .Template }} template "a" {{ /* template */ }}', [], []),
+    ],
+)
+def test_templates_that_are_used_and_defined(text: str, uses: list, defines: list) -> None:
+    assert normalise.templates_used({"deep": [{"text": text}]}) == uses
+    assert normalise.defined({"template": text}) == defines
+
+
+@pytest.mark.parametrize(
+    "ignored",
+    [{"keep_firing_for": "5m"}, {"notification_settings": {"receiver": "x"}}, {"missingSeriesEvalsToResolve": 3}],
+)
+def test_what_a_recording_rule_has_not_is_not_compared(ignored: dict) -> None:
+    """Grafana takes it, and empties it."""
+    record = {**RULE, "record": {"metric": "m", "from": "A"}}
+    asked = {**record, **ignored}
+    assert normalise.same(normalise.rule(record, asked), normalise.rule(asked, asked))
+
+
+def test_numbers_in_a_query_are_as_exact_as_in_grafana() -> None:
+    """It reads the model of a rule's query into floats, and writes it anew."""
+    asked, stored, other = (
+        normalise.query({"refId": "A", "model": {"deep": [number, 10**400, True]}})
+        for number in (2**53 + 1, float(2**53), 2**53 + 2)
+    )
+    assert normalise.same(asked, stored) and not normalise.same(asked, other)

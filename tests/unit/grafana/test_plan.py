@@ -355,6 +355,7 @@ DEFINES, CALLS = '{{ define "a" }}x{{ end }}{{ define "b" }}y{{ end }}', '{{ tem
         ([absent("template", "texts"), wanted("template", {"name": "a", "template": "z"})], ""),
         ([absent("template", "texts"), absent("contact_point")], ""),
         ([absent("template", "texts"), wanted("contact_point")], ""),
+        ([absent("template", "texts"), wanted("contact_point", {**BODIES["contact_point"], "name": "discord"})], ""),
     ],
 )
 def test_a_template_that_is_used_is_not_deleted(items: list, told: str) -> None:
@@ -446,3 +447,21 @@ def test_a_switch_is_no_secret() -> None:
     settings = {"url": "https://x/secret", "use_discord_username": "true", "title": "T"}
     receivers = [{"uid": "a", "type": "discord", "settings": settings}]
     assert CATALOGUE["contact_point"].secrets({"name": "a", "receivers": receivers}) == {"https://x/secret"}
+
+
+def test_a_rule_is_moved_before_its_old_group_is_written_without_it() -> None:
+    """Or it would be deleted and made anew, and its alerts with it."""
+
+    def group(title: str, *uids: str) -> Wanted:
+        rules = [{**RULE, "uid": uid, "title": uid} for uid in uids]
+        return wanted("rule_group", {"folderUid": "ops", "title": title, "interval": 60, "rules": rules})
+
+    def order(*groups: Wanted) -> list:
+        steps = plan(list(groups), live, RULES)
+        return [step.body["title"] for step in CATALOGUE["rule_group"].order(steps)]
+
+    had = [group("x", "a", "b"), group("y", "c", "d"), group("z", "e")]
+    live = server(rule_group={item.identity: held("rule_group", item.body) for item in had})
+    assert order(group("x", "a"), group("y", "c", "b"), group("z", "e", "d")) == ["z", "y", "x"]
+    assert order(group("x", "a"), group("n", "b")) == ["n", "x"]
+    assert order(group("x", "c"), group("y", "a"), group("z", "f")) == ["z", "x", "y"]

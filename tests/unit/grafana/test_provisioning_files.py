@@ -22,7 +22,9 @@ def read(text: str, name: str = "f.yml", org_id: int = 1, **environment: str) ->
     findings = Findings()
     provisioning = Provisioning(Folders(findings), org_id)
     found = document(name, textwrap.dedent(text).encode())
-    provisioning.read(Reader(found, findings, environment))
+    reader = Reader(found, findings, environment)
+    provisioning.declare_folders(reader)
+    provisioning.read(reader)
     return provisioning.wanted, findings
 
 

@@ -53,6 +53,9 @@ def test_the_life_of_an_object(kind: str, grafana: Any, apply: Apply) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_field_is_changed(kind: str, grafana: Any, apply: Apply) -> None:
     body = BODIES[kind]
+    if kind == "datasource":
+        # The first one is the default.
+        apply(wanted(kind, {**body, "uid": "loki", "name": "Loki"}))
     apply(*surroundings(kind), wanted(kind))
     for where, value in CHANGES[kind]:
         if where[-1] == "keep_firing_for" and connect(grafana).major_version() == 11:
@@ -458,6 +461,15 @@ def test_planning_changes_no_argument(grafana: Any, apply: Apply) -> None:
     kept = deepcopy(items)
     apply(*items, takeover=True)
     assert items == kept
+
+
+def test_a_password_in_an_address_is_shown_nowhere(grafana: Any, apply: Apply) -> None:
+    for url in ("http://me:planted-one@127.0.0.1:1", "http://me:planted-two@127.0.0.1:2"):
+        item = wanted("datasource", {**BODIES["datasource"], "url": url})
+        assert CATALOGUE["datasource"].secrets(item.body) == {"first-secret", url[10:21]}
+        told = str(apply(item).values())
+        assert "http://me:(hidden)@127.0.0.1" in told and "planted" not in told
+        assert not apply(item).changed
 
 
 def test_a_secret_without_a_value_is_none(grafana: Any, apply: Apply) -> None:

@@ -61,6 +61,24 @@ def test_what_would_be_refused_again_is_not_repeated(text: str, final: bool) -> 
     assert Raced("told", 409, text).is_final is final
 
 
+@pytest.mark.parametrize("kind", ["folder", "datasource", "mute_timing"])
+def test_a_creation_that_comes_about_late_is_this_runs_own(
+    stand_in: StandIn, apply: Apply, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A proxy gave up, and Grafana went on: what is not there yet is sent again, and is there by then."""
+    chosen, reads = CATALOGUE[kind], []
+
+    def late(*args: Any) -> dict:
+        reads.append(args)
+        return {} if len(reads) < 3 else type(chosen).read(chosen, *args)
+
+    stand_in.clear = stand_in.requests.clear
+    stand_in.fail("502", method="POST", times=1, applied=True)
+    monkeypatch.setattr(chosen, "read", late)
+    assert len(apply(wanted(kind)).changes) == 1
+    assert not apply(wanted(kind)).changed
+
+
 def test_a_folder_goes_once_the_index_has_seen_that_it_is_empty(stand_in: StandIn, apply: Apply) -> None:
     """The newer storage counts by its index, which follows what was deleted a moment later."""
     inside = wanted("dashboard", {**BODIES["dashboard"], "folderUid": "ops"})
@@ -92,3 +110,12 @@ def test_the_case_of_an_integrations_type_is_no_difference(grafana: Any, apply: 
     shouted = wanted("contact_point", changed(BODIES["contact_point"], ("receivers", 0, "type"), "DISCORD"))
     apply(shouted)
     assert not apply(shouted).changed and not apply(wanted("contact_point")).changed and not writes(grafana)
+
+
+def test_what_grafana_empties_in_a_recording_rule_is_no_difference(grafana: Any, apply: Apply) -> None:
+    more = {"record": {"metric": "m", "from": "A"}, "keep_firing_for": "5m", "missingSeriesEvalsToResolve": 3}
+    settings = {"notification_settings": {"receiver": "grafana-default-email"}}
+    recording = {**BODIES["rule_group"]["rules"][0], **more, **settings}
+    group = wanted("rule_group", {**BODIES["rule_group"], "rules": [recording]})
+    apply(wanted("folder"), group)
+    assert not apply(group).changed and not writes(grafana)

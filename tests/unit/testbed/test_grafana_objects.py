@@ -54,6 +54,16 @@ def test_a_datasource_is_refused(grafana, change, status):
     assert call(grafana, "POST", "/api/datasources", SOURCE | change)[0] == status
 
 
+def test_the_first_datasource_is_the_default_until_another_one_is(grafana):
+    call(grafana, "POST", "/api/datasources", SOURCE | {"isDefault": False})
+    assert call(grafana, "GET", "/api/datasources/uid/p")[1]["isDefault"]
+    call(grafana, "POST", "/api/datasources", SOURCE | {"name": "Q", "uid": "q"})
+    assert not call(grafana, "GET", "/api/datasources/uid/q")[1]["isDefault"]
+    call(grafana, "PUT", "/api/datasources/uid/q", SOURCE | {"name": "Q", "uid": "q", "isDefault": True})
+    shown = [call(grafana, "GET", f"/api/datasources/uid/{uid}")[1]["isDefault"] for uid in "pq"]
+    assert shown == [False, True]
+
+
 def test_an_update_of_a_datasource_is_refused(grafana):
     call(grafana, "POST", "/api/datasources", SOURCE)
     # A creation does without an address, and an update does not.

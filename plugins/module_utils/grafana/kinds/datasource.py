@@ -4,11 +4,16 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 from .. import fingerprint, normalise, redact
 from ..client import path
 from .base import Kind, Live, Settings
+
+# What an address may hold, and no output.
+PASSWORD = re.compile(r"(//[^/@:]*:)([^/@]+)(?=@)")
 
 
 class Datasource(Kind):
@@ -53,12 +58,14 @@ class Datasource(Kind):
         return f"a datasource needs a {missing[0]}" if missing else ""
 
     def secrets(self, body: dict) -> set:
-        """The values of its secureJsonData."""
-        return {str(value) for value in (body.get("secureJsonData") or {}).values() if value}
+        """The values of its secureJsonData, and a password in its address."""
+        found = {str(value) for value in (body.get("secureJsonData") or {}).values() if value}
+        return found | {password for _before, password in PASSWORD.findall(str(body.get("url") or ""))}
 
     def shown(self, comparable: dict) -> dict:
         """Names of the secrets with a piece of each digest, so that a rotated one shows as changed."""
         result = {key: value for key, value in comparable.items() if key != "secrets"}
+        result["url"] = PASSWORD.sub(rf"\1{redact.HIDDEN}", result["url"])
         kept = comparable.get("secrets")
         if _is_record(kept):
             shown = {field: f"{redact.HIDDEN} {str(digest)[:8]}" for field, digest in kept["digests"].items()}
@@ -67,6 +74,10 @@ class Datasource(Kind):
 
     def order(self, steps: list) -> list:
         """The default last: it takes the mark from the one that had it."""
+        if any(step.asked.get("isDefault") for step in steps):
+            # That one may have to wait for its name, and must not take the mark back.
+            marks = [bool(step.asked.get("isDefault")) for step in steps]
+            steps = [replace(step, body={**step.body, "isDefault": mark}) for step, mark in zip(steps, marks)]
         return sorted(steps, key=lambda step: bool(step.body.get("isDefault")))
 
     def read(self, client: Any, identities: frozenset | None) -> dict:

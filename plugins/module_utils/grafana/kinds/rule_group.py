@@ -63,8 +63,17 @@ class RuleGroup(Kind):
         return ""
 
     def order(self, steps: list) -> list:
-        """Groups that get rules first, so that a rule is moved before its old group is written without it."""
-        return sorted(steps, key=lambda step: not _gains(step))
+        """Each group after those that take rules from it, since a rule that is gone from its group is deleted."""
+        takers = {uid: id(step) for step in steps for uid in _rules(step.body) - _had(step)}
+        waits = {id(step): {takers[uid] for uid in _had(step) - _rules(step.body) if uid in takers} for step in steps}
+        result, waiting = [], list(steps)
+        while waiting:
+            ids = {id(step) for step in waiting}
+            # Of groups that take rules from each other one has to be the first.
+            free = [step for step in waiting if not waits[id(step)] & ids] or waiting[:1]
+            result += free
+            waiting = [step for step in waiting if all(step is not one for one in free)]
+        return result
 
     def read(self, client: Any, identities: frozenset | None) -> dict:
         """By two lists: the export knows intervals and order, the rules their content and provenance."""
@@ -91,9 +100,13 @@ class RuleGroup(Kind):
         client.write("DELETE", _where(step.live.body), step.about, headers=stamp(step.live.provenance))
 
 
-def _gains(step: Any) -> bool:
-    had = {rule["uid"] for rule in step.live.body["rules"]} if step.live else set()
-    return any(rule["uid"] not in had for rule in step.body.get("rules") or [])
+def _had(step: Any) -> set:
+    return _rules(step.live.body) if step.live else set()
+
+
+def _rules(body: dict) -> set:
+    """The uids of a group's rules."""
+    return {rule["uid"] for rule in body.get("rules") or []}
 
 
 def _where(body: dict) -> str:
