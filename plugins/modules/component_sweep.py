@@ -16,7 +16,7 @@ description:
     M(hippius.monitoring.component) made on this host. Data in C(/var/lib/<name>) and users stay.
   - Components that are not in O(known), such as those of a role of your own, and what this collection did not make are
     never touched.
-  - It is run on the host by M(hippius.monitoring.component).
+  - It is run on the host by M(hippius.monitoring.component), unless nothing in O(known) may go.
 requirements:
   - Linux with systemd 247 or newer
   - Python 3.9 or newer

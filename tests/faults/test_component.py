@@ -513,8 +513,10 @@ def test_status_tells_what_is_not_as_it_was_rolled_out_and_writes_nothing(rollou
 
 def test_the_sweep_removes_what_the_host_should_no_longer_have_below_a_limit(rollout):
     good(rollout.run(rollout.task()))
-    others = {"keep": ["prometheus"], "known": ["prometheus", "loki"]}
-    assert good(rollout.run(others, module="component_sweep")).result["changed"] is False
+    # A host that is to have everything is not asked.
+    for keep, asked in ((["prometheus"], True), (["prometheus", "loki"], False)):
+        others = rollout.run({"keep": keep, "known": ["prometheus", "loki"]}, "-vvv", module="component_sweep")
+        assert (good(others).result["changed"], "SSH: EXEC" in others.stdout) == (False, asked)
     sweep = {"keep": ["prometheus"], "known": ["prometheus", "testd"], "remove_max": 0}
     refused = rollout.run(sweep, module="component_sweep")
     assert refused.returncode == 2 and "monitoring_remove_max" in refused.message
