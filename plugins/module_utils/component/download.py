@@ -162,7 +162,8 @@ def _store(response: HTTPResponse, part: str, offset: int, deadline: float) -> N
 def _require_room(directory: str, needed: int) -> None:
     available = shutil.disk_usage(directory).free
     if needed > available:
-        raise ComponentError(f"{directory} has {available} bytes free, and about {needed} are needed for the release.")
+        free, asked = (f"{size / 2**20:.1f} MiB" for size in (available, needed))
+        raise ComponentError(f"{directory} has {free} free, and about {asked} are needed for the release.")
 
 
 def _size(path: str) -> int:

@@ -107,7 +107,10 @@ def _archive(release: Release, name: str, host: str) -> str:
     if release.pushed:
         got = download.sha256_of(release.pushed)
         if got != wanted["sha256"]:
-            raise ComponentError(f"The archive from the controller has SHA-256 {got}, expected {wanted['sha256']}.")
+            raise ComponentError(
+                f"The archive of {release.name} {release.version} for {host} from the controller has SHA-256 {got},"
+                f" expected {wanted['sha256']}."
+            )
         return release.pushed
     path = os.path.join(layout.downloads(name), wanted["sha256"])
     if os.path.exists(path) and download.sha256_of(path) == wanted["sha256"]:

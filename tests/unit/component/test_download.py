@@ -207,7 +207,7 @@ def test_no_room_is_told_before_anything_is_written(fetch: Callable, web: Web, m
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**6, 10**6 - 500_000, 500_000))
     web.answers = [web.file(CONTENT)]
-    with pytest.raises(ComponentError, match="500000 bytes free, and about 800000 are needed"):
+    with pytest.raises(ComponentError, match=r"has 0\.5 MiB free, and about 0\.8 MiB are needed"):
         fetch(web.url + "/a")
 
 

@@ -183,7 +183,7 @@ def test_an_archive_from_the_controller_is_taken_when_its_checksum_is_right(
     assert release.stage(pushed, "loki", "loki")
     assert web.requests == []
     other = publish(("loki", program()), ("x", b"y"), version="2", checksum="0" * 64, pushed=str(places / "archive-1"))
-    with pytest.raises(ComponentError, match="from the controller has SHA-256"):
+    with pytest.raises(ComponentError, match=r"The archive of loki 2 for amd64 from the controller has SHA-256"):
         release.stage(other, "loki", "loki")
 
 
