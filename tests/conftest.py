@@ -26,6 +26,14 @@ hypothesis.settings.register_profile("project", database=None, deadline=None, de
 hypothesis.settings.load_profile("project")
 
 
+@pytest.fixture(autouse=True)
+def own_umask() -> Iterator[None]:
+    """A program that is called as a function may set the mask for files that others write later."""
+    mask = os.umask(0o022)
+    yield
+    os.umask(mask)
+
+
 @pytest.fixture(scope="session")
 def call_bed(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Run a command of the test bed, uncaptured, so that the progress of long steps is seen."""

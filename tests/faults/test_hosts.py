@@ -217,7 +217,8 @@ def by_tls(fleet: Fleet) -> None:
     tls = fleet.folder / "tls"
     files = {"CERTIFICATE": tls / "ca.pem", "CLIENT_CERTIFICATE": tls / "app.pem", "CLIENT_KEY": tls / "app.key"}
     # Its processes are not root.
-    files["CLIENT_KEY"].chmod(0o644)
+    for path in files.values():
+        path.chmod(0o644)
     app.send_to(app.Telemetry(fleet.at("app", 4317), fleet.at("storage", 4319), "prod", files))
 
 
