@@ -13,7 +13,7 @@ from ..plugin_utils import arguments, inventory, lockfiles
 
 
 class ActionModule(ActionBase):
-    """Look at all hosts of the inventory, whichever of them a run is limited to.
+    """Look at all hosts of the inventory: refuse what is in the way of the run's, warn of what else is wrong.
 
     The process that starts the tasks loads this file, so that all of them have at hand what the roles ask for, too.
     """

@@ -128,17 +128,12 @@ def holds_secrets(option: dict) -> bool:
 
 def misspelt(inventory: site.Inventory) -> list:
     """A remark for each variable that no role has and that is nearly one of a role's."""
-    used = {
-        (name, host)
-        for item in site.all_components()
-        for host in inventory.hosts(item)
-        for name in inventory.named(host)
-    }
-    meant = {name: nearest(name, options()) for name in dict.fromkeys(name for name, _host in sorted(used))}
-    return [
-        f"{name} of {next(host for other, host in sorted(used) if other == name)} is no variable of a role; {right} is."
-        for name, right in meant.items() if right
-    ]  # fmt: skip
+    first: dict = {}
+    for host in sorted(inventory.all_hosts(site.all_components())):
+        for name in inventory.named(host):
+            first.setdefault(name, host)
+    meant = {name: nearest(name, options()) for name in sorted(first)}
+    return [f"{name} of {first[name]} is no variable of a role; {right} is." for name, right in meant.items() if right]
 
 
 def strange_groups(inventory: Inventory) -> list:
