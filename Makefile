@@ -12,7 +12,7 @@ lint:
 	@tests/bootstrap python -m tests.run checks -- $(ARGS)
 
 demo:
-	@tests/bootstrap python -m tests.bed.demo up
+	@tests/bootstrap python -m tests.testbed.demo up
 
 demo-down:
-	@tests/bootstrap python -m tests.bed.demo down
+	@tests/bootstrap python -m tests.testbed.demo down

@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 from ansible.plugins.loader import init_plugin_loader
 
-from tests.bed import engine
+from tests.testbed import engine
 
 ROOT = Path(__file__).parent.parent
 # The checkout's collection, beside those that came with Ansible.
@@ -22,7 +22,9 @@ sys.path.insert(0, str(ROOT / "collections"))
 init_plugin_loader([str(ROOT / "collections")])
 
 # The same examples on each run of CI; a failure elsewhere prints its example. Slow machines are no failure.
-hypothesis.settings.register_profile("project", database=None, deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.register_profile(
+    "project", database=None, deadline=None, derandomize="CI" in os.environ
+)
 hypothesis.settings.load_profile("project")
 
 
@@ -35,33 +37,33 @@ def own_umask() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def call_bed(request: pytest.FixtureRequest) -> Callable[..., None]:
+def call_testbed(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Run a command of the test bed, uncaptured, so that the progress of long steps is seen."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def call(*command: str) -> None:
         with capture.global_and_fixture_disabled():
             print(f"\nbed {' '.join(command)}", flush=True)
-            program = [sys.executable, "-m", "tests.bed", *command]
+            program = [sys.executable, "-m", "tests.testbed", *command]
             subprocess.run(program, cwd=ROOT, stdin=subprocess.DEVNULL, check=True)
 
     return call
 
 
 @pytest.fixture(scope="session")
-def docker_engine(call_bed: Callable[..., None]) -> Iterator[None]:
+def docker_engine(call_testbed: Callable[..., None]) -> Iterator[None]:
     """Docker's engine. One that ran before is left as it was found, else all that was started is ended."""
     was_running = engine.answers()
     try:
-        call_bed("engine")
+        call_testbed("engine")
         yield
     finally:
         if not was_running:
-            call_bed("all-down")
+            call_testbed("all-down")
 
 
 @pytest.fixture(scope="session")
-def bed(docker_engine: None, call_bed: Callable[..., None]) -> None:
+def testbed(docker_engine: None, call_testbed: Callable[..., None]) -> None:
     """Images of the hosts and a mirror with the servers, which are compiled the first time."""
     for step in ("images", "releases", "mirror", "lock"):
-        call_bed(step)
+        call_testbed(step)

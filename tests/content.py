@@ -30,7 +30,9 @@ OWNERS = {
     "node": "node-exporter",
 }
 # Of each program that is written in Go, and of Prometheus for each target.
-COMMON = re.compile(r"(go|process|promhttp|net_conntrack|scrape)_(?!resident_memory_bytes$|cpu_seconds_total$).*")
+COMMON = re.compile(
+    r"(go|process|promhttp|net_conntrack|scrape)_(?!resident_memory_bytes$|cpu_seconds_total$).*"
+)
 # Metrics, or selectors of them, of which a stack that is well has no series, and why.
 ALLOWED_EMPTY = {
     "otelcol_exporter_send_failed_spans": "The counter is there once a destination has refused something for good.",
@@ -51,7 +53,19 @@ _TOKEN = re.compile(
 _WITH_LABELS = ("by", "without", "on", "ignoring", "group_left", "group_right")
 _WORDS = ("and", "or", "unless", "bool", "offset", "inf", "nan", "start", "end")
 # They may stand before "by".
-_AGGREGATIONS = ("sum", "min", "max", "avg", "count", "group", "topk", "bottomk", "quantile", "stddev", "stdvar")
+_AGGREGATIONS = (
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "count",
+    "group",
+    "topk",
+    "bottomk",
+    "quantile",
+    "stddev",
+    "stdvar",
+)
 
 
 class Query(NamedTuple):
@@ -87,7 +101,9 @@ def queries() -> Iterator[Query]:
         dashboard = json.loads(path.read_text(encoding="utf-8"))
         for panel in dashboard["panels"]:
             for target in panel.get("targets", []):
-                yield Query(f"{path.stem}, {panel['title']}", target["datasource"]["uid"], target["expr"])
+                yield Query(
+                    f"{path.stem}, {panel['title']}", target["datasource"]["uid"], target["expr"]
+                )
         for variable in dashboard["templating"]["list"]:
             asked = re.fullmatch(r"label_values\((.+), \w+\)", variable["query"]["query"])
             yield Query(f"{path.stem}, ${variable['name']}", "prometheus", asked[1])
@@ -103,7 +119,11 @@ def selectors(expression: str) -> list[str]:
         elif match["word"] in _WITH_LABELS:
             # A list of labels follows.
             position = text.index(")", position) if match["call"] else position
-        elif match["word"] and not match["call"] and match["word"].lower() not in (*_WORDS, *_AGGREGATIONS):
+        elif (
+            match["word"]
+            and not match["call"]
+            and match["word"].lower() not in (*_WORDS, *_AGGREGATIONS)
+        ):
             found.append(match["word"])
     return found
 
@@ -127,7 +147,8 @@ def expected() -> dict[str, str]:
 def presence(asked: list[str]) -> str:
     """One query that gives a series for each selector that has any; its label ``selector`` is the place in the list."""
     counts = [
-        f'label_replace(count({selector}), "selector", "{index}", "", "")' for index, selector in enumerate(asked)
+        f'label_replace(count({selector}), "selector", "{index}", "", "")'
+        for index, selector in enumerate(asked)
     ]
     return " or ".join(counts)
 
@@ -141,15 +162,24 @@ def add_metrics(prometheus: str) -> None:
     """Add what a Prometheus has to the lists."""
     for job in ["", *_values(prometheus, "job", '{__name__!=""}')]:
         component = OWNERS.get(job, re.sub(r"^(redis|postgres)(-.*)?$", r"\1-exporter", job))
-        names = set(_values(prometheus, "__name__", f'{{job="{job}",__name__=~"[^:]+",__name__!~"ALERTS.*"}}'))
+        names = set(
+            _values(
+                prometheus, "__name__", f'{{job="{job}",__name__=~"[^:]+",__name__!~"ALERTS.*"}}'
+            )
+        )
         path = METRICS / f"{component}.txt"
         names |= known(component) if path.exists() else set()
-        path.write_text("".join(f"{name}\n" for name in sorted(names) if not COMMON.fullmatch(name)), encoding="utf-8")
+        path.write_text(
+            "".join(f"{name}\n" for name in sorted(names) if not COMMON.fullmatch(name)),
+            encoding="utf-8",
+        )
 
 
 def _values(prometheus: str, label: str, matcher: str) -> list[str]:
     query = urllib.parse.urlencode({"match[]": matcher})
-    with urllib.request.urlopen(f"{prometheus}/api/v1/label/{label}/values?{query}", timeout=30) as answer:
+    with urllib.request.urlopen(
+        f"{prometheus}/api/v1/label/{label}/values?{query}", timeout=30
+    ) as answer:
         return json.load(answer)["data"]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 # Cheap first, so that a slip is told within seconds.
-STAGES = ("unit", "judges", "checks", "system", "faults")
+STAGES = ("unit", "contract", "checks", "system", "resilience")
 # Raised only together with the reason of the new skip.
 ALLOWED_SKIPS = 0
 
@@ -40,7 +40,9 @@ class Tally:
     def note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         """Keep the worst outcome; a file that cannot be collected counts as a test."""
         rank = ("passed", "skipped", "failed")
-        self.outcomes[report.nodeid] = max(self.outcomes.get(report.nodeid, "passed"), report.outcome, key=rank.index)
+        self.outcomes[report.nodeid] = max(
+            self.outcomes.get(report.nodeid, "passed"), report.outcome, key=rank.index
+        )
         if report.skipped and not reason(report):
             self.unexplained.append(report.nodeid)
 
@@ -51,11 +53,15 @@ class Tally:
         """What is wrong beside failed tests."""
         wrong = [f"skipped without a reason: {nodeid}" for nodeid in self.unexplained]
         if self.count("skipped") > ALLOWED_SKIPS:
-            wrong.append(f"{self.count('skipped')} skipped, where tests/run.py allows {ALLOWED_SKIPS}")
+            wrong.append(
+                f"{self.count('skipped')} skipped, where tests/run.py allows {ALLOWED_SKIPS}"
+            )
         return wrong
 
     def closing_line(self) -> str:
-        return ", ".join(f"{self.count(outcome)} {outcome}" for outcome in ("passed", "failed", "skipped"))
+        return ", ".join(
+            f"{self.count(outcome)} {outcome}" for outcome in ("passed", "failed", "skipped")
+        )
 
 
 def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
@@ -73,7 +79,8 @@ def main(arguments: list[str]) -> int:
     tally = Tally()
     status = int(
         pytest.main(
-            ["-v", "-r", "fEsxX", "--continue-on-collection-errors", *map(str, folders), *options], plugins=[tally]
+            ["-v", "-r", "fEsxX", "--continue-on-collection-errors", *map(str, folders), *options],
+            plugins=[tally],
         )
     )
     wrong = tally.verdict()

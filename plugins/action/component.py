@@ -14,8 +14,8 @@ import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ..module_utils import locks, releases
-from ..plugin_utils import lockfiles
+from ..module_utils import upstream_releases
+from ..plugin_utils import lock_files, pinned_releases
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 ARCHITECTURES = ("amd64", "arm64")
@@ -63,7 +63,9 @@ class ActionModule(ActionBase):
         """
         source = item.pop("source", None)
         if isinstance(item.get("content"), (dict, list)) and not source:
-            item["content"] = yaml.safe_dump(item["content"], sort_keys=False, allow_unicode=True, width=160)
+            item["content"] = yaml.safe_dump(
+                item["content"], sort_keys=False, allow_unicode=True, width=160
+            )
         if not source:
             return
         try:
@@ -72,7 +74,9 @@ class ActionModule(ActionBase):
             secret = key == "config" and content.startswith(VAULT_HEADER)
             content = self._decrypted(path) if secret else content
         except (AnsibleError, OSError) as error:
-            raise AnsibleActionFail(f"{source}, which is to be rolled out, cannot be read: {error}") from error
+            raise AnsibleActionFail(
+                f"{source}, which is to be rolled out, cannot be read: {error}"
+            ) from error
         text = content.decode("utf-8", "surrogateescape")
         if secret:
             owner[key].remove(item)
@@ -95,14 +99,23 @@ class ActionModule(ActionBase):
         found = self._locked(name, version, mirrors, task_vars)
         folder = self._templar.template(task_vars.get("monitoring_archives_dir") or "")
         if folder and not os.path.isdir(folder):
-            raise AnsibleActionFail(f"monitoring_archives_dir: {folder} is not a directory on the controller.")
+            raise AnsibleActionFail(
+                f"monitoring_archives_dir: {folder} is not a directory on the controller."
+            )
         paths = {
-            key: os.path.join(folder, releases.mirror_path(entry["url"])) for key, entry in found.items() if folder
+            key: os.path.join(folder, upstream_releases.mirror_path(entry["url"]))
+            for key, entry in found.items()
+            if folder
         }
-        self._pushable = {architecture: path for architecture, path in paths.items() if os.path.isfile(path)}
+        self._pushable = {
+            architecture: path for architecture, path in paths.items() if os.path.isfile(path)
+        }
         release["pushable"] = sorted(self._pushable)
         release["archives"] = {
-            architecture: {"urls": releases.mirrored(entry["url"], mirrors), "sha256": entry["sha256"]}
+            architecture: {
+                "urls": upstream_releases.mirrored(entry["url"], mirrors),
+                "sha256": entry["sha256"],
+            }
             for architecture, entry in found.items()
         }
         for architecture in set(paths) - set(self._pushable):
@@ -112,23 +125,25 @@ class ActionModule(ActionBase):
 
     def _locked(self, name: str, version: str, mirrors: list, task_vars: dict) -> dict:
         """What the lock files hold of a release; in dev, where that is allowed, what upstream publishes."""
-        files = self._texts(task_vars, locks.FILES)
+        files = self._texts(task_vars, pinned_releases.FILES)
         environment = self._templar.template(task_vars.get("monitoring_environment"))
-        wish = self._templar.template(task_vars.get(locks.ALLOW))
+        wish = self._templar.template(task_vars.get(pinned_releases.ALLOW))
         try:
-            found = lockfiles.archives(files, name, version)
+            found = lock_files.archives(files, name, version)
             if found:
                 return found
-            if not locks.allowed(wish, environment):
-                raise AnsibleActionFail(locks.refusal(name, version, files, bool(wish)))
+            if not pinned_releases.allowed(wish, environment):
+                raise AnsibleActionFail(pinned_releases.refusal(name, version, files, bool(wish)))
             build = str(self._templar.template(task_vars.get(f"{name}_build") or ""))
             # Loading what downloads costs each run time, and hardly any needs it.
-            from ..module_utils import published
+            from ..module_utils import upstream_checksums
 
-            found = published.archives(name, version, build, list(ARCHITECTURES), mirrors)
-        except releases.ReleaseError as error:
+            found = upstream_checksums.archives(name, version, build, list(ARCHITECTURES), mirrors)
+        except upstream_releases.ReleaseError as error:
             raise AnsibleActionFail(str(error)) from error
-        self._notices.append(f"Release {name} {version} is not locked: its checksum was read from upstream just now.")
+        self._notices.append(
+            f"Release {name} {version} is not locked: its checksum was read from upstream just now."
+        )
         return found
 
     def _texts(self, task_vars: dict, variable: str) -> list:
@@ -174,7 +189,12 @@ def plain(value: Any) -> Any:
 def _files_of(args: dict) -> list:
     """Every item of ``config`` and ``programs`` with its owner and key, those of the instances included."""
     owners = [owner for owner in (args, *(args.get("instances") or [])) if isinstance(owner, dict)]
-    lists = [(owner, key, owner[key]) for owner in owners for key in ("config", "programs") if owner.get(key)]
+    lists = [
+        (owner, key, owner[key])
+        for owner in owners
+        for key in ("config", "programs")
+        if owner.get(key)
+    ]
     return [
         (owner, key, item)
         for owner, key, items in lists

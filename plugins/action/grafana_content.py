@@ -12,9 +12,9 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.grafana import parcel
-from ..module_utils.grafana.documents import Unreadable
-from ..module_utils.grafana.folders import titles
+from ..module_utils.grafana import payload
+from ..module_utils.grafana.files.documents import Unreadable
+from ..module_utils.grafana.files.folders import titles
 from ..plugin_utils.content import SUFFIXES, Gathering, Source
 from ..plugin_utils.export_files import rendered
 from .component import VAULT_HEADER, plain
@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
         """Read and check the content, and hand it to the module; or write what the module gives back."""
         super().run(tmp, task_vars)
         args = plain(self._task.args)
-        own = self._own({key: args.pop(key) for key in parcel.CONTROLLER if key in args})
+        own = self._own({key: args.pop(key) for key in payload.CONTROLLER if key in args})
         if args.get("state", "present") == "exported":
             return self._export(args, own["export_directory"], task_vars)
         gathering = self._gathering(own, args)
@@ -45,9 +45,11 @@ class ActionModule(ActionBase):
                 "warnings": gathering.findings.warnings,
             }
         try:
-            args["parcel"] = parcel.wanted_parcel(wanted, required)
+            args["parcel"] = payload.wanted_parcel(wanted, required)
         except ValueError as error:
-            raise AnsibleActionFail(f"The content holds a number that is none in JSON: {error}") from error
+            raise AnsibleActionFail(
+                f"The content holds a number that is none in JSON: {error}"
+            ) from error
         result = self._module(args, task_vars)
         result["warnings"] = [*result.get("warnings", []), *gathering.findings.warnings]
         return result
@@ -61,7 +63,7 @@ class ActionModule(ActionBase):
         )
 
     def _own(self, given: dict) -> dict:
-        result = ArgumentSpecValidator(parcel.CONTROLLER).validate(given)
+        result = ArgumentSpecValidator(payload.CONTROLLER).validate(given)
         if result.error_messages:
             raise AnsibleActionFail(" ".join(result.error_messages))
         return result.validated_parameters
@@ -79,7 +81,11 @@ class ActionModule(ActionBase):
         )
 
     def _source(self, item: dict) -> Source:
-        options = {"folder": titles(item["folder"]), "datasource_uid": item["datasource_uid"], "paths": item["paths"]}
+        options = {
+            "folder": titles(item["folder"]),
+            "datasource_uid": item["datasource_uid"],
+            "paths": item["paths"],
+        }
         if item["objects"] is not None:
             return Source(objects=item["objects"], **options)
         if item["file"] is not None:
@@ -95,7 +101,9 @@ class ActionModule(ActionBase):
         try:
             return Path(self._find_needle("files", name))
         except AnsibleError as error:
-            raise AnsibleActionFail(f"{name}, which is to be read, is not there: {error}") from error
+            raise AnsibleActionFail(
+                f"{name}, which is to be read, is not there: {error}"
+            ) from error
 
     def _below(self, directory: Path) -> dict:
         """What the files below a directory hold, by their path in it."""
@@ -135,7 +143,7 @@ class ActionModule(ActionBase):
         if not directory:
             raise AnsibleActionFail("state=exported needs export_directory.")
         result = self._module(args, task_vars)
-        exported = parcel.unpacked(result.pop("parcel")) if result.get("parcel") else None
+        exported = payload.unpacked(result.pop("parcel")) if result.get("parcel") else None
         if result.get("failed") or exported is None:
             return result
         root = Path(self._loader.path_dwim(directory))
@@ -148,7 +156,12 @@ class ActionModule(ActionBase):
         if not self._task.check_mode:
             for name, text in stale.items():
                 _write(root / name, text)
-        return {**result, "changed": bool(stale), "files": sorted(stale), "variables": exported["variables"]}
+        return {
+            **result,
+            "changed": bool(stale),
+            "files": sorted(stale),
+            "variables": exported["variables"],
+        }
 
 
 def _variable(value: object) -> str:
@@ -179,7 +192,9 @@ def _refuse(error: OSError) -> None:
 def _refuse_loop(path: str, name: str) -> None:
     """A link to a directory that it is in would be followed without end."""
     link = os.path.join(path, name)
-    if os.path.islink(link) and f"{os.path.realpath(path)}{os.sep}".startswith(f"{os.path.realpath(link)}{os.sep}"):
+    if os.path.islink(link) and f"{os.path.realpath(path)}{os.sep}".startswith(
+        f"{os.path.realpath(link)}{os.sep}"
+    ):
         raise AnsibleActionFail(f"{link} leads back to a directory that it is in.")
 
 

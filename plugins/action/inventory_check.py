@@ -8,8 +8,7 @@ from functools import partial
 
 from ansible.plugins.action import ActionBase
 
-from ..module_utils import guards, locks
-from ..plugin_utils import arguments, inventory, lockfiles
+from ..plugin_utils import arguments, inventory, lock_files, pinned_releases, preflight
 
 
 class ActionModule(ActionBase):
@@ -34,7 +33,9 @@ def judged(found: inventory.Inventory, run: list) -> dict:
     hosts = found.all_hosts(inventory.all_components())
     problems = problems_of([host for host in hosts if host in run], found)
     others = problems_of([host for host in hosts if host not in run], found)
-    remarks = [f"Not in the way of this run: {problem}" for problem in others if problem not in problems]
+    remarks = [
+        f"Not in the way of this run: {problem}" for problem in others if problem not in problems
+    ]
     remarks += [*arguments.misspelt(found), *arguments.strange_groups(found)]
     told = {"failed": True, "msg": "\n".join(placed(problems, found))} if problems else {}
     return {"changed": False, **told, **({"warnings": placed(remarks, found)} if remarks else {})}
@@ -43,10 +44,10 @@ def judged(found: inventory.Inventory, run: list) -> dict:
 def problems_of(hosts: list, found: inventory.Inventory) -> list:
     """What stands in the way of a rollout to some hosts."""
     components = inventory.all_components()
-    unlocked = partial(locks.unlocked, components, found, hosts, lockfiles.archives)
-    return guards.problems(components, found, hosts, *arguments.checks(found, hosts), unlocked)
+    unlocked = partial(pinned_releases.unlocked, components, found, hosts, lock_files.archives)
+    return preflight.problems(components, found, hosts, *arguments.checks(found, hosts), unlocked)
 
 
 def placed(sentences: list, found: inventory.Inventory) -> list:
     """Sentences with the places of what they name."""
-    return [guards.placed(sentence, inventory.all_components(), found) for sentence in sentences]
+    return [preflight.placed(sentence, inventory.all_components(), found) for sentence in sentences]

@@ -45,15 +45,23 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(?<! )\Z")
 def grafana_ini(sections: object) -> str:
     """The text of a grafana.ini; raises AnsibleFilterError where Grafana would read something else."""
     if not isinstance(sections, dict):
-        raise AnsibleFilterError(f"grafana.ini is made from a mapping of sections, not from {_kind(sections)}.")
-    return "\n".join(text for name, keys in sections.items() for text in [_section(name, keys)] if text)
+        raise AnsibleFilterError(
+            f"grafana.ini is made from a mapping of sections, not from {_kind(sections)}."
+        )
+    return "\n".join(
+        text for name, keys in sections.items() for text in [_section(name, keys)] if text
+    )
 
 
 def _section(name: object, keys: object) -> str:
     where = f"Section {_named(name, 'a section')} of grafana.ini"
     if not isinstance(keys, dict):
         raise AnsibleFilterError(f"{where} is a mapping of keys, not {_kind(keys)}.")
-    lines = [f"{_named(key, where)} = {_value(value, where, key)}" for key, value in keys.items() if _is_set(value)]
+    lines = [
+        f"{_named(key, where)} = {_value(value, where, key)}"
+        for key, value in keys.items()
+        if _is_set(value)
+    ]
     return "\n".join([f"[{name}]", *lines, ""]) if lines else ""
 
 
@@ -63,7 +71,9 @@ def _is_set(value: object) -> bool:
 
 def _named(name: object, where: str) -> object:
     if not isinstance(name, str) or not NAME.match(name):
-        raise AnsibleFilterError(f"{where}: {name!r} is not a name of letters, digits, '_', '.', '-' and spaces.")
+        raise AnsibleFilterError(
+            f"{where}: {name!r} is not a name of letters, digits, '_', '.', '-' and spaces."
+        )
     return name
 
 
@@ -74,7 +84,9 @@ def _value(value: object, where: str, key: str) -> str:
         return str(value)
     # The value itself may be a secret, so it is not told.
     if not isinstance(value, str):
-        raise AnsibleFilterError(f"{where}: {key} is a text, a number or a truth value, not {_kind(value)}.")
+        raise AnsibleFilterError(
+            f"{where}: {key} is a text, a number or a truth value, not {_kind(value)}."
+        )
     if any(ord(character) < 32 and character != "\t" for character in value) or "\x7f" in value:
         raise AnsibleFilterError(f"{where}: {key} has a line break or another control character.")
     return _quoted(value)
@@ -87,7 +99,9 @@ def _quoted(text: str) -> str:
 
 
 def _kind(value: object) -> str:
-    return {"dict": "a mapping", "list": "a list", "str": "a text"}.get(type(value).__name__, type(value).__name__)
+    return {"dict": "a mapping", "list": "a list", "str": "a text"}.get(
+        type(value).__name__, type(value).__name__
+    )
 
 
 class FilterModule:

@@ -95,8 +95,11 @@ _raw:
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.hippius.monitoring.plugins.module_utils import catalogue, locks
-from ansible_collections.hippius.monitoring.plugins.plugin_utils import lockfiles
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
+    catalog,
+    lock_files,
+    pinned_releases,
+)
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.inventory import (
     ROLES,
     all_components,
@@ -131,26 +134,30 @@ class LookupModule(LookupBase):
         host = variables["inventory_hostname"]
         try:
             if terms[0] in ABOUT:
-                return [_about(terms[0], named_component(component), inventory, host, listen, address, etc)]
+                return [
+                    _about(
+                        terms[0], named_component(component), inventory, host, listen, address, etc
+                    )
+                ]
             if terms[0] == "names":
-                return [catalogue.names(all_components(), inventory, host)]
+                return [catalog.names(all_components(), inventory, host)]
             if terms[0] == "known":
                 return [[item.name for item in all_components()]]
             if terms[0] == "releases":
-                return [locks.locked(all_components(), inventory, lockfiles.archives)]
+                return [pinned_releases.locked(all_components(), inventory, lock_files.archives)]
             if terms[0] == "alerts":
                 return [alerts(inventory, engine)]
             if terms[0] == "content":
                 return [content(inventory, folder)]
-            return [catalogue.scrape_jobs(all_components(), inventory, host)]
-        except catalogue.CatalogueError as error:
+            return [catalog.scrape_jobs(all_components(), inventory, host)]
+        except catalog.CatalogueError as error:
             raise AnsibleError(str(error)) from error
 
 
 def _about(
     question: str,
-    item: catalogue.Component,
-    inventory: catalogue.Inventory,
+    item: catalog.Component,
+    inventory: catalog.Inventory,
     host: str,
     listen: str,
     address: str,
@@ -159,20 +166,28 @@ def _about(
     """The answer to a question about one component."""
     if question == "protection":
         asked = [named_component(name) for name in item.asks]
-        return catalogue.protection(item, asked, address, inventory, host)
+        return catalog.protection(item, asked, address, inventory, host)
     if question == "client":
-        return catalogue.client(item, listen, inventory, host, etc)
-    return getattr(catalogue, question)(item, listen, inventory, host)
+        return catalog.client(item, listen, inventory, host, etc)
+    return getattr(catalog, question)(item, listen, inventory, host)
 
 
-def alerts(inventory: catalogue.Inventory, engine: str) -> list:
+def alerts(inventory: catalog.Inventory, engine: str) -> list:
     """The rule files that the components of an inventory bring, or one engine's share of each."""
     # Loading it costs each task time, and few ask for alerts.
-    from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import prometheus_rules
+    from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
+        prometheus_rules,
+    )
 
     if engine not in ("", *prometheus_rules.ENGINES):
-        raise catalogue.CatalogueError(f"engine is {engine!r}; it may be {' or '.join(prometheus_rules.ENGINES)}.")
-    files = [(item, ROLES / item.role / "files" / "alerts.yml") for item in all_components() if inventory.hosts(item)]
+        raise catalog.CatalogueError(
+            f"engine is {engine!r}; it may be {' or '.join(prometheus_rules.ENGINES)}."
+        )
+    files = [
+        (item, ROLES / item.role / "files" / "alerts.yml")
+        for item in all_components()
+        if inventory.hosts(item)
+    ]
     found = []
     for item, path in files:
         try:
@@ -180,14 +195,20 @@ def alerts(inventory: catalogue.Inventory, engine: str) -> list:
             if engine and document:
                 document = prometheus_rules.split(document)[prometheus_rules.ENGINES.index(engine)]
         except prometheus_rules.RuleError as error:
-            raise catalogue.CatalogueError(f"{path}: {error}") from error
+            raise catalog.CatalogueError(f"{path}: {error}") from error
         if document.get("groups"):
             found.append({"component": item.name, "path": str(path), "document": document})
     return found
 
 
-def content(inventory: catalogue.Inventory, folder: str) -> list:
+def content(inventory: catalog.Inventory, folder: str) -> list:
     """What the components of an inventory bring to Grafana, as items of grafana_content."""
-    paths = [ROLES / item.role / "files" / "dashboards" for item in all_components() if inventory.hosts(item)]
+    paths = [
+        ROLES / item.role / "files" / "dashboards"
+        for item in all_components()
+        if inventory.hosts(item)
+    ]
     brought = [{"directory": str(path), "folder": folder} for path in paths if path.is_dir()]
-    return brought + [{"file": item["path"], "folder": folder} for item in alerts(inventory, "grafana")]
+    return brought + [
+        {"file": item["path"], "folder": folder} for item in alerts(inventory, "grafana")
+    ]

@@ -512,8 +512,8 @@ notices:
 """
 
 from ..module_utils.component import removal, spec, transaction
-from ..module_utils.component.module import run
-from ..module_utils.quiet import QuietModule
+from ..module_utils.component.component_module import run
+from ..module_utils.unlogged_module import QuietModule
 
 FILE = {"path": {"type": "str", "required": True}, "source": {"type": "path"}}
 ON_CHANGE = ["reload", "restart", "none"]
@@ -569,7 +569,11 @@ OF_AN_INSTANCE = {
 }
 OPTIONS = {
     "name": {"type": "str"},
-    "state": {"type": "str", "choices": ["present", "absent", "previous", "swept"], "default": "present"},
+    "state": {
+        "type": "str",
+        "choices": ["present", "absent", "previous", "swept"],
+        "default": "present",
+    },
     "release": {
         "type": "dict",
         "options": {

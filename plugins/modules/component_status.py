@@ -107,8 +107,8 @@ lines:
 """
 
 from ..module_utils.component import status
-from ..module_utils.component.module import run
-from ..module_utils.quiet import QuietModule
+from ..module_utils.component.component_module import run
+from ..module_utils.unlogged_module import QuietModule
 
 OPTIONS = {"expected": {"type": "list", "elements": "str"}}
 

@@ -84,7 +84,7 @@ counts:
   sample: {contact_point: {create: 0, update: 1, keep: 0, delete: 0}}
 """
 
-from ..module_utils.grafana.module import run
+from ..module_utils.grafana.grafana_module import run
 
 RECEIVER = {
     "uid": {"type": "str", "required": True},

@@ -206,14 +206,24 @@ variables:
   elements: str
 """
 
-from ..module_utils.grafana import exporting, parcel, service_account
+from ..module_utils.grafana import payload
+from ..module_utils.grafana.api import service_account
+from ..module_utils.grafana.files import exporting
+from ..module_utils.grafana.grafana_module import (
+    CONNECTION,
+    ONE_LOGIN,
+    STAMPED,
+    connect,
+    finish,
+    hide,
+    unplanned,
+)
 from ..module_utils.grafana.model import KINDS
-from ..module_utils.grafana.module import CONNECTION, ONE_LOGIN, STAMPED, connect, finish, hide, unplanned
-from ..module_utils.grafana.reconcile import Options, live, reconcile
-from ..module_utils.quiet import QuietModule
+from ..module_utils.grafana.sync.reconcile import Options, live, reconcile
+from ..module_utils.unlogged_module import QuietModule
 
 OPTIONS = {
-    **parcel.CONTROLLER,
+    **payload.CONTROLLER,
     "state": {"type": "str", "choices": ["present", "exported"], "default": "present"},
     "token_path": {"type": "path", "no_log": False},
     "service_account": {"type": "str", "default": "hippius-monitoring"},
@@ -246,7 +256,7 @@ def client(params: dict, check: bool) -> tuple:
 def present(module: QuietModule) -> dict:
     """Make Grafana have what is wanted."""
     params = module.params
-    wanted, required = parcel.opened(params["parcel"])
+    wanted, required = payload.opened(params["parcel"])
     hide(module, wanted)
     unknown = unplanned(module, bool(wanted))
     if unknown:
@@ -270,12 +280,14 @@ def present(module: QuietModule) -> dict:
 def exported(module: QuietModule) -> dict:
     """What Grafana has, as files that the controller writes."""
     connected, _made = client(module.params, True)
-    return {"changed": False, "parcel": parcel.packed(exporting.files(live(connected)))}
+    return {"changed": False, "parcel": payload.packed(exporting.files(live(connected)))}
 
 
 def main() -> None:
     """Run the module."""
-    module = QuietModule(argument_spec={**CONNECTION, **STAMPED, **OPTIONS}, supports_check_mode=True, **ONE_LOGIN)
+    module = QuietModule(
+        argument_spec={**CONNECTION, **STAMPED, **OPTIONS}, supports_check_mode=True, **ONE_LOGIN
+    )
     act = present if module.params["state"] == "present" else exported
     finish(module, lambda: act(module))
 

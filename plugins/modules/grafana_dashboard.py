@@ -63,7 +63,7 @@ counts:
   sample: {dashboard: {create: 0, update: 1, keep: 0, delete: 0}}
 """
 
-from ..module_utils.grafana.module import run
+from ..module_utils.grafana.grafana_module import run
 
 OPTIONS = {
     "uid": {"type": "str"},
@@ -75,7 +75,10 @@ OPTIONS = {
 def dashboard(params: dict) -> tuple:
     """Identity and body of the dashboard."""
     model = params["dashboard"] or {}
-    return params["uid"] or model.get("uid") or "", {"dashboard": model, "folderUid": params["folder_uid"]}
+    return params["uid"] or model.get("uid") or "", {
+        "dashboard": model,
+        "folderUid": params["folder_uid"],
+    }
 
 
 def main() -> None:

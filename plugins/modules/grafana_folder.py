@@ -65,7 +65,7 @@ counts:
   sample: {folder: {create: 0, update: 1, keep: 0, delete: 0}}
 """
 
-from ..module_utils.grafana.module import run
+from ..module_utils.grafana.grafana_module import run
 
 OPTIONS = {
     "uid": {"type": "str", "required": True},

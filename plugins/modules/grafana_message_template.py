@@ -53,7 +53,7 @@ counts:
   sample: {template: {create: 0, update: 1, keep: 0, delete: 0}}
 """
 
-from ..module_utils.grafana.module import run
+from ..module_utils.grafana.grafana_module import run
 
 OPTIONS = {
     "name": {"type": "str", "required": True},

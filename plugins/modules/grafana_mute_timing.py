@@ -53,7 +53,7 @@ counts:
   sample: {mute_timing: {create: 0, update: 1, keep: 0, delete: 0}}
 """
 
-from ..module_utils.grafana.module import run
+from ..module_utils.grafana.grafana_module import run
 
 OPTIONS = {
     "name": {"type": "str", "required": True},
@@ -63,7 +63,10 @@ OPTIONS = {
 
 def mute_timing(params: dict) -> tuple:
     """Identity and body of the mute timing."""
-    return params["name"], {"name": params["name"], "time_intervals": params["time_intervals"] or []}
+    return params["name"], {
+        "name": params["name"],
+        "time_intervals": params["time_intervals"] or [],
+    }
 
 
 def main() -> None:

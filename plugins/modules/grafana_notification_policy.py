@@ -57,7 +57,7 @@ counts:
   sample: {policy: {create: 0, update: 1, keep: 0, delete: 0}}
 """
 
-from ..module_utils.grafana.module import run
+from ..module_utils.grafana.grafana_module import run
 
 OPTIONS = {"policy": {"type": "dict"}}
 

@@ -86,7 +86,7 @@ counts:
   sample: {rule_group: {create: 0, update: 1, keep: 0, delete: 0}}
 """
 
-from ..module_utils.grafana.module import run
+from ..module_utils.grafana.grafana_module import run
 
 OPTIONS = {
     "folder_uid": {"type": "str", "required": True},
@@ -99,7 +99,12 @@ OPTIONS = {
 def rule_group(params: dict) -> tuple:
     """Identity and body of the group."""
     folder, title = params["folder_uid"], params["title"]
-    body = {"folderUid": folder, "title": title, "interval": params["interval"], "rules": params["rules"] or []}
+    body = {
+        "folderUid": folder,
+        "title": title,
+        "interval": params["interval"],
+        "rules": params["rules"] or [],
+    }
     return f"{folder}/{title}", body
 
 

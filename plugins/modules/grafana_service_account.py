@@ -63,9 +63,16 @@ token_changed:
   type: bool
 """
 
-from ..module_utils.grafana import service_account
-from ..module_utils.grafana.module import CONNECTION, ONE_LOGIN, STATE, connect, finish, unplanned
-from ..module_utils.quiet import QuietModule
+from ..module_utils.grafana.api import service_account
+from ..module_utils.grafana.grafana_module import (
+    CONNECTION,
+    ONE_LOGIN,
+    STATE,
+    connect,
+    finish,
+    unplanned,
+)
+from ..module_utils.unlogged_module import QuietModule
 
 OPTIONS = {
     "name": {"type": "str", "required": True},

@@ -93,9 +93,9 @@ else:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ..module_utils import releases
+from ..module_utils import upstream_releases
 from ..module_utils.component import download, files
-from ..module_utils.component.errors import ComponentError
+from ..module_utils.component.component_errors import ComponentError
 
 HEADER = "---\n# What this bundle holds: name it as monitoring_releases_lock.\n# yamllint disable rule:line-length\n"
 OPTIONS = {
@@ -113,22 +113,31 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_ERROR)
     try:
         module.exit_json(**collect(module))
-    except (releases.ReleaseError, ComponentError, OSError, yaml.YAMLError) as error:
+    except (upstream_releases.ReleaseError, ComponentError, OSError, yaml.YAMLError) as error:
         module.fail_json(msg=str(error))
 
 
 def collect(module: AnsibleModule) -> dict:
     """Bring the folder up to date; return the module's values."""
     folder, mirrors = module.params["path"], module.params["mirrors"]
-    wanted = releases.chosen(module.params["releases"], module.params["architectures"])
-    entries = {releases.mirror_path(entry["url"]): entry for entry in releases.entries_of(wanted)}
+    wanted = upstream_releases.chosen(module.params["releases"], module.params["architectures"])
+    entries = {
+        upstream_releases.mirror_path(entry["url"]): entry
+        for entry in upstream_releases.entries_of(wanted)
+    }
     paths = {name: os.path.join(folder, name) for name in entries}
-    missing = [name for name, path in sorted(paths.items()) if not _there(path, entries[name]["sha256"])]
+    missing = [
+        name for name, path in sorted(paths.items()) if not _there(path, entries[name]["sha256"])
+    ]
     for name in missing:
         if not module.check_mode:
             # Made here, since the engine's own directories are root's.
             os.makedirs(os.path.dirname(paths[name]), exist_ok=True)
-            download.fetch(releases.mirrored(entries[name]["url"], mirrors), entries[name]["sha256"], paths[name])
+            download.fetch(
+                upstream_releases.mirrored(entries[name]["url"], mirrors),
+                entries[name]["sha256"],
+                paths[name],
+            )
     lock = os.path.join(folder, "releases.lock.yml")
     before = (files.read(lock) or b"").decode("utf-8", "replace")
     after = HEADER + yaml.safe_dump(wanted, sort_keys=True, width=1000)
@@ -136,7 +145,13 @@ def collect(module: AnsibleModule) -> dict:
         _write(module, lock, after)
     diff = {"before_header": lock, "after_header": lock, "before": before, "after": after}
     changed = bool(missing) or before != after
-    return {"changed": changed, "archives": sorted(paths), "downloaded": missing, "lock": lock, "diff": diff}
+    return {
+        "changed": changed,
+        "archives": sorted(paths),
+        "downloaded": missing,
+        "lock": lock,
+        "diff": diff,
+    }
 
 
 def _there(path: str, sha256: str) -> bool:

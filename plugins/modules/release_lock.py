@@ -112,7 +112,7 @@ else:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ..module_utils import published, releases
+from ..module_utils import upstream_checksums, upstream_releases
 
 HEADER = """\
 ---
@@ -121,7 +121,7 @@ HEADER = """\
 """
 OPTIONS = {
     "path": {"type": "path", "required": True},
-    "name": {"type": "str", "required": True, "choices": sorted(releases.SOURCES)},
+    "name": {"type": "str", "required": True, "choices": sorted(upstream_releases.SOURCES)},
     "version": {"type": "str", "required": True},
     "build": {"type": "str"},
     "architectures": {"type": "list", "elements": "str", "default": ["amd64", "arm64"]},
@@ -137,21 +137,29 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_ERROR)
     try:
         module.exit_json(**lock(module))
-    except (releases.ReleaseError, OSError, yaml.YAMLError) as error:
+    except (upstream_releases.ReleaseError, OSError, yaml.YAMLError) as error:
         module.fail_json(msg=str(error))
 
 
 def lock(module: AnsibleModule) -> dict:
     """Bring the lock file up to date; return the module's values."""
-    path, name, version, build = (module.params[key] or "" for key in ("path", "name", "version", "build"))
+    path, name, version, build = (
+        module.params[key] or "" for key in ("path", "name", "version", "build")
+    )
     before = read(path)
     known = yaml.safe_load(before) or {}
-    entries = published.archives(name, version, build, module.params["architectures"], module.params["mirrors"])
-    conflicts = releases.conflicts(known, name, version, entries)
+    entries = upstream_checksums.archives(
+        name, version, build, module.params["architectures"], module.params["mirrors"]
+    )
+    conflicts = upstream_releases.conflicts(known, name, version, entries)
     if conflicts and not module.params["replace"]:
-        raise releases.ReleaseError(f"{'; '.join(conflicts)}. Nothing was changed; replace: true takes the new one.")
-    wanted = releases.merged(known, name, version, entries)
-    after = before if wanted == known else HEADER + yaml.safe_dump(wanted, sort_keys=False, width=1000)
+        raise upstream_releases.ReleaseError(
+            f"{'; '.join(conflicts)}. Nothing was changed; replace: true takes the new one."
+        )
+    wanted = upstream_releases.merged(known, name, version, entries)
+    after = (
+        before if wanted == known else HEADER + yaml.safe_dump(wanted, sort_keys=False, width=1000)
+    )
     if after != before and not module.check_mode:
         write(module, path, after)
     diff = {"before_header": path, "after_header": path, "before": before, "after": after}

@@ -8,17 +8,29 @@ import difflib
 from functools import cache, partial
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.errors import ArgumentTypeError, ElementError, RequiredError, UnsupportedError
+from ansible.module_utils.errors import (
+    ArgumentTypeError,
+    ElementError,
+    RequiredError,
+    UnsupportedError,
+)
 
-from ..module_utils.catalogue import CatalogueError, Inventory
 from . import inventory as site
+from .catalog import CatalogueError, Inventory
 
 # The group of all hosts.
 ALL = "monitoring"
 # How much of a name has to be that of a variable, for people to have meant it.
 LIKENESS = 0.85
 # Ansible's types of options as people call them; others are texts of some form.
-TYPES = {"dict": "mapping", "list": "list", "bool": "boolean", "int": "number", "float": "number", "str": "text"}
+TYPES = {
+    "dict": "mapping",
+    "list": "list",
+    "bool": "boolean",
+    "int": "number",
+    "float": "number",
+    "str": "text",
+}
 
 # What all roles share, as README.md has it. What is raw is judged where it is used.
 SHARED = {
@@ -36,7 +48,9 @@ SHARED = {
 def options() -> dict:
     """The options of each role, as its argument specification has them, and of all."""
     files = sorted(site.ROLES.glob("*/meta/argument_specs.yml"))
-    specified = {path.parts[-3]: site.read(path)["argument_specs"]["main"]["options"] for path in files}
+    specified = {
+        path.parts[-3]: site.read(path)["argument_specs"]["main"]["options"] for path in files
+    }
     return {**specified, ALL: SHARED}
 
 
@@ -87,8 +101,16 @@ def refusals(name: str, option: dict, value: object) -> list:
     """Why a value will not do as an option of a role. Pure."""
     if value is None:
         # A role takes it as it is, and not its default.
-        return [] if option.get("default") in (None, "") else ["it has no value; without it the role's default counts"]
-    errors = ArgumentSpecValidator({name: option}).validate({name: value}, validate_role_argument_spec=True).errors
+        return (
+            []
+            if option.get("default") in (None, "")
+            else ["it has no value; without it the role's default counts"]
+        )
+    errors = (
+        ArgumentSpecValidator({name: option})
+        .validate({name: value}, validate_role_argument_spec=True)
+        .errors
+    )
     messages = [_told(option, error) for error in errors.errors] or _converted(option, value)
     return list(dict.fromkeys(message.removesuffix(".") for message in messages))
 
@@ -99,14 +121,25 @@ def _converted(option: dict, value: object, what: str = "it") -> list:
     Only of a text alone, as it comes from --extra-vars, they make a list of texts.
     """
     kind, parts = option.get("type", "str"), option.get("options") or {}
-    if kind == "list" and option.get("elements") in ("str", "path") and what == "it" and not isinstance(value, list):
+    if (
+        kind == "list"
+        and option.get("elements") in ("str", "path")
+        and what == "it"
+        and not isinstance(value, list)
+    ):
         kind = option["elements"]
     if kind == "list" and isinstance(value, list):
         element = {"type": option.get("elements", "raw"), "options": parts}
-        return [message for item in value for message in _converted(element, item, f"each element of {what}")]
+        return [
+            message
+            for item in value
+            for message in _converted(element, item, f"each element of {what}")
+        ]
     if kind == "dict" and isinstance(value, dict):
         named = [(parts[name], part, name) for name, part in value.items() if name in parts]
-        return [message for *both, name in named for message in _converted(*both, f"{name} in {what}")]
+        return [
+            message for *both, name in named for message in _converted(*both, f"{name} in {what}")
+        ]
     wrong = isinstance(value, (dict, list)) if kind in ("str", "path") else kind in ("list", "dict")
     return [f"{what} has to be a {TYPES.get(kind, 'text')}"] if wrong and value is not None else []
 
@@ -123,7 +156,9 @@ def _told(option: dict, error: Exception) -> str:
 
 def holds_secrets(option: dict) -> bool:
     """Whether an option or a part of it is a secret. Pure."""
-    return bool(option.get("no_log")) or any(map(holds_secrets, (option.get("options") or {}).values()))
+    return bool(option.get("no_log")) or any(
+        map(holds_secrets, (option.get("options") or {}).values())
+    )
 
 
 def misspelt(inventory: site.Inventory) -> list:
@@ -133,17 +168,26 @@ def misspelt(inventory: site.Inventory) -> list:
         for name in inventory.named(host):
             first.setdefault(name, host)
     meant = {name: nearest(name, options()) for name in sorted(first)}
-    return [f"{name} of {first[name]} is no variable of a role; {right} is." for name, right in meant.items() if right]
+    return [
+        f"{name} of {first[name]} is no variable of a role; {right} is."
+        for name, right in meant.items()
+        if right
+    ]
 
 
 def strange_groups(inventory: Inventory) -> list:
     """A remark for each group that is nearly a role's, and one for the hosts that are not in that of all hosts."""
-    groups = {**dict.fromkeys([item.group for item in site.all_components()], ()), **inventory.groups}
+    groups = {
+        **dict.fromkeys([item.group for item in site.all_components()], ()),
+        **inventory.groups,
+    }
     found = []
     for name in sorted(set(groups) - set(site.roles()) - {ALL}):
         for meant in difflib.get_close_matches(name, site.roles(), 1, LIKENESS):
             if others := [host for host in groups[name] if host not in groups[meant]]:
-                found.append(f"{', '.join(others)} in the group {name}: no role is called so; {meant} is.")
+                found.append(
+                    f"{', '.join(others)} in the group {name}: no role is called so; {meant} is."
+                )
     if apart := [host for host in hosts_of(ALL, inventory) if host not in groups.get(ALL, ())]:
         found.append(
             f"{', '.join(apart)} should be in the group {ALL}, whose hosts status, sweep and uninstall look at."
@@ -153,7 +197,9 @@ def strange_groups(inventory: Inventory) -> list:
 
 def nearest(name: str, known: dict) -> str:
     """The variable that somebody meant, of those of each role; empty if there is none, or if it is right. Pure."""
-    others = [option for role, own in known.items() if name.startswith(f"{role}_") for option in own]
+    others = [
+        option for role, own in known.items() if name.startswith(f"{role}_") for option in own
+    ]
     if name in others:
         return ""
     return next(iter(difflib.get_close_matches(name, others, 1, LIKENESS)), "")

@@ -8,15 +8,15 @@ import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..module_utils.grafana import prometheus_rules
-from ..module_utils.grafana.dashboards import Dashboards, Place
-from ..module_utils.grafana.documents import Document, Unreadable
-from ..module_utils.grafana.fields import Findings, Reader, raw_text
-from ..module_utils.grafana.folders import Folders
-from ..module_utils.grafana.lint import lint
+from ..module_utils.grafana.files import prometheus_rules
+from ..module_utils.grafana.files.dashboards import Dashboards, Place
+from ..module_utils.grafana.files.documents import Document, Unreadable
+from ..module_utils.grafana.files.folders import Folders
+from ..module_utils.grafana.files.lint import lint
+from ..module_utils.grafana.files.provisioning_files import Provider, Provisioning
+from ..module_utils.grafana.files.schema import Findings, Reader, raw_text
 from ..module_utils.grafana.model import PRESENT
-from ..module_utils.grafana.provisioning_files import Provider, Provisioning
-from .documents import document
+from .yaml_documents import document
 
 SUFFIXES = (".json", ".yml", ".yaml")
 FOLDER_FILES = ("_folder.yml", "_folder.yaml")
@@ -89,7 +89,9 @@ class Gathering:
         items = {path: self._folder(parts, path, found) for path, found in parts.folders.items()}
         for path, item in items.items():
             at = parts.folders[path].at()
-            self.folders.declare(parts.folder(path), at, item.get("uid", ""), item.get("description"))
+            self.folders.declare(
+                parts.folder(path), at, item.get("uid", ""), item.get("description")
+            )
         return parts
 
     def _sort_in(self, parts: _Parts, path: str, data: bytes) -> None:
@@ -135,7 +137,9 @@ class Gathering:
     def _convert_rules(self, source: Source, found: Document) -> None:
         """Add Grafana's share of the alerts in a Prometheus rule file."""
         if not source.folder:
-            self.findings.error(found.at(), "rules of Prometheus need a folder; give their content item one.")
+            self.findings.error(
+                found.at(), "rules of Prometheus need a folder; give their content item one."
+            )
             return
         uid = self.folders.uid(source.folder, found.at())
         try:
@@ -150,9 +154,14 @@ class Gathering:
             if not found.interpolated:
                 self.dashboards.read_inline(found)
         if parts.providers:
-            taken = {path for provider in parts.providers for path in self._provided(parts, provider)}
+            taken = {
+                path for provider in parts.providers for path in self._provided(parts, provider)
+            }
             for path in sorted(set(parts.dashboards) - taken):
-                self.findings.warn(parts.dashboards[path].at(), "no provider's path covers this dashboard; left out.")
+                self.findings.warn(
+                    parts.dashboards[path].at(),
+                    "no provider's path covers this dashboard; left out.",
+                )
             return
         for path, found in parts.dashboards.items():
             self.dashboards.read(found, found.content, Place(parts.folder(posixpath.dirname(path))))
@@ -161,12 +170,20 @@ class Gathering:
         """Add the dashboards of a provider's directory; gives which files of the source they were."""
         inside = _below(provider.path, PROVISIONING)
         if inside is not None:
-            found = {path: item for path, item in parts.dashboards.items() if _below(path, inside) is not None}
+            found = {
+                path: item
+                for path, item in parts.dashboards.items()
+                if _below(path, inside) is not None
+            }
             relative = {_below(path, inside): item for path, item in found.items()}
         else:
             found, relative = {}, self._directory(parts.source, provider)
         for path, item in relative.items():
-            folder = posixpath.basename(posixpath.dirname(path)) if provider.folders_from_directories else ""
+            folder = (
+                posixpath.basename(posixpath.dirname(path))
+                if provider.folders_from_directories
+                else ""
+            )
             place = Place((folder,) if folder else provider.folder, name=f"{provider.name}/{path}")
             self.dashboards.read(item, item.content, place)
         return set(found)
@@ -183,7 +200,10 @@ class Gathering:
             )
             return {}
         listed = {path: data for path, data in sorted(files.items()) if path.endswith(".json")}
-        found = {path: self._document(posixpath.join(mapped, path), data) for path, data in listed.items()}
+        found = {
+            path: self._document(posixpath.join(mapped, path), data)
+            for path, data in listed.items()
+        }
         return {path: item for path, item in found.items() if item is not None}
 
     def _reader(self, found: Document) -> Reader:
@@ -193,9 +213,13 @@ class Gathering:
 
 def _meant(wanted: list) -> list:
     """What is wanted, but for the deletion of datasources that are wanted: Grafana deletes, then makes them anew."""
-    named = {item.body["name"] for item in wanted if item.kind == "datasource" and item.state == PRESENT}
+    named = {
+        item.body["name"] for item in wanted if item.kind == "datasource" and item.state == PRESENT
+    }
     return [
-        item for item in wanted if item.kind != "datasource" or item.state == PRESENT or item.body["name"] not in named
+        item
+        for item in wanted
+        if item.kind != "datasource" or item.state == PRESENT or item.body["name"] not in named
     ]
 
 

@@ -8,7 +8,7 @@ import json
 
 import yaml
 
-from .documents import Loader
+from .yaml_documents import Loader
 
 
 class Dumper(yaml.SafeDumper):
@@ -20,7 +20,10 @@ class Dumper(yaml.SafeDumper):
 
 
 Dumper.yaml_implicit_resolvers = {
-    first: [*yaml.SafeDumper.yaml_implicit_resolvers.get(first, []), *Loader.yaml_implicit_resolvers.get(first, [])]
+    first: [
+        *yaml.SafeDumper.yaml_implicit_resolvers.get(first, []),
+        *Loader.yaml_implicit_resolvers.get(first, []),
+    ]
     for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *Loader.yaml_implicit_resolvers}
 }
 
@@ -43,5 +46,11 @@ def _text(form: str, content: object) -> str:
     if form == "json":
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     return yaml.dump(
-        content, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120, explicit_start=True, indent=2
+        content,
+        Dumper=Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=120,
+        explicit_start=True,
+        indent=2,
     )

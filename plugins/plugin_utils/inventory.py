@@ -13,7 +13,7 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.template import Templar
 
-from ..module_utils import catalogue
+from . import catalog
 
 try:
     from ansible.template import trust_as_template
@@ -49,7 +49,7 @@ def of(loader: object, variables: dict) -> Inventory:
     return found
 
 
-class Inventory(catalogue.Inventory):
+class Inventory(catalog.Inventory):
     """The inventory of this run; each host's variables are gathered once, and templated only where asked for."""
 
     def __init__(self, loader: object, groups: dict, hostvars: object) -> None:
@@ -64,15 +64,19 @@ class Inventory(catalogue.Inventory):
         """See the base class."""
         if (host, name) not in self._known:
             variables = self._variables(host)
-            self._known[host, name] = self._template(variables, variables.get(name), f"{name} of {host}")
+            self._known[host, name] = self._template(
+                variables, variables.get(name), f"{name} of {host}"
+            )
         return self._known[host, name]
 
-    def setting(self, host: str, item: catalogue.Component, name: str) -> object:
+    def setting(self, host: str, item: catalog.Component, name: str) -> object:
         """See the base class."""
         variables = {**defaults(item.role), **self._variables(host)}
         return self._template(variables, variables.get(name), f"{name} of {host}")
 
-    def render(self, host: str, item: catalogue.Component, value: object, instance: dict | None = None) -> object:
+    def render(
+        self, host: str, item: catalog.Component, value: object, instance: dict | None = None
+    ) -> object:
         """See the base class."""
         variables = {**defaults(item.role), **self._variables(host), "instance": instance}
         return self._template(variables, trusted(value), f"{item.name} on {host}, {value}")
@@ -99,7 +103,7 @@ class Inventory(catalogue.Inventory):
         try:
             return self._loader.path_dwim_relative_stack(places, "files", name)
         except AnsibleError as error:
-            raise catalogue.CatalogueError(f"there is no file {name} on the controller") from error
+            raise catalog.CatalogueError(f"there is no file {name} on the controller") from error
 
     def _variables(self, host: str) -> dict:
         if host not in self._gathered:
@@ -117,7 +121,7 @@ class Inventory(catalogue.Inventory):
             return found
         except Exception as error:
             # A filter may raise anything, and ansible-core before 2.19 lets it pass.
-            raise catalogue.CatalogueError(f"{where}: {error}") from error
+            raise catalog.CatalogueError(f"{where}: {error}") from error
 
 
 def _origin(value: object) -> tuple | None:
@@ -139,18 +143,20 @@ def all_components() -> list:
     return [component_of(role) for role in roles()]
 
 
-def named_component(name: str) -> catalogue.Component:
+def named_component(name: str) -> catalog.Component:
     """The component of that name, without reading the other roles."""
     role = name.replace("-", "_")
     if role not in roles():
-        raise catalogue.CatalogueError(f"There is no component {name!r}; roles with one: {', '.join(roles())}.")
+        raise catalog.CatalogueError(
+            f"There is no component {name!r}; roles with one: {', '.join(roles())}."
+        )
     return component_of(role)
 
 
 @cache
-def component_of(role: str) -> catalogue.Component:
+def component_of(role: str) -> catalog.Component:
     """The component that a role brings."""
-    return catalogue.component(role, read(ROLES / role / "meta" / "component.yml"))
+    return catalog.component(role, read(ROLES / role / "meta" / "component.yml"))
 
 
 @cache

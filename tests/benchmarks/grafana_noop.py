@@ -19,14 +19,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bed.grafana.server import StandIn
+from tests.testbed.grafana.server import StandIn
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "collections"))
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.client import Client  # noqa: E402
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import Client  # noqa: E402
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import Wanted  # noqa: E402
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import (  # noqa: E402
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (  # noqa: E402
     Options,
     reconcile,
 )
@@ -41,11 +41,21 @@ ALLOWED = 12
 def content() -> list[Wanted]:
     """All that is wanted."""
     items = [
-        wanted("folder", f"f{n}", {"uid": f"f{n}", "title": f"Folder {n}", "parentUid": ""}) for n in range(FOLDERS)
+        wanted("folder", f"f{n}", {"uid": f"f{n}", "title": f"Folder {n}", "parentUid": ""})
+        for n in range(FOLDERS)
     ]
     for number in range(SOURCES):
-        body = {"uid": f"s{number}", "name": f"S{number}", "type": "prometheus", "url": "http://127.0.0.1:9090"}
-        items.append(wanted("datasource", f"s{number}", {**body, "secureJsonData": {"basicAuthPassword": "x"}}))
+        body = {
+            "uid": f"s{number}",
+            "name": f"S{number}",
+            "type": "prometheus",
+            "url": "http://127.0.0.1:9090",
+        }
+        items.append(
+            wanted(
+                "datasource", f"s{number}", {**body, "secureJsonData": {"basicAuthPassword": "x"}}
+            )
+        )
     for number in range(DASHBOARDS):
         items.append(wanted("dashboard", f"d{number}", dashboard(number)))
     for number in range(FOLDERS):
@@ -62,21 +72,55 @@ def wanted(kind: str, identity: str, body: dict) -> Wanted:
 
 def dashboard(number: int) -> dict:
     """A dashboard of some 7 kB, as dashboards are."""
-    options = {"legend": {"displayMode": "table", "placement": "bottom"}, "tooltip": {"mode": "multi", "sort": "desc"}}
-    target = {"refId": "A", "datasource": {"uid": "s0"}, "expr": "sum by (job) (rate(x_total[$__rate_interval]))"}
+    options = {
+        "legend": {"displayMode": "table", "placement": "bottom"},
+        "tooltip": {"mode": "multi", "sort": "desc"},
+    }
+    target = {
+        "refId": "A",
+        "datasource": {"uid": "s0"},
+        "expr": "sum by (job) (rate(x_total[$__rate_interval]))",
+    }
     panels = [
-        {"id": n, "type": "timeseries", "title": f"Panel {n}", "targets": [target, target], "options": options}
+        {
+            "id": n,
+            "type": "timeseries",
+            "title": f"Panel {n}",
+            "targets": [target, target],
+            "options": options,
+        }
         for n in range(PANELS)
     ]
-    model = {"uid": f"d{number}", "title": f"Dashboard {number}", "panels": panels, "schemaVersion": 39}
+    model = {
+        "uid": f"d{number}",
+        "title": f"Dashboard {number}",
+        "panels": panels,
+        "schemaVersion": 39,
+    }
     return {"dashboard": model, "folderUid": f"f{number % FOLDERS}"}
 
 
 def rule(uid: str) -> dict:
     """A rule of two steps."""
-    up = {"refId": "A", "datasourceUid": "s0", "relativeTimeRange": {"from": 60, "to": 0}, "model": {"expr": "up"}}
-    low = {"refId": "B", "datasourceUid": "__expr__", "model": {"type": "threshold", "expression": "A"}}
-    return {"uid": uid, "title": uid, "condition": "B", "for": "5m", "data": [up, low], "labels": {"severity": "high"}}
+    up = {
+        "refId": "A",
+        "datasourceUid": "s0",
+        "relativeTimeRange": {"from": 60, "to": 0},
+        "model": {"expr": "up"},
+    }
+    low = {
+        "refId": "B",
+        "datasourceUid": "__expr__",
+        "model": {"type": "threshold", "expression": "A"},
+    }
+    return {
+        "uid": uid,
+        "title": uid,
+        "condition": "B",
+        "for": "5m",
+        "data": [up, low],
+        "labels": {"severity": "high"},
+    }
 
 
 def ours(version: str) -> None:
@@ -89,7 +133,9 @@ def ours(version: str) -> None:
         result = reconcile(client(grafana), items, OPTIONS)
         seconds = time.monotonic() - begun
         requests = [line for line in grafana.requests if not line.is_write]
-        pages = sum("/dashboards" in line.path and line.path.startswith("/apis/") for line in requests)
+        pages = sum(
+            "/dashboards" in line.path and line.path.startswith("/apis/") for line in requests
+        )
         more = SOURCES + pages + (DASHBOARDS if version.startswith("11") else 0)
         print(
             f"Grafana {version}, all {len(items)} objects unchanged: {seconds:.2f} s without Ansible, {len(requests)} "
@@ -109,13 +155,23 @@ def beside(version: str, count: int) -> None:
     items = [item for item in content() if item.kind in ("folder", "datasource", "dashboard")]
     dashboards = [item for item in items if item.kind == "dashboard"]
     fewer = [item for item in items if item.kind != "dashboard"] + dashboards[:count]
-    with StandIn(version=version, rounds=10_000) as grafana, tempfile.TemporaryDirectory() as folder:
+    with (
+        StandIn(version=version, rounds=10_000) as grafana,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         seconds, requests = unchanged(grafana, folder, [whole(grafana, folder, items)])
-        print(f"grafana_content, {version}: {len(items)} objects in {seconds:.1f} s with Ansible, {requests} requests")
+        print(
+            f"grafana_content, {version}: {len(items)} objects in {seconds:.1f} s with Ansible, {requests} requests"
+        )
         each, requests = unchanged(grafana, folder, [task(item, folder, grafana) for item in fewer])
-        print(f"community.grafana, {version}: {len(fewer)} objects in {each:.1f} s, {requests} requests")
+        print(
+            f"community.grafana, {version}: {len(fewer)} objects in {each:.1f} s, {requests} requests"
+        )
         ratio = each / len(fewer) * len(items) / seconds
-        print(f"ratio: {ratio:.0f}" + ("" if count == len(dashboards) else ", by the time that an object takes"))
+        print(
+            f"ratio: {ratio:.0f}"
+            + ("" if count == len(dashboards) else ", by the time that an object takes")
+        )
 
 
 def unchanged(grafana: StandIn, folder: str, tasks: list[dict]) -> tuple[float, int]:
@@ -130,10 +186,21 @@ def unchanged(grafana: StandIn, folder: str, tasks: list[dict]) -> tuple[float, 
 def play(folder: str, tasks: list[dict]) -> None:
     """Run a playbook."""
     path = Path(folder, "play.json")
-    path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
-    environment = os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"), "ANSIBLE_PIPELINING": "1"}
+    path.write_text(
+        json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]),
+        encoding="utf-8",
+    )
+    environment = os.environ | {
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+        "ANSIBLE_PIPELINING": "1",
+    }
     run = subprocess.run(
-        ["ansible-playbook", str(path)], capture_output=True, text=True, check=False, cwd=folder, env=environment
+        ["ansible-playbook", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=environment,
     )
     if run.returncode:
         sys.exit(run.stdout[-3000:] + run.stderr[-2000:])
@@ -161,9 +228,20 @@ def task(item: Wanted, folder: str, grafana: StandIn) -> dict:
     """The task of community.grafana for an object."""
     login = {"url": grafana.url, "url_username": grafana.username, "url_password": grafana.password}
     if item.kind == "folder":
-        return {"community.grafana.grafana_folder": {**login, "title": item.body["title"], "uid": item.identity}}
+        return {
+            "community.grafana.grafana_folder": {
+                **login,
+                "title": item.body["title"],
+                "uid": item.identity,
+            }
+        }
     if item.kind == "datasource":
-        options = {"name": item.body["name"], "uid": item.identity, "ds_type": "prometheus", "ds_url": item.body["url"]}
+        options = {
+            "name": item.body["name"],
+            "uid": item.identity,
+            "ds_type": "prometheus",
+            "ds_url": item.body["url"],
+        }
         return {"community.grafana.grafana_datasource": {**login, **options, "access": "proxy"}}
     file = Path(folder, f"{item.identity}.json")
     file.write_text(json.dumps(item.body["dashboard"]), encoding="utf-8")
@@ -176,7 +254,10 @@ def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument(
-        "--community", type=int, default=DASHBOARDS, help="dashboards for community.grafana; 0: skip it"
+        "--community",
+        type=int,
+        default=DASHBOARDS,
+        help="dashboards for community.grafana; 0: skip it",
     )
     count = options.parse_args().community
     for version in VERSIONS:

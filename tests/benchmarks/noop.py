@@ -18,10 +18,14 @@ import sys
 import time
 from pathlib import Path
 
-from tests.bed import engine, hosts, site
+from tests.testbed import engine, hosts, site
 
 ROOT = Path(__file__).resolve().parents[2]
-PING = {"hosts": "all", "gather_facts": False, "tasks": [{"name": "Ping", "ansible.builtin.ping": {}}]}
+PING = {
+    "hosts": "all",
+    "gather_facts": False,
+    "tasks": [{"name": "Ping", "ansible.builtin.ping": {}}],
+}
 # A module for each component and one for Grafana's content; the sweep asks only hosts that lack a component.
 MODULES = len(site.GROUPS) - 1 + 1
 # What is measured: its name, and the arguments of ansible-playbook.
@@ -57,7 +61,9 @@ def main() -> None:
     ping = statistics.median(times["one ping"])
     for name, taken in times.items():
         median = statistics.median(taken)
-        print(f"{name}: {median / ping:.1f} x, median {median:.2f} s of {' '.join(f'{one:.2f}' for one in taken)}")
+        print(
+            f"{name}: {median / ping:.1f} x, median {median:.2f} s of {' '.join(f'{one:.2f}' for one in taken)}"
+        )
 
 
 def seconds(arguments: list[str], folder: Path) -> float:
@@ -66,7 +72,13 @@ def seconds(arguments: list[str], folder: Path) -> float:
     path = playbook if playbook == "site.yml" else str(folder / playbook)
     began = time.monotonic()
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(folder / "inventory.json"), path, *flags],
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-i",
+            str(folder / "inventory.json"),
+            path,
+            *flags,
+        ],
         cwd=ROOT,
         env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         stdin=subprocess.DEVNULL,

@@ -39,7 +39,9 @@ def run(tree: Path) -> Run:
     """Run a program in the copied tree; its output is returned, or the message of the failed test."""
 
     # As a user has it who has set nothing.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")
+    }
 
     def run_program(*command: str, cwd: Path = tree, timeout: int = 300, **environment: str) -> str:
         done = subprocess.run(
@@ -54,7 +56,9 @@ def run(tree: Path) -> Run:
             check=False,
         )
         if done.returncode != 0:
-            pytest.fail(f"{' '.join(command)} exits with {done.returncode}:\n{done.stdout}", pytrace=False)
+            pytest.fail(
+                f"{' '.join(command)} exits with {done.returncode}:\n{done.stdout}", pytrace=False
+            )
         return done.stdout
 
     return run_program
@@ -73,5 +77,13 @@ def archive(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(run: Run, archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which ansible-galaxy has installed the collection."""
     folder = tmp_path_factory.mktemp("installed")
-    run("ansible-galaxy", "collection", "install", str(archive), "--offline", "--collections-path", str(folder))
+    run(
+        "ansible-galaxy",
+        "collection",
+        "install",
+        str(archive),
+        "--offline",
+        "--collections-path",
+        str(folder),
+    )
     return folder

@@ -17,7 +17,9 @@ LINTERS = {
 }
 
 
-@pytest.mark.parametrize("command", [pytest.param(command, id=name) for name, command in LINTERS.items()])
+@pytest.mark.parametrize(
+    "command", [pytest.param(command, id=name) for name, command in LINTERS.items()]
+)
 def test_linter_finds_nothing(run: Run, command: list[str]) -> None:
     run(*command)
 

@@ -48,7 +48,15 @@ def test_playbook_finds_the_installed_collection(run: Run, installed: Path, tmp_
     (tmp_path / "playbook.yml").write_text(PLAYBOOK)
     path = {"ANSIBLE_COLLECTIONS_PATH": str(installed)}
     run("ansible-playbook", "-i", "localhost,", "-c", "local", "playbook.yml", cwd=tmp_path, **path)
-    run("ansible-playbook", "-i", "localhost,", "--syntax-check", "hippius.monitoring.site", cwd=tmp_path, **path)
+    run(
+        "ansible-playbook",
+        "-i",
+        "localhost,",
+        "--syntax-check",
+        "hippius.monitoring.site",
+        cwd=tmp_path,
+        **path,
+    )
 
 
 def test_checkout_finds_itself_with_nothing_installed(run: Run, tmp_path: Path) -> None:
@@ -69,4 +77,11 @@ def test_checkout_finds_itself_with_nothing_installed(run: Run, tmp_path: Path) 
 def test_checkout_knows_its_entry_points(run: Run, tmp_path: Path, environment: str) -> None:
     inventory = ["-i", f"inventories/{environment}"]
     run("ansible-playbook", *inventory, "--syntax-check", "site.yml", cwd=ROOT, HOME=str(tmp_path))
-    run("ansible-playbook", *inventory, "--syntax-check", "hippius.monitoring.site", cwd=ROOT, HOME=str(tmp_path))
+    run(
+        "ansible-playbook",
+        *inventory,
+        "--syntax-check",
+        "hippius.monitoring.site",
+        cwd=ROOT,
+        HOME=str(tmp_path),
+    )

@@ -30,15 +30,25 @@ SOURCES = {
         pytest.param(
             list(SOURCES),
             1,
-            ["test_6.py::test_skips", "3 skipped, where tests/run.py allows 0", "1 passed, 4 failed, 3 skipped"],
+            [
+                "test_6.py::test_skips",
+                "3 skipped, where tests/run.py allows 0",
+                "1 passed, 4 failed, 3 skipped",
+            ],
             id="everything at once",
         ),
-        pytest.param(["passes", "skips"], 1, ["1 passed, 0 failed, 1 skipped"], id="more skips than agreed"),
-        pytest.param(["tear-down fails"], 1, ["0 passed, 1 failed, 0 skipped"], id="tear-down fails"),
+        pytest.param(
+            ["passes", "skips"], 1, ["1 passed, 0 failed, 1 skipped"], id="more skips than agreed"
+        ),
+        pytest.param(
+            ["tear-down fails"], 1, ["0 passed, 1 failed, 0 skipped"], id="tear-down fails"
+        ),
         pytest.param([], 5, ["0 passed, 0 failed, 0 skipped"], id="nothing ran"),
     ],
 )
-def test_it_counts_and_exits(tmp_path: Path, names: list[str], status: int, told: list[str]) -> None:
+def test_it_counts_and_exits(
+    tmp_path: Path, names: list[str], status: int, told: list[str]
+) -> None:
     for number, name in enumerate(names):
         (tmp_path / f"test_{number}.py").write_text(SOURCES[name])
     command = [sys.executable, "-m", "tests.run", str(tmp_path), "--", "-c", "pyproject.toml"]

@@ -7,9 +7,9 @@ import os
 import shutil
 from pathlib import Path
 
-from tests.bed.engine import cache
 from tests.checks.conftest import Run
 from tests.conftest import ROOT
+from tests.testbed.engine import cache
 
 PIP_INSTALLER = Path(__file__).parent / "install_pip.py"
 

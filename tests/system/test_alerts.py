@@ -18,11 +18,17 @@ import pytest
 import yaml
 
 from tests import content
-from tests.bed.releases.build import build_all
+from tests.testbed.releases.build import build_all
 
 CASES = Path(__file__).parent / "alerts"
 ROLES = list(content.alert_files())
-NOT_TESTED = ("description", "grafana_no_data", "grafana_exec_error", "__dashboardUid__", "__panelId__")
+NOT_TESTED = (
+    "description",
+    "grafana_no_data",
+    "grafana_exec_error",
+    "__dashboardUid__",
+    "__panelId__",
+)
 # Each comparison is turned round, and each time to wait is taken away or brought in.
 FLIPPED = {">": "<=", "<": ">=", "==": "!="}
 COMPARISON = re.compile(r"(?<=\s)(>|<|==)(?=\s)")
@@ -45,7 +51,9 @@ def alerts(role: str) -> dict:
     document = yaml.safe_load(content.alert_files()[role].read_text(encoding="utf-8"))
     for rule in rules(document):
         rule["labels"].pop("engine", None)
-        rule["annotations"] = {key: text for key, text in rule["annotations"].items() if key not in NOT_TESTED}
+        rule["annotations"] = {
+            key: text for key, text in rule["annotations"].items() if key not in NOT_TESTED
+        }
     return document
 
 
@@ -63,7 +71,11 @@ def tried(promtool: Path, document: dict, tests: dict, folder: Path) -> subproce
     (folder / "alerts.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
     (folder / "cases.yml").write_text(yaml.safe_dump(tests), encoding="utf-8")
     return subprocess.run(
-        [promtool, "test", "rules", "cases.yml"], cwd=folder, capture_output=True, text=True, check=False
+        [promtool, "test", "rules", "cases.yml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -71,13 +83,18 @@ def tried(promtool: Path, document: dict, tests: dict, folder: Path) -> subproce
 def test_alerts_are_what_prometheus_takes(promtool: Path, role: str) -> None:
     path = content.alert_files()[role]
     done = subprocess.run(
-        [promtool, "check", "rules", "--lint=all", "--lint-fatal", path], capture_output=True, text=True, check=False
+        [promtool, "check", "rules", "--lint=all", "--lint-fatal", path],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_alerts_fire_and_are_silent_when_they_should(promtool: Path, role: str, tmp_path: Path) -> None:
+def test_alerts_fire_and_are_silent_when_they_should(
+    promtool: Path, role: str, tmp_path: Path
+) -> None:
     done = tried(promtool, alerts(role), cases(role), tmp_path / role)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -89,21 +106,31 @@ def test_each_alert_has_a_case_that_fires_and_one_that_is_silent(role: str) -> N
         for test in cases(role)["tests"]
         for case in test["alert_rule_test"]
     ]
-    assert set(told) == {(rule["alert"], fires) for rule in rules(alerts(role)) for fires in (True, False)}
+    assert set(told) == {
+        (rule["alert"], fires) for rule in rules(alerts(role)) for fires in (True, False)
+    }
 
 
 def mutants(rule: dict) -> Iterator[dict]:
     """An alert with one thing changed, in each way."""
     for match in COMPARISON.finditer(rule["expr"]):
         flipped = FLIPPED[match.group()]
-        yield {**rule, "expr": rule["expr"][: match.start()] + flipped + rule["expr"][match.end() :]}
+        yield {
+            **rule,
+            "expr": rule["expr"][: match.start()] + flipped + rule["expr"][match.end() :],
+        }
     yield {**rule, "for": "0m" if rule.get("for") else "5m"}
 
 
 def cases_of(role: str, alert: str) -> dict:
     """The cases of one alert of a role."""
     tests = [
-        {**test, "alert_rule_test": [case for case in test["alert_rule_test"] if case["alertname"] == alert]}
+        {
+            **test,
+            "alert_rule_test": [
+                case for case in test["alert_rule_test"] if case["alertname"] == alert
+            ],
+        }
         for test in cases(role)["tests"]
     ]
     return {**cases(role), "tests": [test for test in tests if test["alert_rule_test"]]}
@@ -116,7 +143,12 @@ def test_a_changed_alert_fails_a_case(promtool: Path, role: str, tmp_path: Path)
     def survives(numbered: tuple[int, dict]) -> bool:
         number, rule = numbered
         document = {"groups": [{"name": "changed", "rules": [rule]}]}
-        return tried(promtool, document, cases_of(role, rule["alert"]), tmp_path / str(number)).returncode == 0
+        return (
+            tried(
+                promtool, document, cases_of(role, rule["alert"]), tmp_path / str(number)
+            ).returncode
+            == 0
+        )
 
     with ThreadPoolExecutor(2) as pool:
         survivors = list(pool.map(survives, enumerate(changed)))
@@ -128,6 +160,10 @@ def test_panels_ask_in_promql(promtool: Path, tmp_path: Path) -> None:
     recorded = [{"record": f"panel:{index}", "expr": expression.replace("$__rate_interval", "1m")}
                 for index, expression in enumerate(asked)]  # fmt: skip
     path = tmp_path / "panels.yml"
-    path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": recorded}]}), encoding="utf-8")
-    done = subprocess.run([promtool, "check", "rules", path], capture_output=True, text=True, check=False)
+    path.write_text(
+        yaml.safe_dump({"groups": [{"name": "panels", "rules": recorded}]}), encoding="utf-8"
+    )
+    done = subprocess.run(
+        [promtool, "check", "rules", path], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr

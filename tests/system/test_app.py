@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from tests.bed import app, engine
-from tests.bed.app import flows, image
+from tests.testbed import app, engine
+from tests.testbed.app import flows, image
 
 REQUESTS = 50
 RECEIVER = "hippius-monitoring-otlp-receiver"
@@ -82,7 +82,16 @@ def sent(docker_engine):
     try:
         early = app.traffic(REQUESTS)
         engine.docker(
-            *("run", "--detach", "--name", RECEIVER, "--label", engine.LABEL, "--network", engine.NETWORK),
+            *(
+                "run",
+                "--detach",
+                "--name",
+                RECEIVER,
+                "--label",
+                engine.LABEL,
+                "--network",
+                engine.NETWORK,
+            ),
             *(image.ensure(), f"{image.ENVIRONMENT}/bin/python3", "-c", PROGRAM),
         )
         flows.settle(received, lambda arrived: any(one["kind"] == "sum" for one in arrived), 60)
@@ -99,7 +108,9 @@ def traces(sent):
 
     def incomplete(arrived):
         return wanted - {
-            one["trace"] for one in arrived if one["kind"] == "span" and one["name"] == "substrate process"
+            one["trace"]
+            for one in arrived
+            if one["kind"] == "span" and one["name"] == "substrate process"
         }
 
     arrived = flows.settle(received, lambda arrived: not incomplete(arrived), 30)
@@ -129,7 +140,9 @@ def test_each_request_is_observed_once(sent):
         assert [name for name, _ in labels] == ["handler", "method", "status_code"]
         by_status[int(dict(labels)["status_code"])] += count
     assert by_status == statuses
-    assert {one["unit"] for one in arrived if one.get("name") == "http_request_duration_seconds"} == {"s"}
+    assert {
+        one["unit"] for one in arrived if one.get("name") == "http_request_duration_seconds"
+    } == {"s"}
 
 
 def test_a_put_object_makes_one_trace_of_http_database_and_worker_spans(traces, sent):
@@ -141,10 +154,18 @@ def test_a_put_object_makes_one_trace_of_http_database_and_worker_spans(traces, 
         assert all(span["parent"] in ids for span in spans if span["parent"])
         by_service = defaultdict(set)
         for span in spans:
-            by_service[span["resource"]["service.name"]].add((span["scope"].rpartition(".")[2], span["name"]))
+            by_service[span["resource"]["service.name"]].add(
+                (span["scope"].rpartition(".")[2], span["name"])
+            )
         assert by_service["hippius-s3-api"] >= {("asyncpg", "INSERT"), ("redis", "LPUSH")}
-        assert by_service["hippius-s3-uploader"] >= {("worker", "uploader process"), ("asyncpg", "UPDATE")}
-        assert by_service["hippius-s3-substrate"] >= {("worker", "substrate process"), ("asyncpg", "UPDATE")}
+        assert by_service["hippius-s3-uploader"] >= {
+            ("worker", "uploader process"),
+            ("asyncpg", "UPDATE"),
+        }
+        assert by_service["hippius-s3-substrate"] >= {
+            ("worker", "substrate process"),
+            ("asyncpg", "UPDATE"),
+        }
 
 
 def test_no_trace_comes_from_anything_but_a_request(traces, sent):
@@ -156,7 +177,9 @@ def test_no_trace_comes_from_anything_but_a_request(traces, sent):
 def test_each_process_names_its_service_instance_and_environment(traces):
     resources = [one["resource"] for one in received() if "resource" in one]
     services = {resource["service.name"]: resource for resource in resources}
-    assert set(services) == {f"hippius-s3-{name}" for name in ("api", "uploader", "substrate", "downloader")}
+    assert set(services) == {
+        f"hippius-s3-{name}" for name in ("api", "uploader", "substrate", "downloader")
+    }
     for name, resource in services.items():
         assert resource["deployment.environment.name"] == "dev"
         assert resource["service.instance.id"] == app.instance(name.removeprefix("hippius-s3-"))
@@ -180,6 +203,10 @@ def test_containers_are_named_and_labelled_as_compose_does(sent):
 @pytest.mark.parametrize(("seconds", "lines"), [(0, 10_000), (1, 20)])
 def test_a_container_writes_each_numbered_line_once(sent, seconds, lines):
     printed = app.log_lines(lines, seconds=seconds)
-    flows.settle(lambda: app.inspect("printer", "{{.State.Status}}"), lambda state: state == "exited", 30)
+    flows.settle(
+        lambda: app.inspect("printer", "{{.State.Status}}"), lambda state: state == "exited", 30
+    )
     written = engine.docker("logs", printed["container"]).splitlines()
-    assert written == [f"run={printed['run']} line={number} of={lines}" for number in range(1, lines + 1)]
+    assert written == [
+        f"run={printed['run']} line={number} of={lines}" for number in range(1, lines + 1)
+    ]

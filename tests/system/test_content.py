@@ -17,10 +17,10 @@ import pytest
 import requests
 import yaml
 
-from tests.bed.grafana.server import StandIn
-from tests.bed.releases.build import build_all
+from tests.ansible_versions import CORES, programs_of
 from tests.conftest import ROOT
-from tests.cores import CORES, programs_of
+from tests.testbed.grafana.server import StandIn
+from tests.testbed.releases.build import build_all
 from tests.unit.grafana.test_content import HOSTILE, board
 
 PASSWORD = "grafana-pass"
@@ -35,7 +35,9 @@ class Dumper(yaml.SafeDumper):
     """Writes variables of Ansible."""
 
 
-Dumper.add_representer(Unsafe, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text), style='"'))
+Dumper.add_representer(
+    Unsafe, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text), style='"')
+)
 
 
 def unsafe(tree: Any) -> Any:
@@ -57,27 +59,48 @@ class Controller:
         """A file of text, or of JSON."""
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+        file.write_text(
+            content if isinstance(content, str) else json.dumps(content), encoding="utf-8"
+        )
 
     def apply(self, *flags: str, fails: bool = False, **options: object) -> dict:
         """What the task with these options returns; ``output`` is all that Ansible printed."""
-        connection = {"grafana_url": self.grafana.url, "password": PASSWORD, "fingerprint_key": "key"}
+        connection = {
+            "grafana_url": self.grafana.url,
+            "password": PASSWORD,
+            "fingerprint_key": "key",
+        }
         task = {"hippius.monitoring.grafana_content": {**connection, **options}}
         return self.play({"tasks": [task]}, "localhost,", *flags, fails=fails)
 
     def play(self, play: dict, inventory: str, *flags: str, fails: bool = False) -> dict:
         """What the last task of a play returns."""
-        self.write("play.yml", yaml.dump([{"hosts": "localhost", "gather_facts": False, **play}], Dumper=Dumper))
-        command = [programs_of(self.core) / "ansible-playbook", "-v", "-i", inventory, "-c", "local", *flags]
+        self.write(
+            "play.yml",
+            yaml.dump([{"hosts": "localhost", "gather_facts": False, **play}], Dumper=Dumper),
+        )
+        command = [
+            programs_of(self.core) / "ansible-playbook",
+            "-v",
+            "-i",
+            inventory,
+            "-c",
+            "local",
+            *flags,
+        ]
         # Requests is where the tests run.
         command += ["-e", f"ansible_python_interpreter={sys.executable}", "play.yml"]
         environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
+            **{
+                name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")
+            },
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_HOME": str(self.folder / ".ansible"),
         }
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
         output = done.stdout + done.stderr
         assert bool(done.returncode) == fails, output
         # In several lines with -vvv.
@@ -144,10 +167,14 @@ def write_all(controller: Controller) -> dict:
 
 
 @pytest.mark.parametrize("core", CORES, ids=lambda version: version or "own")
-def test_content_is_read_back_as_it_was_in_files_and_inline(controller: Controller, core: str) -> None:
+def test_content_is_read_back_as_it_was_in_files_and_inline(
+    controller: Controller, core: str
+) -> None:
     controller.core = core
     options = write_all(controller)
-    inline = {"dashboards": [{"folder": "Area", "dashboard": board("inline", "Inline", tags=HOSTILE)}]}
+    inline = {
+        "dashboards": [{"folder": "Area", "dashboard": board("inline", "Inline", tags=HOSTILE)}]
+    }
     options["content"] += [{"objects": unsafe(inline)}]
     assert controller.apply(**options)["changed"]
     for uid, title in (("file", "File"), ("inline", "Inline")):
@@ -156,7 +183,11 @@ def test_content_is_read_back_as_it_was_in_files_and_inline(controller: Controll
     assert rule["annotations"] == TEXTS
     assert rule["data"][0]["model"]["expr"] == RULE["data"][0]["model"]["expr"]
     assert rule["data"][1]["model"]["conditions"] == RULE["data"][1]["model"]["conditions"]
-    (text,) = [item["template"] for item in controller.get("/api/v1/provisioning/templates") if item["name"] == "texts"]
+    (text,) = [
+        item["template"]
+        for item in controller.get("/api/v1/provisioning/templates")
+        if item["name"] == "texts"
+    ]
     assert text == ALERTING["templates"][0]["template"]
     controller.grafana.clear()
     again = controller.apply(**options)
@@ -168,7 +199,9 @@ def test_broken_file_among_many_stops_everything(controller: Controller) -> None
     for number in range(300):
         controller.write(f"grafana/dashboards/d{number}.json", board(f"d{number}", f"D {number}"))
     controller.write("grafana/dashboards/broken.json", '{"uid": "x",\n "title": }')
-    controller.write("grafana/alerting/policy.yml", "apiVersion: 1\npolicies:\n  - reciever: chat\n")
+    controller.write(
+        "grafana/alerting/policy.yml", "apiVersion: 1\npolicies:\n  - reciever: chat\n"
+    )
     result = controller.apply(content=[{"directory": "grafana"}], fails=True)
     assert [problem.split(": ")[0] for problem in result["problems"]] == [
         "grafana/dashboards/broken.json:2", "grafana/alerting/policy.yml:3", "grafana/alerting/policy.yml:3",
@@ -187,11 +220,24 @@ def test_reference_to_what_is_nowhere_stops_everything(controller: Controller) -
 
 def test_reference_to_what_only_the_server_has_is_good(controller: Controller) -> None:
     texts = {"templates": [{"name": "texts", "template": '{{ define "other" }}x{{ end }}'}]}
-    controller.apply(content=[{"objects": {**unsafe(texts), "folders": [{"folder": "Live", "uid": "live"}]}}])
+    controller.apply(
+        content=[{"objects": {**unsafe(texts), "folders": [{"folder": "Live", "uid": "live"}]}}]
+    )
     settings = {"url": WEBHOOK, "message": '{{ template "other" . }}'}
-    point = {"name": "chat", "receivers": [{"uid": "chat", "type": "discord", "settings": settings}]}
-    objects = {"contactPoints": [point], "dashboards": [{"folderUid": "live", "dashboard": board()}]}
-    assert controller.apply(content=[{"objects": unsafe(objects)}])["counts"]["contact_point"]["create"] == 1
+    point = {
+        "name": "chat",
+        "receivers": [{"uid": "chat", "type": "discord", "settings": settings}],
+    }
+    objects = {
+        "contactPoints": [point],
+        "dashboards": [{"folderUid": "live", "dashboard": board()}],
+    }
+    assert (
+        controller.apply(content=[{"objects": unsafe(objects)}])["counts"]["contact_point"][
+            "create"
+        ]
+        == 1
+    )
     assert controller.get("/api/dashboards/uid/app")["meta"]["folderUid"] == "live"
 
 
@@ -204,7 +250,9 @@ def test_rotated_secrets_are_one_change_each_and_never_shown(controller: Control
         ("contact_point", "update"), ("datasource", "update"),
     ]  # fmt: skip
     second = controller.apply("-vvv", "--diff", **{**options, "environment": rotated})
-    assert {item["identity"] for item in second["changes"]} == {item["identity"] for item in check["changes"]}
+    assert {item["identity"] for item in second["changes"]} == {
+        item["identity"] for item in check["changes"]
+    }
     assert controller.apply(**{**options, "environment": rotated})["changes"] == []
     for result in (first, check, second):
         assert "canary" not in result["output"]
@@ -212,7 +260,9 @@ def test_rotated_secrets_are_one_change_each_and_never_shown(controller: Control
 
 def test_plan_for_a_grafana_that_is_not_there_yet_is_no_error(controller: Controller) -> None:
     controller.write("app.json", board())
-    result = controller.apply("--check", content=[{"file": "app.json"}], grafana_url="http://127.0.0.1:9")
+    result = controller.apply(
+        "--check", content=[{"file": "app.json"}], grafana_url="http://127.0.0.1:9"
+    )
     assert result["changed"]
     assert "Nothing answers at http://127.0.0.1:9 yet" in result["output"]
 
@@ -222,10 +272,15 @@ def test_files_of_a_vault_are_read(controller: Controller) -> None:
     controller.write("grafana/app.json", board())
     controller.write("secrets/webhook", f"{WEBHOOK}\n")
     settings = {"url": "$__file{secrets/webhook}"}
-    point = {"name": "chat", "receivers": [{"uid": "chat", "type": "webhook", "settings": settings}]}
+    point = {
+        "name": "chat",
+        "receivers": [{"uid": "chat", "type": "webhook", "settings": settings}],
+    }
     controller.write("grafana/points.json", {"apiVersion": 1, "contactPoints": [point]})
     encrypt = [programs_of("") / "ansible-vault", "encrypt", "--vault-password-file", "password"]
-    subprocess.run([*encrypt, "grafana/app.json", "secrets/webhook"], cwd=controller.folder, check=True)
+    subprocess.run(
+        [*encrypt, "grafana/app.json", "secrets/webhook"], cwd=controller.folder, check=True
+    )
     controller.apply("--vault-password-file", "password", content=[{"directory": "grafana"}])
     assert controller.board("app") == board()
     (kept,) = [one for one in controller.get("/api/v1/provisioning/contact-points/export?decrypt=true")["contactPoints"]
@@ -238,13 +293,16 @@ def test_exported_files_want_what_is_there(controller: Controller) -> None:
     controller.apply(**options)
     exported = controller.apply(state="exported", export_directory="out")
     assert exported["changed"]
-    assert "canary" not in "".join(path.read_text() for path in (controller.folder / "out").rglob("*.*"))
+    assert "canary" not in "".join(
+        path.read_text() for path in (controller.folder / "out").rglob("*.*")
+    )
     assert exported["variables"] == ["CHAT_URL", "PROMETHEUS_HTTPHEADERVALUE1"]
     controller.write("out/dashboards/gone.json", board("gone", "Gone"))
     again = controller.apply(state="exported", export_directory="out")
     assert not again["changed"]
-    assert "Files in out that are not of this export stay as they are: dashboards/gone.json." in " ".join(
-        again["output"].split()
+    assert (
+        "Files in out that are not of this export stay as they are: dashboards/gone.json."
+        in " ".join(again["output"].split())
     )
     (controller.folder / "out/dashboards/gone.json").unlink()
     controller.grafana.clear()
@@ -257,9 +315,19 @@ def test_exported_files_want_what_is_there(controller: Controller) -> None:
 ROLE = {"roles": ["hippius.monitoring.grafana_content"]}
 
 
-def write_inventory(controller: Controller, grafana: StandIn, environment: str, password: str, webhook: str) -> Path:
+def write_inventory(
+    controller: Controller, grafana: StandIn, environment: str, password: str, webhook: str
+) -> Path:
     """An inventory of one host with everything; returns where the token goes."""
-    groups = ("grafana", "prometheus", "loki", "tempo", "alertmanager", "otel_collector", "redis_exporter")
+    groups = (
+        "grafana",
+        "prometheus",
+        "loki",
+        "tempo",
+        "alertmanager",
+        "otel_collector",
+        "redis_exporter",
+    )
     token = controller.folder / f"token-{environment}"
     variables = {
         "monitoring_environment": environment,
@@ -270,11 +338,15 @@ def write_inventory(controller: Controller, grafana: StandIn, environment: str, 
         "grafana_content_token_path": str(token),
     }
     members = {name: {"hosts": {"localhost": {}}} for name in groups}
-    controller.write("inventory.yml", yaml.safe_dump({"all": {"vars": variables, "children": members}}))
+    controller.write(
+        "inventory.yml", yaml.safe_dump({"all": {"vars": variables, "children": members}})
+    )
     return token
 
 
-def test_role_brings_what_components_have_by_a_token_that_is_made_once(controller: Controller) -> None:
+def test_role_brings_what_components_have_by_a_token_that_is_made_once(
+    controller: Controller,
+) -> None:
     token = write_inventory(controller, controller.grafana, "test", PASSWORD, WEBHOOK)
     planned = controller.play(ROLE, "inventory.yml", "--check")
     assert planned["changed"]
@@ -304,21 +376,33 @@ TOLD = (
 )
 
 
-def test_environments_differ_in_what_their_inventories_say_and_nowhere_else(controller: Controller) -> None:
+def test_environments_differ_in_what_their_inventories_say_and_nowhere_else(
+    controller: Controller,
+) -> None:
     told = {}
     for environment in ("dev", "prod"):
-        webhook, password = f"https://discord.com/api/webhooks/{environment}", f"password-of-{environment}"
+        webhook, password = (
+            f"https://discord.com/api/webhooks/{environment}",
+            f"password-of-{environment}",
+        )
         with StandIn(password=password) as grafana:
             write_inventory(controller, grafana, environment, password, webhook)
             assert controller.play(ROLE, "inventory.yml")["changed"]
-            answers = [requests.get(grafana.url + path, auth=("admin", password), timeout=60) for path in TOLD]
+            answers = [
+                requests.get(grafana.url + path, auth=("admin", password), timeout=60)
+                for path in TOLD
+            ]
         assert [answer.status_code for answer in answers] == [200] * len(TOLD)
         # Objects of a kind are made beside each other, so that numbers are given as it happens.
         told[environment] = re.sub(r'"id":\d+', "", "\n".join(answer.text for answer in answers))
         assert told[environment].count(webhook) == 3
     assert told["dev"] != told["prod"]
     # The webhook, and env in the query that leads from a span to its lines.
-    alike = told["prod"].replace("webhooks/prod", "webhooks/dev").replace('env=\\"prod\\"', 'env=\\"dev\\"')
+    alike = (
+        told["prod"]
+        .replace("webhooks/prod", "webhooks/dev")
+        .replace('env=\\"prod\\"', 'env=\\"dev\\"')
+    )
     assert alike == told["dev"]
 
 
@@ -326,8 +410,16 @@ def alert(number: int, status: str = "firing") -> dict:
     """An alert as Grafana gives it to a template, but for what Alertmanager has not."""
     return {
         "status": status,
-        "labels": {"alertname": "RedisDown", "severity": "critical", "host": f"a_{number}", "service": "[x](http://h)"},
-        "annotations": {"summary": f"Redis *{number}* is down @everyone", "runbook_url": "https://runbook.example"},
+        "labels": {
+            "alertname": "RedisDown",
+            "severity": "critical",
+            "host": f"a_{number}",
+            "service": "[x](http://h)",
+        },
+        "annotations": {
+            "summary": f"Redis *{number}* is down @everyone",
+            "runbook_url": "https://runbook.example",
+        },
         "startsAt": "2026-01-01T00:00:00Z",
         "generatorURL": "http://panel.example",
     }
@@ -340,9 +432,15 @@ def test_message_is_readable_and_short_and_calls_nobody(tmp_path: Path, count: i
         [member] = [member for member in opened.getmembers() if member.name.endswith("/amtool")]
         member.name = "amtool"
         opened.extract(member, tmp_path, filter="data")
-    written = yaml.safe_load((ROOT / "roles/grafana_content/files/notifications.yml").read_text(encoding="utf-8"))
+    written = yaml.safe_load(
+        (ROOT / "roles/grafana_content/files/notifications.yml").read_text(encoding="utf-8")
+    )
     # Grafana's data have these fields beside those of Alertmanager.
-    text = written["templates"][0]["template"].replace(".PanelURL", ".GeneratorURL").replace(".DashboardURL", ".Status")
+    text = (
+        written["templates"][0]["template"]
+        .replace(".PanelURL", ".GeneratorURL")
+        .replace(".DashboardURL", ".Status")
+    )
     (tmp_path / "texts.tmpl").write_text(text, encoding="utf-8")
     data = {
         "status": "firing",
@@ -355,7 +453,9 @@ def test_message_is_readable_and_short_and_calls_nobody(tmp_path: Path, count: i
     for name in ("title", "message"):
         words = ["template", "render", "--template.glob=texts.tmpl", "--template.data=data.json"]
         words.append(f'--template.text={{{{ template "hippius.{name}" . }}}}')
-        done = subprocess.run([tmp_path / "amtool", *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [tmp_path / "amtool", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         texts[name] = done.stdout
     assert texts["title"].strip() == f"🔴 [FIRING:{count}] RedisDown · prod"

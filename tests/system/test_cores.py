@@ -14,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.ansible_versions import CORES, programs_of
 from tests.conftest import ROOT
-from tests.cores import CORES, programs_of
 
 
 def asked_of_the_engine(python: str | Path) -> dict:
-    command = [python, "-m", "tests.cores"]
-    return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+    command = [python, "-m", "tests.ansible_versions"]
+    return json.loads(
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    )
 
 
 @pytest.mark.parametrize("core", CORES)
@@ -45,7 +47,9 @@ all:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_what_is_wrong_is_told_with_its_place_before_any_host_is_asked(core: str, tmp_path: Path) -> None:
+def test_what_is_wrong_is_told_with_its_place_before_any_host_is_asked(
+    core: str, tmp_path: Path
+) -> None:
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(REFUSED)
     place = os.path.relpath(inventory, ROOT)

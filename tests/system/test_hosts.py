@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.bed import engine, hosts
+from tests.testbed import engine, hosts
 
-pytestmark = pytest.mark.usefixtures("bed")
+pytestmark = pytest.mark.usefixtures("testbed")
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 
 
@@ -25,7 +25,10 @@ def host(request: pytest.FixtureRequest) -> Iterator[hosts.Host]:
 
 def test_root_logs_in_by_ssh(host: hosts.Host) -> None:
     command = ["ssh", *hosts.ssh_options(), f"root@{host.address}", "id -un; hostname"]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["root", host.name]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == [
+        "root",
+        host.name,
+    ]
 
 
 def test_a_service_reads_its_credential_as_its_own_user(host: hosts.Host) -> None:
@@ -38,7 +41,9 @@ def test_a_service_reads_its_credential_as_its_own_user(host: hosts.Host) -> Non
 
 def test_it_sees_the_logs_of_the_engines_containers(host: hosts.Host) -> None:
     image = engine.docker("inspect", "--format", "{{.Image}}", host.container)
-    container = engine.docker("run", "--detach", "--label", engine.LABEL, image, "echo", "a line of a container")
+    container = engine.docker(
+        "run", "--detach", "--label", engine.LABEL, image, "echo", "a line of a container"
+    )
     try:
         engine.docker("wait", container)
         log = host.run(f"cat /var/lib/docker/containers/{container}/{container}-json.log").stdout
@@ -53,7 +58,9 @@ def test_a_reboot_keeps_address_and_disk_and_nothing_else(host: hosts.Host) -> N
     started = time.monotonic()
     host.restart()
     assert time.monotonic() - started < 15
-    assert host.run("cat /var/lib/kept; ls /run/gone; systemctl is-active lost", check=False).stdout.split() == [
+    assert host.run(
+        "cat /var/lib/kept; ls /run/gone; systemctl is-active lost", check=False
+    ).stdout.split() == [
         "kept",
         "inactive",
     ]
@@ -71,7 +78,12 @@ def test_having_it_again_changes_nothing(host: hosts.Host) -> None:
 
 
 def test_a_bare_one_lacks_requests() -> None:
-    assert hosts.up("test-hosts-bare", "bookworm-bare").run("python3 -c 'import requests'", check=False).returncode == 1
+    assert (
+        hosts.up("test-hosts-bare", "bookworm-bare")
+        .run("python3 -c 'import requests'", check=False)
+        .returncode
+        == 1
+    )
     # The name decides the address; another image replaces the host.
     replaced = hosts.up("test-hosts-bare", "bookworm")
     try:

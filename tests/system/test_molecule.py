@@ -19,7 +19,11 @@ MINUTES = 20
 AT_ONCE = 2
 # The engine before what is built on it, and the site last.
 SCENARIOS = sorted(
-    (path.parent.name for path in ROOT.glob("molecule/*/molecule.yml") if path.parent.name != "shared"),
+    (
+        path.parent.name
+        for path in ROOT.glob("molecule/*/molecule.yml")
+        if path.parent.name != "shared"
+    ),
     key=lambda name: (name != "component", name == "site", name),
 )
 
@@ -30,7 +34,9 @@ class Scenarios:
     def __init__(self, names: list[str]) -> None:
         self.stopping = threading.Event()
         self.pool = ThreadPoolExecutor(AT_ONCE)
-        self.outcomes: dict[str, Future] = {name: self.pool.submit(self._run, name) for name in names}
+        self.outcomes: dict[str, Future] = {
+            name: self.pool.submit(self._run, name) for name in names
+        }
 
     def close(self) -> None:
         """End what still runs, as when the tests are interrupted."""
@@ -71,9 +77,13 @@ class Scenarios:
 
 
 @pytest.fixture(scope="module")
-def outcome(request: pytest.FixtureRequest, bed: None) -> Iterator[Callable[[str], str]]:
+def outcome(request: pytest.FixtureRequest, testbed: None) -> Iterator[Callable[[str], str]]:
     """The outcome of a scenario; those that this run of pytest asks for begin now, in its order."""
-    asked = [item.callspec.params["scenario"] for item in request.session.items if item.path == request.path]
+    asked = [
+        item.callspec.params["scenario"]
+        for item in request.session.items
+        if item.path == request.path
+    ]
     scenarios = Scenarios(asked)
     yield lambda name: scenarios.outcomes[name].result()
     scenarios.close()

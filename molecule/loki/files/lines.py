@@ -58,8 +58,16 @@ def stored(stream: str) -> list:
     found: list = []
     start, end = time.time_ns() - 100 * HOUR, time.time_ns()
     while True:
-        question = {"query": f'{{job="{stream}"}}', "limit": PAGE, "direction": "forward", "start": start, "end": end}
-        with urllib.request.urlopen(f"{API}/query_range?{urllib.parse.urlencode(question)}", timeout=60) as answer:
+        question = {
+            "query": f'{{job="{stream}"}}',
+            "limit": PAGE,
+            "direction": "forward",
+            "start": start,
+            "end": end,
+        }
+        with urllib.request.urlopen(
+            f"{API}/query_range?{urllib.parse.urlencode(question)}", timeout=60
+        ) as answer:
             result = json.load(answer)["data"]["result"]
         page = sorted((int(stamp), line) for item in result for stamp, line in item["values"])
         found += page

@@ -26,7 +26,11 @@ SINK_PORT = 14318
 KEPT = Path("/root/sink.jsonl")
 TOKEN = "Bearer of the destination"
 FAILED = 2
-RESOURCE = {"service.name": "shop", "service.instance.id": "shop-1", "env": "said by the application"}
+RESOURCE = {
+    "service.name": "shop",
+    "service.instance.id": "shop-1",
+    "env": "said by the application",
+}
 
 
 def attributes(values: dict) -> list:
@@ -53,9 +57,18 @@ def send_traces(first: int, number: int) -> None:
         chance = random.Random(index)
         trace = chance.randbytes(16).hex()
         names = ["request", "query", *(["health"] if index == first else [])]
-        spans = [span(trace, chance.randbytes(8).hex(), name, failed=index % 10 == 0) for name in names]
+        spans = [
+            span(trace, chance.randbytes(8).hex(), name, failed=index % 10 == 0) for name in names
+        ]
         scopes = [{"scope": {"name": "shop"}, "spans": spans}]
-        post("traces", {"resourceSpans": [{"resource": {"attributes": attributes(RESOURCE)}, "scopeSpans": scopes}]})
+        post(
+            "traces",
+            {
+                "resourceSpans": [
+                    {"resource": {"attributes": attributes(RESOURCE)}, "scopeSpans": scopes}
+                ]
+            },
+        )
 
 
 def span(trace: str, own: str, name: str, failed: bool) -> dict:
@@ -72,16 +85,31 @@ def span(trace: str, own: str, name: str, failed: bool) -> dict:
 def send_metrics() -> None:
     """Send a histogram whose name has its unit already, as the architecture's applications do, and a counter."""
     now = time.time_ns()
-    common = {"startTimeUnixNano": str(now - 10**9), "timeUnixNano": str(now), "attributes": attributes({"route": "/"})}
+    common = {
+        "startTimeUnixNano": str(now - 10**9),
+        "timeUnixNano": str(now),
+        "attributes": attributes({"route": "/"}),
+    }
     buckets = {"count": "7", "sum": 3.5, "bucketCounts": ["4", "3"], "explicitBounds": [0.5]}
     duration = {"aggregationTemporality": 2, "dataPoints": [{**common, **buckets}]}
-    orders = {"aggregationTemporality": 2, "isMonotonic": True, "dataPoints": [{**common, "asInt": "42"}]}
+    orders = {
+        "aggregationTemporality": 2,
+        "isMonotonic": True,
+        "dataPoints": [{**common, "asInt": "42"}],
+    }
     metrics = [
         {"name": "http_request_duration_seconds", "unit": "s", "histogram": duration},
         {"name": "orders", "unit": "1", "sum": orders},
     ]
     scopes = [{"scope": {"name": "shop"}, "metrics": metrics}]
-    post("metrics", {"resourceMetrics": [{"resource": {"attributes": attributes(RESOURCE)}, "scopeMetrics": scopes}]})
+    post(
+        "metrics",
+        {
+            "resourceMetrics": [
+                {"resource": {"attributes": attributes(RESOURCE)}, "scopeMetrics": scopes}
+            ]
+        },
+    )
 
 
 def kill(times: int) -> None:
@@ -129,13 +157,19 @@ def got() -> dict:
     for line in KEPT.read_text(encoding="utf-8").splitlines() if KEPT.exists() else ():
         for item in json.loads(line).get("resourceSpans", ()):
             for attribute in item["resource"]["attributes"]:
-                found["resources"].add(f"{attribute['key']}={attribute['value'].get('stringValue')}")
+                found["resources"].add(
+                    f"{attribute['key']}={attribute['value'].get('stringValue')}"
+                )
             for one in (one for scope in item["scopeSpans"] for one in scope["spans"]):
                 spans[one["spanId"]] = one["traceId"]
                 found["names"].add(one["name"])
                 found["attributes"] |= {attribute["key"] for attribute in one.get("attributes", ())}
     traces = Counter(spans.values())
-    counts = {"spans": len(spans), "traces": len(traces), "spans_a_trace": sorted(set(traces.values()))}
+    counts = {
+        "spans": len(spans),
+        "traces": len(traces),
+        "spans_a_trace": sorted(set(traces.values())),
+    }
     return {**counts, **{key: sorted(values) for key, values in found.items()}}
 
 

@@ -20,20 +20,31 @@ def span(trace: str, own: int, parent: int, name: str, kind: int) -> dict:
     """A span as OTLP writes it."""
     now = time.time_ns()
     times = {"startTimeUnixNano": str(now - 10**7), "endTimeUnixNano": str(now)}
-    ids = {"traceId": trace, "spanId": f"{own:016x}", "parentSpanId": f"{parent:016x}" if parent else ""}
+    ids = {
+        "traceId": trace,
+        "spanId": f"{own:016x}",
+        "parentSpanId": f"{parent:016x}" if parent else "",
+    }
     return {**ids, **times, "name": name, "kind": kind}
 
 
 def resource(service: str, environment: str) -> dict:
     """A resource as OTLP writes it."""
     values = {"service.name": service, "env": environment}
-    return {"attributes": [{"key": key, "value": {"stringValue": value}} for key, value in values.items()]}
+    return {
+        "attributes": [
+            {"key": key, "value": {"stringValue": value}} for key, value in values.items()
+        ]
+    }
 
 
 def send(port: str, trace: str, environment: str) -> None:
     """Send the trace in one request."""
     groups = [
-        {"resource": resource(service, environment), "scopeSpans": [{"spans": [span(trace, *item) for item in items]}]}
+        {
+            "resource": resource(service, environment),
+            "scopeSpans": [{"spans": [span(trace, *item) for item in items]}],
+        }
         for service, items in SPANS.items()
     ]
     request = urllib.request.Request(

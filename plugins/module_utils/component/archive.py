@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from . import files
-from .errors import ComponentError
+from .component_errors import ComponentError
 
 # More than any release of the stack needs, and less than what fills a disk by surprise.
 LARGEST_RELEASE = 8 * 1024**3
@@ -63,7 +63,9 @@ def unpack(archive: str, directory: str, release_name: str) -> None:
         told = str(error).splitlines() or [type(error).__name__]
         raise ComponentError(f"The archive cannot be unpacked: {told[0].rstrip(':.')}.") from error
     except OSError as error:
-        raise ComponentError(f"The archive cannot be unpacked: {_told(error, directory)}.") from error
+        raise ComponentError(
+            f"The archive cannot be unpacked: {_told(error, directory)}."
+        ) from error
 
 
 def objection(member: Member) -> str:
@@ -73,7 +75,11 @@ def objection(member: Member) -> str:
         return "has an absolute path"
     if ".." in parts:
         return "climbs out of its directory"
-    if "\0" in member.name or "\\" in member.name or (not member.name.strip("/.") and member.kind != "directory"):
+    if (
+        "\0" in member.name
+        or "\\" in member.name
+        or (not member.name.strip("/.") and member.kind != "directory")
+    ):
         return "has no usable name"
     if member.kind == "other":
         return "is a device or a pipe"
@@ -206,7 +212,9 @@ def _create(member: Member, path: str, create: Callable[[], Any]) -> Any:
         files.make_directory(os.path.dirname(path))
         return create()
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
-        raise ComponentError(f"The archive is refused: member {member.name!r} is in the way of another one.") from None
+        raise ComponentError(
+            f"The archive is refused: member {member.name!r} is in the way of another one."
+        ) from None
 
 
 def _refuse_leaving_links(directory: str) -> None:
@@ -215,7 +223,9 @@ def _refuse_leaving_links(directory: str) -> None:
     for path in files.tree(directory):
         link = os.path.join(directory, path)
         if os.path.islink(link) and os.path.commonpath([root, os.path.realpath(link)]) != root:
-            raise ComponentError(f"The archive is refused: member {path!r} leads out of it by a chain of links.")
+            raise ComponentError(
+                f"The archive is refused: member {path!r} leads out of it by a chain of links."
+            )
 
 
 def _flatten(directory: str, release_name: str) -> None:

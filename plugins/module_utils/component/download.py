@@ -17,7 +17,7 @@ import urllib.request
 from http.client import HTTPException, HTTPResponse, InvalidURL
 
 from . import files
-from .errors import ComponentError
+from .component_errors import ComponentError
 
 # Tries of one address in turn that bring nothing new.
 ATTEMPTS = 3
@@ -136,7 +136,9 @@ def _judged(error: Exception, directory: str) -> Exception:
 
 def _continues(response: HTTPResponse, have: int) -> bool:
     """Whether an answer goes on where the file ends."""
-    return response.status == 206 and (response.headers.get("Content-Range") or "").startswith(f"bytes {have}-")
+    return response.status == 206 and (response.headers.get("Content-Range") or "").startswith(
+        f"bytes {have}-"
+    )
 
 
 def _store(response: HTTPResponse, part: str, offset: int, deadline: float) -> None:
@@ -153,7 +155,9 @@ def _store(response: HTTPResponse, part: str, offset: int, deadline: float) -> N
             if not chunk:
                 break
             if time.monotonic() > deadline:
-                raise Refused(f"only {size} of {expected or 'unknown'} bytes came in the time it has")
+                raise Refused(
+                    f"only {size} of {expected or 'unknown'} bytes came in the time it has"
+                )
             size += stream.write(chunk)
     if expected is not None and size < expected:
         raise Retryable(f"the answer ended after {size} of {expected} bytes")
@@ -163,7 +167,9 @@ def _require_room(directory: str, needed: int) -> None:
     available = shutil.disk_usage(directory).free
     if needed > available:
         free, asked = (f"{size / 2**20:.1f} MiB" for size in (available, needed))
-        raise ComponentError(f"{directory} has {free} free, and about {asked} are needed for the release.")
+        raise ComponentError(
+            f"{directory} has {free} free, and about {asked} are needed for the release."
+        )
 
 
 def _size(path: str) -> int:

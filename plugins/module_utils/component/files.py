@@ -25,7 +25,9 @@ def read(path: str) -> bytes | None:
 
 def write(path: str, content: bytes, mode: int, gid: int = 0) -> None:
     """Write a new file durably, owned by root and ``gid``; the caller's directory is not in force yet."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(
+        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+    )
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)

@@ -11,10 +11,10 @@ import pwd
 import secrets
 import shutil
 
-from . import files, layout, lock, manifest, observe, release, systemd
-from .errors import ComponentError
-from .plan import Seen
-from .points import reach
+from . import files, layout, manifest, observe, release_store, run_lock, systemd
+from .component_errors import ComponentError
+from .failpoints import reach
+from .rollout_plan import Seen
 from .spec import Instance
 
 # Marks users that we made, so that a purge takes no others.
@@ -92,7 +92,7 @@ def write(instance: Instance, known: dict, gid: int) -> str:
     files.make_directory(staging)
     write_files(instance, staging, gid)
     _keep_unit_times(instance, staging)
-    os.symlink(release.path_of(known["release"]), os.path.join(staging, "release"))
+    os.symlink(release_store.path_of(known["release"]), os.path.join(staging, "release"))
     text = json.dumps(known, indent=1, sort_keys=True) + "\n"
     files.write(os.path.join(staging, "manifest.json"), text.encode(), 0o644)
     for directory, _names, _files in os.walk(staging, topdown=False):
@@ -207,7 +207,7 @@ def _note(generation_name: str, link: str) -> None:
 
 def tidy() -> None:
     """Remove what only killed runs leave, and take no lock where there is nothing."""
-    if observe.leaving() or release.unused() or _deserted():
+    if observe.leaving() or release_store.unused() or _deserted():
         sweep_releases()
 
 
@@ -216,9 +216,9 @@ def sweep_releases() -> None:
 
     A run that stages one now will do it.
     """
-    with lock.releases(exclusive=True) as alone:
+    with run_lock.releases(exclusive=True) as alone:
         if alone:
-            for path in (*observe.leaving(), *release.unused()):
+            for path in (*observe.leaving(), *release_store.unused()):
                 files.remove(path)
             if _deserted():
                 files.remove(layout.FINGERPRINT_KEY)

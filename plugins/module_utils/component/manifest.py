@@ -48,7 +48,11 @@ def parse(content: bytes | None) -> dict | None:
     """The manifest that a generation's file holds, or None when it is not as it was written."""
     try:
         manifest = json.loads(content or b"")
-        return manifest if manifest["format"] == FORMAT and manifest["id"] == digest(manifest) else None
+        return (
+            manifest
+            if manifest["format"] == FORMAT and manifest["id"] == digest(manifest)
+            else None
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -56,7 +60,11 @@ def parse(content: bytes | None) -> dict | None:
 def digest(manifest: dict) -> str:
     """Twelve hex digits over everything that makes a generation different from another, but secrets."""
     files = {
-        path: {"mode": record["mode"], "on_change": record["on_change"], "sha256": record.get("sha256", "")}
+        path: {
+            "mode": record["mode"],
+            "on_change": record["on_change"],
+            "sha256": record.get("sha256", ""),
+        }
         for path, record in manifest["files"].items()
     }
     # How it is proven belongs to it too, since a rollback proves by what the manifest says.
@@ -86,7 +94,10 @@ def same(left: dict | None, right: dict | None) -> bool:
     """Whether two manifests describe the same files, units and release, secrets included."""
     if left is None or right is None:
         return False
-    secrets = [{path: record.get("fingerprint") for path, record in side["files"].items()} for side in (left, right)]
+    secrets = [
+        {path: record.get("fingerprint") for path, record in side["files"].items()}
+        for side in (left, right)
+    ]
     return left["id"] == right["id"] and secrets[0] == secrets[1]
 
 

@@ -8,8 +8,8 @@ import glob
 import os
 import stat
 
-from . import files, layout, manifest, release, systemd
-from .plan import Seen
+from . import files, layout, manifest, release_store, systemd
+from .rollout_plan import Seen
 
 
 def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Seen:
@@ -22,7 +22,9 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Seen:
     units = sorted(set(unit_names) | set(known["units"] if known else ()))
     states = systemd.show(units)
     main = states.get(name + ".service")
-    running, running_unit = systemd.running_generation(name, main.invocation) if main and main.main_pid else ("", "")
+    running, running_unit = (
+        systemd.running_generation(name, main.invocation) if main and main.main_pid else ("", "")
+    )
     running_manifest = read_manifest(name, running)
     contents, drift, strays = _compare(name, current, known, key, gid)
     return Seen(
@@ -35,7 +37,9 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Seen:
         running=running,
         running_unit=running_unit,
         running_manifest=running_manifest,
-        running_drift=() if running == current else changed(name, running, running_manifest, key, gid),
+        running_drift=()
+        if running == current
+        else changed(name, running, running_manifest, key, gid),
         contents=contents,
         drift=drift,
         strays=strays,
@@ -43,7 +47,7 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Seen:
         foreign=foreign(name, units, states),
         debris=debris(name, {current, proven, previous, withdrawn, running}),
         pending=os.path.exists(layout.pending(name)),
-        release_intact=known is None or release.intact(known["release"]),
+        release_intact=known is None or release_store.intact(known["release"]),
         units=states,
     )
 
@@ -57,7 +61,9 @@ def read_manifest(name: str, generation: str) -> dict | None:
     """The manifest of a generation, or None when it is gone or damaged."""
     if not generation:
         return None
-    return manifest.parse(files.read(os.path.join(layout.generation(name, generation), "manifest.json")))
+    return manifest.parse(
+        files.read(os.path.join(layout.generation(name, generation), "manifest.json"))
+    )
 
 
 def instances_of(component: str) -> list:
@@ -67,7 +73,11 @@ def instances_of(component: str) -> list:
 
 def leaving() -> list:
     """What killed removals left behind."""
-    return [os.path.join(layout.COMPONENTS, item) for item in files.listing(layout.COMPONENTS) if item.startswith(".")]
+    return [
+        os.path.join(layout.COMPONENTS, item)
+        for item in files.listing(layout.COMPONENTS)
+        if item.startswith(".")
+    ]
 
 
 def components() -> dict:
@@ -95,14 +105,21 @@ def expected_links(name: str, known: dict) -> dict:
 def our_links(name: str) -> list:
     """Every link of an instance that is there, those that a killed run left included."""
     directories = [layout.UNITS, *glob.glob(os.path.join(layout.UNITS, "*.wants"))]
-    paths = [os.path.join(directory, item) for directory in directories for item in files.listing(directory)]
+    paths = [
+        os.path.join(directory, item)
+        for directory in directories
+        for item in files.listing(directory)
+    ]
     targets = {path: files.link_target(path) or "" for path in [*paths, layout.etc(name)]}
-    units = {path for path, target in targets.items() if target.startswith(layout.current(name) + "/")}
+    units = {
+        path for path, target in targets.items() if target.startswith(layout.current(name) + "/")
+    }
     # A removed unit's enabling link dangles when a run was killed between the removal of both.
     gone = {
         target
         for target in targets.values()
-        if target.startswith((layout.unit(name + "."), layout.unit(name + "-"))) and not os.path.lexists(target)
+        if target.startswith((layout.unit(name + "."), layout.unit(name + "-")))
+        and not os.path.lexists(target)
     }
     return [path for path, target in targets.items() if path in units or target in units | gone]
 
@@ -118,7 +135,11 @@ def foreign(name: str, units: list, states: dict) -> tuple:
     """Things of the names we need that this collection did not make."""
     found = []
     etc = layout.etc(name)
-    if os.path.lexists(etc) and files.link_target(etc) != os.path.join(layout.current(name), "etc") and not _empty(etc):
+    if (
+        os.path.lexists(etc)
+        and files.link_target(etc) != os.path.join(layout.current(name), "etc")
+        and not _empty(etc)
+    ):
         found.append(etc)
     for unit_name in units:
         path = layout.unit(unit_name)
@@ -142,14 +163,20 @@ def debris(name: str, used: set) -> tuple:
     found += [layout.generation(name, item) for item in generations(name) if item not in used]
     for item in files.listing(layout.RUN):
         path, pid = os.path.join(layout.RUN, item), item.rpartition("-")[2]
-        if path == layout.private_check(name, pid) and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+        if (
+            path == layout.private_check(name, pid)
+            and pid.isdigit()
+            and not os.path.exists(f"/proc/{pid}")
+        ):
             found.append(path)
     return tuple(found)
 
 
 def generations(name: str) -> list:
     """Names of all generations that are there, finished ones only."""
-    return [item for item in files.listing(layout.generations(name)) if item.split("-", 1)[0].isdigit()]
+    return [
+        item for item in files.listing(layout.generations(name)) if item.split("-", 1)[0].isdigit()
+    ]
 
 
 def changed(name: str, generation: str, known: dict | None, key: bytes, gid: int | None) -> tuple:
@@ -165,12 +192,16 @@ def _compare(name: str, current: str, known: dict | None, key: bytes, gid: int |
     contents, drift = {}, []
     for path, record in known["files"].items():
         content = files.read(os.path.join(directory, path))
-        kept = content is not None and manifest.checksum(content, record, key) == manifest.recorded(record)
+        kept = content is not None and manifest.checksum(content, record, key) == manifest.recorded(
+            record
+        )
         if not kept or not _kept_mode(os.path.join(directory, path), record, path, gid):
             drift.append(path)
         if content is not None and "fingerprint" not in record:
             contents[path] = content
-    if files.link_target(os.path.join(directory, "release")) != release.path_of(known["release"]):
+    if files.link_target(os.path.join(directory, "release")) != release_store.path_of(
+        known["release"]
+    ):
         drift.append("release")
     expected = set(known["files"]) | {"manifest.json", "release"}
     strays = [path for path in files.tree(directory) if path not in expected]
@@ -180,7 +211,11 @@ def _compare(name: str, current: str, known: dict | None, key: bytes, gid: int |
 def _kept_mode(path: str, record: dict, relative: str, gid: int | None) -> bool:
     status = os.lstat(path)
     group = gid if relative.startswith("etc/") and gid is not None else status.st_gid
-    return (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (int(record["mode"], 8), 0, group)
+    return (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (
+        int(record["mode"], 8),
+        0,
+        group,
+    )
 
 
 def _empty(path: str) -> bool:

@@ -11,8 +11,8 @@ import struct
 import time
 
 from . import systemd
-from .errors import ComponentError
-from .plan import Unit
+from .component_errors import ComponentError
+from .rollout_plan import Unit
 
 INTERVAL_SECONDS = 0.2
 # The same process has to be there over this many probes in turn.
@@ -44,7 +44,9 @@ def started(unit_name: str, listens: list, ready: dict, default_timeout: float =
         if steady >= STEADY_PROBES:
             return state
         if time.monotonic() > deadline:
-            raise NotProven(f"{unit_name} was not ready after {timeout} s: {lacking or 'it did not stay'}")
+            raise NotProven(
+                f"{unit_name} was not ready after {timeout} s: {lacking or 'it did not stay'}"
+            )
         time.sleep(INTERVAL_SECONDS)
 
 
@@ -103,20 +105,24 @@ def reloaded(unit_name: str, reload: dict, before: float, pid: int) -> Unit:
         if state.main_pid != pid:
             raise NotProven(f"{unit_name} ended during the reload")
         status, text = ask(unit_name, reload)
-        success, after = (value_of(text if status == 200 else "", reload[key]) for key in ("success", "timestamp"))
+        success, after = (
+            value_of(text if status == 200 else "", reload[key]) for key in ("success", "timestamp")
+        )
         if success == 1 and after not in (None, before):
             return state
         if time.monotonic() > deadline:
-            raise NotProven(f"{reload['success']} and {reload['timestamp']} showed no successful reload in {timeout} s")
+            raise NotProven(
+                f"{reload['success']} and {reload['timestamp']} showed no successful reload in {timeout} s"
+            )
         time.sleep(INTERVAL_SECONDS)
 
 
 def ask(unit_name: str, proof: dict) -> tuple:
     """Status and text that a program answers to ``ready`` or ``reload``; see ``web.ask``."""
     # Most runs change nothing and ask nobody, so they need not load what speaks HTTP.
-    from . import web
+    from . import local_http
 
-    return web.ask(unit_name, proof)
+    return local_http.ask(unit_name, proof)
 
 
 def taken(address: str, own_pid: int) -> str:
@@ -186,7 +192,9 @@ def _hex_addresses(host: str) -> set:
         text = "".join(f"{word:08X}" for word in words)
         found.add(text)
         if family == socket.AF_INET:
-            found.add("0000000000000000" + f"{struct.unpack('=I', struct.pack('>I', 0xFFFF))[0]:08X}" + text)
+            found.add(
+                f"0000000000000000{struct.unpack('=I', struct.pack('>I', 0xFFFF))[0]:08X}" + text
+            )
     return found
 
 

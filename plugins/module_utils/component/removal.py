@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from . import files, generation, layout, lock, observe, systemd
-from .errors import ComponentError
-from .plan import NONE, REMOVE, shown_path
-from .points import reach
+from . import files, generation, layout, observe, run_lock, systemd
+from .component_errors import ComponentError
+from .failpoints import reach
+from .rollout_plan import NONE, REMOVE, shown_path
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,12 @@ def planned(name: str) -> Removal:
     current = generation.current(name)
     known = observe.read_manifest(name, current) or {}
     lines = "".join(shown_path(name, path) + "\n" for path in sorted(known.get("files", {})))
-    entry = {"before_header": f"files of {name}", "after_header": f"files of {name}", "before": lines, "after": ""}
+    entry = {
+        "before_header": f"files of {name}",
+        "after_header": f"files of {name}",
+        "before": lines,
+        "after": "",
+    }
     return Removal(name, known, current, known.get("release", ""), (entry,))
 
 
@@ -69,7 +74,9 @@ def withdraw(name: str, known: dict) -> None:
         systemd.run(["systemctl", "stop", "--", *units], timeout=None)
     for path in links:
         files.remove(path)
-    for directory in {os.path.dirname(path) for path in links if os.path.dirname(path).endswith(".wants")}:
+    for directory in {
+        os.path.dirname(path) for path in links if os.path.dirname(path).endswith(".wants")
+    }:
         files.remove_empty(directory)
     systemd.run(["systemctl", "daemon-reload"])
     if units:
@@ -96,7 +103,11 @@ def absent(params: dict, check_mode: bool) -> dict:
     names = dict.fromkeys([component, *listed, *[item.name for item in items]])
     installed = [item.name for item in items]
     # A name that was neither installed by us nor has our user may be somebody else's, data and all.
-    purged = [name for name in names if params["purge"] and (name in installed or generation.owns_user(name))]
+    purged = [
+        name
+        for name in names
+        if params["purge"] and (name in installed or generation.owns_user(name))
+    ]
     if not check_mode and (items or purged):
         take_off(component, items, params.get("holder") or "", params["lock_timeout"])
         for name in purged:
@@ -128,7 +139,7 @@ def sweep(params: dict, check_mode: bool) -> dict:
 
 def take_off(component: str, items: list, holder: str, timeout: float) -> None:
     """Remove instances of a component under its lock, as they are then: another run may have changed them meanwhile."""
-    with lock.held(component, holder, timeout):
+    with run_lock.held(component, holder, timeout):
         for item in items:
             if os.path.isdir(layout.component(item.name)):
                 remove(planned(item.name))

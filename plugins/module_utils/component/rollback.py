@@ -6,10 +6,20 @@ from __future__ import annotations
 
 import os
 
-from . import files, generation, layout, lock, manifest, observe, release, systemd, transaction
-from .errors import ComponentError
-from .plan import Seen, plan
-from .points import reach
+from . import (
+    files,
+    generation,
+    layout,
+    manifest,
+    observe,
+    release_store,
+    run_lock,
+    systemd,
+    transaction,
+)
+from .component_errors import ComponentError
+from .failpoints import reach
+from .rollout_plan import Seen, plan
 from .spec import Entry, Instance, Release, UnitRole
 from .transaction import Result, Work
 
@@ -21,7 +31,7 @@ def roll_back(params: dict, check_mode: bool) -> Result:
     """
     if check_mode:
         return _planned(params)
-    with lock.held(params["name"], params.get("holder") or "", params["lock_timeout"]):
+    with run_lock.held(params["name"], params.get("holder") or "", params["lock_timeout"]):
         reach("locked")
         result = _planned(params)
         changing = [work for work in result.works if work.plan.changed]
@@ -48,7 +58,11 @@ def target(seen: Seen) -> str:
 def withdrawn(seen: Seen) -> str:
     """The generation that was rolled back from, and not rolled forward since; nothing where there is none. Pure."""
     both = seen.withdrawn and seen.current
-    return seen.withdrawn if both and manifest.number(seen.withdrawn) > manifest.number(seen.current) else ""
+    return (
+        seen.withdrawn
+        if both and manifest.number(seen.withdrawn) > manifest.number(seen.current)
+        else ""
+    )
 
 
 def _planned(params: dict) -> Result:
@@ -84,23 +98,27 @@ def _work(name: str, adopt: bool) -> Work | None:
     seen = observe.observe(name, list(known["units"]), key, group)
     transaction.refuse_foreign(seen, adopt)
     way = plan(described, known, seen)
-    return Work(described, seen, known, way, generation=wanted, withdrawn=withdrawn(seen) or seen.current)
+    return Work(
+        described, seen, known, way, generation=wanted, withdrawn=withdrawn(seen) or seen.current
+    )
 
 
 def _sound(name: str, wanted: str, key: bytes, group: int | None) -> dict:
     """The manifest of a generation, which must be as it was when it was proven."""
     known = observe.read_manifest(name, wanted)
     if known is None:
-        raise ComponentError(f"The manifest of generation {wanted} of {name} is damaged. Nothing was changed.")
+        raise ComponentError(
+            f"The manifest of generation {wanted} of {name} is damaged. Nothing was changed."
+        )
     by_hand = observe.changed(name, wanted, known, key, group)
     if by_hand:
         raise ComponentError(
             f"Generation {wanted} of {name} is not what was proven, since {', '.join(by_hand)} was changed by hand."
             " Nothing was changed."
         )
-    if not release.intact(known["release"]):
+    if not release_store.intact(known["release"]):
         raise ComponentError(
-            f"{release.path_of(known['release'])}, which generation {wanted} of {name} runs, is damaged."
+            f"{release_store.path_of(known['release'])}, which generation {wanted} of {name} runs, is damaged."
             " Nothing was changed."
         )
     return known
@@ -117,7 +135,10 @@ def instance(known: dict, directory: str) -> Instance:
         )
         for path, record in known["files"].items()
     }
-    roles = {name: UnitRole(tuple(role["wanted_by"]), role["started"]) for name, role in known["units"].items()}
+    roles = {
+        name: UnitRole(tuple(role["wanted_by"]), role["started"])
+        for name, role in known["units"].items()
+    }
     return Instance(
         component=known["component"],
         name=known["name"],

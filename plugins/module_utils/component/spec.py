@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 from . import layout, unit
-from .errors import ComponentError
+from .component_errors import ComponentError
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
 UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\-]+\.(service|timer|path|socket)\Z")
@@ -109,7 +109,9 @@ def instances(params: dict) -> list:
     return result
 
 
-def _listed_instance(component: str, release: Release, common: dict, own: dict, where: str) -> Instance:
+def _listed_instance(
+    component: str, release: Release, common: dict, own: dict, where: str
+) -> Instance:
     unknown = sorted(set(own) - set(PER_INSTANCE) - {"name"})
     if unknown:
         raise ComponentError(f"{where}: unknown option {', '.join(unknown)}.")
@@ -117,9 +119,14 @@ def _listed_instance(component: str, release: Release, common: dict, own: dict, 
     for key, kind in PER_INSTANCE.items():
         if own.get(key) is not None and not isinstance(own[key], kind):
             raise ComponentError(f"{where}.{key} must be a {kind.__name__}.")
-    if not all(isinstance(item, dict) for key in ("config", "programs") for item in own.get(key) or ()):
+    if not all(
+        isinstance(item, dict) for key in ("config", "programs") for item in own.get(key) or ()
+    ):
         raise ComponentError(f"{where}: config and programs are lists of mappings.")
-    values = {**common, **{key: value for key, value in own.items() if key != "name" and value is not None}}
+    values = {
+        **common,
+        **{key: value for key, value in own.items() if key != "name" and value is not None},
+    }
     return _instance(component, f"{component}-{own['name']}", release, values)
 
 
@@ -130,21 +137,30 @@ def _instance(component: str, name: str, release: Release, values: dict) -> Inst
         raise ComponentError(f"{name}: command is required with state=present.")
     environment = _environment(values.get("environment") or {})
     description = values.get("description") or name
-    main = unit.main_unit(name, description, list(command), environment, _sections(values.get("unit"), "unit"))
+    main = unit.main_unit(
+        name, description, list(command), environment, _sections(values.get("unit"), "unit")
+    )
     sections = {name + ".service": unit.noted(main, name)}
     for unit_name, further in (values.get("units") or {}).items():
-        sections[_unit_name(unit_name, name)] = unit.further_unit(unit_name, _sections(further, f"units.{unit_name}"))
+        sections[_unit_name(unit_name, name)] = unit.further_unit(
+            unit_name, _sections(further, f"units.{unit_name}")
+        )
     files = _files(values)
     for unit_name, content in sections.items():
         text = unit.render(content, layout.placeholders(name))
-        files[unit_name] = Entry(text.encode(), 0o644, "restart" if unit_name == name + ".service" else "none")
+        files[unit_name] = Entry(
+            text.encode(), 0o644, "restart" if unit_name == name + ".service" else "none"
+        )
     return Instance(
         component=component,
         name=name,
         release=release,
         files=files,
         unit=unit.digest(main),
-        units={unit_name: _unit_role(unit_name, content, name) for unit_name, content in sections.items()},
+        units={
+            unit_name: _unit_role(unit_name, content, name)
+            for unit_name, content in sections.items()
+        },
         command=command,
         environment=environment,
         check=tuple(str(word) for word in values.get("check") or ()),
@@ -166,7 +182,9 @@ def _environment(values: dict) -> dict:
 
 def _sections(value: object, where: str) -> dict:
     value = value or {}
-    if not isinstance(value, dict) or not all(item is None or isinstance(item, dict) for item in value.values()):
+    if not isinstance(value, dict) or not all(
+        item is None or isinstance(item, dict) for item in value.values()
+    ):
         raise ComponentError(f"{where} must map sections to directives.")
     return value
 
@@ -202,7 +220,9 @@ def _address(value: object) -> str:
     if not found or not 0 < int(found.group(2)) < 65536:
         raise ComponentError(f"listens: {value!r} is not host:port.")
     if not found.group(1):
-        raise ComponentError(f"listens: {value!r} has no host; write 0.0.0.0{value} for every address.")
+        raise ComponentError(
+            f"listens: {value!r} has no host; write 0.0.0.0{value} for every address."
+        )
     return found.string
 
 
@@ -218,7 +238,12 @@ def _files(values: dict) -> dict:
         item = {"path": path}
         _add(files, "etc", item, Entry(_bytes(content, item), 0o640, "restart", secret=True))
     for item in values.get("programs") or ():
-        _add(files, "bin", item, Entry(_bytes(item.get("content"), item), 0o755, _on_change(item, "restart")))
+        _add(
+            files,
+            "bin",
+            item,
+            Entry(_bytes(item.get("content"), item), 0o755, _on_change(item, "restart")),
+        )
     _refuse_nested(files)
     return files
 
@@ -226,7 +251,9 @@ def _files(values: dict) -> dict:
 def _on_change(item: dict, default: str) -> str:
     wanted = item.get("on_change") or default
     if wanted not in ON_CHANGE:
-        raise ComponentError(f"{item.get('path')}: on_change must be one of {', '.join(ON_CHANGE)}, not {wanted!r}.")
+        raise ComponentError(
+            f"{item.get('path')}: on_change must be one of {', '.join(ON_CHANGE)}, not {wanted!r}."
+        )
     return wanted
 
 
@@ -236,7 +263,9 @@ def _refuse_nested(files: dict) -> None:
         parts = path.split("/")
         for count in range(1, len(parts)):
             if "/".join(parts[:count]) in files:
-                raise ComponentError(f"path {path!r} is below {'/'.join(parts[:count])!r}, which is a file.")
+                raise ComponentError(
+                    f"path {path!r} is below {'/'.join(parts[:count])!r}, which is a file."
+                )
 
 
 def _add(files: dict, directory: str, item: dict, entry: Entry) -> None:
@@ -291,4 +320,6 @@ def _release(release: dict | None) -> Release:
 
 def _require_name(name: object, where: str) -> None:
     if not isinstance(name, str) or not NAME.match(name):
-        raise ComponentError(f"{where}: {name!r} is not 1 to 31 lower-case letters, digits and dashes.")
+        raise ComponentError(
+            f"{where}: {name!r} is not 1 to 31 lower-case letters, digits and dashes."
+        )

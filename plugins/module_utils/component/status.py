@@ -11,14 +11,18 @@ import time
 from dataclasses import dataclass
 
 from . import generation, layout, observe, probe, systemd
-from .plan import Seen, Unit, shown_path
 from .rollback import withdrawn
+from .rollout_plan import Seen, Unit, shown_path
 
 # Release, without the beginning of its checksum: its name, and its version from the first digit after a dash.
 RELEASE = re.compile(r"(?P<release>.+?-(?P<version>\d.*))-[0-9a-f]{8}\Z")
 OVERRIDES = "DropInPaths,NeedDaemonReload,ActiveEnterTimestampMonotonic"
 # Where people and `systemctl set-property` put drop-ins, besides the directory of our units.
-DROP_IN_PLACES = ("/run/systemd/system", "/etc/systemd/system.control", "/run/systemd/system.control")
+DROP_IN_PLACES = (
+    "/run/systemd/system",
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
+)
 HEADER = ("COMPONENT", "VERSION", "GENERATION", "SINCE", "STATE", "REMARKS")
 WIDTHS = (26, 12, 17, 20, 10, 0)
 
@@ -47,30 +51,60 @@ def status(params: dict, check_mode: bool) -> dict:
     if expected is not None:
         for component in expected:
             if component not in installed:
-                instances[component] = {**_absent(), "component": component, "problems": ["it is not installed"]}
+                instances[component] = {
+                    **_absent(),
+                    "component": component,
+                    "problems": ["it is not installed"],
+                }
         for item in instances.values():
             if item["component"] not in expected:
                 item["problems"].append("the inventory does not have it on this host")
-    return {"changed": False, "instances": instances, "header": line(HEADER), "lines": table(instances)}
+    return {
+        "changed": False,
+        "instances": instances,
+        "header": line(HEADER),
+        "lines": table(instances),
+    }
 
 
 def _absent() -> dict:
-    empty = dict.fromkeys(("release", "version", "generation", "previous", "rolled_back_from", "since"), "")
-    return {**empty, "state": "absent", "started": "", "restarts": 0, "ready": False, "drift": [], "problems": []}
+    empty = dict.fromkeys(
+        ("release", "version", "generation", "previous", "rolled_back_from", "since"), ""
+    )
+    return {
+        **empty,
+        "state": "absent",
+        "started": "",
+        "restarts": 0,
+        "ready": False,
+        "drift": [],
+        "problems": [],
+    }
 
 
 def _instance(name: str) -> dict:
-    seen = observe.observe(name, [], generation.fingerprint_key(create=False), generation.group_of(name))
+    seen = observe.observe(
+        name, [], generation.fingerprint_key(create=False), generation.group_of(name)
+    )
     known = seen.manifest
     if known is None:
         current = seen.current or "none"
-        return {**_absent(), "state": "broken", "problems": [f"the manifest of its generation ({current}) is damaged"]}
+        return {
+            **_absent(),
+            "state": "broken",
+            "problems": [f"the manifest of its generation ({current}) is damaged"],
+        }
     unit_name = name + ".service"
     state = seen.units.get(unit_name, Unit())
     properties = systemd.properties(sorted(seen.units), OVERRIDES)
     told = Told(
-        overrides={unit: _drop_ins(unit, values.get("DropInPaths", "")) for unit, values in properties.items()},
-        stale=tuple(unit for unit, values in properties.items() if values.get("NeedDaemonReload") == "yes"),
+        overrides={
+            unit: _drop_ins(unit, values.get("DropInPaths", ""))
+            for unit, values in properties.items()
+        },
+        stale=tuple(
+            unit for unit, values in properties.items() if values.get("NeedDaemonReload") == "yes"
+        ),
         lacking=probe.missing(unit_name, state, known["listens"], known["ready"]),
     )
     changed = drift(name, seen, told)
@@ -107,9 +141,13 @@ def drift(name: str, seen: Seen, told: Told) -> list:
     """What is not as it was rolled out, in words. Pure."""
     found = [f"{_shown(name, path)} was changed by hand" for path in seen.drift]
     found += [f"{_shown(name, path)} was added by hand" for path in seen.strays]
-    found += [f"{path} is missing or points elsewhere" for path in seen.links if path not in seen.foreign]
+    found += [
+        f"{path} is missing or points elsewhere" for path in seen.links if path not in seen.foreign
+    ]
     found += [f"{path} is in the way of ours" for path in seen.foreign]
-    found += [f"{path} overrides {unit}" for unit, paths in told.overrides.items() for path in paths]
+    found += [
+        f"{path} overrides {unit}" for unit, paths in told.overrides.items() for path in paths
+    ]
     found += [f"systemd has not read the present {unit}" for unit in told.stale]
     if not seen.release_intact:
         found.append("the unpacked release is damaged")
@@ -117,7 +155,9 @@ def drift(name: str, seen: Seen, told: Told) -> list:
 
 
 def _shown(name: str, path: str) -> str:
-    return f"the link {layout.current(name)}/release" if path == "release" else shown_path(name, path)
+    return (
+        f"the link {layout.current(name)}/release" if path == "release" else shown_path(name, path)
+    )
 
 
 def problems(name: str, seen: Seen, told: Told) -> list:
@@ -151,7 +191,13 @@ def table(instances: dict) -> list:
     for name, item in sorted(instances.items()):
         state = item["state"] if item["state"] != "active" or item["ready"] else "not ready"
         remarks = [f"{item['restarts']} restarts"] if item["restarts"] else []
-        words = (name, item["version"], item["generation"], item["since"], "ready" if state == "active" else state)
+        words = (
+            name,
+            item["version"],
+            item["generation"],
+            item["since"],
+            "ready" if state == "active" else state,
+        )
         lines.append(line((*words, "; ".join([*item["problems"], *remarks]))))
     return lines
 
@@ -169,4 +215,6 @@ def _started(monotonic: str | None) -> str:
     """When a unit became active, which systemd tells in microseconds of the clock that no one can set."""
     if not monotonic or monotonic == "0":
         return ""
-    return _written(time.time() - time.clock_gettime(time.CLOCK_MONOTONIC) + int(monotonic) / 1_000_000)
+    return _written(
+        time.time() - time.clock_gettime(time.CLOCK_MONOTONIC) + int(monotonic) / 1_000_000
+    )

@@ -9,15 +9,17 @@ import re
 import subprocess
 
 from . import files, layout
-from .errors import ComponentError
-from .plan import Unit
+from .component_errors import ComponentError
+from .rollout_plan import Unit
 
 PROPERTIES = "ActiveState,SubState,MainPID,InvocationID,NRestarts,FragmentPath"
 MINIMUM_VERSION = 247
 CHECK_SECONDS = 60
 LONGEST_LINE = 600
 WARNING = re.compile(r"\b(warn|warning)\b", re.IGNORECASE)
-COMPLAINT = re.compile(r"\b(error|err|fatal|panic|fail|failed|failure|refused|not defined)\b", re.IGNORECASE)
+COMPLAINT = re.compile(
+    r"\b(error|err|fatal|panic|fail|failed|failure|refused|not defined)\b", re.IGNORECASE
+)
 
 
 def run(command: list, timeout: float | None = 60) -> subprocess.CompletedProcess:
@@ -36,7 +38,9 @@ def run(command: list, timeout: float | None = 60) -> subprocess.CompletedProces
             check=False,
         )
     except FileNotFoundError:
-        raise ComponentError(f"This host has no {command[0]}, which is needed to run the components.") from None
+        raise ComponentError(
+            f"This host has no {command[0]}, which is needed to run the components."
+        ) from None
     except subprocess.TimeoutExpired:
         raise ComponentError(f"{' '.join(command[:3])} did not end within {timeout} s.") from None
 
@@ -53,9 +57,13 @@ def require_version() -> None:
     told = run(["systemctl", "--version"]).stdout
     found = re.match(r"systemd (\d+)", told)
     if not found:
-        raise ComponentError(f"What systemd runs here is not known: {told.strip()[:80] or 'it says nothing'}")
+        raise ComponentError(
+            f"What systemd runs here is not known: {told.strip()[:80] or 'it says nothing'}"
+        )
     if int(found.group(1)) < MINIMUM_VERSION:
-        raise ComponentError(f"systemd {found.group(1)} is too old: {MINIMUM_VERSION} or newer is needed.")
+        raise ComponentError(
+            f"systemd {found.group(1)} is too old: {MINIMUM_VERSION} or newer is needed."
+        )
 
 
 def show(unit_names: list) -> dict:
@@ -105,10 +113,15 @@ def excerpt(text: str, last: int = 15, complaints: int = 5) -> str:
 
     Programs say much while they end, the one that was stopped as well as the one that could not start.
     """
-    lines = [line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + "..." for line in text.splitlines()]
+    lines = [
+        line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + "..."
+        for line in text.splitlines()
+    ]
     starts = [number for number, line in enumerate(lines) if line.startswith("Starting ")]
     lines = lines[starts[-1] :] if starts else lines
-    earlier = [line for line in lines[:-last] if COMPLAINT.search(line) and not WARNING.search(line)][:complaints]
+    earlier = [
+        line for line in lines[:-last] if COMPLAINT.search(line) and not WARNING.search(line)
+    ][:complaints]
     return "\n".join([*earlier, *(["..."] if earlier else []), *lines[-last:]])
 
 
@@ -130,7 +143,9 @@ def check(name: str, etc: str, command: list, environment: dict) -> tuple:
     words += [f"--property={item}" for item in properties]
     words += [f"--setenv={key}={value}" for key, value in environment.items()]
     # The manager would expand variables in the words.
-    result = run([*words, "--", *[word.replace("$", "$$") for word in command]], timeout=CHECK_SECONDS + 30)
+    result = run(
+        [*words, "--", *[word.replace("$", "$$") for word in command]], timeout=CHECK_SECONDS + 30
+    )
     return result.returncode, result.stdout.strip()
 
 
@@ -144,4 +159,8 @@ def running_generation(name: str, invocation: str) -> tuple:
 
 def record_running(name: str, invocation: str, generation: str, unit_digest: str) -> None:
     """Note that the running process uses ``generation`` now, in the form of the unit's own note."""
-    files.replace(layout.running(name), f"{invocation} generations/{generation} {unit_digest}\n".encode(), 0o600)
+    files.replace(
+        layout.running(name),
+        f"{invocation} generations/{generation} {unit_digest}\n".encode(),
+        0o600,
+    )

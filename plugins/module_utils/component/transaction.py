@@ -8,10 +8,22 @@ import os
 import time
 from dataclasses import dataclass, field
 
-from . import checking, files, generation, layout, lock, manifest, observe, probe, release, removal, systemd
-from .errors import ComponentError
-from .plan import INSTALL, NONE, RELOAD, RESTART, SWITCH, Plan, Seen, Unit, plan, strongest
-from .points import reach
+from . import (
+    config_check,
+    files,
+    generation,
+    layout,
+    manifest,
+    observe,
+    probe,
+    release_store,
+    removal,
+    run_lock,
+    systemd,
+)
+from .component_errors import ComponentError
+from .failpoints import reach
+from .rollout_plan import INSTALL, NONE, RELOAD, RESTART, SWITCH, Plan, Seen, Unit, plan, strongest
 from .spec import Instance, instances
 
 
@@ -65,7 +77,7 @@ def roll_out(params: dict, check_mode: bool) -> Result:
     wanted = instances(params)
     if check_mode:
         return _predict(params, wanted)
-    with lock.held(params["name"], params.get("holder") or "", params["lock_timeout"]):
+    with run_lock.held(params["name"], params.get("holder") or "", params["lock_timeout"]):
         reach("locked")
         result = _planned(params, wanted, generation.fingerprint_key(create=_has_secrets(wanted)))
         if idle(result):
@@ -91,9 +103,9 @@ def _predict(params: dict, wanted: list) -> Result:
     for work in result.works:
         refuse_taken_ports(work)
         if work.plan.changed:
-            release.foresee(work.wanted.release, work.name)
+            release_store.foresee(work.wanted.release, work.name)
         if work.plan.stage and work.wanted.check:
-            result.notices += checking.privately(work.wanted, work.known["release"])
+            result.notices += config_check.privately(work.wanted, work.known["release"])
     return result
 
 
@@ -102,12 +114,16 @@ def _planned(params: dict, wanted: list, key: bytes) -> Result:
     for item in wanted:
         seen = observe.observe(item.name, list(item.units), key, generation.group_of(item.name))
         if seen.manifest and seen.manifest["component"] != item.component:
-            raise ComponentError(f"{item.name} belongs to component {seen.manifest['component']} on this host already.")
+            raise ComponentError(
+                f"{item.name} belongs to component {seen.manifest['component']} on this host already."
+            )
         refuse_foreign(seen, params["adopt"])
-        known = manifest.build(item, item.release.directory(release.architecture()), key)
+        known = manifest.build(item, item.release.directory(release_store.architecture()), key)
         result.works.append(Work(item, seen, known, plan(item, known, seen)))
     names = {work.name for work in result.works}
-    result.removed = [removal.planned(name) for name in observe.instances_of(params["name"]) if name not in names]
+    result.removed = [
+        removal.planned(name) for name in observe.instances_of(params["name"]) if name not in names
+    ]
     return result
 
 
@@ -127,7 +143,8 @@ def _has_secrets(wanted: list) -> bool:
 def idle(result: Result) -> bool:
     """Whether there is nothing to do, nor to clean up."""
     return not result.removed and not any(
-        work.plan.changed or work.seen.pending or work.seen.debris or work.seen.withdrawn for work in result.works
+        work.plan.changed or work.seen.pending or work.seen.debris or work.seen.withdrawn
+        for work in result.works
     )
 
 
@@ -140,13 +157,15 @@ def _clean(result: Result) -> None:
 
 def _stage(result: Result) -> None:
     """Bring everything to the host and have it checked, before anything in force is touched."""
-    with lock.releases(exclusive=False):
+    with run_lock.releases(exclusive=False):
         try:
             for work in result.works:
                 result.notices += _prepare(work)
             for work in result.works:
                 if work.generation and work.wanted.check:
-                    result.notices += checking.staged(work.wanted, work.known["release"], work.generation)
+                    result.notices += config_check.staged(
+                        work.wanted, work.known["release"], work.generation
+                    )
                 refuse_taken_ports(work)
             reach("checked")
         except BaseException:
@@ -161,12 +180,13 @@ def _prepare(work: Work) -> list:
     for path in work.seen.debris:
         files.remove(path)
     if work.plan.changed:
-        release.stage(work.wanted.release, work.name, _program(work.wanted))
+        release_store.stage(work.wanted.release, work.name, _program(work.wanted))
         group = generation.have_user(work.name)
         reach("user")
         if work.plan.stage:
             notices += [
-                f"What was changed by hand is kept as {path}." for path in generation.keep_edited(work.name, work.seen)
+                f"What was changed by hand is kept as {path}."
+                for path in generation.keep_edited(work.name, work.seen)
             ]
             work.generation, work.written = generation.write(work.wanted, work.known, group), True
             reach("generation")
@@ -186,7 +206,9 @@ def refuse_taken_ports(work: Work) -> None:
     for address in work.wanted.listens:
         holder = probe.taken(address, work.main_unit.main_pid)
         if holder:
-            raise ComponentError(f"{work.name} needs {address}, which is held by {holder}. Nothing was changed.")
+            raise ComponentError(
+                f"{work.name} needs {address}, which is held by {holder}. Nothing was changed."
+            )
 
 
 def _discard(work: Work) -> None:
@@ -211,11 +233,15 @@ def switch_and_prove(result: Result) -> None:
         # Instances become ready beside each other.
         for work, stamp in [(work, _act(work)) for work in changing]:
             _prove(work, stamp)
-    except Exception as error:  # Whatever goes wrong after the switch, the old generation comes back.
+    except (
+        Exception
+    ) as error:  # Whatever goes wrong after the switch, the old generation comes back.
         _roll_back(changing, str(error), began)
     _commit(result)
     for work in changing:
-        result.notices += [f"The adopted {path} is kept as {kept}." for path, kept in work.adopted.items()]
+        result.notices += [
+            f"The adopted {path} is kept as {kept}." for path, kept in work.adopted.items()
+        ]
     for item in result.removed:
         removal.remove(item)
     for work in result.works:
@@ -228,7 +254,9 @@ def _commit(result: Result) -> None:
     for work in result.works:
         if renewed or work.seen.proven != work.in_force:
             by_hand = work.seen.current if work.seen.drift or work.seen.strays else ""
-            generation.commit(work.name, work.in_force, {work.seen.withdrawn, work.withdrawn, by_hand})
+            generation.commit(
+                work.name, work.in_force, {work.seen.withdrawn, work.withdrawn, by_hand}
+            )
     reach("committed")
 
 
@@ -248,7 +276,9 @@ def _switch(work: Work) -> None:
 def _act(work: Work) -> float | None:
     """Do what the program needs; return when it last reloaded before that, where it is to prove a reload."""
     unit_name, reload = work.wanted.main_unit, work.wanted.reload
-    stamp = probe.metric(unit_name, reload, reload["timestamp"]) if work.plan.action == RELOAD else None
+    stamp = (
+        probe.metric(unit_name, reload, reload["timestamp"]) if work.plan.action == RELOAD else None
+    )
     if stamp is not None:
         _wait_for_next_second(stamp)
         systemd.systemctl("reload", unit_name)
@@ -301,7 +331,9 @@ def _last_words(work: Work, since: float) -> str:
 def _restore(work: Work) -> bool:
     """Put one instance back; return whether there was something to put back."""
     # The note of what was proven may be damaged, but one that was never made means a first install.
-    target = work.seen.proven if work.seen.proven_manifest or not work.seen.proven else work.seen.current
+    target = (
+        work.seen.proven if work.seen.proven_manifest or not work.seen.proven else work.seen.current
+    )
     before = observe.read_manifest(work.name, target)
     if before is None:
         for known in filter(None, (work.seen.manifest, work.known)):
@@ -337,7 +369,9 @@ def _return_process(work: Work, target: str, before: dict) -> None:
     """Have the program run the generation that is back in force."""
     unit_name = work.wanted.main_unit
     state = systemd.show([unit_name])[unit_name]
-    same_process = state.main_pid and state.main_pid == work.main_unit.main_pid and work.seen.running == target
+    same_process = (
+        state.main_pid and state.main_pid == work.main_unit.main_pid and work.seen.running == target
+    )
     reload = before["reload"] if same_process and work.plan.action == RELOAD else None
     stamp = probe.metric(unit_name, reload, reload["timestamp"]) if reload else None
     if reload and stamp is not None:

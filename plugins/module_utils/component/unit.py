@@ -11,7 +11,7 @@ import hashlib
 import json
 
 from . import layout
-from .errors import ComponentError
+from .component_errors import ComponentError
 
 # Every service starts from here; a role takes away only what its program cannot live with.
 HARDENED = {
@@ -66,7 +66,9 @@ def main_unit(name: str, description: str, command: list, environment: dict, cha
         "StateDirectoryMode": "0750",
     }
     if environment:
-        service["Environment"] = [quoted(f"{key}={value}", dollar=False) for key, value in sorted(environment.items())]
+        service["Environment"] = [
+            quoted(f"{key}={value}", dollar=False) for key, value in sorted(environment.items())
+        ]
     base = {
         "Unit": {
             "Description": description.replace("%", "%%"),
@@ -83,13 +85,17 @@ def main_unit(name: str, description: str, command: list, environment: dict, cha
 
 def digest(sections: dict) -> str:
     """Twelve hex digits that tell one definition of a unit from another."""
-    return hashlib.sha256(json.dumps(sections, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(sections, sort_keys=True, default=str).encode()).hexdigest()[
+        :12
+    ]
 
 
 def noted(sections: dict, name: str) -> dict:
     """Sections of a main service that notes what it starts from, before any command of its own."""
     before = as_list(sections["Service"].get("ExecStartPre"))
-    return merged(sections, {"Service": {"ExecStartPre": [recorder(name, digest(sections)), *before]}})
+    return merged(
+        sections, {"Service": {"ExecStartPre": [recorder(name, digest(sections)), *before]}}
+    )
 
 
 def further_unit(unit_name: str, sections: dict) -> dict:
@@ -129,7 +135,9 @@ def render(sections: dict, placeholders: dict) -> str:
     for section in sorted(sections, key=_section_order):
         lines += ["", f"[{section}]"]
         for key, value in sections[section].items():
-            lines += [f"{key}={layout.fill(_text(item, key), placeholders)}" for item in as_list(value)]
+            lines += [
+                f"{key}={layout.fill(_text(item, key), placeholders)}" for item in as_list(value)
+            ]
     return "\n".join(lines) + "\n"
 
 

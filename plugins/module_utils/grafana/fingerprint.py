@@ -29,7 +29,9 @@ def digest(key: str, salt: str, uid: str, field: str, secret: str) -> str:
 
 def record(secrets: dict, uid: str, key: str, salt: str, version: int) -> dict:
     """What is stored beside secrets that are written as ``version`` of the datasource."""
-    digests = {field: digest(key, salt, uid, field, secret) for field, secret in sorted(secrets.items())}
+    digests = {
+        field: digest(key, salt, uid, field, secret) for field, secret in sorted(secrets.items())
+    }
     return {"v": FORMAT, "keyed": bool(key), "salt": salt, "version": version, "digests": digests}
 
 

@@ -10,7 +10,16 @@ from typing import NamedTuple
 PRESENT, ABSENT = "present", "absent"
 
 # Order of creation: each kind may refer to those before it. What is deleted goes in the opposite order.
-KINDS = ("folder", "datasource", "dashboard", "template", "mute_timing", "contact_point", "policy", "rule_group")
+KINDS = (
+    "folder",
+    "datasource",
+    "dashboard",
+    "template",
+    "mute_timing",
+    "contact_point",
+    "policy",
+    "rule_group",
+)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ HIDDEN, ANOTHER = "(hidden)", "(hidden, another one)"
 REDACTED = "[REDACTED]"
 # Settings of an integration that may hold a secret. Rather one too many: webhooks are told apart by their names.
 SECRET = re.compile(
-    r"url|token|password|secret|key|credential|authorization|headers|cert|user|sigv4|oauth", re.IGNORECASE
+    r"url|token|password|secret|key|credential|authorization|headers|cert|user|sigv4|oauth",
+    re.IGNORECASE,
 )
 # Some servers keep a switch as a text.
 NO_SECRETS = ("", REDACTED, "true", "false")
@@ -32,7 +33,11 @@ def secret_settings(settings: dict) -> Iterator[str]:
 def hidden_settings(settings: dict) -> dict:
     """Settings without what may be secret."""
     return {
-        key: HIDDEN if SECRET.search(key) and value else hidden_settings(value) if isinstance(value, dict) else value
+        key: HIDDEN
+        if SECRET.search(key) and value
+        else hidden_settings(value)
+        if isinstance(value, dict)
+        else value
         for key, value in settings.items()
     }
 
@@ -54,7 +59,11 @@ def differing(before: Any, after: Any) -> tuple:
         left = {key: part[0] for key, part in parts.items() if key in before}
         return left, {key: part[1] for key, part in parts.items() if key in after}
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        parts = {index: differing(*pair) for index, pair in enumerate(zip(before, after)) if pair[0] != pair[1]}
+        parts = {
+            index: differing(*pair)
+            for index, pair in enumerate(zip(before, after))
+            if pair[0] != pair[1]
+        }
         left = {f"[{index}]": part[0] for index, part in parts.items()}
         return left, {f"[{index}]": part[1] for index, part in parts.items()}
     return before, after
@@ -75,7 +84,12 @@ def entry(header: str, before: Any, after: Any) -> dict:
     """A diff as Ansible shows it; None stands for an object that is not there."""
     if before is not None and after is not None:
         before, after = differing(before, after)
-    return {"before_header": header, "after_header": header, "before": _shown(before), "after": _shown(after)}
+    return {
+        "before_header": header,
+        "after_header": header,
+        "before": _shown(before),
+        "after": _shown(after),
+    }
 
 
 def _shown(value: Any) -> str:

@@ -57,7 +57,9 @@ class Place:
         except FileNotFoundError:
             return ""
         if text != text.strip():
-            raise Refused(f"{self.etc / name} begins or ends with a blank, which Grafana would cut off.")
+            raise Refused(
+                f"{self.etc / name} begins or ends with a blank, which Grafana would cut off."
+            )
         return text
 
     def has_database(self) -> bool:
@@ -75,7 +77,9 @@ class State:
         except FileNotFoundError:
             self.values = {}
         except ValueError:
-            raise Refused(f"{path} is damaged. Remove it; then what it knew is not known any more.") from None
+            raise Refused(
+                f"{path} is damaged. Remove it; then what it knew is not known any more."
+            ) from None
 
     def get(self, name: str) -> str:
         """A remembered text, or nothing."""
@@ -92,7 +96,9 @@ class State:
     def fingerprint(self, name: str, secret: str) -> str:
         """What tells a secret from another one; costly enough that nobody finds it by trying."""
         salt = bytes.fromhex(self.values.setdefault("salt", secrets.token_hex(16)))
-        return hashlib.scrypt(f"{name}:{secret}".encode(), salt=salt, n=COST, r=8, p=1, dklen=32).hex()
+        return hashlib.scrypt(
+            f"{name}:{secret}".encode(), salt=salt, n=COST, r=8, p=1, dklen=32
+        ).hex()
 
     def differs(self, name: str, secret: str) -> bool:
         """Whether a secret is not the one that is remembered."""
@@ -112,10 +118,16 @@ def check(place: Place, state: State, version: str, accept_secret_key: bool) -> 
 
 def refuse_missing_files(ini: Path) -> None:
     """Refuse a configuration that takes a value from a file which Grafana cannot read: it would not start."""
-    lines = [line for line in ini.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith(("#", ";"))]
+    lines = [
+        line
+        for line in ini.read_text(encoding="utf-8").splitlines()
+        if not line.lstrip().startswith(("#", ";"))
+    ]
     for path in re.findall(r"\$__file{([^}]+)}", "\n".join(lines)):
         if not os.access(path, os.R_OK):
-            raise Refused(f"{ini} takes a value from {path}, which is missing or not readable for Grafana.")
+            raise Refused(
+                f"{ini} takes a value from {path}, which is missing or not readable for Grafana."
+            )
 
 
 def refuse_other_key(place: Place, state: State, accept: bool) -> None:
@@ -150,9 +162,14 @@ def prepare(place: Place, state: State, version: str, release: Path) -> None:
     key = place.secret("secret-key")
     if key:
         if state.get("secret_key") and state.differs("secret_key", key):
-            print("The secret key is another one; what was encrypted with the last one cannot be read.")
+            print(
+                "The secret key is another one; what was encrypted with the last one cannot be read."
+            )
         state.remember(secret_key=state.fingerprint("secret_key", key))
-    used = {"release": os.path.realpath(release).rpartition("/")[2], "database": str(place.database or "")}
+    used = {
+        "release": os.path.realpath(release).rpartition("/")[2],
+        "database": str(place.database or ""),
+    }
     state.remember(version=version, **used)
     password = place.secret("admin-password")
     if password:
@@ -172,7 +189,9 @@ def account(place: Place, password: str = "") -> tuple:
     """The administrator's number and whether the password is theirs, None where that cannot be told."""
     try:
         with closing(opened(place.database)) as connection:
-            rows = connection.execute('SELECT id, lower(login), password, salt FROM "user"').fetchall()
+            rows = connection.execute(
+                'SELECT id, lower(login), password, salt FROM "user"'
+            ).fetchall()
     except sqlite3.Error:
         # No table yet, or one of another shape: then only the fingerprint tells.
         return 1, None
@@ -185,7 +204,9 @@ def account(place: Place, password: str = "") -> tuple:
     if not found or len(found[0][2] or "") != 2 * HASH_BYTES:
         return (found[0][0] if found else 1), None
     user, _login, stored, salt = found[0]
-    wanted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), ROUNDS, HASH_BYTES).hex()
+    wanted = hashlib.pbkdf2_hmac(
+        "sha256", password.encode(), salt.encode(), ROUNDS, HASH_BYTES
+    ).hex()
     return user, hmac.compare_digest(wanted, stored)
 
 
@@ -200,7 +221,12 @@ def opened(database: Path) -> sqlite3.Connection:
 
 def reset(place: Place, password: str, release: Path, user: int) -> None:
     """Set the administrator's password by Grafana's own program, while no server uses the database."""
-    command = [str(release / "bin/grafana"), "cli", f"--homepath={release}", f"--config={place.etc / 'grafana.ini'}"]
+    command = [
+        str(release / "bin/grafana"),
+        "cli",
+        f"--homepath={release}",
+        f"--config={place.etc / 'grafana.ini'}",
+    ]
     command += ["admin", "reset-admin-password", "--password-from-stdin"]
     command += [] if user == 1 else [f"--user-id={user}"]
     done = subprocess.run(
@@ -236,7 +262,9 @@ def backup_to_restore(place: Place, state: State, version: str) -> Path:
             f" runuser -u grafana -- python3 -IS {COMPONENT}/current/bin/grafana-prepare --restore"
         )
     if state.get("backup_version") != version or not backup.is_file():
-        raise Refused(f"Grafana {newer} has used the database, and there is no backup for {version}, which is older.")
+        raise Refused(
+            f"Grafana {newer} has used the database, and there is no backup for {version}, which is older."
+        )
     return backup
 
 
@@ -251,7 +279,9 @@ def back_up(place: Place, state: State) -> None:
 
 def restore(place: Place, state: State, backup: Path) -> None:
     """Put a backup in place of the database, which is kept aside. Killed anywhere, it can be done again."""
-    if beside(place.database, "-wal").exists() or not filecmp.cmp(backup, place.database, shallow=False):
+    if beside(place.database, "-wal").exists() or not filecmp.cmp(
+        backup, place.database, shallow=False
+    ):
         replace(place, state, backup)
     state.remember(version=state.get("backup_version"), admin_password="", release="")
 
@@ -323,7 +353,9 @@ def sync(path: Path) -> None:
 def restore_by_hand(place: Place, state: State) -> None:
     """Go back to the backup of the last upgrade, when somebody asks for it."""
     command = ["systemctl", "show", "--value", "--property=ActiveState", "grafana.service"]
-    told = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=False).stdout.strip()
+    told = subprocess.run(
+        command, stdout=subprocess.PIPE, encoding="utf-8", check=False
+    ).stdout.strip()
     if told not in ("inactive", "failed"):
         raise Refused(f"Grafana is {told}. Stop it first: systemctl stop grafana")
     backup = place.backups / (state.get("backup") or "none")

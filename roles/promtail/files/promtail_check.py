@@ -19,7 +19,12 @@ STARTED = "Starting Promtail"
 NOT_PARSED = "Unable to parse config"
 # Promtail itself may be running with the same configuration, and syslog or push targets hold their ports then.
 PORT_TAKEN = "address already in use"
-DRY_RUN = ("-dry-run", "-log.level=info", "-server.http-listen-address=127.0.0.1", "-server.http-listen-port=0")
+DRY_RUN = (
+    "-dry-run",
+    "-log.level=info",
+    "-server.http-listen-address=127.0.0.1",
+    "-server.http-listen-port=0",
+)
 SECONDS = 30
 
 
@@ -27,7 +32,11 @@ def main(command: list[str]) -> int:
     """Return 0 if Promtail starts with this configuration, else tell why it does not."""
     told: list[str] = []
     with subprocess.Popen(
-        [*command, *DRY_RUN], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
+        [*command, *DRY_RUN],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
     ) as promtail:
         alarm = threading.Timer(SECONDS, promtail.kill)
         alarm.start()

@@ -21,7 +21,9 @@ import sys
 from datetime import datetime, timezone
 
 # As Promtail writes them: YAML keys of more than 128 characters take a line of their own.
-POSITION = re.compile(r'^  (?:\? (?P<long>\S.*)\n  : |(?P<short>\S.*): )"(?P<offset>-?\d+)"$', re.MULTILINE)
+POSITION = re.compile(
+    r'^  (?:\? (?P<long>\S.*)\n  : |(?P<short>\S.*): )"(?P<offset>-?\d+)"$', re.MULTILINE
+)
 CONTAINER_LOG = re.compile(r".*/([0-9a-f]{64})-json\.log\Z")
 DOCKER_TIME = re.compile(rb'"time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)[^"]*Z"\}\s*\Z')
 # Promtail saves each second and looks for rotated files four times a second: it may not have seen yet a file that is
@@ -55,10 +57,18 @@ def main(words: list[str] | None = None) -> int:
 def arguments(words: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Adjust Promtail's positions before it starts.")
-    parser.add_argument("--data", required=True, help="directory of positions.yaml and of kept rests")
-    parser.add_argument("--targets", required=True, help="targets file that names the containers of logs")
-    parser.add_argument("--unsent", type=int, default=1024 * 1024, help="bytes of log lines in one batch")
-    parser.add_argument("--stopped", action="store_true", help="called after a stop, not before a start")
+    parser.add_argument(
+        "--data", required=True, help="directory of positions.yaml and of kept rests"
+    )
+    parser.add_argument(
+        "--targets", required=True, help="targets file that names the containers of logs"
+    )
+    parser.add_argument(
+        "--unsent", type=int, default=1024 * 1024, help="bytes of log lines in one batch"
+    )
+    parser.add_argument(
+        "--stopped", action="store_true", help="called after a stop, not before a start"
+    )
     return parser.parse_args(words)
 
 
@@ -101,11 +111,15 @@ def start_of(path: str, offset: int, back: int, saved_at: float, rests: Rests) -
 def unread_files(path: str, offset: int, saved_at: float) -> list[str]:
     """Files of a container's log from the oldest, to which the position belongs, to the newest, which is ``path``."""
     files = [path]
-    while older := [name for name in (f"{path}.{len(files)}", f"{path}.{len(files)}.gz") if os.path.exists(name)]:
+    while older := [
+        name for name in (f"{path}.{len(files)}", f"{path}.{len(files)}.gz") if os.path.exists(name)
+    ]:
         files.append(older[0])
     known = [name for name in files if began(name) <= saved_at - SLACK_SECONDS]
     # While Loki is away Promtail reads on no further, and holds a file that may have been rotated more than once.
-    first = next((name for name in known if ends_line(name, offset)), known[0] if known else files[-1])
+    first = next(
+        (name for name in known if ends_line(name, offset)), known[0] if known else files[-1]
+    )
     return files[files.index(first) :: -1]
 
 
@@ -196,14 +210,20 @@ class Rests:
     def write_targets(self) -> None:
         """Tell Promtail of the rests that there are."""
         there = {path: labels for path, labels in sorted(self.kept.items()) if os.path.exists(path)}
-        targets = [{"targets": ["localhost"], "labels": {**there[path], "__path__": path}} for path in there]
+        targets = [
+            {"targets": ["localhost"], "labels": {**there[path], "__path__": path}}
+            for path in there
+        ]
         replace(self.own_targets, json.dumps(targets, indent=1))
 
 
 def labels_of(targets: str) -> dict[str, dict]:
     """Labels in a targets file by the path of the log."""
     try:
-        return {target["labels"]["__path__"]: target["labels"] for target in json.loads(read(targets) or "[]")}
+        return {
+            target["labels"]["__path__"]: target["labels"]
+            for target in json.loads(read(targets) or "[]")
+        }
     except (ValueError, TypeError, KeyError):
         return {}
 

@@ -40,10 +40,16 @@ def main(words: list[str] | None = None) -> int:
 
 def arguments(words: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Write Promtail's file_sd targets for the containers of this host.")
-    parser.add_argument("--containers", default="/var/lib/docker/containers", help="where Docker keeps containers")
+    parser = argparse.ArgumentParser(
+        description="Write Promtail's file_sd targets for the containers of this host."
+    )
+    parser.add_argument(
+        "--containers", default="/var/lib/docker/containers", help="where Docker keeps containers"
+    )
     parser.add_argument("--output", required=True, help="targets file to write")
-    parser.add_argument("--label", action="append", default=[], help="container label to pass on as well")
+    parser.add_argument(
+        "--label", action="append", default=[], help="container label to pass on as well"
+    )
     return parser.parse_args(words)
 
 
@@ -90,14 +96,21 @@ def described(directory: str, container: str, wanted: list[str]) -> dict | None:
         "__compose_project": text(own.get(PROJECT)),
         "__compose_service": text(own.get(SERVICE)),
     }
-    labels.update({"__container_label_" + NOT_IN_LABEL_NAMES.sub("_", key): text(own.get(key)) for key in wanted})
+    labels.update(
+        {
+            "__container_label_" + NOT_IN_LABEL_NAMES.sub("_", key): text(own.get(key))
+            for key in wanted
+        }
+    )
     return {key: value for key, value in labels.items() if value}
 
 
 def known(content: str | None) -> dict[str, dict]:
     """Labels of each log in a targets file that this program wrote before, by path."""
     try:
-        return {target["labels"]["__path__"]: target["labels"] for target in json.loads(content or "[]")}
+        return {
+            target["labels"]["__path__"]: target["labels"] for target in json.loads(content or "[]")
+        }
     except (ValueError, TypeError, KeyError):
         return {}
 
@@ -130,7 +143,9 @@ def text(value: object) -> str:
     """A label value that every reader copes with: printable, and not too long."""
     if not isinstance(value, str):
         return ""
-    return "".join(character if character.isprintable() else "_" for character in value[:LONGEST_VALUE])
+    return "".join(
+        character if character.isprintable() else "_" for character in value[:LONGEST_VALUE]
+    )
 
 
 def replace(path: str, content: str) -> None:
@@ -139,7 +154,9 @@ def replace(path: str, content: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new)
     # The mode is what the unit's UMask leaves of it.
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "w", encoding="utf-8") as stream:
+    with open(
+        os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "w", encoding="utf-8"
+    ) as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())

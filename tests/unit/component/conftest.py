@@ -95,7 +95,9 @@ class Web:
             request.send_response(206 if asked else 200)
             request.send_header("Content-Length", str(len(content) - begin))
             if asked:
-                request.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
+                request.send_header(
+                    "Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}"
+                )
             request.end_headers()
             end = len(content) if stop_after is None else begin + stop_after
             request.wfile.write(content[begin:end])

@@ -18,7 +18,9 @@ import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import archive
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.archive import Member
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
+)
 
 ELF = b"\x7fELF" + bytes(60)
 
@@ -83,7 +85,9 @@ def everything(root: Path, but: Path) -> dict:
     }
 
 
-def test_a_tar_with_one_directory_around_everything_is_flattened(tmp_path: Path, unpacked: Callable) -> None:
+def test_a_tar_with_one_directory_around_everything_is_flattened(
+    tmp_path: Path, unpacked: Callable
+) -> None:
     path = tar_of(
         tmp_path / "a",
         ("./", b"", {"type": tarfile.DIRTYPE, "mode": 0o777}),
@@ -92,20 +96,28 @@ def test_a_tar_with_one_directory_around_everything_is_flattened(tmp_path: Path,
         ("./loki-1.linux/conf/LICENSE", b"text", {"mode": 0o666}),
     )
     assert unpacked(path) == {"loki": (b"program", "0o555"), "conf/LICENSE": (b"text", "0o444")}
-    owners = {(item.stat().st_uid, item.stat().st_gid) for item in (tmp_path / "release").rglob("*")}
+    owners = {
+        (item.stat().st_uid, item.stat().st_gid) for item in (tmp_path / "release").rglob("*")
+    }
     assert owners == {(0, 0)}
 
 
 def test_a_flat_tar_stays_flat(tmp_path: Path, unpacked: Callable) -> None:
-    path = tar_of(tmp_path / "a", ("otelcol-contrib", ELF, {"mode": 0o755}), ("README.md", b""), mode="w:xz")
+    path = tar_of(
+        tmp_path / "a", ("otelcol-contrib", ELF, {"mode": 0o755}), ("README.md", b""), mode="w:xz"
+    )
     assert unpacked(path) == {"otelcol-contrib": (ELF, "0o555"), "README.md": (b"", "0o444")}
 
 
-def test_the_only_file_of_a_zip_gets_the_release_s_name_and_is_a_program(tmp_path: Path, unpacked: Callable) -> None:
+def test_the_only_file_of_a_zip_gets_the_release_s_name_and_is_a_program(
+    tmp_path: Path, unpacked: Callable
+) -> None:
     assert unpacked(zip_of(tmp_path / "a", ("loki-linux-amd64", ELF))) == {"loki": (ELF, "0o555")}
 
 
-def test_a_file_that_is_no_archive_gets_the_release_s_name(tmp_path: Path, unpacked: Callable) -> None:
+def test_a_file_that_is_no_archive_gets_the_release_s_name(
+    tmp_path: Path, unpacked: Callable
+) -> None:
     # What stands at the end of a zip does not make one of it.
     zip_of(tmp_path / "tail", ("evil", b"x"))
     program = ELF + (tmp_path / "tail").read_bytes()
@@ -129,10 +141,16 @@ def test_links_inside_are_kept(tmp_path: Path, unpacked: Callable) -> None:
         ("top/twin", b"", link("top/lib/so.1", tarfile.LNKTYPE)),
     )
     found = unpacked(path)
-    assert (found["lib/so"], found["bin"], found["twin"]) == ("so.1", "./lib/../lib", (b"x", "0o444"))
+    assert (found["lib/so"], found["bin"], found["twin"]) == (
+        "so.1",
+        "./lib/../lib",
+        (b"x", "0o444"),
+    )
 
 
-def test_a_directory_named_like_the_helper_s_own_is_no_trouble(tmp_path: Path, unpacked: Callable) -> None:
+def test_a_directory_named_like_the_helper_s_own_is_no_trouble(
+    tmp_path: Path, unpacked: Callable
+) -> None:
     path = tar_of(tmp_path / "a", ("top/.wrapper/x", b"1"), ("top/.wrapper_", b"2"))
     assert sorted(unpacked(path)) == [".wrapper/x", ".wrapper_"]
 
@@ -179,7 +197,12 @@ HOSTILE_TARS = [
 @pytest.mark.parametrize(("members", "told"), HOSTILE_TARS)
 @pytest.mark.parametrize("first", [[], [("harmless", b"x")]], ids=["alone", "after another"])
 def test_a_hostile_tar_is_refused(
-    tmp_path: Path, unpacked: Callable, members: list, told: str, first: list, request: pytest.FixtureRequest
+    tmp_path: Path,
+    unpacked: Callable,
+    members: list,
+    told: str,
+    first: list,
+    request: pytest.FixtureRequest,
 ) -> None:
     (tmp_path / "outside").write_bytes(b"not theirs")
     if first and "flattened" in request.node.name:
@@ -196,12 +219,16 @@ def test_a_hostile_tar_is_refused(
         pytest.param([("../evil", b"x")], "climbs out", id="climbs out"),
         pytest.param([("/evil", b"x")], "absolute", id="absolute"),
         pytest.param([("l", b"/etc/passwd", 0o120777)], "outside of the archive", id="link out"),
-        pytest.param([("l", b"x" * 5000, 0o120777)], "cannot be unpacked", id="a link longer than any path"),
+        pytest.param(
+            [("l", b"x" * 5000, 0o120777)], "cannot be unpacked", id="a link longer than any path"
+        ),
         pytest.param([("pipe", b"", 0o010644)], "is a device", id="pipe"),
         pytest.param([("su", b"x", 0o104755)], "setuid", id="setuid"),
     ],
 )
-def test_a_hostile_zip_is_refused(tmp_path: Path, unpacked: Callable, members: list, told: str) -> None:
+def test_a_hostile_zip_is_refused(
+    tmp_path: Path, unpacked: Callable, members: list, told: str
+) -> None:
     with pytest.raises(ComponentError, match=told):
         unpacked(zip_of(tmp_path / "a", *members))
 
@@ -237,7 +264,9 @@ def test_a_bomb_is_refused_by_what_it_promises(
     assert list((tmp_path / "release").iterdir()) == []
 
 
-def test_a_bomb_of_many_files_is_refused(tmp_path: Path, unpacked: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bomb_of_many_files_is_refused(
+    tmp_path: Path, unpacked: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(archive, "LARGEST_RELEASE", 1000)
     with pytest.raises(ComponentError, match="more than 1000 bytes"):
         unpacked(zip_of(tmp_path / "a", *[(str(number), bytes(300)) for number in range(4)]))
@@ -248,7 +277,9 @@ def test_a_bomb_of_many_files_is_refused(tmp_path: Path, unpacked: Callable, mon
         unpacked(tar_of(tmp_path / "b", *[(str(number), b"") for number in range(4)]))
 
 
-def test_a_zip_that_lies_about_a_size_writes_no_more_than_it_says(tmp_path: Path, unpacked: Callable) -> None:
+def test_a_zip_that_lies_about_a_size_writes_no_more_than_it_says(
+    tmp_path: Path, unpacked: Callable
+) -> None:
     path = zip_of(tmp_path / "a", ("a", bytes(100_000)), ("b", b""))
     data = path.read_bytes()
     real, lie = (100_000).to_bytes(4, "little"), (10).to_bytes(4, "little")
@@ -287,7 +318,9 @@ def test_an_archive_that_is_cut_or_corrupt_is_refused(
 @pytest.mark.parametrize(
     "content", [b"<!DOCTYPE html><html>Sign in</html>" * 40, b"", b"PK", b"PK\x03\x04" + bytes(90)]
 )
-def test_what_is_no_archive_is_refused_in_one_line(tmp_path: Path, unpacked: Callable, content: bytes) -> None:
+def test_what_is_no_archive_is_refused_in_one_line(
+    tmp_path: Path, unpacked: Callable, content: bytes
+) -> None:
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(ComponentError) as caught:
         unpacked(tmp_path / "a")
@@ -305,7 +338,9 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path, unpacked: Callable) -> None
         unpacked(path)
 
 
-def test_a_full_disk_is_called_so(tmp_path: Path, unpacked: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_called_so(
+    tmp_path: Path, unpacked: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_words: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

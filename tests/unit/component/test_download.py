@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import download
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
+)
 from tests.unit.component.conftest import Web
 
 CONTENT = os.urandom(200_000)
@@ -56,7 +58,9 @@ def test_an_archive_is_brought_by_one_request(fetch: Callable, web: Web) -> None
     assert web.requests == [("/a.tar.gz", None)]
 
 
-def test_a_wrong_checksum_is_refused_with_both_and_not_asked_for_again(fetch: Callable, web: Web) -> None:
+def test_a_wrong_checksum_is_refused_with_both_and_not_asked_for_again(
+    fetch: Callable, web: Web
+) -> None:
     web.answers = [web.file(b"something else")]
     with pytest.raises(ComponentError) as caught:
         fetch(web.url + "/a")
@@ -77,7 +81,9 @@ def test_a_broken_off_answer_is_resumed_where_it_ended(fetch: Callable, web: Web
     assert web.requests == [("/a", None), ("/a", "bytes=60000-")]
 
 
-def test_a_mirror_that_drops_again_and_again_but_gets_further_is_enough(fetch: Callable, web: Web) -> None:
+def test_a_mirror_that_drops_again_and_again_but_gets_further_is_enough(
+    fetch: Callable, web: Web
+) -> None:
     web.answers = [web.file(CONTENT, stop_after=30_000)]
     fetch(web.url + "/a")
     assert len(web.requests) == 7
@@ -108,7 +114,9 @@ def test_a_mirror_that_fails_twice_is_asked_a_third_time(fetch: Callable, web: W
 
 
 @pytest.mark.parametrize(("code", "requests"), [(404, 1), (403, 1), (503, 3), (429, 3), (500, 3)])
-def test_a_status_is_told_after_so_many_requests(fetch: Callable, web: Web, code: int, requests: int) -> None:
+def test_a_status_is_told_after_so_many_requests(
+    fetch: Callable, web: Web, code: int, requests: int
+) -> None:
     web.answers = [web.status(code)]
     with pytest.raises(ComponentError, match=f"{web.url}/a: HTTP {code}"):
         fetch(web.url + "/a")
@@ -128,8 +136,14 @@ def test_every_mirror_that_failed_is_named_with_its_reason(fetch: Callable, web:
     assert f"{web.url}/1: HTTP 404; {web.url}/2: SHA-256 is" in str(caught.value)
 
 
-def test_what_a_bad_mirror_began_does_not_spoil_what_a_good_one_has(fetch: Callable, web: Web) -> None:
-    web.answers = [web.file(bytes(200_000), stop_after=5000), *[web.status(503)] * 4, web.file(CONTENT)]
+def test_what_a_bad_mirror_began_does_not_spoil_what_a_good_one_has(
+    fetch: Callable, web: Web
+) -> None:
+    web.answers = [
+        web.file(bytes(200_000), stop_after=5000),
+        *[web.status(503)] * 4,
+        web.file(CONTENT),
+    ]
     fetch(web.url + "/bad", web.url + "/good")
     assert web.requests[-2:] == [("/good", "bytes=5000-"), ("/good", None)]
 
@@ -161,20 +175,27 @@ def test_a_closed_port_and_a_bad_address_are_told(fetch: Callable) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{unused.getsockname()[1]}/a"
-        with pytest.raises(ComponentError, match=r"Connection refused, after 3 attempts; nonsense: unknown url type"):
+        with pytest.raises(
+            ComponentError,
+            match=r"Connection refused, after 3 attempts; nonsense: unknown url type",
+        ):
             fetch(address, "nonsense")
     with pytest.raises(ComponentError, match="no address is given"):
         fetch()
 
 
-def test_a_download_that_a_killed_run_left_is_resumed(fetch: Callable, web: Web, part: Path) -> None:
+def test_a_download_that_a_killed_run_left_is_resumed(
+    fetch: Callable, web: Web, part: Path
+) -> None:
     part.write_bytes(CONTENT[:150_000])
     web.answers = [web.file(CONTENT)]
     fetch(web.url + "/a")
     assert web.requests == [("/a", "bytes=150000-")]
 
 
-def test_a_complete_download_that_a_killed_run_left_is_used(fetch: Callable, web: Web, part: Path) -> None:
+def test_a_complete_download_that_a_killed_run_left_is_used(
+    fetch: Callable, web: Web, part: Path
+) -> None:
     part.write_bytes(CONTENT)
     fetch(web.url + "/a")
     assert web.requests == []
@@ -188,7 +209,9 @@ def test_a_useless_rest_is_thrown_away(fetch: Callable, web: Web, part: Path, le
     assert web.requests[-1] == ("/a", None)
 
 
-def test_an_answer_that_continues_elsewhere_is_not_appended(fetch: Callable, web: Web, part: Path) -> None:
+def test_an_answer_that_continues_elsewhere_is_not_appended(
+    fetch: Callable, web: Web, part: Path
+) -> None:
     part.write_bytes(CONTENT[:150_000])
 
     def elsewhere(request: object) -> None:
@@ -203,7 +226,9 @@ def test_an_answer_that_continues_elsewhere_is_not_appended(fetch: Callable, web
     assert len(web.requests) == 1
 
 
-def test_no_room_is_told_before_anything_is_written(fetch: Callable, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_is_told_before_anything_is_written(
+    fetch: Callable, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**6, 10**6 - 500_000, 500_000))
     web.answers = [web.file(CONTENT)]

@@ -46,7 +46,9 @@ def test_reading_takes_regular_files_only(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "link").symlink_to("file")
     os.mkfifo(tmp_path / "pipe")
-    read = {name: files.read(str(tmp_path / name)) for name in ("file", "link", "pipe", ".", "absent")}
+    read = {
+        name: files.read(str(tmp_path / name)) for name in ("file", "link", "pipe", ".", "absent")
+    }
     assert read == {"file": b"x", "link": None, "pipe": None, ".": None, "absent": None}
 
 
@@ -83,7 +85,11 @@ def test_what_is_no_link_has_no_target(tmp_path: Path) -> None:
 
 def test_directories_are_made_with_their_modes(tmp_path: Path, umask: int) -> None:
     files.make_directory(str(tmp_path / "a/b/c"), 0o750, 12)
-    assert (mode(tmp_path / "a"), mode(tmp_path / "a/b"), mode(tmp_path / "a/b/c")) == (0o755, 0o755, 0o750)
+    assert (mode(tmp_path / "a"), mode(tmp_path / "a/b"), mode(tmp_path / "a/b/c")) == (
+        0o755,
+        0o755,
+        0o750,
+    )
     assert (tmp_path / "a/b/c").stat().st_gid == 12
     assert (tmp_path / "a/b").stat().st_gid == 0
 

@@ -15,15 +15,20 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     generation,
     layout,
     observe,
-    release,
+    release_store,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.plan import Seen
-from tests.unit.component.making import KEY, built, instance
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import Seen
+from tests.unit.component.factories import KEY, built, instance
 
 GROUP = 12345
-TIMER = {"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}, "Install": {"WantedBy": "timers.target"}}}
+TIMER = {
+    "loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}, "Install": {"WantedBy": "timers.target"}}
+}
 OPTIONS = {
-    "config": [{"path": "loki-config.yml", "content": "a: 1\n"}, {"path": "rules/own/a.yml", "content": "r"}],
+    "config": [
+        {"path": "loki-config.yml", "content": "a: 1\n"},
+        {"path": "rules/own/a.yml", "content": "r"},
+    ],
     "secrets": {"key": "secret"},
     "programs": [{"path": "write-targets", "content": "#!/bin/sh\n"}],
     "units": TIMER,
@@ -74,7 +79,7 @@ def test_a_generation_is_written_with_owners_and_modes() -> None:
         "manifest.json": ("0o644", 0, 0),
         "release": ("0o777", 0, 0),
     }
-    assert os.readlink(directory / "release") == release.path_of("loki-3.7.8-01234567")
+    assert os.readlink(directory / "release") == release_store.path_of("loki-3.7.8-01234567")
     assert observe.read_manifest("loki", name) == built(instance(**OPTIONS))
     assert compared(name) == ((), ())
 
@@ -150,10 +155,14 @@ def test_hand_made_changes_are_kept_for_root_only_and_secrets_are_not() -> None:
     (directory / "etc/rules/more.yml").write_text("more")
     (directory / "bin/write-targets").unlink()
     drift, strays = compared(name)
-    seen = Seen(current=name, manifest=observe.read_manifest("loki", name), drift=drift, strays=strays)
+    seen = Seen(
+        current=name, manifest=observe.read_manifest("loki", name), drift=drift, strays=strays
+    )
     kept = generation.keep_edited("loki", seen)
     base = Path(layout.edited("loki"))
-    assert sorted(kept) == [str(base / name / path) for path in ("etc/loki-config.yml", "etc/rules/more.yml")]
+    assert sorted(kept) == [
+        str(base / name / path) for path in ("etc/loki-config.yml", "etc/rules/more.yml")
+    ]
     assert [Path(path).read_text() for path in sorted(kept)] == ["a: 2\n", "more"]
     assert stat.S_IMODE(base.stat().st_mode) == 0o700
     assert {stat.S_IMODE(Path(path).stat().st_mode) for path in kept} == {0o600}
@@ -184,7 +193,10 @@ def links() -> dict:
 
 def expected(*units: str) -> dict:
     current = layout.current("loki")
-    told = {"etc": current + "/etc", "multi-user.target.wants/loki.service": layout.unit("loki.service")}
+    told = {
+        "etc": current + "/etc",
+        "multi-user.target.wants/loki.service": layout.unit("loki.service"),
+    }
     return {**told, **{unit: f"{current}/{unit}" for unit in units}}
 
 
@@ -195,7 +207,10 @@ def test_links_lead_over_the_link_to_the_generation_in_force() -> None:
     assert links() == {**expected("loki.service", "loki-sweep.timer"), **wants}
     assert observe.wrong_links("loki", built(instance(**OPTIONS))) == ()
     assert sorted(observe.our_links("loki")) == sorted(
-        [layout.etc("loki"), *[os.path.join(layout.UNITS, name) for name in links() if name != "etc"]]
+        [
+            layout.etc("loki"),
+            *[os.path.join(layout.UNITS, name) for name in links() if name != "etc"],
+        ]
     )
 
 
@@ -253,7 +268,9 @@ def test_the_host_s_key_is_made_once_and_not_in_check_mode() -> None:
     assert generation.fingerprint_key(create=False) == b""
     key = generation.fingerprint_key(create=True)
     assert len(key) == 32
-    assert generation.fingerprint_key(create=True) == generation.fingerprint_key(create=False) == key
+    assert (
+        generation.fingerprint_key(create=True) == generation.fingerprint_key(create=False) == key
+    )
     assert stat.S_IMODE(os.stat(layout.FINGERPRINT_KEY).st_mode) == 0o400
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import manifest
-from tests.unit.component.making import CONFIG, KEY, RELOAD, built, instance
+from tests.unit.component.factories import CONFIG, KEY, RELOAD, built, instance
 
 TIMER = {"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}}}
 
@@ -19,7 +19,9 @@ TIMER = {"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}}}
     [
         pytest.param({}, True, id="nothing"),
         pytest.param({"config": [{**CONFIG[0], "content": "a: 2\n"}]}, False, id="a file"),
-        pytest.param({"config": [*CONFIG, {"path": "b", "content": ""}]}, False, id="one file more"),
+        pytest.param(
+            {"config": [*CONFIG, {"path": "b", "content": ""}]}, False, id="one file more"
+        ),
         pytest.param({"config": []}, False, id="one file less"),
         pytest.param({"units": TIMER}, False, id="one unit more"),
         pytest.param({"description": "another"}, False, id="the unit"),
@@ -28,7 +30,9 @@ TIMER = {"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}}}
         pytest.param({"reload": RELOAD}, False, id="what a change needs"),
     ],
 )
-def test_a_generation_is_another_one_when_anything_differs(changes: dict[str, Any], same_id: bool) -> None:
+def test_a_generation_is_another_one_when_anything_differs(
+    changes: dict[str, Any], same_id: bool
+) -> None:
     assert (built(instance(**changes))["id"] == built(instance())["id"]) is same_id
 
 
@@ -44,7 +48,9 @@ def test_a_secret_is_kept_out_of_the_digest_and_told_apart_by_its_fingerprint() 
     record = first["files"]["etc/key"]
     assert "sha256" not in record
     assert (
-        record["fingerprint"] == manifest.checksum(b"one", record, KEY) != manifest.checksum(b"one", record, b"other")
+        record["fingerprint"]
+        == manifest.checksum(b"one", record, KEY)
+        != manifest.checksum(b"one", record, b"other")
     )
 
 
@@ -67,8 +73,12 @@ def test_a_manifest_survives_being_written() -> None:
         pytest.param(b"\xff", id="no text"),
         pytest.param(b"[]", id="a list"),
         pytest.param(b"{}", id="an empty mapping"),
-        pytest.param(json.dumps({**built(instance()), "files": []}).encode(), id="files of another type"),
-        pytest.param(json.dumps({**built(instance()), "release": "another"}).encode(), id="a changed release"),
+        pytest.param(
+            json.dumps({**built(instance()), "files": []}).encode(), id="files of another type"
+        ),
+        pytest.param(
+            json.dumps({**built(instance()), "release": "another"}).encode(), id="a changed release"
+        ),
         pytest.param(json.dumps({**built(instance()), "format": 2}).encode(), id="a later format"),
     ],
 )

@@ -20,7 +20,9 @@ def test_debris_is_what_killed_runs_leave(places: Path) -> None:
 
 
 def test_debris_is_what_a_killed_check_left_and_not_what_one_uses_now(places: Path) -> None:
-    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
     dead = ended.stdout.decode().strip()
     for name, pid in (("loki", dead), ("loki", str(os.getpid())), ("loki-other", dead)):
         Path(layout.private_check(name, pid)).mkdir(parents=True)

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import probe, systemd
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.plan import Unit
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import Unit
 from tests.unit.component.conftest import Web
 
 METRICS = """# HELP ok whether the last reload went well
@@ -66,7 +68,9 @@ def listen(address: str, family: socket.AddressFamily = socket.AF_INET) -> socke
         pytest.param("127.0.0.1", "127.0.0.1", True, id="the address"),
         pytest.param("0.0.0.0", "127.0.0.1", True, id="every address"),
         pytest.param("::", "127.0.0.1", True, id="every address of either kind"),
-        pytest.param("::ffff:127.0.0.1", "127.0.0.1", True, id="the address in the other kind's words"),
+        pytest.param(
+            "::ffff:127.0.0.1", "127.0.0.1", True, id="the address in the other kind's words"
+        ),
         pytest.param("::1", "[::1]", True, id="an address of the other kind"),
         pytest.param("127.0.0.2", "127.0.0.1", False, id="another address"),
         pytest.param("127.0.0.2", "", True, id="any address"),
@@ -85,7 +89,10 @@ def test_who_listens_on_an_address(bound: str, asked: str, found: bool) -> None:
 
 
 def test_a_connection_is_no_listener() -> None:
-    with listen("127.0.0.1") as listener, socket.create_connection(listener.getsockname()) as client:
+    with (
+        listen("127.0.0.1") as listener,
+        socket.create_connection(listener.getsockname()) as client,
+    ):
         assert probe.owners(f"127.0.0.1:{client.getsockname()[1]}") == set()
 
 
@@ -107,7 +114,9 @@ def stranger() -> Iterator[tuple[int, int]]:
         "print(listener.getsockname()[1], flush=True)\n"
         "sys.stdin.read()"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     yield process.pid, int(process.stdout.readline())
     process.kill()
     process.wait()
@@ -190,9 +199,13 @@ def test_a_start_without_a_ready_address_has_to_stay(said: type[Systemd]) -> Non
     [
         pytest.param(Unit(active="failed"), id="it failed"),
         pytest.param(Unit(active="inactive"), id="it ended"),
-        pytest.param(Unit(active="activating", sub="auto-restart"), id="it waits to be started again"),
+        pytest.param(
+            Unit(active="activating", sub="auto-restart"), id="it waits to be started again"
+        ),
         pytest.param(Unit(active="active", main_pid=UP.main_pid + 1), id="it is another process"),
-        pytest.param(Unit(active="active", main_pid=UP.main_pid, restarts=1), id="it was started again"),
+        pytest.param(
+            Unit(active="active", main_pid=UP.main_pid, restarts=1), id="it was started again"
+        ),
     ],
 )
 def test_a_start_that_does_not_stay_is_not_proven(said: type[Systemd], then: Unit) -> None:
@@ -211,10 +224,14 @@ def test_a_program_that_gets_ready_for_somebody_else_is_not_proven(
         started([f"127.0.0.1:{port}"], {}, 0.5)
 
 
-def test_a_program_that_is_never_ready_is_told_with_its_answer(said: type[Systemd], web: Web) -> None:
+def test_a_program_that_is_never_ready_is_told_with_its_answer(
+    said: type[Systemd], web: Web
+) -> None:
     said(UP)
     web.answers = [web.status(503, b"Ingester not ready: waiting for 15s after being ready")]
-    with pytest.raises(probe.NotProven, match=r"was not ready after 0.5 s: .* answers 503: Ingester not ready"):
+    with pytest.raises(
+        probe.NotProven, match=r"was not ready after 0.5 s: .* answers 503: Ingester not ready"
+    ):
         started([], {"url": web.url}, 0.5)
     assert len(web.requests) > 1
 
@@ -223,7 +240,9 @@ def test_a_refused_login_is_tried_once_only(said: type[Systemd], web: Web, etc: 
     said(UP)
     (etc / "password").write_text("wrong")
     web.answers = [web.status(503), web.status(401, b"Invalid username or password")]
-    with pytest.raises(probe.NotProven, match=r"refuses the login of admin \(401\): Invalid username"):
+    with pytest.raises(
+        probe.NotProven, match=r"refuses the login of admin \(401\): Invalid username"
+    ):
         started([], {"url": web.url, "username": "admin", "password_file": "password"})
     assert len(web.requests) == 2
 
@@ -242,7 +261,9 @@ RELOAD = {"success": "ok", "timestamp": "at"}
 
 def reloaded(web: Web, before: float, *texts: str, timeout: float = 20) -> Unit:
     web.answers = [web.status(200, text.encode()) for text in texts]
-    return probe.reloaded("loki.service", {**RELOAD, "url": web.url, "timeout": timeout}, before, UP.main_pid)
+    return probe.reloaded(
+        "loki.service", {**RELOAD, "url": web.url, "timeout": timeout}, before, UP.main_pid
+    )
 
 
 def test_a_reload_is_believed_when_its_time_advances(said: type[Systemd], web: Web) -> None:

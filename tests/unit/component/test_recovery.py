@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import plan as planning
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.plan import (
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    rollout_plan as planning,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
     INSTALL,
     NONE,
     RELOAD,
@@ -24,8 +26,8 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.plan 
     Unit,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.spec import Instance
-from tests.unit.component.making import RELOAD as RELOAD_OPTION
-from tests.unit.component.making import built, instance
+from tests.unit.component.factories import RELOAD as RELOAD_OPTION
+from tests.unit.component.factories import built, instance
 
 STEPS = 8
 UNIT = "loki.service"
@@ -73,7 +75,9 @@ class Host:
 
     def content(self, path: str) -> bytes:
         """What stands on disk, edits by hand included."""
-        return self.edited.get((self.current, path), self.generations[self.current].files[path].content)
+        return self.edited.get(
+            (self.current, path), self.generations[self.current].files[path].content
+        )
 
     def drift(self, name: str) -> tuple:
         return tuple(path for generation, path in self.edited if generation == name)
@@ -207,7 +211,9 @@ def require_converged(host: Host, wanted: Instance) -> None:
 @pytest.mark.parametrize("event", ["nothing", "crash", "reboot"])
 @pytest.mark.parametrize("edit", ["", "etc/reloaded.yml", "etc/started.yml"])
 def test_two_killed_runs_are_finished(wanted: Instance, event: str, edit: str) -> None:
-    for first, second, then in product(range(1, STEPS + 1), range(STEPS + 1), (wanted, OLD, WANTED["a reloaded file"])):
+    for first, second, then in product(
+        range(1, STEPS + 1), range(STEPS + 1), (wanted, OLD, WANTED["a reloaded file"])
+    ):
         host = installed(edit)
         for die, target in ((first, wanted), (second, then)):
             try:
@@ -231,7 +237,9 @@ def test_a_killed_first_installation_is_finished(event: str) -> None:
         require_converged(host, OLD)
 
 
-@pytest.mark.parametrize(("change", "starts"), [("a reloaded file", 0), ("a watched file", 0), ("the unit", 1)])
+@pytest.mark.parametrize(
+    ("change", "starts"), [("a reloaded file", 0), ("a watched file", 0), ("the unit", 1)]
+)
 def test_a_killed_run_costs_no_start_that_is_not_owed(change: str, starts: int) -> None:
     for die in range(1, STEPS + 1):
         host = installed()

@@ -12,13 +12,19 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     generation,
     layout,
     observe,
-    release,
+    release_store,
     rollback,
     transaction,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.plan import Seen, Unit, plan
-from tests.unit.component.making import RELEASE_DIRECTORY, RELOAD, built, instance, running
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
+    Seen,
+    Unit,
+    plan,
+)
+from tests.unit.component.factories import RELEASE_DIRECTORY, RELOAD, built, instance, running
 
 
 @pytest.mark.parametrize(
@@ -32,11 +38,15 @@ from tests.unit.component.making import RELEASE_DIRECTORY, RELOAD, built, instan
         pytest.param("4-a", "5-b", "4-a", "5-b", "4-a", id="killed after the switch"),
         pytest.param("5-b", "5-b", "4-a", "5-b", "4-a", id="killed before the switch"),
         pytest.param("4-a", "4-a", "4-a", "", "", id="not changed by the last rollout"),
-        pytest.param("6-c", "6-c", "4-a", "5-b", "4-a", id="rolled forward and killed before the end"),
+        pytest.param(
+            "6-c", "6-c", "4-a", "5-b", "4-a", id="rolled forward and killed before the end"
+        ),
         pytest.param("", "", "", "", "", id="a first install that was killed"),
     ],
 )
-def test_what_is_gone_back_to(current: str, proven: str, previous: str, withdrawn: str, expected: str) -> None:
+def test_what_is_gone_back_to(
+    current: str, proven: str, previous: str, withdrawn: str, expected: str
+) -> None:
     seen = Seen(current=current, proven=proven, previous=previous, withdrawn=withdrawn)
     assert rollback.target(seen) == expected
 
@@ -44,7 +54,12 @@ def test_what_is_gone_back_to(current: str, proven: str, previous: str, withdraw
 OPTIONS = {
     "secrets": {"key": "PLANTED"},
     "programs": [{"path": "write-targets", "content": "#!/bin/sh\n"}],
-    "units": {"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}, "Install": {"WantedBy": "timers.target"}}},
+    "units": {
+        "loki-sweep.timer": {
+            "Timer": {"OnCalendar": "daily"},
+            "Install": {"WantedBy": "timers.target"},
+        }
+    },
     "listens": ["127.0.0.1:3100"],
     "ready": {"url": "http://127.0.0.1:3100/ready", "timeout": 9},
     "reload": RELOAD,
@@ -64,12 +79,18 @@ def test_a_generation_describes_the_instance_that_it_was_made_from(places: Path)
 @pytest.mark.parametrize(
     ("change", "action"),
     [
-        pytest.param({"config": [{"path": "loki-config.yml", "content": "a: 2\n"}]}, "reload", id="configuration"),
+        pytest.param(
+            {"config": [{"path": "loki-config.yml", "content": "a: 2\n"}]},
+            "reload",
+            id="configuration",
+        ),
         pytest.param({"secrets": {"key": "OTHER"}}, "restart", id="secret"),
         pytest.param({"environment": {"A": "b"}}, "restart", id="unit"),
     ],
 )
-def test_the_way_back_needs_what_the_way_there_needed(places: Path, change: dict, action: str) -> None:
+def test_the_way_back_needs_what_the_way_there_needed(
+    places: Path, change: dict, action: str
+) -> None:
     before, after = instance(**OPTIONS), instance(**{**OPTIONS, **change})
     name = generation.write(before, built(before), 0)
     known = observe.read_manifest("loki", name)
@@ -87,7 +108,7 @@ def bad(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     state = Unit(active="active", main_pid=7, invocation="i")
     monkeypatch.setattr(rollback.systemd, "show", lambda units: dict.fromkeys(units, state))
     monkeypatch.setattr(rollback.systemd, "require_version", lambda: None)
-    monkeypatch.setattr(release, "intact", lambda directory: directory == RELEASE_DIRECTORY)
+    monkeypatch.setattr(release_store, "intact", lambda directory: directory == RELEASE_DIRECTORY)
     for content in ("a: 1\n", "a: 2\n"):
         wanted = instance(config=[{"path": "loki-config.yml", "content": content}])
         name = generation.write(wanted, built(wanted), 0)
@@ -114,19 +135,26 @@ def test_what_was_changed_by_hand_is_not_gone_back_to(bad: Path) -> None:
     (before,) = [name for name in observe.generations("loki") if name.startswith("1-")]
     path = Path(layout.generation("loki", before)) / "etc/loki-config.yml"
     path.write_text("a: 3\n")
-    with pytest.raises(ComponentError, match=r"etc/loki-config.yml was changed by hand. Nothing was changed."):
+    with pytest.raises(
+        ComponentError, match=r"etc/loki-config.yml was changed by hand. Nothing was changed."
+    ):
         rollback.roll_back(PARAMS, check_mode=True)
 
 
 def test_a_damaged_release_is_not_gone_back_to(bad: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(release, "intact", lambda directory: False)
-    with pytest.raises(ComponentError, match=f"{RELEASE_DIRECTORY}, which generation 1-.* of loki runs, is damaged"):
+    monkeypatch.setattr(release_store, "intact", lambda directory: False)
+    with pytest.raises(
+        ComponentError, match=f"{RELEASE_DIRECTORY}, which generation 1-.* of loki runs, is damaged"
+    ):
         rollback.roll_back(PARAMS, check_mode=True)
 
 
 def test_nothing_to_go_back_to_is_one_line(bad: Path) -> None:
     os.unlink(layout.previous("loki"))
-    with pytest.raises(ComponentError, match=r"loki has no proven generation before 2-.*, so there is nothing to roll"):
+    with pytest.raises(
+        ComponentError,
+        match=r"loki has no proven generation before 2-.*, so there is nothing to roll",
+    ):
         rollback.roll_back(PARAMS, check_mode=True)
     with pytest.raises(ComponentError, match="tempo is not on this host"):
         rollback.roll_back({**PARAMS, "name": "tempo"}, check_mode=True)

@@ -8,13 +8,18 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import spec
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
-from tests.unit.component.making import RELEASE, RELOAD, instance, options
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
+)
+from tests.unit.component.factories import RELEASE, RELOAD, instance, options
 
 
 def files_of(**changes: Any) -> dict:
     """For each file its mode, what a change of it needs, and whether it is a secret."""
-    return {path: (oct(entry.mode), entry.on_change, entry.secret) for path, entry in instance(**changes).files.items()}
+    return {
+        path: (oct(entry.mode), entry.on_change, entry.secret)
+        for path, entry in instance(**changes).files.items()
+    }
 
 
 def test_an_instance_has_its_files_with_their_modes() -> None:
@@ -51,8 +56,12 @@ def test_what_a_change_needs(on_change: str | None, reload: dict | None, expecte
     [
         pytest.param("é\n", "é\n".encode(), id="text"),
         pytest.param("", b"", id="an empty file"),
-        pytest.param(b"\xff\n".decode("utf-8", "surrogateescape"), b"\xff\n", id="bytes that are no text"),
-        pytest.param({"b": 1, "a": [2]}, b'{\n  "a": [\n    2\n  ],\n  "b": 1\n}\n', id="a mapping"),
+        pytest.param(
+            b"\xff\n".decode("utf-8", "surrogateescape"), b"\xff\n", id="bytes that are no text"
+        ),
+        pytest.param(
+            {"b": 1, "a": [2]}, b'{\n  "a": [\n    2\n  ],\n  "b": 1\n}\n', id="a mapping"
+        ),
     ],
 )
 def test_content_is_written_as(content: object, expected: bytes) -> None:
@@ -114,7 +123,8 @@ def test_what_is_refused(changes: dict, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1:9090", "0.0.0.0:9090", "localhost:80", "[::1]:4317", "[fe80::1%eth0]:65535"]
+    "address",
+    ["127.0.0.1:9090", "0.0.0.0:9090", "localhost:80", "[::1]:4317", "[fe80::1%eth0]:65535"],
 )
 def test_an_address_that_is_taken(address: str) -> None:
     assert instance(listens=[address]).listens == (address,)
@@ -131,7 +141,11 @@ def test_instances_inherit_what_they_do_not_say() -> None:
             ],
         )
     )
-    assert (first.component, first.name, first.main_unit) == ("loki", "loki-main", "loki-main.service")
+    assert (first.component, first.name, first.main_unit) == (
+        "loki",
+        "loki-main",
+        "loki-main.service",
+    )
     assert (first.ready, first.environment) == ({"url": "http://a/", "timeout": 5}, {"A": "1"})
     assert (second.ready, second.environment) == ({"url": "http://b/", "timeout": 9}, {})
     assert b"/etc/loki-main/loki-config.yml" in first.files["loki-main.service"].content
@@ -156,7 +170,10 @@ def test_units_say_whether_they_are_started_and_enabled() -> None:
     wanted = instance(
         units={
             "loki-sweep.service": {"Service": {"ExecStart": "x"}},
-            "loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}, "Install": {"WantedBy": "timers.target"}},
+            "loki-sweep.timer": {
+                "Timer": {"OnCalendar": "daily"},
+                "Install": {"WantedBy": "timers.target"},
+            },
             "loki-sweep.path": {"Path": {"PathChanged": "/x"}, "Install": None},
         }
     )

@@ -11,38 +11,60 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
     generation,
     layout,
-    release,
+    release_store,
     status,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.plan import Unit
-from tests.unit.component.making import RELEASE_DIRECTORY, built, instance, running
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import Unit
+from tests.unit.component.factories import RELEASE_DIRECTORY, built, instance, running
 
-TIMER = {"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}, "Install": {"WantedBy": "timers.target"}}}
-SEEN = running(instance(units={**TIMER, "loki-sweep.service": {"Service": {"ExecStart": "/bin/true"}}}))
+TIMER = {
+    "loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}, "Install": {"WantedBy": "timers.target"}}
+}
+SEEN = running(
+    instance(units={**TIMER, "loki-sweep.service": {"Service": {"ExecStart": "/bin/true"}}})
+)
 FINE = status.Told({}, (), "")
 IDLE = Unit(active="inactive")
 
 
 def units(**changes: Unit) -> dict:
-    return {**SEEN.units, **{name.replace("_", "-") + ".service": unit for name, unit in changes.items()}}
+    return {
+        **SEEN.units,
+        **{name.replace("_", "-") + ".service": unit for name, unit in changes.items()},
+    }
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         pytest.param({}, [], id="nothing"),
-        pytest.param({"drift": ("etc/loki-config.yml",)}, ["/etc/loki/loki-config.yml was changed by hand"], id="file"),
         pytest.param(
-            {"drift": ("release",)}, [f"the link {layout.current('loki')}/release was changed by hand"], id="release"
+            {"drift": ("etc/loki-config.yml",)},
+            ["/etc/loki/loki-config.yml was changed by hand"],
+            id="file",
         ),
-        pytest.param({"strays": ("etc/x.yml~",)}, ["/etc/loki/x.yml~ was added by hand"], id="added"),
-        pytest.param({"links": ("/etc/loki",)}, ["/etc/loki is missing or points elsewhere"], id="link"),
         pytest.param(
-            {"links": ("/etc/systemd/system/loki.service",), "foreign": ("/etc/systemd/system/loki.service",)},
+            {"drift": ("release",)},
+            [f"the link {layout.current('loki')}/release was changed by hand"],
+            id="release",
+        ),
+        pytest.param(
+            {"strays": ("etc/x.yml~",)}, ["/etc/loki/x.yml~ was added by hand"], id="added"
+        ),
+        pytest.param(
+            {"links": ("/etc/loki",)}, ["/etc/loki is missing or points elsewhere"], id="link"
+        ),
+        pytest.param(
+            {
+                "links": ("/etc/systemd/system/loki.service",),
+                "foreign": ("/etc/systemd/system/loki.service",),
+            },
             ["/etc/systemd/system/loki.service is in the way of ours"],
             id="unit of their own",
         ),
-        pytest.param({"release_intact": False}, ["the unpacked release is damaged"], id="damaged release"),
+        pytest.param(
+            {"release_intact": False}, ["the unpacked release is damaged"], id="damaged release"
+        ),
     ],
 )
 def test_drift_is_told_in_words(changes: dict, expected: list) -> None:
@@ -50,18 +72,26 @@ def test_drift_is_told_in_words(changes: dict, expected: list) -> None:
 
 
 def test_what_systemd_was_told_by_others_is_drift() -> None:
-    told = status.Told({"loki.service": ["/etc/systemd/system/loki.service.d/override.conf"]}, ("loki.service",), "")
+    told = status.Told(
+        {"loki.service": ["/etc/systemd/system/loki.service.d/override.conf"]},
+        ("loki.service",),
+        "",
+    )
     assert status.drift("loki", SEEN, told) == [
         "/etc/systemd/system/loki.service.d/override.conf overrides loki.service",
         "systemd has not read the present loki.service",
     ]
 
 
-def test_drop_ins_are_seen_before_systemd_has_read_them_and_those_for_every_service_are_not(places: Path) -> None:
+def test_drop_ins_are_seen_before_systemd_has_read_them_and_those_for_every_service_are_not(
+    places: Path,
+) -> None:
     own = Path(layout.UNITS) / "loki.service.d" / "override.conf"
     own.parent.mkdir(parents=True)
     own.touch()
-    loaded = "/run/systemd/system/loki.service.d/a.conf /usr/lib/systemd/system/service.d/10-abort.conf"
+    loaded = (
+        "/run/systemd/system/loki.service.d/a.conf /usr/lib/systemd/system/service.d/10-abort.conf"
+    )
     assert status._drop_ins("loki.service", "") == [str(own)]
     assert status._drop_ins("loki.service", loaded) == sorted([str(own), loaded.split()[0]])
 
@@ -72,20 +102,38 @@ def test_drop_ins_are_seen_before_systemd_has_read_them_and_those_for_every_serv
         pytest.param({}, FINE, [], id="nothing"),
         pytest.param({}, replace(FINE, lacking="x answers 503"), ["x answers 503"], id="not ready"),
         pytest.param(
-            {"units": units(loki=IDLE)}, replace(FINE, lacking="x"), ["loki.service is inactive"], id="stopped"
+            {"units": units(loki=IDLE)},
+            replace(FINE, lacking="x"),
+            ["loki.service is inactive"],
+            id="stopped",
         ),
-        pytest.param({"units": units(loki_sweep=IDLE)}, FINE, [], id="a service that waits for its timer"),
         pytest.param(
-            {"units": {**SEEN.units, "loki-sweep.timer": IDLE}}, FINE, ["loki-sweep.timer is inactive"], id="timer"
+            {"units": units(loki_sweep=IDLE)}, FINE, [], id="a service that waits for its timer"
+        ),
+        pytest.param(
+            {"units": {**SEEN.units, "loki-sweep.timer": IDLE}},
+            FINE,
+            ["loki-sweep.timer is inactive"],
+            id="timer",
         ),
         pytest.param({"running": "0-a"}, FINE, ["generation 0-a still runs"], id="behind"),
-        pytest.param({"running": ""}, FINE, ["it is not known which generation runs"], id="not known"),
         pytest.param(
-            {"running_unit": "x"}, FINE, ["it was started from another definition of loki.service"], id="unit"
+            {"running": ""}, FINE, ["it is not known which generation runs"], id="not known"
+        ),
+        pytest.param(
+            {"running_unit": "x"},
+            FINE,
+            ["it was started from another definition of loki.service"],
+            id="unit",
         ),
         pytest.param({"proven": "0-a"}, FINE, ["its generation was never proven"], id="not proven"),
         pytest.param({"pending": True}, FINE, ["its last rollout was not finished"], id="killed"),
-        pytest.param({"withdrawn": "9-z"}, FINE, ["rolled back from 9-z until the next rollout"], id="rolled back"),
+        pytest.param(
+            {"withdrawn": "9-z"},
+            FINE,
+            ["rolled back from 9-z until the next rollout"],
+            id="rolled back",
+        ),
         pytest.param({"withdrawn": "0-z"}, FINE, [], id="rolled forward since"),
     ],
 )
@@ -102,11 +150,15 @@ def host(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     generation.switch("loki", name)
     generation.set_links("loki", built(wanted))
     generation.commit("loki", name, set())
-    generation.files.replace(layout.running("loki"), f"i generations/{name} {wanted.unit}\n".encode(), 0o600)
+    generation.files.replace(
+        layout.running("loki"), f"i generations/{name} {wanted.unit}\n".encode(), 0o600
+    )
     state = Unit(active="active", main_pid=7, invocation="i", restarts=2)
     monkeypatch.setattr(status.systemd, "show", lambda names: dict.fromkeys(names, state))
-    monkeypatch.setattr(status.systemd, "properties", lambda names, wanted: {unit: {} for unit in names})
-    monkeypatch.setattr(release, "intact", lambda directory: directory == RELEASE_DIRECTORY)
+    monkeypatch.setattr(
+        status.systemd, "properties", lambda names, wanted: {unit: {} for unit in names}
+    )
+    monkeypatch.setattr(release_store, "intact", lambda directory: directory == RELEASE_DIRECTORY)
     return places
 
 
@@ -120,7 +172,14 @@ def test_a_host_is_told_as_data_and_as_a_table_and_nothing_is_written(host: Path
     assert [loki[fact] for fact in facts] == ["loki-3.7.8", "3.7.8", "active", True, [], [], 2]
     lines = [told["header"], *told["lines"]]
     assert [line.split()[0] for line in lines] == ["COMPONENT", "loki", "tempo"]
-    assert lines[1].split()[1:] == ["3.7.8", loki["generation"], loki["since"], "ready", "2", "restarts"]
+    assert lines[1].split()[1:] == [
+        "3.7.8",
+        loki["generation"],
+        loki["since"],
+        "ready",
+        "2",
+        "restarts",
+    ]
     assert lines[2].split()[-4:] == ["it", "is", "not", "installed"]
     column = lines[0].index("STATE")
     assert [line[column:].split()[0] for line in lines] == ["STATE", "ready", "absent"]

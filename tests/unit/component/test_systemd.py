@@ -8,8 +8,13 @@ import subprocess
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import systemd
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.systemd import LONGEST_LINE, excerpt
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.systemd import (
+    LONGEST_LINE,
+    excerpt,
+)
 
 STOPPING = [f"level=info msg=stopping step={number}" for number in range(20)]
 REASON = 'level=error err="listen tcp 127.0.0.1:7999: bind: address already in use"'
@@ -20,7 +25,11 @@ REASON = 'level=error err="listen tcp 127.0.0.1:7999: bind: address already in u
     [
         pytest.param([], [], id="nothing was said"),
         pytest.param(["a", "b"], ["a", "b"], id="all of a short log"),
-        pytest.param([REASON, *STOPPING], [REASON, "...", *STOPPING[-15:]], id="the reason before a long farewell"),
+        pytest.param(
+            [REASON, *STOPPING],
+            [REASON, "...", *STOPPING[-15:]],
+            id="the reason before a long farewell",
+        ),
         pytest.param(STOPPING, STOPPING[-15:], id="no complaint"),
         pytest.param(
             [f"error {number}" for number in range(9)] + STOPPING,
@@ -28,11 +37,19 @@ REASON = 'level=error err="listen tcp 127.0.0.1:7999: bind: address already in u
             id="the first of many complaints",
         ),
         pytest.param(
-            ["error of the old one", "Starting a.service", 'level=warn err="no matter"', REASON, *STOPPING],
+            [
+                "error of the old one",
+                "Starting a.service",
+                'level=warn err="no matter"',
+                REASON,
+                *STOPPING,
+            ],
             [REASON, "...", *STOPPING[-15:]],
             id="only since the last start, and no warnings",
         ),
-        pytest.param(["x" * (LONGEST_LINE + 1)], ["x" * LONGEST_LINE + "..."], id="a long line is cut"),
+        pytest.param(
+            ["x" * (LONGEST_LINE + 1)], ["x" * LONGEST_LINE + "..."], id="a long line is cut"
+        ),
     ],
 )
 def test_an_excerpt_shows_what_helps(lines, shown):
@@ -46,16 +63,26 @@ def test_an_excerpt_shows_what_helps(lines, shown):
         pytest.param("systemd 252 (252.39-1~deb12u1)\n+PAM", "", id="Debian 12"),
         pytest.param("systemd 247 (247.3-7+deb11u7)\n+PAM", "", id="the oldest"),
         pytest.param("systemd 258~rc2 (258~rc2)\n+PAM", "", id="a candidate"),
-        pytest.param("systemd 245 (245.4-4ubuntu3)\n+PAM", "systemd 245 is too old: 247 or newer is needed.", id="old"),
         pytest.param(
-            "systemd 246~rc2 (246~rc2)", "systemd 246 is too old: 247 or newer is needed.", id="old candidate"
+            "systemd 245 (245.4-4ubuntu3)\n+PAM",
+            "systemd 245 is too old: 247 or newer is needed.",
+            id="old",
         ),
-        pytest.param("offline\n", "What systemd runs here is not known: offline", id="something else"),
+        pytest.param(
+            "systemd 246~rc2 (246~rc2)",
+            "systemd 246 is too old: 247 or newer is needed.",
+            id="old candidate",
+        ),
+        pytest.param(
+            "offline\n", "What systemd runs here is not known: offline", id="something else"
+        ),
         pytest.param("", "What systemd runs here is not known: it says nothing", id="nothing"),
     ],
 )
 def test_a_host_whose_systemd_is_too_old_is_refused_in_one_line(monkeypatch, told, refusal):
-    monkeypatch.setattr(systemd, "run", lambda command: subprocess.CompletedProcess(command, 0, told))
+    monkeypatch.setattr(
+        systemd, "run", lambda command: subprocess.CompletedProcess(command, 0, told)
+    )
     if not refusal:
         systemd.require_version()
         return

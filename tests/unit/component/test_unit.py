@@ -9,13 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import files, layout, systemd, unit
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    files,
+    layout,
+    systemd,
+    unit,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
+)
 
 
 def main_unit(description: str = "Loki", environment: dict | None = None, **changes: dict) -> list:
     """Lines of a main unit."""
-    sections = unit.main_unit("loki", description, ["{release}/loki", "-x=$HOME"], environment or {}, changes)
+    sections = unit.main_unit(
+        "loki", description, ["{release}/loki", "-x=$HOME"], environment or {}, changes
+    )
     return unit.render(unit.noted(sections, "loki"), layout.placeholders("loki")).splitlines()
 
 
@@ -46,11 +55,15 @@ def test_a_value_of_the_environment_keeps_its_dollar() -> None:
 def test_the_main_unit_runs_the_release_by_its_stable_path() -> None:
     lines = main_unit()
     assert "ExecStart=/opt/monitoring/components/loki/current/release/loki -x=$$HOME" in lines
-    assert {"User=loki", "Group=loki", "StateDirectory=loki", "WantedBy=multi-user.target"} <= set(lines)
+    assert {"User=loki", "Group=loki", "StateDirectory=loki", "WantedBy=multi-user.target"} <= set(
+        lines
+    )
 
 
 def test_every_service_starts_from_the_hardened_base() -> None:
-    further = unit.render(unit.further_unit("loki-sweep.service", {"Service": {"ExecStart": "x"}}), {}).splitlines()
+    further = unit.render(
+        unit.further_unit("loki-sweep.service", {"Service": {"ExecStart": "x"}}), {}
+    ).splitlines()
     expected = set()
     for key, value in unit.HARDENED.items():
         expected.update(f"{key}={item}" for item in unit.as_list(value))
@@ -65,7 +78,9 @@ def test_a_timer_has_no_service_section() -> None:
 
 
 def test_an_exception_replaces_its_directive_and_null_takes_it_away() -> None:
-    lines = main_unit(Service={"PrivateUsers": None, "TimeoutStopSec": "300s", "SystemCallFilter": ["@a", "~@b"]})
+    lines = main_unit(
+        Service={"PrivateUsers": None, "TimeoutStopSec": "300s", "SystemCallFilter": ["@a", "~@b"]}
+    )
     assert not [line for line in lines if line.startswith(("PrivateUsers", "TimeoutStopSec=90"))]
     assert [line for line in lines if line.startswith("SystemCallFilter")] == [
         "SystemCallFilter=@a",
@@ -76,7 +91,11 @@ def test_an_exception_replaces_its_directive_and_null_takes_it_away() -> None:
 
 def test_the_note_of_what_starts_comes_before_commands_of_the_role() -> None:
     for given, expected in (("/bin/true", ["/bin/true"]), (["/a", "/b"], ["/a", "/b"]), (None, [])):
-        lines = [line for line in main_unit(Service={"ExecStartPre": given}) if line.startswith("ExecStartPre=")]
+        lines = [
+            line
+            for line in main_unit(Service={"ExecStartPre": given})
+            if line.startswith("ExecStartPre=")
+        ]
         assert lines[0].startswith("ExecStartPre=+/bin/sh -c 'mkdir")
         assert lines[1:] == [f"ExecStartPre={item}" for item in expected]
 
@@ -97,7 +116,9 @@ def test_the_note_that_a_start_makes_is_read_as_the_running_generation(places: P
 
 
 def test_sections_come_in_the_usual_order_and_truth_values_in_words() -> None:
-    lines = unit.render({"Install": {"A": False}, "Service": {"B": True, "C": []}, "Unit": {"D": 3}}, {}).splitlines()
+    lines = unit.render(
+        {"Install": {"A": False}, "Service": {"B": True, "C": []}, "Unit": {"D": 3}}, {}
+    ).splitlines()
     assert lines[1:] == ["", "[Unit]", "D=3", "", "[Service]", "B=yes", "", "[Install]", "A=no"]
 
 
@@ -111,6 +132,10 @@ def test_a_value_of_several_lines_is_refused() -> None:
 
 
 def test_placeholders_are_filled_and_other_braces_stay() -> None:
-    text = layout.fill("{etc} {release} {bin} {data} {name} {other} {{x}}", layout.placeholders("loki"))
+    text = layout.fill(
+        "{etc} {release} {bin} {data} {name} {other} {{x}}", layout.placeholders("loki")
+    )
     current = "/opt/monitoring/components/loki/current"
-    assert text == f"/etc/loki {current}/release {current}/bin /var/lib/loki loki {{other}} {{{{x}}}}"
+    assert (
+        text == f"/etc/loki {current}/release {current}/bin /var/lib/loki loki {{other}} {{{{x}}}}"
+    )

@@ -12,12 +12,16 @@ from itertools import combinations
 import pytest
 import yaml
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import prometheus_rules
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
+    prometheus_rules,
+)
 from tests import content
 from tests.content import ROOT
 
 ALERTS = [(role, rule) for role in content.alert_files() for rule in content.rules(role)]
-DASHBOARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in content.dashboard_files()}
+DASHBOARDS = {
+    path.stem: json.loads(path.read_text(encoding="utf-8")) for path in content.dashboard_files()
+}
 PANELS = [(name, panel) for name, dashboard in DASHBOARDS.items() for panel in dashboard["panels"]]
 QUERIES = list(content.queries())
 RUNBOOK = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
@@ -28,7 +32,9 @@ SCRAPE_SECONDS = 15
 
 @cache
 def facts(role: str) -> dict:
-    return yaml.safe_load((ROOT / "roles" / role / "meta" / "component.yml").read_text(encoding="utf-8"))
+    return yaml.safe_load(
+        (ROOT / "roles" / role / "meta" / "component.yml").read_text(encoding="utf-8")
+    )
 
 
 @cache
@@ -37,10 +43,16 @@ def scrape_jobs() -> set[str]:
     found = set()
     for path in ROOT.glob("roles/*/meta/component.yml"):
         role = path.parts[-3]
-        defaults = yaml.safe_load((ROOT / "roles" / role / "defaults" / "main.yml").read_text(encoding="utf-8"))
+        defaults = yaml.safe_load(
+            (ROOT / "roles" / role / "defaults" / "main.yml").read_text(encoding="utf-8")
+        )
         instances = defaults.get(f"{role}_instances", [{"name": ""}])
         jobs = [job["name"] for job in facts(role).get("scrape_jobs", [])]
-        found |= {job.replace("{{ instance.name }}", instance["name"]) for job in jobs for instance in instances}
+        found |= {
+            job.replace("{{ instance.name }}", instance["name"])
+            for job in jobs
+            for instance in instances
+        }
     return found
 
 
@@ -50,7 +62,9 @@ def known_metrics() -> set[str]:
 
 
 def each(values: list) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(("where", "item"), values, ids=[label(where, item) for where, item in values])
+    return pytest.mark.parametrize(
+        ("where", "item"), values, ids=[label(where, item) for where, item in values]
+    )
 
 
 def label(where: str, item: dict) -> str:
@@ -66,7 +80,9 @@ def label(where: str, item: dict) -> str:
         pytest.param("sum by (le, host) (rate(a[5m])) > 1", ["a"], id="functions and labels"),
         pytest.param("sum(a) by(b)", ["a"], id="labels after"),
         pytest.param("a / on (x) group_left b unless c offset 10m", ["a", "b", "c"], id="words"),
-        pytest.param("predict_linear(a[6h], 24 * 3600) < 1e9 # b", ["a"], id="numbers and comments"),
+        pytest.param(
+            "predict_linear(a[6h], 24 * 3600) < 1e9 # b", ["a"], id="numbers and comments"
+        ),
         pytest.param('rate(a{x=~"$y"}[$__rate_interval])', ['a{x=~"$y"}'], id="variables"),
         pytest.param('label_replace(a, "b", "c", "d", "e")', ["a"], id="texts"),
     ],
@@ -99,17 +115,27 @@ def test_alert_waits_for_two_scrapes_or_tells_what_has_happened(where, item):
 @each(ALERTS)
 def test_alert_points_to_a_panel_that_is_there(where, item):
     uid, panel = (item["annotations"].get(key) for key in prometheus_rules.PANEL)
-    there = {(board["uid"], str(panel["id"])) for board in DASHBOARDS.values() for panel in board["panels"]}
+    there = {
+        (board["uid"], str(panel["id"]))
+        for board in DASHBOARDS.values()
+        for panel in board["panels"]
+    }
     assert (uid, panel) == (None, None) or (uid, panel) in there
 
 
 def test_alerts_are_over_all_severities_and_each_has_its_name():
     assert {rule["labels"]["severity"] for _role, rule in ALERTS} == {"critical", "high", "medium"}
-    assert [name for name, times in Counter(rule["alert"] for _role, rule in ALERTS).items() if times > 1] == []
+    assert [
+        name
+        for name, times in Counter(rule["alert"] for _role, rule in ALERTS).items()
+        if times > 1
+    ] == []
 
 
 def test_each_alert_has_a_section_of_the_runbook_and_each_section_an_alert():
-    assert sorted(re.findall(r"^## (\w+)$", RUNBOOK, re.MULTILINE)) == sorted(rule["alert"] for _role, rule in ALERTS)
+    assert sorted(re.findall(r"^## (\w+)$", RUNBOOK, re.MULTILINE)) == sorted(
+        rule["alert"] for _role, rule in ALERTS
+    )
 
 
 def test_each_alert_has_one_engine_and_grafana_takes_its_own():
@@ -120,11 +146,15 @@ def test_each_alert_has_one_engine_and_grafana_takes_its_own():
         left += [rule["alert"] for group in prometheus["groups"] for rule in group["rules"]]
         groups = prometheus_rules.rule_groups(document, str(path), role)
         taken += [rule for group in groups for rule in group.body["rules"]]
-    assert sorted([rule["title"] for rule in taken] + left) == sorted(rule["alert"] for _role, rule in ALERTS)
+    assert sorted([rule["title"] for rule in taken] + left) == sorted(
+        rule["alert"] for _role, rule in ALERTS
+    )
     assert len({rule["uid"] for rule in taken}) == len(taken)
     assert {rule["noDataState"] for rule in taken} == {"OK"}
     # Whoever asks a Prometheus that is away gets an error.
-    assert [rule["title"] for rule in taken if rule["execErrState"] == "Alerting"] == ["PrometheusDown"]
+    assert [rule["title"] for rule in taken if rule["execErrState"] == "Alerting"] == [
+        "PrometheusDown"
+    ]
 
 
 def test_a_target_that_the_general_alert_leaves_out_has_one_of_its_own():
@@ -141,7 +171,9 @@ def test_a_target_that_the_general_alert_leaves_out_has_one_of_its_own():
 def test_what_is_asked_for_is_there(query):
     for selector in content.selectors(query.expression):
         if query.datasource == "prometheus":
-            assert content.metric(selector) in known_metrics() | set(content.ALLOWED_EMPTY), selector
+            assert content.metric(selector) in known_metrics() | set(content.ALLOWED_EMPTY), (
+                selector
+            )
         jobs = re.findall(r'\bjob(?:=|!~|=~)"([^"]+)"', selector)
         assert {job for jobs in jobs for job in jobs.split("|")} <= scrape_jobs(), selector
 
@@ -157,10 +189,22 @@ def test_dashboard_is_one_that_is_provisioned(name):
     dashboard = DASHBOARDS[name]
     assert dashboard["uid"] == f"hippius-{name}"
     assert {"id", "version", "iteration", "__inputs", "__requires"} & set(dashboard) == set()
-    assert (dashboard["schemaVersion"], dashboard["editable"], dashboard["timezone"]) == (39, False, "")
-    assert dashboard["title"] and dashboard["description"] and "hippius" in dashboard["tags"] and dashboard["links"]
+    assert (dashboard["schemaVersion"], dashboard["editable"], dashboard["timezone"]) == (
+        39,
+        False,
+        "",
+    )
+    assert (
+        dashboard["title"]
+        and dashboard["description"]
+        and "hippius" in dashboard["tags"]
+        and dashboard["links"]
+    )
     [path] = [path for path in content.dashboard_files() if path.stem == name]
-    assert path.read_text(encoding="utf-8") == json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
+    assert (
+        path.read_text(encoding="utf-8")
+        == json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
+    )
 
 
 def test_dashboards_have_titles_of_their_own():
@@ -203,7 +247,9 @@ def test_panel_asks_a_datasource_by_uid_for_the_chosen_environment(where, item):
     assert refs and len(set(refs)) == len(refs)
     for target in item["targets"]:
         assert target["datasource"] == item["datasource"]
-        assert target["datasource"] in ({"type": kind, "uid": kind} for kind in ("prometheus", "loki", "tempo"))
+        assert target["datasource"] in (
+            {"type": kind, "uid": kind} for kind in ("prometheus", "loki", "tempo")
+        )
         assert 'env=~"$env"' in target["expr"]
         # Of what is scraped every 15 seconds, a fixed range is too short when far away and too long when near.
         assert set(re.findall(r"\[([^\]]+)\]", target["expr"])) <= {"$__rate_interval"}
@@ -212,4 +258,6 @@ def test_panel_asks_a_datasource_by_uid_for_the_chosen_environment(where, item):
         assert item["type"] == "logs" or target["legendFormat"]
     counters = re.findall(r"(\w+_total)\b", " ".join(target["expr"] for target in item["targets"]))
     for counter in counters:
-        assert re.search(rf"(rate|increase)\({counter}", " ".join(target["expr"] for target in item["targets"]))
+        assert re.search(
+            rf"(rate|increase)\({counter}", " ".join(target["expr"] for target in item["targets"])
+        )

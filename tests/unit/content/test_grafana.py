@@ -8,12 +8,17 @@ import json
 import pytest
 import yaml
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import prometheus_rules
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.client import Client
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import Client
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
+    prometheus_rules,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import Wanted
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import Options, reconcile
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
+    Options,
+    reconcile,
+)
 from tests import content
-from tests.bed.grafana.server import StandIn
+from tests.testbed.grafana.server import StandIn
 
 FOLDER = "hippius"
 
@@ -22,13 +27,28 @@ def brought() -> list[Wanted]:
     """All dashboards and Grafana's share of all alerts, with what they refer to."""
     found = [Wanted("folder", FOLDER, {"uid": FOLDER, "title": "Hippius"}, "inline")]
     for kind in ("prometheus", "loki"):
-        body = {"uid": kind, "name": kind, "type": kind, "url": "http://127.0.0.1", "access": "proxy"}
+        body = {
+            "uid": kind,
+            "name": kind,
+            "type": kind,
+            "url": "http://127.0.0.1",
+            "access": "proxy",
+        }
         found.append(Wanted("datasource", kind, body, "inline"))
     for path in content.dashboard_files():
         dashboard = json.loads(path.read_text(encoding="utf-8"))
-        found.append(Wanted("dashboard", dashboard["uid"], {"dashboard": dashboard, "folderUid": FOLDER}, path.name))
+        found.append(
+            Wanted(
+                "dashboard",
+                dashboard["uid"],
+                {"dashboard": dashboard, "folderUid": FOLDER},
+                path.name,
+            )
+        )
     for path in content.alert_files().values():
-        found += prometheus_rules.rule_groups(yaml.safe_load(path.read_text(encoding="utf-8")), str(path), FOLDER)
+        found += prometheus_rules.rule_groups(
+            yaml.safe_load(path.read_text(encoding="utf-8")), str(path), FOLDER
+        )
     return found
 
 

@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.client import Client
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import Client
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import Options, Result, reconcile
-from tests.bed.grafana import notifications
-from tests.bed.grafana.server import StandIn
-from tests.unit.grafana.making import IDENTITIES, absent
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
+    Options,
+    Result,
+    reconcile,
+)
+from tests.testbed.grafana import notifications
+from tests.testbed.grafana.server import StandIn
+from tests.unit.grafana.factories import IDENTITIES, absent
 
 VERSIONS = ("11.6.4", "12.4.3", "13.2.3")
 REAL = os.environ.get("GRAFANA_URL", "")
@@ -66,7 +70,9 @@ def apply(grafana: Any) -> Apply:
 
     def call(*wanted: Wanted, **options: Any) -> Result:
         grafana.clear()
-        return reconcile(connect(grafana), list(wanted), Options(**{"fingerprint_key": "key", **options}))
+        return reconcile(
+            connect(grafana), list(wanted), Options(**{"fingerprint_key": "key", **options})
+        )
 
     return call
 
@@ -81,7 +87,11 @@ def leftovers() -> list[Wanted]:
         "template": ["tests.owned"],
         "rule_group": ["ops/renamed", "ops/zz"],
     }
-    return [absent(kind, identity) for kind in KINDS for identity in [IDENTITIES[kind], *more.get(kind, [])]]
+    return [
+        absent(kind, identity)
+        for kind in KINDS
+        for identity in [IDENTITIES[kind], *more.get(kind, [])]
+    ]
 
 
 def writes(grafana: Any) -> list[str]:

@@ -11,15 +11,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import client as clients
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.client import Client, Raced, path
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.errors import (
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api import (
+    client as clients,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import (
+    Client,
+    Raced,
+    path,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
     GrafanaError,
     Refused,
     Unauthorized,
     Uncertain,
 )
-from tests.bed.grafana.server import StandIn, start
+from tests.testbed.grafana.server import StandIn, start
 
 USERS = "/api/admin/users"
 
@@ -68,7 +74,9 @@ def test_another_organisation(grafana: StandIn) -> None:
     assert client.namespace == f"org-{number}"
 
 
-def test_wrong_credentials_make_one_request_whatever_follows(grafana: StandIn, pauses: list) -> None:
+def test_wrong_credentials_make_one_request_whatever_follows(
+    grafana: StandIn, pauses: list
+) -> None:
     client = Client(grafana.url, username="admin", password="wrong", sleep=pauses.append)
     for _ in range(8):
         with pytest.raises(Unauthorized, match="wrong or locked credentials"):
@@ -109,14 +117,18 @@ def test_a_web_page_is_not_taken_for_grafana(grafana: StandIn, client: Client) -
         client.probe()
 
 
-def test_a_server_that_asks_to_wait_is_obeyed(grafana: StandIn, client: Client, pauses: list) -> None:
+def test_a_server_that_asks_to_wait_is_obeyed(
+    grafana: StandIn, client: Client, pauses: list
+) -> None:
     grafana.fail("429", method="GET", times=1, headers={"Retry-After": "7"})
     client.probe()
     assert pauses == [7.0]
 
 
 @pytest.mark.parametrize("fault", ["502", "locked", "reset", "truncated"])
-def test_a_write_that_may_have_come_about_is_not_repeated(grafana: StandIn, client: Client, fault: str) -> None:
+def test_a_write_that_may_have_come_about_is_not_repeated(
+    grafana: StandIn, client: Client, fault: str
+) -> None:
     grafana.fail(fault, method="POST", times=0)
     with pytest.raises(Uncertain, match=f"user ada: POST {USERS}"):
         client.write("POST", USERS, "user ada", {"login": "ada", "password": "secret"})
@@ -162,7 +174,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     files = (str(folder / "cert.pem"), str(folder / "key.pem"))
     names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *names]
-    subprocess.run([*command, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    subprocess.run(
+        [*command, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True
+    )
     return files
 
 
@@ -176,7 +190,13 @@ def test_tls(grafana: StandIn, certificate: tuple[str, str], pauses: list) -> No
         assert pauses == []
         Client(url, ca_path=certificate[0], **login).probe()
         Client(url, validate_certs=False, **login).probe()
-        Client(url, ca_path=certificate[0], client_cert=certificate[0], client_key=certificate[1], **login).probe()
+        Client(
+            url,
+            ca_path=certificate[0],
+            client_cert=certificate[0],
+            client_key=certificate[1],
+            **login,
+        ).probe()
         with pytest.raises(GrafanaError, match="/nonexistent"):
             Client(url, ca_path="/nonexistent", **login).probe()
         with pytest.raises(GrafanaError, match="/nonexistent"):
@@ -191,7 +211,9 @@ def test_a_server_that_says_nothing(pauses: list) -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        client = Client(url, username="a", password="b", timeout=0.2, patience=0.3, sleep=pauses.append)
+        client = Client(
+            url, username="a", password="b", timeout=0.2, patience=0.3, sleep=pauses.append
+        )
         with pytest.raises(GrafanaError, match="timed out"):
             client.probe()
         with pytest.raises(Uncertain, match="timed out"):
@@ -200,7 +222,12 @@ def test_a_server_that_says_nothing(pauses: list) -> None:
 
 def test_a_secret_in_an_answer_is_not_told(grafana: StandIn, client: Client) -> None:
     client.secrets.add("https://discord/secret")
-    grafana.fail("500", method="GET", body={"message": "bad url https://discord/secret of pass word ü"}, times=0)
+    grafana.fail(
+        "500",
+        method="GET",
+        body={"message": "bad url https://discord/secret of pass word ü"},
+        times=0,
+    )
     with pytest.raises(Refused) as raised:
         client.probe()
     assert "secret" not in str(raised.value) and "pass word" not in str(raised.value)
@@ -208,7 +235,9 @@ def test_a_secret_in_an_answer_is_not_told(grafana: StandIn, client: Client) -> 
 
 
 def test_a_redirect_says_where_to(grafana: StandIn, client: Client) -> None:
-    grafana.fail("500", method="GET", status=301, headers={"Location": "https://elsewhere/grafana/"}, times=0)
+    grafana.fail(
+        "500", method="GET", status=301, headers={"Location": "https://elsewhere/grafana/"}, times=0
+    )
     with pytest.raises(Refused, match="redirects to https://elsewhere/grafana/"):
         client.probe()
 

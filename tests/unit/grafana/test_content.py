@@ -19,14 +19,19 @@ from ansible.errors import AnsibleActionFail
 from hypothesis import strategies
 
 from ansible_collections.hippius.monitoring.plugins.action import grafana_content
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import exporting
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.documents import Unreadable
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import exporting
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.documents import (
+    Unreadable,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import Live
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.parcel import opened, wanted_parcel
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.payload import (
+    opened,
+    wanted_parcel,
+)
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import Gathering, Source
-from ansible_collections.hippius.monitoring.plugins.plugin_utils.documents import document
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.export_files import rendered
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.yaml_documents import document
 
 # The uid that Grafana derives for a datasource that a file names Prometheus.
 PROMETHEUS_UID = "PBFA97CFB590B2093"
@@ -47,7 +52,20 @@ HOSTILE = {
     "small": -1.5e-9,
     "empty": ["", {}, [], 0, False],
     "null": None,
-    "yes": ["yes", "no", "on", "off", "true", "null", "~", "1", "0x10", "1e3", "2024-01-01", "1:30"],
+    "yes": [
+        "yes",
+        "no",
+        "on",
+        "off",
+        "true",
+        "null",
+        "~",
+        "1",
+        "0x10",
+        "1e3",
+        "2024-01-01",
+        "1:30",
+    ],
 }
 
 
@@ -99,7 +117,11 @@ def test_dashboard_at_the_top_is_in_no_folder() -> None:
 @pytest.mark.parametrize(
     ("name", "data", "told"),
     [
-        ("app.json", b'{"uid": "a",\n "title": "\\ud800"}', "app.json:2: \\ud800 is half of a character."),
+        (
+            "app.json",
+            b'{"uid": "a",\n "title": "\\ud800"}',
+            "app.json:2: \\ud800 is half of a character.",
+        ),
         (
             "app.json",
             b'{"uid": "a", "title": "A", "panels": [{"a":\n -1e999}]}',
@@ -137,10 +159,16 @@ def test_folders_below_one_with_a_uid_stay_what_they_are_when_it_is_renamed() ->
     found = []
     for title in ("Area", "Domain"):
         tree = files(
-            a__b__c__app_json=board(), a___folder_yml=f"title: {title}\nuid: area\n", b__top_json=board("t", "T")
+            a__b__c__app_json=board(),
+            a___folder_yml=f"title: {title}\nuid: area\n",
+            b__top_json=board("t", "T"),
         )
         found.append(
-            {key: body.get("parentUid") for key, body in clean(Source("", tree)).items() if key[0] == "folder"}
+            {
+                key: body.get("parentUid")
+                for key, body in clean(Source("", tree)).items()
+                if key[0] == "folder"
+            }
         )
     assert found[0] == found[1] and len(found[0]) == 4
 
@@ -154,14 +182,16 @@ def test_datasource_that_a_file_deletes_and_makes_is_there() -> None:
     """
     wanted, _required, gathering = gather(Source("", files(a_yml=text)))
     assert gathering.findings.errors == []
-    assert [(item.identity, item.state) for item in wanted if item.body["name"] == "Prometheus"] == [
-        (PROMETHEUS_UID, "present")
-    ]
+    assert [
+        (item.identity, item.state) for item in wanted if item.body["name"] == "Prometheus"
+    ] == [(PROMETHEUS_UID, "present")]
     assert [item.body["name"] for item in wanted if item.state == "absent"] == ["Old"]
 
 
 NO_DURATION = "f.yml:4: {!r} is no duration such as 30s or 1h30m."
-NO_MULTIPLE = "f.yml:2: rule group g: its interval must be a multiple of 10 seconds, not {} seconds."
+NO_MULTIPLE = (
+    "f.yml:2: rule group g: its interval must be a multiple of 10 seconds, not {} seconds."
+)
 
 
 @pytest.mark.parametrize(
@@ -204,18 +234,24 @@ def test_times_of_a_policy(written: str, told: str) -> None:
 
 
 def test_file_in_a_directory_names_its_folder() -> None:
-    tree = files(a__b__app_json=board(), a___folder_yml="title: Area/1\nuid: area\ndescription: All of it\n")
+    tree = files(
+        a__b__app_json=board(), a___folder_yml="title: Area/1\nuid: area\ndescription: All of it\n"
+    )
     found = clean(Source("", tree))
     assert found["folder", "area"] == {
         "uid": "area", "title": "Area/1", "parentUid": "", "description": "All of it",
     }  # fmt: skip
-    (child,) = [body for (kind, _), body in found.items() if kind == "folder" and body["title"] == "b"]
+    (child,) = [
+        body for (kind, _), body in found.items() if kind == "folder" and body["title"] == "b"
+    ]
     assert child["parentUid"] == "area"
     assert found["dashboard", "app"]["folderUid"] == child["uid"]
 
 
 def test_folder_is_below_the_title_of_the_one_above() -> None:
-    tree = files(A___folder_yml="title: Area", A__B___folder_yml="uid: below", A__B__app_json=board())
+    tree = files(
+        A___folder_yml="title: Area", A__B___folder_yml="uid: below", A__B__app_json=board()
+    )
     found = clean(Source("", tree))
     assert {body["title"] for (kind, _), body in found.items() if kind == "folder"} == {"Area", "B"}
     assert found["dashboard", "app"]["folderUid"] == "below"
@@ -230,7 +266,9 @@ def test_titles_of_folders_hold_for_all_sources() -> None:
             datasourceUid: __expr__, model: {type: math, expression: '1'}}]}]}
         """
     )
-    found = clean(Source("", rules), Source(objects={"folders": [{"folder": "Area", "uid": "area"}]}))
+    found = clean(
+        Source("", rules), Source(objects={"folders": [{"folder": "Area", "uid": "area"}]})
+    )
     assert found["rule_group", "area/g"]["folderUid"] == "area"
 
 
@@ -258,9 +296,15 @@ def test_inputs_of_a_shared_dashboard_become_datasources() -> None:
         __requires=[{"type": "panel"}],
     )  # fmt: skip
     store = {"datasources": [{"name": "Logs", "type": "loki", "uid": "loki"}]}
-    model = clean(Source("", files(app_json=shared)), Source(objects=store))["dashboard", "app"]["dashboard"]
-    assert model == board(panels=[{"datasource": {"type": "loki", "uid": "loki"}, "title": "${instance} s"}])
-    chosen = clean(Source("", files(app_json=shared)), Source(objects=store), inputs={"DS_LOGS": "loki"})
+    model = clean(Source("", files(app_json=shared)), Source(objects=store))["dashboard", "app"][
+        "dashboard"
+    ]
+    assert model == board(
+        panels=[{"datasource": {"type": "loki", "uid": "loki"}, "title": "${instance} s"}]
+    )
+    chosen = clean(
+        Source("", files(app_json=shared)), Source(objects=store), inputs={"DS_LOGS": "loki"}
+    )
     assert chosen["dashboard", "app"]["dashboard"] == model
     assert complaints(Source("g", files(app_json=shared))) == [
         "g/app.json:1: input DS_LOGS asks for a datasource of type loki, and none is here.",
@@ -274,7 +318,12 @@ def test_hostile_values_are_what_they_were_in_files_and_inline() -> None:
         found = clean(Source("", {"app.json": text.encode()}))["dashboard", "app"]["dashboard"]
         assert found == model
         assert type(found["tags"]["whole"]) is int
-    assert clean(Source(objects={"dashboards": [{"dashboard": model}]}))["dashboard", "app"]["dashboard"] == model
+    assert (
+        clean(Source(objects={"dashboards": [{"dashboard": model}]}))["dashboard", "app"][
+            "dashboard"
+        ]
+        == model
+    )
 
 
 @pytest.mark.parametrize("name", ["objects", "file.json", "file.yml"])
@@ -283,7 +332,10 @@ def test_hostile_values_are_what_they_were_in_a_rule(name: str) -> None:
     model = {"type": "math", "expression": "1", "hidden": HOSTILE}
     query = {"refId": "A", "datasourceUid": "__expr__", "model": model}
     rule = {"uid": "r", "title": "R", "condition": "A", "data": [query], "annotations": texts}
-    content = {"apiVersion": 1, "groups": [{"name": "g", "folder": "F", "interval": "1m", "rules": [rule]}]}
+    content = {
+        "apiVersion": 1,
+        "groups": [{"name": "g", "folder": "F", "interval": "1m", "rules": [rule]}],
+    }
     # PyYAML takes 1e3 for a text and leaves it bare; Go's YAML, as we, for a number.
     dumped = yaml.safe_dump(content).replace("- 1e3\n", "- '1e3'\n")
     written = dumped if name.endswith(".yml") else json.dumps(content)
@@ -294,14 +346,22 @@ def test_hostile_values_are_what_they_were_in_a_rule(name: str) -> None:
 
 
 def test_inline_objects_are_taken_as_they_are_and_files_are_interpolated() -> None:
-    point = {"name": "p", "receivers": [{"uid": "u", "type": "webhook", "settings": {"url": "$URL", "x": "$$5"}}]}
+    point = {
+        "name": "p",
+        "receivers": [{"uid": "u", "type": "webhook", "settings": {"url": "$URL", "x": "$$5"}}],
+    }
     content = {"apiVersion": 1, "contactPoints": [point]}
 
     def settings(source: Source) -> dict:
-        return clean(source, environment={"URL": "http://h"})["contact_point", "p"]["receivers"][0]["settings"]
+        return clean(source, environment={"URL": "http://h"})["contact_point", "p"]["receivers"][0][
+            "settings"
+        ]
 
     assert settings(Source(objects=content)) == {"url": "$URL", "x": "$$5"}
-    assert settings(Source("", {"p.json": json.dumps(content).encode()})) == {"url": "http://h", "x": "$5"}
+    assert settings(Source("", {"p.json": json.dumps(content).encode()})) == {
+        "url": "http://h",
+        "x": "$5",
+    }
 
 
 PROVIDERS = """
@@ -328,7 +388,9 @@ def test_provisioning_directory_of_a_container_is_taken_unchanged() -> None:
         dashboards__default_yml=PROVIDERS % ("/var/lib/grafana/dashboards", "true"),
     )
     panel = {"datasource": {"type": "prometheus", "uid": PROMETHEUS_UID}}
-    boards = files(top_json=board("top", "Top"), a__b__deep_json=board("deep", "Deep", panels=[panel]))
+    boards = files(
+        top_json=board("top", "Top"), a__b__deep_json=board("deep", "Deep", panels=[panel])
+    )
     found = clean(
         Source("g", tree, paths={"/var/lib/grafana": "compose/data"}),
         list_directory={"compose/data/dashboards": boards}.get,
@@ -343,25 +405,33 @@ def test_provisioning_directory_of_a_container_is_taken_unchanged() -> None:
 def test_provider_within_the_provisioning_directory_needs_no_mapping() -> None:
     path = "/etc/grafana/provisioning/dashboards/"
     tree = files(
-        dashboards__p_yml=PROVIDERS % (path, "false"), dashboards__app_json=board(), other_json=board("o", "O")
+        dashboards__p_yml=PROVIDERS % (path, "false"),
+        dashboards__app_json=board(),
+        other_json=board("o", "O"),
     )
     wanted, _required, gathering = gather(Source("g", tree))
     assert [item.identity for item in wanted if item.kind == "dashboard"] == ["app"]
     assert gathering.findings.errors == []
-    assert gathering.findings.warnings == ["g/other.json:1: no provider's path covers this dashboard; left out."]
+    assert gathering.findings.warnings == [
+        "g/other.json:1: no provider's path covers this dashboard; left out."
+    ]
 
 
 def test_directory_of_a_provider_that_is_not_here_is_told() -> None:
     tree = files(p_yml=PROVIDERS % ("/data/boards", "false"))
     (found,) = complaints(Source("g", tree))
-    assert found.startswith("g/p.yml:4: /data/boards of provider mine is no directory here; name in paths where")
+    assert found.startswith(
+        "g/p.yml:4: /data/boards of provider mine is no directory here; name in paths where"
+    )
 
 
 def test_dashboard_of_a_provider_gets_a_uid_that_follows_its_file() -> None:
     tree = files(p_yml=PROVIDERS % ("/data", "false"))
     boards = files(app_json={"title": "App"})
     results = [gather(Source("g", tree), list_directory={"/data": boards}.get) for _ in range(2)]
-    uids = {item.identity for wanted, _, _ in results for item in wanted if item.kind == "dashboard"}
+    uids = {
+        item.identity for wanted, _, _ in results for item in wanted if item.kind == "dashboard"
+    }
     assert len(uids) == 1
     assert results[0][2].findings.warnings == [
         f"/data/app.json:1: this dashboard has no uid and gets {uids.pop()}, which follows its file's name."
@@ -377,9 +447,13 @@ def test_rules_of_prometheus_become_rule_groups() -> None:
               - {alert: RedisDown, expr: redis_up < 1, for: 1m, labels: {severity: critical}}
         """
     )
-    store = Source(objects={"datasources": [{"name": "P", "type": "prometheus", "uid": "prometheus"}]})
+    store = Source(
+        objects={"datasources": [{"name": "P", "type": "prometheus", "uid": "prometheus"}]}
+    )
     found = clean(Source("roles/redis/files", tree, folder=("Hippius",)), store)
-    ((identity, group),) = [(identity, body) for (kind, identity), body in found.items() if kind == "rule_group"]
+    ((identity, group),) = [
+        (identity, body) for (kind, identity), body in found.items() if kind == "rule_group"
+    ]
     assert identity == f"{group['folderUid']}/redis"
     assert group["rules"][0]["title"] == "RedisDown"
     assert ("folder", group["folderUid"]) in found
@@ -389,7 +463,9 @@ def test_rules_of_prometheus_become_rule_groups() -> None:
 
 
 def test_every_broken_file_among_many_is_told() -> None:
-    tree = files(**{f"d__a{number}_json": board(f"a{number}", f"A{number}") for number in range(300)})
+    tree = files(
+        **{f"d__a{number}_json": board(f"a{number}", f"A{number}") for number in range(300)}
+    )
     tree |= files(
         d__broken_json='{"title":\n "x",\n}',
         alerting__a_yml="apiVersion: 1\ncontactPoints:\n  - name: x\n   bad: 1\n",
@@ -412,11 +488,15 @@ def test_file_that_a_variable_names_is_read() -> None:
     def tree(path: str) -> dict:
         settings = f"{{url: '$__file{{{path}}}'}}"
         receivers = f"[{{type: webhook, settings: {settings}}}]"
-        return files(p_yml=f"apiVersion: 1\ncontactPoints:\n- {{name: p, receivers: {receivers}}}\n")
+        return files(
+            p_yml=f"apiVersion: 1\ncontactPoints:\n- {{name: p, receivers: {receivers}}}\n"
+        )
 
     point = clean(Source("g", tree("/run/secrets/url")), read_file=read)["contact_point", "p"]
     assert point["receivers"][0]["settings"] == {"url": "http://secret"}
-    assert complaints(Source("g", tree("/none")), read_file=read) == ["g/p.yml:3: /none is not there."]
+    assert complaints(Source("g", tree("/none")), read_file=read) == [
+        "g/p.yml:3: /none is not there."
+    ]
 
 
 def test_empty_and_foreign_files_are_nothing() -> None:
@@ -428,9 +508,17 @@ def values() -> strategies.SearchStrategy:
     texts = strategies.text(max_size=20) | strategies.sampled_from(
         [*HOSTILE["yes"], "- a", "a: b", " a\n b", "\n", "#"]
     )
-    leaves = texts | strategies.none() | strategies.booleans() | strategies.integers() | strategies.floats(-1e30, 1e30)
+    leaves = (
+        texts
+        | strategies.none()
+        | strategies.booleans()
+        | strategies.integers()
+        | strategies.floats(-1e30, 1e30)
+    )
     return strategies.recursive(
-        leaves, lambda inner: strategies.lists(inner) | strategies.dictionaries(texts, inner), max_leaves=8
+        leaves,
+        lambda inner: strategies.lists(inner) | strategies.dictionaries(texts, inner),
+        max_leaves=8,
     )
 
 
@@ -473,18 +561,30 @@ EVERYTHING = {
         panels=[{"datasource": "p", "targets": [{"datasource": {"uid": "$x"}}]}],
         __inputs=[{"name": "DS_X", "type": "datasource", "pluginId": "prometheus"}])}],
 }  # fmt: skip
-RESOURCE = {"kind": "Dashboard", "metadata": {"name": "a", "annotations": {"grafana.app/folder": "f"}}, "spec": board()}
+RESOURCE = {
+    "kind": "Dashboard",
+    "metadata": {"name": "a", "annotations": {"grafana.app/folder": "f"}},
+    "spec": board(),
+}
 
 
 def places(tree: Any, above: tuple = ()) -> Iterator[tuple]:
     """The keys and indexes that lead to each value."""
-    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
+    for key, value in (
+        tree.items()
+        if isinstance(tree, dict)
+        else enumerate(tree)
+        if isinstance(tree, list)
+        else ()
+    ):
         yield (*above, key)
         yield from places(value, (*above, key))
 
 
 @pytest.mark.parametrize(
-    "odd", [None, True, -1, 1.5, "", "odd", [], ["odd"], [[]], {}, {"odd": 1}, {"odd": {}}], ids=repr
+    "odd",
+    [None, True, -1, 1.5, "", "odd", [], ["odd"], [[]], {}, {"odd": 1}, {"odd": {}}],
+    ids=repr,
 )
 def test_odd_content_is_told_and_never_breaks_the_reader(odd: object) -> None:
     for whole, as_file in ((EVERYTHING, False), (EVERYTHING, True), (RESOURCE, True)):
@@ -493,23 +593,29 @@ def test_odd_content_is_told_and_never_breaks_the_reader(odd: object) -> None:
             owner = reduce(getitem, place[:-1], content)
             owner[place[-1]] = deepcopy(odd)
             written = {"f.json": json.dumps(content).encode()}
-            wanted, required, _gathering = gather(Source("", written) if as_file else Source(objects=content))
+            wanted, required, _gathering = gather(
+                Source("", written) if as_file else Source(objects=content)
+            )
             assert opened(wanted_parcel(wanted, required)) == (wanted, required)
 
 
 def test_uid_of_a_folder_holds_whichever_file_names_it() -> None:
     """A group before it, of a folder below it, must not have been led elsewhere."""
     group = "{{name: {}, interval: 1m, rules: [{}], {}}}"
-    rule = (
-        "{{uid: {0}, title: {0}, condition: A, data: [{{refId: A, datasourceUid: __expr__, model: {{type: math}}}}]}}"
-    )
+    rule = "{{uid: {0}, title: {0}, condition: A, data: [{{refId: A, datasourceUid: __expr__, model: {{type: math}}}}]}}"
     text = "apiVersion: 1\ngroups:\n" + "".join(
         f"- {group.format(name, rule.format(name), place)}\n"
-        for name, place in (("g", "folder: A/B"), ("h", "folder: A"), ("i", "folder: A, folderUid: $UID"))
+        for name, place in (
+            ("g", "folder: A/B"),
+            ("h", "folder: A"),
+            ("i", "folder: A, folderUid: $UID"),
+        )
     )
     found = clean(Source("", files(a_yml=text)), environment={"UID": "x"})
     below = next(uid for kind, uid in found if kind == "folder" and uid != "x")
-    assert sorted(uid for kind, uid in found if kind == "rule_group") == sorted([f"{below}/g", "x/h", "x/i"])
+    assert sorted(uid for kind, uid in found if kind == "rule_group") == sorted(
+        [f"{below}/g", "x/h", "x/i"]
+    )
     assert found["folder", below]["parentUid"] == "x"
     other = text + f"- {group.format('j', rule.format('j'), 'folder: A, folderUid: y')}\n"
     told = complaints(Source("", files(a_yml=other)), environment={"UID": "x"})

@@ -5,9 +5,18 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import exporting, interpolation
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
+    exporting,
+    interpolation,
+)
 
-ENVIRONMENT = {"HOST": "db.example", "EMPTY": "", "PASSWORD": "pa$HOST$$x", "1": "one", "a.b-c": "odd"}
+ENVIRONMENT = {
+    "HOST": "db.example",
+    "EMPTY": "",
+    "PASSWORD": "pa$HOST$$x",
+    "1": "one",
+    "a.b-c": "odd",
+}
 FILES = {"/run/secrets/token": "\n to$HOST \n"}
 
 
@@ -23,11 +32,17 @@ def expand(text: str) -> interpolation.Expansion:
         pytest.param("http://${HOST}:1", "http://db.example:1", id="braces"),
         pytest.param("$HOSTNAME2", "", id="a word is as long as it can be"),
         pytest.param("$__env{HOST}/x", "db.example/x", id="env"),
-        pytest.param("$__file{/run/secrets/token}!", "to$HOST!", id="a file, trimmed, its dollars kept"),
-        pytest.param("${PASSWORD}|$PASSWORD", "pa$HOST$$x|pa$HOST$$x", id="dollars of a value are kept"),
+        pytest.param(
+            "$__file{/run/secrets/token}!", "to$HOST!", id="a file, trimmed, its dollars kept"
+        ),
+        pytest.param(
+            "${PASSWORD}|$PASSWORD", "pa$HOST$$x|pa$HOST$$x", id="dollars of a value are kept"
+        ),
         pytest.param("${a.b-c}", "odd", id="anything is a name within braces"),
         pytest.param("[$EMPTY]", "[]", id="an empty variable"),
-        pytest.param("$$HOST $${HOST} $$__env{HOST}", "$HOST ${HOST} $__env{HOST}", id="an escaped dollar"),
+        pytest.param(
+            "$$HOST $${HOST} $$__env{HOST}", "$HOST ${HOST} $__env{HOST}", id="an escaped dollar"
+        ),
         pytest.param("$$$HOST", "$db.example", id="an escaped dollar, then a variable"),
         pytest.param("$$$$", "$$", id="two escaped dollars"),
         pytest.param("5 $ or $, ($)", "5 $ or $, ($)", id="a dollar alone"),
@@ -39,7 +54,9 @@ def expand(text: str) -> interpolation.Expansion:
         pytest.param("$$__rate_interval", "$__rate_interval", id="an escaped macro"),
         pytest.param("$__vault{x}", "{x}", id="an expander that is not known"),
         pytest.param("{{ $labels.instance }}", "{{ .instance }}", id="a template's variable"),
-        pytest.param("{{ $$labels.instance }}", "{{ $labels.instance }}", id="a template's variable, escaped"),
+        pytest.param(
+            "{{ $$labels.instance }}", "{{ $labels.instance }}", id="a template's variable, escaped"
+        ),
         pytest.param("é$HOST\u2028🙂\0", "édb.example\u2028🙂\0", id="any character"),
     ],
 )
@@ -66,5 +83,9 @@ def test_escaped_text_is_read_as_it_was(text: str) -> None:
 
 def test_inputs_of_a_dashboard_are_replaced_and_its_variables_are_not() -> None:
     board = {"a": ["${DS_PROM}", "x ${DS_PROM} $instance ${instance}"], "${DS_PROM}": 1, "n": None}
-    expected = {"a": ["prometheus", "x prometheus $instance ${instance}"], "${DS_PROM}": 1, "n": None}
+    expected = {
+        "a": ["prometheus", "x prometheus $instance ${instance}"],
+        "${DS_PROM}": 1,
+        "n": None,
+    }
     assert interpolation.with_inputs(board, {"DS_PROM": "prometheus"}) == expected

@@ -7,23 +7,46 @@ from copy import deepcopy
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.fields import Findings
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.lint import lint
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.lint import lint
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.schema import (
+    Findings,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import Wanted
 
 FOLDER = Wanted("folder", "ops", {"uid": "ops", "title": "Ops", "parentUid": ""}, "folder:1")
-SOURCE = Wanted("datasource", "prom", {"uid": "prom", "name": "Prom", "type": "prometheus", "jsonData": {}}, "source:1")
-TEMPLATE = Wanted("template", "texts", {"name": "texts", "template": '{{ define "chat" }}x{{ end }}'}, "template:1")
+SOURCE = Wanted(
+    "datasource",
+    "prom",
+    {"uid": "prom", "name": "Prom", "type": "prometheus", "jsonData": {}},
+    "source:1",
+)
+TEMPLATE = Wanted(
+    "template",
+    "texts",
+    {"name": "texts", "template": '{{ define "chat" }}x{{ end }}'},
+    "template:1",
+)
 NIGHT = Wanted("mute_timing", "night", {"name": "night", "time_intervals": []}, "night:1")
 
 
 def board(
-    uid: str = "app", title: str = "App", folder: str = "ops", source: str = "board:1", **model: object
+    uid: str = "app",
+    title: str = "App",
+    folder: str = "ops",
+    source: str = "board:1",
+    **model: object,
 ) -> Wanted:
-    return Wanted("dashboard", uid, {"dashboard": {"uid": uid, "title": title, **model}, "folderUid": folder}, source)
+    return Wanted(
+        "dashboard",
+        uid,
+        {"dashboard": {"uid": uid, "title": title, **model}, "folderUid": folder},
+        source,
+    )
 
 
-def point(name: str = "chat", uid: str = "c1", source: str = "point:1", **settings: object) -> Wanted:
+def point(
+    name: str = "chat", uid: str = "c1", source: str = "point:1", **settings: object
+) -> Wanted:
     receiver = {"uid": uid, "type": "discord", "settings": {"url": "http://h", **settings}}
     return Wanted("contact_point", name, {"name": name, "receivers": [receiver]}, source)
 
@@ -41,11 +64,23 @@ def expression(ref: str, kind: str, text: str) -> dict:
 
 
 def rule(uid: str = "r1", title: str = "R", data: tuple = (), **fields: object) -> dict:
-    queries = data or (query("A"), expression("B", "reduce", "A"), expression("C", "threshold", "B"))
-    return {"uid": uid, "title": title, "condition": queries[-1]["refId"], "data": list(queries), **fields}
+    queries = data or (
+        query("A"),
+        expression("B", "reduce", "A"),
+        expression("C", "threshold", "B"),
+    )
+    return {
+        "uid": uid,
+        "title": title,
+        "condition": queries[-1]["refId"],
+        "data": list(queries),
+        **fields,
+    }
 
 
-def group(*rules: dict, title: str = "g", interval: int = 60, folder: str = "ops", source: str = "group:1") -> Wanted:
+def group(
+    *rules: dict, title: str = "g", interval: int = 60, folder: str = "ops", source: str = "group:1"
+) -> Wanted:
     body = {"folderUid": folder, "title": title, "interval": interval, "rules": list(rules)}
     return Wanted("rule_group", f"{folder}/{title}", body, source)
 
@@ -96,12 +131,21 @@ def test_whole_content_is_fine_and_is_not_changed() -> None:
                      id="parent folder"),
     ],
 )  # fmt: skip
-def test_reference_to_what_is_not_wanted_is_required_of_the_server(wanted: list, required: tuple) -> None:
+def test_reference_to_what_is_not_wanted_is_required_of_the_server(
+    wanted: list, required: tuple
+) -> None:
     assert check(*wanted) == ([], [required])
 
 
 @pytest.mark.parametrize(
-    "name", ["discord.default.message", "default.title", "__subject", "__text_alert_list", "teams.default.message"]
+    "name",
+    [
+        "discord.default.message",
+        "default.title",
+        "__subject",
+        "__text_alert_list",
+        "teams.default.message",
+    ],
 )
 def test_templates_of_grafana_itself_are_there(name: str) -> None:
     assert check(point(title=f'{{{{ template "{name}" . }}}}')) == ([], [])
@@ -114,7 +158,10 @@ def test_templates_of_grafana_itself_are_there(name: str) -> None:
 )  # fmt: skip
 def test_datasources_of_grafana_itself_and_variables_are_there(datasource: object) -> None:
     variables = {"list": [{"name": "ds", "type": "datasource"}]}
-    assert check(FOLDER, board(panels=[{"datasource": datasource}], templating=variables)) == ([], [])
+    assert check(FOLDER, board(panels=[{"datasource": datasource}], templating=variables)) == (
+        [],
+        [],
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,6 +251,14 @@ def test_same_thing_is_required_once_with_its_place() -> None:
 
 def test_datasource_that_an_old_dashboard_asks_by_its_name_is_looked_for_by_it() -> None:
     findings = Findings()
-    assert lint([SOURCE, board(folder="", panels=[{"datasource": "Prom"}, {"datasource": "Other"}])], findings) == []
+    assert (
+        lint(
+            [SOURCE, board(folder="", panels=[{"datasource": "Prom"}, {"datasource": "Other"}])],
+            findings,
+        )
+        == []
+    )
     assert findings.errors == []
-    assert findings.warnings == ["board:1: dashboard App asks datasource Other by its name, which is not checked."]
+    assert findings.warnings == [
+        "board:1: dashboard App asks datasource Other by its name, which is not checked."
+    ]

@@ -16,16 +16,18 @@ import yaml
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.hippius.monitoring.plugins.doc_fragments.grafana import ModuleDocFragment
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import module
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.module import (
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import grafana_module
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_module import (
     CONNECTION,
     STAMPED,
     STATE,
     unready,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.parcel import wanted_parcel
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.payload import (
+    wanted_parcel,
+)
 from tests.unit.grafana.conftest import Apply, writes
-from tests.unit.grafana.making import BODIES, wanted
+from tests.unit.grafana.factories import BODIES, wanted
 from tests.unit.grafana.test_reconcile import SURROUNDINGS
 
 MODULES = "ansible_collections.hippius.monitoring.plugins.modules."
@@ -38,11 +40,24 @@ RECEIVER = {
 PANELS = BODIES["dashboard"]["dashboard"]
 # Module -> options that identify the object, the other options, and options that differ.
 CASES: dict[str, tuple[dict, dict, dict]] = {
-    "grafana_folder": ({"uid": "below"}, {"title": "A", "parent_uid": "ops"}, {"title": "B", "parent_uid": "place"}),
+    "grafana_folder": (
+        {"uid": "below"},
+        {"title": "A", "parent_uid": "ops"},
+        {"title": "B", "parent_uid": "place"},
+    ),
     "grafana_datasource": (
         {"uid": "prometheus"},
-        {"name": "P", "type": "prometheus", "url": "http://x", "secure_json_data": {"a": "planted-one"}},
-        {"url": "http://y", "secure_json_data": {"a": "planted-two"}, "fingerprint_key": "planted-key"},
+        {
+            "name": "P",
+            "type": "prometheus",
+            "url": "http://x",
+            "secure_json_data": {"a": "planted-one"},
+        },
+        {
+            "url": "http://y",
+            "secure_json_data": {"a": "planted-two"},
+            "fingerprint_key": "planted-key",
+        },
     ),
     "grafana_dashboard": (
         {"uid": "app"},
@@ -57,7 +72,11 @@ CASES: dict[str, tuple[dict, dict, dict]] = {
     "grafana_contact_point": (
         {"name": "chat"},
         {"receivers": [RECEIVER]},
-        {"receivers": [{**RECEIVER, "secure_settings": {"url": "https://discord.example/planted-two"}}]},
+        {
+            "receivers": [
+                {**RECEIVER, "secure_settings": {"url": "https://discord.example/planted-two"}}
+            ]
+        },
     ),
     "grafana_notification_policy": (
         {},
@@ -78,8 +97,16 @@ def call(grafana: Any, capsys: pytest.CaptureFixture[str]) -> Any:
     """Run a module; returns what it tells Ansible."""
 
     def run(name: str, /, check: bool = False, **options: Any) -> dict:
-        login = {"grafana_url": grafana.url, "username": grafana.username, "password": grafana.password}
-        internal = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp"}
+        login = {
+            "grafana_url": grafana.url,
+            "username": grafana.username,
+            "password": grafana.password,
+        }
+        internal = {
+            "_ansible_check_mode": check,
+            "_ansible_diff": True,
+            "_ansible_remote_tmp": "/tmp",
+        }
         given = {key: value for key, value in {**login, **options}.items() if value is not None}
         if not getattr(grafana, "faults", ()):
             grafana.clear()
@@ -98,11 +125,20 @@ def call(grafana: Any, capsys: pytest.CaptureFixture[str]) -> Any:
 def test_a_module_converges(name: str, call: Any, grafana: Any, apply: Apply) -> None:
     apply(*SURROUNDINGS)
     own, first, other = CASES[name]
-    for options, change in ((first, True), (first, False), ({**first, **other}, True), ({**first, **other}, False)):
+    for options, change in (
+        (first, True),
+        (first, False),
+        ({**first, **other}, True),
+        ({**first, **other}, False),
+    ):
         planned = call(name, check=True, **own, **options)
         assert planned["changed"] is change and not writes(grafana)
         done = call(name, **own, **options)
-        assert (done["changed"], done["changes"], bool(done["diff"])) == (change, planned["changes"], change), done
+        assert (done["changed"], done["changes"], bool(done["diff"])) == (
+            change,
+            planned["changes"],
+            change,
+        ), done
     assert call(name, check=True, state="absent", **own)["changed"]
     assert call(name, state="absent", **own)["changed"]
     assert not call(name, state="absent", **own)["changed"] and not writes(grafana)
@@ -111,7 +147,9 @@ def test_a_module_converges(name: str, call: Any, grafana: Any, apply: Apply) ->
 def test_a_module_fails_with_one_clear_message(call: Any, grafana: Any, apply: Apply) -> None:
     told = call("grafana_notification_policy", policy={"receiver": "gone"})
     assert told["failed"] and not told["changed"]
-    assert told["msg"] == ("Nothing was changed. policy tree (inline): it needs contact point gone, which is not there")
+    assert told["msg"] == (
+        "Nothing was changed. policy tree (inline): it needs contact point gone, which is not there"
+    )
     told = call("grafana_folder", uid="ops", title="A", password="planted")
     assert told["failed"] and "GET /api/org answered 401" in told["msg"]
     told = call("grafana_folder", uid="ops")
@@ -120,8 +158,13 @@ def test_a_module_fails_with_one_clear_message(call: Any, grafana: Any, apply: A
 
 def test_takeover_and_editable(call: Any, apply: Apply) -> None:
     apply(wanted("template"), editable=True)
-    assert "takeover: true" in call("grafana_message_template", name="discord", template="other")["msg"]
-    assert call("grafana_message_template", name="discord", template="other", takeover=True)["changed"]
+    assert (
+        "takeover: true"
+        in call("grafana_message_template", name="discord", template="other")["msg"]
+    )
+    assert call("grafana_message_template", name="discord", template="other", takeover=True)[
+        "changed"
+    ]
     assert not call("grafana_message_template", name="discord", template="other")["changed"]
 
 
@@ -137,7 +180,8 @@ def test_shared_options_are_documented() -> None:
             for name, option in yaml.safe_load(text)["options"].items()
         }
         assert documented == {
-            name: {key: value for key, value in option.items() if key != "no_log"} for name, option in spec.items()
+            name: {key: value for key, value in option.items() if key != "no_log"}
+            for name, option in spec.items()
         }
 
 
@@ -148,7 +192,12 @@ def test_a_service_account_and_its_token(call: Any, grafana: Any, tmp_path: Path
     file = tmp_path / "token"
     options = {"name": "automation", "role": "Admin", "token_path": str(file)}
     planned = call("grafana_service_account", check=True, **options)
-    assert planned["changed"] and planned["token_changed"] and not file.exists() and not writes(grafana)
+    assert (
+        planned["changed"]
+        and planned["token_changed"]
+        and not file.exists()
+        and not writes(grafana)
+    )
     assert call("grafana_service_account", **options)["changed"]
     token = file.read_text().strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o400
@@ -160,7 +209,9 @@ def test_a_service_account_and_its_token(call: Any, grafana: Any, tmp_path: Path
     changed = call("grafana_service_account", **{**options, "role": "Editor"})
     assert changed["changed"] and not changed["token_changed"]
     assert [path.name for path in tmp_path.iterdir()] == ["token"]
-    assert call("grafana_service_account", state="absent", **options)["changed"] and not file.exists()
+    assert (
+        call("grafana_service_account", state="absent", **options)["changed"] and not file.exists()
+    )
     assert not call("grafana_service_account", state="absent", **options)["changed"]
 
 
@@ -176,7 +227,9 @@ def test_a_token_is_made_again(harm: str, call: Any, tmp_path: Path) -> None:
         file.chmod(0o444)
     else:
         file.unlink()
-        file.write_bytes({"void": b"glsa_planted-void", "broken": b"planted\nplanted", "binary": b"\xff"}[harm])
+        file.write_bytes(
+            {"void": b"glsa_planted-void", "broken": b"planted\nplanted", "binary": b"\xff"}[harm]
+        )
         file.chmod(0o400)
     done = call("grafana_service_account", **options)
     assert done["changed"] and done["token_changed"] and file.read_text() != token
@@ -194,7 +247,11 @@ def test_what_is_no_token_is_not_told(call: Any, tmp_path: Path) -> None:
 
 def test_content_is_planned_before_there_is_a_grafana(call: Any) -> None:
     """Quickly, and though neither token nor certificates are there yet."""
-    content = {"parcel": wanted_parcel([wanted("folder")], []), "token_path": "/none/token", "ca_path": "/none/ca.pem"}
+    content = {
+        "parcel": wanted_parcel([wanted("folder")], []),
+        "token_path": "/none/token",
+        "ca_path": "/none/ca.pem",
+    }
     told = call("grafana_content", check=True, grafana_url="https://127.0.0.1:9", **content)
     assert told["changed"] and told["changes"] == [] and "failed" not in told
     for address in ("http://127.0.0.1:none", "127.0.0.1:9"):
@@ -202,10 +259,17 @@ def test_content_is_planned_before_there_is_a_grafana(call: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [*CASES, "grafana_service_account"])
-def test_a_grafana_that_is_not_there_yet_is_waited_for_by_no_plan(name: str, call: Any, stand_in: Any) -> None:
-    own, first, _other = CASES.get(name, ({"name": "automation", "token_path": "/none/token"}, {}, {}))
+def test_a_grafana_that_is_not_there_yet_is_waited_for_by_no_plan(
+    name: str, call: Any, stand_in: Any
+) -> None:
+    own, first, _other = CASES.get(
+        name, ({"name": "automation", "token_path": "/none/token"}, {}, {})
+    )
     # Nothing listens; it is starting, or a proxy stands before one that is not rolled out.
-    for url, message in (("http://127.0.0.1:9", "Nothing answers at {} yet"), (stand_in.url, "{} answers 503")):
+    for url, message in (
+        ("http://127.0.0.1:9", "Nothing answers at {} yet"),
+        (stand_in.url, "{} answers 503"),
+    ):
         stand_in.fail("500", status=503, body={}, times=0)
         assert unready(url) == message.format(url)
         began = time.monotonic()
@@ -215,16 +279,22 @@ def test_a_grafana_that_is_not_there_yet_is_waited_for_by_no_plan(name: str, cal
         assert time.monotonic() - began < 2
 
 
-def test_a_plan_gives_up_a_busy_grafana_soon(call: Any, stand_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE_OF_PLANS", 1)
+def test_a_plan_gives_up_a_busy_grafana_soon(
+    call: Any, stand_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grafana_module, "PATIENCE_OF_PLANS", 1)
     stand_in.fail("500", status=503, body={"message": "busy"}, path="/api/org", times=0)
     began = time.monotonic()
     told = call("grafana_folder", check=True, uid="ops", title="A")
-    assert told["failed"] and re.search(r"GET /api/org answered 503: busy; given up after \d attempts", told["msg"])
+    assert told["failed"] and re.search(
+        r"GET /api/org answered 503: busy; given up after \d attempts", told["msg"]
+    )
     assert time.monotonic() - began < 3
 
 
 def test_a_directory_that_is_missing(call: Any, tmp_path: Path) -> None:
-    told = call("grafana_service_account", name="automation", token_path=str(tmp_path / "none" / "token"))
+    told = call(
+        "grafana_service_account", name="automation", token_path=str(tmp_path / "none" / "token")
+    )
     assert told["failed"] and "No such file or directory" in told["msg"]
     call("grafana_service_account", name="automation", state="absent")

@@ -11,8 +11,12 @@ import re
 import pytest
 import yaml
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import prometheus_rules
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.prometheus_rules import RuleError
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
+    prometheus_rules,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.prometheus_rules import (
+    RuleError,
+)
 
 NAN, INF = math.nan, math.inf
 
@@ -174,7 +178,11 @@ def asked(expr: str, vector: dict) -> dict:
     match = re.fullmatch(r"a(?: (\S+) (\S+))?", expr)
     if not match[1]:
         return vector
-    return {series: value for series, value in vector.items() if OPERATORS[match[1]](value, float(match[2]))}
+    return {
+        series: value
+        for series, value in vector.items()
+        if OPERATORS[match[1]](value, float(match[2]))
+    }
 
 
 def grafana_fires(converted: dict, vector: dict) -> dict:
@@ -188,11 +196,16 @@ def grafana_fires(converted: dict, vector: dict) -> dict:
     assert decision["expression"] == "B"
     [condition] = decision["conditions"]
     compare = {"gt": operator.gt, "lt": operator.lt}[condition["evaluator"]["type"]]
-    return {series: value for series, value in reduced.items() if compare(value, condition["evaluator"]["params"][0])}
+    return {
+        series: value
+        for series, value in reduced.items()
+        if compare(value, condition["evaluator"]["params"][0])
+    }
 
 
 @pytest.mark.parametrize(
-    "expr", ["a", *(f"a {symbol} {number}" for symbol in OPERATORS for number in ("0", "1", "-2.5"))]
+    "expr",
+    ["a", *(f"a {symbol} {number}" for symbol in OPERATORS for number in ("0", "1", "-2.5"))],
 )
 @pytest.mark.parametrize(
     "vector",
@@ -233,7 +246,10 @@ def test_grafana_fires_for_the_series_for_which_prometheus_fires_and_with_its_va
 )  # fmt: skip
 def test_values_in_templates_are_named_as_grafana_names_them(text, translated):
     converted = rule(alert(labels={"service": text}, annotations={"summary": text}))
-    assert (converted["labels"]["service"], converted["annotations"]["summary"]) == (translated, translated)
+    assert (converted["labels"]["service"], converted["annotations"]["summary"]) == (
+        translated,
+        translated,
+    )
 
 
 @pytest.mark.parametrize(
@@ -259,8 +275,13 @@ def test_fields_of_an_alert_are_taken_over(given, shown):
 
 
 def test_states_of_alerts_without_annotations_may_be_chosen():
-    [group] = prometheus_rules.rule_groups(document(alert()), "x", "f", no_data="NoData", exec_error="KeepLast")
-    assert (group.body["rules"][0]["noDataState"], group.body["rules"][0]["execErrState"]) == ("NoData", "KeepLast")
+    [group] = prometheus_rules.rule_groups(
+        document(alert()), "x", "f", no_data="NoData", exec_error="KeepLast"
+    )
+    assert (group.body["rules"][0]["noDataState"], group.body["rules"][0]["execErrState"]) == (
+        "NoData",
+        "KeepLast",
+    )
     with pytest.raises(RuleError, match="grafana_no_data is 'Ok'"):
         prometheus_rules.rule_groups(document(alert()), "x", "f", no_data="Ok")
 
@@ -271,10 +292,15 @@ def test_labels_of_a_group_are_those_of_its_alerts_which_may_differ():
 
 
 def test_an_offset_moves_what_is_looked_at():
-    assert rule(alert(), query_offset="1m")["data"][0]["relativeTimeRange"] == {"from": 660, "to": 60}
+    assert rule(alert(), query_offset="1m")["data"][0]["relativeTimeRange"] == {
+        "from": 660,
+        "to": 60,
+    }
 
 
-@pytest.mark.parametrize(("interval", "seconds"), [("10s", 10), ("1m30s", 90), ("1h", 3600), (None, 60)])
+@pytest.mark.parametrize(
+    ("interval", "seconds"), [("10s", 10), ("1m30s", 90), ("1h", 3600), (None, 60)]
+)
 def test_an_interval_is_in_seconds(interval, seconds):
     [group] = groups(alert(), **({"interval": interval} if interval else {}))
     assert group.body["interval"] == seconds
@@ -290,17 +316,27 @@ def test_groups_and_rules_keep_their_order_and_empty_groups_go():
         ]
     }
     found = prometheus_rules.rule_groups(content, "x", "f")
-    assert [(group.body["title"], [rule["title"] for rule in group.body["rules"]]) for group in found] == [
+    assert [
+        (group.body["title"], [rule["title"] for rule in group.body["rules"]]) for group in found
+    ] == [
         ("z", ["B", "A"]),
         ("a", ["C"]),
     ]
-    assert prometheus_rules.rule_groups({}, "x", "f") == prometheus_rules.rule_groups({"groups": None}, "x", "f") == []
+    assert (
+        prometheus_rules.rule_groups({}, "x", "f")
+        == prometheus_rules.rule_groups({"groups": None}, "x", "f")
+        == []
+    )
 
 
 def test_alerts_of_one_name_are_told_apart_by_their_severity():
     two = [alert(labels={"severity": severity}) for severity in ("high", "critical")]
     [group] = groups(*two, alert("Other"))
-    assert [rule["title"] for rule in group.body["rules"]] == ["Down (high)", "Down (critical)", "Other"]
+    assert [rule["title"] for rule in group.body["rules"]] == [
+        "Down (high)",
+        "Down (critical)",
+        "Other",
+    ]
     assert len({rule["uid"] for rule in group.body["rules"]}) == 3
     with pytest.raises(RuleError, match=r"Down \(high\) is there 2 times"):
         groups(two[0], two[0])
@@ -312,7 +348,10 @@ def test_one_name_in_both_engines_is_no_clash():
 
 def test_uids_are_what_grafana_takes_and_follow_from_folder_group_and_title():
     places = [
-        (f, g, t) for f in ("f", "f2") for g in ("g", "g2") for t in ("Down", "x" * 300, "Größe 😀", "日本", "a/b")
+        (f, g, t)
+        for f in ("f", "f2")
+        for g in ("g", "g2")
+        for t in ("Down", "x" * 300, "Größe 😀", "日本", "a/b")
     ]
     uids = [prometheus_rules.uid(*place) for place in places]
     assert [uid for uid in uids if not re.fullmatch(r"[A-Za-z0-9_-]{12,40}", uid)] == []
@@ -381,18 +420,29 @@ MIXED = {
             "interval": "30s",
             "rules": [
                 alert("A"),
-                alert("B", labels={"engine": "prometheus", "severity": "high"}, annotations={"grafana_no_data": "OK"}),
+                alert(
+                    "B",
+                    labels={"engine": "prometheus", "severity": "high"},
+                    annotations={"grafana_no_data": "OK"},
+                ),
                 alert("C", labels={"engine": "grafana"}, annotations={"grafana_no_data": "OK"}),
                 {"record": "r", "expr": "a", "labels": {"engine": "prometheus"}},
             ],
         },
-        {"name": "two", "labels": {"engine": "prometheus", "team": "x"}, "limit": 5, "rules": [alert("D")]},
+        {
+            "name": "two",
+            "labels": {"engine": "prometheus", "team": "x"},
+            "limit": 5,
+            "rules": [alert("D")],
+        },
     ]
 }
 
 
 def names(half: dict) -> list:
-    return [rule.get("alert", rule.get("record")) for group in half["groups"] for rule in group["rules"]]
+    return [
+        rule.get("alert", rule.get("record")) for group in half["groups"] for rule in group["rules"]
+    ]
 
 
 def test_each_rule_has_one_engine():
@@ -423,4 +473,6 @@ def test_prometheus_gets_what_it_understands():
 
 def test_what_is_grafanas_share_does_not_depend_on_who_splits():
     grafana, _prometheus = prometheus_rules.split(MIXED)
-    assert prometheus_rules.rule_groups(grafana, "x", "f") == prometheus_rules.rule_groups(MIXED, "x", "f")
+    assert prometheus_rules.rule_groups(grafana, "x", "f") == prometheus_rules.rule_groups(
+        MIXED, "x", "f"
+    )

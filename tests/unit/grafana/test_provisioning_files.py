@@ -7,18 +7,25 @@ import textwrap
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.fields import Findings, Reader
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.folders import Folders
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import Wanted
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.provisioning_files import (
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.folders import (
+    Folders,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.provisioning_files import (
     Provisioning,
     datasource_uid,
     seconds,
 )
-from ansible_collections.hippius.monitoring.plugins.plugin_utils.documents import document
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.schema import (
+    Findings,
+    Reader,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import Wanted
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.yaml_documents import document
 
 
-def read(text: str, name: str = "f.yml", org_id: int = 1, **environment: str) -> tuple[list[Wanted], Findings]:
+def read(
+    text: str, name: str = "f.yml", org_id: int = 1, **environment: str
+) -> tuple[list[Wanted], Findings]:
     findings = Findings()
     provisioning = Provisioning(Folders(findings), org_id)
     found = document(name, textwrap.dedent(text).encode())
@@ -86,7 +93,12 @@ def test_datasource_of_a_file_is_taken_field_by_field() -> None:
     )  # fmt: skip
     assert made["uid"] == "007"
     assert made["basicAuth"] is True
-    fields = {"timeout": 60, "httpHeaderName1": "X-Org", "on": "yes", "derivedFields": [{"url": "${__value.raw}"}]}
+    fields = {
+        "timeout": 60,
+        "httpHeaderName1": "X-Org",
+        "on": "yes",
+        "derivedFields": [{"url": "${__value.raw}"}],
+    }
     assert made["jsonData"] == fields
     secrets = {"password": "old", "basicAuthPassword": "new", "httpHeaderValue1": "pa$$w$ord"}
     assert made["secureJsonData"] == secrets
@@ -106,7 +118,12 @@ def test_contact_point_gets_uids_that_stay() -> None:
     first, second = point["receivers"]
     assert first["settings"] == {"url": "http://h", "message": '{{ template "x" . }}'}
     assert first["disableResolveMessage"] is False
-    assert second == {"uid": "own", "type": "email", "settings": {"addresses": "a@b"}, "disableResolveMessage": True}
+    assert second == {
+        "uid": "own",
+        "type": "email",
+        "settings": {"addresses": "a@b"},
+        "disableResolveMessage": True,
+    }
     assert first["uid"] == body(text, URL="http://other")["receivers"][0]["uid"]
     assert len(first["uid"]) <= 40
 
@@ -122,7 +139,12 @@ def test_policy_is_the_route_with_its_variables_replaced() -> None:
         """,
         TEAM="ops",
     )
-    route = {"receiver": "x", "object_matchers": [["severity", "=~", "a|b$"]], "continue": True, "group_wait": "10s"}
+    route = {
+        "receiver": "x",
+        "object_matchers": [["severity", "=~", "a|b$"]],
+        "continue": True,
+        "group_wait": "10s",
+    }
     assert made == {"receiver": "ops", "group_by": ["..."], "routes": [route]}
 
 
@@ -151,7 +173,11 @@ def test_templates_and_mute_timings_are_never_interpolated() -> None:
 
 
 def test_rule_has_what_grafana_fills_in() -> None:
-    query = {"refId": "A", "datasourceUid": "prometheus", "relativeTimeRange": {"from": 600, "to": 0}}
+    query = {
+        "refId": "A",
+        "datasourceUid": "prometheus",
+        "relativeTimeRange": {"from": 600, "to": 0},
+    }
     assert rule("") == {
         "uid": "r", "title": "R", "condition": "A", "data": [{**query, "model": {"expr": "up"}}], "for": "0s",
         "annotations": {}, "labels": {}, "isPaused": False, "noDataState": "NoData", "execErrState": "Alerting",
@@ -246,7 +272,10 @@ def test_one_file_may_hold_several_kinds_and_be_json() -> None:
     text = '{"apiVersion": 1, "templates": [{"name": "t", "template": "x"}],\n "muteTimes": [{"name": "m"}]}'
     wanted, findings = read(text, "f.json")
     assert findings.errors == []
-    assert [(item.kind, item.source) for item in wanted] == [("template", "f.json:1"), ("mute_timing", "f.json:2")]
+    assert [(item.kind, item.source) for item in wanted] == [
+        ("template", "f.json:1"),
+        ("mute_timing", "f.json:2"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +319,9 @@ def test_template_variable_in_a_label_is_warned_of() -> None:
         """
     )
     assert findings.errors == []
-    assert findings.warnings == ["f.yml:5: environment lacks $labels, which becomes nothing; $$ stands for a dollar."]
+    assert findings.warnings == [
+        "f.yml:5: environment lacks $labels, which becomes nothing; $$ stands for a dollar."
+    ]
 
 
 def test_what_is_not_handled_is_warned_of() -> None:

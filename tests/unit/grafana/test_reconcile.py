@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.errors import GrafanaError
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.catalogue import CATALOGUE
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
+    GrafanaError,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
+    CATALOGUE,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import live
-from tests.bed.grafana import notifications
-from tests.bed.grafana.server import StandIn
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import live
+from tests.testbed.grafana import notifications
+from tests.testbed.grafana.server import StandIn
 from tests.unit.grafana.conftest import REAL, Apply, connect, writes
-from tests.unit.grafana.making import BODIES, CHANGES, IDENTITIES, RULE, absent, changed, wanted
+from tests.unit.grafana.factories import BODIES, CHANGES, IDENTITIES, RULE, absent, changed, wanted
 
 # What the objects of the tests refer to.
 SURROUNDINGS = [
@@ -37,7 +41,9 @@ def actions(result: Any) -> list[tuple[str, str]]:
 def test_the_life_of_an_object(kind: str, grafana: Any, apply: Apply) -> None:
     apply(*surroundings(kind))
     planned = apply(wanted(kind), check=True)
-    assert not writes(grafana) and actions(planned) == [(kind, "update" if kind == "policy" else "create")]
+    assert not writes(grafana) and actions(planned) == [
+        (kind, "update" if kind == "policy" else "create")
+    ]
     assert actions(apply(wanted(kind))) == actions(planned)
     assert REAL or writes(grafana)
     kept = apply(wanted(kind))
@@ -63,7 +69,10 @@ def test_each_field_is_changed(kind: str, grafana: Any, apply: Apply) -> None:
         body = changed(body, where, value)
         planned = apply(wanted(kind, body), check=True)
         assert not writes(grafana) and actions(planned) == [(kind, "update")], (where, value)
-        assert len(planned.diff) == 1 and planned.diff[0]["before"] != planned.diff[0]["after"], (where, value)
+        assert len(planned.diff) == 1 and planned.diff[0]["before"] != planned.diff[0]["after"], (
+            where,
+            value,
+        )
         done = apply(wanted(kind, body))
         assert done.changes == planned.changes and done.diff[0].keys() == planned.diff[0].keys()
         assert not apply(wanted(kind, body)).changed and not writes(grafana), (where, value)
@@ -97,12 +106,20 @@ def test_a_description_where_it_can_be_read(grafana: Any, apply: Apply) -> None:
     apply(wanted("folder", described))
     assert not apply(wanted("folder", described)).changed
     apply(wanted("folder", {**described, "title": "Another", "description": "Some of it"}))
-    assert not apply(wanted("folder", {**described, "title": "Another", "description": "Some of it"})).changed
+    assert not apply(
+        wanted("folder", {**described, "title": "Another", "description": "Some of it"})
+    ).changed
 
 
 def test_a_folder_with_content_is_never_deleted(grafana: Any, apply: Apply) -> None:
-    apply(wanted("folder"), wanted("dashboard", {**BODIES["dashboard"], "folderUid": "ops"}), wanted("rule_group"))
-    with pytest.raises(GrafanaError, match=r"folder ops .*holds 2 alertrule, 1 dashboard, and is deleted only when"):
+    apply(
+        wanted("folder"),
+        wanted("dashboard", {**BODIES["dashboard"], "folderUid": "ops"}),
+        wanted("rule_group"),
+    )
+    with pytest.raises(
+        GrafanaError, match=r"folder ops .*holds 2 alertrule, 1 dashboard, and is deleted only when"
+    ):
         apply(absent("folder"))
     assert not writes(grafana)
     with pytest.raises(GrafanaError, match="holds 1 dashboard"):
@@ -118,7 +135,10 @@ def test_the_default_datasource_moves(grafana: Any, apply: Apply) -> None:
     both = [wanted("datasource", prometheus), wanted("datasource", loki)]
     apply(*both)
     assert not apply(*both).changed
-    turned = [wanted("datasource", {**loki, "isDefault": True}), wanted("datasource", BODIES["datasource"])]
+    turned = [
+        wanted("datasource", {**loki, "isDefault": True}),
+        wanted("datasource", BODIES["datasource"]),
+    ]
     assert actions(apply(*turned)) == [("datasource", "update")]
     assert not apply(*turned).changed and not writes(grafana)
 
@@ -128,13 +148,19 @@ def test_a_datasource_exactly(grafana: Any, apply: Apply) -> None:
     assert not apply(wanted("datasource")).changed
     assert apply(wanted("datasource"), exact_json_data=True).changed
     assert not apply(wanted("datasource"), exact_json_data=True).changed
-    assert "added" not in live(connect(grafana), ("datasource",))["datasource"]["prometheus"].body["jsonData"]
+    assert (
+        "added"
+        not in live(connect(grafana), ("datasource",))["datasource"]["prometheus"].body["jsonData"]
+    )
 
 
 @pytest.mark.parametrize("key", ["key", ""])
 def test_a_rotated_secret_is_one_change(grafana: Any, apply: Apply, key: str) -> None:
     apply(wanted("datasource"), fingerprint_key=key)
-    rotated = wanted("datasource", changed(BODIES["datasource"], ("secureJsonData", "httpHeaderValue1"), "second"))
+    rotated = wanted(
+        "datasource",
+        changed(BODIES["datasource"], ("secureJsonData", "httpHeaderValue1"), "second"),
+    )
     done = apply(rotated, fingerprint_key=key)
     assert actions(done) == [("datasource", "update")]
     assert "(hidden)" in done.diff[0]["before"] and "second" not in str(done.values())
@@ -144,11 +170,18 @@ def test_a_rotated_secret_is_one_change(grafana: Any, apply: Apply, key: str) ->
     assert not apply(rotated, fingerprint_key="another").changed
 
 
-def test_somebody_elses_edit_makes_a_secret_be_written_once_more(grafana: Any, apply: Apply) -> None:
+def test_somebody_elses_edit_makes_a_secret_be_written_once_more(
+    grafana: Any, apply: Apply
+) -> None:
     apply(wanted("datasource"))
     client = connect(grafana)
     held = client.get("/api/datasources/uid/prometheus")
-    client.write("PUT", "/api/datasources/uid/prometheus", "", {**held, "secureJsonData": {"httpHeaderValue1": "x"}})
+    client.write(
+        "PUT",
+        "/api/datasources/uid/prometheus",
+        "",
+        {**held, "secureJsonData": {"httpHeaderValue1": "x"}},
+    )
     assert actions(apply(wanted("datasource"))) == [("datasource", "update")]
     assert not apply(wanted("datasource")).changed
 
@@ -156,7 +189,9 @@ def test_somebody_elses_edit_makes_a_secret_be_written_once_more(grafana: Any, a
 def test_a_rotated_webhook_is_one_change(grafana: Any, apply: Apply) -> None:
     apply(wanted("contact_point"))
     url = "https://discord.example/api/webhooks/1/rotated"
-    rotated = wanted("contact_point", changed(BODIES["contact_point"], ("receivers", 0, "settings", "url"), url))
+    rotated = wanted(
+        "contact_point", changed(BODIES["contact_point"], ("receivers", 0, "settings", "url"), url)
+    )
     done = apply(rotated)
     assert actions(done) == [("contact_point", "update")]
     assert "(hidden, another one)" in done.diff[0]["after"] and "webhooks" not in str(done.values())
@@ -166,7 +201,10 @@ def test_a_rotated_webhook_is_one_change(grafana: Any, apply: Apply) -> None:
 def test_a_user_who_may_not_read_secrets_is_warned(stand_in: StandIn, apply: Apply) -> None:
     apply(wanted("contact_point"))
     stand_in.fail("500", method="GET", path=r"export$", status=403, body={"message": "no"}, times=1)
-    from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import Options, reconcile
+    from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
+        Options,
+        reconcile,
+    )
 
     kept = reconcile(connect(stand_in), [wanted("contact_point")], Options())
     assert not kept.changed and not writes(stand_in)[1:] and "goes unnoticed" in kept.warnings[0]
@@ -183,14 +221,29 @@ ODD = [
 
 @pytest.mark.parametrize("text", ODD)
 def test_odd_texts_come_back_equal(grafana: Any, apply: Apply, text: str) -> None:
-    panel = {"id": 1, "title": text, "big": 2**53 + 1, "float": 1e21, "none": None, "empty": {}, "list": []}
+    panel = {
+        "id": 1,
+        "title": text,
+        "big": 2**53 + 1,
+        "float": 1e21,
+        "none": None,
+        "empty": {},
+        "list": [],
+    }
     model = {"uid": "app", "title": "Application", "panels": [panel], "description": text}
     rule = {**RULE, "annotations": {"summary": text}, "labels": {"a": text or "b"}}
     group = {**BODIES["rule_group"], "rules": [changed(rule, ("data", 0, "model", "expr"), text)]}
-    items = [*SURROUNDINGS, wanted("dashboard", {"dashboard": model, "folderUid": "ops"}), wanted("rule_group", group)]
+    items = [
+        *SURROUNDINGS,
+        wanted("dashboard", {"dashboard": model, "folderUid": "ops"}),
+        wanted("rule_group", group),
+    ]
     if "\x00" not in text:
         items.append(
-            wanted("contact_point", changed(BODIES["contact_point"], ("receivers", 0, "settings", "title"), text))
+            wanted(
+                "contact_point",
+                changed(BODIES["contact_point"], ("receivers", 0, "settings", "title"), text),
+            )
         )
     apply(*items)
     assert not apply(*items).changed and not writes(grafana)
@@ -200,13 +253,21 @@ def test_odd_texts_come_back_equal(grafana: Any, apply: Apply, text: str) -> Non
 
 
 def test_a_routed_contact_point_is_renamed(grafana: Any, apply: Apply) -> None:
-    tree = {"receiver": "chat", "routes": [{"receiver": "chat", "object_matchers": [["a", "=", "b"]]}]}
+    tree = {
+        "receiver": "chat",
+        "routes": [{"receiver": "chat", "object_matchers": [["a", "=", "b"]]}],
+    }
     apply(wanted("contact_point"), wanted("policy", tree), takeover=True)
     renamed = {**BODIES["contact_point"], "name": "discord"}
-    with pytest.raises(GrafanaError, match="takes the last integration of contact point chat, and routes or rules"):
+    with pytest.raises(
+        GrafanaError, match="takes the last integration of contact point chat, and routes or rules"
+    ):
         apply(wanted("contact_point", renamed))
     assert not writes(grafana)
-    new = {"receiver": "discord", "routes": [{"receiver": "discord", "object_matchers": [["a", "=", "b"]]}]}
+    new = {
+        "receiver": "discord",
+        "routes": [{"receiver": "discord", "object_matchers": [["a", "=", "b"]]}],
+    }
     items = [wanted("contact_point", renamed), wanted("policy", new)]
     apply(*items)
     assert [line.split()[0] for line in writes(grafana)] == (
@@ -214,10 +275,14 @@ def test_a_routed_contact_point_is_renamed(grafana: Any, apply: Apply) -> None:
     )
     assert not apply(*items).changed
     points = live(connect(grafana), ("contact_point",))["contact_point"]
-    assert "chat" not in points and [one["uid"] for one in points["discord"].body["receivers"]] == ["chat-1"]
+    assert "chat" not in points and [one["uid"] for one in points["discord"].body["receivers"]] == [
+        "chat-1"
+    ]
 
 
-def test_an_unchanged_rule_of_a_changed_group_keeps_its_state(stand_in: StandIn, apply: Apply) -> None:
+def test_an_unchanged_rule_of_a_changed_group_keeps_its_state(
+    stand_in: StandIn, apply: Apply
+) -> None:
     apply(*SURROUNDINGS, wanted("rule_group"))
     apply(wanted("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
     apply(wanted("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
@@ -226,15 +291,26 @@ def test_an_unchanged_rule_of_a_changed_group_keeps_its_state(stand_in: StandIn,
 
 def test_a_rule_that_changes_its_group_keeps_its_uid(grafana: Any, apply: Apply) -> None:
     apply(*SURROUNDINGS, wanted("rule_group"))
-    group = {"folderUid": "ops", "title": "renamed", "interval": 60, "rules": BODIES["rule_group"]["rules"]}
+    group = {
+        "folderUid": "ops",
+        "title": "renamed",
+        "interval": 60,
+        "rules": BODIES["rule_group"]["rules"],
+    }
     items = [wanted("rule_group", group), absent("rule_group")]
     apply(*items)
     assert not apply(*items).changed and not writes(grafana)
     assert list(live(connect(grafana), ("rule_group",))["rule_group"]) == ["ops/renamed"]
 
 
-def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(stand_in: StandIn, apply: Apply) -> None:
-    second = {**BODIES["rule_group"], "title": "zz", "rules": [{**RULE, "uid": "third", "title": "Third"}]}
+def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
+    stand_in: StandIn, apply: Apply
+) -> None:
+    second = {
+        **BODIES["rule_group"],
+        "title": "zz",
+        "rules": [{**RULE, "uid": "third", "title": "Third"}],
+    }
     apply(*SURROUNDINGS, wanted("rule_group"), wanted("rule_group", second))
     moved, stays = BODIES["rule_group"]["rules"]
     items = [
@@ -277,7 +353,10 @@ def test_what_a_file_provisions_is_left_alone(kind: str, stand_in: StandIn, appl
     apply(*surroundings(kind), wanted(kind))
     stand_in.set_provenance(kind, IDENTITIES[kind], "file")
     for item in (wanted(kind, changed(BODIES[kind], *CHANGES[kind][0])), absent(kind)):
-        with pytest.raises(GrafanaError, match=rf"{kind} {IDENTITIES[kind]} \(test.yml:\d\): it is provisioned from"):
+        with pytest.raises(
+            GrafanaError,
+            match=rf"{kind} {IDENTITIES[kind]} \(test.yml:\d\): it is provisioned from",
+        ):
             apply(item)
     assert not writes(stand_in)
 
@@ -303,9 +382,14 @@ def test_an_object_of_the_api_becomes_editable_on_newer_servers(grafana: Any, ap
 
 
 def test_a_policy_tree_made_by_hand_is_not_lost(grafana: Any, apply: Apply) -> None:
-    by_hand = {"receiver": "grafana-default-email", "routes": [{"object_matchers": [["team", "=", "theirs"]]}]}
+    by_hand = {
+        "receiver": "grafana-default-email",
+        "routes": [{"object_matchers": [["team", "=", "theirs"]]}],
+    }
     apply(wanted("policy", by_hand), editable=True)
-    with pytest.raises(GrafanaError, match=r"policy tree .* made by hand, and is replaced only with takeover"):
+    with pytest.raises(
+        GrafanaError, match=r"policy tree .* made by hand, and is replaced only with takeover"
+    ):
         apply(wanted("policy"))
     assert not writes(grafana)
     assert apply(wanted("policy"), takeover=True).changed
@@ -315,7 +399,10 @@ def test_a_policy_tree_made_by_hand_is_not_lost(grafana: Any, apply: Apply) -> N
 def test_the_tree_that_newer_servers_begin_with_is_nobodys(stand_in: StandIn, apply: Apply) -> None:
     """Since 12.4 it leads to a contact point without integrations."""
     stand_in.store.put(1, "alertmanager", "", notifications.default("12.4.0"))
-    routed = {"receiver": "empty", "routes": [{"receiver": "chat", "object_matchers": [["a", "=", "b"]]}]}
+    routed = {
+        "receiver": "empty",
+        "routes": [{"receiver": "chat", "object_matchers": [["a", "=", "b"]]}],
+    }
     tree = [wanted("contact_point"), wanted("policy", routed)]
     assert actions(apply(*tree, required=(("contact_point", "empty", "policy.yml:3"),))) == [
         ("contact_point", "create"),
@@ -328,8 +415,13 @@ def test_the_tree_that_newer_servers_begin_with_is_nobodys(stand_in: StandIn, ap
 
 def test_an_integration_without_a_uid_cannot_be_replaced(grafana: Any, apply: Apply) -> None:
     mail = {"uid": "mail", "type": "email", "settings": {"addresses": "a@example.com"}}
-    with pytest.raises(GrafanaError, match="has an integration without a uid, which the API cannot remove"):
-        apply(wanted("contact_point", {"name": "grafana-default-email", "receivers": [mail]}), takeover=True)
+    with pytest.raises(
+        GrafanaError, match="has an integration without a uid, which the API cannot remove"
+    ):
+        apply(
+            wanted("contact_point", {"name": "grafana-default-email", "receivers": [mail]}),
+            takeover=True,
+        )
     with pytest.raises(GrafanaError, match="Grafana needs it"):
         apply(absent("contact_point", "grafana-default-email"), takeover=True)
     assert not writes(grafana)
@@ -338,7 +430,9 @@ def test_an_integration_without_a_uid_cannot_be_replaced(grafana: Any, apply: Ap
 def test_a_dashboard_whose_title_is_taken_is_refused(grafana: Any, apply: Apply) -> None:
     apply(*SURROUNDINGS, wanted("dashboard", {**BODIES["dashboard"], "folderUid": "ops"}))
     twin = {"dashboard": {**BODIES["dashboard"]["dashboard"], "uid": "twin"}, "folderUid": "ops"}
-    with pytest.raises(GrafanaError, match="'Application' is taken there by the dashboard with the uid app"):
+    with pytest.raises(
+        GrafanaError, match="'Application' is taken there by the dashboard with the uid app"
+    ):
         apply(wanted("dashboard", twin))
     assert not writes(grafana)
 
@@ -354,7 +448,11 @@ def test_a_save_in_between_is_not_overwritten_blindly(stand_in: StandIn, apply: 
 
 def test_all_hindrances_are_told_at_once_before_the_first_write(grafana: Any, apply: Apply) -> None:
     tree = {"receiver": "gone"}
-    items = [wanted("folder", {"uid": "ops", "title": ""}), wanted("policy", tree), wanted("template")]
+    items = [
+        wanted("folder", {"uid": "ops", "title": ""}),
+        wanted("policy", tree),
+        wanted("template"),
+    ]
     with pytest.raises(GrafanaError) as raised:
         apply(*items)
     assert str(raised.value).startswith("Nothing was changed. ")
@@ -370,7 +468,10 @@ OWNER = {"owner": "tests"}
 
 def environment() -> list[Wanted]:
     """An object of each kind, which refer to each other."""
-    tree = {"receiver": "chat", "routes": [{"mute_time_intervals": ["weekend"], "object_matchers": [["a", "=", "b"]]}]}
+    tree = {
+        "receiver": "chat",
+        "routes": [{"mute_time_intervals": ["weekend"], "object_matchers": [["a", "=", "b"]]}],
+    }
     bodies = {**BODIES, "policy": tree, "dashboard": {**BODIES["dashboard"], "folderUid": "ops"}}
     # Against the order of creation.
     return [wanted(kind, bodies[kind]) for kind in reversed(KINDS)]
@@ -390,18 +491,33 @@ def test_what_is_owned_and_unwanted_is_pruned_and_nothing_else(grafana: Any, app
     old = [
         wanted("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
         wanted("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}),
-        wanted("datasource", {"uid": "loki", "name": "Loki", "type": "loki", "url": "http://127.0.0.1:3100"}),
+        wanted(
+            "datasource",
+            {"uid": "loki", "name": "Loki", "type": "loki", "url": "http://127.0.0.1:3100"},
+        ),
     ]
     foreign = [wanted("folder", {"uid": "below", "title": "Below", "parentUid": ""})]
     apply(*foreign)
     apply(*environment(), *old, **OWNER, takeover=True)
     rules = {**OWNER, "prune": KINDS}
-    for options in ({**OWNER}, {"prune": KINDS}, {"owner": "others", "prune": KINDS, "check": True}):
-        assert not [change for change in apply(*environment(), **options).changes if change["kind"] != "ledger"]
+    for options in (
+        {**OWNER},
+        {"prune": KINDS},
+        {"owner": "others", "prune": KINDS, "check": True},
+    ):
+        assert not [
+            change
+            for change in apply(*environment(), **options).changes
+            if change["kind"] != "ledger"
+        ]
     planned = apply(*environment(), **rules, check=True)
     assert not writes(grafana)
     done = apply(*environment(), **rules)
-    deleted = [(change["kind"], change["identity"]) for change in done.changes if change["action"] == "delete"]
+    deleted = [
+        (change["kind"], change["identity"])
+        for change in done.changes
+        if change["action"] == "delete"
+    ]
     assert deleted == [("mute_timing", "quiet"), ("datasource", "loki"), ("folder", "place")]
     assert {str(change) for change in planned.changes} == {str(change) for change in done.changes}
     assert not apply(*environment(), **rules).changed and not writes(grafana)
@@ -409,9 +525,14 @@ def test_what_is_owned_and_unwanted_is_pruned_and_nothing_else(grafana: Any, app
 
 
 def test_a_prune_above_its_limit_does_nothing(grafana: Any, apply: Apply) -> None:
-    more = [wanted("folder", {"uid": uid, "title": uid, "parentUid": ""}) for uid in ("place", "below")]
+    more = [
+        wanted("folder", {"uid": uid, "title": uid, "parentUid": ""}) for uid in ("place", "below")
+    ]
     apply(wanted("folder"), *more, **OWNER)
-    with pytest.raises(GrafanaError, match=r"2 objects are no longer wanted, more than prune_max \(1\): folder below"):
+    with pytest.raises(
+        GrafanaError,
+        match=r"2 objects are no longer wanted, more than prune_max \(1\): folder below",
+    ):
         apply(wanted("folder"), **OWNER, prune=KINDS, prune_max=1)
     assert not writes(grafana)
 
@@ -424,21 +545,40 @@ def test_a_prune_with_nothing_wanted_does_nothing_and_says_why(grafana: Any, app
 
 
 def test_a_prune_spares_a_folder_with_content(grafana: Any, apply: Apply) -> None:
-    apply(wanted("folder"), wanted("folder", {"uid": "place", "title": "Place", "parentUid": ""}), **OWNER)
+    apply(
+        wanted("folder"),
+        wanted("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
+        **OWNER,
+    )
     apply(wanted("dashboard", {**BODIES["dashboard"], "folderUid": "place"}))
     result = apply(wanted("folder"), **OWNER, prune=KINDS)
     assert not result.changed
-    assert "folder place is no longer wanted, but is kept: it holds 1 dashboard" in result.warnings[0]
+    assert (
+        "folder place is no longer wanted, but is kept: it holds 1 dashboard" in result.warnings[0]
+    )
 
 
 def test_a_prune_does_not_follow_a_failure(stand_in: StandIn, apply: Apply) -> None:
-    apply(wanted("folder"), wanted("folder", {"uid": "place", "title": "Place", "parentUid": ""}), **OWNER)
-    from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import Options, reconcile
+    apply(
+        wanted("folder"),
+        wanted("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
+        **OWNER,
+    )
+    from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
+        Options,
+        reconcile,
+    )
 
     stand_in.clear()
     stand_in.fail("500", method="PUT", path=r"/templates/discord", times=0)
-    with pytest.raises(GrafanaError, match=r"template discord \(test.yml:1\): PUT .* answered 500") as raised:
-        reconcile(connect(stand_in), [wanted("folder"), wanted("template")], Options(owner="tests", prune=KINDS))
+    with pytest.raises(
+        GrafanaError, match=r"template discord \(test.yml:1\): PUT .* answered 500"
+    ) as raised:
+        reconcile(
+            connect(stand_in),
+            [wanted("folder"), wanted("template")],
+            Options(owner="tests", prune=KINDS),
+        )
     assert [line for line in stand_in.writes if line.method == "DELETE"] == []
     assert [change["kind"] for change in raised.value.result.changes] == ["ledger"]
 
@@ -451,7 +591,10 @@ def test_the_ledger_is_hidden(grafana: Any, apply: Apply) -> None:
 def test_what_others_need_is_looked_up(grafana: Any, apply: Apply) -> None:
     apply(wanted("datasource"))
     assert not apply(required=(("datasource", "prometheus", "app.json:3"),)).changed
-    with pytest.raises(GrafanaError, match=r"datasource loki \(app.json:9\): it is neither wanted nor on the server"):
+    with pytest.raises(
+        GrafanaError,
+        match=r"datasource loki \(app.json:9\): it is neither wanted nor on the server",
+    ):
         apply(wanted("folder"), required=(("datasource", "loki", "app.json:9"),))
     assert not writes(grafana)
 
@@ -473,10 +616,15 @@ def test_a_password_in_an_address_is_shown_nowhere(grafana: Any, apply: Apply) -
 
 
 def test_a_secret_without_a_value_is_none(grafana: Any, apply: Apply) -> None:
-    empty = {**BODIES["datasource"], "secureJsonData": {"httpHeaderValue1": "first", "a": "", "b": None}}
+    empty = {
+        **BODIES["datasource"],
+        "secureJsonData": {"httpHeaderValue1": "first", "a": "", "b": None},
+    }
     assert apply(wanted("datasource", empty)).changed
     assert not apply(wanted("datasource", empty)).changed and not writes(grafana)
-    assert connect(grafana).get("/api/datasources/uid/prometheus")["secureJsonFields"] == {"httpHeaderValue1": True}
+    assert connect(grafana).get("/api/datasources/uid/prometheus")["secureJsonFields"] == {
+        "httpHeaderValue1": True
+    }
     emptied = {**empty, "secureJsonData": {"httpHeaderValue1": ""}}
     assert apply(wanted("datasource", emptied)).changed
     assert not apply(wanted("datasource", emptied)).changed
@@ -488,7 +636,10 @@ def test_a_prune_spares_what_another_owner_has_too(grafana: Any, apply: Apply) -
     apply(wanted("template"), owner="tests")
     result = apply(other, owner="tests", prune=("template",))
     assert ("template", "delete") not in actions(result)
-    assert "template discord is no longer wanted, but is kept: another owner has it too." in result.warnings
+    assert (
+        "template discord is no longer wanted, but is kept: another owner has it too."
+        in result.warnings
+    )
     result = apply(other, owner="tests", prune=("template",))
     assert not result.changed and not result.warnings and not writes(grafana)
     assert "discord" in live(connect(grafana), ("template",))["template"]
@@ -498,14 +649,26 @@ def test_a_prune_spares_what_another_owner_has_too(grafana: Any, apply: Apply) -
 def test_what_leaves_one_folder_does_not_empty_another(grafana: Any, apply: Apply) -> None:
     place, below = ({"uid": uid, "title": uid, "parentUid": "ops"} for uid in ("place", "below"))
     mine = {**BODIES["dashboard"], "folderUid": "below"}
-    apply(wanted("folder"), wanted("folder", place), wanted("folder", below), wanted("dashboard", mine), **OWNER)
+    apply(
+        wanted("folder"),
+        wanted("folder", place),
+        wanted("folder", below),
+        wanted("dashboard", mine),
+        **OWNER,
+    )
     theirs = {"dashboard": {"uid": "twin", "title": "Theirs", "panels": []}, "folderUid": "place"}
     kept = {"dashboard": {"uid": "other", "title": "Kept", "panels": []}, "folderUid": ""}
     apply(wanted("dashboard", theirs))
     result = apply(wanted("folder"), wanted("dashboard", kept), **OWNER, prune=KINDS)
-    assert "folder place is no longer wanted, but is kept: it holds 1 dashboard" in " ".join(result.warnings)
+    assert "folder place is no longer wanted, but is kept: it holds 1 dashboard" in " ".join(
+        result.warnings
+    )
     assert set(live(connect(grafana), ("folder",))["folder"]) == {"ops", "place"}
-    apply(*[absent("dashboard", uid) for uid in ("twin", "other")], absent("folder"), absent("folder", "place"))
+    apply(
+        *[absent("dashboard", uid) for uid in ("twin", "other")],
+        absent("folder"),
+        absent("folder", "place"),
+    )
     assert not live(connect(grafana), ("folder",))["folder"]
 
 
@@ -532,7 +695,10 @@ def test_what_others_still_use_is_neither_deleted_nor_pruned(grafana: Any, apply
     apply(*mine, *rest, **OWNER)
     # Of somebody else, in the interface.
     settings = {"addresses": "b@example.com", "message": '{{ template "discord.title" . }}'}
-    theirs = {"name": "theirs", "receivers": [{"uid": "theirs", "type": "email", "settings": settings}]}
+    theirs = {
+        "name": "theirs",
+        "receivers": [{"uid": "theirs", "type": "email", "settings": settings}],
+    }
     used = {"receiver": "chat", "mute_time_intervals": ["weekend"]}
     group = {**BODIES["rule_group"], "rules": [{**RULE, "notification_settings": used}]}
     foreign = [wanted("folder"), wanted("contact_point", theirs), wanted("rule_group", group)]

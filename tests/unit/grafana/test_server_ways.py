@@ -7,17 +7,25 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.client import Raced
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.catalogue import CATALOGUE
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import live
-from tests.bed.grafana.server import StandIn
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import Raced
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
+    CATALOGUE,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import live
+from tests.testbed.grafana.server import StandIn
 from tests.unit.grafana.conftest import Apply, connect, writes
-from tests.unit.grafana.making import BODIES, absent, changed, wanted
+from tests.unit.grafana.factories import BODIES, absent, changed, wanted
 
 
 def test_what_no_update_empties_is_left_there(grafana: Any, apply: Apply) -> None:
     bare = {"uid": "prometheus", "name": "Prometheus", "type": "grafana-testdata-datasource"}
-    asked = {**bare, "url": "http://127.0.0.1:9", "basicAuth": True, "basicAuthUser": "u", "user": "v"}
+    asked = {
+        **bare,
+        "url": "http://127.0.0.1:9",
+        "basicAuth": True,
+        "basicAuthUser": "u",
+        "user": "v",
+    }
     apply(wanted("datasource", asked))
     assert apply(wanted("datasource", bare)).changed
     assert not apply(wanted("datasource", bare)).changed and not writes(grafana)
@@ -79,7 +87,9 @@ def test_a_creation_that_comes_about_late_is_this_runs_own(
     assert not apply(wanted(kind)).changed
 
 
-def test_a_folder_goes_once_the_index_has_seen_that_it_is_empty(stand_in: StandIn, apply: Apply) -> None:
+def test_a_folder_goes_once_the_index_has_seen_that_it_is_empty(
+    stand_in: StandIn, apply: Apply
+) -> None:
     """The newer storage counts by its index, which follows what was deleted a moment later."""
     inside = wanted("dashboard", {**BODIES["dashboard"], "folderUid": "ops"})
     apply(wanted("folder"), inside)
@@ -89,13 +99,20 @@ def test_a_folder_goes_once_the_index_has_seen_that_it_is_empty(stand_in: StandI
 
 
 def test_byte_order_marks_in_a_dashboard_are_not_sent(grafana: Any, apply: Apply) -> None:
-    marked = wanted("dashboard", changed(BODIES["dashboard"], ("dashboard", "panels", 0, "title"), "\ufeffRate\ufeff"))
+    marked = wanted(
+        "dashboard",
+        changed(BODIES["dashboard"], ("dashboard", "panels", 0, "title"), "\ufeffRate\ufeff"),
+    )
     apply(marked)
-    assert not apply(marked).changed and not apply(wanted("dashboard")).changed and not writes(grafana)
+    assert (
+        not apply(marked).changed and not apply(wanted("dashboard")).changed and not writes(grafana)
+    )
 
 
 @pytest.mark.parametrize("number", [0, -1])
-def test_no_number_of_evaluations_is_the_one_that_grafana_has(grafana: Any, apply: Apply, number: int) -> None:
+def test_no_number_of_evaluations_is_the_one_that_grafana_has(
+    grafana: Any, apply: Apply, number: int
+) -> None:
     apply(wanted("folder"))
     three = changed(BODIES["rule_group"], ("rules", 0, "missingSeriesEvalsToResolve"), 3)
     none = wanted("rule_group", changed(three, ("rules", 0, "missingSeriesEvalsToResolve"), number))
@@ -107,13 +124,25 @@ def test_no_number_of_evaluations_is_the_one_that_grafana_has(grafana: Any, appl
 
 
 def test_the_case_of_an_integrations_type_is_no_difference(grafana: Any, apply: Apply) -> None:
-    shouted = wanted("contact_point", changed(BODIES["contact_point"], ("receivers", 0, "type"), "DISCORD"))
+    shouted = wanted(
+        "contact_point", changed(BODIES["contact_point"], ("receivers", 0, "type"), "DISCORD")
+    )
     apply(shouted)
-    assert not apply(shouted).changed and not apply(wanted("contact_point")).changed and not writes(grafana)
+    assert (
+        not apply(shouted).changed
+        and not apply(wanted("contact_point")).changed
+        and not writes(grafana)
+    )
 
 
-def test_what_grafana_empties_in_a_recording_rule_is_no_difference(grafana: Any, apply: Apply) -> None:
-    more = {"record": {"metric": "m", "from": "A"}, "keep_firing_for": "5m", "missingSeriesEvalsToResolve": 3}
+def test_what_grafana_empties_in_a_recording_rule_is_no_difference(
+    grafana: Any, apply: Apply
+) -> None:
+    more = {
+        "record": {"metric": "m", "from": "A"},
+        "keep_firing_for": "5m",
+        "missingSeriesEvalsToResolve": 3,
+    }
     settings = {"notification_settings": {"receiver": "grafana-default-email"}}
     recording = {**BODIES["rule_group"]["rules"][0], **more, **settings}
     group = wanted("rule_group", {**BODIES["rule_group"], "rules": [recording]})

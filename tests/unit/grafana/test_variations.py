@@ -11,14 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.reconcile import Options, reconcile
-from tests.bed.grafana import notifications
-from tests.bed.grafana.server import StandIn
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
+    Options,
+    reconcile,
+)
+from tests.testbed.grafana import notifications
+from tests.testbed.grafana.server import StandIn
 from tests.unit.grafana.conftest import REAL, VERSIONS, connect
-from tests.unit.grafana.making import RULE, wanted
+from tests.unit.grafana.factories import RULE, wanted
 from tests.unit.grafana.test_reconcile import SURROUNDINGS
 
-pytestmark = pytest.mark.skipif(bool(REAL), reason="a hundred variations a kind are for the stand-in")
+pytestmark = pytest.mark.skipif(
+    bool(REAL), reason="a hundred variations a kind are for the stand-in"
+)
 OPTIONS = Options(fingerprint_key="key", takeover=True)
 
 WORD = st.text("abcdefgh XYZ-_.", min_size=1, max_size=12).map(lambda text: f"w{text.strip()}")
@@ -38,7 +43,9 @@ def bodies(**fields: Any) -> Any:
     return st.fixed_dictionaries({}, optional=fields)
 
 
-FOLDER = st.builds(lambda title, more: {"uid": "v", "title": title, **more}, WORD, bodies(description=TEXT))
+FOLDER = st.builds(
+    lambda title, more: {"uid": "v", "title": title, **more}, WORD, bodies(description=TEXT)
+)
 DATASOURCE = st.builds(
     lambda body, json_data, secrets: {
         "uid": "v",
@@ -62,7 +69,9 @@ DATASOURCE = st.builds(
     st.dictionaries(WORD, st.text("abcäß🔥", min_size=1, max_size=8), max_size=2),
 )
 PANEL = st.builds(
-    lambda number, more: {**more, "id": number}, st.integers(1, 99), st.dictionaries(WORD, JSON, max_size=3)
+    lambda number, more: {**more, "id": number},
+    st.integers(1, 99),
+    st.dictionaries(WORD, JSON, max_size=3),
 )
 DASHBOARD = st.builds(
     lambda model, place: {"dashboard": {"title": "V", **model, "uid": "board"}, "folderUid": place},
@@ -71,12 +80,16 @@ DASHBOARD = st.builds(
         tags=st.lists(WORD, max_size=3, unique=True),
         refresh=st.sampled_from(["", "30s", "1m"]),
         schemaVersion=st.integers(16, 42),
-        templating=st.fixed_dictionaries({"list": st.lists(st.dictionaries(WORD, JSON, max_size=2), max_size=2)}),
+        templating=st.fixed_dictionaries(
+            {"list": st.lists(st.dictionaries(WORD, JSON, max_size=2), max_size=2)}
+        ),
         custom=JSON,
     ),
     st.sampled_from(["", "ops", "general"]),
 )
-LINE = st.text("abc {}%$\"'\n\t", max_size=20).map(lambda text: text.replace("{{", "").replace("}}", "") or "x")
+LINE = st.text("abc {}%$\"'\n\t", max_size=20).map(
+    lambda text: text.replace("{{", "").replace("}}", "") or "x"
+)
 TEMPLATE = st.builds(
     lambda text, name: {
         "name": "v",
@@ -85,7 +98,9 @@ TEMPLATE = st.builds(
     LINE,
     st.sampled_from(["", "one", "two.three"]),
 )
-SPAN = st.tuples(st.integers(1, 12), st.integers(1, 12)).map(lambda pair: ":".join(map(str, sorted(pair))))
+SPAN = st.tuples(st.integers(1, 12), st.integers(1, 12)).map(
+    lambda pair: ":".join(map(str, sorted(pair)))
+)
 MONTH = st.sampled_from(["january", "May", "may:august", "3:5", "12"]) | SPAN
 WEEKDAY = st.sampled_from(["monday", "monday:friday", "tuesday:saturday", "Sunday"])
 MUTE_TIMING = st.lists(
@@ -120,14 +135,17 @@ CONTACT_POINT = st.lists(
     max_size=3,
     unique_by=lambda receiver: receiver["uid"],
 ).map(lambda receivers: {"name": "v", "receivers": receivers})
-MATCHER = st.tuples(st.from_regex(r"[a-z]{1,6}", fullmatch=True), st.sampled_from(["=", "!="]), TEXT).map(list)
+MATCHER = st.tuples(
+    st.from_regex(r"[a-z]{1,6}", fullmatch=True), st.sampled_from(["=", "!="]), TEXT
+).map(list)
 ROUTE: Any = st.recursive(
     bodies(object_matchers=st.lists(MATCHER, max_size=3)),
     lambda inner: bodies(
         receiver=st.just("grafana-default-email"),
         object_matchers=st.lists(MATCHER, max_size=3),
         match=st.dictionaries(st.from_regex(r"[a-z]{1,6}", fullmatch=True), WORD, max_size=2),
-        group_by=st.lists(st.sampled_from(["a", "b", "c"]), unique=True, max_size=3) | st.just(["..."]),
+        group_by=st.lists(st.sampled_from(["a", "b", "c"]), unique=True, max_size=3)
+        | st.just(["..."]),
         group_wait=DURATION,
         repeat_interval=DURATION,
         mute_time_intervals=st.lists(st.just("quiet"), max_size=1),
@@ -144,7 +162,9 @@ POLICY = st.builds(
 MODEL = st.builds(
     lambda model, more: {**model, **more, "refId": "A"},
     st.dictionaries(WORD, JSON, max_size=3),
-    bodies(intervalMs=st.sampled_from([0, 1000, 15_000]), maxDataPoints=st.sampled_from([43200, 100])),
+    bodies(
+        intervalMs=st.sampled_from([0, 1000, 15_000]), maxDataPoints=st.sampled_from([43200, 100])
+    ),
 )
 RULES = st.lists(
     st.builds(
@@ -173,7 +193,12 @@ RULES = st.lists(
     unique_by=lambda rule: rule["uid"],
 )
 RULE_GROUP = st.builds(
-    lambda interval, rules: {"folderUid": "ops", "title": "v", "interval": interval, "rules": rules},
+    lambda interval, rules: {
+        "folderUid": "ops",
+        "title": "v",
+        "interval": interval,
+        "rules": rules,
+    },
     st.sampled_from([10, 60, 90, 3600]),
     RULES,
 )
@@ -194,7 +219,9 @@ def known(kind: str, body: dict, grafana: StandIn) -> dict:
     if kind != "rule_group" or grafana.grafana.release >= (12,):
         return body
     newer = ("keep_firing_for", "missingSeriesEvalsToResolve")
-    rules = [{key: value for key, value in rule.items() if key not in newer} for rule in body["rules"]]
+    rules = [
+        {key: value for key, value in rule.items() if key not in newer} for rule in body["rules"]
+    ]
     return {**body, "rules": rules}
 
 

@@ -12,15 +12,25 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.errors import ComponentError
-from ansible_collections.hippius.monitoring.plugins.module_utils.releases import ReleaseError
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.upstream_releases import (
+    ReleaseError,
+)
 from ansible_collections.hippius.monitoring.plugins.modules import release_bundle
 from tests.unit.component.conftest import Web, web
 
 __all__ = ["web"]
 CONTENT = b"an archive" * 1000
 NAME = "releases.example/loki/loki-linux-amd64.zip"
-LOCK = {"loki": {"3.7.8": {"amd64": {"url": f"https://{NAME}", "sha256": hashlib.sha256(CONTENT).hexdigest()}}}}
+LOCK = {
+    "loki": {
+        "3.7.8": {
+            "amd64": {"url": f"https://{NAME}", "sha256": hashlib.sha256(CONTENT).hexdigest()}
+        }
+    }
+}
 Collect = Callable[..., dict]
 
 
@@ -30,9 +40,17 @@ def collect(tmp_path: Path, web: Web) -> Collect:
     web.answers = [web.file(CONTENT)]
 
     def run(check_mode: bool = False, **changes: object) -> dict:
-        params = {"path": str(tmp_path / "bundle"), "releases": LOCK, "architectures": None, "mirrors": [web.url]}
+        params = {
+            "path": str(tmp_path / "bundle"),
+            "releases": LOCK,
+            "architectures": None,
+            "mirrors": [web.url],
+        }
         module = SimpleNamespace(
-            params={**params, **changes}, check_mode=check_mode, tmpdir=str(tmp_path), atomic_move=os.replace
+            params={**params, **changes},
+            check_mode=check_mode,
+            tmpdir=str(tmp_path),
+            atomic_move=os.replace,
         )
         return release_bundle.collect(module)
 
@@ -51,7 +69,9 @@ def test_a_bundle_is_a_mirror_with_its_lock(tmp_path: Path, web: Web, collect: C
     ]
 
 
-def test_a_second_run_verifies_and_downloads_nothing(tmp_path: Path, web: Web, collect: Collect) -> None:
+def test_a_second_run_verifies_and_downloads_nothing(
+    tmp_path: Path, web: Web, collect: Collect
+) -> None:
     collect()
     before = {path: path.stat() for path in (tmp_path / "bundle").rglob("*")}
     told = collect()
@@ -84,7 +104,9 @@ def test_an_archive_that_is_damaged_is_brought_again(tmp_path: Path, collect: Co
 
 def test_what_is_not_what_was_locked_is_refused(tmp_path: Path, web: Web, collect: Collect) -> None:
     web.answers = [web.file(b"<html>Sign in")]
-    with pytest.raises(ComponentError, match=f"{web.url}/{NAME}: SHA-256 is .*, expected .*HTML page"):
+    with pytest.raises(
+        ComponentError, match=f"{web.url}/{NAME}: SHA-256 is .*, expected .*HTML page"
+    ):
         collect()
     assert [path for path in (tmp_path / "bundle").rglob("*") if path.is_file()] == []
 

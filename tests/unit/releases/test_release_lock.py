@@ -14,7 +14,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.releases import ReleaseError
+from ansible_collections.hippius.monitoring.plugins.module_utils.upstream_releases import (
+    ReleaseError,
+)
 from ansible_collections.hippius.monitoring.plugins.modules import release_lock
 
 ONE, TWO = "1" * 64, "a" * 64
@@ -39,7 +41,9 @@ class Handler(SimpleHTTPRequestHandler):
 def mirror(tmp_path: Path) -> Iterator[str]:
     """Address of a mirror that serves the directory `mirror`."""
     (tmp_path / "mirror").mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "mirror")))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "mirror"))
+    )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -64,10 +68,18 @@ def lock(tmp_path: Path, mirror: str) -> object:
     """Run the module's work on `lock.yml`; only what AnsibleModule does for it is done here."""
 
     def run(check_mode: bool = False, **changes: object) -> dict:
-        params = {"path": str(tmp_path / "lock.yml"), "name": "loki", "version": "3.7.8", "build": None}
+        params = {
+            "path": str(tmp_path / "lock.yml"),
+            "name": "loki",
+            "version": "3.7.8",
+            "build": None,
+        }
         params |= {"architectures": ["amd64", "arm64"], "mirrors": [mirror], "replace": False}
         module = SimpleNamespace(
-            params={**params, **changes}, check_mode=check_mode, tmpdir=str(tmp_path), atomic_move=os.replace
+            params={**params, **changes},
+            check_mode=check_mode,
+            tmpdir=str(tmp_path),
+            atomic_move=os.replace,
         )
         return release_lock.lock(module)
 
@@ -88,7 +100,9 @@ def test_a_lock_has_published_addresses_and_the_mirror_s_checksums(
     assert (result["diff"]["before"], result["diff"]["after"]) == ("", text)
 
 
-def test_a_second_run_changes_nothing_and_comments_stay(tmp_path: Path, publish: object, lock: object) -> None:
+def test_a_second_run_changes_nothing_and_comments_stay(
+    tmp_path: Path, publish: object, lock: object
+) -> None:
     publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
     lock()
     path = tmp_path / "lock.yml"
@@ -121,7 +135,9 @@ def test_other_releases_stay(tmp_path: Path, publish: object, lock: object) -> N
     assert list(written) == ["loki", "own", "tempo"]
 
 
-def test_a_checksum_that_changed_is_refused_unless_asked_for(tmp_path: Path, publish: object, lock: object) -> None:
+def test_a_checksum_that_changed_is_refused_unless_asked_for(
+    tmp_path: Path, publish: object, lock: object
+) -> None:
     publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
     lock()
     publish(f"{FOLDER}/SHA256SUMS", f"{TWO}  loki-linux-amd64.zip\n")
@@ -137,7 +153,9 @@ def test_mirrors_are_asked_in_turn(mirror: str, publish: object, lock: object) -
     assert lock(mirrors=[f"{mirror}/first", f"{mirror}/second/"])["changed"]
 
 
-def test_checksums_of_single_archives_are_read_where_there_is_no_list(publish: object, lock: object) -> None:
+def test_checksums_of_single_archives_are_read_where_there_is_no_list(
+    publish: object, lock: object
+) -> None:
     folder = "github.com/open-telemetry/opentelemetry-collector-releases/releases/download/v0.158.0"
     publish(f"{folder}/otelcol-contrib_0.158.0_linux_amd64.tar.gz.sha256", ONE)
     result = lock(name="otel_collector", version="0.158.0")
@@ -150,12 +168,18 @@ def test_checksums_of_single_archives_are_read_where_there_is_no_list(publish: o
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        pytest.param("", "no checksum is published for amd64, arm64 .*SHA256SUMS: HTTP 404", id="no file"),
+        pytest.param(
+            "", "no checksum is published for amd64, arm64 .*SHA256SUMS: HTTP 404", id="no file"
+        ),
         pytest.param("<html>Sign in</html>", "no checksum is published", id="a page"),
-        pytest.param(f"{ONE}  promtail-linux-amd64.zip\n", "no checksum is published", id="another archive"),
+        pytest.param(
+            f"{ONE}  promtail-linux-amd64.zip\n", "no checksum is published", id="another archive"
+        ),
     ],
 )
-def test_what_is_not_published_is_told(tmp_path: Path, publish: object, lock: object, text: str, told: str) -> None:
+def test_what_is_not_published_is_told(
+    tmp_path: Path, publish: object, lock: object, text: str, told: str
+) -> None:
     if text:
         publish(f"{FOLDER}/SHA256SUMS", text)
     with pytest.raises(ReleaseError, match=told):

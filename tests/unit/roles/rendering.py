@@ -50,7 +50,11 @@ def rollout(role: str, **variables: Any) -> dict:
 def _templated(role: str, value: Any, variables: dict) -> Any:
     loader = DataLoader()
     inventory = _trusted({**HOST, **variables})
-    known = {**_trusted(_read(loader, role, "defaults")), **inventory, **_trusted(_read(loader, role, "vars"))}
+    known = {
+        **_trusted(_read(loader, role, "defaults")),
+        **inventory,
+        **_trusted(_read(loader, role, "vars")),
+    }
     known |= {**_trusted(variables), "hostvars": HostVars(inventory)}
     return plain(Templar(loader=loader, variables=known).template(_trusted(value)))
 

@@ -20,8 +20,13 @@ def config(**variables):
 
 
 def test_each_severity_has_its_route_and_the_rest_has_one_too():
-    routes = config(alertmanager_medium_route={"group_wait": "9m"}, alertmanager_default_severity="medium")["route"]
-    assert [(route.get("matchers"), route["receiver"], route["group_wait"]) for route in routes["routes"]] == [
+    routes = config(
+        alertmanager_medium_route={"group_wait": "9m"}, alertmanager_default_severity="medium"
+    )["route"]
+    assert [
+        (route.get("matchers"), route["receiver"], route["group_wait"])
+        for route in routes["routes"]
+    ] == [
         (['severity="critical"'], "critical", "10s"),
         (['severity="high"'], "high", "30s"),
         (['severity="medium"'], "medium", "9m"),
@@ -30,16 +35,25 @@ def test_each_severity_has_its_route_and_the_rest_has_one_too():
 
 
 def test_own_routes_come_first_and_own_receivers_are_added():
-    made = config(alertmanager_routes=[{"receiver": "pager"}], alertmanager_receivers=[{"name": "pager"}])
+    made = config(
+        alertmanager_routes=[{"receiver": "pager"}], alertmanager_receivers=[{"name": "pager"}]
+    )
     assert made["route"]["routes"][0] == {"receiver": "pager"}
-    assert [receiver["name"] for receiver in made["receivers"]] == ["critical", "high", "medium", "pager"]
+    assert [receiver["name"] for receiver in made["receivers"]] == [
+        "critical",
+        "high",
+        "medium",
+        "pager",
+    ]
 
 
 def test_the_webhook_is_in_its_file_only():
     made = arguments(alertmanager_secrets={"pager-key": "k"})
     assert made.pop("secrets") == {"pager-key": "k", "discord-webhook": WEBHOOK}
     assert WEBHOOK not in str(made)
-    files = {receiver["discord_configs"][0]["webhook_url_file"] for receiver in config()["receivers"]}
+    files = {
+        receiver["discord_configs"][0]["webhook_url_file"] for receiver in config()["receivers"]
+    }
     assert files == {"/etc/alertmanager/discord-webhook"}
 
 
@@ -50,7 +64,11 @@ def test_a_missing_webhook_is_refused_by_name():
 
 def test_an_own_file_needs_no_webhook():
     made = arguments(alertmanager_discord_webhook="", alertmanager_config_file="/srv/mine.yml")
-    assert made["config"][0] == {"path": "alertmanager.yml", "content": "", "source": "/srv/mine.yml"}
+    assert made["config"][0] == {
+        "path": "alertmanager.yml",
+        "content": "",
+        "source": "/srv/mine.yml",
+    }
     assert made["secrets"] == {}
 
 
@@ -77,7 +95,12 @@ def test_templates_are_read_in_order():
 
 
 def test_extra_configuration_is_merged():
-    made = config(alertmanager_config_extra={"global": {"resolve_timeout": "9m"}, "route": {"group_by": ["job"]}})
+    made = config(
+        alertmanager_config_extra={
+            "global": {"resolve_timeout": "9m"},
+            "route": {"group_by": ["job"]},
+        }
+    )
     assert made["global"] == {"resolve_timeout": "9m"}
     assert (made["route"]["group_by"], made["route"]["receiver"]) == (["job"], "high")
 
@@ -87,7 +110,11 @@ def test_prometheus_without_an_alertmanager_has_none():
 
 
 def test_single_texts_of_extra_vars_are_lists_of_one():
-    given = {"alertmanager_flags": "--one", "alertmanager_templates": "/x/own.tmpl", "alertmanager_group_by": "job"}
+    given = {
+        "alertmanager_flags": "--one",
+        "alertmanager_templates": "/x/own.tmpl",
+        "alertmanager_group_by": "job",
+    }
     told = arguments(**given)
     assert told["command"][-1] == "--one"
     assert [file["path"] for file in told["config"]][-1] == "templates/own.tmpl"

@@ -35,7 +35,9 @@ OLD, NEW = "12.4.5", "13.2.3"
 
 
 def arguments(**variables):
-    return rollout("grafana", **{"grafana_admin_password": PASSWORD, "grafana_secret_key": KEY, **variables})
+    return rollout(
+        "grafana", **{"grafana_admin_password": PASSWORD, "grafana_secret_key": KEY, **variables}
+    )
 
 
 def ini(**variables):
@@ -68,11 +70,19 @@ def test_a_missing_secret_is_refused_by_name(variable):
 
 @pytest.mark.parametrize(
     ("url", "secure", "site"),
-    [("", "false", "lax"), ("http://g.example/", "false", "lax"), ("https://g.example/", "true", "strict")],
+    [
+        ("", "false", "lax"),
+        ("http://g.example/", "false", "lax"),
+        ("https://g.example/", "true", "strict"),
+    ],
 )
 def test_cookies_are_marked_for_tls_where_people_use_it(url, secure, site):
     security = ini(grafana_url=url)["security"]
-    assert (security["cookie_secure"], security["cookie_samesite"], security["strict_transport_security"]) == (
+    assert (
+        security["cookie_secure"],
+        security["cookie_samesite"],
+        security["strict_transport_security"],
+    ) == (
         secure,
         site,
         secure,
@@ -80,7 +90,9 @@ def test_cookies_are_marked_for_tls_where_people_use_it(url, secure, site):
 
 
 def test_extra_sections_are_merged_and_null_leaves_grafanas_own_default():
-    made = ini(grafana_config_extra={"security": {"cookie_samesite": None}, "smtp": {"enabled": True}})
+    made = ini(
+        grafana_config_extra={"security": {"cookie_samesite": None}, "smtp": {"enabled": True}}
+    )
     assert made["smtp"] == {"enabled": "true"}
     assert "cookie_samesite" not in made["security"]
     assert made["security"]["disable_gravatar"] == "true"
@@ -99,7 +111,10 @@ def test_it_is_ready_when_the_administrator_can_log_in():
     ("variables", "url"),
     [
         ({"grafana_listen_address": "[::1]:3001"}, "http://[::1]:3001/api/org"),
-        ({"grafana_config_extra": {"server": {"protocol": "https"}}}, "https://127.0.0.1:3000/api/org"),
+        (
+            {"grafana_config_extra": {"server": {"protocol": "https"}}},
+            "https://127.0.0.1:3000/api/org",
+        ),
         ({"grafana_url": "https://g.example/grafana/"}, "http://127.0.0.1:3000/api/org"),
         (
             {
@@ -119,19 +134,32 @@ def test_where_others_reach_it_it_speaks_tls_and_asks_prometheus_for_a_password(
         "scheme": "https",
         "config": [{"path": "tls/certificate.pem", "content": "certificate"}],
         "secrets": {"tls/key.pem": "key", "tls/password": "shared secret"},
-        "proof": {"certificate_file": "tls/certificate.pem", "username": "monitoring", "password_file": "tls/password"},
+        "proof": {
+            "certificate_file": "tls/certificate.pem",
+            "username": "monitoring",
+            "password_file": "tls/password",
+        },
     }
     made = arguments(__grafana_protection=protection)
     sections = read_ini(made["config"][0]["content"])
-    assert (sections["server"]["protocol"], sections["security"]["cookie_secure"]) == ("https", "true")
+    assert (sections["server"]["protocol"], sections["security"]["cookie_secure"]) == (
+        "https",
+        "true",
+    )
     assert sections["metrics"]["basic_auth_username"] == "monitoring"
-    written = {f"/etc/grafana/{path}" for path in [*made["secrets"], *(file["path"] for file in made["config"])]}
+    written = {
+        f"/etc/grafana/{path}"
+        for path in [*made["secrets"], *(file["path"] for file in made["config"])]
+    }
     paths = [sections["server"][key] for key in ("cert_file", "cert_key")]
     assert sections["metrics"]["basic_auth_password"] == "$__file{/etc/grafana/tls/password}"
     paths += re.findall(r"\$__file{([^}]+)}", made["config"][0]["content"])
     assert set(paths) <= written
     assert made["ready"]["url"] == "https://127.0.0.1:3000/api/org"
-    assert (made["ready"]["username"], made["ready"]["password_file"]) == ("admin", "admin-password")
+    assert (made["ready"]["username"], made["ready"]["password_file"]) == (
+        "admin",
+        "admin-password",
+    )
 
 
 def test_an_own_file_needs_no_secrets_and_listens_where_the_role_says():
@@ -149,12 +177,20 @@ def test_an_own_file_needs_no_secrets_and_listens_where_the_role_says():
 def test_an_own_file_gets_the_secrets_that_are_set():
     made = arguments(grafana_config_file="/srv/mine.ini")
     assert made["environment"]["GF_SECURITY_SECRET_KEY"] == "$__file{/etc/grafana/secret-key}"
-    assert made["environment"]["GF_SECURITY_ADMIN_PASSWORD"] == "$__file{/etc/grafana/admin-password}"
+    assert (
+        made["environment"]["GF_SECURITY_ADMIN_PASSWORD"] == "$__file{/etc/grafana/admin-password}"
+    )
 
 
 def test_another_database_is_not_taken_for_a_file():
-    assert "--database=" in arguments(grafana_database={"type": "postgres", "host": "db:5432"})["check"]
-    assert "--database=own.db" in arguments(grafana_database={"type": "sqlite3", "path": "own.db"})["check"]
+    assert (
+        "--database="
+        in arguments(grafana_database={"type": "postgres", "host": "db:5432"})["check"]
+    )
+    assert (
+        "--database=own.db"
+        in arguments(grafana_database={"type": "sqlite3", "path": "own.db"})["check"]
+    )
 
 
 def test_another_secret_key_is_accepted_for_one_run_without_a_trace():
@@ -203,7 +239,11 @@ def test_a_text_comes_back_as_it_was(text):
         pytest.param(True, "key = true", id="truth"),
         pytest.param(3000, "key = 3000", id="number"),
         pytest.param("$__file{/etc/grafana/key}", "key = $__file{/etc/grafana/key}", id="a file"),
-        pytest.param("%(protocol)s://%(domain)s:3000/", "key = %(protocol)s://%(domain)s:3000/", id="another key"),
+        pytest.param(
+            "%(protocol)s://%(domain)s:3000/",
+            "key = %(protocol)s://%(domain)s:3000/",
+            id="another key",
+        ),
         pytest.param("a#b", "key = `a#b`", id="comment"),
         pytest.param("a;b", "key = `a;b`", id="other comment"),
         pytest.param("`a`b`", "key = ``a`b``", id="backquotes"),
@@ -217,20 +257,35 @@ def test_values_are_quoted_where_grafana_would_read_something_else(value, line):
 
 
 def test_what_is_empty_is_left_out_with_its_section():
-    assert grafana_ini({"one": {"a": None, "b": "", "c": 0}, "two": {"d": None}, "three": {}}) == "[one]\nc = 0\n"
+    assert (
+        grafana_ini({"one": {"a": None, "b": "", "c": 0}, "two": {"d": None}, "three": {}})
+        == "[one]\nc = 0\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("sections", "words"),
     [
         pytest.param([], "a mapping of sections, not from a list", id="no sections"),
-        pytest.param({"smtp": "on"}, "Section smtp of grafana.ini is a mapping of keys, not a text", id="no keys"),
-        pytest.param({"smtp": {"hosts": ["a"]}}, "hosts is a text, a number or a truth value, not a list", id="list"),
+        pytest.param(
+            {"smtp": "on"},
+            "Section smtp of grafana.ini is a mapping of keys, not a text",
+            id="no keys",
+        ),
+        pytest.param(
+            {"smtp": {"hosts": ["a"]}},
+            "hosts is a text, a number or a truth value, not a list",
+            id="list",
+        ),
         pytest.param({"smtp": {"a=b": "c"}}, "'a=b' is not a name", id="key"),
         pytest.param({"smtp": {7: "c"}}, "7 is not a name", id="number as key"),
         pytest.param({"smtp]\n[x": {"a": "c"}}, "is not a name", id="section"),
-        pytest.param({"smtp": {"password": "canary\n[x]"}}, "password has a line break", id="line break"),
-        pytest.param({"smtp": {"password": "canary\r"}}, "password has a line break", id="carriage return"),
+        pytest.param(
+            {"smtp": {"password": "canary\n[x]"}}, "password has a line break", id="line break"
+        ),
+        pytest.param(
+            {"smtp": {"password": "canary\r"}}, "password has a line break", id="carriage return"
+        ),
     ],
 )
 def test_what_cannot_be_written_is_refused_without_its_value(sections, words):
@@ -273,7 +328,9 @@ class Host:
     def secrets(self, password: str = PASSWORD, key: str = KEY) -> None:
         for name, text in {"admin-password": password, "secret-key": key}.items():
             (self.etc / name).write_text(text)
-        (self.etc / "grafana.ini").write_text(f"; $__file{{/nowhere}}\nkey = $__file{{{self.etc}/secret-key}}\n")
+        (self.etc / "grafana.ini").write_text(
+            f"; $__file{{/nowhere}}\nkey = $__file{{{self.etc}/secret-key}}\n"
+        )
 
     def use(self, version: str) -> None:
         """Have a release in place, whose command line sets passwords as Grafana's does."""
@@ -291,8 +348,14 @@ class Host:
         link.symlink_to(self.release)
 
     def run(self, *words: str) -> int:
-        directories = [f"--etc={self.etc}", f"--data={self.data}", f"--proven={self.root / 'proven/release'}"]
-        return grafana_prepare.main([f"--version={self.version}", f"--release={self.release}", *directories, *words])
+        directories = [
+            f"--etc={self.etc}",
+            f"--data={self.data}",
+            f"--proven={self.root / 'proven/release'}",
+        ]
+        return grafana_prepare.main(
+            [f"--version={self.version}", f"--release={self.release}", *directories, *words]
+        )
 
     def start(self, note: str = "", rows: int = 1, login: str = "admin") -> int:
         """Start Grafana: it makes its database and administrator at its first start, and notes what is done."""
@@ -300,10 +363,14 @@ class Host:
         if code == 0:
             with closing(sqlite3.connect(self.database)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute('CREATE TABLE IF NOT EXISTS "user" (id INTEGER, login, password, salt)')
+                connection.execute(
+                    'CREATE TABLE IF NOT EXISTS "user" (id INTEGER, login, password, salt)'
+                )
                 connection.execute("CREATE TABLE IF NOT EXISTS note (text)")
                 if not connection.execute('SELECT * FROM "user"').fetchall():
-                    connection.execute('INSERT INTO "user" VALUES (1, ?, ?, ?)', (login, hashed(PASSWORD), "salt"))
+                    connection.execute(
+                        'INSERT INTO "user" VALUES (1, ?, ?, ?)', (login, hashed(PASSWORD), "salt")
+                    )
                 connection.executemany("INSERT INTO note VALUES (?)", [(note,)] * rows)
                 connection.commit()
         return code
@@ -549,7 +616,12 @@ def test_an_older_version_is_refused_once_the_newer_one_was_proven(host, capsys)
     host.prove()
     host.use(OLD)
     assert (host.run("--check"), host.start()) == (1, 1)
-    assert told(capsys).count(f"Grafana {NEW} has used the database, and {OLD} is older and might damage it.") == 2
+    assert (
+        told(capsys).count(
+            f"Grafana {NEW} has used the database, and {OLD} is older and might damage it."
+        )
+        == 2
+    )
     assert host.notes() == ["old", "new"]
 
 
@@ -613,11 +685,15 @@ def test_a_person_who_goes_back_need_not_say_where_the_database_is(host, unit_st
     [
         pytest.param(slice(-4096, None), "cannot be copied: .*malformed", id="a page"),
         pytest.param(
-            slice(-4088, -4084), "(is damaged: .*tree|cannot be copied: .*malformed)", id="some bytes of a page"
+            slice(-4088, -4084),
+            "(is damaged: .*tree|cannot be copied: .*malformed)",
+            id="some bytes of a page",
         ),
     ],
 )
-def test_a_damaged_database_is_told_before_an_upgrade_and_left_as_it_is(host, capsys, damaged, words):
+def test_a_damaged_database_is_told_before_an_upgrade_and_left_as_it_is(
+    host, capsys, damaged, words
+):
     host.start("x" * 2000, rows=50)
     content = bytearray(host.database.read_bytes())
     content[damaged] = b"\xff" * len(content[damaged])

@@ -10,11 +10,19 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.folders import titles
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.folders import titles
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import Gathering, Source
 from tests.unit.roles.rendering import ROLES, rendered
 
-COMPONENTS = ("prometheus", "loki", "tempo", "alertmanager", "otel_collector", "redis_exporter", "node_exporter")
+COMPONENTS = (
+    "prometheus",
+    "loki",
+    "tempo",
+    "alertmanager",
+    "otel_collector",
+    "redis_exporter",
+    "node_exporter",
+)
 WEBHOOK = "https://discord.example/api/webhooks/1/x"
 BASE = {
     "role_path": str(ROLES / "grafana_content"),
@@ -32,14 +40,20 @@ def source(item: dict) -> Source:
     path = Path(item.get("file") or item["directory"])
     paths = [path] if path.is_file() else sorted(path.rglob("*.*"))
     root = path.parent if path.is_file() else path
-    return Source(str(root), {found.relative_to(root).as_posix(): found.read_bytes() for found in paths}, **options)
+    return Source(
+        str(root),
+        {found.relative_to(root).as_posix(): found.read_bytes() for found in paths},
+        **options,
+    )
 
 
 def gather(*components: str, **variables: Any) -> tuple[dict, list[str]]:
     """Bodies by kind and identity, and what must be there beside them; there must be nothing to complain of."""
     groups = {"all": ["here"], **{name: ["here"] for name in (*components, "grafana")}}
     given = {**BASE, "groups": groups, **variables}
-    gathering = Gathering(environment=rendered("grafana_content", "__grafana_content_environment", **given))
+    gathering = Gathering(
+        environment=rendered("grafana_content", "__grafana_content_environment", **given)
+    )
     content = rendered("grafana_content", "__grafana_content_all", **given)
     wanted, required = gathering.wanted([source(item) for item in content])
     assert (gathering.findings.errors, gathering.findings.warnings) == ([], [])
@@ -51,41 +65,70 @@ def gather(*components: str, **variables: Any) -> tuple[dict, list[str]]:
 def test_everything_refers_to_what_the_role_brings_itself() -> None:
     bodies, required = gather(*COMPONENTS)
     assert required == []
-    assert {uid for kind, uid in bodies if kind == "datasource"} == {"prometheus", "loki", "tempo", "alertmanager"}
+    assert {uid for kind, uid in bodies if kind == "datasource"} == {
+        "prometheus",
+        "loki",
+        "tempo",
+        "alertmanager",
+    }
     (folder,) = [uid for kind, uid in bodies if kind == "folder"]
-    assert all(body["folderUid"] == folder for (kind, _), body in bodies.items() if kind in ("dashboard", "rule_group"))
+    assert all(
+        body["folderUid"] == folder
+        for (kind, _), body in bodies.items()
+        if kind in ("dashboard", "rule_group")
+    )
     assert [uid for kind, uid in bodies if kind == "dashboard"]
     assert [uid for kind, uid in bodies if kind == "rule_group"]
 
 
-@pytest.mark.parametrize("components", [(), ("loki",), ("tempo",), ("loki", "tempo"), ("prometheus", "alertmanager")])
-def test_nothing_points_at_a_datasource_that_the_inventory_has_not(components: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "components", [(), ("loki",), ("tempo",), ("loki", "tempo"), ("prometheus", "alertmanager")]
+)
+def test_nothing_points_at_a_datasource_that_the_inventory_has_not(
+    components: tuple[str, ...],
+) -> None:
     gathered = gather(*components, grafana_content_of_components=True)
-    wanted = {name for name in components if name in ("prometheus", "loki", "tempo", "alertmanager")}
+    wanted = {
+        name for name in components if name in ("prometheus", "loki", "tempo", "alertmanager")
+    }
     assert {uid for kind, uid in gathered[0] if kind == "datasource"} == wanted
     # Dashboards and alerts of a component ask Prometheus, without which there is nothing to see.
-    assert set(gathered[1]) <= ({"datasource prometheus", "datasource loki"} if "prometheus" not in wanted else set())
+    assert set(gathered[1]) <= (
+        {"datasource prometheus", "datasource loki"} if "prometheus" not in wanted else set()
+    )
 
 
 def test_links_lead_from_metrics_to_traces_to_logs_and_back() -> None:
     bodies, _required = gather(*COMPONENTS)
     data = {uid: body["jsonData"] for (kind, uid), body in bodies.items() if kind == "datasource"}
-    assert {link["datasourceUid"] for link in data["prometheus"]["exemplarTraceIdDestinations"]} == {"tempo"}
+    assert {
+        link["datasourceUid"] for link in data["prometheus"]["exemplarTraceIdDestinations"]
+    } == {"tempo"}
     assert data["loki"]["derivedFields"][0]["datasourceUid"] == "tempo"
     assert data["loki"]["derivedFields"][0]["url"] == "${__value.raw}"
     assert data["tempo"]["tracesToLogsV2"]["query"] == '{env="test"} |= "${__trace.traceId}"'
-    assert data["tempo"]["tracesToMetrics"]["datasourceUid"] == data["tempo"]["serviceMap"]["datasourceUid"]
+    assert (
+        data["tempo"]["tracesToMetrics"]["datasourceUid"]
+        == data["tempo"]["serviceMap"]["datasourceUid"]
+    )
 
 
 def test_alerts_go_to_discord_by_their_severity() -> None:
     bodies, _required = gather(
         *COMPONENTS,
         grafana_content_critical_mention="<@&1>",
-        grafana_content_routes=[{"receiver": "hippius-high", "object_matchers": [["team", "=", "db"]]}],
+        grafana_content_routes=[
+            {"receiver": "hippius-high", "object_matchers": [["team", "=", "db"]]}
+        ],
     )
     root = bodies["policy", ""]
     assert (root["receiver"], root["group_by"]) == ("hippius-high", ["alertname", "env", "service"])
-    assert [route["object_matchers"][0][2] for route in root["routes"]] == ["db", "critical", "high", "medium"]
+    assert [route["object_matchers"][0][2] for route in root["routes"]] == [
+        "db",
+        "critical",
+        "high",
+        "medium",
+    ]
     critical = bodies["contact_point", "hippius-critical"]["receivers"][0]["settings"]
     assert critical["url"] == WEBHOOK
     assert critical["message"].startswith('{{ if eq .Status "firing" }}<@&1> {{ end }}')
@@ -101,7 +144,9 @@ def test_what_is_not_wanted_is_left_out() -> None:
     bodies, required = gather(*COMPONENTS, grafana_content_datasources=False)
     assert "datasource" not in {kind for kind, _ in bodies}
     assert "datasource prometheus" in required
-    bodies, required = gather(*COMPONENTS, grafana_content_of_components=False, grafana_content_datasources=False)
+    bodies, required = gather(
+        *COMPONENTS, grafana_content_of_components=False, grafana_content_datasources=False
+    )
     assert {kind for kind, _ in bodies} == {"template", "contact_point", "policy"}
     assert required == []
     bodies, _required = gather(*COMPONENTS, grafana_content_discord=False)
@@ -124,24 +169,47 @@ def test_datasources_present_certificates_where_others_speak_tls() -> None:
 
 
 def test_datasources_log_in_where_a_password_is_asked_for() -> None:
-    addresses = {f"{name}_listen_address": "10.0.0.1:80" for name in ("prometheus", "alertmanager", "loki", "tempo")}
-    tls = {"monitoring_tls_certificate": "CERT", "monitoring_tls_key": "KEY", "monitoring_tls_ca": "CA"}
-    login = {"monitoring_basic_auth_username": "us", "monitoring_basic_auth_password": "pa$$word $HOME"}
+    addresses = {
+        f"{name}_listen_address": "10.0.0.1:80"
+        for name in ("prometheus", "alertmanager", "loki", "tempo")
+    }
+    tls = {
+        "monitoring_tls_certificate": "CERT",
+        "monitoring_tls_key": "KEY",
+        "monitoring_tls_ca": "CA",
+    }
+    login = {
+        "monitoring_basic_auth_username": "us",
+        "monitoring_basic_auth_password": "pa$$word $HOME",
+    }
 
     def told(**variables: str) -> dict:
         bodies = gather(*COMPONENTS, **tls, **login, **variables)[0]
         return {
-            uid: (body["basicAuth"], body["basicAuthUser"], body["secureJsonData"].get("basicAuthPassword"))
+            uid: (
+                body["basicAuth"],
+                body["basicAuthUser"],
+                body["secureJsonData"].get("basicAuthPassword"),
+            )
             for (kind, uid), body in bodies.items()
             if kind == "datasource"
         }
 
     asked, free = (True, "us", "pa$$word $HOME"), (False, "", None)
-    assert told(**addresses) == {"prometheus": asked, "alertmanager": asked, "loki": free, "tempo": free}
+    assert told(**addresses) == {
+        "prometheus": asked,
+        "alertmanager": asked,
+        "loki": free,
+        "tempo": free,
+    }
     assert set(told().values()) == {free}
 
 
 def test_missing_library_is_known_by_what_the_module_says() -> None:
-    (block,) = yaml.safe_load((ROLES / "grafana_content" / "tasks" / "main.yml").read_text(encoding="utf-8"))
+    (block,) = yaml.safe_load(
+        (ROLES / "grafana_content" / "tasks" / "main.yml").read_text(encoding="utf-8")
+    )
     searched = re.search(r"search\('(.+)'\)", block["rescue"][0]["when"])[1]
-    assert searched in (ROLES.parent / "plugins/module_utils/grafana/client.py").read_text(encoding="utf-8")
+    assert searched in (ROLES.parent / "plugins/module_utils/grafana/api/client.py").read_text(
+        encoding="utf-8"
+    )

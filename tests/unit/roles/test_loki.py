@@ -46,11 +46,15 @@ def test_all_data_lies_in_its_own_directory():
             return [found for item in value.values() for found in paths(item)]
         return [value] if isinstance(value, str) and value.startswith("/") else []
 
-    assert [path for path in paths(config()) if not path.startswith("/var/lib/loki")] == ["/etc/loki/runtime.yml"]
+    assert [path for path in paths(config()) if not path.startswith("/var/lib/loki")] == [
+        "/etc/loki/runtime.yml"
+    ]
 
 
 def test_extra_configuration_is_merged():
-    content = rollout("loki", loki_config_extra={"limits_config": {"max_query_series": 9}})["config"][0]["content"]
+    content = rollout("loki", loki_config_extra={"limits_config": {"max_query_series": 9}})[
+        "config"
+    ][0]["content"]
     assert content["limits_config"]["max_query_series"] == 9
     assert content["limits_config"]["retention_period"] == "744h"
 

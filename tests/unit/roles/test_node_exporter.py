@@ -27,13 +27,18 @@ def test_collectors_are_flags_which_the_check_judges_too():
 
 def test_single_texts_of_extra_vars_are_lists_of_one():
     flags = {"collectors_enabled": "systemd", "collectors_disabled": "wifi", "flags": "--one"}
-    made = rollout("node_exporter", **{f"node_exporter_{name}": text for name, text in flags.items()})
+    made = rollout(
+        "node_exporter", **{f"node_exporter_{name}": text for name, text in flags.items()}
+    )
     assert made["command"][-3:] == ["--collector.systemd", "--no-collector.wifi", "--one"]
 
 
 def test_the_web_configuration_is_the_users():
     settings = {"http_server_config": {"http2": False}}
     assert rollout("node_exporter")["config"] == [{"path": "web.yml", "content": {}, "source": ""}]
-    assert rollout("node_exporter", node_exporter_config_extra=settings)["config"][0]["content"] == settings
+    assert (
+        rollout("node_exporter", node_exporter_config_extra=settings)["config"][0]["content"]
+        == settings
+    )
     made = rollout("node_exporter", node_exporter_config_file="/srv/web.yml")["config"][0]
     assert made == {"path": "web.yml", "content": "", "source": "/srv/web.yml"}

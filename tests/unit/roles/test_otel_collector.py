@@ -7,7 +7,9 @@ import pytest
 
 from tests.unit.roles.rendering import rendered, rollout
 
-VENDOR = {"otlp_http/vendor": {"signals": ["traces", "metrics"], "endpoint": "https://otlp.example.com"}}
+VENDOR = {
+    "otlp_http/vendor": {"signals": ["traces", "metrics"], "endpoint": "https://otlp.example.com"}
+}
 
 
 def config(**variables):
@@ -28,14 +30,23 @@ def endpoints(value):
 
 def test_everything_listens_on_loopback_unless_told_otherwise():
     made = config()
-    found = endpoints(made["receivers"]) + endpoints(made["exporters"]) + endpoints(made["extensions"])
+    found = (
+        endpoints(made["receivers"]) + endpoints(made["exporters"]) + endpoints(made["extensions"])
+    )
     reader = made["service"]["telemetry"]["metrics"]["readers"][0]["pull"]["exporter"]["prometheus"]
-    assert sorted(found) == ["127.0.0.1:13133", "127.0.0.1:4317", "127.0.0.1:4318", "127.0.0.1:8889"]
+    assert sorted(found) == [
+        "127.0.0.1:13133",
+        "127.0.0.1:4317",
+        "127.0.0.1:4318",
+        "127.0.0.1:8889",
+    ]
     assert reader == {"host": "127.0.0.1", "port": 8888}
 
 
 def test_each_address_gets_a_receiver_with_both_ports():
-    made = config(otel_collector_listen_addresses=["127.0.0.1", "172.30.0.1"], otel_collector_grpc_port=14317)
+    made = config(
+        otel_collector_listen_addresses=["127.0.0.1", "172.30.0.1"], otel_collector_grpc_port=14317
+    )
     assert made["receivers"]["otlp/172.30.0.1"]["protocols"] == {
         "grpc": {"endpoint": "172.30.0.1:14317"},
         "http": {"endpoint": "172.30.0.1:4318"},
@@ -49,11 +60,18 @@ def test_an_ipv6_address_makes_no_double_colon_in_a_name():
     receivers = config(otel_collector_listen_addresses=["[::1]", "[fd00::2]"])["receivers"]
     assert len(receivers) == 2
     assert not any("::" in name for name in receivers)
-    assert sorted(endpoints(receivers)) == ["[::1]:4317", "[::1]:4318", "[fd00::2]:4317", "[fd00::2]:4318"]
+    assert sorted(endpoints(receivers)) == [
+        "[::1]:4317",
+        "[::1]:4318",
+        "[fd00::2]:4317",
+        "[fd00::2]:4318",
+    ]
 
 
 def test_the_engine_is_told_every_address_that_is_opened():
-    listens = rollout("otel_collector", otel_collector_listen_addresses=["127.0.0.1", "172.30.0.1"])["listens"]
+    listens = rollout(
+        "otel_collector", otel_collector_listen_addresses=["127.0.0.1", "172.30.0.1"]
+    )["listens"]
     assert sorted(listens) == [
         "127.0.0.1:13133", "127.0.0.1:4317", "127.0.0.1:4318", "127.0.0.1:8888", "127.0.0.1:8889",
         "172.30.0.1:4317", "172.30.0.1:4318",
@@ -76,7 +94,10 @@ def test_env_is_set_on_everything_but_taken_off_towards_prometheus():
 
 def test_own_resource_attributes_come_after_the_environment():
     own = {"key": "k8s.cluster.name", "value": "main", "action": "upsert"}
-    assert config(otel_collector_resource_attributes=[own])["processors"]["resource"]["attributes"][-1] == own
+    assert (
+        config(otel_collector_resource_attributes=[own])["processors"]["resource"]["attributes"][-1]
+        == own
+    )
 
 
 def test_rules_are_applied_in_order_and_sampling_to_traces_only():
@@ -105,8 +126,14 @@ def test_without_destinations_traces_are_taken_and_dropped_and_logs_refused():
 
 
 def test_each_signal_goes_to_the_destinations_that_ask_for_it():
-    more = {**VENDOR, "otlp_http/logs": {"signals": ["logs"], "endpoint": "http://127.0.0.1:3100/otlp"}}
-    assert {name: flow["exporters"] for name, flow in pipelines(otel_collector_destinations=more).items()} == {
+    more = {
+        **VENDOR,
+        "otlp_http/logs": {"signals": ["logs"], "endpoint": "http://127.0.0.1:3100/otlp"},
+    }
+    assert {
+        name: flow["exporters"]
+        for name, flow in pipelines(otel_collector_destinations=more).items()
+    } == {
         "traces": ["otlp_http/vendor"],
         "metrics": ["prometheus"],
         "metrics/destinations": ["otlp_http/vendor"],
@@ -115,7 +142,9 @@ def test_each_signal_goes_to_the_destinations_that_ask_for_it():
 
 
 def test_a_destination_has_a_durable_queue_and_never_gives_up():
-    exporter = config(otel_collector_destinations=VENDOR, otel_collector_queue_bytes=5)["exporters"]["otlp_http/vendor"]
+    exporter = config(otel_collector_destinations=VENDOR, otel_collector_queue_bytes=5)[
+        "exporters"
+    ]["otlp_http/vendor"]
     assert exporter["endpoint"] == "https://otlp.example.com"
     assert exporter["retry_on_failure"] == {"max_elapsed_time": "0s"}
     queue = exporter["sending_queue"]
@@ -128,8 +157,16 @@ def test_a_destination_has_a_durable_queue_and_never_gives_up():
 
 def test_a_destination_may_change_a_setting_or_leave_it_out():
     wanted = {
-        "otlp_http/small": {"signals": ["traces"], "sending_queue": {"batch": {"flush_timeout": "1s"}}},
-        "file/archive": {"signals": ["traces"], "path": "x", "sending_queue": None, "retry_on_failure": None},
+        "otlp_http/small": {
+            "signals": ["traces"],
+            "sending_queue": {"batch": {"flush_timeout": "1s"}},
+        },
+        "file/archive": {
+            "signals": ["traces"],
+            "path": "x",
+            "sending_queue": None,
+            "retry_on_failure": None,
+        },
     }
     exporters = config(otel_collector_destinations=wanted)["exporters"]
     assert exporters["otlp_http/small"]["sending_queue"]["batch"]["flush_timeout"] == "1s"
@@ -138,16 +175,34 @@ def test_a_destination_may_change_a_setting_or_leave_it_out():
 
 
 def test_tempo_is_a_destination_where_the_inventory_has_it():
-    tempo = {"otlp_grpc/tempo": {"signals": ["traces"], "endpoint": "127.0.0.1:4319", "tls": {"insecure": True}}}
+    tempo = {
+        "otlp_grpc/tempo": {
+            "signals": ["traces"],
+            "endpoint": "127.0.0.1:4319",
+            "tls": {"insecure": True},
+        }
+    }
     groups = {"all": ["here"], "tempo": ["here"]}
-    assert pipelines(groups=groups, __otel_collector_tempo=tempo)["traces"]["exporters"] == ["otlp_grpc/tempo"]
-    assert pipelines(groups={"all": [], "tempo": []}, __otel_collector_tempo=tempo)["traces"]["exporters"] == ["nop"]
+    assert pipelines(groups=groups, __otel_collector_tempo=tempo)["traces"]["exporters"] == [
+        "otlp_grpc/tempo"
+    ]
+    assert pipelines(groups={"all": [], "tempo": []}, __otel_collector_tempo=tempo)["traces"][
+        "exporters"
+    ] == ["nop"]
 
 
 def test_tempo_can_be_given_other_settings_or_no_signals():
-    tempo = {"otlp_grpc/tempo": {"signals": ["traces"], "endpoint": "127.0.0.1:4319", "tls": {"insecure": True}}}
+    tempo = {
+        "otlp_grpc/tempo": {
+            "signals": ["traces"],
+            "endpoint": "127.0.0.1:4319",
+            "tls": {"insecure": True},
+        }
+    }
     common = {"groups": {"all": ["here"], "tempo": ["here"]}, "__otel_collector_tempo": tempo}
-    changed = config(**common, otel_collector_destinations={"otlp_grpc/tempo": {"compression": "none"}})
+    changed = config(
+        **common, otel_collector_destinations={"otlp_grpc/tempo": {"compression": "none"}}
+    )
     assert changed["exporters"]["otlp_grpc/tempo"]["compression"] == "none"
     assert changed["exporters"]["otlp_grpc/tempo"]["endpoint"] == "127.0.0.1:4319"
     off = pipelines(**common, otel_collector_destinations={"otlp_grpc/tempo": {"signals": []}})
@@ -163,14 +218,18 @@ def test_extra_configuration_is_merged():
 
 def test_an_own_file_replaces_the_configuration_without_asking_the_inventory():
     item = rollout(
-        "otel_collector", otel_collector_config_file="/srv/mine.yml", __otel_collector_config="{{ lookup('nonsense') }}"
+        "otel_collector",
+        otel_collector_config_file="/srv/mine.yml",
+        __otel_collector_config="{{ lookup('nonsense') }}",
     )["config"][0]
     assert item == {"path": "otel-config.yml", "content": "", "source": "/srv/mine.yml"}
 
 
 @pytest.mark.parametrize(("limit", "soft"), [(512, "409MiB"), (100, "80MiB")])
 def test_go_collects_garbage_below_the_memory_limit(limit, soft):
-    assert rollout("otel_collector", otel_collector_memory_limit_mib=limit)["environment"] == {"GOMEMLIMIT": soft}
+    assert rollout("otel_collector", otel_collector_memory_limit_mib=limit)["environment"] == {
+        "GOMEMLIMIT": soft
+    }
 
 
 def test_a_change_is_a_restart():

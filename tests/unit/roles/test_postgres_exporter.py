@@ -9,12 +9,18 @@ import pytest
 
 from tests.unit.roles.rendering import rollout
 
-ADDRESSES = {"name": "main", "listen_address": "127.0.0.1:9187", "postgres_address": "127.0.0.1:5432"}
+ADDRESSES = {
+    "name": "main",
+    "listen_address": "127.0.0.1:9187",
+    "postgres_address": "127.0.0.1:5432",
+}
 
 
 def instance(**fields):
     """The module's instance that comes of one of the role's."""
-    (made,) = rollout("postgres_exporter", postgres_exporter_instances=[{**ADDRESSES, **fields}])["instances"]
+    (made,) = rollout("postgres_exporter", postgres_exporter_instances=[{**ADDRESSES, **fields}])[
+        "instances"
+    ]
     return made
 
 
@@ -38,7 +44,9 @@ def test_the_default_is_one_exporter_without_a_password():
             id="another host",
         ),
         pytest.param(
-            {"postgres_address": "/run/postgresql"}, "/postgres?sslmode=disable&host=/run/postgresql", id="socket"
+            {"postgres_address": "/run/postgresql"},
+            "/postgres?sslmode=disable&host=/run/postgresql",
+            id="socket",
         ),
     ],
 )

@@ -24,7 +24,11 @@ def test_alerts_that_grafana_cannot_tell_are_those_of_components_in_the_inventor
     assert list(found) == ["rules/grafana.yml", "rules/loki.yml"]
     [group] = found["rules/loki.yml"]["groups"]
     assert [rule["alert"] for rule in group["rules"]] == ["LokiDown"]
-    assert group["rules"][0]["labels"] == {"severity": "critical", "service": "logs", "component": "loki"}
+    assert group["rules"][0]["labels"] == {
+        "severity": "critical",
+        "service": "logs",
+        "component": "loki",
+    }
 
 
 def test_templates_of_alerts_are_left_to_prometheus() -> None:

@@ -14,7 +14,9 @@ specification = importlib.util.spec_from_file_location("promtail_check", PROGRAM
 promtail_check = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(promtail_check)
 
-STARTED = 'level=info ts=2026-11-24T05:33:00Z caller=main.go:174 msg="Starting Promtail" version="3.5.0"'
+STARTED = (
+    'level=info ts=2026-11-24T05:33:00Z caller=main.go:174 msg="Starting Promtail" version="3.5.0"'
+)
 
 
 @pytest.fixture
@@ -44,7 +46,10 @@ def test_it_tells_why_promtail_does_not_start(judge, capsys: pytest.CaptureFixtu
     code = """echo 'Clients configured:'; echo 'url: http://loki'
         echo 'level=error ts=now error="invalid regex stage config: missing"' >&2; exit 1"""
     assert judge(code) == 1
-    assert capsys.readouterr().out == 'level=error ts=now error="invalid regex stage config: missing"\n'
+    assert (
+        capsys.readouterr().out
+        == 'level=error ts=now error="invalid regex stage config: missing"\n'
+    )
 
 
 def test_it_tells_why_a_file_cannot_be_parsed(judge, capsys: pytest.CaptureFixture) -> None:
@@ -53,16 +58,25 @@ def test_it_tells_why_a_file_cannot_be_parsed(judge, capsys: pytest.CaptureFixtu
     assert "line 2: field x not found" in capsys.readouterr().out
 
 
-def test_it_tells_everything_where_nothing_looks_like_an_error(judge, capsys: pytest.CaptureFixture) -> None:
+def test_it_tells_everything_where_nothing_looks_like_an_error(
+    judge, capsys: pytest.CaptureFixture
+) -> None:
     assert judge("echo 'panic: what'; echo 'goroutine 1'; exit 2") == 1
     assert capsys.readouterr().out == "panic: what\ngoroutine 1\n"
 
 
 def test_it_accepts_a_port_that_the_running_promtail_holds(judge) -> None:
-    assert judge("echo 'level=error error=\"listen tcp 127.0.0.1:1514: bind: address already in use\"'; exit 1") == 0
+    assert (
+        judge(
+            "echo 'level=error error=\"listen tcp 127.0.0.1:1514: bind: address already in use\"'; exit 1"
+        )
+        == 0
+    )
 
 
-def test_it_does_not_wait_for_ever(judge, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_it_does_not_wait_for_ever(
+    judge, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     monkeypatch.setattr(promtail_check, "SECONDS", 0.5)
     assert judge("exec sleep 60") == 1
     assert "neither started nor failed" in capsys.readouterr().out

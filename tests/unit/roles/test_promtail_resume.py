@@ -26,7 +26,9 @@ def line(number: int, at: float = SAVED_AT - 3600) -> bytes:
     """A line as Docker writes it; Loki gets eleven bytes of it."""
     time = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
     return (
-        json.dumps({"log": f"line {number:06}\n", "stream": "stdout", "time": time}, separators=(",", ":")).encode()
+        json.dumps(
+            {"log": f"line {number:06}\n", "stream": "stdout", "time": time}, separators=(",", ":")
+        ).encode()
         + b"\n"
     )
 
@@ -37,7 +39,9 @@ def lines(first: int, last: int, at: float = SAVED_AT - 3600) -> bytes:
 
 def numbers(path: Path) -> list[int]:
     """Which lines a file has, each of them whole."""
-    return [int(json.loads(text)["log"].removeprefix("line ")) for text in path.read_text().splitlines()]
+    return [
+        int(json.loads(text)["log"].removeprefix("line ")) for text in path.read_text().splitlines()
+    ]
 
 
 LENGTH = len(line(1))
@@ -64,7 +68,10 @@ class Host:
         self.targets.write_text(
             json.dumps(
                 [
-                    {"targets": ["localhost"], "labels": {"__path__": str(path), "__container_name": "api"}}
+                    {
+                        "targets": ["localhost"],
+                        "labels": {"__path__": str(path), "__container_name": "api"},
+                    }
                     for path in paths
                 ]
             )
@@ -74,7 +81,11 @@ class Host:
         """What Promtail saved last, in the two forms that it writes."""
         text = "positions:\n"
         for path, offset in offsets.items():
-            text += f'  ? {path}\n  : "{offset}"\n' if len(str(path)) > 128 else f'  {path}: "{offset}"\n'
+            text += (
+                f'  ? {path}\n  : "{offset}"\n'
+                if len(str(path)) > 128
+                else f'  {path}: "{offset}"\n'
+            )
         self.positions.write_text(text)
         os.utime(self.positions, (at, at))
 
@@ -87,13 +98,22 @@ class Host:
 
     def stop(self, result: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SERVICE_RESULT", result)
-        assert promtail_resume.main(["--data", str(self.data), "--targets", str(self.targets), "--stopped"]) == 0
+        assert (
+            promtail_resume.main(
+                ["--data", str(self.data), "--targets", str(self.targets), "--stopped"]
+            )
+            == 0
+        )
 
     def rests(self) -> dict[str, list[int]]:
         """Numbers of the lines that are kept of rotated logs, and Promtail is told of, by the container's name."""
         written = json.loads((self.data / "rests" / "targets.json").read_text())
-        kept = {target["labels"]["__path__"]: target["labels"]["__container_name"] for target in written}
-        assert sorted(os.listdir(self.data / "rests")) == sorted(["targets.json", *map(os.path.basename, kept)])
+        kept = {
+            target["labels"]["__path__"]: target["labels"]["__container_name"] for target in written
+        }
+        assert sorted(os.listdir(self.data / "rests")) == sorted(
+            ["targets.json", *map(os.path.basename, kept)]
+        )
         return {name: numbers(Path(path)) for path, name in kept.items()}
 
 
@@ -105,7 +125,9 @@ def host(tmp_path: Path) -> Host:
 def test_it_steps_back_by_one_batch_of_lines_after_a_crash(host: Host) -> None:
     log = host.log(API, lines(1, 500))
     host.have_read({log: 400 * LENGTH})
-    assert host.start() == {str(log): (400 - 91 - 32) * LENGTH}, "91 lines of 11 bytes are the fewest that hold 1000"
+    assert host.start() == {str(log): (400 - 91 - 32) * LENGTH}, (
+        "91 lines of 11 bytes are the fewest that hold 1000"
+    )
 
 
 def test_it_steps_back_to_the_start_of_a_short_file(host: Host) -> None:
@@ -128,7 +150,9 @@ def test_it_trusts_a_clean_stop(host: Host, monkeypatch: pytest.MonkeyPatch) -> 
     assert host.start() == {str(log): 400 * LENGTH}
 
 
-@pytest.mark.parametrize("result", ["signal", "timeout", "exit-code", "oom-kill", "core-dump", "watchdog"])
+@pytest.mark.parametrize(
+    "result", ["signal", "timeout", "exit-code", "oom-kill", "core-dump", "watchdog"]
+)
 def test_it_trusts_no_other_stop(host: Host, monkeypatch: pytest.MonkeyPatch, result: str) -> None:
     log = host.log(API, lines(1, 500))
     host.have_read({log: 400 * LENGTH})
@@ -144,7 +168,9 @@ def test_it_does_not_trust_an_old_clean_stop(host: Host, monkeypatch: pytest.Mon
     assert host.start() == {str(log): 377 * LENGTH}
 
 
-def test_it_steps_back_once_when_promtail_cannot_start(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_steps_back_once_when_promtail_cannot_start(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = host.log(API, lines(1, 500))
     host.have_read({log: 400 * LENGTH})
     for _attempt in range(5):
@@ -153,7 +179,9 @@ def test_it_steps_back_once_when_promtail_cannot_start(host: Host, monkeypatch: 
 
 
 @pytest.mark.parametrize("offset", [1, LENGTH - 1, LENGTH + 1])
-def test_it_never_starts_inside_a_line(host: Host, monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
+def test_it_never_starts_inside_a_line(
+    host: Host, monkeypatch: pytest.MonkeyPatch, offset: int
+) -> None:
     log = host.log(API, lines(1, 10))
     host.have_read({log: offset})
     host.stop("success", monkeypatch)
@@ -188,7 +216,9 @@ def test_it_leaves_alone_what_it_does_not_know(host: Host) -> None:
     assert host.positions.read_text() == text
 
 
-@pytest.mark.parametrize("content", [b"", b"positions: {}\n", b"\x00\xff garbage", b"positions:\n  a"])
+@pytest.mark.parametrize(
+    "content", [b"", b"positions: {}\n", b"\x00\xff garbage", b"positions:\n  a"]
+)
 def test_it_leaves_a_damaged_file_to_promtail(host: Host, content: bytes) -> None:
     host.positions.write_bytes(content)
     assert host.start() == {}
@@ -213,7 +243,9 @@ def rotated(host: Host, suffixes: tuple[str, ...] = (".1",)) -> Path:
     return log
 
 
-def test_it_keeps_the_unread_rest_of_a_log_that_was_rotated(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_keeps_the_unread_rest_of_a_log_that_was_rotated(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = rotated(host)
     host.have_read({log: 100 * LENGTH})
     host.stop("success", monkeypatch)
@@ -228,8 +260,12 @@ def test_it_steps_back_in_the_rotated_file_after_a_crash(host: Host) -> None:
     assert host.rests() == {"api": list(range(28, 201))}
 
 
-@pytest.mark.parametrize("suffixes", [(".1", ".2", ".3"), (".1", ".2.gz", ".3.gz"), (".1.gz", ".2.gz", ".3.gz")])
-def test_it_keeps_all_that_was_rotated_since(host: Host, monkeypatch: pytest.MonkeyPatch, suffixes: tuple) -> None:
+@pytest.mark.parametrize(
+    "suffixes", [(".1", ".2", ".3"), (".1", ".2.gz", ".3.gz"), (".1.gz", ".2.gz", ".3.gz")]
+)
+def test_it_keeps_all_that_was_rotated_since(
+    host: Host, monkeypatch: pytest.MonkeyPatch, suffixes: tuple
+) -> None:
     log = rotated(host, suffixes)
     host.log(API, lines(1, 5), ".4")
     host.have_read({log: 100 * LENGTH})
@@ -238,7 +274,9 @@ def test_it_keeps_all_that_was_rotated_since(host: Host, monkeypatch: pytest.Mon
     assert host.rests() == {"api": list(range(101, 401))}
 
 
-def test_it_knows_by_the_ends_of_lines_which_file_was_read(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_knows_by_the_ends_of_lines_which_file_was_read(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = host.log(API, lines(201, 400, SAVED_AT - 100))
     for count, suffix in enumerate((".2", ".1")):
         # Lines of other lengths, as real ones have.
@@ -251,7 +289,9 @@ def test_it_knows_by_the_ends_of_lines_which_file_was_read(host: Host, monkeypat
     assert host.rests() == {"api": list(range(51, 201))}
 
 
-def test_it_keeps_what_docker_has_left_when_the_file_is_gone(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_keeps_what_docker_has_left_when_the_file_is_gone(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = host.log(API, lines(901, 1000, SAVED_AT + 500))
     host.log(API, lines(801, 900, SAVED_AT + 400), ".1")
     host.know(log)
@@ -270,7 +310,9 @@ def test_it_keeps_a_rotated_log_of_a_container_that_is_new(host: Host) -> None:
     assert host.rests() == {"api": list(range(1, 101))}
 
 
-def test_it_does_not_keep_what_was_rotated_while_promtail_ran(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_does_not_keep_what_was_rotated_while_promtail_ran(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = host.log(API, lines(101, 200, SAVED_AT - 60))
     host.log(API, lines(1, 100), ".1")
     host.know(log)
@@ -287,7 +329,11 @@ def test_it_keeps_the_same_when_it_was_killed_before_the_positions_were_written(
     host.have_read({log: 100 * LENGTH})
     host.stop("success", monkeypatch)
     with monkeypatch.context() as patched:
-        patched.setattr(promtail_resume, "replace", lambda path, content: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(
+            promtail_resume,
+            "replace",
+            lambda path, content: (_ for _ in ()).throw(KeyboardInterrupt),
+        )
         with pytest.raises(KeyboardInterrupt):
             host.start()
     assert host.start() == {str(log): 0}

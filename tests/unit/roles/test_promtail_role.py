@@ -12,13 +12,17 @@ from tests.unit.roles.rendering import rendered
 
 
 def value(expression: str, **variables: Any) -> Any:
-    return rendered("promtail", expression, **{"promtail_loki_url": "http://loki/push", **variables})
+    return rendered(
+        "promtail", expression, **{"promtail_loki_url": "http://loki/push", **variables}
+    )
 
 
 def unit_text(name: str, **variables: Any) -> list[str]:
     """Lines of one of the units."""
     sections = value("__promtail_units", **variables)[name]
-    return unit.render(unit.further_unit(name, sections), layout.placeholders("promtail")).splitlines()
+    return unit.render(
+        unit.further_unit(name, sections), layout.placeholders("promtail")
+    ).splitlines()
 
 
 def main_unit(**variables: Any) -> list[str]:
@@ -37,7 +41,11 @@ def test_each_stream_has_environment_and_host() -> None:
 
 def test_it_never_gives_up_on_loki() -> None:
     (client,) = value("__promtail_config")["clients"]
-    assert client["backoff_config"] == {"min_period": "500ms", "max_period": "30s", "max_retries": 0}
+    assert client["backoff_config"] == {
+        "min_period": "500ms",
+        "max_period": "30s",
+        "max_retries": 0,
+    }
 
 
 def test_it_takes_settings_of_the_client() -> None:
@@ -60,7 +68,9 @@ def test_the_file_name_is_no_label_and_is_dropped_last() -> None:
 
 def test_a_users_rules_come_after_its_own() -> None:
     rule = {"source_labels": ["container_name"], "regex": "noisy", "action": "drop"}
-    rules = docker_job(promtail_relabel_configs=[rule], promtail_default_job="other")["relabel_configs"]
+    rules = docker_job(promtail_relabel_configs=[rule], promtail_default_job="other")[
+        "relabel_configs"
+    ]
     assert rules[-1] == rule
     assert {"target_label": "job", "replacement": "other"} in rules
 
@@ -89,7 +99,9 @@ def test_the_step_back_is_as_large_as_a_batch() -> None:
     (client,) = value("__promtail_config")["clients"]
     assert int(value("__promtail_unsent")) == client["batchsize"]
     assert int(value("__promtail_unsent", promtail_client_extra={"batchsize": 5000})) == 5000
-    assert int(value("__promtail_unsent", promtail_config_file="own.yml")) == 1048576, "Promtail's own default"
+    assert int(value("__promtail_unsent", promtail_config_file="own.yml")) == 1048576, (
+        "Promtail's own default"
+    )
 
 
 def test_promtail_has_one_capability_and_no_more() -> None:
@@ -130,7 +142,9 @@ def test_the_target_writer_runs_at_least_every_ten_seconds_and_when_containers_c
 def test_the_target_writer_passes_labels_on() -> None:
     (start,) = [
         line
-        for line in unit_text("promtail-targets.service", promtail_container_labels=["org.example/team", "tier"])
+        for line in unit_text(
+            "promtail-targets.service", promtail_container_labels=["org.example/team", "tier"]
+        )
         if line.startswith("ExecStart=")
     ]
     assert start.endswith(

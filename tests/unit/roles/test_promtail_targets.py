@@ -29,13 +29,25 @@ class Docker:
         self.output = root / "targets" / "docker.json"
         self.output.parent.mkdir()
 
-    def add(self, container: str, name: str = "hippius-s3-api-1", labels: object = None, driver: str = "json-file"):
+    def add(
+        self,
+        container: str,
+        name: str = "hippius-s3-api-1",
+        labels: object = None,
+        driver: str = "json-file",
+    ):
         """Have a container as `docker run` leaves it."""
         directory = self.containers / container
         directory.mkdir()
-        config = {"ID": container, "Name": f"/{name}", "Config": {"Env": ["TOKEN=canary"], "Labels": labels}}
+        config = {
+            "ID": container,
+            "Name": f"/{name}",
+            "Config": {"Env": ["TOKEN=canary"], "Labels": labels},
+        }
         (directory / "config.v2.json").write_text(json.dumps(config))
-        (directory / "hostconfig.json").write_text(json.dumps({"LogConfig": {"Type": driver, "Config": {}}}))
+        (directory / "hostconfig.json").write_text(
+            json.dumps({"LogConfig": {"Type": driver, "Config": {}}})
+        )
         self.log(container).write_text("")
         return directory
 
@@ -43,14 +55,18 @@ class Docker:
         return self.containers / container / f"{container}-json.log"
 
     def run(self, *words: str) -> int:
-        return promtail_targets.main(["--containers", str(self.containers), "--output", str(self.output), *words])
+        return promtail_targets.main(
+            ["--containers", str(self.containers), "--output", str(self.output), *words]
+        )
 
     def labels(self, *words: str) -> dict[str, dict]:
         """What the program writes: labels by container id."""
         assert self.run(*words) == 0
         written = json.loads(self.output.read_text())
         assert all(target["targets"] == ["localhost"] for target in written)
-        return {Path(target["labels"]["__path__"]).parent.name: target["labels"] for target in written}
+        return {
+            Path(target["labels"]["__path__"]).parent.name: target["labels"] for target in written
+        }
 
 
 @pytest.fixture
@@ -87,7 +103,9 @@ def test_it_passes_on_labels_that_were_asked_for(docker: Docker) -> None:
 @pytest.mark.parametrize("labels", [None, {}, [], "text", {"com.docker.compose.project": None}])
 def test_it_takes_a_container_without_compose(docker: Docker, labels: object) -> None:
     docker.add(API, name="lonely", labels=labels)
-    assert docker.labels() == {API: {"__path__": str(docker.log(API)), "__container_name": "lonely"}}
+    assert docker.labels() == {
+        API: {"__path__": str(docker.log(API)), "__container_name": "lonely"}
+    }
 
 
 def test_it_follows_a_renamed_container(docker: Docker) -> None:
@@ -115,7 +133,15 @@ def test_it_takes_json_file_where_the_driver_is_not_known(docker: Docker) -> Non
     assert API in docker.labels()
 
 
-HALF_WRITTEN = [b"", b'{"Name": "/hippi', b"null", b"[1]", b"\xff\xfe\x00", b'{"Name":' * 3, b"[" * 100_000]
+HALF_WRITTEN = [
+    b"",
+    b'{"Name": "/hippi',
+    b"null",
+    b"[1]",
+    b"\xff\xfe\x00",
+    b'{"Name":' * 3,
+    b"[" * 100_000,
+]
 
 
 @pytest.mark.parametrize("content", HALF_WRITTEN, ids=lambda content: repr(content[:12]))
@@ -148,7 +174,9 @@ def test_it_forgets_a_container_that_is_gone(docker: Docker) -> None:
     assert list(docker.labels()) == [REDIS]
 
 
-def test_it_survives_a_container_that_vanishes_while_it_looks(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_survives_a_container_that_vanishes_while_it_looks(
+    docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     docker.add(REDIS, name="redis")
     monkeypatch.setattr(promtail_targets, "container_ids", lambda containers: [API, REDIS])
     assert list(docker.labels()) == [REDIS]
@@ -159,14 +187,18 @@ def test_it_writes_an_empty_list_where_there_is_no_docker(docker: Docker) -> Non
     assert docker.labels() == {}
 
 
-def test_it_keeps_the_targets_when_the_directory_cannot_be_read(docker: Docker, capsys: pytest.CaptureFixture) -> None:
+def test_it_keeps_the_targets_when_the_directory_cannot_be_read(
+    docker: Docker, capsys: pytest.CaptureFixture
+) -> None:
     docker.add(API)
     before = docker.labels()
     docker.containers.rename(docker.containers.with_name("elsewhere"))
     docker.containers.write_text("no directory")
     assert docker.run() == 1
     assert "cannot be read" in capsys.readouterr().err
-    assert [target["labels"] for target in json.loads(docker.output.read_text())] == list(before.values())
+    assert [target["labels"] for target in json.loads(docker.output.read_text())] == list(
+        before.values()
+    )
 
 
 @pytest.mark.parametrize("name", ["tmp", "A1" * 32, "a1" * 31, "a1" * 32 + "\n", "..", "-" * 64])
@@ -212,10 +244,15 @@ def test_it_writes_only_when_something_changes(docker: Docker) -> None:
     docker.labels()
     before = docker.output.stat()
     docker.labels()
-    assert (docker.output.stat().st_ino, docker.output.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert (docker.output.stat().st_ino, docker.output.stat().st_mtime_ns) == (
+        before.st_ino,
+        before.st_mtime_ns,
+    )
     docker.add(REDIS, name="redis")
     docker.labels()
-    assert docker.output.stat().st_ino != before.st_ino, "a reader of the old file must not see it change"
+    assert docker.output.stat().st_ino != before.st_ino, (
+        "a reader of the old file must not see it change"
+    )
 
 
 def test_it_replaces_a_damaged_targets_file_and_what_a_killed_run_left(docker: Docker) -> None:

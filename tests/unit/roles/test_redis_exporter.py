@@ -14,7 +14,9 @@ ADDRESSES = {"name": "main", "listen_address": "127.0.0.1:9121", "redis_address"
 
 def instance(**fields):
     """The module's instance that comes of one of the role's."""
-    (made,) = rollout("redis_exporter", redis_exporter_instances=[{**ADDRESSES, **fields}])["instances"]
+    (made,) = rollout("redis_exporter", redis_exporter_instances=[{**ADDRESSES, **fields}])[
+        "instances"
+    ]
     return made
 
 

@@ -40,7 +40,11 @@ PROVEN = {
 
 
 def config(**variables):
-    variables = {"__tempo_prometheus": REMOTE_WRITE, "groups": {"prometheus": ["here"]}, **variables}
+    variables = {
+        "__tempo_prometheus": REMOTE_WRITE,
+        "groups": {"prometheus": ["here"]},
+        **variables,
+    }
     return rendered("tempo", "__tempo_config", **variables)
 
 
@@ -48,7 +52,11 @@ def flat(value, path=""):
     """Dotted path -> value of everything that is not a mapping."""
     if not isinstance(value, dict):
         return {path: value}
-    return {name: found for key in value for name, found in flat(value[key], f"{path}.{key}".lstrip(".")).items()}
+    return {
+        name: found
+        for key in value
+        for name, found in flat(value[key], f"{path}.{key}".lstrip(".")).items()
+    }
 
 
 @pytest.mark.parametrize("version", PROVEN)
@@ -58,7 +66,12 @@ def test_the_configuration_is_the_one_that_was_proven(version):
 
 @pytest.mark.parametrize(
     ("version", "key"),
-    [("2.9.5", "ingester"), ("2.10.8", "ingester"), ("3.0.0", "live_store"), ("10.1.0", "live_store")],
+    [
+        ("2.9.5", "ingester"),
+        ("2.10.8", "ingester"),
+        ("3.0.0", "live_store"),
+        ("10.1.0", "live_store"),
+    ],
 )
 def test_the_version_decides_the_form(version, key):
     assert {"ingester", "live_store"} & set(config(tempo_version=version)) == {key}
@@ -71,7 +84,9 @@ def test_retention_is_the_same_everywhere(version):
 
 
 def test_addresses_are_split_into_host_and_port():
-    server = config(tempo_listen_address="[::1]:80", tempo_grpc_listen_address="traces.example.com:81")["server"]
+    server = config(
+        tempo_listen_address="[::1]:80", tempo_grpc_listen_address="traces.example.com:81"
+    )["server"]
     assert (server["http_listen_address"], server["http_listen_port"]) == ("::1", 80)
     assert (server["grpc_listen_address"], server["grpc_listen_port"]) == ("traces.example.com", 81)
 
@@ -82,7 +97,9 @@ def test_metrics_are_made_where_they_can_be_written():
     assert alone["metrics_generator"]["storage"]["remote_write"] == []
     elsewhere = config(groups={}, tempo_remote_write=[{"url": "https://example.com"}])
     assert "overrides" in elsewhere
-    assert elsewhere["metrics_generator"]["storage"]["remote_write"] == [{"url": "https://example.com"}]
+    assert elsewhere["metrics_generator"]["storage"]["remote_write"] == [
+        {"url": "https://example.com"}
+    ]
     assert "overrides" not in config(tempo_processors=[])
 
 
@@ -94,7 +111,9 @@ def test_extra_configuration_is_merged():
 
 
 def test_an_own_file_replaces_the_configuration_without_asking_the_inventory():
-    item = rollout("tempo", tempo_config_file="/srv/mine.yaml", groups={"prometheus": ["unknown"]})["config"][0]
+    item = rollout("tempo", tempo_config_file="/srv/mine.yaml", groups={"prometheus": ["unknown"]})[
+        "config"
+    ][0]
     assert item == {"path": "tempo.yaml", "content": "", "source": "/srv/mine.yaml"}
 
 

@@ -19,7 +19,10 @@ PASSWORD = {
 }
 # Role -> variables with which others reach it, in each program's own way.
 REACHED = {
-    "alertmanager": {"alertmanager_listen_address": f"{ADDRESS}:9093", "alertmanager_discord_webhook": "https://x/y"},
+    "alertmanager": {
+        "alertmanager_listen_address": f"{ADDRESS}:9093",
+        "alertmanager_discord_webhook": "https://x/y",
+    },
     "loki": {"loki_listen_address": f"{ADDRESS}:3100"},
     "node_exporter": {"node_exporter_listen_address": f"{ADDRESS}:9100"},
     "otel_collector": {
@@ -29,7 +32,11 @@ REACHED = {
     },
     "postgres_exporter": {
         "postgres_exporter_instances": [
-            {"name": "main", "listen_address": f"{ADDRESS}:9187", "postgres_address": "127.0.0.1:5432"}
+            {
+                "name": "main",
+                "listen_address": f"{ADDRESS}:9187",
+                "postgres_address": "127.0.0.1:5432",
+            }
         ]
     },
     "prometheus": {"prometheus_listen_address": f"{ADDRESS}:9090"},
@@ -39,7 +46,10 @@ REACHED = {
             {"name": "main", "listen_address": f"{ADDRESS}:9121", "redis_address": "127.0.0.1:6379"}
         ]
     },
-    "tempo": {"tempo_listen_address": f"{ADDRESS}:3200", "tempo_otlp_listen_address": f"{ADDRESS}:4319"},
+    "tempo": {
+        "tempo_listen_address": f"{ADDRESS}:3200",
+        "tempo_otlp_listen_address": f"{ADDRESS}:4319",
+    },
 }
 ALL = {key: value for variables in REACHED.values() for key, value in variables.items()}
 HERE = {"groups": {name: ["here"] for name in ("all", *REACHED)}}
@@ -62,7 +72,10 @@ def config(role: str, **variables: Any) -> dict:
 @pytest.mark.parametrize("role", REACHED)
 def test_role_brings_the_certificate_and_keeps_its_key_secret(role: str) -> None:
     arguments = made(role)
-    assert (files(arguments)["tls/certificate.pem"], files(arguments)["tls/ca.pem"]) == ("CERT", "CA")
+    assert (files(arguments)["tls/certificate.pem"], files(arguments)["tls/ca.pem"]) == (
+        "CERT",
+        "CA",
+    )
     assert arguments["secrets"].pop("tls/key.pem") == "KEY"
     assert "KEY" not in str(arguments)
 
@@ -72,7 +85,10 @@ def test_role_is_asked_by_tls_whether_it_is_ready(role: str) -> None:
     arguments = made(role)
     for proof in (arguments["ready"], arguments.get("reload") or arguments["ready"]):
         assert proof["url"].startswith(f"https://{ADDRESS}:")
-        assert (proof["certificate_file"], proof["key_file"]) == ("tls/certificate.pem", "tls/key.pem")
+        assert (proof["certificate_file"], proof["key_file"]) == (
+            "tls/certificate.pem",
+            "tls/key.pem",
+        )
 
 
 @pytest.mark.parametrize("role", REACHED)
@@ -82,19 +98,26 @@ def test_role_speaks_plain_text_in_a_network_that_is_trusted(role: str) -> None:
     expected = made(role, **plain)
     # Who asks others has the files all the same.
     trusted["config"] = [item for item in trusted["config"] if not item["path"].startswith("tls/")]
-    trusted["secrets"] = {name: text for name, text in trusted["secrets"].items() if not name.startswith("tls/")}
+    trusted["secrets"] = {
+        name: text for name, text in trusted["secrets"].items() if not name.startswith("tls/")
+    }
     assert trusted == expected
     assert "https://10" not in str(trusted)
 
 
 @pytest.mark.parametrize("role", ["alertmanager", "prometheus", "postgres_exporter"])
-def test_web_server_of_prometheus_programs_is_configured_by_a_file_that_is_not_shown(role: str) -> None:
+def test_web_server_of_prometheus_programs_is_configured_by_a_file_that_is_not_shown(
+    role: str,
+) -> None:
     arguments = made(role, **PASSWORD)
     web = json.loads(arguments["secrets"]["web.yml"])
     assert web["tls_server_config"]["client_auth_type"] == "VerifyClientCertIfGiven"
     assert web["basic_auth_users"] == {"us": "$2b$hash"}
     assert "--web.config.file={etc}/web.yml" in arguments["command"]
-    assert (arguments["ready"]["username"], arguments["ready"]["password_file"]) == ("us", "tls/password")
+    assert (arguments["ready"]["username"], arguments["ready"]["password_file"]) == (
+        "us",
+        "tls/password",
+    )
     assert "hash" not in str({**arguments, "secrets": {}})
 
 
@@ -120,7 +143,9 @@ def test_prometheus_judges_its_web_configuration_and_asks_alertmanager_by_tls() 
 def test_grafanas_servers_want_a_certificate_of_whoever_asks(role: str) -> None:
     tls = config(role)["server"]["http_tls_config"]
     assert tls.pop("client_auth_type") == "RequireAndVerifyClientCert"
-    assert set(tls.values()) == {f"/etc/{role}/tls/{name}.pem" for name in ("certificate", "key", "ca")}
+    assert set(tls.values()) == {
+        f"/etc/{role}/tls/{name}.pem" for name in ("certificate", "key", "ca")
+    }
 
 
 def test_tempo_wants_a_certificate_of_whoever_sends_and_shows_its_own_to_prometheus() -> None:

@@ -8,7 +8,7 @@ import http.client
 import json
 from typing import Any
 
-from tests.bed.grafana.server import StandIn
+from tests.testbed.grafana.server import StandIn
 
 VERSIONS = ("11.6.4", "12.4.3", "13.2.3")
 RULES, POINTS = "/api/v1/provisioning/alert-rules", "/api/v1/provisioning/contact-points"
@@ -45,11 +45,27 @@ def call(
 def rule(uid: str, **changes: Any) -> dict[str, Any]:
     """A rule as it is sent."""
     data = [
-        {"refId": "A", "datasourceUid": "p", "relativeTimeRange": {"from": 600, "to": 0}, "model": {"expr": "up"}},
-        {"refId": "B", "datasourceUid": "__expr__", "model": {"type": "threshold", "expression": "A"}},
+        {
+            "refId": "A",
+            "datasourceUid": "p",
+            "relativeTimeRange": {"from": 600, "to": 0},
+            "model": {"expr": "up"},
+        },
+        {
+            "refId": "B",
+            "datasourceUid": "__expr__",
+            "model": {"type": "threshold", "expression": "A"},
+        },
     ]
     states = {"noDataState": "NoData", "execErrState": "Error"}
-    return {"uid": uid, "title": uid, "condition": "B", "data": data, "for": "5m", **states} | changes
+    return {
+        "uid": uid,
+        "title": uid,
+        "condition": "B",
+        "data": data,
+        "for": "5m",
+        **states,
+    } | changes
 
 
 def group(*rules: dict[str, Any], interval: int = 60) -> dict[str, Any]:
@@ -59,4 +75,9 @@ def group(*rules: dict[str, Any], interval: int = 60) -> dict[str, Any]:
 
 def point(uid: str = "c", **changes: Any) -> dict[str, Any]:
     """A contact point as it is sent."""
-    return {"uid": uid, "name": uid, "type": "discord", "settings": {"url": f"http://127.0.0.1/{uid}"}} | changes
+    return {
+        "uid": uid,
+        "name": uid,
+        "type": "discord",
+        "settings": {"url": f"http://127.0.0.1/{uid}"},
+    } | changes

@@ -9,8 +9,8 @@ from collections import Counter
 
 import pytest
 
-from tests.bed import app
-from tests.bed.app import flows
+from tests.testbed import app
+from tests.testbed.app import flows
 
 STREAM = {"container_name": "hippius-s3-printer-1", "job": "hippius-s3"}
 SENT = {"run": "abc", "lines": 30, "container": "hippius-s3-printer-1"}
@@ -37,8 +37,12 @@ class Loki:
         streams = {}
         for labels, at, text in chosen:
             streams.setdefault(json.dumps(labels), []).append([str(at), text])
-        result = [{"stream": json.loads(labels), "values": values} for labels, values in streams.items()]
-        return json.dumps({"status": "success", "data": {"resultType": "streams", "result": result}})
+        result = [
+            {"stream": json.loads(labels), "values": values} for labels, values in streams.items()
+        ]
+        return json.dumps(
+            {"status": "success", "data": {"resultType": "streams", "result": result}}
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -47,10 +51,14 @@ def small_pages(monkeypatch):
     monkeypatch.setattr(flows.time, "time", lambda: NOW / 1e9)
 
 
-@pytest.mark.parametrize("instants", [1, 4, 10], ids=["each its own", "shared", "more than half a page"])
+@pytest.mark.parametrize(
+    "instants", [1, 4, 10], ids=["each its own", "shared", "more than half a page"]
+)
 def test_lines_of_one_instant_on_both_sides_of_a_page_are_each_counted_once(instants):
     count = 30 if instants < 7 else 6
-    loki = Loki([(STREAM, NOW - 10**9 + number // instants, line(number)) for number in range(1, count + 1)])
+    loki = Loki(
+        [(STREAM, NOW - 10**9 + number // instants, line(number)) for number in range(1, count + 1)]
+    )
     found = flows.numbered_lines(loki.fetch, SENT | {"lines": count})
     assert found == flows.Lines(distinct=count, repeated=0, missing=0, labels=[STREAM])
     assert loki.asked >= count / 7
@@ -73,8 +81,14 @@ def test_more_lines_of_one_instant_than_a_page_holds_are_refused():
 
 def test_series_of_one_process_are_summed_and_none_is_zero():
     def fetch(url):
-        values = [("a", "40"), ("b", "5"), ("a", "2")] if "http_request_duration_seconds_count" in url else []
-        result = [{"metric": {"exported_instance": name}, "value": [0, value]} for name, value in values]
+        values = (
+            [("a", "40"), ("b", "5"), ("a", "2")]
+            if "http_request_duration_seconds_count" in url
+            else []
+        )
+        result = [
+            {"metric": {"exported_instance": name}, "value": [0, value]} for name, value in values
+        ]
         return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}})
 
     assert flows.requests_counted(fetch, "a") == 42

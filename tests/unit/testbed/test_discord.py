@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.bed import discord
+from tests.testbed import discord
 
 
 def post(webhook: str, message: object) -> tuple[int, dict | list | None, http.client.HTTPMessage]:
     address, _slash, path = webhook.removeprefix("http://").partition("/")
     connection = http.client.HTTPConnection(address, timeout=5)
     try:
-        connection.request("POST", f"/{path}", message if isinstance(message, str) else json.dumps(message))
+        connection.request(
+            "POST", f"/{path}", message if isinstance(message, str) else json.dumps(message)
+        )
         with connection.getresponse() as response:
             body = response.read()
     finally:
@@ -34,7 +36,10 @@ def post(webhook: str, message: object) -> tuple[int, dict | list | None, http.c
         ({"content": "a", "username": "a" * 81}, "username"),
         ({"embeds": [{"title": "😀" * 257}]}, "embeds.0.title"),
         ({"embeds": [{}, {"description": "a" * 4097}]}, "embeds.1.description"),
-        ({"embeds": [{"title": "a", "fields": [{"name": "a", "value": "b" * 1025}]}]}, "embeds.0.fields.0.value"),
+        (
+            {"embeds": [{"title": "a", "fields": [{"name": "a", "value": "b" * 1025}]}]},
+            "embeds.0.fields.0.value",
+        ),
         ({"embeds": [{"title": "a", "fields": [{"name": "a"}] * 26}]}, "embeds.0.fields"),
         ({"embeds": [{"title": "a"}] * 11}, "embeds"),
         ({"embeds": [{"description": "a" * 3001}] * 2}, "embeds"),
@@ -60,7 +65,8 @@ def test_it_takes_what_is_just_right():
 
 
 @pytest.mark.parametrize(
-    ("message", "code"), [("{", 50109), ("[]", 50109), ({}, 50006), ({"embeds": [{"color": 1}]}, 50006)]
+    ("message", "code"),
+    [("{", 50109), ("[]", 50109), ({}, 50006), ({"embeds": [{"color": 1}]}, 50006)],
 )
 def test_it_refuses_what_is_no_message(message, code):
     with discord.Discord() as channel:

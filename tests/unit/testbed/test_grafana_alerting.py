@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.bed import discord
-from tests.bed.grafana import notifications
-from tests.bed.grafana.server import StandIn
+from tests.testbed import discord
+from tests.testbed.grafana import notifications
+from tests.testbed.grafana.server import StandIn
 from tests.unit.testbed.grafana_client import (
     GROUP,
     HAND,
@@ -42,7 +42,9 @@ def release(grafana: StandIn) -> int:
     return int(grafana.grafana.version.partition(".")[0])
 
 
-def put(grafana: StandIn, *rules: dict[str, Any], hand: bool = False, **options: Any) -> tuple[int, Any]:
+def put(
+    grafana: StandIn, *rules: dict[str, Any], hand: bool = False, **options: Any
+) -> tuple[int, Any]:
     return call(grafana, "PUT", GROUP, group(*rules, **options), headers=HAND if hand else None)
 
 
@@ -82,7 +84,9 @@ def test_a_missing_series_is_resolved_after_one_evaluation_at_least(grafana, num
     assert put(grafana, rule("r", missingSeriesEvalsToResolve=number))[0] == 400
     assert put(grafana, rule("r", missingSeriesEvalsToResolve=3))[0] == 200
     # For one that is there it is the word for what it has.
-    assert put(grafana, rule("r", missingSeriesEvalsToResolve=number))[0] == (200 if number == -1 else 400)
+    assert put(grafana, rule("r", missingSeriesEvalsToResolve=number))[0] == (
+        200 if number == -1 else 400
+    )
     assert call(grafana, "GET", RULES)[1][0]["missingSeriesEvalsToResolve"] == 3
     assert put(grafana, rule("r"))[0] == 200
     assert "missingSeriesEvalsToResolve" not in call(grafana, "GET", RULES)[1][0]
@@ -90,8 +94,15 @@ def test_a_missing_series_is_resolved_after_one_evaluation_at_least(grafana, num
 
 def test_a_rule_may_be_grouped_by_any_labels(grafana):
     call(grafana, "POST", POINTS, point())
-    for labels, status in ((["b", "a"], 200), (["..."], 200), (["a", "a"], 400 if release(grafana) == 13 else 200)):
-        assert put(grafana, rule("a", notification_settings={"receiver": "c", "group_by": labels}))[0] == status
+    for labels, status in (
+        (["b", "a"], 200),
+        (["..."], 200),
+        (["a", "a"], 400 if release(grafana) == 13 else 200),
+    ):
+        assert (
+            put(grafana, rule("a", notification_settings={"receiver": "c", "group_by": labels}))[0]
+            == status
+        )
         if status == 200:
             assert call(grafana, "GET", RULES)[1][0]["notification_settings"]["group_by"] == labels
 
@@ -103,7 +114,12 @@ def test_an_interval_is_a_number_of_tens_of_seconds(grafana, interval):
 
 def test_the_server_fills_in_what_a_query_lacks(grafana):
     model = {"expr": "up", "queryType": "instant", "intervalMs": "x", "maxDataPoints": 7}
-    query = {"refId": "A", "datasourceUid": "p", "relativeTimeRange": {"from": 60, "to": 0}, "model": model}
+    query = {
+        "refId": "A",
+        "datasourceUid": "p",
+        "relativeTimeRange": {"from": 60, "to": 0},
+        "model": model,
+    }
     sent = rule("r", data=[query, rule("r")["data"][1]], keep_firing_for="60m", **{"for": "90s"})
     # The answer of a write is what was sent.
     assert put(grafana, sent)[1]["rules"] == [sent]
@@ -113,7 +129,12 @@ def test_the_server_fills_in_what_a_query_lacks(grafana):
     assert first["queryType"] == "instant"
     assert second["model"]["maxDataPoints"] == 43200
     assert second["relativeTimeRange"] == {"from": 0, "to": 0}
-    assert (stored["for"], stored["provenance"], stored["folderUID"], stored["ruleGroup"]) == ("1m30s", "api", "f", "g")
+    assert (stored["for"], stored["provenance"], stored["folderUID"], stored["ruleGroup"]) == (
+        "1m30s",
+        "api",
+        "f",
+        "g",
+    )
     # Unknown to 11, which overlooks it.
     assert stored.get("keep_firing_for") == (None if release(grafana) == 11 else "1h")
 
@@ -152,7 +173,9 @@ def test_a_rule_left_out_goes_and_one_of_another_group_comes(grafana):
 
 
 def test_titles_are_unique_in_a_folder_before_12(grafana):
-    assert put(grafana, rule("a", title="T"), rule("b", title="T"))[0] == (400 if release(grafana) == 11 else 200)
+    assert put(grafana, rule("a", title="T"), rule("b", title="T"))[0] == (
+        400 if release(grafana) == 11 else 200
+    )
 
 
 def test_a_missing_folder_is_refused(grafana):
@@ -175,7 +198,8 @@ def test_single_rules(grafana):
 
 
 @pytest.mark.parametrize(
-    ("stored", "hand", "status"), [("", False, 200), ("api", True, 200), ("file", False, 409), ("file", True, 409)]
+    ("stored", "hand", "status"),
+    [("", False, 200), ("api", True, 200), ("file", False, 409), ("file", True, 409)],
 )
 def test_what_may_take_a_rule_over(grafana, stored, hand, status):
     put(grafana, rule("a"))
@@ -192,10 +216,20 @@ def test_rules_are_exported_as_files_say_it(grafana):
     export = f"{RULES}/export?format=json"
     assert call(grafana, "GET", export)[0] == 404
     call(grafana, "POST", "/api/folders", {"uid": "sub", "title": "S", "parentUid": "f"})
-    put(grafana, rule("b"), rule("a", annotations={"__dashboardUid__": "d", "__panelId__": "3"}), interval=90)
+    put(
+        grafana,
+        rule("b"),
+        rule("a", annotations={"__dashboardUid__": "d", "__panelId__": "3"}),
+        interval=90,
+    )
     call(grafana, "PUT", GROUP.replace("/f/", "/sub/"), group(rule("c")))
     first, second = call(grafana, "GET", export)[1]["groups"]
-    assert [first[key] for key in ("name", "folder", "folderUid", "interval")] == ["g", "F\\/1", "f", "1m30s"]
+    assert [first[key] for key in ("name", "folder", "folderUid", "interval")] == [
+        "g",
+        "F\\/1",
+        "f",
+        "1m30s",
+    ]
     assert [one["uid"] for one in first["rules"]] == ["b", "a"]
     assert (first["rules"][1]["dashboardUid"], first["rules"][1]["panelId"]) == ("d", 3)
     assert second["folder"] == "F\\/1/S"
@@ -204,13 +238,19 @@ def test_rules_are_exported_as_files_say_it(grafana):
     assert filtered == [second]
     assert call(grafana, "GET", f"{export}&group=g")[0] == 400
     assert call(grafana, "GET", f"{export}&ruleUid=a&folderUid=f")[0] == 400
-    assert json.loads(json.dumps(call(grafana, "GET", f"{GROUP}/export?format=json")[1]["groups"])) == [first]
+    assert json.loads(
+        json.dumps(call(grafana, "GET", f"{GROUP}/export?format=json")[1]["groups"])
+    ) == [first]
 
 
 def test_the_alerting_pages_form_has_the_folder_s_path(grafana):
     put(grafana, rule("a"))
     [found] = call(grafana, "GET", "/api/ruler/grafana/api/v1/rules")[1]["F\\/1"]
-    assert (found["name"], found["interval"], found["rules"][0]["grafana_alert"]["uid"]) == ("g", "1m", "a")
+    assert (found["name"], found["interval"], found["rules"][0]["grafana_alert"]["uid"]) == (
+        "g",
+        "1m",
+        "a",
+    )
 
 
 # Contact points
@@ -218,7 +258,14 @@ def test_the_alerting_pages_form_has_the_folder_s_path(grafana):
 
 @pytest.mark.parametrize(
     "change",
-    [{"type": "nope"}, {"settings": {}}, {"name": ""}, {"uid": "a b"}, {"settings": None}, {"type": None}],
+    [
+        {"type": "nope"},
+        {"settings": {}},
+        {"name": ""},
+        {"uid": "a b"},
+        {"settings": None},
+        {"type": None},
+    ],
 )
 def test_a_contact_point_is_refused(grafana, change):
     assert call(grafana, "POST", POINTS, point() | change)[0] == 400
@@ -228,10 +275,17 @@ def test_secrets_of_contact_points_are_told_to_admins_alone(grafana):
     shown = call(grafana, "POST", POINTS, point())[1]
     assert shown["settings"] == {"url": "[REDACTED]"}
     # The word stands for what is stored.
-    assert call(grafana, "PUT", f"{POINTS}/c", point(settings={"url": "[REDACTED]", "message": "m"}))[0] == 202
+    assert (
+        call(grafana, "PUT", f"{POINTS}/c", point(settings={"url": "[REDACTED]", "message": "m"}))[
+            0
+        ]
+        == 202
+    )
 
     def exported(query: str, login: str = "admin:admin") -> Any:
-        status, answer = call(grafana, "GET", f"{POINTS}/export?format=json&name=c{query}", login=login)
+        status, answer = call(
+            grafana, "GET", f"{POINTS}/export?format=json&name=c{query}", login=login
+        )
         return answer["contactPoints"][0]["receivers"][0]["settings"] if status == 200 else status
 
     assert exported("") == {"url": "[REDACTED]", "message": "m"}
@@ -268,7 +322,12 @@ def test_a_contact_point_without_integrations_is_not_listed():
 
 def test_another_name_is_followed_where_the_old_one_is_routed(grafana):
     call(grafana, "POST", POINTS, point())
-    call(grafana, "PUT", POLICIES, {"receiver": "grafana-default-email", "routes": [{"receiver": "c"}]})
+    call(
+        grafana,
+        "PUT",
+        POLICIES,
+        {"receiver": "grafana-default-email", "routes": [{"receiver": "c"}]},
+    )
     status, _answer = call(grafana, "PUT", f"{POINTS}/c", point(name="new"))
     routed = call(grafana, "GET", POLICIES)[1]["routes"][0]["receiver"]
     assert (status, routed) == (202, "new")
@@ -308,7 +367,12 @@ def test_a_policy_tree_is_refused_and_the_old_one_stays(grafana, tree):
 def test_a_policy_tree_is_put_in_order(grafana):
     call(grafana, "POST", POINTS, point())
     matchers = [["severity", "=", "critical"], ["alertname", "=~", '"A.*"']]
-    child = {"receiver": "c", "object_matchers": matchers, "matchers": ['b="2"', "a!=1"], "continue": False}
+    child = {
+        "receiver": "c",
+        "object_matchers": matchers,
+        "matchers": ['b="2"', "a!=1"],
+        "continue": False,
+    }
     sent = {
         "receiver": "c",
         "group_wait": "90s",
@@ -354,11 +418,20 @@ def test_a_mute_timing_is_put_in_order(grafana):
     }
     status, answer = call(grafana, "POST", TIMINGS, {"name": "m", "time_intervals": [sent]})
     assert status == 201
-    normal = {"weekdays": ["monday:wednesday", "saturday"], "days_of_month": ["1:5", "-1", "3"], "months": ["1:3", "5"]}
+    normal = {
+        "weekdays": ["monday:wednesday", "saturday"],
+        "days_of_month": ["1:5", "-1", "3"],
+        "months": ["1:3", "5"],
+    }
     assert answer["time_intervals"] == [sent | normal]
     assert call(grafana, "POST", TIMINGS, {"name": "m", "time_intervals": []})[0] == 409
     assert call(grafana, "PUT", f"{TIMINGS}/m", {"name": "other", "time_intervals": []})[0] == 404
-    assert call(grafana, "PUT", f"{TIMINGS}/m", {"name": "m", "version": "old", "time_intervals": []})[0] == 409
+    assert (
+        call(grafana, "PUT", f"{TIMINGS}/m", {"name": "m", "version": "old", "time_intervals": []})[
+            0
+        ]
+        == 409
+    )
     assert call(grafana, "PUT", f"{TIMINGS}/none", {"name": "none", "time_intervals": []})[0] == 404
     current = {"version": answer["version"], "time_intervals": []}
     assert call(grafana, "PUT", f"{TIMINGS}/m", current)[0] == 202
@@ -390,7 +463,10 @@ def test_a_mute_timing_is_refused(grafana, interval):
         ('\n {{ define "t" }}\n a\n{{ end }} \n', '{{ define "t" }}\n a\n{{ end }}'),
         ("one {{ .Status }}\ntwo", '{{ define "t" }}\n  one {{ .Status }}\n  two\n{{ end }}'),
         ('{{ define "a" }}{{ range .Alerts }}{{ .Labels.x | toUpper }}{{ end }}{{ end }}', None),
-        ('{{ define "a" }}{{- /* say */ -}}{{ if eq (len .Alerts) 1 }}"{{ else }}b{{ end }}{{ end }}', None),
+        (
+            '{{ define "a" }}{{- /* say */ -}}{{ if eq (len .Alerts) 1 }}"{{ else }}b{{ end }}{{ end }}',
+            None,
+        ),
     ],
 )
 def test_a_template_is_trimmed_and_wrapped(grafana, sent, stored):
@@ -420,12 +496,19 @@ def test_a_template_is_refused(grafana, text):
 # What holds for all of them
 
 
-@pytest.mark.parametrize(("stored", "hand"), [("api", True), ("file", True), ("file", False), ("", False)])
+@pytest.mark.parametrize(
+    ("stored", "hand"), [("api", True), ("file", True), ("file", False), ("", False)]
+)
 def test_what_may_take_notifications_over(grafana, stored, hand):
     call(grafana, "POST", POINTS, point())
     call(grafana, "PUT", f"{TEMPLATES}/t", {"template": "x"})
     call(grafana, "POST", TIMINGS, {"name": "m", "time_intervals": []})
-    for kind, key in (("contact_point", "c"), ("template", "t"), ("mute_timing", "m"), ("policy", "")):
+    for kind, key in (
+        ("contact_point", "c"),
+        ("template", "t"),
+        ("mute_timing", "m"),
+        ("policy", ""),
+    ):
         grafana.set_provenance(kind, key, stored)
     writes = [
         (f"{POINTS}/c", point(disableResolveMessage=True)),
@@ -435,7 +518,9 @@ def test_what_may_take_notifications_over(grafana, stored, hand):
     ]
     refused = hand and release(grafana) < 13
     for path, body in writes:
-        assert call(grafana, "PUT", path, body, headers=HAND if hand else None)[0] == (403 if refused else 202)
+        assert call(grafana, "PUT", path, body, headers=HAND if hand else None)[0] == (
+            403 if refused else 202
+        )
     assert call(grafana, "GET", f"{TEMPLATES}/t")[1].get("provenance", "") == (
         stored if refused else "" if hand else "api"
     )
@@ -445,7 +530,9 @@ def test_notifications_are_written_one_at_a_time(grafana):
     grafana.grafana.notification_delay = 0.05
     with ThreadPoolExecutor(4) as pool:
         paths = [f"{TEMPLATES}/t{number}" for number in range(4)]
-        codes = sorted(pool.map(lambda path: call(grafana, "PUT", path, {"template": "x"})[0], paths))
+        codes = sorted(
+            pool.map(lambda path: call(grafana, "PUT", path, {"template": "x"})[0], paths)
+        )
     assert codes[0] == 202
     assert codes[-1] == (500 if release(grafana) == 11 else 409)
 
@@ -455,11 +542,21 @@ def test_a_receiver_is_tried(grafana):
     new = "/apis/notifications.alerting.grafana.app/{}/namespaces/default/receivers/-/test"
     with discord.Discord() as channel:
         settings = {"url": channel.webhook}
-        legacy = {"receivers": [{"name": "t", "grafana_managed_receiver_configs": [point(settings=settings)]}]}
+        legacy = {
+            "receivers": [
+                {"name": "t", "grafana_managed_receiver_configs": [point(settings=settings)]}
+            ]
+        }
         status, _answer = call(grafana, "POST", old, legacy)
         assert status == (410 if release(grafana) == 13 else 200)
-        body = {"integration": {"type": "discord", "version": "v1", "settings": settings}, "alert": {}}
-        codes = [call(grafana, "POST", new.format(version), body)[0] for version in ("v0alpha1", "v1beta1")]
+        body = {
+            "integration": {"type": "discord", "version": "v1", "settings": settings},
+            "alert": {},
+        }
+        codes = [
+            call(grafana, "POST", new.format(version), body)[0]
+            for version in ("v0alpha1", "v1beta1")
+        ]
         assert codes == {11: [404, 404], 12: [200, 404], 13: [200, 200]}[release(grafana)]
         assert len(channel.messages) == {11: 1, 12: 2, 13: 2}[release(grafana)]
         if release(grafana) > 11:

@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.bed.grafana.server import StandIn
+from tests.testbed.grafana.server import StandIn
 from tests.unit.testbed.grafana_client import VERSIONS, call
 
-SOURCE = {"name": "P", "uid": "p", "type": "prometheus", "access": "proxy", "url": "http://127.0.0.1:9"}
+SOURCE = {
+    "name": "P",
+    "uid": "p",
+    "type": "prometheus",
+    "access": "proxy",
+    "url": "http://127.0.0.1:9",
+}
 
 
 @pytest.fixture(params=VERSIONS)
@@ -29,9 +35,13 @@ def newest(grafana: StandIn) -> bool:
     return release(grafana) == 13
 
 
-def save(grafana: StandIn, uid: str, folder: str = "", title: str = "", **body: Any) -> tuple[int, Any]:
+def save(
+    grafana: StandIn, uid: str, folder: str = "", title: str = "", **body: Any
+) -> tuple[int, Any]:
     spec = {"uid": uid, "title": title or uid} | body.pop("spec", {})
-    return call(grafana, "POST", "/api/dashboards/db", {"dashboard": spec, "folderUid": folder} | body)
+    return call(
+        grafana, "POST", "/api/dashboards/db", {"dashboard": spec, "folderUid": folder} | body
+    )
 
 
 # Datasources
@@ -59,7 +69,12 @@ def test_the_first_datasource_is_the_default_until_another_one_is(grafana):
     assert call(grafana, "GET", "/api/datasources/uid/p")[1]["isDefault"]
     call(grafana, "POST", "/api/datasources", SOURCE | {"name": "Q", "uid": "q"})
     assert not call(grafana, "GET", "/api/datasources/uid/q")[1]["isDefault"]
-    call(grafana, "PUT", "/api/datasources/uid/q", SOURCE | {"name": "Q", "uid": "q", "isDefault": True})
+    call(
+        grafana,
+        "PUT",
+        "/api/datasources/uid/q",
+        SOURCE | {"name": "Q", "uid": "q", "isDefault": True},
+    )
     shown = [call(grafana, "GET", f"/api/datasources/uid/{uid}")[1]["isDefault"] for uid in "pq"]
     assert shown == [False, True]
 
@@ -67,17 +82,36 @@ def test_the_first_datasource_is_the_default_until_another_one_is(grafana):
 def test_an_update_of_a_datasource_is_refused(grafana):
     call(grafana, "POST", "/api/datasources", SOURCE)
     # A creation does without an address, and an update does not.
-    assert call(grafana, "POST", "/api/datasources", SOURCE | {"name": "Q", "uid": "q", "url": ""})[0] == 200
-    assert call(grafana, "PUT", "/api/datasources/uid/q", SOURCE | {"name": "Q", "uid": "q", "url": ""})[0] == 400
+    assert (
+        call(grafana, "POST", "/api/datasources", SOURCE | {"name": "Q", "uid": "q", "url": ""})[0]
+        == 200
+    )
+    assert (
+        call(
+            grafana, "PUT", "/api/datasources/uid/q", SOURCE | {"name": "Q", "uid": "q", "url": ""}
+        )[0]
+        == 400
+    )
     assert call(grafana, "PUT", "/api/datasources/uid/q", SOURCE | {"uid": "q"})[0] == 409
 
 
 def test_an_update_of_a_datasource_empties_neither_address_nor_user(grafana):
-    source = SOURCE | {"type": "x", "basicAuth": True, "basicAuthUser": "u", "user": "v", "database": "w"}
+    source = SOURCE | {
+        "type": "x",
+        "basicAuth": True,
+        "basicAuthUser": "u",
+        "user": "v",
+        "database": "w",
+    }
     call(grafana, "POST", "/api/datasources", source)
     bare = {"name": "P", "uid": "p", "type": "x", "access": "proxy"}
     shown = call(grafana, "PUT", "/api/datasources/uid/p", bare)[1]["datasource"]
-    assert [shown[key] for key in ("url", "basicAuthUser", "user", "database")] == [SOURCE["url"], "u", "", ""]
+    assert [shown[key] for key in ("url", "basicAuthUser", "user", "database")] == [
+        SOURCE["url"],
+        "u",
+        "",
+        "",
+    ]
     assert not shown["basicAuth"]
 
 
@@ -85,7 +119,12 @@ def test_secrets_of_a_datasource_go_in_and_never_out(grafana):
     secret = SOURCE | {"secureJsonData": {"a": "canary-1", "b": "canary-2"}}
     call(grafana, "POST", "/api/datasources", secret)
     # One is left out, one is emptied, one is new.
-    call(grafana, "PUT", "/api/datasources/uid/p", SOURCE | {"secureJsonData": {"b": "", "c": "canary-3"}})
+    call(
+        grafana,
+        "PUT",
+        "/api/datasources/uid/p",
+        SOURCE | {"secureJsonData": {"b": "", "c": "canary-3"}},
+    )
     shown = call(grafana, "GET", "/api/datasources/uid/p")[1]
     assert shown["secureJsonFields"] == {"a": True, "c": True}
     assert "canary" not in str(shown)
@@ -108,7 +147,9 @@ def test_one_datasource_at_most_is_the_default(grafana):
     call(grafana, "POST", "/api/datasources", SOURCE | {"uid": "q", "name": "Q", "isDefault": True})
     listed = call(grafana, "GET", "/api/datasources")[1]
     assert [one["uid"] for one in listed if one["isDefault"]] == ["q"]
-    assert not {"version", "secureJsonFields", "basicAuthUser", "withCredentials"} & listed[0].keys()
+    assert (
+        not {"version", "secureJsonFields", "basicAuthUser", "withCredentials"} & listed[0].keys()
+    )
     assert call(grafana, "GET", "/api/datasources/uid/p")[1]["version"] == 1
 
 
@@ -122,15 +163,27 @@ def test_a_datasource_of_a_file_is_not_written(grafana):
 def test_numbers_of_datasources_are_no_addresses_on_13(grafana):
     call(grafana, "POST", "/api/datasources", SOURCE)
     assert call(grafana, "GET", "/api/datasources/1")[0] == (404 if release(grafana) == 13 else 200)
-    assert call(grafana, "PUT", "/api/datasources/1", SOURCE)[0] == (404 if release(grafana) == 13 else 200)
+    assert call(grafana, "PUT", "/api/datasources/1", SOURCE)[0] == (
+        404 if release(grafana) == 13 else 200
+    )
 
 
 def test_a_datasource_leads_to_the_server_behind_it(grafana):
     with StandIn(password="behind") as behind:
         source = SOURCE | {"url": behind.url, "basicAuth": True, "basicAuthUser": "admin"}
-        call(grafana, "POST", "/api/datasources", source | {"secureJsonData": {"basicAuthPassword": "behind"}})
-        assert call(grafana, "GET", "/api/datasources/proxy/uid/p/api/org?x=1")[1]["name"] == "Main Org."
-        assert [(line.path, line.query, line.user) for line in behind.requests] == [("/api/org", "x=1", "admin")]
+        call(
+            grafana,
+            "POST",
+            "/api/datasources",
+            source | {"secureJsonData": {"basicAuthPassword": "behind"}},
+        )
+        assert (
+            call(grafana, "GET", "/api/datasources/proxy/uid/p/api/org?x=1")[1]["name"]
+            == "Main Org."
+        )
+        assert [(line.path, line.query, line.user) for line in behind.requests] == [
+            ("/api/org", "x=1", "admin")
+        ]
         assert call(grafana, "GET", "/api/datasources/uid/p/health")[0] == 400
 
 
@@ -151,14 +204,19 @@ def test_a_folder_is_refused(grafana):
     for body in ({"title": "G"}, {"title": "G", "version": 7}):
         assert call(grafana, "PUT", "/api/folders/f", body)[0] == 412
     assert call(grafana, "PUT", "/api/folders/f", {"title": "G", "version": 1})[1]["version"] == 2
-    assert call(grafana, "PUT", "/api/folders/f", {"title": "G", "overwrite": True})[1]["version"] == 3
+    assert (
+        call(grafana, "PUT", "/api/folders/f", {"title": "G", "overwrite": True})[1]["version"] == 3
+    )
 
 
 def test_folders_lie_in_folders(grafana):
     for depth in range(4):
         body = {"uid": f"f{depth}", "title": "T", "parentUid": f"f{depth - 1}" if depth else ""}
         assert call(grafana, "POST", "/api/folders", body)[0] == 200
-    assert call(grafana, "POST", "/api/folders", {"uid": "f4", "title": "T", "parentUid": "f3"})[0] == 400
+    assert (
+        call(grafana, "POST", "/api/folders", {"uid": "f4", "title": "T", "parentUid": "f3"})[0]
+        == 400
+    )
     assert [one["uid"] for one in call(grafana, "GET", "/api/folders")[1]] == ["f0"]
     assert [one["uid"] for one in call(grafana, "GET", "/api/folders?parentUid=f0")[1]] == ["f1"]
     parents = call(grafana, "GET", "/api/folders/f3")[1]["parents"]
@@ -174,11 +232,15 @@ def test_a_folder_goes_with_its_dashboards_and_not_with_rules(grafana):
     call(grafana, "POST", "/api/folders", {"uid": "f", "title": "F"})
     call(grafana, "POST", "/api/folders", {"uid": "g", "title": "G", "parentUid": "f"})
     save(grafana, "d", "g")
-    grafana.store.put(1, "rule", "r", {"id": 1, "uid": "r", "folderUID": "g", "notification_settings": None})
+    grafana.store.put(
+        1, "rule", "r", {"id": 1, "uid": "r", "folderUID": "g", "notification_settings": None}
+    )
     words = ("folder", "dashboard", "alertrule", "librarypanel")
     if grafana.grafana.release >= (13,):
         words = ("folders", "dashboards", "alertrules", "library_elements")
-    assert call(grafana, "GET", "/api/folders/f/counts")[1] == dict(zip(words, (1, 1, 1, 0), strict=True))
+    assert call(grafana, "GET", "/api/folders/f/counts")[1] == dict(
+        zip(words, (1, 1, 1, 0), strict=True)
+    )
     assert call(grafana, "DELETE", "/api/folders/f")[0] == 400
     assert call(grafana, "DELETE", "/api/folders/f?forceDeleteRules=true")[0] == 200
     assert [grafana.store.all(1, kind) for kind in ("folder", "dashboard", "rule")] == [[], [], []]
@@ -191,7 +253,9 @@ def test_a_dashboard_is_refused(grafana):
     assert save(grafana, "d")[0] == 200
     for spec in ({}, {"version": 7}):
         status, answer = save(grafana, "d", spec=spec)
-        assert (status, answer.get("status")) == ((409, None) if newest(grafana) else (412, "version-mismatch"))
+        assert (status, answer.get("status")) == (
+            (409, None) if newest(grafana) else (412, "version-mismatch")
+        )
     assert save(grafana, "d", spec={"title": ""})[1]["status"] == "empty-name"
     assert save(grafana, "d" * 41)[0] == 400
     assert save(grafana, "a b")[0] == 400
@@ -209,7 +273,10 @@ def test_every_save_is_a_version_and_a_folder_left_out_is_the_root(grafana):
     versions = [save(grafana, "d", "f", overwrite=True)[1]["version"] for _ in range(3)]
     # The newer storage counts what changes.
     assert versions == ([1, 1, 1] if newest(grafana) else [1, 2, 3])
-    assert save(grafana, "d", "f", spec={"version": versions[-1], "tags": []})[1]["version"] == versions[-1] + 1
+    assert (
+        save(grafana, "d", "f", spec={"version": versions[-1], "tags": []})[1]["version"]
+        == versions[-1] + 1
+    )
     assert call(grafana, "GET", "/api/dashboards/uid/d")[1]["meta"]["folderUid"] == "f"
     save(grafana, "d", overwrite=True)
     assert call(grafana, "GET", "/api/dashboards/uid/d")[1]["meta"]["folderUid"] == ""
@@ -226,7 +293,9 @@ def test_what_is_mended_in_a_dashboard_before_13_is_taken_or_refused_since(grafa
     status, _answer = save(grafana, "d", spec={"refresh": "1s"})
     assert status == (400 if newest(grafana) else 200)
     save(grafana, "e", title=" T ")
-    assert call(grafana, "GET", "/api/dashboards/uid/e")[1]["dashboard"]["title"] == (" T " if newest(grafana) else "T")
+    assert call(grafana, "GET", "/api/dashboards/uid/e")[1]["dashboard"]["title"] == (
+        " T " if newest(grafana) else "T"
+    )
     if not newest(grafana):
         assert call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]["refresh"] == "5s"
 
@@ -272,7 +341,9 @@ def test_the_search_has_pages_and_a_limit(grafana):
 LIST = "/apis/dashboard.grafana.app/{}/namespaces/{}/dashboards?limit={}&continue={}"
 
 
-def pages(grafana: StandIn, version: str = "v0alpha1", limit: int = 500) -> list[list[dict[str, Any]]]:
+def pages(
+    grafana: StandIn, version: str = "v0alpha1", limit: int = 500
+) -> list[list[dict[str, Any]]]:
     found, token = [], ""
     while True:
         status, answer = call(grafana, "GET", LIST.format(version, "default", limit, token))
@@ -317,5 +388,8 @@ def test_a_dashboard_of_the_second_form_loses_what_the_first_cannot_say():
     with StandIn(version="13.2.3") as grafana:
         assert call(grafana, "POST", "/api/dashboards/db", {"dashboard": document})[0] == 200
         assert "elements" not in call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]
-        assert "elements" in call(grafana, "GET", "/api/dashboards/uid/d?apiVersion=v2")[1]["dashboard"]
+        assert (
+            "elements"
+            in call(grafana, "GET", "/api/dashboards/uid/d?apiVersion=v2")[1]["dashboard"]
+        )
         assert pages(grafana)[0][0]["status"]["conversion"]["storedVersion"] == "v2beta1"

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bed.grafana import settings
-from tests.bed.grafana.server import StandIn
-from tests.bed.releases import build, recipe
+from tests.testbed.grafana import settings
+from tests.testbed.grafana.server import StandIn
+from tests.testbed.releases import build, recipe
 from tests.unit.testbed.grafana_client import POLICIES, TEMPLATES, call
 
 DEFAULTS = Path(build.__file__).parent / "grafana" / "defaults.ini"
@@ -78,7 +78,9 @@ def test_roles_may_do_more_or_less(grafana):
     grafana.add_user("ed", "pass", "Editor")
     grafana.add_user("view", "pass", "Viewer")
     folder = {"title": "F"}
-    assert [call(grafana, "POST", "/api/folders", folder, f"{who}:pass")[0] for who in ("ed", "view")] == [200, 403]
+    assert [
+        call(grafana, "POST", "/api/folders", folder, f"{who}:pass")[0] for who in ("ed", "view")
+    ] == [200, 403]
     status, answer = call(grafana, "POST", "/api/datasources", SOURCE, login="ed:pass")
     assert status == 403 and "datasources:create" in answer["message"]
     assert call(grafana, "GET", "/api/orgs", login="ed:pass")[0] == 403
@@ -90,7 +92,12 @@ def test_tokens_of_a_service_account(grafana):
     path = f"/api/serviceaccounts/{account['id']}/tokens"
     made = call(grafana, "POST", path, {"name": "t"})[1]
     assert call(grafana, "POST", path, {"name": "t"})[0] == 409
-    assert call(grafana, "GET", "/api/serviceaccounts/search?query=CI")[1]["serviceAccounts"][0]["tokens"] == 1
+    assert (
+        call(grafana, "GET", "/api/serviceaccounts/search?query=CI")[1]["serviceAccounts"][0][
+            "tokens"
+        ]
+        == 1
+    )
 
     def ask(key: str, **headers: str) -> int:
         sent = {"Authorization": f"Bearer {key}", **headers}
@@ -100,7 +107,9 @@ def test_tokens_of_a_service_account(grafana):
     assert ask(made["key"][:-1] + "x") == ask("nonsense") == 401
     other = str(grafana.add_org("Two"))
     assert ask(made["key"], **{"X-Grafana-Org-Id": other}) == 401
-    assert made["key"] not in str([grafana.store.all(1, "token"), grafana.store.all(0, "token hash")])
+    assert made["key"] not in str(
+        [grafana.store.all(1, "token"), grafana.store.all(0, "token hash")]
+    )
     call(grafana, "PATCH", f"/api/serviceaccounts/{account['id']}", {"isDisabled": True})
     assert ask(made["key"]) == 401
     assert call(grafana, "DELETE", f"{path}/{made['id']}")[0] == 200
@@ -125,7 +134,9 @@ def test_tokens_of_a_service_account(grafana):
 def test_a_fault_takes_the_place_of_an_answer(grafana, name, status, words):
     grafana.fail(name, method="PUT", path="templates/t2", first=2)
     body = {"template": "x"}
-    codes = [call(grafana, "PUT", f"{TEMPLATES}/{key}", body) for key in ("t1", "t2", "t2", "t2", "t1")]
+    codes = [
+        call(grafana, "PUT", f"{TEMPLATES}/{key}", body) for key in ("t1", "t2", "t2", "t2", "t1")
+    ]
     assert [code for code, _answer in codes] == [202, 202, status, 202, 202]
     assert words in str(codes[2][1])
     assert call(grafana, "GET", POLICIES)[0] == 200
@@ -170,9 +181,20 @@ def test_the_back_door_does_the_same_from_another_machine(grafana):
     call(grafana, "POST", f"{door}/fail", {"name": "429", "path": "/api/org"}, login="")
     assert call(grafana, "GET", "/api/org")[0] == 429
     [line] = call(grafana, "GET", f"{door}/requests", login="")[1]
-    assert (line["method"], line["path"], line["status"], line["is_write"]) == ("GET", "/api/org", 429, False)
+    assert (line["method"], line["path"], line["status"], line["is_write"]) == (
+        "GET",
+        "/api/org",
+        429,
+        False,
+    )
     call(grafana, "POST", "/api/datasources", SOURCE)
-    call(grafana, "POST", f"{door}/provenance", {"kind": "datasource", "key": "p", "provenance": "file"}, login="")
+    call(
+        grafana,
+        "POST",
+        f"{door}/provenance",
+        {"kind": "datasource", "key": "p", "provenance": "file"},
+        login="",
+    )
     assert call(grafana, "GET", "/api/datasources/uid/p")[1]["readOnly"] is True
     assert call(grafana, "DELETE", f"{door}/requests", login="")[1] == []
 
@@ -233,7 +255,11 @@ def test_files_and_environment_give_values(tmp_path):
     (tmp_path / "secret").write_text("from file\n")
     text = f"[security]\nadmin_password = $__file{{{tmp_path}/secret}}\n[server]\nhttp_port = 1\n"
     # The last is a habit of the Docker image and nothing to the server.
-    environment = {"GF_SERVER_HTTP_PORT": "2", "GF_NO_SUCH": "3", "GF_SECURITY_SECRET_KEY__FILE": "/x"}
+    environment = {
+        "GF_SERVER_HTTP_PORT": "2",
+        "GF_NO_SUCH": "3",
+        "GF_SECURITY_SECRET_KEY__FILE": "/x",
+    }
     found = read(tmp_path, text, **environment)
     assert found.get("security", "admin_password") == "from file"
     assert found.get("server", "http_port") == "2"
@@ -273,12 +299,21 @@ def free_port() -> int:
 
 def program(home: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess:
     command = [str(home / "bin" / "grafana"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, **options)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=20, check=False, **options
+    )
 
 
 def started(home: Path, config: Path, notify: socket.socket) -> subprocess.Popen:
     """The server, which tells systemd that it is ready."""
-    command = [str(home / "bin" / "grafana"), "server", "--homepath", str(home), "--config", str(config)]
+    command = [
+        str(home / "bin" / "grafana"),
+        "server",
+        "--homepath",
+        str(home),
+        "--config",
+        str(config),
+    ]
     environment = os.environ | {"NOTIFY_SOCKET": notify.getsockname()}
     server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     assert notify.recv(100) == b"READY=1"
@@ -304,11 +339,22 @@ def test_the_program_serves_and_gives_its_admin_another_password(home, tmp_path)
         server = started(home, config, notify)
         try:
             assert asked(port, "admin:first") == 200
-            common = ("cli", "--homepath", str(home), "--config", str(config), "admin", "reset-admin-password")
+            common = (
+                "cli",
+                "--homepath",
+                str(home),
+                "--config",
+                str(config),
+                "admin",
+                "reset-admin-password",
+            )
             assert program(home, *common, "--password-from-stdin", input="abc\n").returncode == 1
             assert program(home, *common, "--user-id", "7", "long enough").returncode == 1
             done = program(home, *common, "--password-from-stdin", input="second\n")
-            assert (done.returncode, done.stdout) == (0, "\nAdmin password changed successfully ✔\n")
+            assert (done.returncode, done.stdout) == (
+                0,
+                "\nAdmin password changed successfully ✔\n",
+            )
             assert asked(port, "admin:second") == 200
             server.send_signal(signal.SIGTERM)
             assert server.wait(20) == 0
@@ -325,7 +371,10 @@ def test_the_program_serves_and_gives_its_admin_another_password(home, tmp_path)
     [
         (["server", "--homepath", "/nowhere"], "could not find config defaults"),
         (["server", "--bogus"], "unrecognized arguments"),
-        (["cli", "admin", "reset-admin-password", "--homepath", "/", "x"], "unrecognized arguments"),
+        (
+            ["cli", "admin", "reset-admin-password", "--homepath", "/", "x"],
+            "unrecognized arguments",
+        ),
         (["cli", "plugins", "ls"], "knows no command"),
         (["nothing"], "stand-in"),
     ],
@@ -338,7 +387,9 @@ def test_the_program_refuses_what_it_does_not_know(home, arguments, words):
 
 def test_the_program_refuses_another_database(home, tmp_path):
     (tmp_path / "grafana.ini").write_text("[database]\ntype = postgres\n")
-    done = program(home, "server", "--homepath", str(home), "--config", str(tmp_path / "grafana.ini"))
+    done = program(
+        home, "server", "--homepath", str(home), "--config", str(tmp_path / "grafana.ini")
+    )
     assert done.returncode == 1 and "no database but sqlite3" in done.stderr
 
 
@@ -347,4 +398,7 @@ def test_each_version_is_packed_as_itself(tmp_path):
         if chosen.name == "grafana":
             with tarfile.open(build.provide(chosen) / chosen.file_name) as archive:
                 archive.extractall(tmp_path, filter="data")
-            assert program(tmp_path / chosen.top, "--version").stdout == f"grafana version {chosen.version}\n", name
+            assert (
+                program(tmp_path / chosen.top, "--version").stdout
+                == f"grafana version {chosen.version}\n"
+            ), name

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from tests.bed import mirror
+from tests.testbed import mirror
 
 ARCHIVE = "/example.org/tool/v1/tool.tar.gz"
 CONTENT = bytes(range(256)) * 40
@@ -43,7 +43,11 @@ def ask(server, path, method="GET", **headers):
 
 def test_it_serves_a_file(server):
     answer, body = ask(server, ARCHIVE)
-    assert (answer.status, answer.headers["Content-Length"], body) == (200, str(len(CONTENT)), CONTENT)
+    assert (answer.status, answer.headers["Content-Length"], body) == (
+        200,
+        str(len(CONTENT)),
+        CONTENT,
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,7 +86,14 @@ def test_it_answers_head_without_a_body(server):
 
 
 @pytest.mark.parametrize(
-    "path", ["/example.org", "/example.org/none.zip", "/../secret", "/%2e%2e/secret", "/example.org/..%2f..%2fsecret"]
+    "path",
+    [
+        "/example.org",
+        "/example.org/none.zip",
+        "/../secret",
+        "/%2e%2e/secret",
+        "/example.org/..%2f..%2fsecret",
+    ],
 )
 def test_it_knows_nothing_but_files_of_its_tree(server, path):
     assert ask(server, path)[0].status == 404
@@ -110,7 +121,10 @@ def test_it_starts_once_in_the_background_and_stops(free_port):
     first = mirror.start("127.0.0.1", free_port)
     pid = int(mirror.pid_file("127.0.0.1", free_port).read_text())
     try:
-        assert (first, mirror.is_serving("127.0.0.1", free_port)) == (f"http://127.0.0.1:{free_port}", True)
+        assert (first, mirror.is_serving("127.0.0.1", free_port)) == (
+            f"http://127.0.0.1:{free_port}",
+            True,
+        )
         assert mirror.start("127.0.0.1", free_port) == first
         assert int(mirror.pid_file("127.0.0.1", free_port).read_text()) == pid
     finally:

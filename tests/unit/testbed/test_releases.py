@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bed.releases import build, recipe
-from tests.bed.releases.pack import pack
+from tests.testbed.releases import build, recipe
+from tests.testbed.releases.pack import pack
 
 RECIPES = recipe.read_all()
 COMPILED = [name for name, made in RECIPES.items() if made.module]
@@ -63,7 +63,9 @@ def test_a_tar_has_one_top_directory(tmp_path, members):
 @pytest.mark.parametrize("name", COMPILED)
 def test_a_recipe_pins_its_sources(name):
     sums = (RECIPES[name].folder / "go.sum").read_text()
-    required = re.findall(rf"^\s*(?:require )?({re.escape(RECIPES[name].module)}) (v\S+)", go_mod(name), re.MULTILINE)
+    required = re.findall(
+        rf"^\s*(?:require )?({re.escape(RECIPES[name].module)}) (v\S+)", go_mod(name), re.MULTILINE
+    )
     assert len(required) == 1
     module, version = required[0]
     assert f"{module} {version} h1:" in sums
@@ -159,7 +161,9 @@ def test_a_changed_release_takes_the_place_of_the_published_one(cache, tool, pro
     assert programs_are_copied == ["tool", "tool"]
 
 
-def test_an_interrupted_build_leaves_nothing_that_counts(cache, tool, programs_are_copied, monkeypatch):
+def test_an_interrupted_build_leaves_nothing_that_counts(
+    cache, tool, programs_are_copied, monkeypatch
+):
     made = recipe.read(tool)
 
     def interrupted(archive: Path, *_rest):

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import normalise, redact
-from ..client import path
-from ..errors import Refused
+from .. import normalize, redact
+from ..api.client import path
+from ..grafana_errors import Refused
 from .base import API, NO_PROVENANCE, Kind, Live, Settings, of_value, stamp
 
 WHERE = path("v1", "provisioning", "contact-points")
@@ -44,7 +44,9 @@ class ContactPoint(Kind):
             "receivers": {
                 receiver["uid"]: {
                     "type": receiver["type"].lower(),
-                    "settings": normalise.settings(_known(receiver["settings"], asked.get(receiver["uid"], {}))),
+                    "settings": normalize.settings(
+                        _known(receiver["settings"], asked.get(receiver["uid"], {}))
+                    ),
                     "disableResolveMessage": bool(receiver.get("disableResolveMessage")),
                 }
                 for receiver in body["receivers"]
@@ -68,33 +70,48 @@ class ContactPoint(Kind):
 
     def secrets(self, body: dict) -> set:
         """All settings that may be secret."""
-        return {text for receiver in body["receivers"] for text in redact.secret_settings(receiver["settings"] or {})}
+        return {
+            text
+            for receiver in body["receivers"]
+            for text in redact.secret_settings(receiver["settings"] or {})
+        }
 
     def shown(self, comparable: dict) -> dict:
         """The integrations without what may be secret."""
         receivers = comparable["receivers"].items()
         return {
             **comparable,
-            "receivers": {uid: {**one, "settings": redact.hidden_settings(one["settings"])} for uid, one in receivers},
+            "receivers": {
+                uid: {**one, "settings": redact.hidden_settings(one["settings"])}
+                for uid, one in receivers
+            },
         }
 
     def read(self, client: Any, identities: frozenset | None) -> dict:
         """By an export with the secrets, or without them where the user may not have those, and a list."""
         exported = _exported(client)
         listed = client.get(WHERE) or []
-        origin = {(item.get("name"), item.get("uid")): of_value(item.get("provenance")) for item in listed}
+        origin = {
+            (item.get("name"), item.get("uid")): of_value(item.get("provenance")) for item in listed
+        }
         found: dict = {}
         for point in (exported or {}).get("contactPoints") or []:
             name, receivers = point["name"], point.get("receivers") or []
             body = {"name": name, "receivers": [_receiver(receiver) for receiver in receivers]}
-            provenances = {origin.get((name, receiver.get("uid")), NO_PROVENANCE) for receiver in receivers}
+            provenances = {
+                origin.get((name, receiver.get("uid")), NO_PROVENANCE) for receiver in receivers
+            }
             found[name] = Live(body, _hardest(provenances), facts={"of": name})
         return found
 
     def write(self, client: Any, step: Any, settings: Settings) -> None:
         """Create and update the integrations, then delete those that are too many."""
         headers = stamp(settings.provenance)
-        had = {receiver["uid"]: receiver for receiver in step.live.body["receivers"]} if step.live else {}
+        had = (
+            {receiver["uid"]: receiver for receiver in step.live.body["receivers"]}
+            if step.live
+            else {}
+        )
         before = (step.before or {}).get("receivers", {})
         for receiver in step.body["receivers"]:
             uid = receiver["uid"]
@@ -114,7 +131,7 @@ class ContactPoint(Kind):
     @staticmethod
     def _differs(step: Any, uid: str, before: dict) -> bool:
         provenance = step.before.get("provenance") != step.after.get("provenance")
-        return provenance or not normalise.same(before[uid], step.after["receivers"][uid])
+        return provenance or not normalize.same(before[uid], step.after["receivers"][uid])
 
     def finish(self, client: Any, step: Any, settings: Settings) -> None:
         """Take the integrations that move out of their old contact points."""
@@ -151,7 +168,9 @@ def _exported(client: Any) -> dict | None:
     except Refused as refused:
         if refused.status != 403:
             raise
-        client.warn("The user may not read the secrets of contact points, so a rotated one goes unnoticed.")
+        client.warn(
+            "The user may not read the secrets of contact points, so a rotated one goes unnoticed."
+        )
         return client.find(f"{WHERE}/export", format="json")
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import normalise
-from ..client import path
+from .. import normalize
+from ..api.client import path
 from .base import Kind, Live, Settings
 from .folder import PARENT, ROOT, manager, pages
 
@@ -26,14 +26,24 @@ class Dashboard(Kind):
 
     def prepared(self, body: dict, live: Live | None, settings: Settings) -> dict:
         """Without what an export holds and a save must not."""
-        model = {key: value for key, value in body["dashboard"].items() if key not in normalise.DASHBOARD_OWN}
-        model = normalise.without_marks(model)
-        return {"dashboard": model, "folderUid": "" if body.get("folderUid") in ROOT else body["folderUid"]}
+        model = {
+            key: value
+            for key, value in body["dashboard"].items()
+            if key not in normalize.DASHBOARD_OWN
+        }
+        model = normalize.without_marks(model)
+        return {
+            "dashboard": model,
+            "folderUid": "" if body.get("folderUid") in ROOT else body["folderUid"],
+        }
 
     def comparable(self, body: dict, like: dict) -> dict:
         """The model's fields that were asked for, and the folder."""
-        model = normalise.dashboard(body["dashboard"], like["dashboard"])
-        return {"folderUid": "" if body.get("folderUid") in ROOT else body["folderUid"], "dashboard": model}
+        model = normalize.dashboard(body["dashboard"], like["dashboard"])
+        return {
+            "folderUid": "" if body.get("folderUid") in ROOT else body["folderUid"],
+            "dashboard": model,
+        }
 
     def problem(self, body: dict, live: Live | None) -> str:
         """What no server could save as it is meant."""
@@ -55,7 +65,9 @@ class Dashboard(Kind):
         if identities is None:
             identities = frozenset(item["uid"] for item in searched(client))
         uids = sorted(identities)
-        found = client.each(lambda uid: client.find(path("dashboards", "uid", uid), f"dashboard {uid}"), uids)
+        found = client.each(
+            lambda uid: client.find(path("dashboards", "uid", uid), f"dashboard {uid}"), uids
+        )
         return {uid: _single(item) for uid, item in zip(uids, found) if item}
 
     def write(self, client: Any, step: Any, settings: Settings) -> None:

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..client import path
-from ..errors import GrafanaError
+from ..api.client import path
+from ..grafana_errors import GrafanaError
 from .base import Kind, Live, Settings
 
 API = "/apis/folder.grafana.app/v1beta1/namespaces/{}/folders"
@@ -19,7 +19,12 @@ SEARCH_PAGE = 5000
 COUNTS = 4
 ROOT = ("", "general", None)
 # Newer storage counts by other words.
-WORDS = {"folders": "folder", "dashboards": "dashboard", "alertrules": "alertrule", "recordingrules": "alertrule"}
+WORDS = {
+    "folders": "folder",
+    "dashboards": "dashboard",
+    "alertrules": "alertrule",
+    "recordingrules": "alertrule",
+}
 
 
 class Folder(Kind):
@@ -31,7 +36,10 @@ class Folder(Kind):
         """Title and parent, and the description where it was asked for and the server shows it."""
         parent = body.get("parentUid")
         # Grafana stores it without the spaces around it.
-        result = {"title": (body.get("title") or "").strip(), "parentUid": "" if parent in ROOT else parent}
+        result = {
+            "title": (body.get("title") or "").strip(),
+            "parentUid": "" if parent in ROOT else parent,
+        }
         if like.get("description") is not None:
             result["description"] = body.get("description", like["description"]) or ""
         return result
@@ -55,12 +63,16 @@ class Folder(Kind):
         return {item["metadata"]["name"]: _live(item) for item in items}
 
     def _one(self, client: Any, uid: str) -> Live | None:
-        item = client.find(f"{API.format(client.namespace)}/{path(uid)[5:]}", f"folder {uid}", absent=NO_API)
+        item = client.find(
+            f"{API.format(client.namespace)}/{path(uid)[5:]}", f"folder {uid}", absent=NO_API
+        )
         if item:
             return _live(item)
         folder = client.find(path("folders", uid), f"folder {uid}")
         return (
-            Live({"uid": uid, "title": folder["title"], "parentUid": folder.get("parentUid", "")}) if folder else None
+            Live({"uid": uid, "title": folder["title"], "parentUid": folder.get("parentUid", "")})
+            if folder
+            else None
         )
 
     def _searched(self, client: Any) -> dict:
@@ -69,7 +81,11 @@ class Folder(Kind):
         while True:
             items = client.get("/api/search", type="dash-folder", limit=SEARCH_PAGE, page=page)
             for item in items:
-                body = {"uid": item["uid"], "title": item["title"], "parentUid": item.get("folderUid", "")}
+                body = {
+                    "uid": item["uid"],
+                    "title": item["title"],
+                    "parentUid": item.get("folderUid", ""),
+                }
                 found[item["uid"]] = Live(body)
             if len(items) < SEARCH_PAGE:
                 return found
@@ -89,7 +105,12 @@ class Folder(Kind):
             return
         had = self.comparable(step.live.body, body)
         if had["parentUid"] != wanted["parentUid"]:
-            client.write("POST", path("folders", step.identity, "move"), about, {"parentUid": wanted["parentUid"]})
+            client.write(
+                "POST",
+                path("folders", step.identity, "move"),
+                about,
+                {"parentUid": wanted["parentUid"]},
+            )
         if {**had, "parentUid": ""} != {**wanted, "parentUid": ""}:
             sent = {"title": body["title"], "overwrite": True}
             if body.get("description") is not None:
@@ -139,7 +160,9 @@ def manager(annotations: dict) -> str:
     if kind == "repo":
         return "it comes from a Git repository that Grafana synchronises"
     if kind == "classic-file-provisioning":
-        return "it is provisioned from a file; remove it from Grafana's provisioning directory first"
+        return (
+            "it is provisioned from a file; remove it from Grafana's provisioning directory first"
+        )
     return ""
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import normalise
-from ..client import path
+from .. import normalize
+from ..api.client import path
 from .base import Kind, Live, Settings, of_value, stamp
 
 
@@ -20,7 +20,7 @@ class MuteTiming(Kind):
 
     def comparable(self, body: dict, like: dict) -> dict:
         """Its intervals, with months and ranges spelled in one way."""
-        return normalise.mute_timing(body)
+        return normalize.mute_timing(body)
 
     def read(self, client: Any, identities: frozenset | None) -> dict:
         """By one list."""

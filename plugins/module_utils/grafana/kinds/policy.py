@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import normalise
-from ..client import path
+from .. import normalize
+from ..api.client import path
 from .base import Kind, Live, Settings, of_value, stamp
 
 WHERE = path("v1", "provisioning", "policies")
@@ -29,19 +29,22 @@ class Policy(Kind):
 
     def expected(self, body: dict) -> dict:
         """With the quotes gone that the server takes off a matcher's value."""
-        matchers = [[*entry[:2], normalise.without_quotes(entry[2])] for entry in body.get("object_matchers") or []]
+        matchers = [
+            [*entry[:2], normalize.without_quotes(entry[2])]
+            for entry in body.get("object_matchers") or []
+        ]
         routes = [self.expected(route) for route in body.get("routes") or []]
         return {**body, "object_matchers": matchers, "routes": routes}
 
     def comparable(self, body: dict, like: dict) -> dict:
         """All routes, with matchers sorted and durations in seconds."""
-        return normalise.route(body)
+        return normalize.route(body)
 
     def problem(self, body: dict, live: Live | None) -> str:
         """What a server refuses, or accepts and then cannot load."""
         if not body.get("receiver"):
             return "the root of the policy tree needs a receiver"
-        if body.get("object_matchers") or any(body.get(key) for key in normalise.TIMINGS):
+        if body.get("object_matchers") or any(body.get(key) for key in normalize.TIMINGS):
             return "the root of the policy tree takes neither matchers nor timings: it must match all that is left"
         return ""
 
@@ -76,8 +79,10 @@ def names(body: dict, key: str) -> set:
 
 def _sent(route: dict) -> dict:
     spellings = ("matchers", "match", "match_re", "object_matchers", "routes", *OWN)
-    result = {key: value for key, value in route.items() if key not in spellings and value is not None}
-    found = normalise.matchers(route)
+    result = {
+        key: value for key, value in route.items() if key not in spellings and value is not None
+    }
+    found = normalize.matchers(route)
     if found:
         result["object_matchers"] = found
     if route.get("routes"):

@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .. import normalise
-from ..client import path
+from .. import normalize
+from ..api.client import path
 from .base import API, NO_PROVENANCE, Kind, Live, Settings, of_value, stamp
 
 RULES = path("v1", "provisioning", "alert-rules")
@@ -29,17 +29,26 @@ class RuleGroup(Kind):
         place = {"folderUID": body["folderUid"], "ruleGroup": body["title"]}
         rules = []
         for rule in body["rules"]:
-            sent = {key: value for key, value in rule.items() if key not in normalise.RULE_OWN and value is not None}
+            sent = {
+                key: value
+                for key, value in rule.items()
+                if key not in normalize.RULE_OWN and value is not None
+            }
             if sent.get(EVALUATIONS) in (0, -1):
                 # Refused as a number of evaluations; without it Grafana takes its own.
                 del sent[EVALUATIONS]
             rules.append({**({} if sent.get("record") else FILLED), **sent, **place})
-        return {"folderUid": body["folderUid"], "title": body["title"], "interval": body["interval"], "rules": rules}
+        return {
+            "folderUid": body["folderUid"],
+            "title": body["title"],
+            "interval": body["interval"],
+            "rules": rules,
+        }
 
     def comparable(self, body: dict, like: dict) -> dict:
         """Interval and rules in their order, which is that of their evaluation."""
         asked = {rule.get("uid"): rule for rule in like["rules"]}
-        rules = [normalise.rule(rule, asked.get(rule.get("uid"), {})) for rule in body["rules"]]
+        rules = [normalize.rule(rule, asked.get(rule.get("uid"), {})) for rule in body["rules"]]
         return {"interval": body["interval"], "rules": rules}
 
     def problem(self, body: dict, live: Live | None) -> str:
@@ -51,21 +60,30 @@ class RuleGroup(Kind):
             # Some servers would overwrite the first rule of the organisation.
             return f"rule {body['rules'][uids.index('')].get('title')!r} needs a uid"
         if len(set(uids)) < len(uids):
-            return f"two of its rules have the uid {next(uid for uid in uids if uids.count(uid) > 1)}"
+            return (
+                f"two of its rules have the uid {next(uid for uid in uids if uids.count(uid) > 1)}"
+            )
         if [uid for uid in uids if len(uid) > LONGEST_UID]:
             return f"the uid {max(uids, key=len)} of a rule is longer than {LONGEST_UID} characters"
         if [uid for uid in uids if not UID.fullmatch(uid)]:
             return "the uid of a rule is made of letters, digits, dashes and underscores"
         if not body["folderUid"]:
             return "rules need a folder"
-        if not isinstance(body["interval"], int) or body["interval"] <= 0 or body["interval"] % normalise.BASE_INTERVAL:
-            return f"its interval must be a whole multiple of {normalise.BASE_INTERVAL} s, not {body['interval']} s"
+        if (
+            not isinstance(body["interval"], int)
+            or body["interval"] <= 0
+            or body["interval"] % normalize.BASE_INTERVAL
+        ):
+            return f"its interval must be a whole multiple of {normalize.BASE_INTERVAL} s, not {body['interval']} s"
         return ""
 
     def order(self, steps: list) -> list:
         """Each group after those that take rules from it, since a rule that is gone from its group is deleted."""
         takers = {uid: id(step) for step in steps for uid in _rules(step.body) - _had(step)}
-        waits = {id(step): {takers[uid] for uid in _had(step) - _rules(step.body) if uid in takers} for step in steps}
+        waits = {
+            id(step): {takers[uid] for uid in _had(step) - _rules(step.body) if uid in takers}
+            for step in steps
+        }
         result, waiting = [], list(steps)
         while waiting:
             ids = {id(step) for step in waiting}
@@ -85,19 +103,24 @@ class RuleGroup(Kind):
             if held:
                 # Names are escaped in the export, so they are taken from the rules.
                 folder, title = held[0]["folderUID"], held[0]["ruleGroup"]
-                interval = int(normalise.milliseconds(group.get("interval")) // 1000)
+                interval = int(normalize.milliseconds(group.get("interval")) // 1000)
                 body = {"folderUid": folder, "title": title, "interval": interval, "rules": held}
                 found[f"{folder}/{title}"] = Live(body, _provenance(held))
         return found
 
     def write(self, client: Any, step: Any, settings: Settings) -> None:
         """Replace the group."""
-        sent = {**step.body, "rules": [{**rule, "orgID": client.org} for rule in step.body["rules"]]}
+        sent = {
+            **step.body,
+            "rules": [{**rule, "orgID": client.org} for rule in step.body["rules"]],
+        }
         client.write("PUT", _where(step.body), step.about, sent, stamp(settings.provenance))
 
     def delete(self, client: Any, step: Any) -> None:
         """Delete the group with its rules."""
-        client.write("DELETE", _where(step.live.body), step.about, headers=stamp(step.live.provenance))
+        client.write(
+            "DELETE", _where(step.live.body), step.about, headers=stamp(step.live.provenance)
+        )
 
 
 def _had(step: Any) -> set:

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import normalise
-from ..client import path
+from .. import normalize
+from ..api.client import path
 from .base import Kind, Live, Settings, of_value, stamp
 
 
@@ -20,11 +20,11 @@ class Template(Kind):
 
     def prepared(self, body: dict, live: Live | None, settings: Settings) -> dict:
         """With a definition that each server sees as one."""
-        return {**body, "template": normalise.defining(body["template"])}
+        return {**body, "template": normalize.defining(body["template"])}
 
     def expected(self, body: dict) -> dict:
         """Trimmed, and wrapped where it defines nothing."""
-        return {**body, "template": normalise.template(body["name"], body["template"])}
+        return {**body, "template": normalize.template(body["name"], body["template"])}
 
     def comparable(self, body: dict, like: dict) -> dict:
         """The text."""
@@ -41,7 +41,8 @@ class Template(Kind):
         items = client.find(path("v1", "provisioning", "templates")) or []
         return {
             item["name"]: Live(
-                {"name": item["name"], "template": item.get("template", "")}, of_value(item.get("provenance"))
+                {"name": item["name"], "template": item.get("template", "")},
+                of_value(item.get("provenance")),
             )
             for item in items
         }
@@ -49,12 +50,19 @@ class Template(Kind):
     def write(self, client: Any, step: Any, settings: Settings) -> None:
         """Create or replace it."""
         sent, headers = {"template": step.body["template"]}, stamp(settings.provenance)
-        client.write("PUT", path("v1", "provisioning", "templates", step.identity), step.about, sent, headers)
+        client.write(
+            "PUT", path("v1", "provisioning", "templates", step.identity), step.about, sent, headers
+        )
 
     def delete(self, client: Any, step: Any) -> None:
         """Delete it."""
         headers = stamp(step.live.provenance)
-        client.write("DELETE", path("v1", "provisioning", "templates", step.identity), step.about, headers=headers)
+        client.write(
+            "DELETE",
+            path("v1", "provisioning", "templates", step.identity),
+            step.about,
+            headers=headers,
+        )
 
 
 TEMPLATE = Template()

@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where components run and how they are reached, from the roles' facts and the inventory. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+
+from . import transport
+
+FACTS = {
+    "release": str, "group": str, "component": str, "listens": dict, "scrape_jobs": list,
+    "instances": str, "needs": dict, "asks": dict, "plain": list, "password": bool,
+}  # fmt: skip
+# The environment in which examples will do.
+DEV = "dev"
+NEED_FACTS = {"value": str, "examples": list, "min_length": int, "always": bool}
+JOB_FACTS = {"name": str, "address": str, "path": str, "interval": str, "labels": dict}
+
+
+class CatalogueError(Exception):
+    """The inventory or a role's facts do not answer a question."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """What a role tells about its component, before templating.
+
+    ``instances`` gives a list where it has several, ``asks`` the listeners of other components that it needs where the
+    inventory has them, ``plain`` the listeners that know no TLS; ``password`` says whether it can ask for one.
+    ``needs`` are values that have to be there, the ``always`` ones beside a configuration file of the user's own too.
+    """
+
+    role: str
+    name: str
+    group: str
+    listens: dict = field(default_factory=dict)
+    scrape_jobs: tuple = ()
+    instances: str = ""
+    needs: dict = field(default_factory=dict)
+    asks: dict = field(default_factory=dict)
+    plain: tuple = ()
+    password: bool = False
+    release: str = ""
+
+
+def component(role: str, facts: object) -> Component:
+    """The component that ``meta/component.yml`` of a role describes."""
+    where = f"meta/component.yml of role {role}"
+    _require_fields(where, facts, FACTS, required=("release", "group", "component"))
+    for job in facts.get("scrape_jobs", ()):
+        _require_fields(f"{where}, scrape_jobs", job, JOB_FACTS, required=("name", "address"))
+        if job["address"] not in facts.get("listens", {}):
+            raise CatalogueError(
+                f"{where}: scrape job {job['name']} is at {job['address']}, which listens lacks."
+            )
+    if unknown := set(facts.get("plain", ())) - set(facts.get("listens", {})):
+        raise CatalogueError(
+            f"{where}: plain has {', '.join(sorted(unknown))}, which listens lacks."
+        )
+    for variable, need in facts.get("needs", {}).items():
+        _require_fields(f"{where}, needs, {variable}", need, NEED_FACTS, required=("value",))
+    return Component(
+        role=role,
+        name=facts["component"],
+        group=facts["group"],
+        listens=facts.get("listens", {}),
+        scrape_jobs=tuple(facts.get("scrape_jobs", ())),
+        instances=facts.get("instances", ""),
+        needs=facts.get("needs", {}),
+        asks=facts.get("asks", {}),
+        plain=tuple(facts.get("plain", ())),
+        password=facts.get("password", False),
+        release=facts["release"],
+    )
+
+
+class Inventory:
+    """What is asked of an inventory; the lookup plugin answers."""
+
+    groups: dict
+
+    def variable(self, host: str, name: str) -> object:
+        """A variable of a host, None where it is not set."""
+        raise NotImplementedError
+
+    def setting(self, host: str, item: Component, name: str) -> object:
+        """A variable of the component's role, its default where the host does not set it."""
+        raise NotImplementedError
+
+    def render(
+        self, host: str, item: Component, value: object, instance: dict | None = None
+    ) -> object:
+        """``value`` templated with the variables of the host over the defaults of the component's role.
+
+        The instance that it is asked for is the variable ``instance``.
+        """
+        raise NotImplementedError
+
+    def place(self, host: str, name: str) -> str:
+        """File and line of the definition of a host's variable that counts, empty where they are not known."""
+        return ""
+
+    def hosts(self, item: Component) -> list:
+        """The hosts that have a component."""
+        return self.groups.get(item.group) or []
+
+    def all_hosts(self, components: list) -> list:
+        """The hosts that have any of some components."""
+        return list(dict.fromkeys(host for item in components for host in self.hosts(item)))
+
+
+def names(components: list, inventory: Inventory, host: str) -> list:
+    """The components that a host should have, by the groups it is in."""
+    return [item.name for item in components if host in inventory.hosts(item)]
+
+
+def address(item: Component, listen: str, inventory: Inventory, viewer: str) -> str:
+    """``host:port`` at which ``viewer`` reaches a component: its own one, else that of the group's first host."""
+    return _seen(item, listen, _server(item, listen, inventory, viewer), viewer, inventory)[1]
+
+
+def url(item: Component, listen: str, inventory: Inventory, viewer: str) -> str:
+    """The address with what is spoken there, as ``https://host:port``."""
+    return "://".join(
+        _seen(item, listen, _server(item, listen, inventory, viewer), viewer, inventory)
+    )
+
+
+def client(item: Component, listen: str, inventory: Inventory, viewer: str, etc: str = "") -> dict:
+    """What ``viewer`` needs to ask a component, in Prometheus' form; nothing for plain text."""
+    host = _server(item, listen, inventory, viewer)
+    scheme, _address = _seen(item, listen, host, viewer, inventory)
+    return _client(item, host, viewer, inventory, etc) if scheme == transport.HTTPS else {}
+
+
+def _server(item: Component, listen: str, inventory: Inventory, viewer: str) -> str:
+    """The host whose component ``viewer`` uses."""
+    hosts = inventory.hosts(item)
+    if not hosts:
+        raise CatalogueError(
+            f"No host is in the inventory group {item.group}, so {item.name} has no address."
+        )
+    if listen not in item.listens:
+        raise CatalogueError(
+            f"{item.name} has no address {listen!r}, only {', '.join(sorted(item.listens))}."
+        )
+    if item.instances:
+        raise CatalogueError(
+            f"{item.name} has an address {listen!r} for each of its instances, not one."
+        )
+    return viewer if viewer in hosts else hosts[0]
+
+
+def _client(item: Component, host: str, viewer: str, inventory: Inventory, etc: str = "") -> dict:
+    own = credentials(inventory, viewer)
+    if not (own.certificate and own.key and own.authority):
+        variables = ", ".join(transport.TLS_VARIABLES)
+        raise CatalogueError(
+            f"{item.name} on {host} wants to know who asks by TLS: set {variables} of {viewer}."
+        )
+    login = (own.username, own.password)
+    if item.password and login != tuple(texts(inventory, host, transport.PASSWORD_VARIABLES)[:2]):
+        variables = " and ".join(transport.PASSWORD_VARIABLES[:2])
+        raise CatalogueError(
+            f"{item.name} on {host} asks for a password: {variables} of {viewer} have to be the same."
+        )
+    return transport.client(own, etc, item.password and bool(own.password))
+
+
+def credentials(inventory: Inventory, host: str) -> transport.Credentials:
+    """What a host has to show to others."""
+    return transport.Credentials(
+        *texts(inventory, host, transport.TLS_VARIABLES + transport.PASSWORD_VARIABLES)
+    )
+
+
+def texts(inventory: Inventory, host: str, names: tuple) -> list:
+    """Variables of a host as texts, empty where they are not set."""
+    return [str(inventory.variable(host, name) or "") for name in names]
+
+
+def protection(item: Component, asked: list, bound: str, inventory: Inventory, host: str) -> dict:
+    """What a component needs so that its listener on an address speaks as others expect; without one, to ask others.
+
+    ``scheme`` is what it speaks, ``config`` and ``secrets`` are files, ``proof`` is what its readiness has to be asked
+    with, and ``web`` is the configuration of the web server that Prometheus' own programs share. All are empty where
+    nothing but plain text is spoken.
+    """
+    where = f"{item.name} on {host}, {bound}"
+    speaks = spoken(item, "", host, _split(bound, where)[0], inventory) if bound else transport.HTTP
+    own = credentials(inventory, host)
+    if not own.certificate or (bound and speaks == transport.HTTP):
+        return {"scheme": speaks, "config": [], "secrets": {}, "proof": {}, "web": {}}
+    wants_password = item.password and bool(own.password)
+    tells_password = bool(own.password) and any(component.password for component in (item, *asked))
+    return {
+        "scheme": speaks,
+        **transport.files(own, tells_password),
+        "proof": transport.proof(own, wants_password) if bound else {},
+        "web": transport.web(own) if bound else {},
+    }
+
+
+def scrape_jobs(components: list, inventory: Inventory, viewer: str) -> list:
+    """Prometheus' scrape_configs for everything in the inventory, seen from ``viewer``."""
+    jobs: dict = {}
+    wrong = []
+    for item in components:
+        for host in inventory.hosts(item):
+            for instance, facts in product(
+                instances_of(item, host, inventory, wrong), item.scrape_jobs
+            ):
+                try:
+                    job = inventory.render(host, item, facts, instance)
+                    scheme, target = _seen(
+                        item, facts["address"], host, viewer, inventory, instance
+                    )
+                    _add_target(
+                        jobs,
+                        job,
+                        target,
+                        item.name,
+                        host,
+                        inventory.variable(host, "monitoring_environment"),
+                    )
+                    if scheme == transport.HTTPS:
+                        _ask_by_tls(jobs[job["name"]][1], _client(item, host, viewer, inventory))
+                except CatalogueError as error:
+                    wrong.append(str(error))
+    if wrong:
+        raise CatalogueError("\n".join(dict.fromkeys(wrong)))
+    return [job for _owner, job in jobs.values()]
+
+
+def _ask_by_tls(job: dict, settings: dict) -> None:
+    """Ask the last target of a job by TLS; others of it may speak plain text, as those on Prometheus' own host do."""
+    job["static_configs"][-1]["labels"]["__scheme__"] = transport.HTTPS
+    job.update(settings)
+
+
+def instances_of(item: Component, host: str, inventory: Inventory, wrong: list) -> list:
+    """The instances that a host has of a component, ``[None]`` for one without instances; adds to ``wrong``."""
+    if not item.instances:
+        return [None]
+    try:
+        found = inventory.render(host, item, item.instances)
+    except CatalogueError as error:
+        wrong.append(str(error))
+        return []
+    if isinstance(found, list) and all(isinstance(instance, dict) for instance in found):
+        return found
+    # What it holds is not told, since passwords are in it.
+    wrong.append(f"{item.name} on {host}: {item.instances} has to be a list of mappings.")
+    return []
+
+
+def _add_target(
+    jobs: dict, facts: dict, target: str, name: str, host: str, environment: object
+) -> None:
+    if not environment:
+        raise CatalogueError(f"{name} on {host}: monitoring_environment is not set.")
+    job = _job(facts)
+    (owner, first, same), known = jobs.setdefault(
+        facts["name"], ((name, host, job), {**job, "static_configs": []})
+    )  # fmt: skip
+    if owner != name:
+        raise CatalogueError(f"Scrape job {facts['name']} belongs to both {owner} and {name}.")
+    if job != same:
+        raise CatalogueError(
+            f"Scrape job {facts['name']} differs between the hosts {first} and {host}."
+        )
+    labels = {**facts.get("labels", {}), "env": str(environment), "host": host}
+    known["static_configs"].append({"targets": [target], "labels": labels})
+
+
+def _job(facts: dict) -> dict:
+    """A scrape job without its targets; what is Prometheus' default anyway is left out."""
+    job = {"job_name": facts["name"]}
+    if facts.get("interval"):
+        job["scrape_interval"] = facts["interval"]
+    if facts.get("path", "/metrics") != "/metrics":
+        job["metrics_path"] = facts["path"]
+    return job
+
+
+def _seen(
+    item: Component,
+    listen: str,
+    host: str,
+    viewer: str,
+    inventory: Inventory,
+    instance: dict | None = None,
+) -> tuple:
+    """What a component on ``host`` speaks, and its address as ``viewer`` can use it."""
+    bounds = bounds_of(item, listen, host, inventory, instance)
+    if host == viewer:
+        bound, port = bounds[0]
+        speaks = spoken(item, listen, host, bound, inventory)
+        if speaks == transport.HTTPS and _is_wildcard(bound):
+            # The certificate names what others know it by.
+            bound = _known_as(host, bound, inventory)
+        return speaks, join(_to_itself(bound), port)
+    # A network of containers is no way to another host.
+    by_others = [pair for pair in bounds if not transport.is_loopback(pair[0])] or bounds
+    bound, port = (
+        [pair for pair in by_others if not is_plain(pair[0], host, inventory)] or by_others
+    )[0]
+    where = _where(item, listen, host, instance)
+    if transport.is_loopback(bound):
+        raise CatalogueError(
+            f"{where}: {bound} cannot be reached from {viewer}; let it listen on another address."
+        )
+    known_as = _known_as(host, bound, inventory)
+    if transport.is_loopback(known_as):
+        raise CatalogueError(
+            f"{where}: {known_as} means {viewer} itself there; set monitoring_address of {host}."
+        )
+    return spoken(item, listen, host, bound, inventory), join(known_as, port)
+
+
+def bounds_of(
+    item: Component, listen: str, host: str, inventory: Inventory, instance: dict | None
+) -> list:
+    """Host and port of each address of a listener, which may have several."""
+    found = inventory.render(host, item, item.listens[listen], instance)
+    where = _where(item, listen, host, instance)
+    return [
+        _split(bound, where) for bound in (found if isinstance(found, list) and found else [found])
+    ]
+
+
+def _where(item: Component, listen: str, host: str, instance: dict | None) -> str:
+    which = f"instance {instance.get('name')}, " if instance else ""
+    return f"{item.name} on {host}, {which}{item.listens[listen]}"
+
+
+def spoken(item: Component, listen: str, host: str, bound: str, inventory: Inventory) -> str:
+    """What a listener speaks."""
+    protected = listen not in item.plain and inventory.variable(
+        host, transport.CERTIFICATE_VARIABLE
+    )
+    return transport.HTTPS if protected and not is_plain(bound, host, inventory) else transport.HTTP
+
+
+def is_plain(bound: str, host: str, inventory: Inventory) -> bool:
+    """Whether plain text will do on an address of a host."""
+    try:
+        return transport.is_plain(bound, inventory.variable(host, transport.NETWORKS_VARIABLE))
+    except transport.TransportError as error:
+        raise CatalogueError(f"{host}: {error}") from error
+
+
+def _known_as(host: str, bound: str, inventory: Inventory) -> str:
+    """Who names an address knows the network; else the bound one is the only one that is certain to answer."""
+    named = inventory.variable(host, "monitoring_address") or ("" if _is_wildcard(bound) else bound)
+    return named or inventory.variable(host, "ansible_host") or host
+
+
+def _split(bound: object, where: str) -> tuple:
+    host, colon, port = bound.rpartition(":") if isinstance(bound, str) else ("", "", "")
+    if not colon or not port.isdigit():
+        raise CatalogueError(f"{where}: {bound!r} is not host:port.")
+    return host.strip("[]"), port
+
+
+def join(host: str, port: str) -> str:
+    """Host and port as one address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _to_itself(bound: str) -> str:
+    if not _is_wildcard(bound):
+        return bound
+    return "::1" if ":" in bound else "127.0.0.1"
+
+
+def _is_wildcard(host: str) -> bool:
+    parsed = transport.ip(host)
+    return not host or bool(parsed and parsed.is_unspecified)
+
+
+def _require_fields(where: str, facts: object, known: dict, required: tuple) -> None:
+    if not isinstance(facts, dict):
+        raise CatalogueError(f"{where}: {facts!r} is not a mapping.")
+    missing, unknown = sorted(set(required) - set(facts)), sorted(set(facts) - set(known))
+    if missing or unknown:
+        problems = [f"{key} is missing" for key in missing] + [
+            f"{key} is unknown" for key in unknown
+        ]
+        raise CatalogueError(f"{where}: {', '.join(problems)}.")
+    for key, value in facts.items():
+        if not isinstance(value, known[key]):
+            raise CatalogueError(f"{where}: {key} must be a {known[key].__name__}, not {value!r}.")

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The oldest and the newest ansible-core that the collection supports, each in an environment of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.testbed import engine
+
+OLDEST, NEWEST = "2.17.14", "2.21.5"
+WANTED = "import ensurepip, sys; sys.exit(sys.version_info < (3, 12))"
+
+
+def newer_python() -> str:
+    """A Python that ansible-core 2.21 runs on, which Debian 12 has not; nothing where there is none."""
+    named = filter(None, map(shutil.which, ("python3.14", "python3.13", "python3.12")))
+    # Beside the running one, as version managers have them.
+    beside = sorted(Path(sys.base_prefix).parent.glob("3.*/bin/python3"))
+    for program in (*named, *beside):
+        if (
+            subprocess.run([program, "-c", WANTED], check=False, capture_output=True).returncode
+            == 0
+        ):
+            return str(program)
+    return ""
+
+
+# Where there is none, what the tests run with is the newest.
+CORES = [OLDEST, NEWEST if newer_python() else ""]
+
+
+def programs_of(version: str) -> Path:
+    """The programs of an ansible-core, installed once; those that the tests run with for no version."""
+    if not version:
+        return Path(sys.executable).parent
+    folder = engine.cache() / f"venv-core-{version}"
+    if not (folder / "bin/ansible-playbook").exists():
+        python = newer_python() if version == NEWEST else sys.executable
+        subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run(
+            [folder / "bin/pip", "install", "-q", f"ansible-core=={version}"], check=True
+        )
+    return folder / "bin"
+
+
+if __name__ == "__main__":
+    # What every role asks the engine for where one host has all of them, as JSON.
+    import json
+
+    from ansible.plugins.loader import init_plugin_loader
+
+    ROOT = Path(__file__).parents[1]
+    sys.path.insert(0, str(ROOT / "collections"))
+    init_plugin_loader([str(ROOT / "collections")])
+    from tests.unit.roles.rendering import rollout
+
+    ROLES = sorted(path.parents[1].name for path in ROOT.glob("roles/*/meta/component.yml"))
+    HERE = {
+        "groups": {group: ["here"] for group in ["all", *ROLES]},
+        "alertmanager_discord_webhook": "https://discord.example/webhook",
+        "grafana_admin_password": "a long password",
+        "grafana_secret_key": "a long secret key",
+    }
+    print(json.dumps({role: rollout(role, **HERE) for role in ROLES}, indent=1, sort_keys=True))

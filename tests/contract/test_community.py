@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules of community.grafana work against the stand-in as they are, and find nothing to do the second time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.testbed.grafana.server import StandIn
+
+
+def test_they_converge() -> None:
+    # They write datasources by number, which 13 refuses; 12 is the newest that they know.
+    with StandIn(version="12.4.3") as grafana:
+        done = subprocess.run(
+            [
+                "ansible-playbook",
+                "-i",
+                "localhost,",
+                "-c",
+                "local",
+                "community.yml",
+                "-e",
+                f"grafana={grafana.url}",
+            ],
+            cwd=Path(__file__).parent,
+            env=dict(os.environ) | {"ANSIBLE_NOCOLOR": "1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout
+    assert "first: [true, true, true, true]" in done.stdout
+    assert "second: [false, false, false, false]" in done.stdout

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the sample application's requests have to come to in the servers: the same proofs on one host and on several."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.testbed import app
+from tests.testbed.app import flows
+
+# All spans of a PutObject, as the libraries call them. By SELECT asyncpg resets a connection that was used.
+PUT = "PUT /{bucket}/{key:path}"
+PUT_OBJECT = Counter(
+    (f"hippius-s3-{service}", library, name)
+    for service, library, names in (
+        ("api", "fastapi", (PUT, f"{PUT} http receive", f"{PUT} http send", f"{PUT} http send")),
+        ("api", "redis", ("INCRBY", "SET", "LPUSH")),
+        ("api", "asyncpg", ("INSERT", "SELECT")),
+        ("uploader", "worker", ("uploader process",)),
+        ("uploader", "redis", ("GET", "DEL", "LPUSH")),
+        ("uploader", "asyncpg", ("INSERT", "SELECT", "UPDATE", "SELECT")),
+        ("substrate", "worker", ("substrate process",)),
+        ("substrate", "redis", ("SET",)),
+        ("substrate", "asyncpg", ("UPDATE", "SELECT")),
+    )
+    for name in names
+)
+
+
+@dataclass(frozen=True)
+class Servers:
+    """How the servers are asked, and which labels they give to what arrives."""
+
+    fetch: flows.Fetch
+    # The collector's page about itself, as it is at the moment.
+    page: Callable[[], str]
+    env: str
+    # Where the collector and the exporters run.
+    host: str
+    prometheus: str = flows.PROMETHEUS
+    tempo: str = flows.TEMPO
+
+    def series(self, query: str) -> list[tuple[dict[str, str], float]]:
+        """What Prometheus answers to a query."""
+        return flows.series(self.fetch, query, self.prometheus)
+
+    def spans(self, trace_id: str) -> list[flows.Span]:
+        """What Tempo has of a trace."""
+        return flows.spans(self.fetch, trace_id, self.tempo)
+
+    def accepted(self) -> float:
+        """How many spans the collector has been sent."""
+        return sum(
+            map(float, re.findall(r"^otelcol_receiver_accepted_spans\S* (\S+)", self.page(), re.M))
+        )
+
+
+def settles(measure: Callable[[], flows.Found], expected: flows.Found, seconds: float = 60) -> None:
+    """Measure until it is as expected, or fail when the time is up."""
+    assert flows.settle(measure, lambda found: found == expected, seconds) == expected
+
+
+def requests_are_counted_once(servers: Servers, requests: int) -> None:
+    """Send some, and find each in Prometheus, through the collector."""
+    api = app.instance("api")
+
+    def counted() -> int:
+        return flows.requests_counted(servers.fetch, api, servers.prometheus)
+
+    expected = app.traffic(requests)["served"]
+    assert flows.settle(counted, lambda found: found >= expected, 60) == expected
+    labels = [labels for labels, _value in servers.series("http_request_duration_seconds_count")]
+    assert {
+        (label["job"], label["env"], label["host"], label["exported_job"]) for label in labels
+    } == {("otel-collector", servers.env, servers.host, "hippius-s3-api")}
+
+
+def redis_and_postgresql_are_measured(servers: Servers) -> None:
+    """Three Redis servers, each with its role, and what PostgreSQL has returned."""
+    ports = {"main": "6379", "accounts": "6380", "chain": "6381"}
+
+    def of(query: str, *names: str) -> list:
+        return sorted(
+            tuple(labels.get(name) for name in names) for labels, _value in servers.series(query)
+        )
+
+    clients = sorted((f"redis-{name}", name, servers.env, servers.host) for name in ports)
+    settles(lambda: of("redis_connected_clients > 0", "job", "redis", "env", "host"), clients)
+    settles(lambda: of("redis_instance_info", "redis", "tcp_port"), sorted(ports.items()))
+    returned = [("postgres", "main", servers.env, servers.host)]
+    query = 'pg_stat_database_tup_returned{datname="hippius"} > 0'
+    settles(lambda: of(query, "job", "postgres", "env", "host"), returned)
+
+
+def a_put_object_has_all_its_spans(servers: Servers) -> float:
+    """Send one and find its spans in Tempo, all of them, in one tree, with the environment.
+
+    Returns how many spans the collector was sent meanwhile.
+    """
+    before = servers.accepted()
+    [trace_id] = app.traffic(1)["trace_ids"]
+
+    def kinds() -> Counter:
+        return Counter((span.service, span.scope, span.name) for span in servers.spans(trace_id))
+
+    settles(kinds, PUT_OBJECT)
+    found = servers.spans(trace_id)
+    assert {span.env for span in found} == {servers.env}
+    assert [span.name for span in found if not span.parent] == [PUT]
+    assert {span.parent for span in found if span.parent} <= {span.id for span in found}
+    return servers.accepted() - before
+
+
+def metrics_of_spans_lead_to_the_trace(servers: Servers) -> None:
+    """Find a PutObject among the metrics that Tempo makes, and its trace by the exemplar."""
+    # Tempo leaves zeros at the beginning of an id out of exemplars. One trace of sixteen has some; this one has.
+    trace_id = f"{uuid.uuid4().int >> 4:032x}"
+    sent = app.traffic(1, {"traceparent": f"00-{trace_id}-{os.urandom(8).hex()}-01"})
+    assert sent["trace_ids"] == [trace_id]
+    put = f'span_name="{PUT}", service="hippius-s3-api", env="{servers.env}"'
+    assert flows.settle(
+        lambda: servers.series(f"traces_spanmetrics_calls_total{{{put}}} > 0"), len, 30
+    )
+
+    def exemplars() -> set:
+        query, ago = f"traces_spanmetrics_latency_bucket{{{put}}}", time.time() - 600
+        address = f"{servers.prometheus}/api/v1/query_exemplars"
+        found = flows.ask(servers.fetch, address, query=query, start=ago, end=ago + 1200)
+        told = {
+            exemplar["labels"]["traceID"] for series in found for exemplar in series["exemplars"]
+        }
+        return {told_id for told_id in told if int(told_id, 16) == int(trace_id, 16)}
+
+    [told_id] = flows.settle(exemplars, len, 30)
+    # Grafana asks Tempo for what the exemplar says, as it says it.
+    found = flows.settle(lambda: servers.spans(told_id), len, 30)
+    assert PUT in {span.name for span in found}

@@ -1,0 +1,656 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The component module on a real systemd host: what it promises in good times and in bad ones."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
+    KILL_AT,
+    POINTS,
+)
+from tests.resilience.releases import archive
+from tests.resilience.rollout import Rollout, differences, wait_until
+
+
+def good(outcome) -> object:
+    """The outcome of a run that must not fail."""
+    assert outcome.returncode == 0, outcome.message or outcome.stdout
+    return outcome
+
+
+def test_it_installs_then_reloads_then_restarts_and_writes_nothing_when_nothing_differs(rollout):
+    assert good(rollout.run(rollout.task())).action == "install"
+    before = rollout.snapshot()
+    again = good(rollout.run(rollout.task()))
+    assert (again.action, again.result["changed"]) == ("none", False)
+    assert differences(before, rollout.snapshot()) == []
+    pid = rollout.pid()
+    assert good(rollout.run(rollout.task({"answer": "two"}))).action == "reload"
+    assert (rollout.answer(), rollout.pid()) == ("two", pid)
+    changed_flags = rollout.task({"answer": "two"}, environment={"COLOUR": "blue"})
+    assert good(rollout.run(changed_flags)).action == "restart"
+    assert rollout.pid() != pid
+    assert (
+        good(
+            rollout.run(
+                rollout.task({"answer": "two"}, version="1.1.0", environment={"COLOUR": "blue"})
+            )
+        ).action
+        == "restart"
+    )
+    assert (
+        "NeedDaemonReload=no"
+        in rollout.host.run("systemctl show --property=NeedDaemonReload testd").stdout
+    )
+
+
+def edit_by_hand(rollout: Rollout) -> None:
+    """What somebody does at night."""
+    rollout.host.run("sed -i s/one/edited/ /etc/testd/testd.json && systemctl reload testd")
+
+
+def stop_by_hand(rollout: Rollout) -> None:
+    """A unit that should run and does not."""
+    rollout.host.run("systemctl stop testd")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "task", "action"),
+    [
+        pytest.param(None, {}, "install", id="bare host"),
+        pytest.param(lambda rollout: None, {}, "none", id="converged host"),
+        pytest.param(
+            lambda rollout: None, {"config": {"answer": "two"}}, "reload", id="new configuration"
+        ),
+        pytest.param(lambda rollout: None, {"version": "1.1.0"}, "restart", id="new release"),
+        pytest.param(edit_by_hand, {}, "reload", id="hand-edited file"),
+        pytest.param(stop_by_hand, {}, "restart", id="stopped unit"),
+    ],
+)
+def test_check_mode_predicts_what_the_next_run_does_and_writes_nothing(
+    rollout, prepare, task, action
+):
+    if prepare:
+        good(rollout.run(rollout.task()))
+        prepare(rollout)
+    before = rollout.snapshot("/var/lib", "/run/systemd/system")
+    predicted = good(rollout.run(rollout.task(**task), "--check", "--diff"))
+    assert differences(before, rollout.snapshot("/var/lib", "/run/systemd/system")) == []
+    done = good(rollout.run(rollout.task(**task), "--diff"))
+    for outcome in (predicted, done):
+        assert outcome.action == action
+        assert outcome.result["changed"] == (action != "none")
+    assert predicted.result["diff"] == done.result["diff"]
+    # Only a unit that was stopped is changed without a file that differs.
+    assert bool(done.result["diff"]) == (action != "none" and prepare is not stop_by_hand)
+    told = [outcome.result["instances"]["testd"]["reasons"] for outcome in (predicted, done)]
+    assert told[0] == told[1]
+    assert good(rollout.run(rollout.task(**task))).action == "none"
+
+
+def test_check_mode_judges_with_the_real_checker(rollout):
+    good(rollout.run(rollout.task()))
+    refused = rollout.run(rollout.task({"nonsense": 1}), "--check")
+    assert refused.returncode == 2
+    assert "unknown key 'nonsense'" in refused.message
+
+
+def test_a_hand_edited_file_is_kept_and_repaired(rollout):
+    good(rollout.run(rollout.task()))
+    edit_by_hand(rollout)
+    assert rollout.answer() == "edited"
+    refused = rollout.run(rollout.task({"nonsense": 1}))
+    assert "kept as /opt/monitoring/edited/testd" in refused.result["notices"][0]
+    assert rollout.answer() == "edited"
+    outcome = good(rollout.run(rollout.task()))
+    kept = outcome.result["notices"][0].split()[-1].rstrip(".")
+    assert '"edited"' in rollout.host.run(f"cat {kept}").stdout
+    assert rollout.answer() == "one"
+
+
+def watched(rollout: Rollout, seconds: float = 0.2) -> tuple:
+    """Ask the service all the time; returns how to stop, which gives the longest silence in seconds."""
+    script = (
+        "import time, urllib.request\nlast = longest = 0\n"
+        "import sys\n"
+        "while True:\n"
+        "  try:\n"
+        "    urllib.request.urlopen('http://127.0.0.1:7070/', timeout=2).read(); now = time.time()\n"
+        "    longest = max(longest, now - last if last else 0); last = now\n"
+        "    print(longest, flush=True)\n"
+        "  except OSError: pass\n"
+        f"  time.sleep({seconds})\n"
+    )
+    rollout.host.run("cat > /tmp/watch.py", input=script)
+    rollout.host.run("nohup python3 /tmp/watch.py >/tmp/watch.out 2>&1 & echo $! >/tmp/watch.pid")
+
+    def stop() -> float:
+        rollout.host.run("kill $(cat /tmp/watch.pid)")
+        return float(rollout.host.run("tail -n 1 /tmp/watch.out").stdout)
+
+    return stop
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param('{"answer": ', "testd: Expecting value", id="syntax"),
+        pytest.param('{"answer": "two", "wrong": 1}', "unknown key 'wrong'", id="meaning"),
+    ],
+)
+def test_a_configuration_that_the_checker_refuses_leaves_the_old_process_answering(
+    rollout, content, message
+):
+    good(rollout.run(rollout.task()))
+    pid, stop = rollout.pid(), watched(rollout)
+    before = rollout.snapshot(times=False)
+    refused = rollout.run(
+        {**rollout.task(), "config": [{"path": "testd.json", "content": content}]}
+    )
+    assert refused.returncode == 2
+    assert message in refused.message
+    assert rollout.pid() == pid
+    assert stop() < 1.5
+    assert differences(before, rollout.snapshot(times=False)) == []
+    assert good(rollout.run(rollout.task({"answer": "two"}))).action == "reload"
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "message"),
+    [
+        pytest.param(
+            {"fault": "cannot start"},
+            {"environment": {"A": "b"}},
+            "passes the check and cannot start",
+            id="exit",
+        ),
+        pytest.param(
+            {"fault": "dies soon"}, {"environment": {"A": "b"}}, "ended", id="exits after a moment"
+        ),
+        pytest.param(
+            {"fault": "never ready"},
+            {"environment": {"A": "b"}},
+            "still waiting for nothing",
+            id="never ready",
+        ),
+        pytest.param(
+            {"fault": "refuses reload"}, {}, "testd refuses this reload", id="refuses the reload"
+        ),
+        pytest.param(
+            {"fault": "dies on reload"}, {}, "ended during the reload", id="dies on reload"
+        ),
+    ],
+)
+def test_a_change_that_cannot_be_proven_is_rolled_back(rollout, config, options, message):
+    good(rollout.run(rollout.task()))
+    before, stop = rollout.state(), watched(rollout)
+    failed = rollout.run(rollout.task({"answer": "two", **config}, **options))
+    assert failed.returncode == 2
+    assert message in failed.message
+    assert failed.result["rolled_back"] == ["testd"]
+    assert rollout.answer() == "one"
+    assert stop() < 60
+    assert rollout.state() == before
+    assert good(rollout.run(rollout.task())).action == "none"
+    assert good(rollout.run(rollout.task({"answer": "two"}))).result["changed"]
+    assert rollout.answer() == "two"
+
+
+def test_a_first_install_that_cannot_start_leaves_nothing_running_and_can_be_rerun(rollout):
+    failed = rollout.run(rollout.task({"fault": "cannot start"}))
+    assert failed.returncode == 2
+    assert "cannot start" in failed.message
+    assert (
+        rollout.host.run(
+            "ls /etc/systemd/system /opt/monitoring/components | grep testd", check=False
+        ).stdout
+        == ""
+    )
+    assert good(rollout.run(rollout.task())).action == "install"
+    assert rollout.answer() == "one"
+
+
+def test_a_port_that_another_process_holds_is_refused_before_anything_changes(rollout):
+    good(rollout.run(rollout.task()))
+    rollout.host.run(
+        "nohup python3 -m http.server --bind 127.0.0.1 7071 >/dev/null 2>&1 & echo $! >/tmp/holder.pid"
+    )
+    wait_until(lambda: rollout.answer(port=7071))
+    pid, before = rollout.pid(), rollout.snapshot(times=False)
+    task = rollout.task({"port": 7071}, environment={"A": "b"})
+    refused = rollout.run(task)
+    rollout.host.run("kill $(cat /tmp/holder.pid)")
+    assert refused.returncode == 2
+    assert "127.0.0.1:7071, which is held by python3 (process" in refused.message
+    assert (rollout.pid(), rollout.snapshot(times=False)) == (pid, before)
+    assert good(rollout.run(task)).action == "restart"
+
+
+def test_a_checker_that_only_warns_is_a_notice_where_the_role_says_so(rollout):
+    task = rollout.task({"fault": "warns"})
+    assert "warning: testd" in rollout.run(task).message
+    accepted = good(rollout.run({**task, "check_accept": "^warning: "}))
+    assert "warning: testd does not like this" in accepted.result["notices"][0]
+
+
+@pytest.mark.parametrize(
+    ("content", "sha256", "message"),
+    [
+        pytest.param(archive("2.0.0"), "0" * 64, "expected 000000", id="wrong checksum"),
+        pytest.param(archive("2.0.0")[:400], "", "cannot be unpacked", id="truncated"),
+        pytest.param(b"<!doctype html><p>Please log in", "", "cannot be unpacked", id="HTML"),
+        pytest.param(
+            archive("2.0.0", {"../../../etc/evil": b"x"}), "", "climbs out", id="hostile member"
+        ),
+    ],
+)
+def test_a_bad_archive_is_refused_and_leaves_nothing_behind(rollout, content, sha256, message):
+    good(rollout.run(rollout.task()))
+    pid, before = rollout.pid(), rollout.snapshot(times=False)
+    rollout.releases.add("2.0.0", content, sha256)
+    refused = rollout.run(rollout.task(version="2.0.0"))
+    assert refused.returncode == 2
+    assert message in refused.message
+    assert (rollout.pid(), rollout.snapshot(times=False)) == (pid, before)
+
+
+def test_an_unlocked_release_is_refused_in_one_line_that_names_the_lock_playbook(rollout):
+    refused = rollout.run(rollout.task(version="9.9.9"))
+    assert refused.returncode == 2
+    assert (
+        "testd 9.9.9" in refused.message
+        and "lock" in refused.message
+        and "\n" not in refused.message
+    )
+
+
+# What each kill sweep does to a converged host, or to a bare one.
+SWEEPS = {
+    "install": (False, {}),
+    "restart": (True, {"config": {"answer": "two"}, "version": "1.1.0", "environment": {"A": "b"}}),
+    "reload": (True, {"config": {"answer": "two"}}),
+}
+
+
+# A run passes these only when it fails, or removes.
+NOT_IN_A_GOOD_RUN = ("restored", "withdrawn", "left")
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+@pytest.mark.parametrize("point", [point for point in POINTS if point not in NOT_IN_A_GOOD_RUN])
+def test_a_run_killed_at_any_point_is_finished_by_the_next_one(rollout, undisturbed, sweep, point):
+    installed, change = SWEEPS[sweep]
+    if installed:
+        good(rollout.run(rollout.task()))
+    task, started = rollout.task(**change), rollout.started()
+    killed = rollout.run(task, environment={KILL_AT: point})
+    if killed.returncode == 0:
+        assert (sweep, point) in NOT_PASSED, f"{point} was not passed"
+        return
+    good(rollout.run(task))
+    there, answer, restarted = rollout.state(), rollout.answer(), rollout.started() != started
+    before = rollout.snapshot()
+    assert good(rollout.run(task)).result["changed"] is False
+    assert differences(before, rollout.snapshot()) == []
+    assert (answer, restarted) == (change.get("config", {}).get("answer", "one"), sweep != "reload")
+    assert there == undisturbed(rollout, sweep)
+
+
+# A reload brings no release, so it passes no point of one.
+NOT_PASSED = {("reload", "downloaded"), ("reload", "unpacked")}
+
+
+@pytest.mark.parametrize("point", ["restored"])
+@pytest.mark.parametrize("fault", ["cannot start", "refuses reload"])
+def test_a_rollback_that_is_killed_is_finished_by_the_next_run(rollout, point, fault):
+    good(rollout.run(rollout.task()))
+    options = {"environment": {"A": "b"}} if fault == "cannot start" else {}
+    assert (
+        rollout.run(
+            rollout.task({"fault": fault}, **options), environment={KILL_AT: point}
+        ).returncode
+        == 2
+    )
+    good(rollout.run(rollout.task()))
+    assert rollout.answer() == "one"
+    before = rollout.snapshot()
+    assert good(rollout.run(rollout.task())).result["changed"] is False
+    assert differences(before, rollout.snapshot()) == []
+
+
+@pytest.mark.parametrize("point", ["withdrawn", "left"])
+def test_a_removal_that_is_killed_is_finished_by_the_next_run(rollout, point):
+    good(rollout.run(rollout.task()))
+    absent = {"name": "testd", "state": "absent"}
+    assert rollout.run(absent, environment={KILL_AT: point}).returncode == 2
+    good(rollout.run(absent))
+    left = rollout.host.run(
+        "ls -A /opt/monitoring/components /opt/monitoring/releases; ls -d /etc/testd", check=False
+    )
+    assert [line for line in left.stdout.split() if not line.endswith(":")] == []
+    before = rollout.snapshot()
+    assert good(rollout.run(absent)).result["changed"] is False
+    assert differences(before, rollout.snapshot()) == []
+
+
+@pytest.fixture(scope="session")
+def undisturbed() -> object:
+    """The end state of an undisturbed run of each sweep, made once."""
+    states: dict = {}
+
+    def state(rollout: Rollout, sweep: str) -> str:
+        if sweep not in states:
+            rollout.clean()
+            installed, change = SWEEPS[sweep]
+            if installed:
+                good(rollout.run(rollout.task()))
+            good(rollout.run(rollout.task(**change)))
+            states[sweep] = rollout.state()
+        return states[sweep]
+
+    return state
+
+
+@pytest.mark.parametrize("seconds", [0.6, 1.2, 1.8, 2.4])
+def test_a_controller_that_is_killed_leaves_a_host_that_converges(rollout, seconds):
+    good(rollout.run(rollout.task()))
+    task = rollout.task({"answer": "two"}, version="1.1.0", environment={"A": "b"})
+    process = rollout.start(task)
+    time.sleep(seconds)
+    rollout.kill(process)
+    good(rollout.run(task))
+    assert rollout.answer() == "two"
+    assert good(rollout.run(task)).result["changed"] is False
+
+
+def test_a_second_run_at_the_same_time_fails_naming_the_holder(rollout):
+    good(rollout.run(rollout.task()))
+    slow = rollout.task({"fault": "never ready"}, environment={"A": "b"})
+    outcomes = []
+    thread = threading.Thread(target=lambda: outcomes.append(rollout.run(slow)))
+    thread.start()
+    wait_until(lambda: rollout.answer("/ready") == "")
+    second = rollout.run(rollout.task(lock_timeout=1))
+    thread.join()
+    assert second.returncode == 2
+    assert (
+        "Another run holds testd on this host: " in second.message
+        and ", process " in second.message
+    )
+    waited = good(rollout.run(rollout.task(lock_timeout=60)))
+    assert waited.action == "none"
+
+
+def test_everything_runs_after_a_reboot_and_nothing_changes(rollout):
+    good(rollout.run(rollout.task()))
+    rollout.host.restart()
+    wait_until(lambda: rollout.answer() == "one")
+    before = rollout.snapshot()
+    assert good(rollout.run(rollout.task())).result["changed"] is False
+    assert differences(before, rollout.snapshot()) == []
+
+
+def test_a_secret_is_compared_and_never_shown(rollout):
+    def task(secret: str) -> dict:
+        return rollout.task({"secret_file": "/etc/testd/password"}, secrets={"password": secret})
+
+    outcomes = [
+        rollout.run(task("c4n4ry-one"), "-vvvv", "--diff"),
+        rollout.run(task("c4n4ry-two"), "-vvvv", "--diff"),
+    ]
+    assert [good(outcome).action for outcome in outcomes] == ["install", "restart"]
+    assert good(rollout.run(task("c4n4ry-two"))).action == "none"
+    assert not [outcome for outcome in outcomes if "c4n4ry" in outcome.stdout]
+    readable = rollout.host.run(
+        "find /etc /opt /run /var/lib -xdev -type f -perm -o=r -exec grep -l c4n4ry {} +",
+        check=False,
+    )
+    journal = rollout.host.run("journalctl --no-pager | grep -c c4n4ry", check=False)
+    assert (readable.stdout, journal.stdout.strip()) == ("", "0")
+    assert "0640 root testd" in rollout.host.run("stat -c '0%a %U %G' /etc/testd/password").stdout
+
+
+def test_a_secret_of_an_instance_is_never_shown_either(rollout):
+    task = instances(rollout, "main")
+    task["instances"][0]["secrets"] = {"password": "c4n4ry-three"}
+    outcome = good(rollout.run(task, "-vvvv", "--diff"))
+    assert "c4n4ry" not in outcome.stdout
+    assert (
+        rollout.host.run("journalctl --no-pager | grep -c c4n4ry", check=False).stdout.strip()
+        == "0"
+    )
+
+
+def test_a_file_that_ansible_vault_encrypted_is_rolled_out_as_a_secret(rollout):
+    plain, password = rollout.folder / "testd.json", rollout.folder / "password"
+    plain.write_text(json.dumps({"answer": "c4n4ry-four"}), encoding="utf-8")
+    password.write_text("not-so-secret", encoding="utf-8")
+    vault = Path(sys.executable).with_name("ansible-vault")
+    subprocess.run(
+        [vault, "encrypt", "--vault-password-file", password, plain],
+        check=True,
+        capture_output=True,
+    )
+    task = {**rollout.task(), "config": [{"path": "testd.json", "source": str(plain)}]}
+    flags = ("-vvvv", "--diff", "--vault-password-file", str(password))
+    outcome = good(rollout.run(task, *flags))
+    assert rollout.answer() == "c4n4ry-four"
+    assert "c4n4ry" not in outcome.stdout
+    assert good(rollout.run(task, *flags)).action == "none"
+
+
+def instances(rollout: Rollout, *names: str) -> dict:
+    """A task with an instance of the test daemon for each name."""
+    task = rollout.task()
+    own = []
+    for number, name in enumerate(names):
+        port = 7080 + number
+        own.append({
+            "name": name,
+            "config": [{"path": "testd.json", "content": json.dumps({"answer": name, "port": port})}],
+            "listens": [f"127.0.0.1:{port}"],
+            "ready": {"url": f"http://127.0.0.1:{port}/ready"},
+        })  # fmt: skip
+    return {**task, "reload": None, "instances": own}
+
+
+def test_instances_are_one_transaction_and_a_dropped_one_is_removed(rollout):
+    good(rollout.run(instances(rollout, "main", "chain")))
+    assert (rollout.answer(port=7080), rollout.answer(port=7081)) == ("main", "chain")
+    assert good(rollout.run(instances(rollout, "main", "chain"))).action == "none"
+    bad = instances(rollout, "main", "chain")
+    for instance, fault in zip(bad["instances"], ("", "cannot start"), strict=True):
+        content = json.loads(instance["config"][0]["content"])
+        instance["config"][0]["content"] = json.dumps({**content, "answer": "new", "fault": fault})
+    failed = rollout.run(bad)
+    assert failed.returncode == 2
+    assert set(failed.result["rolled_back"]) == {"testd-main", "testd-chain"}
+    assert (rollout.answer(port=7080), rollout.answer(port=7081)) == ("main", "chain")
+    removed = good(rollout.run(instances(rollout, "main")))
+    assert removed.result["instances"]["testd-chain"]["action"] == "remove"
+    assert rollout.host.run("ls /opt/monitoring/components").stdout.split() == ["testd-main"]
+
+
+PREVIOUS = {"name": "testd", "state": "previous"}
+
+
+def test_what_was_rolled_out_is_taken_back_by_one_command_until_the_next_rollout(rollout):
+    rollout.host.run("touch /srv/testd-needs")
+    good_task = rollout.task({"secret_file": "/srv/testd-needs"})
+    bad_task = rollout.task({"answer": "two"}, version="1.1.0", environment={"A": "b"})
+    good(rollout.run(good_task))
+    nothing = rollout.run(PREVIOUS)
+    assert nothing.returncode == 2
+    assert "nothing to roll back to" in nothing.message and "\n" not in nothing.message
+    good(rollout.run(bad_task))
+    # What cannot be proven any more is no way back.
+    rollout.host.run("rm /srv/testd-needs")
+    before = rollout.snapshot(times=False)
+    failed = rollout.run(PREVIOUS)
+    assert failed.returncode == 2
+    assert "No such file" in failed.message
+    assert (failed.result["rolled_back"], rollout.answer()) == (["testd"], "two")
+    # The program was started again, and that is noted.
+    assert [
+        line
+        for line in differences(before, rollout.snapshot(times=False))
+        if "testd.running" not in line
+    ] == []
+    rollout.host.run("touch /srv/testd-needs")
+    before = rollout.snapshot("/var/lib", "/run/systemd/system")
+    predicted = good(rollout.run(PREVIOUS, "--check", "--diff"))
+    assert differences(before, rollout.snapshot("/var/lib", "/run/systemd/system")) == []
+    done = good(rollout.run(PREVIOUS, "--diff"))
+    assert (predicted.action, done.action, rollout.answer()) == ("restart", "restart", "one")
+    assert predicted.result["diff"] == done.result["diff"] != []
+    assert predicted.result["instances"] == done.result["instances"]
+    assert "The next rollout brings what the inventory says" in done.result["notices"][0]
+    before = rollout.snapshot()
+    again = good(rollout.run(PREVIOUS))
+    assert (again.action, again.result["changed"], differences(before, rollout.snapshot())) == (
+        "none",
+        False,
+        [],
+    )
+    # It is rolled forward, and what was taken back is not what one goes back to after that.
+    assert good(rollout.run(bad_task)).action == "restart"
+    assert rollout.answer() == "two"
+    assert good(rollout.run(PREVIOUS)).action == "restart"
+    assert rollout.answer() == "one"
+    assert good(rollout.run(good_task)).result["changed"] is False
+    left = rollout.host.run(
+        "ls /opt/monitoring/components/testd /opt/monitoring/components/testd/generations"
+    )
+    assert "withdrawn" not in left.stdout and len(re.findall(r"^\d+-", left.stdout, re.M)) == 1
+
+
+@pytest.mark.parametrize(
+    ("point", "forward"),
+    [
+        pytest.param("switched", False, id="after the switch"),
+        pytest.param("acted", True, id="and rolled forward"),
+    ],
+)
+def test_a_way_back_that_is_killed_is_finished_by_the_next_run(rollout, point, forward):
+    good(rollout.run(rollout.task()))
+    good(rollout.run(rollout.task({"answer": "two"}, environment={"A": "b"})))
+    assert rollout.run(PREVIOUS, environment={KILL_AT: point}).returncode == 2
+    task = rollout.task({"answer": "three"}) if forward else PREVIOUS
+    good(rollout.run(task))
+    assert rollout.answer() == ("three" if forward else "one")
+    before = rollout.snapshot()
+    assert good(rollout.run(task)).result["changed"] is False
+    assert differences(before, rollout.snapshot()) == []
+
+
+def test_only_instances_that_the_last_rollout_changed_go_back(rollout):
+    task = instances(rollout, "main", "chain")
+    good(rollout.run(task))
+    pid = rollout.pid("testd-main")
+    task["instances"][1]["config"][0]["content"] = json.dumps({"answer": "new", "port": 7081})
+    good(rollout.run(task))
+    assert rollout.answer(port=7081) == "new"
+    told = good(rollout.run(PREVIOUS)).result["instances"]
+    assert list(told) == ["testd-chain"]
+    assert (rollout.answer(port=7081), rollout.pid("testd-main")) == ("chain", pid)
+
+
+def test_status_tells_what_is_not_as_it_was_rolled_out_and_writes_nothing(rollout):
+    def told() -> dict:
+        outcome = good(rollout.run({"expected": ["testd", "loki"]}, module="component_status"))
+        assert outcome.result["changed"] is False
+        return outcome.result["instances"]
+
+    good(rollout.run(rollout.task()))
+    before, fine = rollout.snapshot(), told()
+    assert differences(before, rollout.snapshot()) == []
+    assert (fine["testd"]["version"], fine["testd"]["ready"], fine["testd"]["problems"]) == (
+        "1.0.0",
+        True,
+        [],
+    )
+    assert (fine["loki"]["state"], fine["loki"]["problems"]) == ("absent", ["it is not installed"])
+    edit_by_hand(rollout)
+    drop_in = "/etc/systemd/system/testd.service.d/override.conf"
+    rollout.host.run(
+        f"mkdir {drop_in.rpartition('/')[0]}; printf '[Service]\\nNice=5\\n' >{drop_in}; systemctl stop testd"
+    )
+    found = told()["testd"]
+    assert found["problems"] == ["testd.service is inactive", *found["drift"]]
+    assert found["drift"] == [
+        "/etc/testd/testd.json was changed by hand",
+        f"{drop_in} overrides testd.service",
+    ]
+
+
+def test_the_sweep_removes_what_the_host_should_no_longer_have_below_a_limit(rollout):
+    good(rollout.run(rollout.task()))
+    # A host that is to have everything is not asked.
+    for keep, asked in ((["prometheus"], True), (["prometheus", "loki"], False)):
+        others = rollout.run(
+            {"keep": keep, "known": ["prometheus", "loki"]}, "-vvv", module="component_sweep"
+        )
+        assert (good(others).result["changed"], "SSH: EXEC" in others.stdout) == (False, asked)
+    sweep = {"keep": ["prometheus"], "known": ["prometheus", "testd"], "remove_max": 0}
+    refused = rollout.run(sweep, module="component_sweep")
+    assert refused.returncode == 2 and "monitoring_remove_max" in refused.message
+    sweep["remove_max"] = 1
+    assert good(rollout.run(sweep, "--check", module="component_sweep")).action == "remove"
+    assert rollout.answer() == "one"
+    assert good(rollout.run(sweep, module="component_sweep")).action == "remove"
+    assert good(rollout.run(sweep, module="component_sweep")).result["changed"] is False
+    assert rollout.host.run("ls -d /var/lib/testd").stdout
+    assert rollout.host.run("ls /opt/monitoring", check=False).stdout == ""
+
+
+def test_what_is_not_ours_is_refused_unless_it_is_adopted_and_is_put_back_when_that_fails(rollout):
+    unit = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
+    rollout.host.run("mkdir -p /etc/testd && echo theirs >/etc/testd/testd.json")
+    rollout.host.run(
+        "cat >/etc/systemd/system/testd.service && systemctl daemon-reload && systemctl start testd",
+        input=unit,
+    )
+    refused = rollout.run(rollout.task())
+    assert refused.returncode == 2
+    assert "/etc/testd" in refused.message and "monitoring_adopt=true" in refused.message
+    failed = rollout.run(rollout.task({"fault": "cannot start"}, adopt=True))
+    assert failed.returncode == 2
+    assert rollout.host.run(
+        "cat /etc/testd/testd.json; systemctl is-active testd"
+    ).stdout.split() == [
+        "theirs",
+        "active",
+    ]
+    adopted = good(rollout.run(rollout.task(adopt=True)))
+    assert "/opt/monitoring/edited/testd/adopted/etc/testd" in " ".join(adopted.result["notices"])
+    assert rollout.answer() == "one"
+    assert good(rollout.run(rollout.task())).action == "none"
+
+
+def test_absent_keeps_data_and_user_unless_purged(rollout):
+    good(rollout.run(rollout.task()))
+    rollout.host.run("touch /var/lib/testd/precious")
+    assert good(rollout.run({"name": "testd", "state": "absent"})).action == "remove"
+    assert rollout.host.run("ls /var/lib/testd; id -u testd").returncode == 0
+    assert good(rollout.run({"name": "testd", "state": "absent"})).result["changed"] is False
+    assert good(rollout.run({"name": "testd", "state": "absent", "purge": True})).result["changed"]
+    assert rollout.host.run("ls -d /var/lib/testd; id -u testd", check=False).stdout == ""
+    assert (
+        good(rollout.run({"name": "testd", "state": "absent", "purge": True})).result["changed"]
+        is False
+    )
+
+
+def test_the_unit_is_hardened(rollout):
+    good(rollout.run(rollout.task()))
+    told = rollout.host.run("systemd-analyze security --no-pager testd.service | tail -1").stdout
+    assert float(told.split(":")[1].split()[0]) <= 2.0

@@ -1,0 +1,416 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The example of docs/several-hosts.md on three real hosts: what arrives, who is let in, and who is left alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.resilience import assertions
+from tests.resilience.rollout import ROOT, ansible_environment
+from tests.testbed import app, engine, hosts, site
+from tests.testbed.app import flows
+
+DOCUMENT = ROOT / "docs" / "several-hosts.md"
+NAMES = ("app", "storage", "dashboards")
+# What bcrypt makes of the password "of three test hosts".
+HASH = "$2b$10$ofthreetesthostsofthrO0EgCPqQwA1mTyXsdR7eWCt45Bt8LySS"
+# A service of the application that prints numbered lines.
+PRINTER = "fleet"
+WEBHOOK = "https://discord.example/api/webhooks/1/token"
+# Of the exporters' accounts in the application's servers.
+PASSWORD = "exporters-on-three-test-hosts"
+# How a client begins to speak HTTP/2, which gRPC is, and the type of the message by which a server does.
+SETTINGS = bytes([4])
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + SETTINGS + bytes(5)
+# What listens beside loopback and SSH, by who needs it.
+PROMETHEUS_ASKS = {
+    "app": {8888, 8889, 9080, 9100, 9121, 9122, 9123, 9187},
+    "dashboards": {3000, 9100},
+    "storage": set(),
+}
+OTHERS_NEED = {"app": {4317, 4318}, "dashboards": set(), "storage": {3100, 3200, 4319, 9090, 9093}}
+
+
+@dataclass
+class Outcome:
+    """What a run came to."""
+
+    status: int
+    stats: dict
+    changes: set
+    messages: list
+
+
+@dataclass
+class Fleet:
+    """The hosts by their names in the inventory, and the folder with the inventory."""
+
+    hosts: dict
+    # Where containers reach the collector: in the example the bridge of their network, here another address of a host.
+    bridge: str
+    folder: Path
+    inventory: Path
+
+    def run(self, *flags: str, **variables: object) -> Outcome:
+        """Run site.yml."""
+        done = subprocess.run(
+            [Path(sys.executable).with_name("ansible-playbook"), "site.yml", "-i", self.inventory,
+             "-e", json.dumps(variables), *flags],
+            cwd=ROOT, env={**os.environ, **ansible_environment(), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False,
+        )  # fmt: skip
+        try:
+            told = json.loads(done.stdout[done.stdout.index("{\n") :])
+        except ValueError:
+            raise AssertionError(f"{done.stdout}\n{done.stderr}") from None
+        tasks = [task for play in told["plays"] for task in play["tasks"]]
+        messages = [
+            result["msg"]
+            for task in tasks
+            for result in task["hosts"].values()
+            if result.get("failed")
+        ]
+        changes = {
+            (name, task["task"]["name"]) for task in tasks for name, result in task["hosts"].items()
+            if result.get("changed")
+        }  # fmt: skip
+        return Outcome(done.returncode, told["stats"], changes, messages)
+
+    def changes(self, *flags: str, **variables: object) -> set:
+        """Hosts and tasks with a change in a run, which must not fail."""
+        outcome = self.run(*flags, **variables)
+        assert outcome.status == 0, outcome.messages
+        return outcome.changes
+
+    def context(self, who: str) -> ssl.SSLContext:
+        """Trust in the authority, and the certificate of a host."""
+        context = ssl.create_default_context(cafile=self.folder / "tls/ca.pem")
+        if who:
+            context.load_cert_chain(self.folder / f"tls/{who}.pem", self.folder / f"tls/{who}.key")
+        return context
+
+    def fetch(
+        self, url: str, who: str = "dashboards", login: str = "", body: str | None = None
+    ) -> str:
+        """Ask with the certificate of a host, or with name:password; the authority vouches for the answer."""
+        headers = (
+            {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
+        )
+        request = urllib.request.Request(
+            url, body and body.encode(), headers | {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=20, context=self.context(who)) as told:
+            return told.read().decode()
+
+    def greeted(self, address: str, port: int, who: str | None) -> bool:
+        """Whether HTTP/2 is spoken to one with the certificate of a host, to one without, or, None, in plain text."""
+        connection = socket.create_connection((address, port), 10)
+        if who is not None:
+            context = self.context(who)
+            context.set_alpn_protocols(["h2"])
+            connection = context.wrap_socket(connection, server_hostname=address)
+        with connection:
+            # A server greets by itself; one that expects TLS first waits for what it then refuses.
+            if who is None:
+                connection.sendall(GREETING)
+            try:
+                return connection.recv(9)[3:4] == SETTINGS
+            except ConnectionResetError:
+                return False
+
+    def at(self, name: str, port: int) -> str:
+        """The address of a listener of a host."""
+        return f"https://{self.hosts[name].address}:{port}"
+
+    def listening(self, name: str) -> set:
+        """Addresses on which a host listens and which are not loopback."""
+        told = self.hosts[name].run(["ss", "-Hltn"]).stdout
+        return {line.split()[3] for line in told.splitlines()} - set(
+            re.findall(r"(?:127\.\S+|\[::1\]):\d+", told)
+        )
+
+    def pids(self, unit: str) -> dict:
+        """The main process of a unit on each host."""
+        show = ["systemctl", "show", "--property=MainPID", "--value", unit]
+        return {name: host.run(show).stdout for name, host in self.hosts.items()}
+
+
+@pytest.fixture(scope="module")
+def fleet(testbed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Three hosts after the first rollout."""
+    folder = tmp_path_factory.mktemp("fleet")
+    try:
+        up = {name: hosts.up(f"fleet-{name}") for name in NAMES}
+        fleet = Fleet(up, hosts.free_address("fleet-bridge"), folder, folder / "hosts.yml")
+        certify(fleet)
+        app.up(f"http://{fleet.bridge}:4317")
+        app.admit_exporters(PASSWORD)
+        fleet.inventory.write_text(yaml.safe_dump(inventory(fleet)), encoding="utf-8")
+        fleet.hosts["app"].run(["ip", "address", "replace", f"{fleet.bridge}/24", "dev", "eth0"])
+        assert {name for name, _task in fleet.changes()} == set(NAMES)
+        yield fleet
+    finally:
+        app.down()
+        for name in NAMES:
+            hosts.down(f"fleet-{name}")
+
+
+def blocks(language: str) -> list[str]:
+    """The document's blocks in a language."""
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.M | re.S
+    )
+
+
+def certify(fleet: Fleet) -> None:
+    """Make certificates by the document's commands, the first of which is for all hosts."""
+    folder = fleet.folder / "tls"
+    folder.mkdir()
+    authority, *for_each = re.split(r"(?<!\\)\n(?=\S)", blocks("sh")[0].strip())
+    for commands, name in ([authority], "app"), *((for_each, name) for name in fleet.hosts):
+        variables = {"host": name, "address": fleet.hosts[name].address}
+        for command in commands:
+            subprocess.run(
+                ["sh", "-ec", command],
+                cwd=folder,
+                env={**os.environ, **variables},
+                check=True,
+                capture_output=True,
+            )
+
+
+def inventory(fleet: Fleet) -> dict:
+    """The document's inventory with the addresses of the bed, and the bed's releases."""
+    text = (
+        blocks("yaml")[0]
+        .replace("172.30.0.0/24", f"{fleet.bridge}/32")
+        .replace("172.30.0.1", fleet.bridge)
+    )
+    for number, name in enumerate(NAMES, start=1):
+        text = re.sub(rf"\b10\.0\.0\.{number}\b", fleet.hosts[name].address, text)
+    found = yaml.safe_load(text)
+    for name, host in fleet.hosts.items():
+        found["monitoring"]["hosts"][name] |= host.variables()
+    # The example's exporters, of servers that are elsewhere and want a password.
+    for variable, instances in app.exporter_instances(PASSWORD).items():
+        found["monitoring"]["vars"][variable] = [
+            told | {key: value for key, value in real.items() if key != "listen_address"}
+            for told, real in zip(found["monitoring"]["vars"][variable], instances, strict=True)
+        ]
+    found["monitoring"]["vars"] |= {
+        **hosts.variables(),
+        **site.TEMPO,
+        "monitoring_environment": "prod",
+        "alertmanager_discord_webhook": WEBHOOK,
+        "grafana_admin_password": "of three test hosts",
+        "grafana_secret_key": "of three test hosts, too",
+    }
+    return found
+
+
+@pytest.fixture(scope="module")
+def servers(fleet: Fleet) -> assertions.Servers:
+    """How the application's telemetry is asked for."""
+
+    def page() -> str:
+        return flows.on_host(fleet.hosts["app"])("http://127.0.0.1:8887/metrics")
+
+    return assertions.Servers(
+        fleet.fetch, page, "prod", "app", fleet.at("storage", 9090), fleet.at("storage", 3200)
+    )
+
+
+@pytest.fixture(scope="module")
+def by_tls(fleet: Fleet) -> None:
+    """From here on the application sends as one on another host: metrics to the collector, traces to Tempo itself."""
+    tls = fleet.folder / "tls"
+    files = {
+        "CERTIFICATE": tls / "ca.pem",
+        "CLIENT_CERTIFICATE": tls / "app.pem",
+        "CLIENT_KEY": tls / "app.key",
+    }
+    # Its processes are not root.
+    for path in files.values():
+        path.chmod(0o644)
+    app.send_to(app.Telemetry(fleet.at("app", 4317), fleet.at("storage", 4319), "prod", files))
+
+
+def test_every_request_is_counted_in_prometheus_through_the_collector(servers):
+    assertions.requests_are_counted_once(servers, 100)
+
+
+def test_every_target_is_up(fleet, servers):
+    def states() -> dict:
+        answer = json.loads(fleet.fetch(f"{servers.prometheus}/api/v1/targets?state=active"))
+        return {target["scrapeUrl"]: target["health"] for target in answer["data"]["activeTargets"]}
+
+    asked = {
+        fleet.at(name, port) + "/metrics"
+        for name, ports in PROMETHEUS_ASKS.items()
+        for port in ports
+    }
+    own = {fleet.at("storage", port) + "/metrics" for port in (3100, 3200, 9090, 9093)}
+    assertions.settles(states, dict.fromkeys(asked | own | {"http://127.0.0.1:9100/metrics"}, "up"))
+
+
+def test_the_collector_says_by_tls_what_its_page_says(servers):
+    def told() -> list:
+        return [
+            (labels["job"], labels["host"])
+            for labels, _value in servers.series("otelcol_process_uptime")
+        ]
+
+    assertions.settles(told, [("otel-collector-self", "app")])
+
+
+def test_metrics_of_redis_and_postgresql_are_in_prometheus_with_the_role_of_each_server(servers):
+    assertions.redis_and_postgresql_are_measured(servers)
+
+
+def test_a_put_object_is_in_tempo_with_all_spans_through_the_collector(servers):
+    assert assertions.a_put_object_has_all_its_spans(servers) >= assertions.PUT_OBJECT.total()
+
+
+def test_metrics_of_spans_are_in_prometheus_with_exemplars_that_lead_to_the_trace(servers):
+    assertions.metrics_of_spans_lead_to_the_trace(servers)
+
+
+def test_a_put_object_is_in_tempo_with_all_spans_directly_by_tls(servers, by_tls):
+    assert assertions.a_put_object_has_all_its_spans(servers) == 0
+
+
+def test_the_collector_takes_by_tls_what_others_send(fleet, servers, by_tls):
+    assertions.requests_are_counted_once(servers, 10)
+    # The application's metrics have come by gRPC, this comes by HTTP.
+    trace = os.urandom(16).hex()
+    now = time.time_ns()
+    span = {"traceId": trace, "spanId": trace[:16], "name": "PutObject", "kind": 2}
+    span |= {"startTimeUnixNano": str(now - 10**6), "endTimeUnixNano": str(now)}
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "api"}}]}
+    body = json.dumps(
+        {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}
+    )
+    fleet.fetch(fleet.at("app", 4318) + "/v1/traces", body=body)
+    found = flows.settle(lambda: servers.spans(trace), bool, 30)
+    assert [(span.service, span.name, span.env) for span in found] == [("api", "PutObject", "prod")]
+
+
+def test_lines_of_a_container_are_found_in_loki(fleet):
+    sent = app.log_lines(500, service=PRINTER)
+    loki = fleet.at("storage", 3100)
+    found = flows.settle(
+        lambda: flows.numbered_lines(fleet.fetch, sent, loki), lambda found: not found.missing, 40
+    )  # fmt: skip
+    assert (found.distinct, found.repeated, found.missing) == (500, 0, 0)
+    assert {(labels["env"], labels["host"]) for labels in found.labels} == {("prod", "app")}
+
+
+def test_nothing_listens_but_what_another_host_needs(fleet):
+    for name, host in fleet.hosts.items():
+        needed = {f"{host.address}:{port}" for port in PROMETHEUS_ASKS[name] | OTHERS_NEED[name]}
+        bridge = {f"{fleet.bridge}:4317", f"{fleet.bridge}:4318"} if name == "app" else set()
+        assert fleet.listening(name) - {"0.0.0.0:22", "[::]:22"} == needed | bridge, name
+
+
+def test_whoever_has_no_certificate_is_refused(fleet):
+    for name in fleet.hosts:
+        # Grafana has people log in.
+        for port in (PROMETHEUS_ASKS[name] | OTHERS_NEED[name]) - {3000}:
+            for url in (fleet.at(name, port), fleet.at(name, port).replace("https", "http")):
+                assert refused(fleet, url + "/metrics"), url
+
+
+def test_no_telemetry_is_taken_from_whoever_has_no_certificate(fleet):
+    for name, port in (("app", 4317), ("app", 4318), ("storage", 4319)):
+        address = fleet.hosts[name].address
+        assert fleet.greeted(address, port, "dashboards")
+        # TLS 1.2, of the bed's Tempo, has no word of its own for it.
+        with pytest.raises(ssl.SSLError, match=r"alert (certificate required|handshake failure)"):
+            fleet.greeted(address, port, "")
+        assert not fleet.greeted(address, port, None)
+    # The same question where plain text is spoken.
+    assert fleet.greeted(fleet.bridge, 4317, None)
+
+
+def refused(fleet: Fleet, url: str) -> bool:
+    """Whether somebody without a certificate gets no answer, or one that says why."""
+    try:
+        fleet.fetch(url, who="")
+    except urllib.error.HTTPError as error:
+        return error.code == 400
+    except OSError:
+        return True
+    return False
+
+
+def test_a_second_run_changes_nothing(fleet):
+    assert fleet.changes() == set()
+
+
+def test_a_run_for_one_host_renders_the_same_while_its_peers_cannot_be_asked(fleet):
+    peers = [host.container for name, host in fleet.hosts.items() if name != "app"]
+    engine.docker("pause", *peers)
+    try:
+        outcome = fleet.run("--limit", "app")
+    finally:
+        engine.docker("unpause", *peers)
+    assert (outcome.status, set(outcome.stats), outcome.changes) == (0, {"app"}, set()), (
+        outcome.messages
+    )
+
+
+def test_a_rollout_in_turn_stops_at_the_first_host_that_is_not_ready(fleet):
+    broken = {"node_exporter_flags": ["--web.listen-address=192.0.2.1:9100"]}
+    before = fleet.pids("node-exporter")
+    outcome = fleet.run("--tags", "node_exporter", monitoring_serial=1, **broken)
+    assert outcome.status == 2
+    assert ["Rolled back" in message for message in outcome.messages] == [True]
+    # Hosts to which nothing was done may be missing.
+    assert [name for name, stats in outcome.stats.items() if stats["failures"]] == ["app"]
+    after = fleet.pids("node-exporter")
+    assert [name for name in NAMES if before[name] != after[name]] == ["app"]
+
+
+def test_a_password_lets_in_who_has_no_certificate_and_components_tell_it(fleet):
+    password = {
+        "monitoring_basic_auth_username": "people",
+        "monitoring_basic_auth_password": "of three test hosts",
+        "monitoring_basic_auth_hash": HASH,
+    }
+    changed = fleet.changes("--tags", "prometheus,node_exporter", **password)
+    assert {name for name, _task in changed} == set(NAMES)
+    prometheus = fleet.at("storage", 9090)
+    for url in (prometheus + "/metrics", fleet.at("app", 9100) + "/metrics"):
+        assert "go_info" in fleet.fetch(url, who="", login="people:of three test hosts")
+        for login in ("", "people:of others"):
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                fleet.fetch(url, login=login)
+
+    def asked() -> list:
+        answer = fleet.fetch(
+            f"{prometheus}/api/v1/targets?state=active", login="people:of three test hosts"
+        )
+        return [
+            target["health"]
+            for target in json.loads(answer)["data"]["activeTargets"]
+            if target["labels"]["job"] in ("node", "prometheus") and "https" in target["scrapeUrl"]
+        ]
+
+    # Until a target was asked again, it is as it was before.
+    assert flows.settle(asked, lambda found: found == ["up"] * 3, 40) == ["up"] * 3

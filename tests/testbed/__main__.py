@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Command line of the test bed: `python3 -m tests.testbed --help`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests.testbed import engine, hosts, image, mirror
+
+
+def main() -> int:
+    """Carry one command out."""
+    options = parser().parse_args()
+    try:
+        options.carry_out(options)
+    except (RuntimeError, LookupError, OSError) as error:
+        print(f"testbed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    top = argparse.ArgumentParser(
+        prog="python3 -m tests.testbed", description="Test bed of hippius.monitoring."
+    )
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(parent, name: str, help_text: str, carry_out):
+        added = parent.add_parser(name, help=help_text)
+        added.set_defaults(carry_out=carry_out)
+        return added
+
+    command(
+        commands, "engine", "start Docker's engine when it is not running", lambda _: engine.start()
+    )
+    command(commands, "images", "build the images of the hosts", build_images)
+    command(
+        commands, "releases", "build the servers and pack them like their releases", build_releases
+    )
+    command(commands, "mirror", "serve the release archives; prints the address", serve_mirror)
+    lock = command(commands, "lock", "write a release lock of the mirror's archives", write_lock)
+    lock.add_argument(
+        "file", type=Path, nargs="?", default=hosts.lock_file(), help="default: %(default)s"
+    )
+
+    host = commands.add_parser("host", help="test hosts").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    up = command(host, "up", "have a host; prints its name and address", host_up)
+    up.add_argument("name")
+    up.add_argument("--image", choices=list(hosts.IMAGES), default="bookworm")
+    command(host, "down", "remove a host", lambda options: hosts.down(options.name)).add_argument(
+        "name"
+    )
+    command(
+        host, "restart", "reboot a host", lambda options: hosts.get(options.name).restart()
+    ).add_argument("name")
+    command(host, "list", "the hosts that there are", list_hosts)
+    inventory = command(host, "inventory", "print an inventory of hosts", print_inventory)
+    inventory.add_argument("names", nargs="*", metavar="NAME", help="default: all")
+    inventory.add_argument(
+        "--group", action="append", default=[], help="put each host into this group as well"
+    )
+
+    app = commands.add_parser("app", help="the sample application").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    started = command(app, "up", "start it anew", app_up)
+    started.add_argument(
+        "--collector", help="where OTLP over gRPC goes; default: port 4317 of the host demo"
+    )
+    command(app, "down", "remove it", app_down)
+    traffic = command(app, "traffic", "send requests; prints what was sent", app_traffic)
+    traffic.add_argument("requests", nargs="?", type=int, default=200, help="default: %(default)s")
+    command(commands, "all-down", "remove what the bed started; the cache stays", all_down)
+    return top
+
+
+def build_images(_options: argparse.Namespace) -> None:
+    """Have every image in the engine."""
+    engine.start()
+    for suite in image.SUITES:
+        print(image.ensure(suite))
+
+
+def build_releases(_options: argparse.Namespace) -> None:
+    """Build the release archives that the roles need and print where the mirror's tree has them."""
+    from tests.testbed.releases.build import BuildError, build_all
+
+    try:
+        for archive in build_all(needed_releases()).values():
+            print(archive)
+    except BuildError as error:
+        raise RuntimeError(str(error)) from error
+
+
+def needed_releases() -> list[str]:
+    """Names of the releases that a role has; a recipe without a role is not built."""
+    facts = sorted((Path(__file__).parents[2] / "roles").glob("*/meta/component.yml"))
+    return sorted({yaml.safe_load(path.read_text(encoding="utf-8"))["release"] for path in facts})
+
+
+def serve_mirror(_options: argparse.Namespace) -> None:
+    """Have the mirror run and print its address."""
+    engine.start()
+    print(mirror.start())
+
+
+def write_lock(options: argparse.Namespace) -> None:
+    """Write a release lock of what is in the mirror's tree, from the checksum files beside the archives."""
+    from tests.testbed.releases import recipe
+
+    locked = {}
+    for release in recipe.read_all().values():
+        archive = engine.cache("mirror") / release.archive.partition("://")[2]
+        if not archive.exists():
+            continue
+        lines = (archive.parent / release.checksums).read_text(encoding="utf-8").splitlines()
+        # A line is a checksum and the archive's name, or the checksum alone.
+        sums = {
+            name.lstrip(" *") or archive.name: digest
+            for digest, _space, name in (one.partition(" ") for one in lines)
+        }
+        entry = {"amd64": {"url": release.archive, "sha256": sums[archive.name]}}
+        locked.setdefault(release.name, {})[release.version] = entry
+    with engine.locked("lock"):
+        partial = options.file.with_name(f"{options.file.name}.part")
+        # JSON is YAML too, and needs no library.
+        partial.write_text("---\n" + json.dumps(locked, indent=2) + "\n", encoding="utf-8")
+        partial.replace(options.file)
+
+
+def host_up(options: argparse.Namespace) -> None:
+    """Have a host and print where it is."""
+    host = hosts.up(options.name, options.image)
+    print(host.name, host.address)
+
+
+def list_hosts(_options: argparse.Namespace) -> None:
+    """Print the hosts and their addresses."""
+    for host in hosts.all_hosts():
+        print(host.name, host.address)
+
+
+def print_inventory(options: argparse.Namespace) -> None:
+    """Print an inventory in JSON, which Ansible reads as YAML."""
+    chosen = [hosts.get(name) for name in options.names] or hosts.all_hosts()
+    print(json.dumps(hosts.inventory(chosen, options.group), indent=2))
+
+
+def app_up(options: argparse.Namespace) -> None:
+    """Start the sample application."""
+    from tests.testbed import app
+
+    app.up(options.collector)
+
+
+def app_down(_options: argparse.Namespace) -> None:
+    """Remove the sample application."""
+    from tests.testbed import app
+
+    app.down()
+
+
+def app_traffic(options: argparse.Namespace) -> None:
+    """Send requests to the sample application."""
+    from tests.testbed import app
+
+    print(json.dumps(app.traffic(options.requests)))
+
+
+def all_down(_options: argparse.Namespace) -> None:
+    """Remove containers and network, and stop the mirror and an engine that the bed started."""
+    mirror.stop()
+    if engine.answers():
+        containers = engine.docker(
+            "ps", "--all", "--quiet", "--filter", f"label={engine.LABEL}"
+        ).split()
+        if containers:
+            engine.docker("rm", "--force", "--volumes", *containers)
+    engine.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

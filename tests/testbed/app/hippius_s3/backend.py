@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the API and the workers share: the stores, the queues between them, and the form of a log line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from typing import Any
+
+import asyncpg
+from opentelemetry import propagate, trace
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from redis import asyncio as redis
+
+cache = redis.Redis.from_url(os.environ["REDIS_URL"])
+accounts = redis.Redis.from_url(os.environ["REDIS_ACCOUNTS_URL"])
+chain = redis.Redis.from_url(os.environ["REDIS_CHAIN_URL"])
+
+CACHE_SECONDS = 3600
+
+
+def open_database() -> Any:
+    """The pool of PostgreSQL connections, to be entered by `async with`."""
+    return asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=1, max_size=8)
+
+
+def cached(version: str) -> str:
+    return f"object:{version}"
+
+
+def queue_key(queue: str) -> str:
+    return f"queue:{queue}"
+
+
+async def enqueue(queue: str, **job: str) -> None:
+    """Hand a job to a worker; the trace goes along in the message."""
+    context: dict[str, str] = {}
+    propagate.inject(context)
+    await cache.lpush(queue_key(queue), json.dumps(job | {"context": context}))
+
+
+async def dequeue(queue: str, wait: int) -> dict[str, Any] | None:
+    """The oldest job of a queue, or None when none came within `wait` seconds."""
+    # Outside every trace: an idle worker would otherwise send one each time it looks.
+    with suppress_instrumentation():
+        found = await cache.brpop([queue_key(queue)], timeout=wait)
+    return None if found is None else json.loads(found[1])
+
+
+class TraceId(logging.Filter):
+    """Puts the id of the current trace into the line, so that a line leads to its trace."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        context = trace.get_current_span().get_span_context()
+        record.trace = f" trace_id={context.trace_id:032x}" if context.is_valid else ""
+        return True
+
+
+def log_to_stdout() -> None:
+    """Lines go to stdout only: Docker keeps them, Promtail ships them, nothing leaves through OTLP."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(TraceId())
+    handler.setFormatter(
+        logging.Formatter("level=%(levelname)s logger=%(name)s%(trace)s %(message)s")
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The demonstration: `python3 -m tests.testbed.demo up|down`.
+
+`up` brings a host and the sample application up, rolls the monitoring stack out to the host as a user would, sends
+traffic, and prints for each flow what was sent and what arrived. `down` removes all of it; the cache stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.testbed import app, engine, hosts, site
+from tests.testbed.app import flows
+from tests.testbed.releases.build import BuildError, build_all
+
+ROOT = Path(__file__).parents[2]
+NAME = "demo"
+REQUESTS = 1000
+LINES = 10_000
+# What was sent has to arrive within this time: metrics are exported every 5 s and scraped every 15 s, and Promtail
+# finds a new container within 15 s.
+ARRIVE_SECONDS = 90
+# What a PutObject consists of, one span in each process: the request, then the job of each worker.
+PUT_OBJECT = {"PUT /{bucket}/{key:path}", "uploader process", "substrate process"}
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One row of the table."""
+
+    name: str
+    sent: int
+    arrived: int
+    note: str = ""
+
+
+def main() -> int:
+    """Carry one command out."""
+    options = argparse.ArgumentParser(
+        prog="python3 -m tests.testbed.demo", description=__doc__.splitlines()[0]
+    )
+    options.add_argument("command", choices=("up", "down"))
+    try:
+        return up() if options.parse_args().command == "up" else down()
+    except (RuntimeError, LookupError, OSError, BuildError, subprocess.CalledProcessError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+
+
+def up() -> int:
+    """Bring everything up and show what arrives; 1 if anything is missing."""
+    bed("engine")
+    build_all(site.GROUPS[1:])
+    bed("mirror")
+    bed("lock")
+    host = hosts.up(NAME)
+    # Before the rollout: the application has to live without a collector, too.
+    app.up(f"http://{host.address}:4317")
+    app.admit_exporters(app.PASSWORD)
+    inventory = write_inventory(host)
+    roll_out(inventory)
+    table = measure(host)
+    show(table, host, inventory)
+    return 0 if all(flow.arrived == flow.sent for flow in table) else 1
+
+
+def down() -> int:
+    """Remove the application and the host, and where nothing else uses the bed, what is left of it."""
+    inventory_file().unlink(missing_ok=True)
+    if engine.answers():
+        app.down()
+        hosts.down(NAME)
+    if not (
+        engine.answers() and engine.docker("ps", "--quiet", "--filter", f"label={engine.LABEL}")
+    ):
+        bed("all-down")
+    return 0
+
+
+def bed(command: str) -> None:
+    """Run a command of the test bed; its progress goes where ours goes."""
+    subprocess.run(
+        [sys.executable, "-m", "tests.testbed", command],
+        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True,
+    )  # fmt: skip
+
+
+def inventory_file() -> Path:
+    """Where the inventory is kept, outside the checkout, since it holds this machine's paths."""
+    return engine.cache("inventories") / f"{NAME}.json"
+
+
+def write_inventory(host: hosts.Host) -> Path:
+    """Write the inventory of the host; it is in every group, as a host of `inventories/dev` is."""
+    inventory = hosts.inventory([host], site.GROUPS)
+    inventory["all"]["vars"] |= site.variables(host) | app.exporter_instances(app.PASSWORD)
+    # On a real host these listen on 127.0.0.1. Here they are to be looked at from outside the container.
+    inventory["all"]["vars"] |= {
+        "prometheus_listen_address": f"{host.address}:9090",
+        "loki_listen_address": f"{host.address}:3100",
+        "tempo_listen_address": f"{host.address}:3200",
+        "grafana_listen_address": f"{host.address}:3000",
+    }
+    inventory_file().write_text(json.dumps(inventory, indent=2) + "\n", encoding="utf-8")
+    return inventory_file()
+
+
+def roll_out(inventory: Path) -> None:
+    """Run the site playbook as a user would."""
+    engine.progress(f"ansible-playbook site.yml -i {inventory}")
+    subprocess.run(
+        ["ansible-playbook", "site.yml", "-i", str(inventory)],
+        cwd=ROOT, env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}, stdin=subprocess.DEVNULL, check=True,
+    )  # fmt: skip
+
+
+def measure(host: hosts.Host) -> list[Flow]:
+    """Send traffic and lines, and count what arrives."""
+    engine.progress(
+        f"sending {REQUESTS} requests and {LINES} lines, and waiting for them to arrive"
+    )
+    printed, sent = app.log_lines(LINES), app.traffic(REQUESTS)
+    return [*metrics(host, sent), *lines(host, sent, printed), traces(host, sent)]
+
+
+def arrived(count: Callable[[], int], expected: int) -> int:
+    """What has arrived in time."""
+    return flows.settle(count, lambda found: found >= expected, ARRIVE_SECONDS)
+
+
+def metrics(host: hosts.Host, sent: dict) -> list[Flow]:
+    """Metrics that the application sends, and those of its servers."""
+    prometheus, requests, objects = (
+        f"http://{host.address}:9090",
+        sent["requests"],
+        sent["put_objects"],
+    )
+    api, uploader = app.instance("api"), app.instance("uploader")
+
+    def series(query: str) -> int:
+        return arrived(lambda: len(flows.series(flows.directly, query, prometheus)), 1)
+
+    counted = arrived(lambda: flows.requests_counted(flows.directly, api, prometheus), requests)
+    stored = arrived(
+        lambda: flows.total(flows.directly, "uploader_requests_total", uploader, prometheus),
+        objects,
+    )
+    redis = [
+        series(f'redis_connected_clients{{redis="{name}"}}')
+        for name in ("main", "accounts", "chain")
+    ]
+    postgres = series('pg_stat_database_tup_returned{datname="hippius"}')
+    return [
+        Flow(
+            "requests: API > collector > Prometheus",
+            requests,
+            counted,
+            "http_request_duration_seconds_count",
+        ),
+        Flow(
+            "stored objects: uploader > collector > Prometheus",
+            objects,
+            stored,
+            "uploader_requests_total",
+        ),
+        Flow(
+            "Redis servers > exporters > Prometheus",
+            len(redis),
+            sum(redis),
+            "redis_connected_clients",
+        ),
+        Flow(
+            "PostgreSQL servers > exporter > Prometheus",
+            1,
+            postgres,
+            "pg_stat_database_tup_returned",
+        ),
+    ]
+
+
+def lines(host: hosts.Host, sent: dict, printed: dict) -> list[Flow]:
+    """Lines that containers write."""
+    loki, api = f"http://{host.address}:3100", f'{{container_name="{app.container("api")}"}}'
+    numbered = flows.settle(
+        lambda: flows.numbered_lines(flows.directly, printed, loki),
+        lambda found: not found.missing,
+        ARRIVE_SECONDS,
+    )
+    query = f"{api} |= `/{sent['bucket']}`"
+    stored = arrived(lambda: flows.lines_stored(flows.directly, query, loki), sent["requests"])
+    told = f"{numbered.repeated} twice, {numbered.missing} missing"
+    ways = (
+        "request lines: API > Docker > Promtail > Loki",
+        "numbered lines: container > Docker > Promtail > Loki",
+    )
+    return [
+        Flow(ways[0], sent["requests"], stored, api),
+        Flow(ways[1], printed["lines"], numbered.distinct + numbered.repeated, told),
+    ]
+
+
+def traces(host: hosts.Host, sent: dict) -> Flow:
+    """Traces that have the spans of every process that took part."""
+    tempo, waiting = f"http://{host.address}:3200", set(sent["trace_ids"])
+
+    def names(trace_id: str) -> set:
+        return {span.name for span in flows.spans(flows.directly, trace_id, tempo)}
+
+    def found() -> int:
+        waiting.difference_update(
+            [trace_id for trace_id in waiting if names(trace_id) >= PUT_OBJECT]
+        )
+        return sent["put_objects"] - len(waiting)
+
+    return Flow(
+        "traces of PutObjects: API, workers > collector > Tempo",
+        sent["put_objects"],
+        arrived(found, sent["put_objects"]),
+        f"{tempo}/api/traces/{sent['trace_ids'][0]}",
+    )
+
+
+def show(table: list[Flow], host: hosts.Host, inventory: Path) -> None:
+    """Print the table and where to look."""
+    width = max(len(flow.name) for flow in table)
+    print(f"\n{'flow':<{width}}  {'sent':>7}  {'arrived':>7}")
+    for flow in table:
+        print(f"{flow.name:<{width}}  {flow.sent:>7}  {flow.arrived:>7}  {flow.note}")
+    print(f"""
+Prometheus   http://{host.address}:9090
+Loki         http://{host.address}:3100
+Tempo        http://{host.address}:3200
+Grafana      http://admin:admin@{host.address}:3000/api/search (a stand-in, which has an API and no pages)
+application  http://{app.address("api")}:{app.PORT}
+host         ssh {" ".join(hosts.ssh_options())} root@{host.address}
+roll out     tests/bootstrap ansible-playbook site.yml -i {inventory}
+""")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,690 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Folders, dashboards, search, and the lists of both that Grafana 12 and newer have below /apis."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tests.testbed.grafana.store import new_uid, now
+from tests.testbed.grafana.web import BAD_JSON, Answer, Refused, Request, route
+
+MOST_NESTED = 4
+CHANGED = "has been changed by someone else"
+# From here on a save goes to the newer API at once (grafana/grafana#122027), which drops byte order marks (#122677).
+DIRECT = (13, 1)
+LEAST_REFRESH = 5000
+UID = re.compile(r"[a-zA-Z0-9\-_]*")
+# Schema versions from this one on are migrated to the newest when they are read as v1.
+MIGRATED_FROM, NEWEST_SCHEMA = 36, 42
+ANNOTATIONS = {"canAdd": True, "canEdit": True, "canDelete": True}
+GROUPS = {
+    "dashboard.grafana.app": (
+        "dashboards",
+        ["v0alpha1", "v1beta1", "v2alpha1"],
+        ["v1", "v2beta1", "v2"],
+    ),
+    "folder.grafana.app": ("folders", ["v1beta1"], ["v1"]),
+}
+
+
+def check_uid(uid: str, **fields: Any) -> None:
+    """Refuse a uid that Grafana refuses for folders and dashboards."""
+    if len(uid) > 40:
+        raise Refused(400, "uid too long, max 40 characters", **fields)
+    if not UID.fullmatch(uid):
+        raise Refused(400, "uid contains illegal characters", **fields)
+
+
+def slug(title: str) -> str:
+    """A title in an address."""
+    plain = (
+        unicodedata.normalize("NFKD", title.replace("&", " and "))
+        .encode("ascii", "ignore")
+        .decode()
+        .lower()
+    )
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+
+
+def rights() -> dict[str, bool]:
+    """What everybody who sees it may do; the stand-in has no finer rights than roles."""
+    return {"hasAcl": False, "canSave": True, "canEdit": True, "canAdmin": True, "canDelete": True}
+
+
+# Folders
+
+
+def folder_of(request: Request, uid: str) -> dict[str, Any]:
+    """A folder that has to be there."""
+    folder = request.store.get(request.org, "folder", uid)
+    if folder is None:
+        raise Refused(404, "folder not found", status="not-found")
+    return folder
+
+
+def ancestors(request: Request, folder: dict[str, Any]) -> list[dict[str, Any]]:
+    """The folders around a folder, the outermost first."""
+    chain: list[dict[str, Any]] = []
+    while folder["parentUid"]:
+        folder = folder_of(request, folder["parentUid"])
+        chain.insert(0, folder)
+    return chain
+
+
+def below(request: Request, uid: str) -> Iterator[dict[str, Any]]:
+    """The folders in a folder, at any depth, a child before its children."""
+    for folder in request.store.all(request.org, "folder"):
+        if folder["parentUid"] == uid:
+            yield folder
+            yield from below(request, folder["uid"])
+
+
+def folder_shown(request: Request, folder: dict[str, Any]) -> dict[str, Any]:
+    """A folder as the API shows it."""
+    shown = {
+        key: value
+        for key, value in folder.items()
+        if value or key not in ("parentUid", "description")
+    }
+    if folder["parentUid"]:
+        shown["parents"] = [folder_shown(request, parent) for parent in ancestors(request, folder)]
+    return shown | rights() | {"orgId": request.org, "url": folder_url(folder)}
+
+
+def folder_url(folder: dict[str, Any]) -> str:
+    """The address of a folder's page."""
+    return f"/dashboards/f/{folder['uid']}/{slug(folder['title'])}"
+
+
+def check_place(request: Request, uid: str, parent: str) -> None:
+    """Refuse a parent that is missing, too deep, or below the folder itself."""
+    if not parent:
+        return
+    found = request.store.get(request.org, "folder", parent)
+    if found is None:
+        # Assumed.
+        raise Refused(
+            400, "parent folder not found", messageId="folder.parent-not-found", statusCode=400
+        )
+    chain = [*ancestors(request, found), found]
+    if uid in [folder["uid"] for folder in chain]:
+        raise Refused(
+            400, "failed to move folder: circular reference", messageId="folder.circular-reference"
+        )
+    if len(chain) >= MOST_NESTED:
+        raise Refused(
+            400,
+            "folder max depth exceeded",
+            messageId="folder.maximum-depth-reached",
+            statusCode=400,
+        )
+
+
+def check_title(body: dict[str, Any]) -> str:
+    """The title of a body."""
+    title = (body.get("title") or "").strip()
+    if not title:
+        raise Refused(400, "folder title cannot be empty")
+    return title
+
+
+@route("GET", "/api/folders", needs="folders:read")
+def list_folders(request: Request) -> Any:
+    """One level: the children of `parentUid`, or what lies at the root."""
+    parent = request.query.get("parentUid", "")
+    found = [
+        folder
+        for folder in request.store.all(request.org, "folder")
+        if folder["parentUid"] == parent
+    ]
+    keys = ("id", "uid", "title", "parentUid")
+    shown = [
+        {key: folder[key] for key in keys if folder[key]} for folder in sorted(found, key=by_title)
+    ]
+    return page_of(request, shown, 1000)
+
+
+def by_title(document: dict[str, Any]) -> tuple[str, str]:
+    """The order of lists."""
+    return document["title"].lower(), document["uid"]
+
+
+def page_of(request: Request, items: list[Any], limit: int) -> list[Any]:
+    """The page of a list that `limit` and `page` ask for."""
+    size, page = int(request.query.get("limit") or limit), int(request.query.get("page") or 1)
+    return items[(page - 1) * size : page * size]
+
+
+@route("POST", "/api/folders", "Editor", "folders:create")
+def create_folder(request: Request) -> Any:
+    body = request.json()
+    title, uid, parent = (
+        check_title(body),
+        body.get("uid") or new_uid(),
+        body.get("parentUid") or "",
+    )
+    check_uid(uid)
+    if request.store.get(request.org, "folder", uid):
+        raise Refused(412, f"the folder {CHANGED}", status="version-mismatch")
+    check_place(request, uid, parent)
+    login, time = request.user["login"], now()
+    folder = {
+        "id": request.store.next("dashboard"),
+        "uid": uid,
+        "title": title,
+        "parentUid": parent,
+        "version": 1,
+    }
+    folder |= {"description": body.get("description") or "", "createdBy": login, "created": time}
+    folder |= {"updatedBy": login, "updated": time}
+    request.store.put(request.org, "folder", uid, folder)
+    return folder_shown(request, folder)
+
+
+@route("GET", "/api/folders/:uid", needs="folders:read")
+def read_folder(request: Request) -> Any:
+    return folder_shown(request, folder_of(request, request.params["uid"]))
+
+
+@route("PUT", "/api/folders/:uid", "Editor", "folders:write")
+def update_folder(request: Request) -> Any:
+    """Without the current version it needs `overwrite`; the version goes up even if nothing changes."""
+    body, folder = request.json(), folder_of(request, request.params["uid"])
+    title = check_title(body)
+    if not body.get("overwrite") and body.get("version") != folder["version"]:
+        raise Refused(412, f"the folder {CHANGED}", status="version-mismatch")
+    folder |= {
+        "title": title,
+        "version": folder["version"] + 1,
+        "updatedBy": request.user["login"],
+        "updated": now(),
+    }
+    if body.get("description") is not None:
+        folder["description"] = body["description"]
+    request.store.put(request.org, "folder", folder["uid"], folder)
+    return folder_shown(request, folder)
+
+
+@route("POST", "/api/folders/:uid/move", "Editor", "folders:write")
+def move_folder(request: Request) -> Any:
+    parent, folder = (
+        request.json().get("parentUid") or "",
+        folder_of(request, request.params["uid"]),
+    )
+    check_place(request, folder["uid"], parent)
+    deepest = max(
+        (len(ancestors(request, child)) for child in below(request, folder["uid"])), default=0
+    )
+    height = max(deepest - len(ancestors(request, folder)), 0)
+    folder |= {"parentUid": parent, "version": folder["version"] + 1, "updated": now()}
+    if len(ancestors(request, folder)) + height >= MOST_NESTED:
+        raise Refused(
+            400,
+            "folder max depth exceeded",
+            messageId="folder.maximum-depth-reached",
+            statusCode=400,
+        )
+    request.store.put(request.org, "folder", folder["uid"], folder)
+    return folder_shown(request, folder)
+
+
+def contents(request: Request, uid: str) -> dict[str, list[dict[str, Any]]]:
+    """What a folder holds at any depth, by kind."""
+    folders = list(below(request, uid))
+    places = {uid, *(folder["uid"] for folder in folders)}
+    boards = [
+        board
+        for board in request.store.all(request.org, "dashboard")
+        if board["folderUid"] in places
+    ]
+    rules = [rule for rule in request.store.all(request.org, "rule") if rule["folderUID"] in places]
+    return {"folder": folders, "dashboard": boards, "alertrule": rules, "librarypanel": []}
+
+
+@route("GET", "/api/folders/:uid/counts", needs="folders:read")
+def count_contents(request: Request) -> Any:
+    """Which words it uses depends on where the server keeps its folders; here on the version."""
+    folder_of(request, request.params["uid"])
+    newer = {
+        "folder": "folders",
+        "dashboard": "dashboards",
+        "alertrule": "alertrules",
+        "librarypanel": "library_elements",
+    }
+    found = contents(request, request.params["uid"])
+    ghosts = request.server.unseen[request.params["uid"]] if request.server.index_lag > 0 else 0
+    request.server.index_lag -= 1 if ghosts else 0
+    found["dashboard"] += [{}] * ghosts
+    return {
+        newer[kind] if request.server.release >= (13,) else kind: len(held)
+        for kind, held in found.items()
+    }
+
+
+@route("DELETE", "/api/folders/:uid", "Editor", "folders:delete")
+def delete_folder(request: Request) -> Any:
+    """Rules in it are in the way unless `forceDeleteRules`; dashboards and folders go with it."""
+    folder = folder_of(request, request.params["uid"])
+    held = contents(request, folder["uid"])
+    if held["alertrule"] and not request.flag("forceDeleteRules"):
+        raise Refused(400, "folder cannot be deleted: folder contains alert rules")
+    for kind, key in (("alertrule", "rule"), ("dashboard", "dashboard"), ("folder", "folder")):
+        for document in held[kind]:
+            request.store.delete(request.org, key, document["uid"])
+    request.store.delete(request.org, "folder", folder["uid"])
+    return {
+        "id": folder["id"],
+        "message": f"Folder {folder['title']} deleted",
+        "title": folder["title"],
+    }
+
+
+# Dashboards
+
+
+def board_of(request: Request, uid: str) -> dict[str, Any]:
+    """A dashboard that has to be there."""
+    board = request.store.get(request.org, "dashboard", uid)
+    if board is None:
+        raise Refused(
+            404,
+            "Dashboard not found",
+            messageId="dashboards.ErrDashboardNotFound",
+            statusCode=404,
+            traceID="",
+        )
+    return board
+
+
+def board_url(board: dict[str, Any]) -> str:
+    """The address of a dashboard's page."""
+    return f"/d/{board['uid']}/{slug(board['title'])}"
+
+
+@route("POST", "/api/dashboards/db", "Editor", "dashboards:write")
+def save_board(request: Request) -> Any:
+    """Create or replace. Since 11.3 a title may be there twice (grafana/grafana#90687)."""
+    body = request.json()
+    spec, stored = unwrapped(request, body.get("dashboard"))
+    title = spec.get("title")
+    if not isinstance(title, str) or not title.strip():
+        raise Refused(400, "Dashboard title cannot be empty", status="empty-name")
+    uid, folder, overwrite = (
+        spec.get("uid") or "",
+        folder_named(request, body),
+        bool(body.get("overwrite")),
+    )
+    if folder and request.store.get(request.org, "folder", folder) is None:
+        raise Refused(400, "Folder not found", traceID="")
+    check_uid(uid)
+    # Up to 11 folders are dashboards of another kind.
+    if request.server.release < (12,) and request.store.get(request.org, "folder", uid):
+        raise Refused(400, "Dashboard cannot be changed to a folder")
+    boards = request.store.all(request.org, "dashboard")
+    old = next((board for board in boards if board["uid"] == uid), None)
+    if spec.get("id") and (old is None or old["id"] != spec["id"]):
+        old = next((board for board in boards if board["id"] == spec["id"]), None)
+        if old is None:
+            raise Refused(404, "Dashboard not found", status="not-found")
+    if old and old["provisioned"]:
+        raise Refused(400, "Cannot save provisioned dashboard")
+    if old and not overwrite and spec.get("version") != old["version"]:
+        if request.server.release >= DIRECT:
+            raise Refused(409, "Dashboard already exists. Use overwrite flag to update.")
+        raise Refused(412, f"The dashboard {CHANGED}", status="version-mismatch")
+    spec = acceptable(request, spec)
+    board = store_board(request, old, spec, uid, folder, stored)
+    answer = {"id": board["id"], "uid": board["uid"], "url": board_url(board), "status": "success"}
+    return answer | {"version": board["version"], "slug": slug(title), "folderUid": folder}
+
+
+def acceptable(request: Request, spec: dict[str, Any]) -> dict[str, Any]:
+    """A dashboard with what is mended in it; a refresh that is too short is mended or, by the newer API, refused."""
+    refresh = re.fullmatch(r"(\d+)(ms|s)", str(spec.get("refresh") or ""))
+    short = (
+        refresh and int(refresh.group(1)) * {"ms": 1, "s": 1000}[refresh.group(2)] < LEAST_REFRESH
+    )
+    if request.server.release >= DIRECT:
+        if short:
+            raise Refused(400, "Dashboard refresh interval is too low")
+        return without_marks(spec)
+    return spec | {"title": spec["title"].strip()} | ({"refresh": "5s"} if short else {})
+
+
+def folder_named(request: Request, body: dict[str, Any]) -> str:
+    """The folder of a body; before 13 its number would do (assumed to be overlooked since)."""
+    if body.get("folderUid") or not body.get("folderId") or request.server.release >= (13,):
+        return body.get("folderUid") or ""
+    found = [
+        folder["uid"]
+        for folder in request.store.all(request.org, "folder")
+        if folder["id"] == body["folderId"]
+    ]
+    return found[0] if found else "missing"
+
+
+def unwrapped(request: Request, given: Any) -> tuple[dict[str, Any], str]:
+    """The dashboard of a body and the version of its form; 13 takes Kubernetes' form too, and v2 in that alone."""
+    if not isinstance(given, dict):
+        raise Refused(400, BAD_JSON)
+    if (
+        request.server.release < (13,)
+        or not isinstance(given.get("spec"), dict)
+        or "apiVersion" not in given
+    ):
+        return given, "v0alpha1"
+    form = str(given["apiVersion"]).rpartition("/")[2]
+    return {"uid": (given.get("metadata") or {}).get("name")} | given["spec"], form
+
+
+def store_board(
+    request: Request,
+    old: dict[str, Any] | None,
+    spec: dict[str, Any],
+    uid: str,
+    folder: str,
+    stored: str,
+) -> dict[str, Any]:
+    """Write a dashboard. Its version goes up even if nothing changes, but for 13's newer storage."""
+    login, time = request.user["login"], now()
+    if (
+        old
+        and request.server.release >= (13,)
+        and as_sent(old["spec"]) == as_sent(spec)
+        and old["folderUid"] == folder
+    ):
+        return old
+    old = old or {
+        "id": request.store.next("dashboard"),
+        "uid": uid or new_uid(),
+        "version": 0,
+        "provisioned": False,
+    }
+    old.setdefault("created", time)
+    old.setdefault("createdBy", login)
+    version = old["version"] + 1
+    spec = spec | {"id": old["id"], "uid": old["uid"], "version": version}
+    board = old | {
+        "title": spec["title"],
+        "folderUid": folder,
+        "version": version,
+        "spec": spec,
+        "stored": stored,
+    }
+    board |= {"updated": time, "updatedBy": login}
+    request.store.put(request.org, "dashboard", board["uid"], board)
+    return board
+
+
+def without_marks(tree: Any) -> Any:
+    """A value whose texts hold no byte order mark."""
+    if isinstance(tree, dict):
+        return {key: without_marks(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [without_marks(value) for value in tree]
+    return tree.replace("\ufeff", "") if isinstance(tree, str) else tree
+
+
+def as_sent(spec: dict[str, Any]) -> dict[str, Any]:
+    """A dashboard without what the server numbers."""
+    return {key: value for key, value in spec.items() if key not in ("id", "uid", "version")}
+
+
+def classic(board: dict[str, Any]) -> dict[str, Any]:
+    """A dashboard's JSON; one that is stored as v2 loses what the older form cannot say."""
+    if not board["stored"].startswith("v2"):
+        return board["spec"]
+    kept = {
+        key: board["spec"][key]
+        for key in ("id", "uid", "version", "title", "tags")
+        if key in board["spec"]
+    }
+    return kept | {"schemaVersion": NEWEST_SCHEMA, "panels": []}
+
+
+@route("GET", "/api/dashboards/uid/:uid", needs="dashboards:read")
+def read_board(request: Request) -> Any:
+    board = board_of(request, request.params["uid"])
+    folder = (
+        request.store.get(request.org, "folder", board["folderUid"]) if board["folderUid"] else None
+    )
+    meta = {
+        "type": "db",
+        "canStar": True,
+        "slug": slug(board["title"]),
+        "url": board_url(board),
+        "expires": "0001-01-01T00:00:00Z",
+        "isFolder": False,
+        "folderId": folder["id"] if folder else 0,
+        "folderUid": board["folderUid"],
+        "folderTitle": folder["title"] if folder else "Dashboards",
+        "folderUrl": folder_url(folder) if folder else "",
+        "provisioned": board["provisioned"],
+        "provisionedExternalId": "dashboard.json" if board["provisioned"] else "",
+        "annotationsPermissions": {"dashboard": ANNOTATIONS, "organization": ANNOTATIONS},
+    }
+    meta |= rights() | {
+        key: board[key] for key in ("created", "updated", "createdBy", "updatedBy", "version")
+    }
+    if request.query.get("apiVersion", "").startswith("v2") and board["stored"].startswith("v2"):
+        return {"meta": meta, "dashboard": board["spec"]}
+    return {"meta": meta, "dashboard": classic(board)}
+
+
+@route("DELETE", "/api/dashboards/uid/:uid", "Editor", "dashboards:delete")
+def delete_board(request: Request) -> Any:
+    board = board_of(request, request.params["uid"])
+    if board["provisioned"]:
+        raise Refused(400, "provisioned dashboard cannot be deleted", traceID="")
+    request.server.unseen[board["folderUid"]] += 1
+    request.store.delete(request.org, "dashboard", board["uid"])
+    return {
+        "title": board["title"],
+        "message": f"Dashboard {board['title']} deleted",
+        "uid": board["uid"],
+    }
+
+
+# Search
+
+
+@route("GET", "/api/search")
+def search(request: Request) -> Any:
+    if int(request.query.get("limit") or 0) > 5000:
+        raise Refused(
+            422,
+            "Limit is above maximum allowed (5000), use page parameter to access hits beyond limit",
+        )
+    folders = {folder["uid"]: folder for folder in request.store.all(request.org, "folder")}
+    kind = request.query.get("type", "")
+    hits = []
+    if kind in ("", "dash-folder"):
+        for folder in sorted(folders.values(), key=by_title):
+            hits.append(
+                hit(folder, "dash-folder", folder_url(folder), folders.get(folder["parentUid"]))
+            )
+    if kind in ("", "dash-db"):
+        for board in sorted(request.store.all(request.org, "dashboard"), key=by_title):
+            hits.append(hit(board, "dash-db", board_url(board), folders.get(board["folderUid"])))
+    return page_of(request, [one for one in hits if wanted(request, one)], 1000)
+
+
+def hit(
+    document: dict[str, Any], kind: str, url: str, folder: dict[str, Any] | None
+) -> dict[str, Any]:
+    """A line of the search's answer."""
+    tags = document.get("spec", {}).get("tags") or []
+    keys = {
+        "id": document["id"],
+        "uid": document["uid"],
+        "title": document["title"],
+        "type": kind,
+        "tags": tags,
+    }
+    keys |= {
+        "uri": f"db/{slug(document['title'])}",
+        "url": url,
+        "slug": "",
+        "isStarred": False,
+        "sortMeta": 0,
+    }
+    if folder:
+        keys |= {
+            "folderId": folder["id"],
+            "folderUid": folder["uid"],
+            "folderTitle": folder["title"],
+        }
+        keys |= {"folderUrl": folder_url(folder)}
+    return keys
+
+
+def wanted(request: Request, one: dict[str, Any]) -> bool:
+    """Whether the search's parameters let a line through."""
+
+    def values(*names: str) -> list[str]:
+        return [value for name, text in request.pairs if name in names for value in text.split(",")]
+
+    uids, folders, tags = (
+        values("dashboardUIDs", "dashboardUID"),
+        values("folderUIDs", "folderUid"),
+        values("tag"),
+    )
+    if (uids and one["uid"] not in uids) or (
+        folders and one.get("folderUid", "general") not in folders
+    ):
+        return False
+    return (
+        set(tags) <= set(one["tags"])
+        and request.query.get("query", "").lower() in one["title"].lower()
+    )
+
+
+# Kubernetes' form
+
+
+@route("GET", "/apis/:group", since=(12,))
+def api_group(request: Request) -> Any:
+    """Which versions of a group are served."""
+    versions = served(request, request.params["group"])
+    listed = [
+        {"groupVersion": f"{request.params['group']}/{version}", "version": version}
+        for version in versions
+    ]
+    head = {"kind": "APIGroup", "apiVersion": "v1", "name": request.params["group"]}
+    return head | {"versions": listed, "preferredVersion": listed[0]}
+
+
+def served(request: Request, group: str) -> list[str]:
+    """The versions of a group, which has to be there."""
+    if group not in GROUPS or not request.server.kubernetes:
+        raise Refused(404, "Not found")
+    _resource, always, newer = GROUPS[group]
+    return [*always, *(newer if request.server.release >= (13,) else [])]
+
+
+@route("GET", "/apis/:group/:version/namespaces/:namespace/:resource", since=(12,))
+def list_objects(request: Request) -> Any:
+    group, version, resource = (request.params[key] for key in ("group", "version", "resource"))
+    if version not in served(request, group) or resource != GROUPS[group][0]:
+        raise Refused(404, "Not found")
+    if request.params["namespace"] != ("default" if request.org == 1 else f"org-{request.org}"):
+        raise Refused(
+            403,
+            f'{resource}.{group} is forbidden: user cannot list resource "{resource}"',
+            reason="Forbidden",
+        )
+    kind = "dashboard" if resource == "dashboards" else "folder"
+    documents = request.store.all(request.org, kind)
+    start = position(request.query.get("continue", ""))
+    objects = (
+        as_object(request, kind, version, document)
+        for document in documents
+        if document["id"] > start
+    )
+    items, last = one_page(objects, int(request.query.get("limit") or 0), request.server.page_bytes)
+    meta: dict[str, Any] = {"resourceVersion": "1"}
+    left = sum(document["id"] > last for document in documents)
+    if items and left:
+        meta |= {
+            "continue": base64.urlsafe_b64encode(str(last).encode()).decode(),
+            "remainingItemCount": left,
+        }
+    name = "DashboardList" if kind == "dashboard" else "FolderList"
+    return {
+        "kind": name,
+        "apiVersion": f"{group}/{version}",
+        "metadata": meta,
+        "items": [item for _id, item in items],
+    }
+
+
+def position(token: str) -> int:
+    """Where a `continue` goes on."""
+    try:
+        return int(base64.urlsafe_b64decode(token)) if token else 0
+    except ValueError as error:
+        raise Refused(400, "invalid continue token", reason="BadRequest") from error
+
+
+def one_page(
+    objects: Iterable[tuple[int, Any]], limit: int, most: int
+) -> tuple[list[tuple[int, Any]], int]:
+    """So many objects, or so many bytes of them, whichever is less; and the number of the last one."""
+    items: list[tuple[int, Any]] = []
+    size = 0
+    for number, item in objects:
+        size += len(json.dumps(item))
+        if items and (size > most or (limit and len(items) >= limit)):
+            break
+        items.append((number, item))
+    return items, items[-1][0] if items else 0
+
+
+def as_object(
+    request: Request, kind: str, version: str, document: dict[str, Any]
+) -> tuple[int, dict[str, Any]]:
+    """A folder or dashboard in Kubernetes' form; v0alpha1 shows a dashboard as it is stored, v1 migrates it."""
+    parent = document["folderUid"] if kind == "dashboard" else document["parentUid"]
+    annotations = {
+        "grafana.app/createdBy": document["createdBy"],
+        "grafana.app/updatedTimestamp": document["updated"],
+    }
+    if parent:
+        annotations["grafana.app/folder"] = parent
+    meta = {
+        "name": document["uid"],
+        "namespace": request.params["namespace"],
+        "uid": f"stand-in-{document['id']}",
+        "resourceVersion": str(document["version"]),
+        "generation": document["version"],
+        "creationTimestamp": document["created"],
+        "labels": {"grafana.app/deprecatedInternalID": str(document["id"])},
+        "annotations": annotations,
+    }
+    if kind == "folder":
+        return document["id"], {
+            "metadata": meta,
+            "spec": {key: document[key] for key in ("title", "description")},
+        }
+    spec = {key: value for key, value in classic(document).items() if key != "id"}
+    schema = spec.get("schemaVersion")
+    if (
+        version.startswith("v1")
+        and isinstance(schema, int)
+        and MIGRATED_FROM <= schema < NEWEST_SCHEMA
+    ):
+        spec["schemaVersion"] = NEWEST_SCHEMA
+    status = {}
+    if not version.startswith("v0") or document["stored"].startswith("v2"):
+        status = {"conversion": {"failed": False, "storedVersion": document["stored"]}}
+    return document["id"], {"metadata": meta, "spec": spec, "status": status}
+
+
+@route("GET", "/api/library-elements")
+def library_elements(_request: Request) -> Answer:
+    return Answer(200, {"result": {"totalCount": 0, "elements": [], "page": 1, "perPage": 100}})

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Datasources, and what goes through them to the real Prometheus, Loki and Tempo."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from tests.testbed.grafana.store import new_uid
+from tests.testbed.grafana.web import BAD_JSON, Answer, Refused, Request, route
+
+WRITE = {"role": "Admin", "needs": "datasources:write"}
+TYPES = {"postgres": "grafana-postgresql-datasource"}
+# What a write sets to nothing when it is left out.
+FIELDS = {
+    "url": "",
+    "user": "",
+    "database": "",
+    "basicAuth": False,
+    "basicAuthUser": "",
+    "withCredentials": False,
+}
+# An update never empties these: Grafana's store passes over empty texts, and asks for three others alone to be written.
+NEVER_EMPTIED = ("url", "basicAuthUser")
+# The answer lacks these in the list.
+NOT_IN_LIST = ("basicAuthUser", "withCredentials", "secureJsonFields", "version")
+# Types of which an update, and no creation, needs an address.
+WITH_URL = (
+    "graphite",
+    "influxdb",
+    "influxdb_08",
+    "elasticsearch",
+    "prometheus",
+    "alertmanager",
+    "jaeger",
+    "loki",
+)
+WITH_URL += (
+    "opentsdb",
+    "tempo",
+    "zipkin",
+    "mysql",
+    "postgres",
+    "grafana-postgresql-datasource",
+    "mssql",
+)
+HEALTH = {
+    "prometheus": "/api/v1/query?query=1%2B1",
+    "loki": "/loki/api/v1/labels",
+    "tempo": "/api/echo",
+}
+CONFLICT = "Datasource has already been updated by someone else. Please reload and try again"
+MISSING = "Data source not found"
+FORWARD_TIMEOUT = 30
+
+
+def shown(source: dict[str, Any]) -> dict[str, Any]:
+    """A datasource as the API shows it."""
+    visible = {key: value for key, value in source.items() if key != "secure"}
+    return visible | {"typeLogoUrl": "", "secureJsonFields": dict.fromkeys(source["secure"], True)}
+
+
+def find(request: Request) -> dict[str, Any]:
+    """The datasource of the path, by uid, name or number."""
+    for key in ("uid", "name", "id"):
+        if key in request.params:
+            for source in request.store.all(request.org, "datasource"):
+                if str(source[key]) == request.params[key]:
+                    return source
+    raise Refused(404, MISSING)
+
+
+@route("GET", "/api/datasources", needs="datasources:read")
+def list_all(request: Request) -> Any:
+    sources = sorted(
+        request.store.all(request.org, "datasource"), key=lambda source: source["name"].lower()
+    )
+    names = {"prometheus": "Prometheus", "loki": "Loki", "tempo": "Tempo"}
+    return [
+        {key: value for key, value in shown(source).items() if key not in NOT_IN_LIST}
+        | {"typeName": names.get(source["type"], source["type"])}
+        for source in sources
+    ]
+
+
+@route("GET", "/api/datasources/uid/:uid", needs="datasources:read")
+@route("GET", "/api/datasources/name/:name", needs="datasources:read")
+def read(request: Request) -> Any:
+    return shown(find(request))
+
+
+@route("GET", "/api/datasources/id/:name", needs="datasources:read")
+def read_number(request: Request) -> Any:
+    legacy(request)
+    return {"id": find(request)["id"]}
+
+
+@route("GET", "/api/datasources/:id", needs="datasources:read")
+@route("PUT", "/api/datasources/:id", **WRITE)
+@route("DELETE", "/api/datasources/:id", **WRITE)
+def by_number(request: Request) -> Any:
+    """13 answers 404 to numbers unless a toggle brings them back."""
+    legacy(request)
+    if not request.params["id"].isdigit():
+        raise Refused(400, "id is invalid")
+    return {"GET": read, "PUT": update, "DELETE": delete}[request.method](request)
+
+
+def legacy(request: Request) -> None:
+    """Refuse a path with a number where it is switched off."""
+    if not request.server.legacy_ids:
+        raise Refused(404, "Not found")
+
+
+def checked(body: dict[str, Any], *, updating: bool) -> dict[str, Any]:
+    """The fields of a body. Name, type and access have to be there, and the address has to be one."""
+    for key in ("name", "type", "access"):
+        if not isinstance(body.get(key), str) or not body[key]:
+            raise Refused(400, BAD_JSON)
+    kinds = {
+        "url": str,
+        "user": str,
+        "database": str,
+        "basicAuth": bool,
+        "isDefault": bool,
+        "version": int,
+    }
+    kinds |= {
+        "jsonData": dict,
+        "secureJsonData": dict,
+        "uid": str,
+        "basicAuthUser": str,
+        "withCredentials": bool,
+    }
+    for key, kind in kinds.items():
+        if body.get(key) is not None and not isinstance(body[key], kind):
+            raise Refused(400, BAD_JSON)
+    if not all(isinstance(value, str) for value in (body.get("secureJsonData") or {}).values()):
+        raise Refused(400, BAD_JSON)
+    url = body.get("url") or ""
+    if re.search(r"\s", url) or (updating and not url and body["type"] in WITH_URL):
+        raise Refused(400, f"Validation error, invalid URL: {json.dumps(url)}")
+    # A uid is not validated: not its length, not its characters.
+    fields = {key: body.get(key) or default for key, default in FIELDS.items()}
+    kind = TYPES.get(body["type"], body["type"])
+    return fields | {
+        "name": body["name"],
+        "type": kind,
+        "access": body["access"],
+        "isDefault": bool(body.get("isDefault")),
+        "jsonData": body.get("jsonData") or {},
+    }
+
+
+@route("POST", "/api/datasources", role="Admin", needs="datasources:create")
+def create(request: Request) -> Any:
+    body = request.json()
+    fields = checked(body, updating=False)
+    uid = body.get("uid") or new_uid()
+    others = request.store.all(request.org, "datasource")
+    if any(other["name"] == fields["name"] for other in others):
+        raise Refused(409, "data source with the same name already exists", traceID="")
+    if any(other["uid"] == uid for other in others):
+        raise Refused(409, "data source with the same uid already exists", traceID="")
+    head = {"id": request.store.next("datasource"), "uid": uid, "orgId": request.org}
+    # The first one is the default, whatever it was asked to be.
+    first = {"isDefault": fields["isDefault"] or not others}
+    source = head | fields | first | {"secure": {}, "version": 1, "readOnly": False}
+    return store(request, source, body) | {"message": "Datasource added"}
+
+
+@route("PUT", "/api/datasources/uid/:uid", **WRITE)
+def update(request: Request) -> Any:
+    """A lower version than the stored one is a conflict; none resets it; secrets that are left out stay."""
+    body = request.json()
+    fields = checked(body, updating=True)
+    source = find(request)
+    if source["readOnly"]:
+        raise Refused(403, "Cannot update read-only data source")
+    version = body.get("version") or 0
+    if version and version < source["version"]:
+        raise Refused(409, CONFLICT, traceID="")
+    others = [
+        other
+        for other in request.store.all(request.org, "datasource")
+        if other["id"] != source["id"]
+    ]
+    if any(other["name"] == fields["name"] for other in others):
+        message = "Failed to update datasource: data source with the same name already exists"
+        raise Refused(409, message, traceID="")
+    uid = body.get("uid") or source["uid"]
+    if uid != source["uid"]:
+        if any(other["uid"] == uid for other in others):
+            raise Refused(500, "Failed to update datasource", traceID="")
+        request.store.delete(request.org, "datasource", source["uid"])
+    kept = {key: source[key] for key in NEVER_EMPTIED if not fields[key]}
+    source |= fields | kept | {"uid": uid, "version": version + 1}
+    return store(request, source, body) | {"message": "Datasource updated"}
+
+
+def store(request: Request, source: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """Write a datasource with its secrets, take the default from others, and answer."""
+    for name, secret in (body.get("secureJsonData") or {}).items():
+        if secret:
+            source["secure"][name] = request.store.encrypt(secret)
+        else:
+            source["secure"].pop(name, None)
+    request.store.put(request.org, "datasource", source["uid"], source)
+    if source["isDefault"]:
+        for other in request.store.all(request.org, "datasource"):
+            if other["isDefault"] and other["id"] != source["id"]:
+                request.store.put(
+                    request.org, "datasource", other["uid"], other | {"isDefault": False}
+                )
+    return {"datasource": shown(source), "id": source["id"], "name": source["name"]}
+
+
+@route("DELETE", "/api/datasources/uid/:uid", role="Admin", needs="datasources:delete")
+@route("DELETE", "/api/datasources/name/:name", role="Admin", needs="datasources:delete")
+def delete(request: Request) -> Any:
+    source = find(request)
+    if source["readOnly"]:
+        raise Refused(403, "Cannot delete read-only data source")
+    request.store.delete(request.org, "datasource", source["uid"])
+    return {"id": source["id"], "message": "Data source deleted"}
+
+
+@route("GET", "/api/datasources/uid/:uid/health", needs="datasources:query", family="proxy")
+def health(request: Request) -> Any:
+    source = find(request)
+    if source["type"] not in HEALTH:
+        raise Refused(404, "Not found", messageId="plugin.unavailable", statusCode=404, traceID="")
+    answer = forward(request, source, "GET", HEALTH[source["type"]], b"")
+    good = answer.status == 200
+    word = (
+        "Successfully queried the API."
+        if good
+        else f"{answer.status}: {answer.body[:200].decode(errors='replace')}"
+    )
+    return Answer(200 if good else 400, {"message": word, "status": "OK" if good else "ERROR"})
+
+
+@route("*", "/api/datasources/proxy/uid/:uid/*path", needs="datasources:query", family="proxy")
+def proxy(request: Request) -> Any:
+    path, _mark, query = request.target.partition("/uid/")[2].partition("/")[2].partition("?")
+    return forward(request, find(request), request.method, f"/{path}{_mark}{query}", request.raw)
+
+
+def forward(
+    request: Request, source: dict[str, Any], method: str, path: str, body: bytes
+) -> Answer:
+    """Ask the server behind a datasource, with the credentials that are stored for it."""
+    headers = (
+        {"Content-Type": request.headers["Content-Type"]}
+        if request.headers.get("Content-Type")
+        else {}
+    )
+    secure = {name: request.store.decrypt(secret) for name, secret in source["secure"].items()}
+    if source["basicAuth"]:
+        login = f"{source['basicAuthUser']}:{secure.get('basicAuthPassword', '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+    for key, name in source["jsonData"].items():
+        if key.startswith("httpHeaderName"):
+            headers[name] = secure.get(key.replace("Name", "Value"), "")
+    url = source["url"].rstrip("/") + path
+    asked = urllib.request.Request(url, body or None, headers, method=method)
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            asked, timeout=FORWARD_TIMEOUT
+        ) as got:
+            return Answer(
+                got.status,
+                got.read(),
+                {"Content-Type": got.headers.get("Content-Type") or "text/plain"},
+            )
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(
+                error.code,
+                error.read(),
+                {"Content-Type": error.headers.get("Content-Type") or "text/plain"},
+            )
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return Answer(502, f"{getattr(error, 'reason', error)}".encode())
+
+
+@route("POST", "/api/ds/query", needs="datasources:query", family="proxy")
+def query(request: Request) -> Any:
+    """Queries of Prometheus and Loki as frames: the numbers are right, the frames' notes are fewer than Grafana's."""
+    results: dict[str, Any] = {}
+    for wanted in request.json().get("queries") or []:
+        request.params = {"uid": (wanted.get("datasource") or {}).get("uid") or ""}
+        results[wanted.get("refId", "A")] = frames(request, find(request), wanted)
+    failed = any("error" in result for result in results.values())
+    return Answer(400 if failed else 200, {"results": results})
+
+
+def frames(request: Request, source: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """The result of one instant query."""
+    paths = {"prometheus": "/api/v1/query", "loki": "/loki/api/v1/query"}
+    if source["type"] not in paths:
+        return {
+            "status": 400,
+            "error": f"this stand-in does not query {source['type']}",
+            "frames": [],
+        }
+    path = f"{paths[source['type']]}?{urllib.parse.urlencode({'query': wanted.get('expr', '')})}"
+    answer = forward(request, source, "GET", path, b"")
+    if answer.status != 200:
+        return {
+            "status": answer.status,
+            "error": answer.body.decode(errors="replace"),
+            "frames": [],
+        }
+    data = json.loads(answer.body)["data"]
+    series = data["result"] if data["resultType"] == "vector" else []
+    if data["resultType"] == "scalar":
+        series = [{"metric": {}, "value": data["result"]}]
+    return {"status": 200, "frames": [frame(wanted, one["metric"], one["value"]) for one in series]}
+
+
+def frame(wanted: dict[str, Any], labels: dict[str, str], value: list[Any]) -> dict[str, Any]:
+    """One series with one value."""
+    fields = [
+        {"name": "Time", "type": "time"},
+        {"name": "Value", "type": "number", "labels": labels},
+    ]
+    return {
+        "schema": {"refId": wanted.get("refId", "A"), "fields": fields},
+        "data": {"values": [[int(float(value[0]) * 1000)], [float(value[1])]]},
+    }

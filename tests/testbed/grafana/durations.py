@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Durations as Prometheus writes them: 90s is 1m30s, 24h is 1d."""
+
+from __future__ import annotations
+
+import re
+
+UNITS = {
+    "y": 31_536_000_000,
+    "w": 604_800_000,
+    "d": 86_400_000,
+    "h": 3_600_000,
+    "m": 60_000,
+    "s": 1000,
+    "ms": 1,
+}
+FORM = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+
+
+def milliseconds(text: object) -> int:
+    """The length of a duration; raises ValueError for what is none."""
+    match = FORM.fullmatch(text) if isinstance(text, str) else None
+    if text == "0":
+        return 0
+    if not match or not text:
+        raise ValueError(f"not a valid duration string: {text!r}")
+    return sum(
+        int(number or 0) * factor
+        for number, factor in zip(match.groups(), UNITS.values(), strict=True)
+    )
+
+
+def written(length: int) -> str:
+    """A length as Prometheus writes it: years and weeks only if nothing is left over."""
+    if not length:
+        return "0s"
+    text = ""
+    for unit, factor in UNITS.items():
+        if unit in ("y", "w") and length % factor:
+            continue
+        if length >= factor:
+            text += f"{length // factor}{unit}"
+            length %= factor
+    return text
+
+
+def normal(text: object) -> str:
+    """A duration in its usual form."""
+    return written(milliseconds(text))

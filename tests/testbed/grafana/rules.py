@@ -1,0 +1,566 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Alert rules and their groups."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tests.testbed.grafana import durations, notifications
+from tests.testbed.grafana.dashboards import ancestors
+from tests.testbed.grafana.store import new_uid, now
+from tests.testbed.grafana.web import BAD_JSON, Answer, Refused, Request, exported, route
+
+PROVISIONING = "/api/v1/provisioning"
+WRITE = {"role": "Editor", "needs": "alert.provisioning:write"}
+READ = {"needs": "alert.provisioning:read"}
+NO_DATA = ("NoData", "OK", "Alerting", "KeepLast")
+EXEC_ERROR = ("Error", "OK", "Alerting", "KeepLast")
+BASE_SECONDS = 10
+DEFAULT_INTERVAL = 60
+EXPRESSIONS = ("__expr__", "-100")
+# What makes a rule what it is; a rule in which all of it is as before is not written.
+CONTENT = (
+    "uid",
+    "folderUID",
+    "ruleGroup",
+    "title",
+    "condition",
+    "data",
+    "noDataState",
+    "execErrState",
+    "for",
+)
+CONTENT += (
+    "keep_firing_for",
+    "annotations",
+    "labels",
+    "isPaused",
+    "notification_settings",
+    "record",
+)
+CONTENT += ("missingSeriesEvalsToResolve", "position", "interval")
+GROUP = f"{PROVISIONING}/folder/:folder/rule-groups/:group"
+
+
+def invalid(message: str, **fields: Any) -> Refused:
+    """The refusal of a rule."""
+    return Refused(400, f"invalid alert rule: {message}", **fields)
+
+
+def no_group() -> Refused:
+    """The refusal of a group that is not there."""
+    name = "alerting.alert-rule.notFound"
+    return Refused(404, "Alert rule group not found", messageId=name, statusCode=404, traceID="")
+
+
+def sent_provenance(request: Request) -> str:
+    """What a write makes of what it writes."""
+    return "" if "X-Disable-Provenance" in request.headers else "api"
+
+
+def normalised(request: Request, given: dict[str, Any], folder: str, group: str) -> dict[str, Any]:
+    """A rule as it is stored; refuses what Grafana refuses, which is little."""
+    if not isinstance(given, dict):
+        raise Refused(400, BAD_JSON)
+    if not given.get("title"):
+        raise invalid("title is empty")
+    uid = given.get("uid") or ""
+    if len(uid) > 40 or not re.fullmatch(r"[a-zA-Z0-9\-_]*", uid):
+        raise invalid(
+            f"cannot create rule with UID {uid!r}: uid is longer than 40 symbols or has illegal characters"
+        )
+    if not given.get("data"):
+        raise invalid("no queries or expressions are found")
+    recording = bool(given.get("record"))
+    rule = {
+        "uid": uid,
+        "orgID": request.org,
+        "folderUID": folder,
+        "ruleGroup": group,
+        "title": given["title"],
+        "condition": "" if recording else given.get("condition") or "",
+        "data": [query(one) for one in given["data"]],
+        "noDataState": "" if recording else state(given, "noDataState", NO_DATA, "NoData"),
+        "execErrState": "" if recording else state(given, "execErrState", EXEC_ERROR, "Error"),
+        "for": "0s" if recording else duration(given, "for"),
+        "annotations": strings(given, "annotations"),
+        "labels": strings(given, "labels"),
+        "isPaused": bool(given.get("isPaused")),
+        "notification_settings": None
+        if recording
+        else settings(request, given.get("notification_settings")),
+        "record": given.get("record") or None,
+    }
+    if ("__dashboardUid__" in rule["annotations"]) != ("__panelId__" in rule["annotations"]):
+        raise invalid("both annotations __dashboardUid__ and __panelId__ must be specified")
+    # 11 does not know these, and overlooks them.
+    if request.server.release >= (12,):
+        rule["keep_firing_for"] = "0s" if recording else duration(given, "keep_firing_for")
+        rule["missingSeriesEvalsToResolve"] = (
+            None if recording else evaluations(request, given, uid)
+        )
+    return rule
+
+
+def state(given: dict[str, Any], key: str, known: tuple[str, ...], word: str) -> str:
+    """One of the states that there are."""
+    if given.get(key) not in known:
+        raise Refused(400, f"unknown {word} state option {given.get(key) or ''}")
+    return given[key]
+
+
+def evaluations(request: Request, given: dict[str, Any], uid: str) -> int | None:
+    """After how many evaluations a missing series is resolved; -1 is what the rule has, which a new one has not."""
+    number = given.get("missingSeriesEvalsToResolve")
+    if number == -1 and uid and (old := request.store.get(request.org, "rule", uid)):
+        return old.get("missingSeriesEvalsToResolve")
+    if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
+        raise Refused(400, BAD_JSON)
+    if number is not None and number <= 0:
+        raise invalid("field `missing_series_evals_to_resolve` must be greater than 0")
+    return number
+
+
+def duration(given: dict[str, Any], key: str) -> str:
+    """A duration, which is a string; absent is zero."""
+    try:
+        return durations.normal(given.get(key) or "0s")
+    except ValueError as error:
+        raise Refused(400, BAD_JSON) from error
+
+
+def strings(given: dict[str, Any], key: str) -> dict[str, str]:
+    """Labels or annotations."""
+    found = given.get(key) or {}
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise Refused(400, BAD_JSON)
+    return found
+
+
+def query(given: dict[str, Any]) -> dict[str, Any]:
+    """A query as it is stored, with the server's defaults in its model."""
+    if not isinstance(given, dict) or not isinstance(given.get("model"), dict):
+        raise Refused(400, BAD_JSON)
+    span = given.get("relativeTimeRange") or {}
+    start, end = span.get("from") or 0, span.get("to") or 0
+    if not isinstance(start, int) or not isinstance(end, int):
+        raise Refused(400, BAD_JSON)
+    expression = given.get("datasourceUid") in EXPRESSIONS
+    if not expression and start <= end:
+        where = f"invalid alert query {given.get('refId')}: invalid relative time range"
+        raise invalid(f"{where}: {{From:{start}s To:{end}s}}")
+    model = dict(given["model"])
+    for key, default in (("intervalMs", 1000), ("maxDataPoints", 43200)):
+        if (
+            isinstance(model.get(key), bool)
+            or not isinstance(model.get(key), (int, float))
+            or not model[key]
+        ):
+            model[key] = default
+    kind = model.get("queryType")
+    return {
+        "refId": given.get("refId") or "",
+        "queryType": kind if isinstance(kind, str) else given.get("queryType") or "",
+        "relativeTimeRange": {"from": 0, "to": 0} if expression else {"from": start, "to": end},
+        "datasourceUid": given.get("datasourceUid") or "",
+        "model": model,
+    }
+
+
+def settings(request: Request, given: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A rule's own notification settings, whose receiver and mute timings have to be there."""
+    if not given:
+        return None
+    config = notifications.load(request.store, request.org)
+    if given.get("receiver") not in notifications.receiver_names(config):
+        raise invalid(f"receiver {given.get('receiver')} does not exist")
+    for name in (given.get("mute_time_intervals") or []) + (
+        given.get("active_time_intervals") or []
+    ):
+        if name not in config["intervals"]:
+            raise invalid(f"mute time interval {name} does not exist")
+    by = given.get("group_by") or []
+    # Whatever the labels: what must be among them is added to the route (grafana/grafana#86006).
+    twice = next((label for label in by if by.count(label) > 1), None)
+    if twice is not None and request.server.release >= (13, 1):
+        raise invalid(f'duplicate value "{twice}" in group_by')
+    times = ("group_wait", "group_interval", "repeat_interval")
+    for key in times[1:]:
+        if given.get(key) and duration(given, key) == "0s":
+            raise invalid(f"{key.replace('_', ' ')} must be greater than zero")
+    return {
+        key: duration(given, key) if key in times else value
+        for key, value in given.items()
+        if value
+    }
+
+
+def shown(rule: dict[str, Any]) -> dict[str, Any]:
+    """A rule as the provisioning API shows it."""
+    optional = ("provenance", "annotations", "labels", "missingSeriesEvalsToResolve")
+    hidden = ("position", "interval")
+    return {
+        key: value
+        for key, value in rule.items()
+        if key not in hidden and (value or key not in optional)
+    }
+
+
+def all_rules(request: Request) -> list[dict[str, Any]]:
+    """All rules of the organisation, in the order of folders, groups and evaluation."""
+    rules = request.store.all(request.org, "rule")
+    return sorted(rules, key=lambda rule: (rule["folderUID"], rule["ruleGroup"], rule["position"]))
+
+
+def group_rules(request: Request, folder: str, group: str) -> list[dict[str, Any]]:
+    """The rules of a group in their order."""
+    return [
+        rule
+        for rule in all_rules(request)
+        if (rule["folderUID"], rule["ruleGroup"]) == (folder, group)
+    ]
+
+
+def check_provenance(stored: str, sent: str, *, strict: bool) -> None:
+    """Refuse what must not change hands. A group may also be given back: from api to none."""
+    given_back = not strict and not sent and stored in ("api", "converted_prometheus")
+    if stored and stored != sent and not given_back:
+        message = f"cannot change provenance from '{stored}' to '{sent}'"
+        raise Refused(
+            409, message, messageId="alerting.provenanceMismatch", statusCode=409, traceID=""
+        )
+
+
+def check_interval(interval: Any) -> int:
+    """An interval in seconds."""
+    if not isinstance(interval, int) or isinstance(interval, bool):
+        raise Refused(400, BAD_JSON)
+    if interval <= 0 or interval % BASE_SECONDS:
+        rest = f"should be non-zero and divided exactly by scheduler interval: {BASE_SECONDS}"
+        raise invalid(f"interval ({interval}s) {rest}")
+    return interval
+
+
+def check_folder(request: Request, uid: str) -> None:
+    """Refuse a folder that is not there."""
+    if request.store.get(request.org, "folder", uid) is None:
+        raise invalid("folder does not exist")
+
+
+def write(request: Request, rule: dict[str, Any], *, strict: bool = False) -> dict[str, Any]:
+    """Write a rule if anything about it differs; that throws the state of its alerts away."""
+    old = request.store.get(request.org, "rule", rule["uid"]) if rule["uid"] else None
+    if old and all(old.get(key) == rule.get(key) for key in CONTENT):
+        return old
+    sent = sent_provenance(request)
+    if old:
+        check_provenance(old["provenance"], sent, strict=strict)
+    if request.server.release < (12,):
+        for other in request.store.all(request.org, "rule"):
+            same = (other["folderUID"], other["title"]) == (rule["folderUID"], rule["title"])
+            if same and other["uid"] != rule["uid"]:
+                text = "rule title under the same organisation and folder should be unique"
+                raise Refused(400, f"a conflicting alert rule is found: {text}")
+    rule["uid"] = rule["uid"] or new_uid()
+    rule |= {
+        "id": old["id"] if old else request.store.next("rule"),
+        "updated": now(),
+        "provenance": sent,
+    }
+    request.store.put(request.org, "rule", rule["uid"], rule)
+    if old:
+        request.server.state_resets[rule["uid"]] += 1
+    return rule
+
+
+def remove(request: Request, rule: dict[str, Any], *, strict: bool = False) -> None:
+    """Delete a rule."""
+    check_provenance(rule["provenance"], sent_provenance(request), strict=strict)
+    request.store.delete(request.org, "rule", rule["uid"])
+
+
+@route("GET", f"{PROVISIONING}/alert-rules", **READ)
+def list_rules(request: Request) -> Any:
+    return [shown(rule) for rule in all_rules(request)]
+
+
+@route("GET", f"{PROVISIONING}/alert-rules/export", **READ)
+@route("GET", f"{GROUP}/export", **READ)
+def export_rules(request: Request) -> Any:
+    """The file format, in the order of evaluation; 404 where there is nothing to export."""
+    folders, groups = filters(request, "folderUid", "folder"), filters(request, "group", "group")
+    uids = filters(request, "ruleUid", "")
+    if uids and (folders or groups):
+        raise Refused(
+            400, "group and folder should not be specified when a single rule is requested"
+        )
+    if groups and len(folders) != 1:
+        raise Refused(
+            400, "group name must be specified together with a single folder_uid parameter"
+        )
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for rule in all_rules(request):
+        place = (rule["folderUID"], rule["ruleGroup"])
+        wanted = zip((*place, rule["uid"]), (folders, groups, uids), strict=True)
+        if all(not names or value in names for value, names in wanted):
+            found.setdefault(place, []).append(rule)
+    if not found:
+        return Answer(404)
+    return exported(
+        {"apiVersion": 1, "groups": [file_group(request, rules) for rules in found.values()]},
+        request,
+    )
+
+
+def filters(request: Request, name: str, param: str) -> list[str]:
+    """The values of a filter, from the query or the path."""
+    values = [value for key, value in request.pairs if key == name]
+    return values + ([request.params[param]] if param in request.params else [])
+
+
+def folder_path(request: Request, uid: str) -> str:
+    """The titles of a folder and those around it; a slash within one is escaped."""
+    folder = request.store.get(request.org, "folder", uid)
+    chain = [*ancestors(request, folder), folder] if folder else []
+    return "/".join(one["title"].replace("/", "\\/") for one in chain)
+
+
+def file_group(request: Request, rules: list[dict[str, Any]]) -> dict[str, Any]:
+    """A group in the file format."""
+    head = {
+        "orgId": request.org,
+        "name": rules[0]["ruleGroup"],
+        "folder": folder_path(request, rules[0]["folderUID"]),
+    }
+    interval = durations.written(rules[0]["interval"] * 1000)
+    return head | {
+        "folderUid": rules[0]["folderUID"],
+        "interval": interval,
+        "rules": [file_rule(one) for one in rules],
+    }
+
+
+def file_rule(rule: dict[str, Any]) -> dict[str, Any]:
+    """A rule in the file format."""
+    names = {
+        "keep_firing_for": "keepFiringFor",
+        "missingSeriesEvalsToResolve": "missing_series_evals_to_resolve",
+    }
+    same = (
+        "uid",
+        "title",
+        "condition",
+        "noDataState",
+        "execErrState",
+        "for",
+        "annotations",
+        "labels",
+        "isPaused",
+    )
+    entry = {key: rule[key] for key in same if rule[key] != "" or key in ("uid", "title")}
+    entry["data"] = [
+        {key: value for key, value in one.items() if value != ""} for one in rule["data"]
+    ]
+    for key in ("notification_settings", "record"):
+        if rule[key]:
+            entry[key] = rule[key]
+    for key, name in names.items():
+        if rule.get(key) not in (None, "0s"):
+            entry[name] = rule[key]
+    if "__dashboardUid__" in rule["annotations"]:
+        entry["dashboardUid"] = rule["annotations"]["__dashboardUid__"]
+        entry["panelId"] = int(rule["annotations"]["__panelId__"])
+    return entry
+
+
+@route("GET", f"{PROVISIONING}/alert-rules/:uid", **READ)
+def read_rule(request: Request) -> Any:
+    rule = request.store.get(request.org, "rule", request.params["uid"])
+    return shown(rule) if rule else Answer(404)
+
+
+@route("POST", f"{PROVISIONING}/alert-rules", **WRITE)
+def create_rule(request: Request) -> Any:
+    """The organisation of the body is overlooked, and so is an interval; a uid that is taken is a conflict."""
+    body = request.json()
+    folder, group = body.get("folderUID") or "", body.get("ruleGroup") or ""
+    rule = normalised(request, body, folder, group)
+    check_folder(request, folder)
+    if not group:
+        raise invalid("rule group is empty")
+    if rule["uid"] and request.store.get(request.org, "rule", rule["uid"]):
+        raise Refused(
+            409,
+            "a conflicting alert rule is found: rule UID under the same organisation should be unique",
+        )
+    others = group_rules(request, folder, group)
+    rule |= {
+        "position": len(others) + 1,
+        "interval": others[0]["interval"] if others else DEFAULT_INTERVAL,
+    }
+    return Answer(201, shown(write(request, rule)))
+
+
+@route("PUT", f"{PROVISIONING}/alert-rules/:uid", **WRITE)
+def update_rule(request: Request) -> Any:
+    """The uid of the path decides, as in 11 and newer."""
+    body, uid = request.json(), request.params["uid"]
+    old = request.store.get(request.org, "rule", uid)
+    if old is None:
+        return Answer(404)
+    folder, group = (
+        body.get("folderUID") or old["folderUID"],
+        body.get("ruleGroup") or old["ruleGroup"],
+    )
+    rule = normalised(request, body | {"uid": uid}, folder, group)
+    check_folder(request, folder)
+    others = [one for one in group_rules(request, folder, group) if one["uid"] != uid]
+    stays = (folder, group) == (old["folderUID"], old["ruleGroup"])
+    rule["position"] = old["position"] if stays else len(others) + 1
+    rule["interval"] = others[0]["interval"] if others else old["interval"]
+    return shown(write(request, rule, strict=True))
+
+
+@route("DELETE", f"{PROVISIONING}/alert-rules/:uid", **WRITE)
+def delete_rule(request: Request) -> Any:
+    """One that is missing is no error."""
+    rule = request.store.get(request.org, "rule", request.params["uid"])
+    if rule:
+        remove(request, rule, strict=True)
+    return Answer(204)
+
+
+@route("GET", GROUP, **READ)
+def read_group(request: Request) -> Any:
+    rules = group_rules(request, request.params["folder"], request.params["group"])
+    if not rules:
+        raise no_group()
+    return group_shown(request, rules[0]["interval"], rules)
+
+
+def group_shown(request: Request, interval: int, rules: list[dict[str, Any]]) -> dict[str, Any]:
+    """A group as the API shows it."""
+    head = {
+        "title": request.params["group"],
+        "folderUid": request.params["folder"],
+        "interval": interval,
+    }
+    return head | {"rules": [shown(rule) for rule in rules]}
+
+
+@route("PUT", GROUP, **WRITE)
+def replace_group(request: Request) -> Any:
+    """Delete, change, then add; nothing is written when nothing differs. No rules: the interval alone is set.
+
+    The answer is what was sent, not what is stored.
+    """
+    body, folder, group = request.json(), request.params["folder"], request.params["group"]
+    interval = check_interval(body.get("interval"))
+    check_folder(request, folder)
+    old = group_rules(request, folder, group)
+    given = body.get("rules") or []
+    if not given:
+        for rule in old:
+            write(request, rule | {"interval": interval})
+        return body | {"title": group, "folderUid": folder, "rules": []}
+    rules = [normalised(request, one, folder, group) for one in given]
+    uids = [rule["uid"] for rule in rules if rule["uid"]]
+    if len(set(uids)) < len(uids):
+        raise invalid("rule UIDs in the group are not unique")
+    for position, rule in enumerate(rules, 1):
+        rule |= {"position": position, "interval": interval}
+    for rule in old:
+        if rule["uid"] not in uids:
+            remove(request, rule)
+    known = {rule["uid"] for rule in request.store.all(request.org, "rule")}
+    for rule in sorted(rules, key=lambda rule: rule["uid"] not in known):
+        write(request, rule)
+    return body | {"title": group, "folderUid": folder}
+
+
+@route("DELETE", GROUP, **WRITE)
+def delete_group(request: Request) -> Any:
+    rules = group_rules(request, request.params["folder"], request.params["group"])
+    if not rules:
+        raise no_group()
+    for rule in rules:
+        remove(request, rule)
+    return Answer(204)
+
+
+@route("GET", "/api/ruler/grafana/api/v1/rules", needs="alert.rules:read")
+def ruler(request: Request) -> Any:
+    """All groups by the path of their folder, in the form of the alerting pages."""
+    folders: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for rule in all_rules(request):
+        groups = folders.setdefault(folder_path(request, rule["folderUID"]), {})
+        groups.setdefault(rule["ruleGroup"], []).append(rule)
+    return {
+        path: [
+            {
+                "name": name,
+                "interval": durations.written(rules[0]["interval"] * 1000),
+                "rules": [ruler_rule(rule) for rule in rules],
+            }
+            for name, rules in groups.items()
+        ]
+        for path, groups in folders.items()
+    }
+
+
+def ruler_rule(rule: dict[str, Any]) -> dict[str, Any]:
+    """A rule in the form of the alerting pages."""
+    inner = {
+        key: rule[key] for key in ("id", "title", "condition", "data", "updated", "uid", "record")
+    }
+    inner |= {"orgId": rule["orgID"], "intervalSeconds": rule["interval"], "version": 1}
+    inner |= {
+        "namespace_uid": rule["folderUID"],
+        "rule_group": rule["ruleGroup"],
+        "is_paused": rule["isPaused"],
+    }
+    inner |= {"no_data_state": rule["noDataState"], "exec_err_state": rule["execErrState"]}
+    if rule["provenance"]:
+        inner["provenance"] = rule["provenance"]
+    outer = {
+        "expr": "",
+        "for": rule["for"],
+        "labels": rule["labels"],
+        "annotations": rule["annotations"],
+    }
+    return outer | {"grafana_alert": inner}
+
+
+@route("GET", "/api/prometheus/grafana/api/v1/rules", needs="alert.rules:read")
+def rule_states(request: Request) -> Any:
+    """The form of the answer; the stand-in evaluates nothing, so nothing fires."""
+    groups: dict[tuple[str, str], dict[str, Any]] = {}
+    for rule in all_rules(request):
+        place = (rule["folderUID"], rule["ruleGroup"])
+        head = {
+            "name": place[1],
+            "file": folder_path(request, place[0]),
+            "folderUid": place[0],
+            "rules": [],
+        }
+        head |= {
+            "interval": rule["interval"],
+            "lastEvaluation": rule["updated"],
+            "evaluationTime": 0,
+        }
+        groups.setdefault(place, head)["rules"].append(
+            {
+                "state": "inactive",
+                "name": rule["title"],
+                "uid": rule["uid"],
+                "folderUid": place[0],
+                "query": "",
+                "health": "ok",
+                "type": "recording" if rule["record"] else "alerting",
+                "lastEvaluation": rule["updated"],
+                "evaluationTime": 0,
+                "labels": rule["labels"],
+            }
+        )
+    return {"status": "success", "data": {"groups": list(groups.values()), "totals": {}}}

@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""HTTP without Grafana: the table of routes, requests and answers, the request log and injected faults."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from tests.testbed.grafana.server import Grafana
+
+ROLES = ("", "Viewer", "Editor", "Admin", "Server")
+BAD_JSON = "bad request data"
+
+
+class Refused(Exception):
+    """An answer that is an error; the transaction is undone."""
+
+    def __init__(self, code: int, message: str = "", /, **fields: Any) -> None:
+        super().__init__(message)
+        self.code, self.body = code, {"message": message, **fields} if message else fields
+
+
+@dataclass
+class Answer:
+    """Status and body, which is JSON unless it is bytes; an empty body is None."""
+
+    status: int
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def encoded(self) -> tuple[bytes, str]:
+        """The body's bytes and type."""
+        if isinstance(self.body, bytes):
+            return self.body, "text/plain; charset=utf-8"
+        if self.body is None:
+            return b"", "application/json; charset=UTF-8"
+        return json.dumps(
+            self.body, separators=(",", ":")
+        ).encode(), "application/json; charset=UTF-8"
+
+
+@dataclass
+class Request:
+    """One request; `user` is None until it has logged in."""
+
+    method: str
+    target: str
+    headers: Any
+    raw: bytes
+    server: Grafana
+    params: dict[str, str] = field(default_factory=dict)
+    user: dict[str, Any] | None = None
+    org: int = 1
+
+    def __post_init__(self) -> None:
+        split = urlsplit(self.target)
+        self.path = split.path
+        self.pairs = parse_qsl(split.query, keep_blank_values=True)
+        self.query = dict(self.pairs)
+
+    @property
+    def store(self) -> Any:
+        """Where documents are."""
+        return self.server.store
+
+    def json(self) -> dict[str, Any]:
+        """The body, which has to be an object."""
+        try:
+            body = json.loads(self.raw)
+        except ValueError as error:
+            raise Refused(400, BAD_JSON) from error
+        if not isinstance(body, dict):
+            raise Refused(400, BAD_JSON)
+        return body
+
+    def flag(self, name: str) -> bool:
+        """Whether a query parameter says yes."""
+        return self.query.get(name, "").lower() in ("true", "1")
+
+
+@dataclass(frozen=True)
+class Route:
+    """A line of the table: what answers a method and path, from and before which version, to whom."""
+
+    method: str
+    segments: tuple[str, ...]
+    handler: Callable[[Request], Any]
+    role: str
+    needs: str
+    since: tuple[int, ...]
+    until: tuple[int, ...]
+    family: str
+
+    def match(
+        self, method: str, segments: list[str], version: tuple[int, ...]
+    ) -> dict[str, str] | None:
+        """The parameters of the path if this route answers."""
+        if (method != self.method and self.method != "*") or not self.since <= version < self.until:
+            return None
+        params: dict[str, str] = {}
+        for position, wanted in enumerate(self.segments):
+            if wanted[:1] == "*":
+                return params | {wanted[1:]: "/".join(segments[position:])}
+            if position >= len(segments) or not segments[position]:
+                return None
+            if wanted[:1] == ":":
+                params[wanted[1:]] = unquote(segments[position])
+            elif wanted != segments[position]:
+                return None
+        return params if len(segments) == len(self.segments) else None
+
+
+ROUTES: list[Route] = []
+LAST = (99,)
+
+
+def route(
+    method: str,
+    path: str,
+    role: str = "Viewer",
+    needs: str = "",
+    *,
+    since: tuple[int, ...] = (0,),
+    until: tuple[int, ...] = LAST,
+    family: str = "",
+) -> Callable[[Any], Any]:
+    """Put a function into the table."""
+
+    def register(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
+        segments = tuple(path.strip("/").split("/"))
+        ROUTES.append(Route(method, segments, handler, role, needs, since, until, family))
+        return handler
+
+    return register
+
+
+def find(method: str, path: str, version: tuple[int, ...]) -> tuple[Route, dict[str, str]] | None:
+    """The route of a request and its parameters."""
+    segments = path.lstrip("/").split("/")
+    for candidate in ROUTES:
+        params = candidate.match(method, segments, version)
+        if params is not None:
+            return candidate, params
+    return None
+
+
+def exported(document: Any, request: Request) -> Answer:
+    """An export in the file format, as JSON where that is asked for, else as YAML, of which JSON is a part."""
+    asked = request.query.get("format") or (
+        "json" if "json" in request.headers.get("Accept", "") else "yaml"
+    )
+    kind = "application/json" if asked == "json" else "text/yaml"
+    return Answer(200, json.dumps(document, indent=4).encode(), {"Content-Type": kind})
+
+
+@dataclass
+class Logged:
+    """A line of the request log."""
+
+    method: str
+    path: str
+    query: str
+    body: str
+    status: int
+    user: str
+    headers: dict[str, str]
+    seconds: float
+
+    @property
+    def is_write(self) -> bool:
+        """Whether the request was one that writes."""
+        return self.method != "GET" and not self.path.endswith(("/query", "/test", "/eval"))
+
+
+# What can be injected; `fail` takes the same names to change it.
+FAULTS: dict[str, dict[str, Any]] = {
+    "500": {"status": 500, "body": {"message": "Internal server error"}},
+    "locked": {"status": 500, "body": {"message": "database is locked"}},
+    "429": {
+        "status": 429,
+        "body": {"message": "Too many requests"},
+        "headers": {"Retry-After": "1"},
+    },
+    "409": {"status": 409, "body": {"message": "conflict"}},
+    "412": {
+        "status": 412,
+        "body": {"message": "has been changed by someone else", "status": "version-mismatch"},
+    },
+    "502": {"status": 502, "body": b"<html><head><title>502 Bad Gateway</title></head></html>"},
+    "html": {"status": 200, "body": b"<!DOCTYPE html><html><title>Sign in</title></html>"},
+    "reset": {"reset": True},
+    "slow": {"delay": 1.0},
+    "truncated": {"truncate": True, "applied": True},
+}
+
+
+@dataclass
+class Fault:
+    """What happens to some requests instead of, or (`applied`) after, carrying them out."""
+
+    method: str = ""
+    path: str = ""
+    first: int = 1
+    times: int = 1
+    status: int = 0
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    reset: bool = False
+    truncate: bool = False
+    delay: float = 0.0
+    applied: bool = False
+    seen: int = 0
+
+    def strikes(self, method: str, path: str) -> bool:
+        """Count a request that matches; whether it is one that fails."""
+        writes = self.method == "write" and method != "GET"
+        if not (not self.method or writes or method == self.method) or not re.search(
+            self.path, path
+        ):
+            return False
+        self.seen += 1
+        return self.first <= self.seen and (not self.times or self.seen < self.first + self.times)
+
+
+class Server(ThreadingHTTPServer):
+    """Listens, and knows its connections, so that closing it leaves nothing behind."""
+
+    daemon_threads = False
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], grafana: Grafana) -> None:
+        self.grafana = grafana
+        self.connections: set[socket.socket] = set()
+        self.closing = threading.Event()
+        super().__init__(address, Handler)
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server for this machine's name, as HTTPServer does."""
+        TCPServer.server_bind(self)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember the connection."""
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget the connection."""
+        self.connections.discard(request)
+        super().shutdown_request(request)
+
+    def close(self) -> None:
+        """Cut every connection and stop."""
+        self.closing.set()
+        self.shutdown()
+        for connection in list(self.connections):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+        self.server_close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is nothing to report."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Reads a request, hands it on and writes the answer, unless a fault is due."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Server
+
+    def handle_one_request(self) -> None:
+        """Answer one request of any method."""
+        self.raw_requestline = self.rfile.readline(65537)
+        if not self.raw_requestline:
+            self.close_connection = True
+        elif self.parse_request():
+            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.serve(Request(self.command, self.path, self.headers, raw, self.server.grafana))
+            self.wfile.flush()
+
+    def serve(self, request: Request) -> None:
+        """Carry the request out, or the fault."""
+        grafana = self.server.grafana
+        started = time.monotonic()
+        fault = grafana.fault_for(request)
+        if fault and fault.delay:
+            self.server.closing.wait(fault.delay)
+        carry_out = fault is None or fault.applied or not (fault.status or fault.reset)
+        answer = grafana.answer(request) if carry_out else Answer(fault.status)
+        if fault and fault.status:
+            answer = Answer(fault.status, fault.body, fault.headers)
+        grafana.log(
+            request, 0 if fault and fault.reset else answer.status, time.monotonic() - started
+        )
+        if fault and fault.reset:
+            self.reset()
+        else:
+            self.send(answer, truncate=bool(fault and fault.truncate))
+
+    def send(self, answer: Answer, *, truncate: bool) -> None:
+        """Write an answer; a truncated one says that it is longer than it is, or is cut JSON."""
+        body, kind = answer.encoded()
+        self.send_response(answer.status)
+        for name, value in {
+            "Content-Type": kind,
+            "Cache-Control": "no-store",
+            **answer.headers,
+        }.items():
+            self.send_header(name, value)
+        if truncate:
+            body = body[: len(body) // 2]
+        if answer.status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self._headers_buffer.extend(
+            (b"\r\n", body if self.command != "HEAD" and answer.status != 204 else b"")
+        )
+        self.flush_headers()
+
+    def reset(self) -> None:
+        """End the connection with RST instead of an answer."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.server.connections.discard(self.connection)
+        self.connection.close()
+
+    def version_string(self) -> str:
+        """No name."""
+        return "stand-in"
+
+    def log_message(self, *_arguments: object) -> None:
+        """The server logs by itself."""

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Test hosts: Debian with systemd and sshd, each in a container that behaves like a small server.
+
+    host = up("dev1")                    # or up("dev2", image="trixie")
+    host.run("systemctl is-active ssh")  # as root
+    host.restart()                       # a reboot
+    down("dev1")
+
+A host's address follows from its name and stays the same over reboots. Root logs in by SSH with the bed's key.
+The logs of the engine's containers lie in /var/lib/docker/containers, read-only.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import subprocess
+import time
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.testbed import engine, image, mirror
+from tests.testbed.releases import recipe
+
+PREFIX = "hm-"
+# Flavours of the images, made when a host is created: name -> (suite, packages that this host lacks).
+IMAGES = {
+    "bookworm": ("bookworm", ()),
+    "trixie": ("trixie", ()),
+    "bookworm-bare": ("bookworm", ("python3-requests",)),
+}
+BOOT_SECONDS = 60
+# A privileged container would need CAP_SYS_RESOURCE, which not every machine has. With these options systemd boots to
+# "running" and hardened units start.
+SYSTEMD_OPTIONS = (
+    *("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE"),
+    *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
+    *("--security-opt", "systempaths=unconfined", "--stop-signal", "SIGRTMIN+3"),
+    *("--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp"),
+    *("--cgroupns", "host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"),
+)
+# Two things are otherwise unlike a real host: mounts do not propagate, so that no service gets its credentials, and a
+# reboot keeps the boot id.
+BOOT = """
+mount --make-rshared / &&
+cat /proc/sys/kernel/random/uuid > /run/boot-id &&
+mount --bind /run/boot-id /proc/sys/kernel/random/boot_id &&
+exec /lib/systemd/systemd
+"""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host that is up; `address` is reachable from the machine, from other hosts and from the bed's containers."""
+
+    name: str
+    address: str
+
+    @property
+    def container(self) -> str:
+        """The name of the host's container."""
+        return PREFIX + self.name
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        check: bool = True,
+        input: str | None = None,
+        timeout: float = 300,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as root: a text by the shell, a list as it is. A failure raises with the command's message."""
+        argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
+        feed = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
+        done = subprocess.run(
+            ["docker", "exec", "--interactive", self.container, *argv],
+            capture_output=True, text=True, timeout=timeout, check=False, **feed,
+        )  # fmt: skip
+        if check and done.returncode != 0:
+            raise RuntimeError(
+                f"{self.name}: {command} ended with {done.returncode}: {done.stderr or done.stdout}"
+            )
+        return done
+
+    def restart(self) -> None:
+        """Reboot: all processes end, /run and /tmp are emptied, systemd boots again."""
+        engine.docker("restart", "--time", "60", self.container)
+        wait_until_running(self)
+
+    def variables(self) -> dict[str, str]:
+        """What Ansible has to know of this host, as inventory variables."""
+        return {
+            "ansible_host": self.address,
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(ssh_key()),
+            "ansible_ssh_common_args": " ".join(ssh_options()),
+            "ansible_python_interpreter": "/usr/bin/python3",
+        }
+
+
+def up(name: str, image: str = "bookworm") -> Host:
+    """Have this host; one that is up already stays as it is if it was made from the same image, else it is replaced."""
+    if image not in IMAGES:
+        raise ValueError(f"no image {image!r}; there are {', '.join(IMAGES)}")
+    engine.start()
+    wanted = label(image)
+    with engine.locked(f"host-{name}"):
+        known = inspect(name)
+        if known and known["Config"]["Labels"].get("hippius.monitoring.image") == wanted:
+            host = Host(name, address_of(known))
+            engine.docker("start", host.container)
+        else:
+            down(name)
+            host = create(name, image)
+        wait_until_running(host)
+        let_in(host)
+    return host
+
+
+def down(name: str) -> None:
+    """Remove this host and all that it holds, if there is one."""
+    if engine.answers() and inspect(name):
+        engine.docker("rm", "--force", "--volumes", PREFIX + name)
+
+
+def get(name: str) -> Host:
+    """The host of this name, which is there already."""
+    known = inspect(name)
+    if known is None:
+        raise LookupError(f"no host {name}: python3 -m tests.testbed host up {name}")
+    return Host(name, address_of(known))
+
+
+def all_hosts() -> list[Host]:
+    """The hosts that there are, by name."""
+    names = engine.docker(
+        "ps", "--all", "--filter", "label=hippius.monitoring.image", "--format", "{{.Names}}"
+    ).split()  # fmt: skip
+    return [get(name.removeprefix(PREFIX)) for name in sorted(names)]
+
+
+def inventory(hosts: Iterable[Host], groups: Iterable[str] = ()) -> dict:
+    """An Ansible inventory with every host in each of the groups; as JSON text it is a valid inventory file."""
+    hosts = list(hosts)
+    members = {host.name: {} for host in hosts}
+    return {
+        "all": {
+            "hosts": {host.name: host.variables() for host in hosts},
+            "children": {group: {"hosts": members} for group in groups},
+            "vars": variables(),
+        }
+    }
+
+
+def variables() -> dict:
+    """Inventory variables with which the roles install the bed's servers, at the versions that the bed has."""
+    # The first version of each is the one that is rolled out.
+    first = {name: release for name, release in recipe.read_all().items() if name == release.name}
+    versions = {f"{name}_version": release.version for name, release in first.items()}
+    return {
+        "monitoring_mirrors": [mirror.url()],
+        "monitoring_releases_lock": str(lock_file()),
+        **versions,
+    }
+
+
+def lock_file() -> Path:
+    """Where the lock of the bed's release archives is kept; the command `lock` writes it."""
+    return engine.cache("mirror") / "releases.lock.yml"
+
+
+def ssh_options() -> list[str]:
+    """Options for ssh, scp and Ansible: the bed's key, and no complaint about hosts that are made anew."""
+    return [
+        *("-o", f"IdentityFile={ssh_key()}", "-o", "IdentitiesOnly=yes"),
+        *(
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "LogLevel=ERROR",
+        ),
+    ]
+
+
+def ssh_key() -> Path:
+    """The private key that opens every host; it is made when there is none."""
+    key = engine.cache("ssh") / "id_ed25519"
+    with engine.locked("ssh"):
+        if not key.exists():
+            subprocess.run(
+                [
+                    "ssh-keygen",
+                    "-q",
+                    "-t",
+                    "ed25519",
+                    "-N",
+                    "",
+                    "-C",
+                    "hippius-monitoring-bed",
+                    "-f",
+                    str(key),
+                ],
+                check=True,
+            )
+    return key
+
+
+def label(flavour: str) -> str:
+    """What a host is made from: the image, what is taken away, and the container's options."""
+    suite, lacking = IMAGES[flavour]
+    options = zlib.crc32("\0".join([*SYSTEMD_OPTIONS, BOOT]).encode())
+    return f"{' without '.join([image.tag(suite), *lacking])}, options {options:08x}"
+
+
+def create(name: str, flavour: str) -> Host:
+    """Start a new host's container."""
+    suite, lacking = IMAGES[flavour]
+    source = image.ensure(suite)
+    logs = Path(engine.docker("info", "--format", "{{.DockerRootDir}}")) / "containers"
+    with engine.locked("addresses"):
+        address = free_address(name)
+        engine.docker(
+            *("run", "--detach", "--name", PREFIX + name, "--hostname", name),
+            *("--label", engine.LABEL, "--label", f"hippius.monitoring.image={label(flavour)}"),
+            *("--network", engine.NETWORK, "--ip", address, *SYSTEMD_OPTIONS),
+            # The logs of the engine's containers: to programs on the host they are its own Docker's.
+            *("--volume", f"{logs}:/var/lib/docker/containers:ro", source, "sh", "-c", BOOT),
+        )
+    host = Host(name, address)
+    if lacking:
+        host.run(["dpkg", "--purge", *lacking])
+    return host
+
+
+def free_address(name: str) -> str:
+    """An address of the static half of the network: the one that the name's hash points at, or the next free one."""
+    static = [
+        str(address)
+        for address in ipaddress.ip_network(engine.SUBNET).hosts()
+        if address not in ipaddress.ip_network(engine.DYNAMIC_RANGE)
+        and str(address) != engine.GATEWAY
+    ]
+    taken = set()
+    containers = engine.docker(
+        "ps", "--all", "--quiet", "--filter", f"network={engine.NETWORK}"
+    ).split()
+    for container in json.loads(engine.docker("inspect", *containers)) if containers else ():
+        taken.add(address_of(container))
+    start = zlib.crc32(name.encode()) % len(static)
+    for address in static[start:] + static[:start]:
+        if address not in taken:
+            return address
+    raise RuntimeError(f"no free address in {engine.SUBNET}")
+
+
+def inspect(name: str) -> dict | None:
+    """What Docker knows of a host's container, or None."""
+    found = engine.docker("container", "inspect", PREFIX + name, check=False)
+    return json.loads(found)[0] if found and found != "[]" else None
+
+
+def address_of(container: dict) -> str:
+    """The address that a container asked for, which a stopped one has too, or the one that it was given."""
+    network = container["NetworkSettings"]["Networks"][engine.NETWORK]
+    return (network.get("IPAMConfig") or {}).get("IPv4Address") or network["IPAddress"]
+
+
+def wait_until_running(host: Host) -> None:
+    """Wait until systemd has booted; a unit that failed is named."""
+    deadline = time.monotonic() + BOOT_SECONDS
+    while True:
+        state = host.run(["systemctl", "is-system-running"], check=False)
+        if state.stdout.strip() == "running":
+            return
+        if state.stdout.strip() == "degraded":
+            failed = host.run(["systemctl", "--failed", "--plain", "--no-legend"]).stdout
+            raise RuntimeError(f"{host.name} booted, but units failed:\n{failed}")
+        if time.monotonic() > deadline:
+            raise RuntimeError(
+                f"{host.name} did not boot in {BOOT_SECONDS} s: {state.stdout} {state.stderr}"
+            )
+        time.sleep(0.2)
+
+
+def let_in(host: Host) -> None:
+    """Allow the bed's key to log in as root."""
+    public = ssh_key().with_suffix(".pub").read_text(encoding="utf-8")
+    host.run("umask 077; mkdir -p /root/.ssh; cat > /root/.ssh/authorized_keys", input=public)

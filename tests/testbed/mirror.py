@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A mirror of the published release archives: serves the tree `<cache>/mirror/<host>/<path>` over HTTP.
+
+`python3 -m tests.testbed.mirror [start|serve|stop]`; `start` leaves it running in the background.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import mimetypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import TCPServer
+from urllib.parse import unquote, urlsplit
+
+from tests.testbed import engine
+
+PORT = 8399
+RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+def url(address: str = engine.GATEWAY, port: int = PORT) -> str:
+    """Base address of the mirror; the address of a published file without its scheme follows it."""
+    return f"http://{address}:{port}"
+
+
+def tree() -> Path:
+    """The directory that is served."""
+    return engine.cache("mirror").resolve()
+
+
+def start(address: str = engine.GATEWAY, port: int = PORT) -> str:
+    """Have a mirror of this cache that answers; returns its base address. Raises RuntimeError where it cannot be."""
+    with engine.locked("mirror"):
+        if not is_serving(address, port):
+            start_in_background(address, port)
+    return url(address, port)
+
+
+def stop(address: str = engine.GATEWAY, port: int = PORT) -> None:
+    """Stop the mirror that `start` left running; one that does not run is no error."""
+    with engine.locked("mirror"):
+        if pid_file(address, port).exists() and is_serving(address, port):
+            os.kill(int(pid_file(address, port).read_text(encoding="utf-8")), signal.SIGTERM)
+            while is_serving(address, port):
+                time.sleep(0.05)
+        pid_file(address, port).unlink(missing_ok=True)
+
+
+def is_serving(address: str, port: int) -> bool:
+    """Whether the mirror of this cache answers there; RuntimeError if anything else does."""
+    connection = http.client.HTTPConnection(address, port, timeout=5)
+    try:
+        connection.request("GET", "/")
+        answer = connection.getresponse().read().decode(errors="replace")
+    except OSError:
+        return False
+    except http.client.HTTPException as error:
+        raise RuntimeError(
+            f"{url(address, port)} is taken by something that is no mirror: {error!r}"
+        ) from error
+    finally:
+        connection.close()
+    if answer != banner(tree()):
+        raise RuntimeError(
+            f"{url(address, port)} is taken by something else, which answers {answer[:200]!r}"
+        )
+    return True
+
+
+def banner(root: Path) -> str:
+    """What a mirror answers at `/`."""
+    return f"hippius.monitoring mirror of {root}\n"
+
+
+def start_in_background(address: str, port: int) -> None:
+    """Start a mirror that outlives the command that wanted it; it listens when this returns."""
+    log = engine.cache("engine") / "mirror.log"
+    command = [
+        sys.executable,
+        "-m",
+        "tests.testbed.mirror",
+        "serve",
+        "--address",
+        address,
+        "--port",
+        str(port),
+    ]
+    with open(log, "w", encoding="utf-8") as output:
+        done = subprocess.run(
+            [*command, "--background"],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode != 0:
+        raise RuntimeError(f"the mirror cannot listen at {url(address, port)}:\n{engine.tail(log)}")
+
+
+def leave_to_background(address: str, port: int) -> None:
+    """Go on as a process of its own session, whose number is written down; the one that was started ends."""
+    child = os.fork()
+    if child:
+        pid_file(address, port).write_text(f"{child}\n", encoding="utf-8")
+        os._exit(0)
+    os.setsid()
+
+
+def pid_file(address: str, port: int) -> Path:
+    """Where the process id of the mirror stands."""
+    return engine.cache("engine") / f"mirror-{address}-{port}.pid"
+
+
+class Server(ThreadingHTTPServer):
+    """The server; binding to one address keeps it off the machine's public ones."""
+
+    daemon_threads = True
+    # Hosts that roll out together ask at the same moment.
+    request_queue_size = 64
+
+    def __init__(self, address: str, port: int, root: Path) -> None:
+        self.root = root
+        super().__init__((address, port), Handler)
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server for this machine's name, as HTTPServer does."""
+        TCPServer.server_bind(self)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is nothing to report: tests kill downloads on purpose."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD, with one range at most."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def do_GET(self) -> None:
+        """Send a file, or the range of it that was asked for."""
+        self.answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        """Send the headers that GET would send."""
+        self.answer(with_body=False)
+
+    def answer(self, *, with_body: bool) -> None:
+        """Answer one request."""
+        path = self.requested_file()
+        if urlsplit(self.path).path == "/":
+            self.send_text(HTTPStatus.OK, banner(self.server.root), with_body)
+        elif path is None:
+            self.send_text(HTTPStatus.NOT_FOUND, "not in the mirror\n", with_body)
+        else:
+            with open(path, "rb") as stream:
+                size = os.fstat(stream.fileno()).st_size
+                try:
+                    wanted = requested_range(self.headers.get("Range", ""), size)
+                except ValueError:
+                    headers = {"Content-Range": f"bytes */{size}"}
+                    self.send_text(
+                        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+                        "no such range\n",
+                        with_body,
+                        headers,
+                    )
+                    return
+                offset, length = wanted or (0, size)
+                headers = {
+                    "Content-Type": mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+                }
+                if wanted:
+                    headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{size}"
+                self.send_head(
+                    HTTPStatus.PARTIAL_CONTENT if wanted else HTTPStatus.OK, length, headers
+                )
+                if with_body and length:
+                    self.connection.sendfile(stream, offset, length)
+
+    def requested_file(self) -> Path | None:
+        """The file that the request names, if it lies in the tree."""
+        path = (self.server.root / unquote(urlsplit(self.path).path).lstrip("/")).resolve()
+        return path if path.is_relative_to(self.server.root) and path.is_file() else None
+
+    def send_text(
+        self, status: HTTPStatus, text: str, with_body: bool, headers: dict[str, str] | None = None
+    ) -> None:
+        """Answer with a line of text."""
+        body = text.encode()
+        self.send_head(
+            status, len(body), {"Content-Type": "text/plain; charset=utf-8"} | (headers or {})
+        )
+        if with_body:
+            self.wfile.write(body)
+
+    def send_head(self, status: HTTPStatus, length: int, headers: dict[str, str]) -> None:
+        """Send status and headers."""
+        self.send_response(status)
+        for name, value in (
+            {"Accept-Ranges": "bytes", "Content-Length": str(length)} | headers
+        ).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay quiet."""
+
+
+def requested_range(header: str, size: int) -> tuple[int, int] | None:
+    """Offset and length that a Range header asks for; None for the whole file, ValueError if it cannot be had."""
+    match = RANGE.fullmatch(header.strip())
+    # RFC 9110: a range that is not understood is ignored.
+    if match is None or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    if not first:
+        start, end = max(size - int(last), 0), size - 1
+    else:
+        start, end = int(first), min(int(last) if last else size - 1, size - 1)
+    if start > end:
+        raise ValueError(header)
+    return start, end - start + 1
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.testbed.mirror", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("command", choices=("start", "serve", "stop"), nargs="?", default="start")
+    parser.add_argument("--address", default=engine.GATEWAY)
+    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument(
+        "--background", action="store_true", help="serve: return as soon as it listens"
+    )
+    arguments = parser.parse_args()
+    if arguments.command == "start":
+        print(start(arguments.address, arguments.port))
+    elif arguments.command == "stop":
+        stop(arguments.address, arguments.port)
+    else:
+        server = Server(arguments.address, arguments.port, tree())
+        if arguments.background:
+            leave_to_background(arguments.address, arguments.port)
+        server.serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

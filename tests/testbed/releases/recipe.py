@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a release of the bed is: the data in one folder beside this file.
+
+`go.mod` and `go.sum` pin the sources. `recipe.toml` says what becomes of them:
+  version    as upstream names the release
+  build      number of upstream's build, where it is part of the address; `{build}` may stand where `{version}` may
+  archive    published address of the archive; `{version}` may stand in every text
+  checksums  name of the checksum file beside the archive, with lines as sha256sum writes them
+  module     the server's module, which files and patches belong to
+  top        directory that everything in the archive lies in; without it the archive is flat
+  tags       build tags
+  ldflags    linker flags beside the common ones, usually the version that the program tells
+  programs   member of the archive = package that it is built from, `.` for the Go files of the folder itself
+  python     member of the archive = package of the bed, which becomes one program; nothing is compiled then
+  others     further versions that are made of the same sources = their builds
+  files      member of the archive = file of the module, or of the folder itself where it begins with `./`
+  patch      file = text, put into a copy of the module before it is built, for what its zip lacks
+
+To change a version, edit go.mod and recipe.toml, run `GOFLAGS=-mod=mod go build PACKAGE` in the folder with the Go
+release of toolchain.py, and commit the go.mod and go.sum that it leaves. For modules that Go's checksum database lacks,
+GONOSUMDB names them in that one run: redis_exporter, and pkg/stanza of the collector's contrib modules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.testbed.releases import toolchain
+
+FOLDER = Path(__file__).parent
+CHECKOUT = FOLDER.parents[2]
+COMMON_FLAGS = ("-trimpath", "-buildvcs=false")
+COMMON_LDFLAGS = ("-s", "-w")
+# Counted up whenever the same recipe is to be packed differently.
+PACKING = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One release; the fields are described above."""
+
+    folder: Path
+    version: str
+    archive: str
+    checksums: str
+    module: str = ""
+    build: str = ""
+    programs: dict[str, str] = field(default_factory=dict)
+    python: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    patch: dict[str, str] = field(default_factory=dict)
+    ldflags: tuple[str, ...] = ()
+    tags: str = ""
+    top: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the release in the lock file."""
+        return self.folder.name
+
+    @property
+    def file_name(self) -> str:
+        """Name of the archive."""
+        return self.archive.rpartition("/")[2]
+
+    def build_command(self, go: str, package: str, output: Path) -> list[str]:
+        """The go command that builds one of the programs."""
+        ldflags = " ".join([*COMMON_LDFLAGS, *self.ldflags])
+        return [
+            go,
+            "build",
+            *COMMON_FLAGS,
+            f"-tags={self.tags}",
+            f"-ldflags={ldflags}",
+            "-o",
+            str(output),
+            package,
+        ]
+
+    def digest(self) -> str:
+        """Hash of everything that decides what the archive contains."""
+        state = hashlib.sha256()
+        fixed = [toolchain.VERSION, toolchain.ENVIRONMENT, COMMON_FLAGS, COMMON_LDFLAGS, PACKING]
+        state.update(json.dumps(fixed, sort_keys=True).encode())
+        packages = [path for package in self.python.values() for path in package_files(package)]
+        for path in sorted([*self.folder.iterdir(), *packages]):
+            state.update(f"\0{path.name}\0".encode() + path.read_bytes())
+        return state.hexdigest()[:12]
+
+
+def package_files(package: str) -> list[Path]:
+    """The files of a package of the bed."""
+    return sorted((CHECKOUT / package.replace(".", "/")).glob("*.py"))
+
+
+def read(folder: Path) -> Recipe:
+    """The recipe of a folder, for its first version."""
+    return read_versions(folder)[0]
+
+
+def read_versions(folder: Path) -> list[Recipe]:
+    """The recipes of a folder, one for each version."""
+    data = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
+    builds = {data["version"]: data.get("build", "")} | data.pop("others", {})
+    return [
+        Recipe(folder=folder, **filled(data, version, build)) for version, build in builds.items()
+    ]
+
+
+def filled(data: dict, version: str, build: str) -> dict:
+    """The data of a recipe for one of its versions."""
+
+    def fill(text: str) -> str:
+        return text.replace("{version}", version).replace("{build}", build)
+
+    texts = {key: fill(data.get(key, "")) for key in ("archive", "checksums", "top")}
+    ldflags = tuple(fill(flag) for flag in data.get("ldflags", ()))
+    return data | texts | {"version": version, "build": build, "ldflags": ldflags}
+
+
+def read_all() -> dict[str, Recipe]:
+    """All recipes: the first version of each by its name, the others by name and version, such as `grafana 12.4.3`."""
+    recipes = [
+        recipe
+        for path in sorted(FOLDER.glob("*/recipe.toml"))
+        for recipe in read_versions(path.parent)
+    ]
+    known: dict[str, Recipe] = {}
+    for recipe in recipes:
+        known[f"{recipe.name} {recipe.version}" if recipe.name in known else recipe.name] = recipe
+    return known

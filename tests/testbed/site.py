@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole site on one host of the bed: its groups, and the variables that the bed's servers and application need."""
+
+from __future__ import annotations
+
+from tests.testbed.hosts import Host
+
+# The sweep looks at all hosts of `monitoring`; the other groups are named after the roles that their hosts get.
+GROUPS = (
+    "monitoring",
+    "loki",
+    "tempo",
+    "prometheus",
+    "alertmanager",
+    "otel_collector",
+    "promtail",
+    "redis_exporter",
+    "postgres_exporter",
+    "node_exporter",
+    "grafana",
+)
+# The bed's Tempo 1.5 knows its processors under flat keys only, which 2.10 does not take.
+TEMPO = {
+    "tempo_processors": [],
+    "tempo_config_extra": {
+        "metrics_generator_enabled": True,
+        "overrides": {"metrics_generator_processors": ["span-metrics", "service-graphs"]},
+        "metrics_generator": {"registry": {"collection_interval": "5s"}},
+        # Not 15s after each start.
+        "ingester": {"lifecycler": {"min_ready_duration": "0s"}},
+    },
+}
+
+
+def variables(host: Host) -> dict:
+    """Inventory variables of a host that has every component and that the application's containers reach."""
+    return {
+        "monitoring_environment": "dev",
+        "alertmanager_discord_webhook": "https://discord.com/api/webhooks/dummy",
+        # A stand-in, which takes what Grafana itself has as examples.
+        "grafana_admin_password": "admin",
+        "grafana_secret_key": "SW2YcwTIb9zpOOhoPsMm",
+        "otel_collector_listen_addresses": ["127.0.0.1", host.address],
+        # For applications that send directly; the collector gets at it by the same address.
+        "tempo_otlp_listen_address": f"{host.address}:4319",
+        **TEMPO,
+    }

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Releases on a host."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    files,
+    layout,
+    release_store,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.spec import Release
+from tests.unit.component.conftest import Web
+from tests.unit.component.test_archive import tar_of
+
+HOST = release_store.architecture()
+
+
+def program(architecture: str = HOST) -> bytes:
+    """The beginning of a program that is made for an architecture."""
+    return (
+        b"\x7fELF"
+        + bytes(14)
+        + release_store.ELF_MACHINES[architecture].to_bytes(2, "little")
+        + bytes(100)
+    )
+
+
+@pytest.fixture
+def publish(places: Path, web: Web) -> Callable[..., Release]:
+    """Publish an archive of these members and return the release of it."""
+
+    def publish(*members: tuple, version: str = "1", checksum: str = "", **more: object) -> Release:
+        path = tar_of(places / f"archive-{version}", *members)
+        web.answers = [web.file(path.read_bytes())]
+        sha256 = checksum or hashlib.sha256(path.read_bytes()).hexdigest()
+        return Release(
+            "loki", version, {HOST: {"urls": [web.url + "/loki"], "sha256": sha256}}, **more
+        )
+
+    return publish
+
+
+def there() -> list:
+    """Everything that is kept of releases and downloads."""
+    return [*files.listing(layout.RELEASES), *files.tree(layout.COMPONENTS)]
+
+
+def test_a_release_is_downloaded_and_unpacked_once(publish: Callable, web: Web) -> None:
+    wanted = publish(("loki-1/loki", program(), {"mode": 0o755}), ("loki-1/README", b"x"))
+    directory = wanted.directory(HOST)
+    assert not release_store.intact(directory)
+    assert release_store.stage(wanted, "loki", "loki")
+    assert release_store.intact(directory)
+    assert not release_store.stage(wanted, "loki", "loki")
+    assert len(web.requests) == 1
+    assert there() == [directory]
+    path = Path(release_store.path_of(directory))
+    assert (path / "loki").read_bytes() == program()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    assert not [item for item in path.rglob("*") if item.is_file() and item.stat().st_mode & 0o222]
+
+
+@pytest.mark.parametrize(("machine", "architecture"), [("x86_64", "amd64"), ("aarch64", "arm64")])
+def test_a_host_gets_the_archive_that_is_made_for_it(
+    publish: Callable, web: Web, monkeypatch: pytest.MonkeyPatch, machine: str, architecture: str
+) -> None:
+    monkeypatch.setattr(release_store.platform, "machine", lambda: machine)
+    made = publish(("loki", program(architecture)), ("x", b"")).archives[HOST]
+    other = {"urls": [web.url + "/other"], "sha256": "0" * 64}
+    wanted = Release(
+        "loki", "1", {**dict.fromkeys(release_store.ELF_MACHINES, other), architecture: made}
+    )
+    assert release_store.stage(wanted, "loki", "loki")
+    assert there() == [f"loki-1-{made['sha256'][:8]}"]
+    assert web.requests == [("/loki", None)]
+
+
+def test_a_host_of_an_unknown_architecture_is_refused_in_one_line(
+    publish: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = publish(("loki", program()), ("x", b""))
+    monkeypatch.setattr(release_store.platform, "machine", lambda: "riscv64")
+    with pytest.raises(ComponentError) as refused:
+        release_store.stage(wanted, "loki", "loki")
+    assert str(refused.value) == "Architecture riscv64 is not supported: only aarch64, x86_64."
+    assert there() == []
+
+
+def test_an_archive_that_the_controller_lacks_is_not_looked_for_elsewhere(
+    publish: Callable, web: Web
+) -> None:
+    wanted = publish(("loki", program()), ("x", b""))
+    wanted.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
+    refused = r"/srv/bundle/loki is not on the controller, .*monitoring_archives_dir"
+    with pytest.raises(ComponentError, match=refused):
+        release_store.foresee(wanted, "loki")
+    with pytest.raises(ComponentError, match=refused):
+        release_store.stage(wanted, "loki", "loki")
+    assert (there(), web.requests) == ([], [])
+
+
+def test_what_is_here_or_can_be_brought_is_foreseen_without_a_request(
+    publish: Callable, web: Web
+) -> None:
+    wanted = publish(("loki", program()), ("x", b""))
+    release_store.foresee(wanted, "loki")
+    assert (there(), web.requests) == ([], [])
+    release_store.stage(wanted, "loki", "loki")
+    wanted.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
+    release_store.foresee(wanted, "loki")
+    other = publish(("loki", program()), ("y", b""))
+    other.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
+    release_store.foresee(replace(other, pushable=(HOST,)), "loki")
+
+
+def damage_content(path: Path) -> None:
+    os.chmod(path / "loki", 0o755)
+    (path / "loki").write_bytes(program())
+    os.chmod(path / "loki", 0o555)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda path: (path / "README").unlink(), id="a file is gone"),
+        pytest.param(lambda path: (path / "more").write_bytes(b""), id="a file more"),
+        pytest.param(lambda path: (path / "loki").chmod(0o755), id="another mode"),
+        pytest.param(damage_content, id="written anew"),
+        pytest.param(lambda path: (path / ".release.json").write_text("{"), id="a damaged record"),
+        pytest.param(lambda path: (path / ".release.json").unlink(), id="no record"),
+        pytest.param(shutil.rmtree, id="all of it is gone"),
+    ],
+)
+def test_a_damaged_release_is_seen_and_unpacked_again(publish: Callable, damage: Callable) -> None:
+    wanted = publish(("loki", program(), {"mode": 0o755}), ("README", b"x"))
+    release_store.stage(wanted, "loki", "loki")
+    time.sleep(0.01)
+    damage(Path(release_store.path_of(wanted.directory(HOST))))
+    assert not release_store.intact(wanted.directory(HOST))
+    assert release_store.stage(wanted, "loki", "loki")
+    assert release_store.intact(wanted.directory(HOST))
+    assert there() == [wanted.directory(HOST)]
+
+
+def test_what_a_killed_run_left_is_in_nobody_s_way(publish: Callable) -> None:
+    wanted = publish(("loki", program(), {"mode": 0o755}), ("README", b"x"))
+    for name in (".staging-", ".damaged-"):
+        left = Path(release_store.path_of(name + wanted.directory(HOST)))
+        (left / "loki").mkdir(parents=True)
+    release_store.stage(wanted, "loki", "loki")
+    assert release_store.intact(wanted.directory(HOST))
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        pytest.param([("../evil", b"x")], "climbs out", id="a hostile archive"),
+        pytest.param([("tempo", program()), ("x", b"")], "does not contain 'loki': tempo, x", id="another program"),
+        pytest.param([("loki", program("arm64" if HOST == "amd64" else "amd64")), ("x", b"")], f"not made for {HOST}",
+                     id="another architecture"),
+    ],
+)  # fmt: skip
+def test_a_refused_archive_leaves_nothing(publish: Callable, members: list, told: str) -> None:
+    with pytest.raises(ComponentError, match=told):
+        release_store.stage(publish(*members), "loki", "loki")
+    assert there() == []
+
+
+def test_a_wrong_checksum_leaves_nothing(publish: Callable) -> None:
+    with pytest.raises(ComponentError, match="SHA-256 is"):
+        release_store.stage(publish(("loki", program()), checksum="0" * 64), "loki", "loki")
+    assert there() == []
+
+
+def test_a_script_or_no_program_at_all_is_fine(publish: Callable) -> None:
+    assert release_store.stage(publish(("loki", b"#!/bin/sh\n"), ("x", b"")), "loki", "loki")
+    assert release_store.stage(publish(("data", b""), ("x", b""), version="2"), "loki", "")
+
+
+def test_an_archive_from_the_controller_is_taken_when_its_checksum_is_right(
+    publish: Callable, places: Path, web: Web
+) -> None:
+    wanted = publish(("loki", program()), ("x", b""), pushable=(HOST,))
+    with pytest.raises(release_store.ArchiveWanted) as caught:
+        release_store.stage(wanted, "loki", "loki")
+    assert caught.value.architecture == HOST
+    pushed = Release(wanted.name, wanted.version, wanted.archives, pushed=str(places / "archive-1"))
+    assert release_store.stage(pushed, "loki", "loki")
+    assert web.requests == []
+    other = publish(
+        ("loki", program()),
+        ("x", b"y"),
+        version="2",
+        checksum="0" * 64,
+        pushed=str(places / "archive-1"),
+    )
+    with pytest.raises(
+        ComponentError, match=r"The archive of loki 2 for amd64 from the controller has SHA-256"
+    ):
+        release_store.stage(other, "loki", "loki")
+
+
+def test_releases_that_no_generation_links_to_are_unused(places: Path) -> None:
+    for name in ("loki-1", "loki-2", "tempo-1", "old-1", ".staging-loki-3"):
+        Path(release_store.path_of(name)).mkdir(parents=True)
+    for component, generation, target in (
+        ("loki", "1-a", "loki-1"),
+        ("loki", "2-b", "loki-2"),
+        ("tempo", ".staging-1-a", "tempo-1"),
+    ):
+        directory = Path(layout.generation(component, generation))
+        directory.mkdir(parents=True)
+        (directory / "release").symlink_to(release_store.path_of(target))
+    Path(layout.generation("tempo", "2-c")).mkdir()
+    assert [Path(path).name for path in release_store.unused()] == [".staging-loki-3", "old-1"]

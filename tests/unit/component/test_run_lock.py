@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run a host and component at a time, shown with real processes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import layout, run_lock
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
+)
+
+COLLECTIONS = Path(__file__).parents[3] / "collections"
+HOLD = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import layout, run_lock
+layout.RUN = sys.argv[2]
+with eval(sys.argv[3]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def quick(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_lock, "POLL_SECONDS", 0.02)
+
+
+@pytest.fixture
+def another(places: Path) -> Iterator[Callable[[str], subprocess.Popen]]:
+    """Another process that holds what it is told until its input ends."""
+    started: list[subprocess.Popen] = []
+
+    def hold(what: str) -> subprocess.Popen:
+        command = [sys.executable, "-c", HOLD, str(COLLECTIONS), layout.RUN, what]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield hold
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def test_the_holder_is_named_when_the_lock_is_not_free_in_time(another: Callable) -> None:
+    another("run_lock.held('loki', 'anna@control, process 7', 0)")
+    began = time.monotonic()
+    told = "Another run holds loki on this host: anna@control, process 7"
+    with pytest.raises(ComponentError, match=told), run_lock.held("loki", "me", 0.2):
+        pytest.fail("it was held twice")
+    assert 0.2 <= time.monotonic() - began < 20
+
+
+def test_another_component_is_not_in_the_way(another: Callable) -> None:
+    another("run_lock.held('loki', '', 0)")
+    with run_lock.held("tempo", "me", 0):
+        pass
+
+
+def test_a_lock_is_had_when_its_holder_ends_in_time(another: Callable) -> None:
+    holder = another("run_lock.held('loki', 'anna', 0)")
+    holder.stdin.close()
+    with run_lock.held("loki", "me", 5):
+        assert Path(layout.lock("loki")).read_text() == "me\n"
+
+
+def test_a_holder_that_is_killed_holds_nothing(another: Callable) -> None:
+    holder = another("run_lock.held('loki', 'anna, with a long name', 0)")
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with run_lock.held("loki", "me", 0):
+        assert Path(layout.lock("loki")).read_text() == "me\n"
+
+
+def test_an_error_frees_the_lock(places: Path) -> None:
+    with pytest.raises(KeyError), run_lock.held("loki", "", 0):
+        raise KeyError
+    with run_lock.held("loki", "", 0):
+        pass
+
+
+def test_a_lock_is_no_way_to_write_elsewhere(places: Path) -> None:
+    Path(layout.RUN).mkdir()
+    Path(layout.lock("loki")).symlink_to(places / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"), run_lock.held("loki", "", 0):
+        pytest.fail("it was followed")
+    assert not (places / "elsewhere").exists()
+
+
+def test_releases_are_swept_by_nobody_while_one_is_staged(another: Callable) -> None:
+    stager = another("run_lock.releases(exclusive=False)")
+    with run_lock.releases(exclusive=True) as alone:
+        assert not alone
+    with run_lock.releases(exclusive=False) as shared:
+        assert shared
+    stager.stdin.close()
+    stager.wait()
+    with run_lock.releases(exclusive=True) as alone:
+        assert alone
+
+
+def test_a_component_called_releases_has_a_lock_of_its_own(places: Path) -> None:
+    with run_lock.held("releases", "", 0), run_lock.releases(exclusive=True) as alone:
+        assert alone

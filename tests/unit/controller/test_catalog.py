@@ -1,0 +1,433 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The catalogue's answers, as a pure function of roles' facts, groups and variables."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import catalog
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.catalog import CatalogueError
+
+STORE = catalog.component(
+    "log_store",
+    {
+        "release": "log_store",
+        "group": "log_store",
+        "component": "log-store",
+        "listens": {"http": "<log_store_address>"},
+        "scrape_jobs": [{"name": "log-store", "address": "http"}],
+    },
+)
+HUB = catalog.component(
+    "hub",
+    {
+        "release": "hub",
+        "group": "hub",
+        "component": "hub",
+        "listens": {"received": "<hub_address>", "own": "<hub_own_address>"},
+        "scrape_jobs": [
+            {"name": "hub", "address": "received", "interval": "15s"},
+            {
+                "name": "hub-self",
+                "address": "own",
+                "path": "/self",
+                "labels": {"tier": "<hub_tier>"},
+            },
+        ],
+    },
+)
+GAUGE = catalog.component(
+    "gauge",
+    {
+        "release": "gauge",
+        "group": "gauge",
+        "component": "gauge",
+        "instances": "<gauge_instances>",
+        "listens": {"http": "<instance.listen>"},
+        "scrape_jobs": [
+            {"name": "<instance.job>", "address": "http", "labels": {"of": "<instance.name>"}}
+        ],
+    },
+)
+DEFAULTS = {
+    "gauge_instances": [
+        {"name": "main", "listen": "127.0.0.1:1", "job": "gauge-main"},
+        {"name": "side", "listen": "127.0.0.1:2", "job": "gauge-side"},
+    ],
+    "log_store_address": "127.0.0.1:3100",
+    "hub_address": "127.0.0.1:8889",
+    "hub_own_address": "127.0.0.1:8888",
+    "hub_tier": "first",
+    "shop_address": "127.0.0.1:80",
+    "shop_inner_address": "127.0.0.1:80",
+}
+
+
+class Inventory(catalog.Inventory):
+    """An inventory in memory, where <name> stands for a variable."""
+
+    def __init__(self, groups: dict, variables: dict | None = None) -> None:
+        self.groups = groups
+        self.known = variables or {}
+
+    def variable(self, host: str, name: str) -> object:
+        return {"monitoring_environment": "test", **self.known.get(host, {})}.get(name)
+
+    def render(
+        self, host: str, item: catalog.Component, value: object, instance: dict | None = None
+    ) -> object:
+        if isinstance(value, dict):
+            return {key: self.render(host, item, inner, instance) for key, inner in value.items()}
+        known = {**DEFAULTS, **self.known.get(host, {})}
+        if value == item.instances:
+            return known[value.strip("<>")]
+        known |= {f"instance.{key}": text for key, text in (instance or {}).items()}
+        return re.sub("<(.*)>", lambda found: known[found.group(1)], value)
+
+
+def store_of_b(**variables: str) -> Inventory:
+    return Inventory({"log_store": ["b"]}, {"b": variables})
+
+
+@pytest.mark.parametrize(
+    ("viewer", "variables", "expected"),
+    [
+        pytest.param("b", {}, "127.0.0.1:3100", id="itself by its own listener"),
+        pytest.param(
+            "b",
+            {"log_store_address": "10.0.0.2:3100"},
+            "10.0.0.2:3100",
+            id="itself by a bound address",
+        ),
+        pytest.param(
+            "b",
+            {"log_store_address": "0.0.0.0:3100"},
+            "127.0.0.1:3100",
+            id="itself, listening everywhere",
+        ),
+        pytest.param(
+            "b", {"log_store_address": ":3100"}, "127.0.0.1:3100", id="itself, by the port alone"
+        ),
+        pytest.param(
+            "b",
+            {"log_store_address": "[::]:3100"},
+            "[::1]:3100",
+            id="itself, listening everywhere by IPv6",
+        ),
+        pytest.param(
+            "a",
+            {"log_store_address": "10.0.0.2:3100"},
+            "10.0.0.2:3100",
+            id="another by the bound address",
+        ),
+        pytest.param(
+            "a",
+            {"log_store_address": "10.0.0.2:3100", "ansible_host": "192.0.2.9"},
+            "10.0.0.2:3100",
+            id="another by the bound address, not by the one Ansible connects to",
+        ),
+        pytest.param(
+            "a",
+            {"log_store_address": "10.0.0.2:3100", "monitoring_address": "logs.example"},
+            "logs.example:3100",
+            id="another by the address that is given for it",
+        ),
+        pytest.param(
+            "a",
+            {"log_store_address": "0.0.0.0:3100", "ansible_host": "192.0.2.9"},
+            "192.0.2.9:3100",
+            id="another, listening everywhere, by the address Ansible connects to",
+        ),
+        pytest.param(
+            "a",
+            {"log_store_address": ":3100"},
+            "b:3100",
+            id="another, listening everywhere, by its name",
+        ),
+        pytest.param(
+            "a",
+            {"log_store_address": "[::]:3100", "monitoring_address": "2001:db8::2"},
+            "[2001:db8::2]:3100",
+            id="another by an IPv6 address",
+        ),
+    ],
+)
+def test_address_reaches(viewer: str, variables: dict, expected: str) -> None:
+    assert catalog.address(STORE, "http", store_of_b(**variables), viewer) == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        pytest.param(
+            {}, ["log-store", "on b", "<log_store_address>", "127.0.0.1", "from a"], id="loopback"
+        ),
+        pytest.param(
+            {"log_store_address": "localhost:1"},
+            ["on b", "localhost", "from a"],
+            id="loopback by name",
+        ),
+        pytest.param(
+            {"log_store_address": "[::1]:1"}, ["on b", "::1", "from a"], id="loopback by IPv6"
+        ),
+        pytest.param(
+            {"log_store_address": ":1", "ansible_host": "127.0.0.1"},
+            ["on b", "127.0.0.1", "monitoring_address of b"],
+            id="connected to through a forwarded port",
+        ),
+        pytest.param(
+            {"log_store_address": "3100"}, ["on b", "'3100'", "host:port"], id="no address"
+        ),
+    ],
+)
+def test_address_on_another_host_is_refused_with_what_to_set(variables: dict, words: list) -> None:
+    with pytest.raises(CatalogueError) as refused:
+        catalog.address(STORE, "http", store_of_b(**variables), "a")
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_address_is_that_of_the_first_host_in_the_group() -> None:
+    inventory = Inventory(
+        {"log_store": ["c", "b"]},
+        {"b": {"log_store_address": "10.0.0.2:1"}, "c": {"log_store_address": "10.0.0.3:1"}},
+    )
+    assert catalog.address(STORE, "http", inventory, "a") == "10.0.0.3:1"
+    assert catalog.address(STORE, "http", inventory, "b") == "10.0.0.2:1"
+
+
+def test_address_asks_for_no_other_host() -> None:
+    class OneHostOnly(Inventory):
+        def render(
+            self, host: str, item: catalog.Component, value: object, instance: dict | None = None
+        ) -> object:
+            assert host == "b"
+            return super().render(host, item, value, instance)
+
+    inventory = OneHostOnly({"log_store": ["b", "c"]}, {"b": {"log_store_address": "10.0.0.2:1"}})
+    assert catalog.address(STORE, "http", inventory, "a") == "10.0.0.2:1"
+
+
+@pytest.mark.parametrize(
+    ("groups", "listen", "word"),
+    [
+        pytest.param({}, "http", "group log_store", id="no group"),
+        pytest.param({"log_store": []}, "http", "group log_store", id="empty group"),
+        pytest.param({"log_store": ["b"]}, "grpc", "'grpc', only http", id="unknown listener"),
+    ],
+)
+def test_address_that_does_not_exist_is_refused(groups: dict, listen: str, word: str) -> None:
+    with pytest.raises(CatalogueError, match=word):
+        catalog.address(STORE, listen, Inventory(groups), "b")
+
+
+def test_address_of_a_component_with_instances_is_refused() -> None:
+    with pytest.raises(CatalogueError, match="for each of its instances"):
+        catalog.address(GAUGE, "http", Inventory({"gauge": ["a"]}), "a")
+
+
+def test_scrape_jobs_of_one_host_stay_on_it() -> None:
+    inventory = Inventory(
+        {"log_store": ["a"], "hub": ["a"]}, {"a": {"monitoring_environment": "prod"}}
+    )
+    labels = {"env": "prod", "host": "a"}
+    assert catalog.scrape_jobs([HUB, STORE], inventory, "a") == [
+        {
+            "job_name": "hub",
+            "scrape_interval": "15s",
+            "static_configs": [{"targets": ["127.0.0.1:8889"], "labels": labels}],
+        },
+        {
+            "job_name": "hub-self",
+            "metrics_path": "/self",
+            "static_configs": [
+                {"targets": ["127.0.0.1:8888"], "labels": {"tier": "first", **labels}}
+            ],
+        },
+        {
+            "job_name": "log-store",
+            "static_configs": [{"targets": ["127.0.0.1:3100"], "labels": labels}],
+        },
+    ]
+
+
+def test_scrape_jobs_have_a_target_for_each_host_of_the_group() -> None:
+    variables = {
+        "a": {"log_store_address": ":1"},
+        "b": {"log_store_address": ":2", "monitoring_environment": "dev"},
+    }
+    (job,) = catalog.scrape_jobs([STORE], Inventory({"log_store": ["a", "b"]}, variables), "a")
+    assert job["static_configs"] == [
+        {"targets": ["127.0.0.1:1"], "labels": {"env": "test", "host": "a"}},
+        {"targets": ["b:2"], "labels": {"env": "dev", "host": "b"}},
+    ]
+
+
+def test_scrape_jobs_are_none_without_hosts() -> None:
+    assert catalog.scrape_jobs([STORE, HUB], Inventory({}), "a") == []
+
+
+def gauges(*instances: dict) -> list:
+    """Job, address and label of each target when these are the instances of a host."""
+    inventory = Inventory(
+        {"gauge": ["a"]}, {"a": {"gauge_instances": list(instances)}} if instances else {}
+    )
+    jobs = catalog.scrape_jobs([GAUGE], inventory, "a")
+    return [
+        (job["job_name"], *config["targets"], config["labels"]["of"])
+        for job in jobs
+        for config in job["static_configs"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("instances", "expected"),
+    [
+        pytest.param(
+            [],
+            [("gauge-main", "127.0.0.1:1", "main"), ("gauge-side", "127.0.0.1:2", "side")],
+            id="by default",
+        ),
+        pytest.param(
+            [{"name": "x", "listen": "127.0.0.1:9", "job": "one"}],
+            [("one", "127.0.0.1:9", "x")],
+            id="as the host says",
+        ),
+        pytest.param(
+            [
+                {"name": "x", "listen": ":8", "job": "one"},
+                {"name": "y", "listen": ":9", "job": "one"},
+            ],
+            [("one", "127.0.0.1:8", "x"), ("one", "127.0.0.1:9", "y")],
+            id="in one job",
+        ),
+    ],
+)
+def test_scrape_jobs_have_a_target_for_each_instance(instances: list, expected: list) -> None:
+    assert gauges(*instances) == expected
+
+
+def test_scrape_jobs_are_none_without_instances() -> None:
+    assert (
+        catalog.scrape_jobs(
+            [GAUGE], Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": []}}), "a"
+        )
+        == []
+    )
+
+
+def test_scrape_jobs_name_every_instance_that_cannot_be_reached() -> None:
+    with pytest.raises(CatalogueError) as refused:
+        catalog.scrape_jobs([GAUGE], Inventory({"gauge": ["b"]}), "a")
+    assert [line.split(":")[0] for line in str(refused.value).splitlines()] == [
+        "gauge on b, instance main, <instance.listen>",
+        "gauge on b, instance side, <instance.listen>",
+    ]
+
+
+@pytest.mark.parametrize("value", ["main", {"name": "main"}, ["main"], None])
+def test_scrape_jobs_refuse_instances_that_are_no_list_of_mappings(value: object) -> None:
+    inventory = Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": value}})
+    with pytest.raises(
+        CatalogueError, match=r"gauge on a: <gauge_instances> has to be a list of mappings\.$"
+    ):
+        catalog.scrape_jobs([GAUGE], inventory, "a")
+
+
+def test_scrape_jobs_keep_env_and_host_from_being_overridden() -> None:
+    jobs = [{"name": "log-store", "address": "http", "labels": {"env": "x", "host": "y", "z": "1"}}]
+    item = catalog.Component("log_store", "log-store", "log_store", STORE.listens, tuple(jobs))
+    (job,) = catalog.scrape_jobs([item], store_of_b(), "b")
+    assert job["static_configs"][0]["labels"] == {"env": "test", "host": "b", "z": "1"}
+
+
+def test_scrape_jobs_name_every_target_that_cannot_be_had() -> None:
+    inventory = Inventory(
+        {"log_store": ["b", "c"], "hub": ["a"]}, {"a": {"monitoring_environment": ""}}
+    )
+    with pytest.raises(CatalogueError) as refused:
+        catalog.scrape_jobs([HUB, STORE], inventory, "a")
+    lines = str(refused.value).splitlines()
+    assert len(lines) == 3
+    assert "monitoring_environment" in lines[0]
+    assert "hub on a" in lines[0]
+    assert "log-store on b" in lines[1]
+    assert "log-store on c" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("other", "variables", "words"),
+    [
+        pytest.param("hub", {}, ["log-store", "both hub and log-store"], id="of two components"),
+        pytest.param(
+            "log_store",
+            {"b": {"often": "5s"}},
+            ["log-store", "hosts a and b"],
+            id="with two intervals",
+        ),
+    ],
+)
+def test_scrape_job_is_refused(other: str, variables: dict, words: list) -> None:
+    jobs = ({"name": "log-store", "address": "http", "interval": "<often>"},)
+    listens = {"http": ":1"}
+    components = [
+        catalog.Component("hub", other.replace("_", "-"), "first", listens, jobs),
+        catalog.Component("log_store", "log-store", "second", listens, jobs),
+    ]
+    known = {host: {"often": "15s", **variables.get(host, {})} for host in "ab"}
+    with pytest.raises(CatalogueError) as refused:
+        catalog.scrape_jobs(components, Inventory({"first": ["a"], "second": ["b"]}, known), "a")
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_scrape_jobs_change_nothing_that_they_are_given() -> None:
+    before = deepcopy(HUB)
+    catalog.scrape_jobs([HUB], Inventory({"hub": ["a"]}), "a")
+    assert before == HUB
+
+
+def test_names_are_those_of_the_groups_that_a_host_is_in() -> None:
+    inventory = Inventory({"log_store": ["a"], "hub": ["a", "b"], "other": ["c"]})
+    assert [catalog.names([HUB, STORE], inventory, host) for host in "abc"] == [
+        ["hub", "log-store"],
+        ["hub"],
+        [],
+    ]
+
+
+GOOD = {"release": "x", "group": "x", "component": "x", "listens": {"http": ":1"}}
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        pytest.param(None, ["role x", "None", "mapping"], id="empty file"),
+        pytest.param({"release": "x"}, ["component is missing", "group is missing"], id="missing"),
+        pytest.param({**GOOD, "port": 1}, ["port is unknown"], id="unknown"),
+        pytest.param({**GOOD, "listens": []}, ["listens must be a dict"], id="wrong type"),
+        pytest.param(
+            {**GOOD, "instances": []},
+            ["instances must be a str"],
+            id="instances without a variable",
+        ),
+        pytest.param(
+            {**GOOD, "scrape_jobs": [{"name": "x"}]},
+            ["scrape_jobs", "address is missing"],
+            id="bad job",
+        ),
+        pytest.param(
+            {**GOOD, "scrape_jobs": [{"name": "x", "address": "grpc"}]},
+            ["x is at grpc"],
+            id="job without listener",
+        ),
+    ],
+)
+def test_component_facts_are_refused(facts: object, words: list) -> None:
+    with pytest.raises(CatalogueError) as refused:
+        catalog.component("x", facts)
+    for word in words:
+        assert word in str(refused.value)

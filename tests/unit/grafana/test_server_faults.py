@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run that is killed or meets a failing server: the next one writes exactly the rest, and nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
+    GrafanaError,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
+    Options,
+    reconcile,
+)
+from tests.testbed.grafana.server import StandIn
+from tests.unit.grafana.conftest import REAL, VERSIONS, connect
+from tests.unit.grafana.factories import BODIES, IDENTITIES, absent, changed, wanted
+from tests.unit.grafana.test_reconcile import environment
+
+pytestmark = pytest.mark.skipif(
+    bool(REAL), reason="a real server neither counts nor fails when it is told to"
+)
+OPTIONS = {"owner": "tests", "fingerprint_key": "key", "takeover": True}
+# A fault that passes -> what is injected.
+PASSING = ["502", "429", "locked", "reset", "truncated", "409", "412"]
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    with StandIn() as grafana:
+        yield grafana
+
+
+def run(grafana: StandIn, items: list[Wanted], **options: Any) -> Any:
+    return reconcile(connect(grafana), items, Options(**{**OPTIONS, **options}))
+
+
+def written(grafana: StandIn) -> list[str]:
+    """Writes that were carried out."""
+    return [f"{line.method} {line.path}" for line in grafana.writes if 200 <= line.status < 300]
+
+
+def state(grafana: StandIn) -> dict:
+    """All content, without what differs from one making to the next."""
+    return {
+        kind: {identity: held.body for identity, held in found.items()}
+        for kind, found in _live(grafana).items()
+        if kind not in ("datasource", "rule_group")
+    }
+
+
+def _live(grafana: StandIn) -> dict:
+    from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
+        live,
+    )
+
+    return live(connect(grafana))
+
+
+def second() -> list[Wanted]:
+    """What follows the environment: each object changed, some gone, a contact point renamed."""
+    tree = {"receiver": "discord", "routes": [{"object_matchers": [["a", "=", "c"]]}]}
+    model = {**BODIES["dashboard"]["dashboard"], "title": "Other"}
+    return [
+        wanted("folder", {"uid": "ops", "title": "Platform", "parentUid": "above"}),
+        wanted("folder", {"uid": "above", "title": "Above", "parentUid": ""}),
+        wanted(
+            "datasource",
+            changed(BODIES["datasource"], ("secureJsonData", "httpHeaderValue1"), "rotated"),
+        ),
+        wanted("dashboard", {"dashboard": model, "folderUid": "above"}),
+        wanted("template", changed(BODIES["template"], ("template",), "plain")),
+        absent("mute_timing"),
+        wanted("contact_point", {**BODIES["contact_point"], "name": "discord"}),
+        wanted("policy", tree),
+        wanted("rule_group", {**BODIES["rule_group"], "title": "renamed"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "step"),
+    [*((version, "made") for version in VERSIONS), ("11.6.4", "changed"), ("13.2.3", "changed")],
+)
+def test_a_run_killed_after_each_write_is_finished_by_the_next(version: str, step: str) -> None:
+    items, options = (environment(), {}) if step == "made" else (second(), {"prune": KINDS})
+
+    def begin(grafana: StandIn) -> None:
+        if step == "changed":
+            run(grafana, environment())
+        grafana.clear()
+
+    with StandIn(version=version) as undisturbed:
+        begin(undisturbed)
+        run(undisturbed, items, **options)
+        expected, all_writes = state(undisturbed), written(undisturbed)
+    assert len(all_writes) > 8
+    for count in range(len(all_writes)):
+        with StandIn(version=version) as grafana:
+            begin(grafana)
+            grafana.stop_after_writes(count)
+            with pytest.raises(GrafanaError):
+                run(grafana, items, **options)
+            done = written(grafana)
+            grafana.clear()
+            run(grafana, items, **options)
+            assert sorted(done + written(grafana)) == sorted(all_writes), count
+            assert state(grafana) == expected
+            grafana.clear()
+            assert not run(grafana, items, **options).changed and not written(grafana)
+
+
+@pytest.mark.parametrize("fault", PASSING)
+@pytest.mark.parametrize("applied", [False, True])
+def test_a_fault_that_passes_loses_and_doubles_nothing(
+    server: StandIn, fault: str, applied: bool
+) -> None:
+    if fault == "truncated" and not applied:
+        applied = True
+    with StandIn() as undisturbed:
+        run(undisturbed, environment())
+        expected, number = state(undisturbed), len(written(undisturbed))
+    for method in ("GET", "write"):
+        server.fail(
+            fault, method=method, first=1, times=2, **({"applied": True} if applied else {})
+        )
+    if fault in ("409", "412"):
+        server.faults.pop(0)
+    run(server, environment())
+    assert state(server) == expected
+    carried_out = [line for line in server.writes if 200 <= line.status < 300 or applied]
+    assert len(carried_out) >= number
+    server.clear()
+    assert not run(server, environment()).changed and not server.writes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_that_stays_is_told_once_and_clearly(server: StandIn, kind: str) -> None:
+    places = {
+        "folder": r"/api/folders",
+        "datasource": r"/api/datasources",
+        "dashboard": r"/api/dashboards/db",
+        "template": r"/templates/discord",
+        "mute_timing": r"/mute-timings",
+        "contact_point": r"/contact-points",
+        "policy": r"/policies",
+        "rule_group": r"/rule-groups/",
+    }
+    server.fail("500", method="write", path=places[kind], times=0)
+    with pytest.raises(GrafanaError) as raised:
+        run(server, environment())
+    told = str(raised.value)
+    about = f"{kind.replace('_', ' ')} {IDENTITIES[kind] or 'tree'} (test.yml:1): "
+    assert (
+        told.startswith(about) and "answered 500: Internal server error" in told and "/api/" in told
+    )
+    # A plain 500 is not repeated.
+    assert sum(line.status == 500 for line in server.requests) == 1
+    before = [one for one in KINDS if KINDS.index(one) < KINDS.index(kind)]
+    assert [
+        change["kind"] for change in raised.value.result.changes if change["kind"] != "ledger"
+    ] == before
+    for secret in ("first-secret", "webhooks", "admin:"):
+        assert secret not in told
+    server.clear()
+    run(server, environment())
+    server.clear()
+    assert not run(server, environment()).changed
+
+
+@pytest.mark.parametrize("fault", ["409", "412", "reset", "locked"])
+def test_a_lost_race_that_does_not_end_is_given_up(server: StandIn, fault: str) -> None:
+    server.fail(fault, method="write", path=r"/api/dashboards/db", times=0)
+    with pytest.raises(
+        GrafanaError, match=r"dashboard app .*POST /api/dashboards/db.*given up after 5 attempts"
+    ):
+        run(server, environment())
+    assert sum(line.path == "/api/dashboards/db" for line in server.writes) == 5
+
+
+def test_a_slow_server_is_waited_for(server: StandIn) -> None:
+    server.fail("slow", method="write", path=r"/api/folders", delay=0.5, times=1)
+    assert run(server, [wanted("folder")]).changed
+    server.fail("slow", method="write", path=r"/api/folders", delay=0.5, times=1, applied=True)
+    impatient = connect(server, timeout=0.2)
+    other = changed(BODIES["folder"], ("title",), "Other")
+    result = reconcile(impatient, [wanted("folder", other)], Options())
+    assert result.changed and "Other" in str(_live(server)["folder"]["ops"].body)
+
+
+def test_wrong_credentials_make_one_request(server: StandIn) -> None:
+    for _ in range(3):
+        server.clear()
+        with pytest.raises(GrafanaError, match="401"):
+            reconcile(connect(server, password="wrong"), environment(), Options(**OPTIONS))
+        assert len(server.requests) == 1
+
+
+def test_credentials_that_end_during_a_run_stop_it_at_once(server: StandIn) -> None:
+    server.fail(
+        "500",
+        status=401,
+        body={"message": "Unauthorized"},
+        method="write",
+        path=r"dashboards/db",
+        times=0,
+    )
+    many = [
+        wanted("dashboard", {"dashboard": {"uid": f"d{n}", "title": f"D{n}"}, "folderUid": ""})
+        for n in range(20)
+    ]
+    with pytest.raises(GrafanaError, match="nothing more was sent"):
+        reconcile(connect(server), many, Options())
+    # Two are written at a time.
+    assert 1 <= sum(line.status == 401 for line in server.requests) <= 2
+    assert server.requests[-1].status == 401
+
+
+def test_notifications_are_written_one_after_the_other(server: StandIn) -> None:
+    server.grafana.notification_delay = 0.02
+    many = [wanted("template", {"name": f"t{n}", "template": f"text {n}"}) for n in range(10)]
+    run(server, many, owner="")
+    assert [line.status for line in server.writes if line.status >= 400] == []
+    assert len(server.writes) == 10
+
+
+def test_a_change_by_somebody_else_during_the_run(server: StandIn) -> None:
+    run(server, [wanted("dashboard")])
+    # The save is overtaken once; what is there is read again and replaced knowingly.
+    server.fail("412", method="POST", path=r"dashboards/db", times=1)
+    run(
+        server, [wanted("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other"))]
+    )
+    assert [line.status for line in server.writes][-2:] == [412, 200]
+
+
+def test_a_server_that_keeps_another_value_is_told() -> None:
+    with StandIn(version="11.6.4") as server:
+        run(server, [wanted("folder")])
+        # This version does not know the field.
+        other = wanted(
+            "rule_group", changed(BODIES["rule_group"], ("rules", 0, "keep_firing_for"), "2m")
+        )
+        with pytest.raises(
+            GrafanaError,
+            match=r"group ops/targets .*has it otherwise: .*\"0s\".*\"120s\".*was sent",
+        ):
+            run(server, [other])

@@ -1,0 +1,595 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each object needs, from what is wanted and what Grafana has; and what keeps a run from beginning."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import (
+    Live,
+    Settings,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
+    CATALOGUE,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync import (
+    ownership,
+    plan_checks,
+    unique_names,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.sync_plan import (
+    CONFLICT,
+    CREATE,
+    DELETE,
+    FOREIGN,
+    KEEP,
+    UPDATE,
+    Rules,
+    Step,
+    plan,
+)
+from tests.unit.grafana.factories import (
+    BODIES,
+    CHANGES,
+    IDENTITIES,
+    RULE,
+    RULE_2,
+    absent,
+    changed,
+    wanted,
+)
+
+SETTINGS = Settings(fingerprint_key="key", salt="salt")
+RULES = Rules(SETTINGS)
+STAMPED = [kind for kind in KINDS if CATALOGUE[kind].stamped]
+
+
+def held(kind: str, body: dict | None = None, **facts: Any) -> Live:
+    """An object as the server has it once it was written."""
+    chosen = CATALOGUE[kind]
+    sent = chosen.prepared(deepcopy(BODIES[kind] if body is None else body), None, SETTINGS)
+    provenance = "api" if chosen.stamped else ""
+    secret = {"facts": {"secrets": tuple(sent["secureJsonData"])}} if kind == "datasource" else {}
+    return Live(
+        **{"body": chosen.expected(sent), "provenance": provenance, "version": 1, **secret, **facts}
+    )
+
+
+def server(**objects: dict) -> dict:
+    """What a server has: kind -> identity -> Live."""
+    return {kind: objects.get(kind, {}) for kind in KINDS}
+
+
+def one(step_of: list) -> Step:
+    (step,) = step_of
+    return step
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_object_is_created_kept_and_deleted(kind: str) -> None:
+    live = server(**{kind: {IDENTITIES[kind]: held(kind)}})
+    assert one(plan([wanted(kind)], server(), RULES)).action == CREATE
+    assert one(plan([wanted(kind)], live, RULES)).action == KEEP
+    assert one(plan([absent(kind)], live, RULES)).action == DELETE
+    assert one(plan([absent(kind)], server(), RULES)).action == KEEP
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "value"),
+    [(kind, *change) for kind, changes in CHANGES.items() for change in changes],
+)
+def test_each_change_is_seen_on_either_side(kind: str, where: tuple, value: Any) -> None:
+    other = changed(BODIES[kind], where, value)
+    live = server(**{kind: {IDENTITIES[kind]: held(kind)}})
+    assert one(plan([wanted(kind, other)], live, RULES)).action == UPDATE
+    if (where, value) in [
+        (("isDefault",), True),
+        (("jsonData", "timeInterval"), "15s"),
+        (("basicAuthUser",), "reader"),
+    ]:
+        # Left to others: the default is moved, never taken away, plugins have keys of their own, and no server empties
+        # the user of a datasource.
+        return
+    drifted = server(**{kind: {IDENTITIES[kind]: held(kind, other)}})
+    assert one(plan([wanted(kind)], drifted, RULES)).action == UPDATE
+
+
+@pytest.mark.parametrize("kind", STAMPED)
+@pytest.mark.parametrize(
+    ("provenance", "rules", "action"),
+    [
+        ("api", {}, UPDATE),
+        ("file", {}, CONFLICT),
+        ("file", {"takeover": True}, CONFLICT),
+        ("converted_prometheus", {"takeover": True}, CONFLICT),
+        ("", {}, FOREIGN),
+        ("", {"takeover": True}, UPDATE),
+        ("", {"settings": Settings(editable=True)}, UPDATE),
+    ],
+)
+def test_whose_an_object_is(kind: str, provenance: str, rules: dict, action: str) -> None:
+    live = server(**{kind: {IDENTITIES[kind]: held(kind, provenance=provenance)}})
+    other = wanted(kind, changed(BODIES[kind], *CHANGES[kind][0]))
+    step = one(plan([other], live, Rules(**rules)))
+    assert step.action == action
+    assert bool(step.reason) is (action != UPDATE)
+
+
+@pytest.mark.parametrize("kind", STAMPED)
+def test_what_we_own_we_may_take_back(kind: str) -> None:
+    live = server(**{kind: {IDENTITIES[kind]: held(kind, provenance="")}})
+    rules = replace(RULES, owned={kind: frozenset({IDENTITIES[kind]})})
+    assert (
+        one(plan([wanted(kind, changed(BODIES[kind], *CHANGES[kind][0]))], live, rules)).action
+        == UPDATE
+    )
+
+
+@pytest.mark.parametrize("kind", ["datasource", "dashboard"])
+def test_what_a_file_provisions_is_refused(kind: str) -> None:
+    live = server(**{kind: {IDENTITIES[kind]: held(kind, locked="it is provisioned from a file")}})
+    for item in (wanted(kind, changed(BODIES[kind], *CHANGES[kind][0])), absent(kind)):
+        assert one(plan([item], live, RULES)).action == CONFLICT
+    assert one(plan([wanted(kind)], live, RULES)).action == KEEP
+
+
+@pytest.mark.parametrize("receiver", ["grafana-default-email", "empty"])
+def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
+    first = Live({"receiver": receiver, "group_by": ["alertname"]})
+    assert one(plan([wanted("policy")], server(policy={"": first}), RULES)).action == UPDATE
+    by_hand = Live({**first.body, "routes": [{"receiver": "x"}]})
+    step = one(plan([wanted("policy")], server(policy={"": by_hand}), RULES))
+    assert (step.action, step.about) == (FOREIGN, "policy tree (test.yml:1)")
+    assert one(plan([absent("policy")], server(policy={"": first}), RULES)).action == KEEP
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "value", "reason"),
+    [
+        ("folder", ("title",), "", "needs a title"),
+        ("datasource", ("type",), "", "needs a type"),
+        ("dashboard", ("dashboard", "title"), "", "needs a title"),
+        ("dashboard", ("dashboard", "elements"), {}, "not in the classic format"),
+        ("dashboard", ("dashboard", "__inputs"), [{"name": "DS"}], "__inputs are not resolved"),
+        ("template", ("name",), "a/b", "slash"),
+        ("template", ("template",), " ", "cannot be empty"),
+        ("contact_point", ("receivers",), [], "at least one"),
+        ("contact_point", ("receivers", 0, "uid"), "", "needs a uid"),
+        ("contact_point", ("receivers", 0, "uid"), "x" * 41, "longer than 40"),
+        ("policy", ("receiver",), "", "needs a receiver"),
+        ("policy", ("mute_time_intervals",), ["w"], "neither matchers nor timings"),
+        ("rule_group", ("rules",), [], "state absent"),
+        ("rule_group", ("rules", 0, "uid"), "", "'Target is down' needs a uid"),
+        ("rule_group", ("rules", 0, "uid"), "target-slow", "two of its rules"),
+        ("rule_group", ("rules", 0, "uid"), "x" * 41, "longer than 40"),
+        ("rule_group", ("rules", 0, "uid"), "a b", "letters, digits"),
+        ("rule_group", ("interval",), 15, "must be a whole multiple of 10 s, not 15 s"),
+        ("rule_group", ("folderUid",), "", "need a folder"),
+    ],
+)
+def test_what_servers_would_do_wrong_is_refused(
+    kind: str, where: tuple, value: Any, reason: str
+) -> None:
+    steps = plan([wanted(kind, changed(BODIES[kind], where, value))], server(), RULES)
+    assert any(step.action == CONFLICT and reason in step.reason for step in steps)
+
+
+def test_an_object_is_wanted_once() -> None:
+    second = wanted("folder", source="b.yml:2")
+    steps = plan([wanted("folder"), second], server(), RULES)
+    assert "b.yml:2): folder ops stands in test.yml:1 as well" in plan_checks.refused(steps)[0]
+    group = {**BODIES["rule_group"], "title": "others"}
+    steps = plan(
+        [wanted("rule_group"), wanted("rule_group", group, source="b.yml:2")], server(), RULES
+    )
+    assert "rule target-down stands in test.yml:1 as well" in plan_checks.refused(steps)[0]
+
+
+def test_absent_objects_known_by_another_key() -> None:
+    two = held("contact_point", changed(BODIES["contact_point"], ("receivers",), [
+        {"uid": "a", "type": "email", "settings": {}}, {"uid": "b", "type": "email", "settings": {}}
+    ]))  # fmt: skip
+    live = server(
+        datasource={"x": held("datasource", {**BODIES["datasource"], "uid": "x"})},
+        contact_point={"chat": two},
+        rule_group={"ops/targets": held("rule_group")},
+    )
+    step = one(
+        plan(
+            [Wanted("datasource", "unknown", {"name": "Prometheus"}, "f:1", "absent")], live, RULES
+        )
+    )
+    assert (step.action, step.identity) == (DELETE, "x")
+    step = one(plan([Wanted("contact_point", "", {"uid": "a"}, "f:1", "absent")], live, RULES))
+    assert (step.action, step.identity) == (UPDATE, "chat")
+    assert [receiver["uid"] for receiver in step.body["receivers"]] == ["b"]
+    step = one(
+        plan([Wanted("rule_group", "", {"uid": "target-down"}, "f:1", "absent")], live, RULES)
+    )
+    assert (step.action, [rule["uid"] for rule in step.body["rules"]]) == (UPDATE, ["target-slow"])
+    assert plan([Wanted("rule_group", "", {"uid": "unknown"}, "f:1", "absent")], live, RULES) == []
+    both = [wanted("rule_group"), Wanted("rule_group", "", {"uid": "target-down"}, "f:1", "absent")]
+    assert one(plan(both, live, RULES)).action == KEEP
+
+
+# Pruning
+
+
+def owned(**kinds: set) -> dict:
+    return {kind: frozenset(kinds.get(kind, ())) for kind in KINDS}
+
+
+def test_only_what_is_owned_is_pruned_and_only_when_asked() -> None:
+    live = server(
+        folder={
+            uid: held("folder", {"uid": uid, "title": uid}) for uid in ("ops", "mine", "theirs")
+        }
+    )
+    for prune, pruned in (((), []), (("folder",), ["mine"]), (("dashboard",), [])):
+        rules = replace(RULES, owned=owned(folder={"ops", "mine", "gone"}), prune=prune)
+        steps = plan([wanted("folder")], live, rules)
+        assert [step.identity for step in steps if step.action == DELETE] == pruned
+    # Nothing is wanted at all: a list that was not read would look the same.
+    rules = replace(RULES, owned=owned(folder={"ops", "mine"}), prune=("folder",))
+    assert plan([], live, rules) == []
+
+
+@pytest.mark.parametrize("provenance", ["", "file"])
+def test_what_somebody_made_anew_under_our_name_is_not_pruned(provenance: str) -> None:
+    live = server(
+        template={"old": held("template", {"name": "old", "template": "x"}, provenance=provenance)}
+    )
+    rules = replace(RULES, owned=owned(template={"old"}), prune=("template",))
+    assert [step.action for step in plan([wanted("template")], live, rules)] == [CREATE, KEEP]
+
+
+def test_the_policy_tree_and_grafanas_own_contact_point_are_not_pruned() -> None:
+    email = {
+        "name": "grafana-default-email",
+        "receivers": [{"uid": "e", "type": "email", "settings": {}}],
+    }
+    live = server(
+        policy={"": held("policy")},
+        contact_point={"grafana-default-email": held("contact_point", email)},
+    )
+    everything = owned(policy={""}, contact_point={"grafana-default-email"})
+    rules = replace(RULES, owned=everything, prune=KINDS)
+    assert [step.action for step in plan([wanted("contact_point")], live, rules)] == [CREATE, KEEP]
+
+
+# What must hold of the plan as a whole
+
+
+def refused(items: list, live: dict, required: list | None = None) -> str:
+    """Why a run does not begin, or nothing."""
+    steps = plan_checks.check_moves(plan(items, live, RULES), live, RULES)
+    steps = plan_checks.check_references(plan_checks.check_use(steps, live), live, required or [])
+    return "; ".join(plan_checks.refused(unique_names.check(steps, holders(live))))
+
+
+def holders(live: dict) -> dict:
+    """Who has which name."""
+    found: dict = {kind: {} for kind in unique_names.NAMED}
+    for kind in found:
+        for identity, one_held in live[kind].items():
+            for uid, name in unique_names.names(kind, identity, one_held.body).items():
+                found[kind].setdefault(name, []).append(uid)
+    return found
+
+
+def test_a_tree_needs_its_receivers_and_timings() -> None:
+    tree = {
+        "receiver": "chat",
+        "routes": [{"receiver": "gone", "mute_time_intervals": ["weekend"]}],
+    }
+    told = refused([wanted("policy", tree), wanted("contact_point")], server())
+    assert (
+        told
+        == "policy tree (test.yml:1): it needs contact point gone, mute timing weekend, which is not there"
+    )
+    tree["routes"][0]["receiver"] = "chat"
+    assert (
+        refused([wanted("policy", tree), wanted("contact_point"), wanted("mute_timing")], server())
+        == ""
+    )
+    doomed = server(
+        contact_point={"chat": held("contact_point")}, mute_timing={"weekend": held("mute_timing")}
+    )
+    assert plan_checks.IN_USE in refused([wanted("policy", tree), absent("contact_point")], doomed)
+
+
+def test_rules_need_what_they_name() -> None:
+    settings = {"receiver": "chat", "mute_time_intervals": ["weekend"]}
+    group = changed(BODIES["rule_group"], ("rules", 0, "notification_settings"), settings)
+    told = refused([wanted("rule_group", group)], server())
+    assert "needs folder ops, contact point chat, mute timing weekend" in told
+    assert (
+        refused(
+            [wanted("rule_group", group), *map(wanted, ("folder", "contact_point", "mute_timing"))],
+            server(),
+        )
+        == ""
+    )
+
+
+def test_dashboards_and_folders_need_their_folder() -> None:
+    assert "needs folder place" in refused(
+        [wanted("dashboard", {**BODIES["dashboard"], "folderUid": "place"})], server()
+    )
+    assert "needs folder place" in refused(
+        [wanted("folder", {**BODIES["folder"], "parentUid": "place"})], server()
+    )
+    assert (
+        refused([wanted("dashboard", {**BODIES["dashboard"], "folderUid": "general"})], server())
+        == ""
+    )
+
+
+def test_what_others_asked_to_be_there() -> None:
+    required = [("datasource", "prometheus", "app.json:7")]
+    assert refused([], server(), required) == (
+        "datasource prometheus (app.json:7): it is neither wanted nor on the server"
+    )
+    assert refused([wanted("datasource")], server(), required) == ""
+    live = server(datasource={"prometheus": held("datasource")})
+    assert refused([], live, required) == ""
+    assert "neither wanted" in refused([absent("datasource")], live, required)
+    # Old dashboards say a datasource's name, and what uses a template says what it defines.
+    assert refused([], live, [("datasource", "Prometheus", "app.json:7")]) == ""
+    assert (
+        refused([wanted("template")], server(), [("template", "discord.title", "chat.yml:3")]) == ""
+    )
+    assert "neither wanted" in refused(
+        [wanted("template")], server(), [("template", "title", "chat.yml:3")]
+    )
+
+
+def test_a_dashboard_with_the_uid_of_a_folder() -> None:
+    twin = {"dashboard": {"uid": "ops", "title": "Ops"}, "folderUid": ""}
+    assert "a folder has the same uid" in refused(
+        [wanted("folder"), wanted("dashboard", twin)], server()
+    )
+    live = server(folder={"ops": held("folder")}, dashboard={"ops": held("dashboard", twin)})
+    assert refused([wanted("folder"), wanted("dashboard", twin)], live) == ""
+
+
+def test_folders_below_themselves() -> None:
+    circle = [
+        {"uid": a, "title": a, "parentUid": b} for a, b in (("a", "b"), ("b", "c"), ("c", "a"))
+    ]
+    assert refused([wanted("folder", body) for body in circle], server()).count("below itself") == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("dashboard", {"dashboard": {"uid": "new", "title": "Application"}, "folderUid": ""}),
+        ("folder", {"uid": "new", "title": "Operations", "parentUid": ""}),
+        ("datasource", {"uid": "new", "name": "Prometheus", "type": "prometheus"}),
+    ],
+)
+def test_a_name_that_is_taken_is_refused(kind: str, body: dict) -> None:
+    live = server(**{kind: {IDENTITIES[kind]: held(kind)}})
+    assert f"is taken there by the {kind} with the uid {IDENTITIES[kind]}" in refused(
+        [wanted(kind, body)], live
+    )
+    # Also by one that goes in the same run, since it goes last; but not by one that gets another name.
+    assert "is taken" in refused([wanted(kind, body), absent(kind)], live)
+    renamed = wanted(kind, changed(BODIES[kind], *CHANGES[kind][0]))
+    assert refused([wanted(kind, body), renamed], live) == ""
+    assert "same name and place" in refused([wanted(kind, body), wanted(kind)], server())
+    live[kind]["new"] = held(kind, body)
+    assert refused([wanted(kind, body), wanted(kind)], live) == ""
+
+
+def test_a_contact_point_that_the_tree_has_is_there_though_it_is_not_listed() -> None:
+    live = server(policy={"": Live({"receiver": "empty"}, "api")})
+    routed = wanted("policy", {"receiver": "empty", "routes": [{"group_by": ["..."]}]})
+    assert refused([routed], live, [("contact_point", "empty", "policy.yml:3")]) == ""
+    assert "contact point gone" in refused([wanted("policy", {"receiver": "gone"})], live)
+
+
+def test_what_is_used_is_not_deleted() -> None:
+    tree = {"receiver": "chat", "routes": [{"mute_time_intervals": ["weekend"]}]}
+    points = {
+        "contact_point": {"chat": held("contact_point")},
+        "mute_timing": {"weekend": held("mute_timing")},
+    }
+    both = [absent("contact_point"), absent("mute_timing")]
+    assert (
+        refused(both, server(policy={"": held("policy", tree)}, **points)).count(plan_checks.IN_USE)
+        == 2
+    )
+    group = changed(
+        BODIES["rule_group"], ("rules", 0, "notification_settings"), {"receiver": "chat"}
+    )
+    assert (
+        refused(
+            both, server(rule_group={"ops/targets": held("rule_group", group)}, **points)
+        ).count(plan_checks.IN_USE)
+        == 1
+    )
+    assert refused(both, server(policy={"": held("policy")}, **points)) == ""
+    # It is no longer used once the new tree is in place.
+    live = server(policy={"": held("policy", tree)}, **points)
+    live["contact_point"]["grafana-default-email"] = held("contact_point")
+    assert refused([*both, wanted("policy")], live) == ""
+
+
+def test_a_prune_spares_what_is_used() -> None:
+    live = server(mute_timing={"old": held("mute_timing")}, policy={"": held("policy", {
+        "receiver": "chat", "routes": [{"mute_time_intervals": ["old"]}]
+    })})  # fmt: skip
+    rules = replace(RULES, owned=owned(mute_timing={"old"}), prune=("mute_timing",))
+    steps = plan_checks.check_use(plan([wanted("mute_timing")], live, rules), live)
+    assert [(step.action, step.reason) for step in steps] == [
+        (CREATE, ""),
+        (KEEP, plan_checks.IN_USE),
+    ]
+
+
+DEFINES, CALLS = '{{ define "a" }}x{{ end }}{{ define "b" }}y{{ end }}', '{{ template "a" . }}'
+
+
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        ([absent("template", "texts")], "contact point chat still uses its template a"),
+        (
+            [wanted("template", {"name": "texts", "template": "only {{ .Status }}"})],
+            "still uses its template a",
+        ),
+        ([wanted("template", {"name": "texts", "template": '{{ define "a" }}z{{ end }}'})], ""),
+        ([absent("template", "texts"), wanted("template", {"name": "a", "template": "z"})], ""),
+        ([absent("template", "texts"), absent("contact_point")], ""),
+        ([absent("template", "texts"), wanted("contact_point")], ""),
+        (
+            [
+                absent("template", "texts"),
+                wanted("contact_point", {**BODIES["contact_point"], "name": "discord"}),
+            ],
+            "",
+        ),
+    ],
+)
+def test_a_template_that_is_used_is_not_deleted(items: list, told: str) -> None:
+    uses = changed(
+        BODIES["contact_point"], ("receivers", 0, "settings"), {"deep": [{"text": f"- {CALLS}"}]}
+    )
+    live = server(
+        template={"texts": held("template", {"name": "texts", "template": DEFINES})},
+        contact_point={"chat": held("contact_point", uses)},
+    )
+    assert told in refused(items, live) and bool(told) is bool(refused(items, live))
+
+
+def test_a_prune_spares_the_templates_that_are_used_and_what_they_use() -> None:
+    texts = {
+        "one": DEFINES,
+        "two": f'{{{{ define "c" }}}}{CALLS}{{{{ end }}}}',
+        "three": '{{ define "d" }}{{ end }}',
+    }
+    uses = changed(
+        BODIES["contact_point"], ("receivers", 0, "settings"), {"title": '{{ template "c" . }}'}
+    )
+    live = server(
+        template={
+            name: held("template", {"name": name, "template": text}) for name, text in texts.items()
+        },
+        contact_point={"chat": held("contact_point", uses)},
+    )
+    rules = replace(RULES, owned=owned(template=set(texts)), prune=("template",))
+    steps = plan_checks.check_use(plan([wanted("template")], live, rules), live)
+    assert {step.identity: (step.action, step.reason) for step in steps if step.live} == {
+        "one": (KEEP, "template two still uses its template a"),
+        "two": (KEEP, "contact point chat still uses its template c"),
+        "three": (DELETE, ""),
+    }
+
+
+def test_an_integration_moves() -> None:
+    live = server(
+        contact_point={"chat": held("contact_point")},
+        policy={"": held("policy", {"receiver": "chat"})},
+    )
+    renamed = wanted("contact_point", {**BODIES["contact_point"], "name": "discord"})
+    step = one(plan_checks.check_moves(plan([renamed], live, RULES), live, RULES))
+    assert step.moves == {"chat-1"}
+    assert "takes the last integration of contact point chat" in refused([renamed], live)
+    assert refused([renamed, wanted("policy", {"receiver": "discord"})], live) == ""
+    live["contact_point"]["chat"] = held("contact_point", provenance="file")
+    assert (
+        "its receivers are now in contact point chat, and it is provisioned from a file"
+        in refused([renamed, wanted("policy", {"receiver": "discord"})], live)
+    )
+
+
+def test_a_rule_moves_only_out_of_what_is_ours() -> None:
+    group = {"folderUid": "ops", "title": "new", "interval": 60, "rules": [RULE]}
+    live = server(rule_group={"ops/targets": held("rule_group")}, folder={"ops": held("folder")})
+    assert refused([wanted("rule_group", group)], live) == ""
+    live["rule_group"]["ops/targets"] = held("rule_group", provenance="")
+    assert "its rules are now in rule group ops/targets, and it was made by hand" in refused(
+        [wanted("rule_group", group)], live
+    )
+
+
+def test_an_object_is_handed_back_only_by_newer_servers() -> None:
+    live = server(template={"discord": held("template")})
+    steps = plan([wanted("template")], live, Rules(Settings(editable=True)))
+    assert plan_checks.hands_back(steps) == steps
+    assert one(steps).action == UPDATE
+
+
+def test_what_leaves_a_folder() -> None:
+    live = server(
+        rule_group={"ops/targets": held("rule_group")},
+        dashboard={
+            uid: held("dashboard", {"dashboard": {"title": uid}, "folderUid": "ops"})
+            for uid in "abc"
+        },
+    )
+    moved = wanted("dashboard", {"dashboard": {"uid": "a", "title": "a"}, "folderUid": ""})
+    kept = wanted("dashboard", {"dashboard": {"uid": "b", "title": "b"}, "folderUid": "ops"})
+    steps = plan([absent("rule_group"), moved, kept, absent("dashboard", "c")], live, RULES)
+    assert plan_checks.leaving_folder(steps, {"ops"}) == {
+        "dashboard": 2,
+        "alertrule": len([RULE, RULE_2]),
+        "folder": 0,
+    }
+
+
+# The ledger
+
+
+@pytest.mark.parametrize(
+    "names", [set(), {"a"}, {"*/}}", 'quo"te', "ünï \u2028", "a/b", "{{ end }}", "\\"}]
+)
+def test_a_ledger_is_read_as_it_was_written(names: set) -> None:
+    text = ownership.written("prod", owned(contact_point=names, folder={"ops"}))
+    assert ownership.read(text) == owned(contact_point=names, folder={"ops"})
+    assert text.count("*/") == 1 and text.startswith('{{ define "prod.owned" }}{{/*')
+    # The server stores it as it is.
+    chosen = CATALOGUE["template"]
+    body = {"name": "prod.owned", "template": text}
+    assert chosen.expected(chosen.prepared(body, None, SETTINGS)) == body
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{{/* note */}}", '{{ define "x" }}{{/*\n{broken}\n*/}}{{ end }}']
+)
+def test_other_texts_own_nothing(text: str) -> None:
+    assert ownership.read(text) == owned()
+
+
+def test_a_switch_is_no_secret() -> None:
+    settings = {"url": "https://x/secret", "use_discord_username": "true", "title": "T"}
+    receivers = [{"uid": "a", "type": "discord", "settings": settings}]
+    assert CATALOGUE["contact_point"].secrets({"name": "a", "receivers": receivers}) == {
+        "https://x/secret"
+    }
+
+
+def test_a_rule_is_moved_before_its_old_group_is_written_without_it() -> None:
+    """Or it would be deleted and made anew, and its alerts with it."""
+
+    def group(title: str, *uids: str) -> Wanted:
+        rules = [{**RULE, "uid": uid, "title": uid} for uid in uids]
+        return wanted(
+            "rule_group", {"folderUid": "ops", "title": title, "interval": 60, "rules": rules}
+        )
+
+    def order(*groups: Wanted) -> list:
+        steps = plan(list(groups), live, RULES)
+        return [step.body["title"] for step in CATALOGUE["rule_group"].order(steps)]
+
+    had = [group("x", "a", "b"), group("y", "c", "d"), group("z", "e")]
+    live = server(rule_group={item.identity: held("rule_group", item.body) for item in had})
+    assert order(group("x", "a"), group("y", "c", "b"), group("z", "e", "d")) == ["z", "y", "x"]
+    assert order(group("x", "a"), group("n", "b")) == ["n", "x"]
+    assert order(group("x", "c"), group("y", "a"), group("z", "f")) == ["z", "x", "y"]
