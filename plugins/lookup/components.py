@@ -45,7 +45,7 @@ options:
     description: Component whose address is wanted, for example V(otel-collector).
     type: str
   listen:
-    description: Name of the address in the C(listens) of the component's role.
+    description: Name of the address in the C(listen_addresses) of the component's role.
     type: str
     default: http
   address:

@@ -184,7 +184,7 @@ options:
       - Regular expression. A checker that fails is believed only when a line of its output does not match, for
         checkers that fail on warnings.
     type: str
-  listens:
+  listen_addresses:
     description:
       - Addresses C(host:port) that the main process opens.
       - A port that another process holds is refused before anything is changed, and after a restart each must
@@ -332,8 +332,8 @@ options:
       check_accept:
         description: Like O(check_accept).
         type: str
-      listens:
-        description: Like O(listens).
+      listen_addresses:
+        description: Like O(listen_addresses).
         type: list
         elements: str
       ready:
@@ -436,7 +436,7 @@ EXAMPLES = r"""
       - path: loki-config.yml
         content: "{{ loki_settings }}"
     check: ["{release}/loki", "-config.file={etc}/loki-config.yml", "-verify-config"]
-    listens: [127.0.0.1:3100]
+    listen_addresses: [127.0.0.1:3100]
     ready: {url: "http://127.0.0.1:3100/ready", timeout: 90}
 
 - name: Roll out two exporters of one release
@@ -446,11 +446,11 @@ EXAMPLES = r"""
     instances:
       - name: main
         command: ["{release}/redis_exporter", "--redis.addr=127.0.0.1:6379", "--web.listen-address=127.0.0.1:9121"]
-        listens: [127.0.0.1:9121]
+        listen_addresses: [127.0.0.1:9121]
       - name: accounts
         command: ["{release}/redis_exporter", "--redis.addr=127.0.0.1:6380", "--web.listen-address=127.0.0.1:9122"]
         secrets: {passwords.json: "{{ redis_accounts_passwords | to_json }}"}
-        listens: [127.0.0.1:9122]
+        listen_addresses: [127.0.0.1:9122]
 
 - name: Return to how Loki was before the last rollout
   hippius.monitoring.component:
@@ -547,7 +547,7 @@ OF_AN_INSTANCE = {
     "units": {"type": "dict"},
     "check": {"type": "list", "elements": "str"},
     "check_accept": {"type": "str"},
-    "listens": {"type": "list", "elements": "str"},
+    "listen_addresses": {"type": "list", "elements": "str"},
     "ready": {
         "type": "dict",
         "options": {

@@ -10,7 +10,7 @@ from itertools import product
 from . import transport
 
 FACTS = {
-    "release": str, "group": str, "component": str, "listens": dict, "scrape_jobs": list,
+    "release": str, "group": str, "component": str, "listen_addresses": dict, "scrape_jobs": list,
     "instances": str, "needs": dict, "asks": dict, "plain": list, "password": bool,
 }  # fmt: skip
 # The environment in which examples will do.
@@ -35,7 +35,7 @@ class Component:
     role: str
     name: str
     group: str
-    listens: dict = field(default_factory=dict)
+    listen_addresses: dict = field(default_factory=dict)
     scrape_jobs: tuple = ()
     instances: str = ""
     needs: dict = field(default_factory=dict)
@@ -51,11 +51,11 @@ def component(role: str, facts: object) -> Component:
     _require_fields(where, facts, FACTS, required=("release", "group", "component"))
     for job in facts.get("scrape_jobs", ()):
         _require_fields(f"{where}, scrape_jobs", job, JOB_FACTS, required=("name", "address"))
-        if job["address"] not in facts.get("listens", {}):
+        if job["address"] not in facts.get("listen_addresses", {}):
             raise CatalogueError(
                 f"{where}: scrape job {job['name']} is at {job['address']}, which listens lacks."
             )
-    if unknown := set(facts.get("plain", ())) - set(facts.get("listens", {})):
+    if unknown := set(facts.get("plain", ())) - set(facts.get("listen_addresses", {})):
         raise CatalogueError(
             f"{where}: plain has {', '.join(sorted(unknown))}, which listens lacks."
         )
@@ -65,7 +65,7 @@ def component(role: str, facts: object) -> Component:
         role=role,
         name=facts["component"],
         group=facts["group"],
-        listens=facts.get("listens", {}),
+        listen_addresses=facts.get("listen_addresses", {}),
         scrape_jobs=tuple(facts.get("scrape_jobs", ())),
         instances=facts.get("instances", ""),
         needs=facts.get("needs", {}),
@@ -142,9 +142,9 @@ def _server(item: Component, listen: str, inventory: Inventory, viewer: str) -> 
         raise CatalogueError(
             f"No host is in the inventory group {item.group}, so {item.name} has no address."
         )
-    if listen not in item.listens:
+    if listen not in item.listen_addresses:
         raise CatalogueError(
-            f"{item.name} has no address {listen!r}, only {', '.join(sorted(item.listens))}."
+            f"{item.name} has no address {listen!r}, only {', '.join(sorted(item.listen_addresses))}."
         )
     if item.instances:
         raise CatalogueError(
@@ -324,7 +324,7 @@ def bounds_of(
     item: Component, listen: str, host: str, inventory: Inventory, instance: dict | None
 ) -> list:
     """Host and port of each address of a listener, which may have several."""
-    found = inventory.render(host, item, item.listens[listen], instance)
+    found = inventory.render(host, item, item.listen_addresses[listen], instance)
     where = _where(item, listen, host, instance)
     return [
         _split(bound, where) for bound in (found if isinstance(found, list) and found else [found])
@@ -333,7 +333,7 @@ def bounds_of(
 
 def _where(item: Component, listen: str, host: str, instance: dict | None) -> str:
     which = f"instance {instance.get('name')}, " if instance else ""
-    return f"{item.name} on {host}, {which}{item.listens[listen]}"
+    return f"{item.name} on {host}, {which}{item.listen_addresses[listen]}"
 
 
 def spoken(item: Component, listen: str, host: str, bound: str, inventory: Inventory) -> str:

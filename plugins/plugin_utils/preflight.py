@@ -154,7 +154,7 @@ def _plain_text(present: list, host: str, inventory: Inventory) -> list:
         return []
     for item in present:
         for instance, listen in product(
-            catalog.instances_of(item, host, inventory, []), item.listens
+            catalog.instances_of(item, host, inventory, []), item.listen_addresses
         ):
             for bound, port in catalog.bounds_of(item, listen, host, inventory, instance):
                 speaks = catalog.spoken(item, listen, host, bound, inventory)

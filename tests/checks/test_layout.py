@@ -113,7 +113,7 @@ def test_role_is_one_component(role: str) -> None:
     assert facts["component"] == rollout["name"] == role.replace("_", "-")
     assert facts["release"] == rollout["release"]["name"]
     assert facts["release"] in load("releases.lock.yml")
-    assert {job["address"] for job in facts["scrape_jobs"]} <= set(facts["listens"])
+    assert {job["address"] for job in facts["scrape_jobs"]} <= set(facts["listen_addresses"])
 
 
 @pytest.mark.parametrize("role", COMPONENTS)

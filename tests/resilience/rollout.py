@@ -62,7 +62,7 @@ class Rollout:
                 {"path": "testd.json", "content": json.dumps({"answer": "one", **(config or {})})}
             ],
             "check": ["{release}/testd", "--check", "{etc}/testd.json"],
-            "listens": [f"127.0.0.1:{(config or {}).get('port', 7070)}"],
+            "listen_addresses": [f"127.0.0.1:{(config or {}).get('port', 7070)}"],
             "ready": {
                 "url": f"http://127.0.0.1:{(config or {}).get('port', 7070)}/ready",
                 "timeout": 8,

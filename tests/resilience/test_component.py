@@ -457,7 +457,7 @@ def instances(rollout: Rollout, *names: str) -> dict:
         own.append({
             "name": name,
             "config": [{"path": "testd.json", "content": json.dumps({"answer": name, "port": port})}],
-            "listens": [f"127.0.0.1:{port}"],
+            "listen_addresses": [f"127.0.0.1:{port}"],
             "ready": {"url": f"http://127.0.0.1:{port}/ready"},
         })  # fmt: skip
     return {**task, "reload": None, "instances": own}

@@ -35,7 +35,7 @@ def build(instance: Instance, release_directory: str, key: bytes) -> dict:
         "files": files,
         "unit": instance.unit,
         "units": {name: asdict(role) for name, role in sorted(instance.units.items())},
-        "listens": list(instance.listens),
+        "listen_addresses": list(instance.listen_addresses),
         "ready": instance.ready,
         "reload": instance.reload,
     }
@@ -68,7 +68,9 @@ def digest(manifest: dict) -> str:
         for path, record in manifest["files"].items()
     }
     # How it is proven belongs to it too, since a rollback proves by what the manifest says.
-    facts = {key: manifest[key] for key in ("release", "units", "listens", "ready", "reload")}
+    facts = {
+        key: manifest[key] for key in ("release", "units", "listen_addresses", "ready", "reload")
+    }
     told = {**facts, "files": files}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 

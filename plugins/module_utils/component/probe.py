@@ -26,7 +26,9 @@ class NotProven(Exception):
     """What was waited for did not happen."""
 
 
-def started(unit_name: str, listens: list, ready: dict, default_timeout: float = 40) -> Unit:
+def started(
+    unit_name: str, listen_addresses: list, ready: dict, default_timeout: float = 40
+) -> Unit:
     """Wait until a freshly started unit is ready and stays, and return its state."""
     timeout = ready.get("timeout") or default_timeout
     deadline = time.monotonic() + timeout
@@ -36,7 +38,7 @@ def started(unit_name: str, listens: list, ready: dict, default_timeout: float =
         state = systemd.show([unit_name])[unit_name]
         first = first or state
         _require_alive(unit_name, state, first)
-        lacking = missing(unit_name, state, listens, ready)
+        lacking = missing(unit_name, state, listen_addresses, ready)
         if lacking.startswith(REFUSED):
             # Trying on would only lock the account.
             raise NotProven(f"{unit_name} is not what was wanted: {lacking}")
@@ -57,11 +59,11 @@ def _require_alive(unit_name: str, state: Unit, first: Unit) -> None:
         raise NotProven(f"{unit_name} ended and was started again")
 
 
-def missing(unit_name: str, state: Unit, listens: list, ready: dict) -> str:
+def missing(unit_name: str, state: Unit, listen_addresses: list, ready: dict) -> str:
     """What a unit that should be ready lacks, in words, or nothing."""
     if state.active != "active" or not state.main_pid:
         return f"it is {state.active}"
-    for address in listens:
+    for address in listen_addresses:
         try:
             listening = owners(address)
         except ComponentError as error:

@@ -146,7 +146,7 @@ def instance(known: dict, directory: str) -> Instance:
         files=entries,
         units=roles,
         unit=known["unit"],
-        listens=tuple(known["listens"]),
+        listen_addresses=tuple(known["listen_addresses"]),
         ready=known["ready"],
         reload=known["reload"],
     )

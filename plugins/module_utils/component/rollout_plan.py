@@ -199,7 +199,9 @@ def _differences(before: dict | None, after: dict) -> list:
         reasons.append("the set of units changes")
     # They show in no file, and a rollback proves by what the manifest says of them.
     reasons += [
-        f"{fact} changes" for fact in ("listens", "ready", "reload") if before[fact] != after[fact]
+        f"{fact} changes"
+        for fact in ("listen_addresses", "ready", "reload")
+        if before[fact] != after[fact]
     ]
     return reasons
 

@@ -203,7 +203,7 @@ def refuse_taken_ports(work: Work) -> None:
     """Refuse before anything is changed when another process holds a port that the program needs."""
     if work.plan.action not in (INSTALL, RESTART):
         return
-    for address in work.wanted.listens:
+    for address in work.wanted.listen_addresses:
         holder = probe.taken(address, work.main_unit.main_pid)
         if holder:
             raise ComponentError(
@@ -295,7 +295,7 @@ def _prove(work: Work, stamp: float | None) -> None:
     if stamp is not None:
         state = probe.reloaded(unit_name, wanted.reload, stamp, work.main_unit.main_pid)
     else:
-        state = probe.started(unit_name, list(wanted.listens), wanted.ready)
+        state = probe.started(unit_name, list(wanted.listen_addresses), wanted.ready)
     for further in work.plan.restart_units:
         systemd.systemctl("restart", further)
     systemd.record_running(work.name, state.invocation, work.in_force, work.known["unit"])
@@ -382,7 +382,7 @@ def _return_process(work: Work, target: str, before: dict) -> None:
         systemd.record_running(work.name, state.invocation, target, work.seen.running_unit)
     elif not (same_process and work.plan.action == SWITCH):
         systemd.systemctl("restart", unit_name)
-        probe.started(unit_name, before["listens"], before["ready"])
+        probe.started(unit_name, before["listen_addresses"], before["ready"])
     for further, role in before["units"].items():
         if role["started"] and further != unit_name:
             systemd.systemctl("restart", further)

@@ -175,8 +175,8 @@ def said(monkeypatch: pytest.MonkeyPatch) -> type[Systemd]:
     return say
 
 
-def started(listens: list, ready: dict, timeout: float = 30) -> Unit:
-    return probe.started("loki.service", listens, ready, timeout)
+def started(listen_addresses: list, ready: dict, timeout: float = 30) -> Unit:
+    return probe.started("loki.service", listen_addresses, ready, timeout)
 
 
 def test_a_start_is_believed_after_several_good_probes(said: type[Systemd], web: Web) -> None:

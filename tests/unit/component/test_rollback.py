@@ -60,7 +60,7 @@ OPTIONS = {
             "Install": {"WantedBy": "timers.target"},
         }
     },
-    "listens": ["127.0.0.1:3100"],
+    "listen_addresses": ["127.0.0.1:3100"],
     "ready": {"url": "http://127.0.0.1:3100/ready", "timeout": 9},
     "reload": RELOAD,
 }
@@ -71,7 +71,16 @@ def test_a_generation_describes_the_instance_that_it_was_made_from(places: Path)
     name = generation.write(wanted, built(wanted), 0)
     known = observe.read_manifest("loki", name)
     found = rollback.instance(known, layout.generation("loki", name))
-    for fact in ("component", "name", "files", "units", "unit", "listens", "ready", "reload"):
+    for fact in (
+        "component",
+        "name",
+        "files",
+        "units",
+        "unit",
+        "listen_addresses",
+        "ready",
+        "reload",
+    ):
         assert getattr(found, fact) == getattr(wanted, fact), fact
     assert known == built(wanted)
 

@@ -93,10 +93,10 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
         pytest.param({"units": {"loki-x.timer": ["Timer"]}}, "must map sections", id="a unit that is a list"),
         pytest.param({"unit": {"Service": "x"}}, "must map sections", id="a section that is text"),
         pytest.param({"unit": {"Service": {"User": "a\nExecStart=x"}}}, "is one line", id="a directive in a directive"),
-        pytest.param({"listens": ["9090"]}, "is not host:port", id="a port alone"),
-        pytest.param({"listens": ["127.0.0.1:0"]}, "is not host:port", id="no port"),
-        pytest.param({"listens": ["127.0.0.1:70000"]}, "is not host:port", id="a port that is too big"),
-        pytest.param({"listens": [9090]}, "is not host:port", id="a number"),
+        pytest.param({"listen_addresses": ["9090"]}, "is not host:port", id="a port alone"),
+        pytest.param({"listen_addresses": ["127.0.0.1:0"]}, "is not host:port", id="no port"),
+        pytest.param({"listen_addresses": ["127.0.0.1:70000"]}, "is not host:port", id="a port that is too big"),
+        pytest.param({"listen_addresses": [9090]}, "is not host:port", id="a number"),
         pytest.param({"ready": {"timeout": 3}}, "ready: url is required", id="ready without an address"),
         pytest.param({"ready": {"url": "x", "timeout": "soon"}}, "not a number of seconds", id="no number"),
         pytest.param({"ready": {"url": "x", "username": "u"}}, "username and password_file go", id="no password"),
@@ -112,7 +112,7 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
         pytest.param({"instances": [{"name": "a", "port": 1}]}, "unknown option port", id="an unknown option"),
         pytest.param({"instances": [{"name": "a", "command": "x -y"}]}, "command must be a list", id="command as text"),
         pytest.param({"instances": [{"name": "a", "config": ["x"]}]}, "lists of mappings", id="config as text"),
-        pytest.param({"listens": [":9090"]}, "write 0.0.0.0:9090", id="an address without a host"),
+        pytest.param({"listen_addresses": [":9090"]}, "write 0.0.0.0:9090", id="an address without a host"),
         pytest.param({"instances": [{"name": "x" * 30}]}, "is not 1 to 31", id="a long instance"),
     ],
 )  # fmt: skip
@@ -127,7 +127,7 @@ def test_what_is_refused(changes: dict, told: str) -> None:
     ["127.0.0.1:9090", "0.0.0.0:9090", "localhost:80", "[::1]:4317", "[fe80::1%eth0]:65535"],
 )
 def test_an_address_that_is_taken(address: str) -> None:
-    assert instance(listens=[address]).listens == (address,)
+    assert instance(listen_addresses=[address]).listen_addresses == (address,)
 
 
 def test_instances_inherit_what_they_do_not_say() -> None:

@@ -17,7 +17,7 @@ STORE = catalog.component(
         "release": "log_store",
         "group": "log_store",
         "component": "log-store",
-        "listens": {"http": "<log_store_address>"},
+        "listen_addresses": {"http": "<log_store_address>"},
         "scrape_jobs": [{"name": "log-store", "address": "http"}],
     },
 )
@@ -27,7 +27,7 @@ HUB = catalog.component(
         "release": "hub",
         "group": "hub",
         "component": "hub",
-        "listens": {"received": "<hub_address>", "own": "<hub_own_address>"},
+        "listen_addresses": {"received": "<hub_address>", "own": "<hub_own_address>"},
         "scrape_jobs": [
             {"name": "hub", "address": "received", "interval": "15s"},
             {
@@ -46,7 +46,7 @@ GAUGE = catalog.component(
         "group": "gauge",
         "component": "gauge",
         "instances": "<gauge_instances>",
-        "listens": {"http": "<instance.listen>"},
+        "listen_addresses": {"http": "<instance.listen>"},
         "scrape_jobs": [
             {"name": "<instance.job>", "address": "http", "labels": {"of": "<instance.name>"}}
         ],
@@ -339,7 +339,9 @@ def test_scrape_jobs_refuse_instances_that_are_no_list_of_mappings(value: object
 
 def test_scrape_jobs_keep_env_and_host_from_being_overridden() -> None:
     jobs = [{"name": "log-store", "address": "http", "labels": {"env": "x", "host": "y", "z": "1"}}]
-    item = catalog.Component("log_store", "log-store", "log_store", STORE.listens, tuple(jobs))
+    item = catalog.Component(
+        "log_store", "log-store", "log_store", STORE.listen_addresses, tuple(jobs)
+    )
     (job,) = catalog.scrape_jobs([item], store_of_b(), "b")
     assert job["static_configs"][0]["labels"] == {"env": "test", "host": "b", "z": "1"}
 
@@ -372,10 +374,10 @@ def test_scrape_jobs_name_every_target_that_cannot_be_had() -> None:
 )
 def test_scrape_job_is_refused(other: str, variables: dict, words: list) -> None:
     jobs = ({"name": "log-store", "address": "http", "interval": "<often>"},)
-    listens = {"http": ":1"}
+    listen_addresses = {"http": ":1"}
     components = [
-        catalog.Component("hub", other.replace("_", "-"), "first", listens, jobs),
-        catalog.Component("log_store", "log-store", "second", listens, jobs),
+        catalog.Component("hub", other.replace("_", "-"), "first", listen_addresses, jobs),
+        catalog.Component("log_store", "log-store", "second", listen_addresses, jobs),
     ]
     known = {host: {"often": "15s", **variables.get(host, {})} for host in "ab"}
     with pytest.raises(CatalogueError) as refused:
@@ -399,7 +401,7 @@ def test_names_are_those_of_the_groups_that_a_host_is_in() -> None:
     ]
 
 
-GOOD = {"release": "x", "group": "x", "component": "x", "listens": {"http": ":1"}}
+GOOD = {"release": "x", "group": "x", "component": "x", "listen_addresses": {"http": ":1"}}
 
 
 @pytest.mark.parametrize(
@@ -408,7 +410,7 @@ GOOD = {"release": "x", "group": "x", "component": "x", "listens": {"http": ":1"
         pytest.param(None, ["role x", "None", "mapping"], id="empty file"),
         pytest.param({"release": "x"}, ["component is missing", "group is missing"], id="missing"),
         pytest.param({**GOOD, "port": 1}, ["port is unknown"], id="unknown"),
-        pytest.param({**GOOD, "listens": []}, ["listens must be a dict"], id="wrong type"),
+        pytest.param({**GOOD, "listen_addresses": []}, ["listens must be a dict"], id="wrong type"),
         pytest.param(
             {**GOOD, "instances": []},
             ["instances must be a str"],

@@ -201,7 +201,7 @@ def test_who_cannot_be_asked_is_told_before_anything_is_touched() -> None:
 
 def test_needs_are_those_of_each_instance() -> None:
     item = catalog.Component(
-        "gauge", "gauge", "gauge", GAUGE.listens, instances=GAUGE.instances,
+        "gauge", "gauge", "gauge", GAUGE.listen_addresses, instances=GAUGE.instances,
         needs={"password in gauge_instances": {"value": "<instance.password>"}},
     )  # fmt: skip
     instances = [{"name": "main", "listen": "127.0.0.1:1", "password": ""}]

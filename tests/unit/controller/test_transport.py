@@ -13,7 +13,7 @@ FACTS = {
     "release": "shop",
     "group": "shop",
     "component": "shop",
-    "listens": {"http": "<shop_address>", "inner": "<shop_inner_address>"},
+    "listen_addresses": {"http": "<shop_address>", "inner": "<shop_inner_address>"},
     "plain": ["inner"],
     "password": True,
     "asks": {"log-store": "http"},
@@ -106,7 +106,7 @@ def test_a_host_asks_itself_by_an_address_that_its_certificate_names() -> None:
 
 def test_another_host_uses_the_first_address_that_it_can_reach() -> None:
     several = catalog.component(
-        "shop", {**FACTS, "listens": {"http": "<shop_addresses>"}, "plain": []}
+        "shop", {**FACTS, "listen_addresses": {"http": "<shop_addresses>"}, "plain": []}
     )
     several_of = {"shop_addresses": ["127.0.0.1:80", "172.30.0.1:80", "10.0.0.1:80"]}
     inventory = spread(a={**several_of, "monitoring_plain_networks": ["172.30.0.0/24"]})

@@ -69,10 +69,10 @@ def test_an_ipv6_address_makes_no_double_colon_in_a_name():
 
 
 def test_the_engine_is_told_every_address_that_is_opened():
-    listens = rollout(
+    listen_addresses = rollout(
         "otel_collector", otel_collector_listen_addresses=["127.0.0.1", "172.30.0.1"]
-    )["listens"]
-    assert sorted(listens) == [
+    )["listen_addresses"]
+    assert sorted(listen_addresses) == [
         "127.0.0.1:13133", "127.0.0.1:4317", "127.0.0.1:4318", "127.0.0.1:8888", "127.0.0.1:8889",
         "172.30.0.1:4317", "172.30.0.1:4318",
     ]  # fmt: skip

@@ -26,7 +26,7 @@ def instance(**fields):
 
 def test_the_default_is_one_exporter_without_a_password():
     (made,) = rollout("postgres_exporter")["instances"]
-    assert (made["name"], made["listens"]) == ("main", ["127.0.0.1:9187"])
+    assert (made["name"], made["listen_addresses"]) == ("main", ["127.0.0.1:9187"])
     assert made["secrets"] == {}
     assert made["environment"]["DATA_SOURCE_USER"] == "postgres_exporter"
     # The module takes it away.

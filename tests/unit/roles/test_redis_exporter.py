@@ -22,7 +22,7 @@ def instance(**fields):
 
 def test_the_default_is_an_exporter_for_each_redis():
     made = rollout("redis_exporter")["instances"]
-    assert [(item["name"], item["listens"], item["command"][2]) for item in made] == [
+    assert [(item["name"], item["listen_addresses"], item["command"][2]) for item in made] == [
         ("main", ["127.0.0.1:9121"], "--redis.addr=redis://127.0.0.1:6379"),
         ("accounts", ["127.0.0.1:9122"], "--redis.addr=redis://127.0.0.1:6380"),
         ("chain", ["127.0.0.1:9123"], "--redis.addr=redis://127.0.0.1:6381"),
