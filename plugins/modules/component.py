@@ -179,7 +179,7 @@ options:
         the staged files in place of C(/etc/<name>).
     type: list
     elements: str
-  check_accept:
+  check_ignore_pattern:
     description:
       - Regular expression. A checker that fails is believed only when a line of its output does not match, for
         checkers that fail on warnings.
@@ -329,8 +329,8 @@ options:
         description: Like O(check).
         type: list
         elements: str
-      check_accept:
-        description: Like O(check_accept).
+      check_ignore_pattern:
+        description: Like O(check_ignore_pattern).
         type: str
       listen_addresses:
         description: Like O(listen_addresses).
@@ -546,7 +546,7 @@ OF_AN_INSTANCE = {
     "unit": {"type": "dict"},
     "units": {"type": "dict"},
     "check": {"type": "list", "elements": "str"},
-    "check_accept": {"type": "str"},
+    "check_ignore_pattern": {"type": "str"},
     "listen_addresses": {"type": "list", "elements": "str"},
     "ready": {
         "type": "dict",

@@ -238,7 +238,7 @@ def test_a_port_that_another_process_holds_is_refused_before_anything_changes(ro
 def test_a_checker_that_only_warns_is_a_notice_where_the_role_says_so(rollout):
     task = rollout.task({"fault": "warns"})
     assert "warning: testd" in rollout.run(task).message
-    accepted = good(rollout.run({**task, "check_accept": "^warning: "}))
+    accepted = good(rollout.run({**task, "check_ignore_pattern": "^warning: "}))
     assert "warning: testd does not like this" in accepted.result["notices"][0]
 
 

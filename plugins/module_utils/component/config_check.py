@@ -66,7 +66,7 @@ def _judge(wanted: Instance, release_directory: str, directory: str) -> list:
     )
     if exit_code == 0:
         return []
-    if accepted(told, wanted.check_accept):
+    if accepted(told, wanted.check_ignore_pattern):
         return [f"The checker of {wanted.name} warns: {told}"]
     raise ComponentError(
         f"The configuration of {wanted.name} is refused by its own checker"

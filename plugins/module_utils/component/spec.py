@@ -21,7 +21,7 @@ CREDENTIALS = ("username", "password_file", "certificate_file", "key_file")
 # Options of an instance and the type of each.
 PER_INSTANCE = {
     "description": str, "command": list, "config": list, "secrets": dict, "programs": list, "environment": dict,
-    "unit": dict, "units": dict, "check": list, "check_accept": str, "listen_addresses": list, "ready": dict, "reload": dict,
+    "unit": dict, "units": dict, "check": list, "check_ignore_pattern": str, "listen_addresses": list, "ready": dict, "reload": dict,
 }  # fmt: skip
 
 
@@ -81,7 +81,7 @@ class Instance:
     command: tuple = ()
     environment: dict = field(default_factory=dict)
     check: tuple = ()
-    check_accept: str = ""
+    check_ignore_pattern: str = ""
     listen_addresses: tuple = ()
     ready: dict = field(default_factory=dict)
     reload: dict = field(default_factory=dict)
@@ -164,7 +164,7 @@ def _instance(component: str, name: str, release: Release, values: dict) -> Inst
         command=command,
         environment=environment,
         check=tuple(str(word) for word in values.get("check") or ()),
-        check_accept=values.get("check_accept") or "",
+        check_ignore_pattern=values.get("check_ignore_pattern") or "",
         listen_addresses=tuple(_address(item) for item in values.get("listen_addresses") or ()),
         ready=_proof(values.get("ready"), "ready", ("url",), files),
         reload=_proof(values.get("reload"), "reload", ("url", "success", "timestamp"), files),
