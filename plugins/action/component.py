@@ -187,12 +187,12 @@ def plain(value: Any) -> Any:
 
 
 def _files_of(args: dict) -> list:
-    """Every item of ``config`` and ``programs`` with its owner and key, those of the instances included."""
+    """Every item of ``config`` and ``scripts`` with its owner and key, those of the instances included."""
     owners = [owner for owner in (args, *(args.get("instances") or [])) if isinstance(owner, dict)]
     lists = [
         (owner, key, owner[key])
         for owner in owners
-        for key in ("config", "programs")
+        for key in ("config", "scripts")
         if owner.get(key)
     ]
     return [

@@ -21,7 +21,7 @@ description:
     so a run that was killed is finished by the next one.
   - Runs with the system's Python and its standard library only, needs no facts, and uses one process a call.
   - The action plugin of the same name runs on the controller. It looks the release up in the lock file
-    (variable C(monitoring_releases_lock)), reads O(config[].source) and O(programs[].source), renders mappings
+    (variable C(monitoring_releases_lock)), reads O(config[].source) and O(scripts[].source), renders mappings
     as YAML, and brings archives from C(monitoring_archives_dir) when the host lacks them.
 notes:
   - A release is unpacked to C(/opt/monitoring/releases/<release>-<version>-<sha8>), a generation is written to
@@ -30,7 +30,7 @@ notes:
   - With O(instances), C(<name>) is the component's name, a dash, and the instance's name.
   - "In O(command), O(check), O(environment), O(unit) and O(units) these placeholders are replaced: C({etc}) by
     C(/etc/<name>), C({release}) by the directory of the running release (a stable path), C({bin}) by the directory
-    of O(programs), C({data}) by C(/var/lib/<name>), and C({name}) by C(<name>)."
+    of O(scripts), C({data}) by C(/var/lib/<name>), and C({name}) by C(<name>)."
   - "The main unit, over which O(unit) is merged: C(Type=exec), C(Restart=always) every two seconds without a limit,
     C(TimeoutStopSec=90), C(StateDirectory=<name>), C(LimitNOFILE=65536), C(WantedBy=multi-user.target), after
     C(network-online.target); C(ProtectSystem=strict), C(ProtectHome), C(ProtectProc=invisible), C(ProcSubset=pid),
@@ -140,7 +140,7 @@ options:
       - They are never shown, and a change is told by a fingerprint that is keyed with a secret of the host.
       - A change of one needs a restart.
     type: dict
-  programs:
+  scripts:
     description: Small programs of the component's own, installed with mode 0755 in C({bin}).
     type: list
     elements: dict
@@ -296,23 +296,23 @@ options:
       secrets:
         description: Like O(secrets).
         type: dict
-      programs:
-        description: Like O(programs).
+      scripts:
+        description: Like O(scripts).
         type: list
         elements: dict
         suboptions:
           path:
-            description: Like O(programs[].path).
+            description: Like O(scripts[].path).
             type: str
             required: true
           content:
-            description: Like O(programs[].content).
+            description: Like O(scripts[].content).
             type: str
           source:
-            description: Like O(programs[].source).
+            description: Like O(scripts[].source).
             type: path
           on_change:
-            description: Like O(programs[].on_change).
+            description: Like O(scripts[].on_change).
             type: str
             choices: [reload, restart, none]
             default: none
@@ -533,7 +533,7 @@ OF_AN_INSTANCE = {
         },
     },
     "secrets": {"type": "dict", "no_log": True},
-    "programs": {
+    "scripts": {
         "type": "list",
         "elements": "dict",
         "options": {

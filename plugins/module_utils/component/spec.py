@@ -20,7 +20,7 @@ ON_CHANGE = ("none", "reload", "restart")
 CREDENTIALS = ("username", "password_file", "certificate_file", "key_file")
 # Options of an instance and the type of each.
 PER_INSTANCE = {
-    "description": str, "command": list, "config": list, "secrets": dict, "programs": list, "environment": dict,
+    "description": str, "command": list, "config": list, "secrets": dict, "scripts": list, "environment": dict,
     "unit": dict, "units": dict, "check": list, "check_ignore_pattern": str, "listen_addresses": list, "ready": dict, "reload": dict,
 }  # fmt: skip
 
@@ -120,7 +120,7 @@ def _listed_instance(
         if own.get(key) is not None and not isinstance(own[key], kind):
             raise ComponentError(f"{where}.{key} must be a {kind.__name__}.")
     if not all(
-        isinstance(item, dict) for key in ("config", "programs") for item in own.get(key) or ()
+        isinstance(item, dict) for key in ("config", "scripts") for item in own.get(key) or ()
     ):
         raise ComponentError(f"{where}: config and programs are lists of mappings.")
     values = {
@@ -237,7 +237,7 @@ def _files(values: dict) -> dict:
     for path, content in (values.get("secrets") or {}).items():
         item = {"path": path}
         _add(files, "etc", item, Entry(_bytes(content, item), 0o640, "restart", secret=True))
-    for item in values.get("programs") or ():
+    for item in values.get("scripts") or ():
         _add(
             files,
             "bin",

@@ -30,7 +30,7 @@ OPTIONS = {
         {"path": "rules/own/a.yml", "content": "r"},
     ],
     "secrets": {"key": "secret"},
-    "programs": [{"path": "write-targets", "content": "#!/bin/sh\n"}],
+    "scripts": [{"path": "write-targets", "content": "#!/bin/sh\n"}],
     "units": TIMER,
 }
 

@@ -53,7 +53,7 @@ def test_what_is_gone_back_to(
 
 OPTIONS = {
     "secrets": {"key": "PLANTED"},
-    "programs": [{"path": "write-targets", "content": "#!/bin/sh\n"}],
+    "scripts": [{"path": "write-targets", "content": "#!/bin/sh\n"}],
     "units": {
         "loki-sweep.timer": {
             "Timer": {"OnCalendar": "daily"},

@@ -25,7 +25,7 @@ def files_of(**changes: Any) -> dict:
 def test_an_instance_has_its_files_with_their_modes() -> None:
     assert files_of(
         secrets={"key": "s"},
-        programs=[{"path": "write-targets", "content": "#!/bin/sh\n"}],
+        scripts=[{"path": "write-targets", "content": "#!/bin/sh\n"}],
         units={"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}}},
     ) == {
         "etc/loki-config.yml": ("0o640", "restart", False),
