@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         self._notices: list = []
         args = plain(self._task.args)
-        args["holder"] = holder()
+        args["lock_owner"] = lock_owner()
         args.setdefault("adopt", self._templar.template(task_vars.get("monitoring_adopt") or False))
         for owner, key, item in _files_of(args):
             self._read_source(owner, key, item)
@@ -166,7 +166,7 @@ class ActionModule(ActionBase):
             self._remove_tmp_path(directory)
 
 
-def holder() -> str:
+def lock_owner() -> str:
     """Who runs this, for the message to others that find the component locked."""
     return f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"
 

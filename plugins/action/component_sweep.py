@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 
-from .component import holder
+from .component import lock_owner
 
 OPTIONS = {
     "keep": {"type": "list", "elements": "str", "required": True},
@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
             return {"changed": False, "action": "none", "instances": {}, "notices": []}
         return self._execute_module(
             module_name="hippius.monitoring.component",
-            module_args={**args, "state": "swept", "holder": holder()},
+            module_args={**args, "state": "swept", "lock_owner": lock_owner()},
             task_vars=task_vars,
             wrap_async=self._task.async_val,
         )

@@ -415,7 +415,7 @@ options:
     description: With O(state=swept), refuse, and remove nothing, when more components than this would go.
     type: int
     default: 1
-  holder:
+  lock_owner:
     description: Who runs this, for the message to others that find the component locked; set by the action plugin.
     type: str
   lock_timeout:
@@ -595,7 +595,7 @@ OPTIONS = {
     "keep": {"type": "list", "elements": "str"},
     "known": {"type": "list", "elements": "str"},
     "remove_max": {"type": "int", "default": 1},
-    "holder": {"type": "str"},
+    "lock_owner": {"type": "str"},
     "lock_timeout": {"type": "int", "default": 60},
 }
 

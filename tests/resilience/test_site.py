@@ -413,8 +413,10 @@ def test_a_configuration_that_its_checker_refuses_leaves_the_old_process_answeri
 @pytest.mark.parametrize("role", [role for role, faults in FAULTS.items() if faults[2]])
 def test_a_configuration_that_cannot_start_is_rolled_back_within_a_minute(site, role):
     (change, message), name = FAULTS[role][2], unit_of(role)
-    holder = "import socket, time; s = socket.create_server(('127.0.0.1', 7999)); time.sleep(600)"
-    site.host.run(f'nohup python3 -c "{holder}" >/dev/null 2>&1 & echo $! >/tmp/holder.pid')
+    lock_owner = (
+        "import socket, time; s = socket.create_server(('127.0.0.1', 7999)); time.sleep(600)"
+    )
+    site.host.run(f'nohup python3 -c "{lock_owner}" >/dev/null 2>&1 & echo $! >/tmp/holder.pid')
     watch = (
         "import sys, time, urllib.request\nlast, longest = time.time(), 0\n"
         "while True:\n"

@@ -109,7 +109,7 @@ def absent(params: dict, check_mode: bool) -> dict:
         if params["purge"] and (name in installed or generation.owns_user(name))
     ]
     if not check_mode and (items or purged):
-        take_off(component, items, params.get("holder") or "", params["lock_timeout"])
+        take_off(component, items, params.get("lock_owner") or "", params["lock_timeout"])
         for name in purged:
             purge(name)
     if not check_mode:
@@ -132,14 +132,14 @@ def sweep(params: dict, check_mode: bool) -> dict:
     if not check_mode:
         for component, names in unwanted.items():
             ours = [item for item in items if item.name in names]
-            take_off(component, ours, params.get("holder") or "", params["lock_timeout"])
+            take_off(component, ours, params.get("lock_owner") or "", params["lock_timeout"])
         generation.tidy()
     return values(items, [], False)
 
 
-def take_off(component: str, items: list, holder: str, timeout: float) -> None:
+def take_off(component: str, items: list, lock_owner: str, timeout: float) -> None:
     """Remove instances of a component under its lock, as they are then: another run may have changed them meanwhile."""
-    with run_lock.held(component, holder, timeout):
+    with run_lock.held(component, lock_owner, timeout):
         for item in items:
             if os.path.isdir(layout.component(item.name)):
                 remove(planned(item.name))

@@ -31,7 +31,7 @@ def roll_back(params: dict, check_mode: bool) -> Result:
     """
     if check_mode:
         return _planned(params)
-    with run_lock.held(params["name"], params.get("holder") or "", params["lock_timeout"]):
+    with run_lock.held(params["name"], params.get("lock_owner") or "", params["lock_timeout"]):
         reach("locked")
         result = _planned(params)
         changing = [work for work in result.works if work.plan.changed]

@@ -19,7 +19,7 @@ POLL_SECONDS = 0.5
 
 
 @contextlib.contextmanager
-def held(name: str, holder: str, timeout: float) -> Iterator[None]:
+def held(name: str, lock_owner: str, timeout: float) -> Iterator[None]:
     """Hold the lock of a component; fail naming the holder when it is not free in time.
 
     The kernel frees it when the process ends, however it ends. The file stays, since removing it would race.

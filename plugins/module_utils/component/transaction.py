@@ -77,7 +77,7 @@ def roll_out(params: dict, check_mode: bool) -> Result:
     wanted = instances(params)
     if check_mode:
         return _predict(params, wanted)
-    with run_lock.held(params["name"], params.get("holder") or "", params["lock_timeout"]):
+    with run_lock.held(params["name"], params.get("lock_owner") or "", params["lock_timeout"]):
         reach("locked")
         result = _planned(params, wanted, generation.fingerprint_key(create=_has_secrets(wanted)))
         if idle(result):
@@ -204,10 +204,10 @@ def refuse_taken_ports(work: Work) -> None:
     if work.plan.action not in (INSTALL, RESTART):
         return
     for address in work.wanted.listen_addresses:
-        holder = probe.taken(address, work.main_unit.main_pid)
-        if holder:
+        lock_owner = probe.taken(address, work.main_unit.main_pid)
+        if lock_owner:
             raise ComponentError(
-                f"{work.name} needs {address}, which is held by {holder}. Nothing was changed."
+                f"{work.name} needs {address}, which is held by {lock_owner}. Nothing was changed."
             )
 
 

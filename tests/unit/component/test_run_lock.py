@@ -72,16 +72,16 @@ def test_another_component_is_not_in_the_way(another: Callable) -> None:
 
 
 def test_a_lock_is_had_when_its_holder_ends_in_time(another: Callable) -> None:
-    holder = another("run_lock.held('loki', 'anna', 0)")
-    holder.stdin.close()
+    lock_owner = another("run_lock.held('loki', 'anna', 0)")
+    lock_owner.stdin.close()
     with run_lock.held("loki", "me", 5):
         assert Path(layout.lock("loki")).read_text() == "me\n"
 
 
 def test_a_holder_that_is_killed_holds_nothing(another: Callable) -> None:
-    holder = another("run_lock.held('loki', 'anna, with a long name', 0)")
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
+    lock_owner = another("run_lock.held('loki', 'anna, with a long name', 0)")
+    lock_owner.send_signal(signal.SIGKILL)
+    lock_owner.wait()
     with run_lock.held("loki", "me", 0):
         assert Path(layout.lock("loki")).read_text() == "me\n"
 
