@@ -269,10 +269,10 @@ def refused(items: list, live: dict, required: list | None = None) -> str:
     """Why a run does not begin, or nothing."""
     steps = plan_checks.check_moves(plan(items, live, RULES), live, RULES)
     steps = plan_checks.check_references(plan_checks.check_use(steps, live), live, required or [])
-    return "; ".join(plan_checks.refused(unique_names.check(steps, holders(live))))
+    return "; ".join(plan_checks.refused(unique_names.check(steps, name_owners(live))))
 
 
-def holders(live: dict) -> dict:
+def name_owners(live: dict) -> dict:
     """Who has which name."""
     found: dict = {kind: {} for kind in unique_names.NAMED}
     for kind in found:

@@ -24,7 +24,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.re
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.sync_plan import plan
 from tests.unit.grafana.conftest import Apply, connect, writes
 from tests.unit.grafana.factories import RULE, absent, wanted
-from tests.unit.grafana.test_sync_plan import RULES, held, holders, server
+from tests.unit.grafana.test_sync_plan import RULES, held, name_owners, server
 
 OPS = wanted("folder", {"uid": "ops", "title": "Operations", "parentUid": ""})
 
@@ -73,7 +73,7 @@ def test_a_name_is_free_before_it_is_taken(
     kind: str, first: dict, then: dict, order: list, round_: list
 ) -> None:
     live = server(**{kind: {item.identity: held(kind, item.body) for item in named(kind, **first)}})
-    steps = unique_names.check(plan(named(kind, **then), live, RULES), holders(live))
+    steps = unique_names.check(plan(named(kind, **then), live, RULES), name_owners(live))
     told = plan_checks.refused(steps)
     assert [line.split(" (")[1].split(".")[0] for line in told] == round_
     assert all("third name first" in line and line.count(".yml:1)") == 2 for line in told)
@@ -94,7 +94,7 @@ NAMES = strategies.builds(
 @given(first=NAMES, then=NAMES, kind=strategies.sampled_from(KINDS))
 def test_no_order_takes_what_is_not_free(first: dict, then: dict, kind: str) -> None:
     live = server(**{kind: {item.identity: held(kind, item.body) for item in named(kind, **first)}})
-    steps = unique_names.check(plan(named(kind, **then), live, RULES), holders(live))
+    steps = unique_names.check(plan(named(kind, **then), live, RULES), name_owners(live))
     if plan_checks.refused(steps):
         return
     has = dict(first)
@@ -121,14 +121,14 @@ def test_the_title_of_a_rule_that_moves_is_its_own() -> None:
         live,
         RULES,
     )
-    assert plan_checks.refused(unique_names.check(steps, holders(live))) == []
+    assert plan_checks.refused(unique_names.check(steps, name_owners(live))) == []
     assert len(unique_names.in_turn(steps)[0]) == 1
 
 
 def test_a_name_that_goes_last_is_not_free() -> None:
     live = server(rule_group={"ops/of-a": held("rule_group", group("of-a", a="A"))})
     steps = plan([*named("rule_group", n="A"), absent("rule_group", "ops/of-a")], live, RULES)
-    (told,) = plan_checks.refused(unique_names.check(steps, holders(live)))
+    (told,) = plan_checks.refused(unique_names.check(steps, name_owners(live)))
     assert told.endswith(
         "its name 'A' is taken there by the rule with the uid a, which goes after all else"
     )

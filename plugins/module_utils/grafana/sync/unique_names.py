@@ -30,7 +30,7 @@ def taking(steps: list) -> list:
     return sorted({step.kind for step in steps if _taken(step)})
 
 
-def check(steps: list, holders: dict) -> list:
+def check(steps: list, name_owners: dict) -> list:
     """Steps, in conflict where their name is another's or goes round; holders is kind -> name -> uids."""
     left = {(step.kind, uid) for step in steps for uid in _left(step)}
     going = {(step.kind, uid) for step in steps if step.action == DELETE for uid in _had(step)}
@@ -42,10 +42,10 @@ def check(steps: list, holders: dict) -> list:
             objections[id(step)] = "a folder has the same uid, which Grafana 11 does not take"
             continue
         taken = _taken(step)
-        for uid, name in _has(step).items() if step.kind in holders else ():
+        for uid, name in _has(step).items() if step.kind in name_owners else ():
             new = uid in taken
             twin, twin_is_new = asked.setdefault((step.kind, name), (step, new))
-            held = holders[step.kind].get(name, ()) if new else ()
+            held = name_owners[step.kind].get(name, ()) if new else ()
             others = [other for other in held if other != uid and (step.kind, other) not in left]
             # Two that have been there with one name, which newer servers allow, are left alone.
             if twin is not step and (new or twin_is_new):
@@ -56,7 +56,7 @@ def check(steps: list, holders: dict) -> list:
                 objections[id(step)] = (
                     f"its name {name[0]!r} is taken there by the {word} with the uid {others[0]}{last}"
                 )
-    for kind in holders:
+    for kind in name_owners:
         for step, name, other in in_turn([step for step in steps if step.kind == kind])[1]:
             reason = f"its name {name!r} is still that of {other.about}, and they go round: give one a third name first"
             objections.setdefault(id(step), reason)
