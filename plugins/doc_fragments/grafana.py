@@ -94,7 +94,7 @@ options:
       - Grafana before 13 does not make an object editable that was not, but for rules.
     type: bool
     default: false
-  takeover:
+  adopt:
     description:
       - Whether an object that was made by hand may be replaced. Without it such an object makes the module fail.
       - With O(editable=true) an object of this module looks as if it was made by hand, and either is replaced;

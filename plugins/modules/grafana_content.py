@@ -266,7 +266,7 @@ def present(module: QuietModule) -> dict:
         owner=params["owner"],
         fingerprint_key=params["fingerprint_key"] or "",
         editable=params["editable"],
-        takeover=params["takeover"],
+        adopt=params["adopt"],
         prune=tuple(params["prune"]),
         prune_max=params["prune_max"],
         exact_json_data=params["exact"],

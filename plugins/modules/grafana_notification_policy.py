@@ -13,7 +13,7 @@ author:
   - Hippius (@hippius)
 description:
   - Grafana has one tree of policies for an organisation, and the module replaces it as a whole.
-  - A tree with routes that was made by hand is only replaced with O(takeover=true).
+  - A tree with routes that was made by hand is only replaced with O(adopt=true).
   - A tree is never sent with a contact point or a timing that is not there. Some servers take such a tree, and cannot
     load their configuration afterwards.
   - O(state=absent) resets the tree to the one that Grafana begins with.

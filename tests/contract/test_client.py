@@ -98,7 +98,7 @@ def test_it_holds_every_body_that_our_modules_send(client_judge: Path, version: 
         around = [wanted("folder", PLACE), wanted("mute_timing", QUIET)]
         plain = [wanted(kind) for kind in KINDS]
         for items in (plain, [wanted(item.kind, every_change(item, version)) for item in plain]):
-            reconcile(client, around + items, Options(owner="judged", takeover=True))
+            reconcile(client, around + items, Options(owner="judged", adopt=True))
         said = judged(client_judge, grafana)
     found = re.fullmatch(r"(\d+) bodies, 0 failed\n", said)
     assert found, said

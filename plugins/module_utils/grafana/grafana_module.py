@@ -35,7 +35,7 @@ STATE = {"state": {"type": "str", "choices": [PRESENT, ABSENT], "default": PRESE
 # Options of objects that Grafana keeps the provenance of.
 STAMPED = {
     "editable": {"type": "bool", "default": False},
-    "takeover": {"type": "bool", "default": False},
+    "adopt": {"type": "bool", "default": False},
 }
 ONE_LOGIN = {
     "required_one_of": [("password", "token")],
@@ -142,7 +142,7 @@ def run(kind: str, spec: dict, object_of: Callable[[dict], tuple], **rules: Any)
     options = Options(
         check=module.check_mode,
         editable=params.get("editable", False),
-        takeover=params.get("takeover", False),
+        adopt=params.get("adopt", False),
         fingerprint_key=params.get("fingerprint_key") or "",
         exact_json_data=params.get("exact", False),
     )

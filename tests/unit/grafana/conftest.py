@@ -46,9 +46,9 @@ def connect(grafana: Any, **changes: Any) -> Client:
 def grafana(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A Grafana of each version, with nothing in it."""
     if request.param == "real":
-        reconcile(connect(RealGrafana()), leftovers(), Options(takeover=True))
+        reconcile(connect(RealGrafana()), leftovers(), Options(adopt=True))
         yield RealGrafana()
-        reconcile(connect(RealGrafana()), leftovers(), Options(takeover=True))
+        reconcile(connect(RealGrafana()), leftovers(), Options(adopt=True))
         return
     with StandIn(version=request.param) as server:
         # One that has been upgraded has the contact point by mail, which these tests refer to.

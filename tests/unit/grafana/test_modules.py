@@ -156,15 +156,12 @@ def test_a_module_fails_with_one_clear_message(call: Any, grafana: Any, apply: A
     assert "missing" in told["msg"] and "title" in told["msg"]
 
 
-def test_takeover_and_editable(call: Any, apply: Apply) -> None:
+def test_adopt_and_editable(call: Any, apply: Apply) -> None:
     apply(wanted("template"), editable=True)
     assert (
-        "takeover: true"
-        in call("grafana_message_template", name="discord", template="other")["msg"]
+        "adopt: true" in call("grafana_message_template", name="discord", template="other")["msg"]
     )
-    assert call("grafana_message_template", name="discord", template="other", takeover=True)[
-        "changed"
-    ]
+    assert call("grafana_message_template", name="discord", template="other", adopt=True)["changed"]
     assert not call("grafana_message_template", name="discord", template="other")["changed"]
 
 

@@ -77,7 +77,7 @@ def test_each_field_is_changed(kind: str, grafana: Any, apply: Apply) -> None:
         assert done.changes == planned.changes and done.diff[0].keys() == planned.diff[0].keys()
         assert not apply(wanted(kind, body)).changed and not writes(grafana), (where, value)
     # Somebody puts it all back by the same API.
-    apply(wanted(kind), takeover=True)
+    apply(wanted(kind), adopt=True)
     assert actions(apply(wanted(kind, body))) == [(kind, "update")]
 
 
@@ -257,7 +257,7 @@ def test_a_routed_contact_point_is_renamed(grafana: Any, apply: Apply) -> None:
         "receiver": "chat",
         "routes": [{"receiver": "chat", "object_matchers": [["a", "=", "b"]]}],
     }
-    apply(wanted("contact_point"), wanted("policy", tree), takeover=True)
+    apply(wanted("contact_point"), wanted("policy", tree), adopt=True)
     renamed = {**BODIES["contact_point"], "name": "discord"}
     with pytest.raises(
         GrafanaError, match="takes the last integration of contact point chat, and routes or rules"
@@ -336,15 +336,15 @@ def test_provenance(kind: str, provenance: str, stand_in: StandIn, apply: Apply)
         assert apply(other).changed
         return
     for check in (True, False):
-        message = "provisioned from a file" if provenance == "file" else "only with takeover: true"
+        message = "provisioned from a file" if provenance == "file" else "only with adopt: true"
         with pytest.raises(GrafanaError, match=message):
             apply(other, check=check)
         assert not writes(stand_in)
     if provenance == "file":
         with pytest.raises(GrafanaError, match="provisioned from a file"):
-            apply(other, takeover=True)
+            apply(other, adopt=True)
         return
-    assert apply(other, takeover=True).changed
+    assert apply(other, adopt=True).changed
     assert not apply(other).changed
 
 
@@ -388,11 +388,11 @@ def test_a_policy_tree_made_by_hand_is_not_lost(grafana: Any, apply: Apply) -> N
     }
     apply(wanted("policy", by_hand), editable=True)
     with pytest.raises(
-        GrafanaError, match=r"policy tree .* made by hand, and is replaced only with takeover"
+        GrafanaError, match=r"policy tree .* made by hand, and is replaced only with adopt"
     ):
         apply(wanted("policy"))
     assert not writes(grafana)
-    assert apply(wanted("policy"), takeover=True).changed
+    assert apply(wanted("policy"), adopt=True).changed
     assert not apply(wanted("policy")).changed
 
 
@@ -420,10 +420,10 @@ def test_an_integration_without_a_uid_cannot_be_replaced(grafana: Any, apply: Ap
     ):
         apply(
             wanted("contact_point", {"name": "grafana-default-email", "receivers": [mail]}),
-            takeover=True,
+            adopt=True,
         )
     with pytest.raises(GrafanaError, match="Grafana needs it"):
-        apply(absent("contact_point", "grafana-default-email"), takeover=True)
+        apply(absent("contact_point", "grafana-default-email"), adopt=True)
     assert not writes(grafana)
 
 
@@ -478,7 +478,7 @@ def environment() -> list[Wanted]:
 
 
 def test_an_environment_is_made_in_order_and_kept(grafana: Any, apply: Apply) -> None:
-    done = apply(*environment(), **OWNER, takeover=True)
+    done = apply(*environment(), **OWNER, adopt=True)
     assert [change["kind"] for change in done.changes if change["kind"] != "ledger"] == list(KINDS)
     kept = apply(*environment(), **OWNER)
     assert not kept.changed and not writes(grafana)
@@ -498,7 +498,7 @@ def test_what_is_owned_and_unwanted_is_pruned_and_nothing_else(grafana: Any, app
     ]
     foreign = [wanted("folder", {"uid": "below", "title": "Below", "parentUid": ""})]
     apply(*foreign)
-    apply(*environment(), *old, **OWNER, takeover=True)
+    apply(*environment(), *old, **OWNER, adopt=True)
     rules = {**OWNER, "prune": KINDS}
     for options in (
         {**OWNER},
@@ -602,7 +602,7 @@ def test_what_others_need_is_looked_up(grafana: Any, apply: Apply) -> None:
 def test_planning_changes_no_argument(grafana: Any, apply: Apply) -> None:
     items = environment()
     kept = deepcopy(items)
-    apply(*items, takeover=True)
+    apply(*items, adopt=True)
     assert items == kept
 
 
@@ -677,10 +677,10 @@ def test_an_owner_of_editable_objects_knows_its_own(kind: str, grafana: Any, app
     other = wanted(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     apply(*surroundings(kind))
     apply(wanted(kind), editable=True)
-    with pytest.raises(GrafanaError, match="made by hand, and is replaced only with takeover"):
+    with pytest.raises(GrafanaError, match="made by hand, and is replaced only with adopt"):
         apply(other, editable=True, **OWNER)
     assert not writes(grafana)
-    assert apply(other, editable=True, takeover=True, **OWNER).changed
+    assert apply(other, editable=True, adopt=True, **OWNER).changed
     assert apply(wanted(kind), editable=True, **OWNER).changed
     assert not apply(wanted(kind), editable=True, **OWNER).changed and not writes(grafana)
 
@@ -705,7 +705,7 @@ def test_what_others_still_use_is_neither_deleted_nor_pruned(grafana: Any, apply
     apply(*foreign, editable=True)
     for kind in ("template", "mute_timing", "contact_point"):
         with pytest.raises(GrafanaError, match=r"Nothing was changed\. .* still use"):
-            apply(absent(kind), takeover=True)
+            apply(absent(kind), adopt=True)
         assert not writes(grafana)
     pruned = apply(*rest, **OWNER, prune=KINDS)
     assert not pruned.changed and not writes(grafana)
@@ -715,6 +715,6 @@ def test_what_others_still_use_is_neither_deleted_nor_pruned(grafana: Any, apply
         "mute timing weekend is no longer wanted, but is kept: routes or rules still use it.",
         f"template discord is no longer wanted, but is kept: {reason}.",
     ]
-    apply(absent("rule_group"), absent("contact_point", "theirs"), absent("folder"), takeover=True)
+    apply(absent("rule_group"), absent("contact_point", "theirs"), absent("folder"), adopt=True)
     assert len(apply(*rest, **OWNER, prune=KINDS).changes) == len([*mine, "ledger"])
     apply(*(absent(item.kind, item.identity) for item in rest), absent("template", "tests.owned"))

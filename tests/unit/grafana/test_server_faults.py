@@ -24,7 +24,7 @@ from tests.unit.grafana.test_reconcile import environment
 pytestmark = pytest.mark.skipif(
     bool(REAL), reason="a real server neither counts nor fails when it is told to"
 )
-OPTIONS = {"owner": "tests", "fingerprint_key": "key", "takeover": True}
+OPTIONS = {"owner": "tests", "fingerprint_key": "key", "adopt": True}
 # A fault that passes -> what is injected.
 PASSING = ["502", "429", "locked", "reset", "truncated", "409", "412"]
 

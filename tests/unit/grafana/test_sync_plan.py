@@ -105,10 +105,10 @@ def test_each_change_is_seen_on_either_side(kind: str, where: tuple, value: Any)
     [
         ("api", {}, UPDATE),
         ("file", {}, CONFLICT),
-        ("file", {"takeover": True}, CONFLICT),
-        ("converted_prometheus", {"takeover": True}, CONFLICT),
+        ("file", {"adopt": True}, CONFLICT),
+        ("converted_prometheus", {"adopt": True}, CONFLICT),
         ("", {}, FOREIGN),
-        ("", {"takeover": True}, UPDATE),
+        ("", {"adopt": True}, UPDATE),
         ("", {"settings": Settings(editable=True)}, UPDATE),
     ],
 )

@@ -24,7 +24,7 @@ from tests.unit.grafana.test_reconcile import SURROUNDINGS
 pytestmark = pytest.mark.skipif(
     bool(REAL), reason="a hundred variations a kind are for the stand-in"
 )
-OPTIONS = Options(fingerprint_key="key", takeover=True)
+OPTIONS = Options(fingerprint_key="key", adopt=True)
 
 WORD = st.text("abcdefgh XYZ-_.", min_size=1, max_size=12).map(lambda text: f"w{text.strip()}")
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=20)

@@ -54,7 +54,7 @@ class Options:
     owner: str = ""
     fingerprint_key: str = ""
     editable: bool = False
-    takeover: bool = False
+    adopt: bool = False
     prune: tuple = ()
     prune_max: int = 10
     exact_json_data: bool = False
@@ -118,9 +118,7 @@ class _Run:
             salt=secrets.token_hex(8),
             exact_json_data=options.exact_json_data,
         )
-        self.rules = Rules(
-            settings, options.takeover, bool(options.owner), prune=tuple(options.prune)
-        )
+        self.rules = Rules(settings, options.adopt, bool(options.owner), prune=tuple(options.prune))
         self.seen: dict = {kind: {} for kind in KINDS}
         self.whole: set = set()
         # Kinds of which names are taken in this run that only one object may have.
@@ -355,7 +353,7 @@ class _Run:
         template = {"name": ownership.name(owner), "template": text}
         wanted = Wanted("template", ownership.name(owner), template, LEDGER)
         held = CATALOGUE["template"].read(self.client, None).get(ownership.name(owner))
-        rules = replace(self.rules, takeover=True)
+        rules = replace(self.rules, adopt=True)
         self._write(plan_one(CATALOGUE["template"], wanted, held, rules), wanted, rules)
         self.ledger_text, self.rules = text, replace(self.rules, owned=owned)
         if not any(change["kind"] == LEDGER for change in self.result.changes):

@@ -57,7 +57,7 @@ class Rules:
     """What the user allows; ``owned`` is kind -> identities, as the ledger has it, ``others`` those of other owners."""
 
     settings: Settings = field(default_factory=Settings)
-    takeover: bool = False
+    adopt: bool = False
     has_ledger: bool = False
     owned: dict = field(default_factory=dict)
     others: dict = field(default_factory=dict)
@@ -125,10 +125,10 @@ def hindrance(kind: Kind, identity: str, live: Live, rules: Rules) -> tuple:
     # provenance of what people make, and is only known by the ledger.
     ours = not kind.stamped or live.provenance == API
     ours = ours or (not rules.has_ledger and live.provenance == rules.settings.provenance)
-    ours = ours or rules.takeover or identity in rules.owned.get(kind.name, ())
+    ours = ours or rules.adopt or identity in rules.owned.get(kind.name, ())
     if ours or (kind.name == "policy" and is_first(live.body)):
         return "", ""
-    return "it was made by hand, and is replaced only with takeover: true", FOREIGN
+    return "it was made by hand, and is replaced only with adopt: true", FOREIGN
 
 
 def _provenance_problem(live: Live) -> str:
