@@ -67,7 +67,7 @@ options:
       - V(previous) brings back the generation that was proven before the last rollout, proves it, and returns to the
         present one when that fails. All instances go back together; one that the last rollout did not change stays
         as it is, and one that it removed does not come back. Done once, it is done until the next rollout.
-      - V(swept) is what M(hippius.monitoring.component_sweep) does, by which it is documented. That one runs this
+      - V(pruned) is what M(hippius.monitoring.component_prune) does, by which it is documented. That one runs this
         module, since Ansible takes longer to pack a second one than it takes to run.
     type: str
     choices: [present, absent, previous, swept]
@@ -411,7 +411,7 @@ options:
     description: With O(state=swept), names of the components that may be removed when they are not to be kept.
     type: list
     elements: str
-  remove_max:
+  prune_max:
     description: With O(state=swept), refuse, and remove nothing, when more components than this would go.
     type: int
     default: 1
@@ -423,7 +423,7 @@ options:
     type: int
     default: 60
 seealso:
-  - module: hippius.monitoring.component_sweep
+  - module: hippius.monitoring.component_prune
 """
 
 EXAMPLES = r"""
@@ -571,7 +571,7 @@ OPTIONS = {
     "name": {"type": "str"},
     "state": {
         "type": "str",
-        "choices": ["present", "absent", "previous", "swept"],
+        "choices": ["present", "absent", "previous", "pruned"],
         "default": "present",
     },
     "release": {
@@ -594,7 +594,7 @@ OPTIONS = {
     "purge": {"type": "bool", "default": False},
     "keep": {"type": "list", "elements": "str"},
     "known": {"type": "list", "elements": "str"},
-    "remove_max": {"type": "int", "default": 1},
+    "prune_max": {"type": "int", "default": 1},
     "lock_owner": {"type": "str"},
     "lock_timeout": {"type": "int", "default": 60},
 }
@@ -604,8 +604,8 @@ def act(params: dict, check_mode: bool) -> dict:
     """Roll out, roll back or remove, as ``state`` says."""
     if params["state"] == "absent":
         return removal.absent(params, check_mode)
-    if params["state"] == "swept":
-        return removal.sweep(params, check_mode)
+    if params["state"] == "pruned":
+        return removal.prune(params, check_mode)
     if params["state"] == "previous":
         # Loading it costs each run time, and hardly any needs it.
         from ..module_utils.component import rollback
@@ -620,7 +620,7 @@ def main() -> None:
         ("state", "present", ["name", "release"]),
         ("state", "absent", ["name"]),
         ("state", "previous", ["name"]),
-        ("state", "swept", ["keep", "known"]),
+        ("state", "pruned", ["keep", "known"]),
     ]
     run(QuietModule(OPTIONS, supports_check_mode=True, required_if=required_if), act)
 

@@ -39,7 +39,7 @@ SHARED = {
         ("raw", "basic_auth_username basic_auth_password basic_auth_hash mirrors archives_dir releases_lock"),
         ("raw", "lock_file lock_roles bundle_architectures bundle_mirrors"),
         ("bool", "lock_replace allow_unlocked adopt"),
-        ("int", "remove_max"),
+        ("int", "prune_max"),
     ) for name in names.split()
 }  # fmt: skip
 

@@ -285,24 +285,24 @@ SWEEPS = {
 NOT_IN_A_GOOD_RUN = ("restored", "withdrawn", "left")
 
 
-@pytest.mark.parametrize("sweep", SWEEPS)
+@pytest.mark.parametrize("prune", SWEEPS)
 @pytest.mark.parametrize("point", [point for point in POINTS if point not in NOT_IN_A_GOOD_RUN])
-def test_a_run_killed_at_any_point_is_finished_by_the_next_one(rollout, undisturbed, sweep, point):
-    installed, change = SWEEPS[sweep]
+def test_a_run_killed_at_any_point_is_finished_by_the_next_one(rollout, undisturbed, prune, point):
+    installed, change = SWEEPS[prune]
     if installed:
         good(rollout.run(rollout.task()))
     task, started = rollout.task(**change), rollout.started()
     killed = rollout.run(task, environment={KILL_AT: point})
     if killed.returncode == 0:
-        assert (sweep, point) in NOT_PASSED, f"{point} was not passed"
+        assert (prune, point) in NOT_PASSED, f"{point} was not passed"
         return
     good(rollout.run(task))
     there, answer, restarted = rollout.state(), rollout.answer(), rollout.started() != started
     before = rollout.snapshot()
     assert good(rollout.run(task)).result["changed"] is False
     assert differences(before, rollout.snapshot()) == []
-    assert (answer, restarted) == (change.get("config", {}).get("answer", "one"), sweep != "reload")
-    assert there == undisturbed(rollout, sweep)
+    assert (answer, restarted) == (change.get("config", {}).get("answer", "one"), prune != "reload")
+    assert there == undisturbed(rollout, prune)
 
 
 # A reload brings no release, so it passes no point of one.
@@ -347,15 +347,15 @@ def undisturbed() -> object:
     """The end state of an undisturbed run of each sweep, made once."""
     states: dict = {}
 
-    def state(rollout: Rollout, sweep: str) -> str:
-        if sweep not in states:
+    def state(rollout: Rollout, prune: str) -> str:
+        if prune not in states:
             rollout.clean()
-            installed, change = SWEEPS[sweep]
+            installed, change = SWEEPS[prune]
             if installed:
                 good(rollout.run(rollout.task()))
             good(rollout.run(rollout.task(**change)))
-            states[sweep] = rollout.state()
-        return states[sweep]
+            states[prune] = rollout.state()
+        return states[prune]
 
     return state
 
@@ -597,17 +597,17 @@ def test_the_sweep_removes_what_the_host_should_no_longer_have_below_a_limit(rol
     # A host that is to have everything is not asked.
     for keep, asked in ((["prometheus"], True), (["prometheus", "loki"], False)):
         others = rollout.run(
-            {"keep": keep, "known": ["prometheus", "loki"]}, "-vvv", module="component_sweep"
+            {"keep": keep, "known": ["prometheus", "loki"]}, "-vvv", module="component_prune"
         )
         assert (good(others).result["changed"], "SSH: EXEC" in others.stdout) == (False, asked)
-    sweep = {"keep": ["prometheus"], "known": ["prometheus", "testd"], "remove_max": 0}
-    refused = rollout.run(sweep, module="component_sweep")
-    assert refused.returncode == 2 and "monitoring_remove_max" in refused.message
-    sweep["remove_max"] = 1
-    assert good(rollout.run(sweep, "--check", module="component_sweep")).action == "remove"
+    prune = {"keep": ["prometheus"], "known": ["prometheus", "testd"], "prune_max": 0}
+    refused = rollout.run(prune, module="component_prune")
+    assert refused.returncode == 2 and "monitoring_prune_max" in refused.message
+    prune["prune_max"] = 1
+    assert good(rollout.run(prune, "--check", module="component_prune")).action == "remove"
     assert rollout.answer() == "one"
-    assert good(rollout.run(sweep, module="component_sweep")).action == "remove"
-    assert good(rollout.run(sweep, module="component_sweep")).result["changed"] is False
+    assert good(rollout.run(prune, module="component_prune")).action == "remove"
+    assert good(rollout.run(prune, module="component_prune")).result["changed"] is False
     assert rollout.host.run("ls -d /var/lib/testd").stdout
     assert rollout.host.run("ls /opt/monitoring", check=False).stdout == ""
 

@@ -23,7 +23,7 @@ POINTS = (
     "proven",
     "committed",
     "finished",
-    "swept",
+    "pruned",
     # Not passed by a rollout that goes well.
     "restored",
     "withdrawn",

@@ -208,10 +208,10 @@ def _note(generation_name: str, link: str) -> None:
 def tidy() -> None:
     """Remove what only killed runs leave, and take no lock where there is nothing."""
     if observe.leaving() or release_store.unused() or _deserted():
-        sweep_releases()
+        prune_releases()
 
 
-def sweep_releases() -> None:
+def prune_releases() -> None:
     """Remove releases that nothing uses, what killed removals left, and what is for components where there is none.
 
     A run that stages one now will do it.
@@ -224,7 +224,7 @@ def sweep_releases() -> None:
                 files.remove(layout.FINGERPRINT_KEY)
                 for path in layout.shared():
                     files.remove_empty(path)
-    reach("swept")
+    reach("pruned")
 
 
 def _deserted() -> bool:

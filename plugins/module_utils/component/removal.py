@@ -117,17 +117,17 @@ def absent(params: dict, check_mode: bool) -> dict:
     return values(items, [f"Data and user of {name} are purged." for name in purged], bool(purged))
 
 
-def sweep(params: dict, check_mode: bool) -> dict:
+def prune(params: dict, check_mode: bool) -> dict:
     """Remove components that the host should no longer have; return the module's values."""
     there = observe.components()
     left = [name for name in params["known"] if name in there and name not in params["keep"]]
     unwanted = {component: there[component] for component in left}
     items = [planned(name) for names in unwanted.values() for name in names]
-    if len(unwanted) > params["remove_max"]:
+    if len(unwanted) > params["prune_max"]:
         raise ComponentError(
-            f"{len(unwanted)} components would be removed, more than remove_max ({params['remove_max']}): "
+            f"{len(unwanted)} components would be removed, more than prune_max ({params['prune_max']}): "
             f"{', '.join(item.name for item in items)}. Nothing was removed. Add the host to their groups again, or"
-            " raise monitoring_remove_max for one run."
+            " raise monitoring_prune_max for one run."
         )
     if not check_mode:
         for component, names in unwanted.items():
@@ -143,7 +143,7 @@ def take_off(component: str, items: list, lock_owner: str, timeout: float) -> No
         for item in items:
             if os.path.isdir(layout.component(item.name)):
                 remove(planned(item.name))
-        generation.sweep_releases()
+        generation.prune_releases()
 
 
 def values(items: list, notices: list, changed: bool) -> dict:

@@ -91,7 +91,7 @@ def roll_out(params: dict, check_mode: bool) -> Result:
             error.notices = tuple(result.notices)
             raise
         finally:
-            generation.sweep_releases()
+            generation.prune_releases()
         return result
 
 

@@ -22,7 +22,7 @@ STAGES = {
     "check": {"checked"},
     "switch": {"pending", "switched", "linked", "manager-reloaded"},
     "prove": {"acted", "proven"},
-    "commit": {"committed", "finished", "swept"},
+    "commit": {"committed", "finished", "pruned"},
     "roll back": {"restored"},
     "remove": {"withdrawn", "left"},
 }

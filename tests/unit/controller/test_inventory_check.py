@@ -319,14 +319,14 @@ def test_the_variables_that_all_roles_share_are_those_of_the_documentation() -> 
 
 def test_variables_that_all_roles_share_are_judged_too(judge: Judge) -> None:
     found = judge(
-        variables="monitoring_mirror: [http://mirror.example]\nmonitoring_remove_max: many\n"
+        variables="monitoring_mirror: [http://mirror.example]\nmonitoring_prune_max: many\n"
     )
     assert found["warnings"] == [
         "monitoring_mirror of a is no variable of a role; monitoring_mirrors is. (monitoring_mirror: hosts.yml:5)"
     ]
     assert (
         found["msg"]
-        == "monitoring_remove_max of b, a: it has to be a number. (monitoring_remove_max: hosts.yml:6)"
+        == "monitoring_prune_max of b, a: it has to be a number. (monitoring_prune_max: hosts.yml:6)"
     )
 
 

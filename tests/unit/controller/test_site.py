@@ -73,7 +73,7 @@ def test_site_refuses_a_bad_inventory_first_and_sweeps_last() -> None:
     first, *_plays, last = read("playbooks/site.yml")
     assert (first["hosts"], first["tags"]) == ("all", "always")
     assert set(first["tasks"][0]) >= {"hippius.monitoring.inventory_check", "run_once"}
-    assert (last["hosts"], last["tags"]) == ("monitoring", "sweep")
+    assert (last["hosts"], last["tags"]) == ("monitoring", "prune")
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

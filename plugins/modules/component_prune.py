@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: component_sweep
+module: component_prune
 short_description: Remove components whose inventory group a host has left
 version_added: 0.1.0
 author:
@@ -38,7 +38,7 @@ options:
     type: list
     elements: str
     required: true
-  remove_max:
+  prune_max:
     description: Refuse, and remove nothing, when more components than this would go.
     type: int
     default: 1
@@ -52,7 +52,7 @@ seealso:
 
 EXAMPLES = r"""
 - name: Remove what the host should no longer have
-  hippius.monitoring.component_sweep:
+  hippius.monitoring.component_prune:
     keep: [prometheus, loki]
     known: [prometheus, loki, promtail]
 """

@@ -11,7 +11,7 @@ from .component import lock_owner
 OPTIONS = {
     "keep": {"type": "list", "elements": "str", "required": True},
     "known": {"type": "list", "elements": "str", "required": True},
-    "remove_max": {"type": "int", "default": 1},
+    "prune_max": {"type": "int", "default": 1},
     "lock_timeout": {"type": "int", "default": 60},
 }
 
@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
             return {"changed": False, "action": "none", "instances": {}, "notices": []}
         return self._execute_module(
             module_name="hippius.monitoring.component",
-            module_args={**args, "state": "swept", "lock_owner": lock_owner()},
+            module_args={**args, "state": "pruned", "lock_owner": lock_owner()},
             task_vars=task_vars,
             wrap_async=self._task.async_val,
         )
