@@ -14,7 +14,7 @@ import shutil
 from . import files, layout, manifest, observe, release_store, run_lock, systemd
 from .component_errors import ComponentError
 from .failpoints import reach
-from .rollout_plan import Seen
+from .rollout_plan import ObservedState
 from .spec import Instance
 
 # Marks users that we made, so that a purge takes no others.
@@ -126,15 +126,15 @@ def _make_parents(directory: str, path: str, mode: int, gid: int) -> None:
         files.make_directory(directory, mode, gid)
 
 
-def keep_edited(name: str, seen: Seen) -> list:
+def keep_edited(name: str, observed: ObservedState) -> list:
     """Keep files that were changed or added by hand, and return where."""
     kept = []
-    source = layout.generation(name, seen.current)
-    for path in (*seen.drift, *seen.strays):
+    source = layout.generation(name, observed.current)
+    for path in (*observed.drift, *observed.strays):
         content = files.read(os.path.join(source, path))
-        if content is None or "fingerprint" in seen.manifest["files"].get(path, {}):
+        if content is None or "fingerprint" in observed.manifest["files"].get(path, {}):
             continue
-        target = os.path.join(layout.edited(name), seen.current, path)
+        target = os.path.join(layout.edited(name), observed.current, path)
         files.make_directory(layout.edited(name), 0o700)
         if files.read(target) != content:
             files.replace(target, content, 0o600)

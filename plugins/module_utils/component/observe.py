@@ -9,10 +9,10 @@ import os
 import stat
 
 from . import files, layout, manifest, release_store, systemd
-from .rollout_plan import Seen
+from .rollout_plan import ObservedState
 
 
-def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Seen:
+def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> ObservedState:
     """What is true of one instance now; ``unit_names`` are the units that it should have."""
     current = linked_generation(layout.current(name))
     proven = linked_generation(layout.proven(name))
@@ -27,7 +27,7 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Seen:
     )
     running_manifest = read_manifest(name, running)
     contents, drift, strays = _compare(name, current, known, key, gid)
-    return Seen(
+    return ObservedState(
         current=current,
         manifest=known,
         proven=proven,

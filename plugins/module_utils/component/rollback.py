@@ -19,7 +19,7 @@ from . import (
 )
 from .component_errors import ComponentError
 from .failpoints import reach
-from .rollout_plan import Seen, plan
+from .rollout_plan import ObservedState, plan
 from .spec import Entry, Instance, Release, UnitRole
 from .transaction import Result, Work
 
@@ -35,32 +35,34 @@ def roll_back(params: dict, check_mode: bool) -> Result:
         reach("locked")
         result = _planned(params)
         changing = [work for work in result.works if work.plan.changed]
-        kept = [path for work in changing for path in generation.keep_edited(work.name, work.seen)]
+        kept = [
+            path for work in changing for path in generation.keep_edited(work.name, work.observed)
+        ]
         by_hand = [f"What was changed by hand is kept as {path}." for path in kept]
         for work in changing:
             generation.withdraw(work.name, work.withdrawn)
-        if changing or any(work.seen.pending for work in result.works):
+        if changing or any(work.observed.pending for work in result.works):
             _switch(result, by_hand)
         result.notices += by_hand
         return result
 
 
-def target(seen: Seen) -> str:
+def target(observed: ObservedState) -> str:
     """The generation to go back to, nothing where there is none; the current one where that was done. Pure."""
-    if withdrawn(seen):
-        return seen.current
-    if seen.proven and seen.proven != seen.current:
+    if withdrawn(observed):
+        return observed.current
+    if observed.proven and observed.proven != observed.current:
         # What is in force was never proven: a run was killed, or failed and could not be undone.
-        return seen.proven
-    return seen.previous if seen.previous != seen.current else ""
+        return observed.proven
+    return observed.previous if observed.previous != observed.current else ""
 
 
-def withdrawn(seen: Seen) -> str:
+def withdrawn(observed: ObservedState) -> str:
     """The generation that was rolled back from, and not rolled forward since; nothing where there is none. Pure."""
-    both = seen.withdrawn and seen.current
+    both = observed.withdrawn and observed.current
     return (
-        seen.withdrawn
-        if both and manifest.number(seen.withdrawn) > manifest.number(seen.current)
+        observed.withdrawn
+        if both and manifest.number(observed.withdrawn) > manifest.number(observed.current)
         else ""
     )
 
@@ -95,11 +97,16 @@ def _work(name: str, adopt: bool) -> Work | None:
         return None
     known = _sound(name, wanted, key, group)
     described = instance(known, layout.generation(name, wanted))
-    seen = observe.observe(name, list(known["units"]), key, group)
-    transaction.refuse_foreign(seen, adopt)
-    way = plan(described, known, seen)
+    observed = observe.observe(name, list(known["units"]), key, group)
+    transaction.refuse_foreign(observed, adopt)
+    way = plan(described, known, observed)
     return Work(
-        described, seen, known, way, generation=wanted, withdrawn=withdrawn(seen) or seen.current
+        described,
+        observed,
+        known,
+        way,
+        generation=wanted,
+        withdrawn=withdrawn(observed) or observed.current,
     )
 
 
@@ -154,7 +161,7 @@ def instance(known: dict, directory: str) -> Instance:
 
 def _told(work: Work) -> str:
     onward = "The next rollout brings what the inventory says, so change that first."
-    if work.seen.current == work.generation:
+    if work.observed.current == work.generation:
         return f"{work.name} was rolled back from generation {work.withdrawn} to {work.generation} already. {onward}"
     return f"{work.name} is rolled back from generation {work.withdrawn} to {work.generation}. {onward}"
 

@@ -27,7 +27,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ObservedState:
     """What was observed of one instance.
 
     ``drift`` are files of the current generation that are not as they were written, ``strays`` files that were
@@ -82,35 +82,37 @@ class Plan:
         return self.action != NONE
 
 
-def plan(wanted: Instance, manifest: dict, seen: Seen) -> Plan:
+def plan(wanted: Instance, manifest: dict, observed: ObservedState) -> Plan:
     """Plan for an instance that should be present; ``manifest`` describes it, see manifest.build."""
-    stage = not same(manifest, seen.manifest) or bool(seen.drift or seen.strays)
-    reasons = _differences(seen.manifest, manifest)
-    reasons += [f"{path} was changed by hand" for path in seen.drift]
-    reasons += [f"{path} was added by hand" for path in seen.strays]
-    reasons += [f"{path} is missing or points elsewhere" for path in seen.links]
-    if not seen.release_intact:
+    stage = not same(manifest, observed.manifest) or bool(observed.drift or observed.strays)
+    reasons = _differences(observed.manifest, manifest)
+    reasons += [f"{path} was changed by hand" for path in observed.drift]
+    reasons += [f"{path} was added by hand" for path in observed.strays]
+    reasons += [f"{path} is missing or points elsewhere" for path in observed.links]
+    if not observed.release_intact:
         reasons.append("the unpacked release is damaged")
-    action, more = _process_action(wanted, manifest, seen)
-    units = _restart_units(wanted, manifest, seen)
-    if seen.manifest is None:
+    action, more = _process_action(wanted, manifest, observed)
+    units = _restart_units(wanted, manifest, observed)
+    if observed.manifest is None:
         action, reasons, more = INSTALL, ["it is not installed"], []
     elif action == NONE:
-        more = _unfinished(seen) + [f"{unit} is restarted" for unit in units]
-        action = SWITCH if stage or seen.links or units or more else NONE
+        more = _unfinished(observed) + [f"{unit} is restarted" for unit in units]
+        action = SWITCH if stage or observed.links or units or more else NONE
     return Plan(
         name=wanted.name,
         action=action,
         reasons=tuple(dict.fromkeys(reasons + more)),
         stage=stage,
-        reload_manager=seen.pending
-        or bool(seen.links)
-        or _units_differ(seen.manifest, manifest, seen.drift),
+        reload_manager=observed.pending
+        or bool(observed.links)
+        or _units_differ(observed.manifest, manifest, observed.drift),
         restart_units=units,
         stop_units=tuple(
-            unit for unit in (seen.manifest or {"units": ()})["units"] if unit not in wanted.units
+            unit
+            for unit in (observed.manifest or {"units": ()})["units"]
+            if unit not in wanted.units
         ),
-        diff=tuple(_diff(wanted, manifest, seen)) if stage else (),
+        diff=tuple(_diff(wanted, manifest, observed)) if stage else (),
     )
 
 
@@ -119,42 +121,52 @@ def strongest(actions: object) -> str:
     return max(actions, key=STRENGTH.index, default=NONE)
 
 
-def _process_action(wanted: Instance, manifest: dict, seen: Seen) -> tuple:
+def _process_action(wanted: Instance, manifest: dict, observed: ObservedState) -> tuple:
     """What the program needs, judged by what it runs now and not by what this run changes."""
-    state = seen.units.get(wanted.main_unit, Unit())
+    state = observed.units.get(wanted.main_unit, Unit())
     if state.active not in ("active", "reloading"):
         return RESTART, [f"{wanted.main_unit} is {state.active}"]
-    if seen.running_manifest is None:
+    if observed.running_manifest is None:
         return RESTART, ["it is not known which generation runs"]
-    if not seen.release_intact:
+    if not observed.release_intact:
         return RESTART, []
-    if seen.running_manifest["release"] != manifest["release"]:
+    if observed.running_manifest["release"] != manifest["release"]:
         return RESTART, [
-            f"{seen.running_manifest['release']} runs, {manifest['release']} is wanted"
+            f"{observed.running_manifest['release']} runs, {manifest['release']} is wanted"
         ]
-    if seen.running_unit != manifest["unit"]:
+    if observed.running_unit != manifest["unit"]:
         return RESTART, [f"it was started from another definition of {wanted.main_unit}"]
     effects = [
-        _effect(seen.running_manifest, manifest, path)
-        for path in _paths(seen.running_manifest, manifest)
+        _effect(observed.running_manifest, manifest, path)
+        for path in _paths(observed.running_manifest, manifest)
     ]
     # Nobody knows whether the program has read an edited file, so it reads the right one again.
-    effects += [_on_change(seen.manifest, manifest, path) for path in (*seen.drift, *seen.strays)]
-    effects += [_on_change(seen.running_manifest, manifest, path) for path in seen.running_drift]
-    if seen.pending and seen.running != seen.current and seen.manifest and seen.manifest["reload"]:
+    effects += [
+        _on_change(observed.manifest, manifest, path)
+        for path in (*observed.drift, *observed.strays)
+    ]
+    effects += [
+        _on_change(observed.running_manifest, manifest, path) for path in observed.running_drift
+    ]
+    if (
+        observed.pending
+        and observed.running != observed.current
+        and observed.manifest
+        and observed.manifest["reload"]
+    ):
         # The run that was killed may have reloaded the program and not come to note it.
         effects.append(RELOAD if manifest["reload"] else RESTART)
     action = strongest(effects)
-    behind = action != NONE and seen.running != seen.current
-    return action, [f"generation {seen.running} still runs"] if behind else []
+    behind = action != NONE and observed.running != observed.current
+    return action, [f"generation {observed.running} still runs"] if behind else []
 
 
-def _unfinished(seen: Seen) -> list:
+def _unfinished(observed: ObservedState) -> list:
     """What a run that was killed after its switch did not come to, where the program needs nothing."""
-    if seen.proven != seen.current:
-        return [f"generation {seen.current} was never proven"]
-    if seen.running != seen.current:
-        return [f"generation {seen.running} is noted as the running one"]
+    if observed.proven != observed.current:
+        return [f"generation {observed.current} was never proven"]
+    if observed.running != observed.current:
+        return [f"generation {observed.running} is noted as the running one"]
     return []
 
 
@@ -216,35 +228,36 @@ def _units_differ(before: dict | None, after: dict, drift: tuple) -> bool:
     )
 
 
-def _restart_units(wanted: Instance, manifest: dict, seen: Seen) -> tuple:
+def _restart_units(wanted: Instance, manifest: dict, observed: ObservedState) -> tuple:
     """Timers, paths and sockets that are new, changed, or not active."""
     result = []
     for unit_name, role in wanted.units.items():
         if unit_name == wanted.main_unit or not role.started:
             continue
-        before = (seen.manifest or {"files": {}})["files"].get(unit_name, {})
+        before = (observed.manifest or {"files": {}})["files"].get(unit_name, {})
         changed = (
-            recorded(before) != recorded(manifest["files"][unit_name]) or unit_name in seen.drift
+            recorded(before) != recorded(manifest["files"][unit_name])
+            or unit_name in observed.drift
         )
-        if changed or seen.pending or seen.units.get(unit_name, Unit()).active != "active":
+        if changed or observed.pending or observed.units.get(unit_name, Unit()).active != "active":
             result.append(unit_name)
     return tuple(result)
 
 
-def _diff(wanted: Instance, manifest: dict, seen: Seen) -> list:
+def _diff(wanted: Instance, manifest: dict, observed: ObservedState) -> list:
     """Entries as Ansible shows them with --diff; a secret is named but never shown."""
     entries = []
-    before_release = (seen.manifest or {}).get("release", "")
+    before_release = (observed.manifest or {}).get("release", "")
     if before_release != manifest["release"]:
         entries.append(_entry(f"release of {wanted.name}", before_release, manifest["release"]))
-    old_files = (seen.manifest or {"files": {}})["files"]
-    for path in sorted(set(wanted.files) | set(old_files) | set(seen.strays)):
+    old_files = (observed.manifest or {"files": {}})["files"]
+    for path in sorted(set(wanted.files) | set(old_files) | set(observed.strays)):
         header = shown_path(wanted.name, path)
         entry = wanted.files.get(path)
         if (entry and entry.secret) or "fingerprint" in old_files.get(path, {}):
             if (
                 recorded(old_files.get(path, {})) != recorded(manifest["files"].get(path, {}))
-                or path in seen.drift
+                or path in observed.drift
             ):
                 before, after = (
                     "a secret" if path in old_files else "",
@@ -252,15 +265,15 @@ def _diff(wanted: Instance, manifest: dict, seen: Seen) -> list:
                 )
                 entries.append(_entry(header, before, after))
             continue
-        if path in seen.strays:
+        if path in observed.strays:
             # Its content may be anything, such as an editor's copy of a secret.
             entries.append(_entry(header, "a file added by hand", ""))
             continue
-        before = seen.contents.get(path)
+        before = observed.contents.get(path)
         after = entry.content if entry else None
         if before != after:
             entries.append(_entry(header, _text(before), _text(after)))
-        elif path in seen.drift:
+        elif path in observed.drift:
             mode = manifest["files"][path]["mode"]
             entries.append(
                 _entry(header, "owner or mode changed by hand", f"root-owned, mode {mode}")

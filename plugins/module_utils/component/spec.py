@@ -99,13 +99,13 @@ def instances(params: dict) -> list:
     common = {key: params.get(key) for key in PER_INSTANCE}
     if params.get("instances") is None:
         return [_instance(params["name"], params["name"], release, common)]
-    seen: set = set()
+    observed: set = set()
     result = []
     for index, own in enumerate(params["instances"]):
         result.append(_listed_instance(params["name"], release, common, own, f"instances[{index}]"))
-        if result[-1].name in seen:
+        if result[-1].name in observed:
             raise ComponentError(f"instances[{index}].name: {own['name']} is listed twice.")
-        seen.add(result[-1].name)
+        observed.add(result[-1].name)
     return result
 
 

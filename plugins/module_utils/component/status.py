@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from . import generation, layout, observe, probe, systemd
 from .rollback import withdrawn
-from .rollout_plan import Seen, Unit, shown_path
+from .rollout_plan import ObservedState, Unit, shown_path
 
 # Release, without the beginning of its checksum: its name, and its version from the first digit after a dash.
 RELEASE = re.compile(r"(?P<release>.+?-(?P<version>\d.*))-[0-9a-f]{8}\Z")
@@ -83,20 +83,20 @@ def _absent() -> dict:
 
 
 def _instance(name: str) -> dict:
-    seen = observe.observe(
+    observed = observe.observe(
         name, [], generation.fingerprint_key(create=False), generation.group_of(name)
     )
-    known = seen.manifest
+    known = observed.manifest
     if known is None:
-        current = seen.current or "none"
+        current = observed.current or "none"
         return {
             **_absent(),
             "state": "broken",
             "problems": [f"the manifest of its generation ({current}) is damaged"],
         }
     unit_name = name + ".service"
-    state = seen.units.get(unit_name, Unit())
-    properties = systemd.properties(sorted(seen.units), OVERRIDES)
+    state = observed.units.get(unit_name, Unit())
+    properties = systemd.properties(sorted(observed.units), OVERRIDES)
     told = Told(
         overrides={
             unit: _drop_ins(unit, values.get("DropInPaths", ""))
@@ -107,21 +107,21 @@ def _instance(name: str) -> dict:
         ),
         lacking=probe.missing(unit_name, state, known["listen_addresses"], known["ready"]),
     )
-    changed = drift(name, seen, told)
+    changed = drift(name, observed, told)
     names = RELEASE.match(known["release"])
     return {
         "release": names["release"] if names else known["release"],
         "version": names["version"] if names else "",
-        "generation": seen.current,
-        "previous": seen.previous if seen.previous != seen.current else "",
-        "rolled_back_from": withdrawn(seen),
+        "generation": observed.current,
+        "previous": observed.previous if observed.previous != observed.current else "",
+        "rolled_back_from": withdrawn(observed),
         "since": _written(os.lstat(layout.current(name)).st_mtime),
         "state": state.active,
         "started": _started(properties[unit_name].get("ActiveEnterTimestampMonotonic")),
         "restarts": state.restarts,
         "ready": not told.lacking,
         "drift": changed,
-        "problems": problems(name, seen, told) + changed,
+        "problems": problems(name, observed, told) + changed,
     }
 
 
@@ -137,19 +137,21 @@ def _drop_ins(unit_name: str, loaded: str) -> list:
     return sorted(found)
 
 
-def drift(name: str, seen: Seen, told: Told) -> list:
+def drift(name: str, observed: ObservedState, told: Told) -> list:
     """What is not as it was rolled out, in words. Pure."""
-    found = [f"{_shown(name, path)} was changed by hand" for path in seen.drift]
-    found += [f"{_shown(name, path)} was added by hand" for path in seen.strays]
+    found = [f"{_shown(name, path)} was changed by hand" for path in observed.drift]
+    found += [f"{_shown(name, path)} was added by hand" for path in observed.strays]
     found += [
-        f"{path} is missing or points elsewhere" for path in seen.links if path not in seen.foreign
+        f"{path} is missing or points elsewhere"
+        for path in observed.links
+        if path not in observed.foreign
     ]
-    found += [f"{path} is in the way of ours" for path in seen.foreign]
+    found += [f"{path} is in the way of ours" for path in observed.foreign]
     found += [
         f"{path} overrides {unit}" for unit, paths in told.overrides.items() for path in paths
     ]
     found += [f"systemd has not read the present {unit}" for unit in told.stale]
-    if not seen.release_intact:
+    if not observed.release_intact:
         found.append("the unpacked release is damaged")
     return found
 
@@ -160,27 +162,27 @@ def _shown(name: str, path: str) -> str:
     )
 
 
-def problems(name: str, seen: Seen, told: Told) -> list:
+def problems(name: str, observed: ObservedState, told: Told) -> list:
     """What a person should know beyond the drift, in words. Pure."""
-    main, roles = name + ".service", seen.manifest["units"]
+    main, roles = name + ".service", observed.manifest["units"]
     found = []
     for unit, role in sorted(roles.items(), key=lambda item: item[0] != main):
-        if role["started"] and seen.units.get(unit, Unit()).active != "active":
-            found.append(f"{unit} is {seen.units.get(unit, Unit()).active}")
-    state = seen.units.get(main, Unit())
+        if role["started"] and observed.units.get(unit, Unit()).active != "active":
+            found.append(f"{unit} is {observed.units.get(unit, Unit()).active}")
+    state = observed.units.get(main, Unit())
     if state.active == "active":
         found += [told.lacking] if told.lacking else []
-        if not seen.running:
+        if not observed.running:
             found.append("it is not known which generation runs")
-        elif seen.running != seen.current:
-            found.append(f"generation {seen.running} still runs")
-        elif seen.running_unit != seen.manifest["unit"]:
+        elif observed.running != observed.current:
+            found.append(f"generation {observed.running} still runs")
+        elif observed.running_unit != observed.manifest["unit"]:
             found.append(f"it was started from another definition of {main}")
-    if withdrawn(seen):
-        found.append(f"rolled back from {withdrawn(seen)} until the next rollout")
-    if seen.proven != seen.current:
+    if withdrawn(observed):
+        found.append(f"rolled back from {withdrawn(observed)} until the next rollout")
+    if observed.proven != observed.current:
         found.append("its generation was never proven")
-    elif seen.pending:
+    elif observed.pending:
         found.append("its last rollout was not finished")
     return found
 

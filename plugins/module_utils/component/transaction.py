@@ -23,7 +23,18 @@ from . import (
 )
 from .component_errors import ComponentError
 from .failpoints import reach
-from .rollout_plan import INSTALL, NONE, RELOAD, RESTART, SWITCH, Plan, Seen, Unit, plan, strongest
+from .rollout_plan import (
+    INSTALL,
+    NONE,
+    RELOAD,
+    RESTART,
+    SWITCH,
+    Plan,
+    ObservedState,
+    Unit,
+    plan,
+    strongest,
+)
 from .spec import Instance, instances
 
 
@@ -36,7 +47,7 @@ class Work:
     """
 
     wanted: Instance
-    seen: Seen
+    observed: ObservedState
     known: dict
     plan: Plan
     generation: str = ""
@@ -52,12 +63,12 @@ class Work:
     @property
     def in_force(self) -> str:
         """Generation that is in force after the switch."""
-        return self.generation or self.seen.current
+        return self.generation or self.observed.current
 
     @property
     def main_unit(self) -> Unit:
         """State of the main unit before the rollout."""
-        return self.seen.units.get(self.wanted.main_unit, Unit())
+        return self.observed.units.get(self.wanted.main_unit, Unit())
 
 
 @dataclass
@@ -112,14 +123,14 @@ def _predict(params: dict, wanted: list) -> Result:
 def _planned(params: dict, wanted: list, key: bytes) -> Result:
     result = Result()
     for item in wanted:
-        seen = observe.observe(item.name, list(item.units), key, generation.group_of(item.name))
-        if seen.manifest and seen.manifest["component"] != item.component:
+        observed = observe.observe(item.name, list(item.units), key, generation.group_of(item.name))
+        if observed.manifest and observed.manifest["component"] != item.component:
             raise ComponentError(
-                f"{item.name} belongs to component {seen.manifest['component']} on this host already."
+                f"{item.name} belongs to component {observed.manifest['component']} on this host already."
             )
-        refuse_foreign(seen, params["adopt"])
+        refuse_foreign(observed, params["adopt"])
         known = manifest.build(item, item.release.directory(release_store.architecture()), key)
-        result.works.append(Work(item, seen, known, plan(item, known, seen)))
+        result.works.append(Work(item, observed, known, plan(item, known, observed)))
     names = {work.name for work in result.works}
     result.removed = [
         removal.planned(name) for name in observe.instances_of(params["name"]) if name not in names
@@ -127,11 +138,11 @@ def _planned(params: dict, wanted: list, key: bytes) -> Result:
     return result
 
 
-def refuse_foreign(seen: Seen, adopt: bool) -> None:
+def refuse_foreign(observed: ObservedState, adopt: bool) -> None:
     """Refuse what stands in the way and is not ours, unless it may be taken over."""
-    if seen.foreign and not adopt:
+    if observed.foreign and not adopt:
         raise ComponentError(
-            f"{', '.join(seen.foreign)} exists and was not made by this collection. Remove it, or take it over for"
+            f"{', '.join(observed.foreign)} exists and was not made by this collection. Remove it, or take it over for"
             " one run with -e monitoring_adopt=true (option adopt), which keeps a copy."
         )
 
@@ -143,7 +154,10 @@ def _has_secrets(wanted: list) -> bool:
 def idle(result: Result) -> bool:
     """Whether there is nothing to do, nor to clean up."""
     return not result.removed and not any(
-        work.plan.changed or work.seen.pending or work.seen.debris or work.seen.withdrawn
+        work.plan.changed
+        or work.observed.pending
+        or work.observed.debris
+        or work.observed.withdrawn
         for work in result.works
     )
 
@@ -177,7 +191,7 @@ def _stage(result: Result) -> None:
 def _prepare(work: Work) -> list:
     """Write what the instance needs beside what is in force; return notices for people."""
     notices: list = []
-    for path in work.seen.debris:
+    for path in work.observed.debris:
         files.remove(path)
     if work.plan.changed:
         release_store.stage(work.wanted.release, work.name, _program(work.wanted))
@@ -186,7 +200,7 @@ def _prepare(work: Work) -> list:
         if work.plan.stage:
             notices += [
                 f"What was changed by hand is kept as {path}."
-                for path in generation.keep_edited(work.name, work.seen)
+                for path in generation.keep_edited(work.name, work.observed)
             ]
             work.generation, work.written = generation.write(work.wanted, work.known, group), True
             reach("generation")
@@ -252,10 +266,10 @@ def _commit(result: Result) -> None:
     """Note what was proven; a rollback later returns all instances to where they were before a rollout."""
     renewed = any(work.generation for work in result.works)
     for work in result.works:
-        if renewed or work.seen.proven != work.in_force:
-            by_hand = work.seen.current if work.seen.drift or work.seen.strays else ""
+        if renewed or work.observed.proven != work.in_force:
+            by_hand = work.observed.current if work.observed.drift or work.observed.strays else ""
             generation.commit(
-                work.name, work.in_force, {work.seen.withdrawn, work.withdrawn, by_hand}
+                work.name, work.in_force, {work.observed.withdrawn, work.withdrawn, by_hand}
             )
     reach("committed")
 
@@ -263,7 +277,7 @@ def _commit(result: Result) -> None:
 def _switch(work: Work) -> None:
     files.replace(layout.pending(work.name), b"", 0o600)
     reach("pending")
-    work.adopted = generation.adopt(work.name, work.seen.foreign)
+    work.adopted = generation.adopt(work.name, work.observed.foreign)
     if work.plan.stop_units:
         systemd.systemctl("stop", *work.plan.stop_units)
     if work.generation:
@@ -332,11 +346,13 @@ def _restore(work: Work) -> bool:
     """Put one instance back; return whether there was something to put back."""
     # The note of what was proven may be damaged, but one that was never made means a first install.
     target = (
-        work.seen.proven if work.seen.proven_manifest or not work.seen.proven else work.seen.current
+        work.observed.proven
+        if work.observed.proven_manifest or not work.observed.proven
+        else work.observed.current
     )
     before = observe.read_manifest(work.name, target)
     if before is None:
-        for known in filter(None, (work.seen.manifest, work.known)):
+        for known in filter(None, (work.observed.manifest, work.known)):
             removal.withdraw(work.name, known)
         files.remove(layout.component(work.name))
         _give_back(work)
@@ -370,7 +386,9 @@ def _return_process(work: Work, target: str, before: dict) -> None:
     unit_name = work.wanted.main_unit
     state = systemd.show([unit_name])[unit_name]
     same_process = (
-        state.main_pid and state.main_pid == work.main_unit.main_pid and work.seen.running == target
+        state.main_pid
+        and state.main_pid == work.main_unit.main_pid
+        and work.observed.running == target
     )
     reload = before["reload"] if same_process and work.plan.action == RELOAD else None
     stamp = probe.metric(unit_name, reload, reload["timestamp"]) if reload else None
@@ -379,7 +397,7 @@ def _return_process(work: Work, target: str, before: dict) -> None:
         _wait_for_next_second(stamp)
         systemd.systemctl("reload", unit_name)
         state = probe.reloaded(unit_name, reload, stamp, state.main_pid)
-        systemd.record_running(work.name, state.invocation, target, work.seen.running_unit)
+        systemd.record_running(work.name, state.invocation, target, work.observed.running_unit)
     elif not (same_process and work.plan.action == SWITCH):
         systemd.systemctl("restart", unit_name)
         probe.started(unit_name, before["listen_addresses"], before["ready"])
@@ -408,7 +426,7 @@ def summary(result: Result) -> dict:
             "action": work.plan.action,
             "reasons": list(work.plan.reasons),
             "generation": work.in_force,
-            "previous": work.seen.current,
+            "previous": work.observed.current,
             "release": work.known["release"],
         }
     for item in result.removed:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import manifest, spec
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
-    Seen,
+    ObservedState,
     Unit,
 )
 
@@ -44,12 +44,12 @@ def built(wanted: spec.Instance, release_directory: str = RELEASE_DIRECTORY) -> 
     return manifest.build(wanted, release_directory, KEY)
 
 
-def running(wanted: spec.Instance, **changes: Any) -> Seen:
+def running(wanted: spec.Instance, **changes: Any) -> ObservedState:
     """What is seen of a host on which an instance was rolled out and nothing happened since."""
     known = built(wanted)
     name = "1-" + known["id"]
     state = Unit(active="active", sub="running", main_pid=7, invocation="i")
-    told = Seen(
+    told = ObservedState(
         current=name,
         manifest=known,
         proven=name,

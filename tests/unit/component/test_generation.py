@@ -17,7 +17,9 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     observe,
     release_store,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import Seen
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
+    ObservedState,
+)
 from tests.unit.component.factories import KEY, built, instance
 
 GROUP = 12345
@@ -155,10 +157,10 @@ def test_hand_made_changes_are_kept_for_root_only_and_secrets_are_not() -> None:
     (directory / "etc/rules/more.yml").write_text("more")
     (directory / "bin/write-targets").unlink()
     drift, strays = compared(name)
-    seen = Seen(
+    observed = ObservedState(
         current=name, manifest=observe.read_manifest("loki", name), drift=drift, strays=strays
     )
-    kept = generation.keep_edited("loki", seen)
+    kept = generation.keep_edited("loki", observed)
     base = Path(layout.edited("loki"))
     assert sorted(kept) == [
         str(base / name / path) for path in ("etc/loki-config.yml", "etc/rules/more.yml")
@@ -167,7 +169,7 @@ def test_hand_made_changes_are_kept_for_root_only_and_secrets_are_not() -> None:
     assert stat.S_IMODE(base.stat().st_mode) == 0o700
     assert {stat.S_IMODE(Path(path).stat().st_mode) for path in kept} == {0o600}
     assert "PLANTED" not in "".join(path.read_text() for path in base.rglob("*") if path.is_file())
-    assert generation.keep_edited("loki", seen) == kept
+    assert generation.keep_edited("loki", observed) == kept
 
 
 def test_an_unchanged_unit_keeps_its_time_so_that_systemd_sees_no_change() -> None:

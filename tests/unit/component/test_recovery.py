@@ -22,7 +22,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollo
     RELOAD,
     RESTART,
     Plan,
-    Seen,
+    ObservedState,
     Unit,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.spec import Instance
@@ -109,10 +109,10 @@ class Host:
         if (event == "crash" and self.process) or (event == "reboot" and self.current):
             self.start()
 
-    def seen(self) -> Seen:
+    def observed(self) -> ObservedState:
         active = Unit(active="active", main_pid=1, invocation="i") if self.process else Unit()
         known = self.manifest(self.current)
-        return Seen(
+        return ObservedState(
             current=self.current,
             manifest=known,
             proven=self.proven,
@@ -128,7 +128,7 @@ class Host:
 
     def roll_out(self, wanted: Instance, die_before: int = 0) -> Plan:
         """One run of the transaction; it ends before the step ``die_before``."""
-        plan = planning.plan(wanted, known(wanted), self.seen())
+        plan = planning.plan(wanted, known(wanted), self.observed())
         if not plan.changed and not self.pending:
             return plan
         count = max((int(name.split("-")[0]) for name in self.generations), default=0) + 1

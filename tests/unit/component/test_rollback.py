@@ -20,7 +20,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.compo
     ComponentError,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
-    Seen,
+    ObservedState,
     Unit,
     plan,
 )
@@ -47,8 +47,8 @@ from tests.unit.component.factories import RELEASE_DIRECTORY, RELOAD, built, ins
 def test_what_is_gone_back_to(
     current: str, proven: str, previous: str, withdrawn: str, expected: str
 ) -> None:
-    seen = Seen(current=current, proven=proven, previous=previous, withdrawn=withdrawn)
-    assert rollback.target(seen) == expected
+    observed = ObservedState(current=current, proven=proven, previous=previous, withdrawn=withdrawn)
+    assert rollback.target(observed) == expected
 
 
 OPTIONS = {

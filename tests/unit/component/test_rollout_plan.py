@@ -19,7 +19,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollo
     RESTART,
     SWITCH,
     Plan,
-    Seen,
+    ObservedState,
     Unit,
 )
 from tests.unit.component.factories import CONFIG, RELEASE_DIRECTORY, built, instance, running
@@ -33,13 +33,13 @@ CHANGED = [{**CONFIG[0], "content": "a: 2\n"}]
 DOWN = Unit(active="inactive")
 
 
-def planned(seen: Seen, release: str = RELEASE_DIRECTORY, **changes: Any) -> Plan:
+def planned(observed: ObservedState, release: str = RELEASE_DIRECTORY, **changes: Any) -> Plan:
     """The plan for options that differ from those that the host has."""
     wanted = instance(**changes)
-    return planning.plan(wanted, built(wanted, release), seen)
+    return planning.plan(wanted, built(wanted, release), observed)
 
 
-def host(**changes: Any) -> Seen:
+def host(**changes: Any) -> ObservedState:
     """A converged host."""
     return running(instance(**changes))
 
@@ -114,7 +114,9 @@ def test_the_manager_is_reloaded_for(before: dict, after: dict, reload_manager: 
 
 
 def test_a_bare_host_is_installed_with_every_unit() -> None:
-    plan = planned(Seen(units={"loki.service": Unit(), "loki-sweep.timer": Unit()}), units=SWEEP)
+    plan = planned(
+        ObservedState(units={"loki.service": Unit(), "loki-sweep.timer": Unit()}), units=SWEEP
+    )
     assert (plan.action, plan.stage, plan.reload_manager) == (INSTALL, True, True)
     assert plan.restart_units == ("loki-sweep.timer",)
     assert plan.reasons == ("it is not installed",)
@@ -128,16 +130,16 @@ def test_a_bare_host_is_installed_with_every_unit() -> None:
 
 
 def test_a_distribution_s_running_unit_is_no_reason_against_an_install() -> None:
-    plan = planned(Seen(units={"loki.service": Unit(active="active", main_pid=3)}))
+    plan = planned(ObservedState(units={"loki.service": Unit(active="active", main_pid=3)}))
     assert plan.action == INSTALL
 
 
 @pytest.mark.parametrize("active", ["inactive", "failed", "activating", "deactivating"])
 def test_a_program_that_should_run_and_does_not_is_started_as_it_is(active: str) -> None:
-    seen = replace(
+    observed = replace(
         host(), units={"loki.service": Unit(active=active)}, running="", running_manifest=None
     )
-    plan = planned(seen)
+    plan = planned(observed)
     assert (plan.action, plan.stage, plan.diff) == (RESTART, False, ())
     assert plan.reasons == (f"loki.service is {active}",)
 
@@ -148,17 +150,17 @@ def test_a_program_of_an_unknown_generation_is_restarted() -> None:
 
 
 def test_a_timer_that_stopped_is_started() -> None:
-    seen = host(units=SWEEP)
-    units = {**seen.units, "loki-sweep.timer": Unit(active="failed")}
-    plan = planned(replace(seen, units=units), units=SWEEP)
+    observed = host(units=SWEEP)
+    units = {**observed.units, "loki-sweep.timer": Unit(active="failed")}
+    plan = planned(replace(observed, units=units), units=SWEEP)
     assert (plan.action, plan.stage, plan.restart_units) == (SWITCH, False, ("loki-sweep.timer",))
     assert plan.reasons == ("loki-sweep.timer is restarted",)
 
 
 def test_a_further_service_waits_for_its_timer() -> None:
-    seen = host(units=SWEEP)
-    units = {**seen.units, "loki-sweep.service": DOWN}
-    assert planned(replace(seen, units=units), units=SWEEP).action == NONE
+    observed = host(units=SWEEP)
+    units = {**observed.units, "loki-sweep.service": DOWN}
+    assert planned(replace(observed, units=units), units=SWEEP).action == NONE
 
 
 def test_units_that_are_no_longer_wanted_are_stopped() -> None:
@@ -230,14 +232,14 @@ def test_a_lost_link_is_set_and_the_manager_told() -> None:
 
 
 # What is seen after a run that was killed: `before` ran when it began, `after` is wanted and current.
-def killed(before: dict, after: dict, **seen: Any) -> Seen:
+def killed(before: dict, after: dict, **observed: Any) -> ObservedState:
     """A host whose last run was killed after its switch."""
     old, new = host(**before), host(**after)
     name = "2-" + new.manifest["id"]
     told = replace(
         new, current=name, proven_manifest=old.manifest, running_unit=old.running_unit, pending=True
     )
-    return replace(told, **{"running": old.running, "running_manifest": old.manifest, **seen})
+    return replace(told, **{"running": old.running, "running_manifest": old.manifest, **observed})
 
 
 def test_a_run_killed_before_the_reload_is_finished_by_a_reload() -> None:
@@ -257,14 +259,16 @@ def test_a_run_killed_before_the_restart_is_finished_by_a_restart_even_after_a_c
 
 def test_a_program_that_came_back_by_itself_before_the_manager_knew_is_restarted() -> None:
     before, after = {}, {"environment": {"A": "1"}}
-    seen = killed(before, after)
-    seen = replace(seen, running=seen.current, running_manifest=seen.manifest)
-    assert planned(seen, **after).action == RESTART
+    observed = killed(before, after)
+    observed = replace(observed, running=observed.current, running_manifest=observed.manifest)
+    assert planned(observed, **after).action == RESTART
     # Wanting something else meanwhile does not lose it.
-    assert planned(seen, **after, reload=RELOAD_OPTION, config=CHANGED).action == RESTART
+    assert planned(observed, **after, reload=RELOAD_OPTION, config=CHANGED).action == RESTART
     # After a reboot systemd has read the new unit.
     assert (
-        planned(replace(seen, pending=False, running_unit=seen.manifest["unit"]), **after).action
+        planned(
+            replace(observed, pending=False, running_unit=observed.manifest["unit"]), **after
+        ).action
         == SWITCH
     )
 
@@ -279,35 +283,35 @@ def test_a_unit_that_is_not_known_is_a_reason_to_restart() -> None:
 
 def test_a_run_killed_before_its_commit_is_proven_without_a_restart() -> None:
     before, after = {}, {"config": CHANGED}
-    seen = killed(before, after)
-    seen = replace(seen, running=seen.current, running_manifest=seen.manifest)
-    plan = planned(seen, **after)
+    observed = killed(before, after)
+    observed = replace(observed, running=observed.current, running_manifest=observed.manifest)
+    plan = planned(observed, **after)
     assert (plan.action, plan.stage, plan.reasons) == (
         SWITCH,
         False,
-        (f"generation {seen.current} was never proven",),
+        (f"generation {observed.current} was never proven",),
     )
 
 
 def test_a_run_killed_before_it_noted_what_runs_notes_it() -> None:
     before, after = ({"config": [{**item[0], "on_change": "none"}]} for item in (CONFIG, CHANGED))
-    seen = killed(before, after)
-    plan = planned(replace(seen, proven=seen.current), **after)
+    observed = killed(before, after)
+    plan = planned(replace(observed, proven=observed.current), **after)
     assert (plan.action, plan.stage) == (SWITCH, False)
 
 
 def test_a_repair_killed_before_the_reload_is_finished() -> None:
-    seen = killed({}, {}, running_drift=("etc/loki-config.yml",))
-    assert planned(seen).action == RESTART
-    assert planned(replace(seen, running_drift=())).action == SWITCH
+    observed = killed({}, {}, running_drift=("etc/loki-config.yml",))
+    assert planned(observed).action == RESTART
+    assert planned(replace(observed, running_drift=())).action == SWITCH
 
 
 def test_a_reload_that_was_not_noted_is_undone_by_another_one() -> None:
     before, after = {"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "config": CHANGED}
-    seen = killed(before, after)
-    assert planned(seen, **before).action == RELOAD
-    assert planned(replace(seen, pending=False), **before).action == SWITCH
-    assert planned(seen).action == RESTART
+    observed = killed(before, after)
+    assert planned(observed, **before).action == RELOAD
+    assert planned(replace(observed, pending=False), **before).action == SWITCH
+    assert planned(observed).action == RESTART
 
 
 def test_a_run_killed_before_its_timers_were_started_starts_them() -> None:
@@ -316,18 +320,18 @@ def test_a_run_killed_before_its_timers_were_started_starts_them() -> None:
 
 
 def test_planning_changes_neither_argument() -> None:
-    wanted, seen = instance(units=SWEEP), killed({}, {"units": SWEEP})
+    wanted, observed = instance(units=SWEEP), killed({}, {"units": SWEEP})
     known = built(wanted)
-    before = deepcopy((wanted, known, seen))
-    planning.plan(wanted, known, seen)
-    assert (wanted, known, seen) == before
+    before = deepcopy((wanted, known, observed))
+    planning.plan(wanted, known, observed)
+    assert (wanted, known, observed) == before
 
 
-def diff(seen: Seen, **changes: Any) -> dict:
+def diff(observed: ObservedState, **changes: Any) -> dict:
     """For each file what was and what will be."""
     return {
         entry["after_header"]: (entry["before"], entry["after"])
-        for entry in planned(seen, **changes).diff
+        for entry in planned(observed, **changes).diff
     }
 
 
@@ -354,19 +358,19 @@ def test_the_diff_names_secrets_and_never_shows_them() -> None:
 
 
 def test_the_diff_names_added_files_without_their_content() -> None:
-    seen = replace(
+    observed = replace(
         host(), strays=("etc/key~",), contents={**host().contents, "etc/key~": b"PLANTED"}
     )
-    assert diff(seen) == {"/etc/loki/key~": ("a file added by hand\n", "")}
+    assert diff(observed) == {"/etc/loki/key~": ("a file added by hand\n", "")}
 
 
 def test_the_diff_shows_what_was_typed_by_hand() -> None:
-    seen = replace(
+    observed = replace(
         host(),
         drift=("etc/loki-config.yml",),
         contents={**host().contents, "etc/loki-config.yml": b"a: 9"},
     )
-    assert diff(seen) == {"/etc/loki/loki-config.yml": ("a: 9\n", "a: 1\n")}
+    assert diff(observed) == {"/etc/loki/loki-config.yml": ("a: 9\n", "a: 1\n")}
 
 
 def test_the_diff_tells_of_a_changed_mode() -> None:
