@@ -21,7 +21,7 @@ from .component_errors import ComponentError
 from .failpoints import reach
 from .rollout_plan import ObservedState, plan
 from .spec import Entry, Instance, Release, UnitRole
-from .transaction import Result, Work
+from .transaction import Result, Rollout
 
 
 def roll_back(params: dict, check_mode: bool) -> Result:
@@ -34,14 +34,16 @@ def roll_back(params: dict, check_mode: bool) -> Result:
     with run_lock.held(params["name"], params.get("lock_owner") or "", params["lock_timeout"]):
         reach("locked")
         result = _planned(params)
-        changing = [work for work in result.works if work.plan.changed]
+        changing = [rollout for rollout in result.rollouts if rollout.plan.changed]
         kept = [
-            path for work in changing for path in generation.keep_edited(work.name, work.observed)
+            path
+            for rollout in changing
+            for path in generation.keep_edited(rollout.name, rollout.observed)
         ]
         by_hand = [f"What was changed by hand is kept as {path}." for path in kept]
-        for work in changing:
-            generation.withdraw(work.name, work.withdrawn)
-        if changing or any(work.observed.pending for work in result.works):
+        for rollout in changing:
+            generation.withdraw(rollout.name, rollout.withdrawn)
+        if changing or any(rollout.observed.pending for rollout in result.rollouts):
             _switch(result, by_hand)
         result.notices += by_hand
         return result
@@ -75,21 +77,21 @@ def _planned(params: dict) -> Result:
     systemd.require_version()
     result = Result()
     for name in names:
-        work = _work(name, params["adopt"])
-        if work is not None:
-            result.works.append(work)
-    if not result.works:
+        rollout = _work(name, params["adopt"])
+        if rollout is not None:
+            result.rollouts.append(rollout)
+    if not result.rollouts:
         current = ", ".join(filter(None, (generation.current(name) for name in names)))
         raise ComponentError(
             f"{component} has no proven generation before {current or 'this one'}, so there is nothing to roll back to."
         )
-    for work in result.works:
-        transaction.refuse_taken_ports(work)
-        result.notices.append(_told(work))
+    for rollout in result.rollouts:
+        transaction.refuse_taken_ports(rollout)
+        result.notices.append(_told(rollout))
     return result
 
 
-def _work(name: str, adopt: bool) -> Work | None:
+def _work(name: str, adopt: bool) -> Rollout | None:
     """What an instance needs to go back; None where it has nothing to go back to."""
     key, group = generation.fingerprint_key(create=False), generation.group_of(name)
     wanted = target(observe.observe(name, [], key, group))
@@ -100,7 +102,7 @@ def _work(name: str, adopt: bool) -> Work | None:
     observed = observe.observe(name, list(known["units"]), key, group)
     transaction.refuse_foreign(observed, adopt)
     way = plan(described, known, observed)
-    return Work(
+    return Rollout(
         described,
         observed,
         known,
@@ -159,11 +161,11 @@ def instance(known: dict, directory: str) -> Instance:
     )
 
 
-def _told(work: Work) -> str:
+def _told(rollout: Rollout) -> str:
     onward = "The next rollout brings what the inventory says, so change that first."
-    if work.observed.current == work.generation:
-        return f"{work.name} was rolled back from generation {work.withdrawn} to {work.generation} already. {onward}"
-    return f"{work.name} is rolled back from generation {work.withdrawn} to {work.generation}. {onward}"
+    if rollout.observed.current == rollout.generation:
+        return f"{rollout.name} was rolled back from generation {rollout.withdrawn} to {rollout.generation} already. {onward}"
+    return f"{rollout.name} is rolled back from generation {rollout.withdrawn} to {rollout.generation}. {onward}"
 
 
 def _switch(result: Result, notices: list) -> None:
@@ -171,7 +173,7 @@ def _switch(result: Result, notices: list) -> None:
         transaction.switch_and_prove(result)
     except ComponentError as error:
         error.notices = tuple(notices)
-        for work in result.works:
-            if generation.current(work.name) == work.withdrawn:
-                files.remove(layout.withdrawn(work.name))
+        for rollout in result.rollouts:
+            if generation.current(rollout.name) == rollout.withdrawn:
+                files.remove(layout.withdrawn(rollout.name))
         raise

@@ -39,7 +39,7 @@ from .spec import Instance, instances
 
 
 @dataclass
-class Work:
+class Rollout:
     """One instance on its way through the rollout.
 
     ``generation`` is the one that comes into force, and ``written`` whether this run made it. ``withdrawn`` is the one
@@ -75,7 +75,7 @@ class Work:
 class Result:
     """What the module returns, in the making."""
 
-    works: list = field(default_factory=list)
+    rollouts: list = field(default_factory=list)
     removed: list = field(default_factory=list)
     notices: list = field(default_factory=list)
 
@@ -111,12 +111,12 @@ def _predict(params: dict, wanted: list) -> Result:
     result = _planned(params, wanted, generation.fingerprint_key(create=False))
     if not idle(result):
         systemd.require_version()
-    for work in result.works:
-        refuse_taken_ports(work)
-        if work.plan.changed:
-            release_store.foresee(work.wanted.release, work.name)
-        if work.plan.stage and work.wanted.check:
-            result.notices += config_check.privately(work.wanted, work.known["release"])
+    for rollout in result.rollouts:
+        refuse_taken_ports(rollout)
+        if rollout.plan.changed:
+            release_store.foresee(rollout.wanted.release, rollout.name)
+        if rollout.plan.stage and rollout.wanted.check:
+            result.notices += config_check.privately(rollout.wanted, rollout.known["release"])
     return result
 
 
@@ -130,8 +130,8 @@ def _planned(params: dict, wanted: list, key: bytes) -> Result:
             )
         refuse_foreign(observed, params["adopt"])
         known = manifest.build(item, item.release.directory(release_store.architecture()), key)
-        result.works.append(Work(item, observed, known, plan(item, known, observed)))
-    names = {work.name for work in result.works}
+        result.rollouts.append(Rollout(item, observed, known, plan(item, known, observed)))
+    names = {rollout.name for rollout in result.rollouts}
     result.removed = [
         removal.planned(name) for name in observe.instances_of(params["name"]) if name not in names
     ]
@@ -154,18 +154,18 @@ def _has_secrets(wanted: list) -> bool:
 def idle(result: Result) -> bool:
     """Whether there is nothing to do, nor to clean up."""
     return not result.removed and not any(
-        work.plan.changed
-        or work.observed.pending
-        or work.observed.debris
-        or work.observed.withdrawn
-        for work in result.works
+        rollout.plan.changed
+        or rollout.observed.pending
+        or rollout.observed.debris
+        or rollout.observed.withdrawn
+        for rollout in result.rollouts
     )
 
 
 def _clean(result: Result) -> None:
     """Remove what only a killed run leaves, where nothing else is to be done."""
-    for work in result.works:
-        files.remove(layout.downloads(work.name))
+    for rollout in result.rollouts:
+        files.remove(layout.downloads(rollout.name))
     generation.tidy()
 
 
@@ -173,36 +173,39 @@ def _stage(result: Result) -> None:
     """Bring everything to the host and have it checked, before anything in force is touched."""
     with run_lock.releases(exclusive=False):
         try:
-            for work in result.works:
-                result.notices += _prepare(work)
-            for work in result.works:
-                if work.generation and work.wanted.check:
+            for rollout in result.rollouts:
+                result.notices += _prepare(rollout)
+            for rollout in result.rollouts:
+                if rollout.generation and rollout.wanted.check:
                     result.notices += config_check.staged(
-                        work.wanted, work.known["release"], work.generation
+                        rollout.wanted, rollout.known["release"], rollout.generation
                     )
-                refuse_taken_ports(work)
+                refuse_taken_ports(rollout)
             reach("checked")
         except BaseException:
-            for work in result.works:
-                _discard(work)
+            for rollout in result.rollouts:
+                _discard(rollout)
             raise
 
 
-def _prepare(work: Work) -> list:
+def _prepare(rollout: Rollout) -> list:
     """Write what the instance needs beside what is in force; return notices for people."""
     notices: list = []
-    for path in work.observed.debris:
+    for path in rollout.observed.debris:
         files.remove(path)
-    if work.plan.changed:
-        release_store.stage(work.wanted.release, work.name, _program(work.wanted))
-        group = generation.have_user(work.name)
+    if rollout.plan.changed:
+        release_store.stage(rollout.wanted.release, rollout.name, _program(rollout.wanted))
+        group = generation.have_user(rollout.name)
         reach("user")
-        if work.plan.stage:
+        if rollout.plan.stage:
             notices += [
                 f"What was changed by hand is kept as {path}."
-                for path in generation.keep_edited(work.name, work.observed)
+                for path in generation.keep_edited(rollout.name, rollout.observed)
             ]
-            work.generation, work.written = generation.write(work.wanted, work.known, group), True
+            rollout.generation, rollout.written = (
+                generation.write(rollout.wanted, rollout.known, group),
+                True,
+            )
             reach("generation")
     return notices
 
@@ -213,106 +216,114 @@ def _program(wanted: Instance) -> str:
     return first[len("{release}/") :] if first.startswith("{release}/") else ""
 
 
-def refuse_taken_ports(work: Work) -> None:
+def refuse_taken_ports(rollout: Rollout) -> None:
     """Refuse before anything is changed when another process holds a port that the program needs."""
-    if work.plan.action not in (INSTALL, RESTART):
+    if rollout.plan.action not in (INSTALL, RESTART):
         return
-    for address in work.wanted.listen_addresses:
-        lock_owner = probe.taken(address, work.main_unit.main_pid)
+    for address in rollout.wanted.listen_addresses:
+        lock_owner = probe.taken(address, rollout.main_unit.main_pid)
         if lock_owner:
             raise ComponentError(
-                f"{work.name} needs {address}, which is held by {lock_owner}. Nothing was changed."
+                f"{rollout.name} needs {address}, which is held by {lock_owner}. Nothing was changed."
             )
 
 
-def _discard(work: Work) -> None:
+def _discard(rollout: Rollout) -> None:
     """Remove a generation that never came into force, and the directories made for it."""
-    if work.written:
-        files.remove(layout.generation(work.name, work.generation))
-    for path in (layout.generations(work.name), layout.component(work.name)):
+    if rollout.written:
+        files.remove(layout.generation(rollout.name, rollout.generation))
+    for path in (layout.generations(rollout.name), layout.component(rollout.name)):
         if os.path.isdir(path) and not os.listdir(path):
             os.rmdir(path)
 
 
 def switch_and_prove(result: Result) -> None:
     """Put the new generations in force, have them proven and commit, or put the old ones back and fail."""
-    changing = [work for work in result.works if work.plan.changed]
+    changing = [rollout for rollout in result.rollouts if rollout.plan.changed]
     began = time.time()
     try:
-        for work in changing:
-            _switch(work)
-        if any(work.plan.reload_manager for work in changing):
+        for rollout in changing:
+            _switch(rollout)
+        if any(rollout.plan.reload_manager for rollout in changing):
             systemd.systemctl("daemon-reload")
         reach("manager-reloaded")
         # Instances become ready beside each other.
-        for work, stamp in [(work, _act(work)) for work in changing]:
-            _prove(work, stamp)
+        for rollout, stamp in [(rollout, _act(rollout)) for rollout in changing]:
+            _prove(rollout, stamp)
     except (
         Exception
     ) as error:  # Whatever goes wrong after the switch, the old generation comes back.
         _roll_back(changing, str(error), began)
     _commit(result)
-    for work in changing:
+    for rollout in changing:
         result.notices += [
-            f"The adopted {path} is kept as {kept}." for path, kept in work.adopted.items()
+            f"The adopted {path} is kept as {kept}." for path, kept in rollout.adopted.items()
         ]
     for item in result.removed:
         removal.remove(item)
-    for work in result.works:
-        _finish(work)
+    for rollout in result.rollouts:
+        _finish(rollout)
 
 
 def _commit(result: Result) -> None:
     """Note what was proven; a rollback later returns all instances to where they were before a rollout."""
-    renewed = any(work.generation for work in result.works)
-    for work in result.works:
-        if renewed or work.observed.proven != work.in_force:
-            by_hand = work.observed.current if work.observed.drift or work.observed.strays else ""
+    renewed = any(rollout.generation for rollout in result.rollouts)
+    for rollout in result.rollouts:
+        if renewed or rollout.observed.proven != rollout.in_force:
+            by_hand = (
+                rollout.observed.current
+                if rollout.observed.drift or rollout.observed.strays
+                else ""
+            )
             generation.commit(
-                work.name, work.in_force, {work.observed.withdrawn, work.withdrawn, by_hand}
+                rollout.name,
+                rollout.in_force,
+                {rollout.observed.withdrawn, rollout.withdrawn, by_hand},
             )
     reach("committed")
 
 
-def _switch(work: Work) -> None:
-    files.replace(layout.pending(work.name), b"", 0o600)
+def _switch(rollout: Rollout) -> None:
+    files.replace(layout.pending(rollout.name), b"", 0o600)
     reach("pending")
-    work.adopted = generation.adopt(work.name, work.observed.foreign)
-    if work.plan.stop_units:
-        systemd.systemctl("stop", *work.plan.stop_units)
-    if work.generation:
-        generation.switch(work.name, work.generation)
+    rollout.adopted = generation.adopt(rollout.name, rollout.observed.foreign)
+    if rollout.plan.stop_units:
+        systemd.systemctl("stop", *rollout.plan.stop_units)
+    if rollout.generation:
+        generation.switch(rollout.name, rollout.generation)
     reach("switched")
-    generation.set_links(work.name, work.known)
+    generation.set_links(rollout.name, rollout.known)
     reach("linked")
 
 
-def _act(work: Work) -> float | None:
+def _act(rollout: Rollout) -> float | None:
     """Do what the program needs; return when it last reloaded before that, where it is to prove a reload."""
-    unit_name, reload = work.wanted.main_unit, work.wanted.reload
+    unit_name, reload = rollout.wanted.main_unit, rollout.wanted.reload
     stamp = (
-        probe.metric(unit_name, reload, reload["timestamp"]) if work.plan.action == RELOAD else None
+        probe.metric(unit_name, reload, reload["timestamp"])
+        if rollout.plan.action == RELOAD
+        else None
     )
     if stamp is not None:
         _wait_for_next_second(stamp)
         systemd.systemctl("reload", unit_name)
-    elif work.plan.action != SWITCH:
+    elif rollout.plan.action != SWITCH:
         # A program that does not tell about its last reload could not prove the next one either.
         systemd.systemctl("restart", unit_name)
     reach("acted")
     return stamp
 
 
-def _prove(work: Work, stamp: float | None) -> None:
+def _prove(rollout: Rollout, stamp: float | None) -> None:
     """Wait for the program's own proof."""
-    unit_name, wanted = work.wanted.main_unit, work.wanted
+    unit_name, wanted = rollout.wanted.main_unit, rollout.wanted
     if stamp is not None:
-        state = probe.reloaded(unit_name, wanted.reload, stamp, work.main_unit.main_pid)
+        state = probe.reloaded(unit_name, wanted.reload, stamp, rollout.main_unit.main_pid)
     else:
         state = probe.started(unit_name, list(wanted.listen_addresses), wanted.ready)
-    for further in work.plan.restart_units:
+    for further in rollout.plan.restart_units:
         systemd.systemctl("restart", further)
-    systemd.record_running(work.name, state.invocation, work.in_force, work.known["unit"])
+    systemd.record_running(rollout.name, state.invocation, rollout.in_force, rollout.known["unit"])
     reach("proven")
 
 
@@ -322,83 +333,85 @@ def _wait_for_next_second(stamp: float) -> None:
         time.sleep(0.05)
 
 
-def _roll_back(works: list, reason: str, began: float) -> None:
+def _roll_back(rollouts: list, reason: str, began: float) -> None:
     """Put the last proven generations back, prove them, and fail with the reason."""
-    told = [reason, *[_last_words(work, began) for work in works]]
+    told = [reason, *[_last_words(rollout, began) for rollout in rollouts]]
     restored = []
-    for work in reversed(works):
+    for rollout in reversed(rollouts):
         try:
-            if _restore(work):
-                restored.append(work.name)
+            if _restore(rollout):
+                restored.append(rollout.name)
         except Exception as error:
-            told.append(f"{work.name} could not be put back: {error}")
+            told.append(f"{rollout.name} could not be put back: {error}")
     if restored:
         told.append(f"Rolled back to the last proven generation: {', '.join(restored)}.")
     raise ComponentError("\n".join(part for part in told if part), rolled_back=tuple(restored))
 
 
-def _last_words(work: Work, since: float) -> str:
-    text = systemd.journal(work.wanted.main_unit, since)
-    return f"Last lines of {work.wanted.main_unit}:\n{text}" if text else ""
+def _last_words(rollout: Rollout, since: float) -> str:
+    text = systemd.journal(rollout.wanted.main_unit, since)
+    return f"Last lines of {rollout.wanted.main_unit}:\n{text}" if text else ""
 
 
-def _restore(work: Work) -> bool:
+def _restore(rollout: Rollout) -> bool:
     """Put one instance back; return whether there was something to put back."""
     # The note of what was proven may be damaged, but one that was never made means a first install.
     target = (
-        work.observed.proven
-        if work.observed.proven_manifest or not work.observed.proven
-        else work.observed.current
+        rollout.observed.proven
+        if rollout.observed.proven_manifest or not rollout.observed.proven
+        else rollout.observed.current
     )
-    before = observe.read_manifest(work.name, target)
+    before = observe.read_manifest(rollout.name, target)
     if before is None:
-        for known in filter(None, (work.observed.manifest, work.known)):
-            removal.withdraw(work.name, known)
-        files.remove(layout.component(work.name))
-        _give_back(work)
+        for known in filter(None, (rollout.observed.manifest, rollout.known)):
+            removal.withdraw(rollout.name, known)
+        files.remove(layout.component(rollout.name))
+        _give_back(rollout)
         return False
-    if generation.current(work.name) == target:
+    if generation.current(rollout.name) == target:
         return False
-    added = [unit_name for unit_name in work.known["units"] if unit_name not in before["units"]]
+    added = [unit_name for unit_name in rollout.known["units"] if unit_name not in before["units"]]
     if added:
         systemd.systemctl("stop", *added)
-    generation.switch(work.name, target)
+    generation.switch(rollout.name, target)
     reach("restored")
-    generation.set_links(work.name, before)
+    generation.set_links(rollout.name, before)
     systemd.systemctl("daemon-reload")
-    _return_process(work, target, before)
-    _discard(work)
-    files.remove(layout.pending(work.name))
+    _return_process(rollout, target, before)
+    _discard(rollout)
+    files.remove(layout.pending(rollout.name))
     return True
 
 
-def _give_back(work: Work) -> None:
+def _give_back(rollout: Rollout) -> None:
     """Put back what was adopted, and have its service run again where it did."""
-    generation.give_back(work.adopted)
-    if work.adopted:
+    generation.give_back(rollout.adopted)
+    if rollout.adopted:
         systemd.systemctl("daemon-reload")
-    if work.adopted and work.main_unit.active == "active":
-        systemd.systemctl("start", work.wanted.main_unit)
+    if rollout.adopted and rollout.main_unit.active == "active":
+        systemd.systemctl("start", rollout.wanted.main_unit)
 
 
-def _return_process(work: Work, target: str, before: dict) -> None:
+def _return_process(rollout: Rollout, target: str, before: dict) -> None:
     """Have the program run the generation that is back in force."""
-    unit_name = work.wanted.main_unit
+    unit_name = rollout.wanted.main_unit
     state = systemd.show([unit_name])[unit_name]
     same_process = (
         state.main_pid
-        and state.main_pid == work.main_unit.main_pid
-        and work.observed.running == target
+        and state.main_pid == rollout.main_unit.main_pid
+        and rollout.observed.running == target
     )
-    reload = before["reload"] if same_process and work.plan.action == RELOAD else None
+    reload = before["reload"] if same_process and rollout.plan.action == RELOAD else None
     stamp = probe.metric(unit_name, reload, reload["timestamp"]) if reload else None
     if reload and stamp is not None:
         # The program kept what it had when it refused the new file; now it reads the old file, which it accepts.
         _wait_for_next_second(stamp)
         systemd.systemctl("reload", unit_name)
         state = probe.reloaded(unit_name, reload, stamp, state.main_pid)
-        systemd.record_running(work.name, state.invocation, target, work.observed.running_unit)
-    elif not (same_process and work.plan.action == SWITCH):
+        systemd.record_running(
+            rollout.name, state.invocation, target, rollout.observed.running_unit
+        )
+    elif not (same_process and rollout.plan.action == SWITCH):
         systemd.systemctl("restart", unit_name)
         probe.started(unit_name, before["listen_addresses"], before["ready"])
     for further, role in before["units"].items():
@@ -406,28 +419,30 @@ def _return_process(work: Work, target: str, before: dict) -> None:
             systemd.systemctl("restart", further)
 
 
-def _finish(work: Work) -> None:
+def _finish(rollout: Rollout) -> None:
     """Clean up after the commit; a run that is killed here is finished by the next one."""
     links = (generation.current, generation.proven, generation.previous)
-    for path in observe.debris(work.name, {work.withdrawn, *[link(work.name) for link in links]}):
+    for path in observe.debris(
+        rollout.name, {rollout.withdrawn, *[link(rollout.name) for link in links]}
+    ):
         files.remove(path)
-    if not work.withdrawn:
-        files.remove(layout.withdrawn(work.name))
-    files.remove(layout.downloads(work.name))
-    files.remove(layout.pending(work.name))
+    if not rollout.withdrawn:
+        files.remove(layout.withdrawn(rollout.name))
+    files.remove(layout.downloads(rollout.name))
+    files.remove(layout.pending(rollout.name))
     reach("finished")
 
 
 def summary(result: Result) -> dict:
     """The module's return values."""
     told = {}
-    for work in result.works:
-        told[work.name] = {
-            "action": work.plan.action,
-            "reasons": list(work.plan.reasons),
-            "generation": work.in_force,
-            "previous": work.observed.current,
-            "release": work.known["release"],
+    for rollout in result.rollouts:
+        told[rollout.name] = {
+            "action": rollout.plan.action,
+            "reasons": list(rollout.plan.reasons),
+            "generation": rollout.in_force,
+            "previous": rollout.observed.current,
+            "release": rollout.known["release"],
         }
     for item in result.removed:
         told[item.name] = removal.told(item)
@@ -437,6 +452,6 @@ def summary(result: Result) -> dict:
         "action": action,
         "instances": told,
         "notices": result.notices,
-        "diff": [entry for work in result.works for entry in work.plan.diff]
+        "diff": [entry for rollout in result.rollouts for entry in rollout.plan.diff]
         + [entry for item in result.removed for entry in item.diff],
     }
