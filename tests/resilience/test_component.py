@@ -282,7 +282,7 @@ SWEEPS = {
 
 
 # A run passes these only when it fails, or removes.
-NOT_IN_A_GOOD_RUN = ("restored", "withdrawn", "left")
+NOT_IN_A_GOOD_RUN = ("restored", "rolled_back_from", "left")
 
 
 @pytest.mark.parametrize("prune", SWEEPS)
@@ -327,7 +327,7 @@ def test_a_rollback_that_is_killed_is_finished_by_the_next_run(rollout, point, f
     assert differences(before, rollout.snapshot()) == []
 
 
-@pytest.mark.parametrize("point", ["withdrawn", "left"])
+@pytest.mark.parametrize("point", ["rolled_back_from", "left"])
 def test_a_removal_that_is_killed_is_finished_by_the_next_run(rollout, point):
     good(rollout.run(rollout.task()))
     absent = {"name": "testd", "state": "absent"}
@@ -530,7 +530,9 @@ def test_what_was_rolled_out_is_taken_back_by_one_command_until_the_next_rollout
     left = rollout.host.run(
         "ls /opt/monitoring/components/testd /opt/monitoring/components/testd/generations"
     )
-    assert "withdrawn" not in left.stdout and len(re.findall(r"^\d+-", left.stdout, re.M)) == 1
+    assert (
+        "rolled_back_from" not in left.stdout and len(re.findall(r"^\d+-", left.stdout, re.M)) == 1
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ POINTS = (
     "pruned",
     # Not passed by a rollout that goes well.
     "restored",
-    "withdrawn",
+    "rolled_back_from",
     "left",
 )
 # Set by the kill tests only: the module kills itself there, as a crash of the host would.

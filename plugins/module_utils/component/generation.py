@@ -130,7 +130,7 @@ def keep_edited(name: str, observed: ObservedState) -> list:
     """Keep files that were changed or added by hand, and return where."""
     kept = []
     source = layout.generation(name, observed.current)
-    for path in (*observed.drift, *observed.strays):
+    for path in (*observed.drift, *observed.untracked):
         content = files.read(os.path.join(source, path))
         if content is None or "fingerprint" in observed.manifest["files"].get(path, {}):
             continue
@@ -196,7 +196,7 @@ def commit(name: str, generation_name: str, unfit: set) -> None:
 
 def withdraw(name: str, generation_name: str) -> None:
     """Note that a generation is rolled back from."""
-    _note(generation_name, layout.withdrawn(name))
+    _note(generation_name, layout.rolled_back_from(name))
 
 
 def _note(generation_name: str, link: str) -> None:

@@ -45,9 +45,9 @@ def previous(name: str) -> str:
     return os.path.join(component(name), "previous")
 
 
-def withdrawn(name: str) -> str:
+def rolled_back_from(name: str) -> str:
     """Link to the generation that people rolled back from; the next rollout takes it away."""
-    return os.path.join(component(name), "withdrawn")
+    return os.path.join(component(name), "rolled_back_from")
 
 
 def shared() -> tuple:

@@ -17,7 +17,7 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Observe
     current = linked_generation(layout.current(name))
     proven = linked_generation(layout.proven(name))
     previous = linked_generation(layout.previous(name))
-    withdrawn = linked_generation(layout.withdrawn(name))
+    rolled_back_from = linked_generation(layout.rolled_back_from(name))
     known = read_manifest(name, current)
     units = sorted(set(unit_names) | set(known["units"] if known else ()))
     states = systemd.show(units)
@@ -26,14 +26,14 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Observe
         systemd.running_generation(name, main.invocation) if main and main.main_pid else ("", "")
     )
     running_manifest = read_manifest(name, running)
-    contents, drift, strays = _compare(name, current, known, key, gid)
+    contents, drift, untracked = _compare(name, current, known, key, gid)
     return ObservedState(
         current=current,
         manifest=known,
         proven=proven,
         proven_manifest=read_manifest(name, proven),
         previous=previous,
-        withdrawn=withdrawn,
+        rolled_back_from=rolled_back_from,
         running=running,
         running_unit=running_unit,
         running_manifest=running_manifest,
@@ -42,10 +42,10 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Observe
         else changed(name, running, running_manifest, key, gid),
         contents=contents,
         drift=drift,
-        strays=strays,
+        untracked=untracked,
         links=wrong_links(name, known) if known else (),
-        foreign=foreign(name, units, states),
-        debris=debris(name, {current, proven, previous, withdrawn, running}),
+        unmanaged=unmanaged(name, units, states),
+        leftovers=leftovers(name, {current, proven, previous, rolled_back_from, running}),
         pending=os.path.exists(layout.pending(name)),
         release_intact=known is None or release_store.intact(known["release"]),
         units=states,
@@ -131,7 +131,7 @@ def wrong_links(name: str, known: dict) -> tuple:
     return (*missing, *[path for path in our_links(name) if path not in links])
 
 
-def foreign(name: str, units: list, states: dict) -> tuple:
+def unmanaged(name: str, units: list, states: dict) -> tuple:
     """Things of the names we need that this collection did not make."""
     found = []
     etc = layout.etc(name)
@@ -152,7 +152,7 @@ def foreign(name: str, units: list, states: dict) -> tuple:
     return tuple(dict.fromkeys(found))
 
 
-def debris(name: str, used: set) -> tuple:
+def leftovers(name: str, used: set) -> tuple:
     """What a killed run left: half-written directories and generations that are not in use."""
     found = [
         os.path.join(directory, item)
@@ -204,8 +204,8 @@ def _compare(name: str, current: str, known: dict | None, key: bytes, gid: int |
     ):
         drift.append("release")
     expected = set(known["files"]) | {"manifest.json", "release"}
-    strays = [path for path in files.tree(directory) if path not in expected]
-    return contents, tuple(drift), tuple(strays)
+    untracked = [path for path in files.tree(directory) if path not in expected]
+    return contents, tuple(drift), tuple(untracked)
 
 
 def _kept_mode(path: str, record: dict, relative: str, gid: int | None) -> bool:

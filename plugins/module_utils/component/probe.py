@@ -22,7 +22,7 @@ REFUSED = "it refuses the login"
 EVERY_ADDRESS = ("", "0.0.0.0", "::")
 
 
-class NotProven(Exception):
+class HealthCheckFailed(Exception):
     """What was waited for did not happen."""
 
 
@@ -41,12 +41,12 @@ def started(
         lacking = missing(unit_name, state, listen_addresses, ready)
         if lacking.startswith(REFUSED):
             # Trying on would only lock the account.
-            raise NotProven(f"{unit_name} is not what was wanted: {lacking}")
+            raise HealthCheckFailed(f"{unit_name} is not what was wanted: {lacking}")
         steady = 0 if lacking else steady + 1
         if steady >= STEADY_PROBES:
             return state
         if time.monotonic() > deadline:
-            raise NotProven(
+            raise HealthCheckFailed(
                 f"{unit_name} was not ready after {timeout} s: {lacking or 'it did not stay'}"
             )
         time.sleep(INTERVAL_SECONDS)
@@ -54,9 +54,9 @@ def started(
 
 def _require_alive(unit_name: str, state: Unit, first: Unit) -> None:
     if state.active in ("failed", "inactive", "deactivating") or state.sub == "auto-restart":
-        raise NotProven(f"{unit_name} ended right after its start")
+        raise HealthCheckFailed(f"{unit_name} ended right after its start")
     if state.restarts != first.restarts or (first.main_pid and state.main_pid != first.main_pid):
-        raise NotProven(f"{unit_name} ended and was started again")
+        raise HealthCheckFailed(f"{unit_name} ended and was started again")
 
 
 def missing(unit_name: str, state: Unit, listen_addresses: list, ready: dict) -> str:
@@ -105,7 +105,7 @@ def reloaded(unit_name: str, reload: dict, before: float, pid: int) -> Unit:
     while True:
         state = systemd.show([unit_name])[unit_name]
         if state.main_pid != pid:
-            raise NotProven(f"{unit_name} ended during the reload")
+            raise HealthCheckFailed(f"{unit_name} ended during the reload")
         status, text = ask(unit_name, reload)
         success, after = (
             value_of(text if status == 200 else "", reload[key]) for key in ("success", "timestamp")
@@ -113,7 +113,7 @@ def reloaded(unit_name: str, reload: dict, before: float, pid: int) -> Unit:
         if success == 1 and after not in (None, before):
             return state
         if time.monotonic() > deadline:
-            raise NotProven(
+            raise HealthCheckFailed(
                 f"{reload['success']} and {reload['timestamp']} showed no successful reload in {timeout} s"
             )
         time.sleep(INTERVAL_SECONDS)

@@ -44,7 +44,7 @@ def remove(item: Removal) -> None:
     What is kept about it vanishes by one rename after everything else, so that a killed removal is finished later.
     """
     withdraw(item.name, item.known)
-    reach("withdrawn")
+    reach("rolled_back_from")
     leaving = layout.leaving(item.name)
     files.remove(leaving)
     os.rename(layout.component(item.name), leaving)

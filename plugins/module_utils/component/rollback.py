@@ -42,7 +42,7 @@ def roll_back(params: dict, check_mode: bool) -> Result:
         ]
         by_hand = [f"What was changed by hand is kept as {path}." for path in kept]
         for rollout in changing:
-            generation.withdraw(rollout.name, rollout.withdrawn)
+            generation.withdraw(rollout.name, rollout.rolled_back_from)
         if changing or any(rollout.observed.pending for rollout in result.rollouts):
             _switch(result, by_hand)
         result.notices += by_hand
@@ -51,7 +51,7 @@ def roll_back(params: dict, check_mode: bool) -> Result:
 
 def target(observed: ObservedState) -> str:
     """The generation to go back to, nothing where there is none; the current one where that was done. Pure."""
-    if withdrawn(observed):
+    if rolled_back_from(observed):
         return observed.current
     if observed.proven and observed.proven != observed.current:
         # What is in force was never proven: a run was killed, or failed and could not be undone.
@@ -59,12 +59,12 @@ def target(observed: ObservedState) -> str:
     return observed.previous if observed.previous != observed.current else ""
 
 
-def withdrawn(observed: ObservedState) -> str:
+def rolled_back_from(observed: ObservedState) -> str:
     """The generation that was rolled back from, and not rolled forward since; nothing where there is none. Pure."""
-    both = observed.withdrawn and observed.current
+    both = observed.rolled_back_from and observed.current
     return (
-        observed.withdrawn
-        if both and manifest.number(observed.withdrawn) > manifest.number(observed.current)
+        observed.rolled_back_from
+        if both and manifest.number(observed.rolled_back_from) > manifest.number(observed.current)
         else ""
     )
 
@@ -108,7 +108,7 @@ def _work(name: str, adopt: bool) -> Rollout | None:
         known,
         way,
         generation=wanted,
-        withdrawn=withdrawn(observed) or observed.current,
+        rolled_back_from=rolled_back_from(observed) or observed.current,
     )
 
 
@@ -164,8 +164,8 @@ def instance(known: dict, directory: str) -> Instance:
 def _told(rollout: Rollout) -> str:
     onward = "The next rollout brings what the inventory says, so change that first."
     if rollout.observed.current == rollout.generation:
-        return f"{rollout.name} was rolled back from generation {rollout.withdrawn} to {rollout.generation} already. {onward}"
-    return f"{rollout.name} is rolled back from generation {rollout.withdrawn} to {rollout.generation}. {onward}"
+        return f"{rollout.name} was rolled back from generation {rollout.rolled_back_from} to {rollout.generation} already. {onward}"
+    return f"{rollout.name} is rolled back from generation {rollout.rolled_back_from} to {rollout.generation}. {onward}"
 
 
 def _switch(result: Result, notices: list) -> None:
@@ -174,6 +174,6 @@ def _switch(result: Result, notices: list) -> None:
     except ComponentError as error:
         error.notices = tuple(notices)
         for rollout in result.rollouts:
-            if generation.current(rollout.name) == rollout.withdrawn:
-                files.remove(layout.withdrawn(rollout.name))
+            if generation.current(rollout.name) == rollout.rolled_back_from:
+                files.remove(layout.rolled_back_from(rollout.name))
         raise

@@ -30,10 +30,10 @@ class Unit:
 class ObservedState:
     """What was observed of one instance.
 
-    ``drift`` are files of the current generation that are not as they were written, ``strays`` files that were
-    added to it, ``links`` links that are missing or point elsewhere, ``foreign`` things in the way that are not
-    ours, ``debris`` what a killed run left behind, ``pending`` whether a switch was not completed.
-    ``previous`` is the generation that was proven before the last rollout, ``withdrawn`` one that people rolled back
+    ``drift`` are files of the current generation that are not as they were written, ``untracked`` files that were
+    added to it, ``links`` links that are missing or point elsewhere, ``unmanaged`` things in the way that are not
+    ours, ``leftovers`` what a killed run left behind, ``pending`` whether a switch was not completed.
+    ``previous`` is the generation that was proven before the last rollout, ``rolled_back_from`` one that people rolled back
     from.
     ``running_unit`` is the digest of the unit that the process was started from, ``running_drift`` are drift and
     strays of the generation that runs, where that is not the current one.
@@ -44,17 +44,17 @@ class ObservedState:
     proven: str = ""
     proven_manifest: dict | None = None
     previous: str = ""
-    withdrawn: str = ""
+    rolled_back_from: str = ""
     running: str = ""
     running_unit: str = ""
     running_manifest: dict | None = None
     running_drift: tuple = ()
     contents: dict = field(default_factory=dict)
     drift: tuple = ()
-    strays: tuple = ()
+    untracked: tuple = ()
     links: tuple = ()
-    foreign: tuple = ()
-    debris: tuple = ()
+    unmanaged: tuple = ()
+    leftovers: tuple = ()
     pending: bool = False
     release_intact: bool = True
     units: dict = field(default_factory=dict)
@@ -84,10 +84,10 @@ class Plan:
 
 def plan(wanted: Instance, manifest: dict, observed: ObservedState) -> Plan:
     """Plan for an instance that should be present; ``manifest`` describes it, see manifest.build."""
-    stage = not same(manifest, observed.manifest) or bool(observed.drift or observed.strays)
+    stage = not same(manifest, observed.manifest) or bool(observed.drift or observed.untracked)
     reasons = _differences(observed.manifest, manifest)
     reasons += [f"{path} was changed by hand" for path in observed.drift]
-    reasons += [f"{path} was added by hand" for path in observed.strays]
+    reasons += [f"{path} was added by hand" for path in observed.untracked]
     reasons += [f"{path} is missing or points elsewhere" for path in observed.links]
     if not observed.release_intact:
         reasons.append("the unpacked release is damaged")
@@ -143,7 +143,7 @@ def _process_action(wanted: Instance, manifest: dict, observed: ObservedState) -
     # Nobody knows whether the program has read an edited file, so it reads the right one again.
     effects += [
         _on_change(observed.manifest, manifest, path)
-        for path in (*observed.drift, *observed.strays)
+        for path in (*observed.drift, *observed.untracked)
     ]
     effects += [
         _on_change(observed.running_manifest, manifest, path) for path in observed.running_drift
@@ -251,7 +251,7 @@ def _diff(wanted: Instance, manifest: dict, observed: ObservedState) -> list:
     if before_release != manifest["release"]:
         entries.append(_entry(f"release of {wanted.name}", before_release, manifest["release"]))
     old_files = (observed.manifest or {"files": {}})["files"]
-    for path in sorted(set(wanted.files) | set(old_files) | set(observed.strays)):
+    for path in sorted(set(wanted.files) | set(old_files) | set(observed.untracked)):
         header = shown_path(wanted.name, path)
         entry = wanted.files.get(path)
         if (entry and entry.secret) or "fingerprint" in old_files.get(path, {}):
@@ -265,7 +265,7 @@ def _diff(wanted: Instance, manifest: dict, observed: ObservedState) -> list:
                 )
                 entries.append(_entry(header, before, after))
             continue
-        if path in observed.strays:
+        if path in observed.untracked:
             # Its content may be anything, such as an editor's copy of a secret.
             entries.append(_entry(header, "a file added by hand", ""))
             continue

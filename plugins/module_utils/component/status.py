@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from . import generation, layout, observe, probe, systemd
-from .rollback import withdrawn
+from .rollback import rolled_back_from
 from .rollout_plan import ObservedState, Unit, shown_path
 
 # Release, without the beginning of its checksum: its name, and its version from the first digit after a dash.
@@ -114,7 +114,7 @@ def _instance(name: str) -> dict:
         "version": names["version"] if names else "",
         "generation": observed.current,
         "previous": observed.previous if observed.previous != observed.current else "",
-        "rolled_back_from": withdrawn(observed),
+        "rolled_back_from": rolled_back_from(observed),
         "since": _written(os.lstat(layout.current(name)).st_mtime),
         "state": state.active,
         "started": _started(properties[unit_name].get("ActiveEnterTimestampMonotonic")),
@@ -140,13 +140,13 @@ def _drop_ins(unit_name: str, loaded: str) -> list:
 def drift(name: str, observed: ObservedState, told: Told) -> list:
     """What is not as it was rolled out, in words. Pure."""
     found = [f"{_shown(name, path)} was changed by hand" for path in observed.drift]
-    found += [f"{_shown(name, path)} was added by hand" for path in observed.strays]
+    found += [f"{_shown(name, path)} was added by hand" for path in observed.untracked]
     found += [
         f"{path} is missing or points elsewhere"
         for path in observed.links
-        if path not in observed.foreign
+        if path not in observed.unmanaged
     ]
-    found += [f"{path} is in the way of ours" for path in observed.foreign]
+    found += [f"{path} is in the way of ours" for path in observed.unmanaged]
     found += [
         f"{path} overrides {unit}" for unit, paths in told.overrides.items() for path in paths
     ]
@@ -178,8 +178,8 @@ def problems(name: str, observed: ObservedState, told: Told) -> list:
             found.append(f"generation {observed.running} still runs")
         elif observed.running_unit != observed.manifest["unit"]:
             found.append(f"it was started from another definition of {main}")
-    if withdrawn(observed):
-        found.append(f"rolled back from {withdrawn(observed)} until the next rollout")
+    if rolled_back_from(observed):
+        found.append(f"rolled back from {rolled_back_from(observed)} until the next rollout")
     if observed.proven != observed.current:
         found.append("its generation was never proven")
     elif observed.pending:

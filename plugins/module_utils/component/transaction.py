@@ -42,7 +42,7 @@ from .spec import Instance, instances
 class Rollout:
     """One instance on its way through the rollout.
 
-    ``generation`` is the one that comes into force, and ``written`` whether this run made it. ``withdrawn`` is the one
+    ``generation`` is the one that comes into force, and ``written`` whether this run made it. ``rolled_back_from`` is the one
     that is rolled back from, which is kept until the next rollout.
     """
 
@@ -52,7 +52,7 @@ class Rollout:
     plan: Plan
     generation: str = ""
     written: bool = False
-    withdrawn: str = ""
+    rolled_back_from: str = ""
     adopted: dict = field(default_factory=dict)
 
     @property
@@ -140,9 +140,9 @@ def _planned(params: dict, wanted: list, key: bytes) -> Result:
 
 def refuse_foreign(observed: ObservedState, adopt: bool) -> None:
     """Refuse what stands in the way and is not ours, unless it may be taken over."""
-    if observed.foreign and not adopt:
+    if observed.unmanaged and not adopt:
         raise ComponentError(
-            f"{', '.join(observed.foreign)} exists and was not made by this collection. Remove it, or take it over for"
+            f"{', '.join(observed.unmanaged)} exists and was not made by this collection. Remove it, or take it over for"
             " one run with -e monitoring_adopt=true (option adopt), which keeps a copy."
         )
 
@@ -156,8 +156,8 @@ def idle(result: Result) -> bool:
     return not result.removed and not any(
         rollout.plan.changed
         or rollout.observed.pending
-        or rollout.observed.debris
-        or rollout.observed.withdrawn
+        or rollout.observed.leftovers
+        or rollout.observed.rolled_back_from
         for rollout in result.rollouts
     )
 
@@ -191,7 +191,7 @@ def _stage(result: Result) -> None:
 def _prepare(rollout: Rollout) -> list:
     """Write what the instance needs beside what is in force; return notices for people."""
     notices: list = []
-    for path in rollout.observed.debris:
+    for path in rollout.observed.leftovers:
         files.remove(path)
     if rollout.plan.changed:
         release_store.stage(rollout.wanted.release, rollout.name, _program(rollout.wanted))
@@ -272,13 +272,13 @@ def _commit(result: Result) -> None:
         if renewed or rollout.observed.proven != rollout.in_force:
             by_hand = (
                 rollout.observed.current
-                if rollout.observed.drift or rollout.observed.strays
+                if rollout.observed.drift or rollout.observed.untracked
                 else ""
             )
             generation.commit(
                 rollout.name,
                 rollout.in_force,
-                {rollout.observed.withdrawn, rollout.withdrawn, by_hand},
+                {rollout.observed.rolled_back_from, rollout.rolled_back_from, by_hand},
             )
     reach("committed")
 
@@ -286,7 +286,7 @@ def _commit(result: Result) -> None:
 def _switch(rollout: Rollout) -> None:
     files.replace(layout.pending(rollout.name), b"", 0o600)
     reach("pending")
-    rollout.adopted = generation.adopt(rollout.name, rollout.observed.foreign)
+    rollout.adopted = generation.adopt(rollout.name, rollout.observed.unmanaged)
     if rollout.plan.stop_units:
         systemd.systemctl("stop", *rollout.plan.stop_units)
     if rollout.generation:
@@ -422,12 +422,12 @@ def _return_process(rollout: Rollout, target: str, before: dict) -> None:
 def _finish(rollout: Rollout) -> None:
     """Clean up after the commit; a run that is killed here is finished by the next one."""
     links = (generation.current, generation.proven, generation.previous)
-    for path in observe.debris(
-        rollout.name, {rollout.withdrawn, *[link(rollout.name) for link in links]}
+    for path in observe.leftovers(
+        rollout.name, {rollout.rolled_back_from, *[link(rollout.name) for link in links]}
     ):
         files.remove(path)
-    if not rollout.withdrawn:
-        files.remove(layout.withdrawn(rollout.name))
+    if not rollout.rolled_back_from:
+        files.remove(layout.rolled_back_from(rollout.name))
     files.remove(layout.downloads(rollout.name))
     files.remove(layout.pending(rollout.name))
     reach("finished")

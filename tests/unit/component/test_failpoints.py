@@ -24,7 +24,7 @@ STAGES = {
     "prove": {"acted", "proven"},
     "commit": {"committed", "finished", "pruned"},
     "roll back": {"restored"},
-    "remove": {"withdrawn", "left"},
+    "remove": {"rolled_back_from", "left"},
 }
 
 

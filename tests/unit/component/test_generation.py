@@ -136,7 +136,7 @@ def test_drift_is_seen_in_content_mode_owner_and_kind() -> None:
     (directory / "release").unlink()
     (directory / "release").symlink_to("/opt/other")
     (directory / "etc/added").write_text("")
-    drift, strays = compared(name)
+    drift, untracked = compared(name)
     assert sorted(drift) == [
         "bin/write-targets",
         "etc/key",
@@ -146,7 +146,7 @@ def test_drift_is_seen_in_content_mode_owner_and_kind() -> None:
         "loki.service",
         "release",
     ]
-    assert strays == ("etc/added",)
+    assert untracked == ("etc/added",)
 
 
 def test_hand_made_changes_are_kept_for_root_only_and_secrets_are_not() -> None:
@@ -156,9 +156,9 @@ def test_hand_made_changes_are_kept_for_root_only_and_secrets_are_not() -> None:
     (directory / "etc/key").write_text("PLANTED")
     (directory / "etc/rules/more.yml").write_text("more")
     (directory / "bin/write-targets").unlink()
-    drift, strays = compared(name)
+    drift, untracked = compared(name)
     observed = ObservedState(
-        current=name, manifest=observe.read_manifest("loki", name), drift=drift, strays=strays
+        current=name, manifest=observe.read_manifest("loki", name), drift=drift, untracked=untracked
     )
     kept = generation.keep_edited("loki", observed)
     base = Path(layout.edited("loki"))

@@ -15,7 +15,7 @@ def test_debris_is_what_killed_runs_leave(places: Path) -> None:
     for path in ("1-a", "2-b", "3-c", ".staging-4-d"):
         Path(layout.generation("loki", path)).mkdir(parents=True)
     (Path(layout.component("loki")) / "current.new").symlink_to("generations/2-b")
-    found = {Path(path).name for path in observe.debris("loki", {"1-a", "2-b", ""})}
+    found = {Path(path).name for path in observe.leftovers("loki", {"1-a", "2-b", ""})}
     assert found == {"current.new", ".staging-4-d", "3-c"}
 
 
@@ -26,7 +26,7 @@ def test_debris_is_what_a_killed_check_left_and_not_what_one_uses_now(places: Pa
     dead = ended.stdout.decode().strip()
     for name, pid in (("loki", dead), ("loki", str(os.getpid())), ("loki-other", dead)):
         Path(layout.private_check(name, pid)).mkdir(parents=True)
-    assert observe.debris("loki", set()) == (layout.private_check("loki", dead),)
+    assert observe.leftovers("loki", set()) == (layout.private_check("loki", dead),)
 
 
 def test_what_a_killed_first_install_left_is_found_by_its_directory(places: Path) -> None:

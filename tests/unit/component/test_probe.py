@@ -210,7 +210,7 @@ def test_a_start_without_a_ready_address_has_to_stay(said: type[Systemd]) -> Non
 )
 def test_a_start_that_does_not_stay_is_not_proven(said: type[Systemd], then: Unit) -> None:
     said(UP, UP, then)
-    with pytest.raises(probe.NotProven, match="ended"):
+    with pytest.raises(probe.HealthCheckFailed, match="ended"):
         started([], {})
 
 
@@ -220,7 +220,7 @@ def test_a_program_that_gets_ready_for_somebody_else_is_not_proven(
     _pid, port = stranger
     # Tests share one control group, so the unit's process is one that is not there.
     said(Unit(active="active", main_pid=2**22 + 1))
-    with pytest.raises(probe.NotProven, match=f"does not listen on 127.0.0.1:{port}"):
+    with pytest.raises(probe.HealthCheckFailed, match=f"does not listen on 127.0.0.1:{port}"):
         started([f"127.0.0.1:{port}"], {}, 0.5)
 
 
@@ -230,7 +230,8 @@ def test_a_program_that_is_never_ready_is_told_with_its_answer(
     said(UP)
     web.answers = [web.status(503, b"Ingester not ready: waiting for 15s after being ready")]
     with pytest.raises(
-        probe.NotProven, match=r"was not ready after 0.5 s: .* answers 503: Ingester not ready"
+        probe.HealthCheckFailed,
+        match=r"was not ready after 0.5 s: .* answers 503: Ingester not ready",
     ):
         started([], {"url": web.url}, 0.5)
     assert len(web.requests) > 1
@@ -241,7 +242,7 @@ def test_a_refused_login_is_tried_once_only(said: type[Systemd], web: Web, etc: 
     (etc / "password").write_text("wrong")
     web.answers = [web.status(503), web.status(401, b"Invalid username or password")]
     with pytest.raises(
-        probe.NotProven, match=r"refuses the login of admin \(401\): Invalid username"
+        probe.HealthCheckFailed, match=r"refuses the login of admin \(401\): Invalid username"
     ):
         started([], {"url": web.url, "username": "admin", "password_file": "password"})
     assert len(web.requests) == 2
@@ -251,7 +252,7 @@ def test_the_options_own_time_is_waited(said: type[Systemd], web: Web) -> None:
     said(UP)
     web.answers = [web.status(503)]
     began = time.monotonic()
-    with pytest.raises(probe.NotProven, match="after 1 s"):
+    with pytest.raises(probe.HealthCheckFailed, match="after 1 s"):
         started([], {"url": web.url, "timeout": 1})
     assert 1 <= time.monotonic() - began < 20
 
@@ -289,11 +290,11 @@ def test_a_reload_is_believed_after_the_clock_was_set_back(said: type[Systemd], 
 )
 def test_a_reload_is_not_believed(said: type[Systemd], web: Web, text: str) -> None:
     said(UP)
-    with pytest.raises(probe.NotProven, match="showed no successful reload"):
+    with pytest.raises(probe.HealthCheckFailed, match="showed no successful reload"):
         reloaded(web, 100, text, timeout=0.3)
 
 
 def test_a_program_that_dies_of_a_reload_is_told(said: type[Systemd], web: Web) -> None:
     said(UP, Unit(active="active", main_pid=UP.main_pid + 1))
-    with pytest.raises(probe.NotProven, match="ended during the reload"):
+    with pytest.raises(probe.HealthCheckFailed, match="ended during the reload"):
         reloaded(web, 100, "ok 1\nat 100\n")

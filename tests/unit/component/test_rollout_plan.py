@@ -212,7 +212,7 @@ def test_a_file_changed_by_hand_is_put_right_and_read_again(
     ],
 )
 def test_a_file_added_by_hand_is_taken_away(stray: str, options: dict, action: str) -> None:
-    plan = planned(replace(host(**options), strays=(stray,)), **options)
+    plan = planned(replace(host(**options), untracked=(stray,)), **options)
     assert (plan.action, plan.stage) == (action, True)
     assert plan.reasons[0] == f"{stray} was added by hand"
 
@@ -359,7 +359,7 @@ def test_the_diff_names_secrets_and_never_shows_them() -> None:
 
 def test_the_diff_names_added_files_without_their_content() -> None:
     observed = replace(
-        host(), strays=("etc/key~",), contents={**host().contents, "etc/key~": b"PLANTED"}
+        host(), untracked=("etc/key~",), contents={**host().contents, "etc/key~": b"PLANTED"}
     )
     assert diff(observed) == {"/etc/loki/key~": ("a file added by hand\n", "")}
 

@@ -49,7 +49,7 @@ def units(**changes: Unit) -> dict:
             id="release",
         ),
         pytest.param(
-            {"strays": ("etc/x.yml~",)}, ["/etc/loki/x.yml~ was added by hand"], id="added"
+            {"untracked": ("etc/x.yml~",)}, ["/etc/loki/x.yml~ was added by hand"], id="added"
         ),
         pytest.param(
             {"links": ("/etc/loki",)}, ["/etc/loki is missing or points elsewhere"], id="link"
@@ -57,7 +57,7 @@ def units(**changes: Unit) -> dict:
         pytest.param(
             {
                 "links": ("/etc/systemd/system/loki.service",),
-                "foreign": ("/etc/systemd/system/loki.service",),
+                "unmanaged": ("/etc/systemd/system/loki.service",),
             },
             ["/etc/systemd/system/loki.service is in the way of ours"],
             id="unit of their own",
@@ -129,12 +129,12 @@ def test_drop_ins_are_seen_before_systemd_has_read_them_and_those_for_every_serv
         pytest.param({"proven": "0-a"}, FINE, ["its generation was never proven"], id="not proven"),
         pytest.param({"pending": True}, FINE, ["its last rollout was not finished"], id="killed"),
         pytest.param(
-            {"withdrawn": "9-z"},
+            {"rolled_back_from": "9-z"},
             FINE,
             ["rolled back from 9-z until the next rollout"],
             id="rolled back",
         ),
-        pytest.param({"withdrawn": "0-z"}, FINE, [], id="rolled forward since"),
+        pytest.param({"rolled_back_from": "0-z"}, FINE, [], id="rolled forward since"),
     ],
 )
 def test_problems_are_told_in_words(changes: dict, told: status.Told, expected: list) -> None:

@@ -496,8 +496,8 @@ def test_what_is_owned_and_unwanted_is_pruned_and_nothing_else(grafana: Any, app
             {"uid": "loki", "name": "Loki", "type": "loki", "url": "http://127.0.0.1:3100"},
         ),
     ]
-    foreign = [wanted("folder", {"uid": "below", "title": "Below", "parentUid": ""})]
-    apply(*foreign)
+    unmanaged = [wanted("folder", {"uid": "below", "title": "Below", "parentUid": ""})]
+    apply(*unmanaged)
     apply(*environment(), *old, **OWNER, adopt=True)
     rules = {**OWNER, "prune": KINDS}
     for options in (
@@ -701,8 +701,8 @@ def test_what_others_still_use_is_neither_deleted_nor_pruned(grafana: Any, apply
     }
     used = {"receiver": "chat", "mute_time_intervals": ["weekend"]}
     group = {**BODIES["rule_group"], "rules": [{**RULE, "notification_settings": used}]}
-    foreign = [wanted("folder"), wanted("contact_point", theirs), wanted("rule_group", group)]
-    apply(*foreign, editable=True)
+    unmanaged = [wanted("folder"), wanted("contact_point", theirs), wanted("rule_group", group)]
+    apply(*unmanaged, editable=True)
     for kind in ("template", "mute_timing", "contact_point"):
         with pytest.raises(GrafanaError, match=r"Nothing was changed\. .* still use"):
             apply(absent(kind), adopt=True)

@@ -26,7 +26,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.sy
     CONFLICT,
     CREATE,
     DELETE,
-    FOREIGN,
+    UNMANAGED,
     KEEP,
     UPDATE,
     Rules,
@@ -107,7 +107,7 @@ def test_each_change_is_seen_on_either_side(kind: str, where: tuple, value: Any)
         ("file", {}, CONFLICT),
         ("file", {"adopt": True}, CONFLICT),
         ("converted_prometheus", {"adopt": True}, CONFLICT),
-        ("", {}, FOREIGN),
+        ("", {}, UNMANAGED),
         ("", {"adopt": True}, UPDATE),
         ("", {"settings": Settings(editable=True)}, UPDATE),
     ],
@@ -144,7 +144,7 @@ def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
     assert one(plan([wanted("policy")], server(policy={"": first}), RULES)).action == UPDATE
     by_hand = Live({**first.body, "routes": [{"receiver": "x"}]})
     step = one(plan([wanted("policy")], server(policy={"": by_hand}), RULES))
-    assert (step.action, step.about) == (FOREIGN, "policy tree (test.yml:1)")
+    assert (step.action, step.about) == (UNMANAGED, "policy tree (test.yml:1)")
     assert one(plan([absent("policy")], server(policy={"": first}), RULES)).action == KEEP
 
 

@@ -15,7 +15,7 @@ from .sync_plan import (
     CONFLICT,
     CREATE,
     DELETE,
-    FOREIGN,
+    UNMANAGED,
     KEEP,
     PRUNE,
     UPDATE,
@@ -33,7 +33,9 @@ GENERAL = "general"
 
 def refused(steps: list) -> list:
     """One line for each object that keeps the run from beginning."""
-    return [f"{step.about}: {step.reason}" for step in steps if step.action in (CONFLICT, FOREIGN)]
+    return [
+        f"{step.about}: {step.reason}" for step in steps if step.action in (CONFLICT, UNMANAGED)
+    ]
 
 
 def objected(steps: list, objections: dict) -> list:

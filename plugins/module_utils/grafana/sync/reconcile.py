@@ -22,7 +22,7 @@ from .sync_plan import (
     CONFLICT,
     CREATE,
     DELETE,
-    FOREIGN,
+    UNMANAGED,
     KEEP,
     PRUNE,
     UNPRUNED,
@@ -409,7 +409,7 @@ class _Run:
                 again = plan_one(kind, wanted, held, rules)
                 if again.action == KEEP:
                     return None
-                if again.action in (CONFLICT, FOREIGN):
+                if again.action in (CONFLICT, UNMANAGED):
                     raise GrafanaError(f"{error}; and now {again.reason}") from None
                 if final:
                     raise GrafanaError(f"{error}; given up after {attempt + 1} attempts") from None

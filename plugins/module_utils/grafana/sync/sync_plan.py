@@ -14,7 +14,7 @@ from ..model import ABSENT, KINDS, PRESENT, Wanted
 
 CREATE, UPDATE, KEEP, DELETE = "create", "update", "keep", "delete"
 # Made by somebody else, or such that it cannot be done: nothing is written, and the run fails.
-FOREIGN, CONFLICT = "foreign", "conflict"
+UNMANAGED, CONFLICT = "unmanaged", "conflict"
 # The source of what is deleted since nobody wants it any more.
 PRUNE = "prune"
 # Kinds that are never pruned: there is one tree, and it is reset only when that is asked for.
@@ -128,7 +128,7 @@ def hindrance(kind: Kind, identity: str, live: Live, rules: Rules) -> tuple:
     ours = ours or rules.adopt or identity in rules.owned.get(kind.name, ())
     if ours or (kind.name == "policy" and is_first(live.body)):
         return "", ""
-    return "it was made by hand, and is replaced only with adopt: true", FOREIGN
+    return "it was made by hand, and is replaced only with adopt: true", UNMANAGED
 
 
 def _provenance_problem(live: Live) -> str:
