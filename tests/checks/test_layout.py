@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import POINTS
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
+    FAILPOINTS,
+)
 from tests.checks.conftest import known_files
 from tests.conftest import ROOT
 
@@ -198,7 +200,7 @@ def test_every_point_of_a_rollout_has_a_fault_case() -> None:
         for parameters in re.findall(r"\[(.+)\]$", listed, re.MULTILINE)
         for word in split(parameters)
     }
-    assert [point for point in POINTS if point not in cases] == []
+    assert [point for point in FAILPOINTS if point not in cases] == []
 
 
 def split(parameters: str) -> set[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
     KILL_AT,
-    POINTS,
+    FAILPOINTS,
 )
 from tests.resilience.releases import archive
 from tests.resilience.rollout import Rollout, differences, wait_until
@@ -282,11 +282,11 @@ SWEEPS = {
 
 
 # A run passes these only when it fails, or removes.
-NOT_IN_A_GOOD_RUN = ("restored", "rolled_back_from", "left")
+NOT_IN_A_GOOD_RUN = ("after-restore", "after-unlink", "after-set-aside")
 
 
 @pytest.mark.parametrize("prune", SWEEPS)
-@pytest.mark.parametrize("point", [point for point in POINTS if point not in NOT_IN_A_GOOD_RUN])
+@pytest.mark.parametrize("point", [point for point in FAILPOINTS if point not in NOT_IN_A_GOOD_RUN])
 def test_a_run_killed_at_any_point_is_finished_by_the_next_one(rollout, undisturbed, prune, point):
     installed, change = SWEEPS[prune]
     if installed:
@@ -306,10 +306,10 @@ def test_a_run_killed_at_any_point_is_finished_by_the_next_one(rollout, undistur
 
 
 # A reload brings no release, so it passes no point of one.
-NOT_PASSED = {("reload", "downloaded"), ("reload", "unpacked")}
+NOT_PASSED = {("reload", "after-download"), ("reload", "after-unpack")}
 
 
-@pytest.mark.parametrize("point", ["restored"])
+@pytest.mark.parametrize("point", ["after-restore"])
 @pytest.mark.parametrize("fault", ["cannot start", "refuses reload"])
 def test_a_rollback_that_is_killed_is_finished_by_the_next_run(rollout, point, fault):
     good(rollout.run(rollout.task()))
@@ -327,7 +327,7 @@ def test_a_rollback_that_is_killed_is_finished_by_the_next_run(rollout, point, f
     assert differences(before, rollout.snapshot()) == []
 
 
-@pytest.mark.parametrize("point", ["rolled_back_from", "left"])
+@pytest.mark.parametrize("point", ["after-unlink", "after-set-aside"])
 def test_a_removal_that_is_killed_is_finished_by_the_next_run(rollout, point):
     good(rollout.run(rollout.task()))
     absent = {"name": "testd", "state": "absent"}
@@ -531,15 +531,15 @@ def test_what_was_rolled_out_is_taken_back_by_one_command_until_the_next_rollout
         "ls /opt/monitoring/components/testd /opt/monitoring/components/testd/generations"
     )
     assert (
-        "rolled_back_from" not in left.stdout and len(re.findall(r"^\d+-", left.stdout, re.M)) == 1
+        "rolled-back-from" not in left.stdout and len(re.findall(r"^\d+-", left.stdout, re.M)) == 1
     )
 
 
 @pytest.mark.parametrize(
     ("point", "forward"),
     [
-        pytest.param("switched", False, id="after the switch"),
-        pytest.param("acted", True, id="and rolled forward"),
+        pytest.param("after-switch", False, id="after the switch"),
+        pytest.param("after-process-action", True, id="and rolled forward"),
     ],
 )
 def test_a_way_back_that_is_killed_is_finished_by_the_next_run(rollout, point, forward):

@@ -8,34 +8,34 @@ import os
 import signal
 
 # In the order in which a first rollout with a reloadable change passes them.
-POINTS = (
-    "locked",
-    "downloaded",
-    "unpacked",
-    "user",
-    "generation",
-    "checked",
-    "pending",
-    "switched",
-    "linked",
-    "manager-reloaded",
-    "acted",
-    "proven",
-    "committed",
-    "finished",
-    "pruned",
+FAILPOINTS = (
+    "after-lock",
+    "after-download",
+    "after-unpack",
+    "after-user",
+    "after-generation",
+    "after-check",
+    "after-pending-mark",
+    "after-switch",
+    "after-links",
+    "after-manager-reload",
+    "after-process-action",
+    "after-verify",
+    "after-commit",
+    "after-cleanup",
+    "after-prune",
     # Not passed by a rollout that goes well.
-    "restored",
-    "rolled_back_from",
-    "left",
+    "after-restore",
+    "after-unlink",
+    "after-set-aside",
 )
 # Set by the kill tests only: the module kills itself there, as a crash of the host would.
-KILL_AT = "HIPPIUS_MONITORING_KILL_AT"
+KILL_AT = "HIPPIUS_MONITORING_FAILPOINT"
 
 
-def reach(point: str) -> None:
+def failpoint(point: str) -> None:
     """Pass a point; an unknown one is a mistake of ours."""
-    if point not in POINTS:
+    if point not in FAILPOINTS:
         raise ValueError(point)
     if os.environ.get(KILL_AT) == point:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -13,7 +13,7 @@ import shutil
 
 from . import files, layout, manifest, observe, release_store, run_lock, systemd
 from .component_errors import ComponentError
-from .failpoints import reach
+from .failpoints import failpoint
 from .rollout_plan import ObservedState
 from .spec import Instance
 
@@ -224,7 +224,7 @@ def prune_releases() -> None:
                 files.remove(layout.FINGERPRINT_KEY)
                 for path in layout.shared():
                     files.remove_empty(path)
-    reach("pruned")
+    failpoint("after-prune")
 
 
 def _deserted() -> bool:

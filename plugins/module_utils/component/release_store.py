@@ -11,7 +11,7 @@ import platform
 
 from . import files, layout
 from .component_errors import ComponentError
-from .failpoints import reach
+from .failpoints import failpoint
 from .spec import Release
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -67,7 +67,7 @@ def stage(release: Release, name: str, program: str) -> bool:
     from . import archive
 
     fetched = _archive(release, name, host)
-    reach("downloaded")
+    failpoint("after-download")
     staging = path_of(".staging-" + directory)
     files.remove(staging)
     try:
@@ -79,7 +79,7 @@ def stage(release: Release, name: str, program: str) -> bool:
         files.remove(staging)
         files.remove(layout.downloads(name))
         raise
-    reach("unpacked")
+    failpoint("after-unpack")
     _put_in_place(staging, path_of(directory))
     files.remove(layout.downloads(name))
     return True

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from . import files, generation, layout, observe, run_lock, systemd
 from .component_errors import ComponentError
-from .failpoints import reach
+from .failpoints import failpoint
 from .rollout_plan import NONE, REMOVE, shown_path
 
 
@@ -44,12 +44,12 @@ def remove(item: Removal) -> None:
     What is kept about it vanishes by one rename after everything else, so that a killed removal is finished later.
     """
     withdraw(item.name, item.known)
-    reach("rolled_back_from")
+    failpoint("after-unlink")
     leaving = layout.leaving(item.name)
     files.remove(leaving)
     os.rename(layout.component(item.name), leaving)
     files.sync_directory(layout.COMPONENTS)
-    reach("left")
+    failpoint("after-set-aside")
     files.remove(leaving)
 
 

@@ -18,7 +18,7 @@ from . import (
     transaction,
 )
 from .component_errors import ComponentError
-from .failpoints import reach
+from .failpoints import failpoint
 from .rollout_plan import ObservedState, plan
 from .spec import Entry, Instance, Release, UnitRole
 from .transaction import Result, Rollout
@@ -32,7 +32,7 @@ def roll_back(params: dict, check_mode: bool) -> Result:
     if check_mode:
         return _planned(params)
     with run_lock.held(params["name"], params.get("lock_owner") or "", params["lock_timeout"]):
-        reach("locked")
+        failpoint("after-lock")
         result = _planned(params)
         changing = [rollout for rollout in result.rollouts if rollout.plan.changed]
         kept = [

@@ -22,7 +22,7 @@ from . import (
     systemd,
 )
 from .component_errors import ComponentError
-from .failpoints import reach
+from .failpoints import failpoint
 from .rollout_plan import (
     INSTALL,
     NONE,
@@ -89,7 +89,7 @@ def roll_out(params: dict, check_mode: bool) -> Result:
     if check_mode:
         return _predict(params, wanted)
     with run_lock.held(params["name"], params.get("lock_owner") or "", params["lock_timeout"]):
-        reach("locked")
+        failpoint("after-lock")
         result = _planned(params, wanted, generation.fingerprint_key(create=_has_secrets(wanted)))
         if idle(result):
             _clean(result)
@@ -181,7 +181,7 @@ def _stage(result: Result) -> None:
                         rollout.wanted, rollout.known["release"], rollout.generation
                     )
                 refuse_taken_ports(rollout)
-            reach("checked")
+            failpoint("after-check")
         except BaseException:
             for rollout in result.rollouts:
                 _discard(rollout)
@@ -196,7 +196,7 @@ def _prepare(rollout: Rollout) -> list:
     if rollout.plan.changed:
         release_store.stage(rollout.wanted.release, rollout.name, _program(rollout.wanted))
         group = generation.have_user(rollout.name)
-        reach("user")
+        failpoint("after-user")
         if rollout.plan.stage:
             notices += [
                 f"What was changed by hand is kept as {path}."
@@ -206,7 +206,7 @@ def _prepare(rollout: Rollout) -> list:
                 generation.write(rollout.wanted, rollout.known, group),
                 True,
             )
-            reach("generation")
+            failpoint("after-generation")
     return notices
 
 
@@ -246,7 +246,7 @@ def switch_and_prove(result: Result) -> None:
             _switch(rollout)
         if any(rollout.plan.reload_manager for rollout in changing):
             systemd.systemctl("daemon-reload")
-        reach("manager-reloaded")
+        failpoint("after-manager-reload")
         # Instances become ready beside each other.
         for rollout, stamp in [(rollout, _act(rollout)) for rollout in changing]:
             _prove(rollout, stamp)
@@ -280,20 +280,20 @@ def _commit(result: Result) -> None:
                 rollout.in_force,
                 {rollout.observed.rolled_back_from, rollout.rolled_back_from, by_hand},
             )
-    reach("committed")
+    failpoint("after-commit")
 
 
 def _switch(rollout: Rollout) -> None:
     files.replace(layout.pending(rollout.name), b"", 0o600)
-    reach("pending")
+    failpoint("after-pending-mark")
     rollout.adopted = generation.adopt(rollout.name, rollout.observed.unmanaged)
     if rollout.plan.stop_units:
         systemd.systemctl("stop", *rollout.plan.stop_units)
     if rollout.generation:
         generation.switch(rollout.name, rollout.generation)
-    reach("switched")
+    failpoint("after-switch")
     generation.set_links(rollout.name, rollout.known)
-    reach("linked")
+    failpoint("after-links")
 
 
 def _act(rollout: Rollout) -> float | None:
@@ -310,7 +310,7 @@ def _act(rollout: Rollout) -> float | None:
     elif rollout.plan.action != SWITCH:
         # A program that does not tell about its last reload could not prove the next one either.
         systemd.systemctl("restart", unit_name)
-    reach("acted")
+    failpoint("after-process-action")
     return stamp
 
 
@@ -324,7 +324,7 @@ def _prove(rollout: Rollout, stamp: float | None) -> None:
     for further in rollout.plan.restart_units:
         systemd.systemctl("restart", further)
     systemd.record_running(rollout.name, state.invocation, rollout.in_force, rollout.known["unit"])
-    reach("proven")
+    failpoint("after-verify")
 
 
 def _wait_for_next_second(stamp: float) -> None:
@@ -374,7 +374,7 @@ def _restore(rollout: Rollout) -> bool:
     if added:
         systemd.systemctl("stop", *added)
     generation.switch(rollout.name, target)
-    reach("restored")
+    failpoint("after-restore")
     generation.set_links(rollout.name, before)
     systemd.systemctl("daemon-reload")
     _return_process(rollout, target, before)
@@ -430,7 +430,7 @@ def _finish(rollout: Rollout) -> None:
         files.remove(layout.rolled_back_from(rollout.name))
     files.remove(layout.downloads(rollout.name))
     files.remove(layout.pending(rollout.name))
-    reach("finished")
+    failpoint("after-cleanup")
 
 
 def summary(result: Result) -> dict:

@@ -18,13 +18,13 @@ ROOT = Path(__file__).parents[3]
 ENGINE = ROOT / "plugins/module_utils/component"
 # What each stage of the transaction must have at least one point of.
 STAGES = {
-    "stage": {"downloaded", "unpacked", "user", "generation"},
-    "check": {"checked"},
-    "switch": {"pending", "switched", "linked", "manager-reloaded"},
-    "prove": {"acted", "proven"},
-    "commit": {"committed", "finished", "pruned"},
-    "roll back": {"restored"},
-    "remove": {"rolled_back_from", "left"},
+    "stage": {"after-download", "after-unpack", "after-user", "after-generation"},
+    "check": {"after-check"},
+    "switch": {"after-pending-mark", "after-switch", "after-links", "after-manager-reload"},
+    "prove": {"after-process-action", "after-verify"},
+    "commit": {"after-commit", "after-cleanup", "after-prune"},
+    "roll back": {"after-restore"},
+    "remove": {"after-unlink", "after-set-aside"},
 }
 
 
@@ -42,11 +42,11 @@ def reached() -> list[str]:
 
 
 def test_every_point_is_passed_somewhere_and_every_passed_one_is_listed() -> None:
-    assert set(reached()) == set(failpoints.POINTS)
+    assert set(reached()) == set(failpoints.FAILPOINTS)
 
 
 def test_no_point_is_listed_twice() -> None:
-    assert len(set(failpoints.POINTS)) == len(failpoints.POINTS)
+    assert len(set(failpoints.FAILPOINTS)) == len(failpoints.FAILPOINTS)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -55,21 +55,21 @@ def test_every_stage_has_a_point(stage: str) -> None:
 
 
 def test_every_point_belongs_to_a_stage() -> None:
-    assert set(failpoints.POINTS) == set.union({"locked"}, *STAGES.values())
+    assert set(failpoints.FAILPOINTS) == set.union({"after-lock"}, *STAGES.values())
 
 
 def test_an_unknown_point_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="nowhere"):
-        failpoints.reach("nowhere")
+        failpoints.failpoint("nowhere")
 
 
 def test_the_module_dies_there_and_only_there() -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'collections')!r})\n"
-        "from ansible_collections.hippius.monitoring.plugins.module_utils.component.points import reach\n"
-        "reach('locked'); print('alive', flush=True); reach('acted'); print('not reached')"
+        "from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import failpoint\n"
+        "failpoint('after-lock'); print('alive', flush=True); failpoint('after-process-action'); print('not reached')"
     )
-    environment = {**os.environ, failpoints.KILL_AT: "acted"}
+    environment = {**os.environ, failpoints.KILL_AT: "after-process-action"}
     ended = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
     )
