@@ -274,7 +274,7 @@ def test_an_unlocked_release_is_refused_in_one_line_that_names_the_lock_playbook
 
 
 # What each kill sweep does to a converged host, or to a bare one.
-SWEEPS = {
+SCENARIOS = {
     "install": (False, {}),
     "restart": (True, {"config": {"answer": "two"}, "version": "1.1.0", "environment": {"A": "b"}}),
     "reload": (True, {"config": {"answer": "two"}}),
@@ -285,24 +285,29 @@ SWEEPS = {
 NOT_IN_A_GOOD_RUN = ("after-restore", "after-unlink", "after-set-aside")
 
 
-@pytest.mark.parametrize("prune", SWEEPS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("point", [point for point in FAILPOINTS if point not in NOT_IN_A_GOOD_RUN])
-def test_a_run_killed_at_any_point_is_finished_by_the_next_one(rollout, undisturbed, prune, point):
-    installed, change = SWEEPS[prune]
+def test_a_run_killed_at_any_point_is_finished_by_the_next_one(
+    rollout, undisturbed, scenario, point
+):
+    installed, change = SCENARIOS[scenario]
     if installed:
         good(rollout.run(rollout.task()))
     task, started = rollout.task(**change), rollout.started()
     killed = rollout.run(task, environment={KILL_AT: point})
     if killed.returncode == 0:
-        assert (prune, point) in NOT_PASSED, f"{point} was not passed"
+        assert (scenario, point) in NOT_PASSED, f"{point} was not passed"
         return
     good(rollout.run(task))
     there, answer, restarted = rollout.state(), rollout.answer(), rollout.started() != started
     before = rollout.snapshot()
     assert good(rollout.run(task)).result["changed"] is False
     assert differences(before, rollout.snapshot()) == []
-    assert (answer, restarted) == (change.get("config", {}).get("answer", "one"), prune != "reload")
-    assert there == undisturbed(rollout, prune)
+    assert (answer, restarted) == (
+        change.get("config", {}).get("answer", "one"),
+        scenario != "reload",
+    )
+    assert there == undisturbed(rollout, scenario)
 
 
 # A reload brings no release, so it passes no point of one.
@@ -347,15 +352,15 @@ def undisturbed() -> object:
     """The end state of an undisturbed run of each sweep, made once."""
     states: dict = {}
 
-    def state(rollout: Rollout, prune: str) -> str:
-        if prune not in states:
+    def state(rollout: Rollout, scenario: str) -> str:
+        if scenario not in states:
             rollout.clean()
-            installed, change = SWEEPS[prune]
+            installed, change = SCENARIOS[scenario]
             if installed:
                 good(rollout.run(rollout.task()))
             good(rollout.run(rollout.task(**change)))
-            states[prune] = rollout.state()
-        return states[prune]
+            states[scenario] = rollout.state()
+        return states[scenario]
 
     return state
 

@@ -77,9 +77,9 @@ def current(name: str) -> str:
     return observe.linked_generation(layout.current(name))
 
 
-def proven(name: str) -> str:
+def last_known_good(name: str) -> str:
     """Name of the last generation that was proven."""
-    return observe.linked_generation(layout.proven(name))
+    return observe.linked_generation(layout.last_known_good(name))
 
 
 def write(instance: Instance, known: dict, gid: int) -> str:
@@ -188,10 +188,10 @@ def previous(name: str) -> str:
 
 def commit(name: str, generation_name: str, unfit: set) -> None:
     """Note that a generation was proven, and which one was before it unless that is ``unfit`` to be gone back to."""
-    before = proven(name)
+    before = last_known_good(name)
     if before and before not in unfit:
         _note(before, layout.previous(name))
-    _note(generation_name, layout.proven(name))
+    _note(generation_name, layout.last_known_good(name))
 
 
 def withdraw(name: str, generation_name: str) -> None:
@@ -207,7 +207,7 @@ def _note(generation_name: str, link: str) -> None:
 
 def tidy() -> None:
     """Remove what only killed runs leave, and take no lock where there is nothing."""
-    if observe.leaving() or release_store.unused() or _deserted():
+    if observe.pending_removals() or release_store.unused() or _deserted():
         prune_releases()
 
 
@@ -218,7 +218,7 @@ def prune_releases() -> None:
     """
     with run_lock.releases(exclusive=True) as alone:
         if alone:
-            for path in (*observe.leaving(), *release_store.unused()):
+            for path in (*observe.pending_removals(), *release_store.unused()):
                 files.remove(path)
             if _deserted():
                 files.remove(layout.FINGERPRINT_KEY)

@@ -35,9 +35,9 @@ def current(name: str) -> str:
     return os.path.join(component(name), "current")
 
 
-def proven(name: str) -> str:
+def last_known_good(name: str) -> str:
     """Link to the last generation that was proven to run; a rollout that fails returns to it."""
-    return os.path.join(component(name), "proven")
+    return os.path.join(component(name), "last-known-good")
 
 
 def previous(name: str) -> str:
@@ -47,7 +47,7 @@ def previous(name: str) -> str:
 
 def rolled_back_from(name: str) -> str:
     """Link to the generation that people rolled back from; the next rollout takes it away."""
-    return os.path.join(component(name), "rolled_back_from")
+    return os.path.join(component(name), "rolled-back-from")
 
 
 def shared() -> tuple:
@@ -60,9 +60,9 @@ def edited(name: str) -> str:
     return os.path.join(EDITED, name)
 
 
-def leaving(name: str) -> str:
+def pending_removals(name: str) -> str:
     """Where what is kept about a removed component goes in one rename, to be deleted."""
-    return os.path.join(COMPONENTS, ".leaving-" + name)
+    return os.path.join(COMPONENTS, ".removing-" + name)
 
 
 def downloads(name: str) -> str:

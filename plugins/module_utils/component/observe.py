@@ -15,7 +15,7 @@ from .rollout_plan import ObservedState
 def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> ObservedState:
     """What is true of one instance now; ``unit_names`` are the units that it should have."""
     current = linked_generation(layout.current(name))
-    proven = linked_generation(layout.proven(name))
+    last_known_good = linked_generation(layout.last_known_good(name))
     previous = linked_generation(layout.previous(name))
     rolled_back_from = linked_generation(layout.rolled_back_from(name))
     known = read_manifest(name, current)
@@ -30,8 +30,8 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Observe
     return ObservedState(
         current=current,
         manifest=known,
-        proven=proven,
-        proven_manifest=read_manifest(name, proven),
+        last_known_good=last_known_good,
+        last_known_good_manifest=read_manifest(name, last_known_good),
         previous=previous,
         rolled_back_from=rolled_back_from,
         running=running,
@@ -45,7 +45,7 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Observe
         untracked=untracked,
         links=wrong_links(name, known) if known else (),
         unmanaged=unmanaged(name, units, states),
-        leftovers=leftovers(name, {current, proven, previous, rolled_back_from, running}),
+        leftovers=leftovers(name, {current, last_known_good, previous, rolled_back_from, running}),
         pending=os.path.exists(layout.pending(name)),
         release_intact=known is None or release_store.intact(known["release"]),
         units=states,
@@ -71,7 +71,7 @@ def instances_of(component: str) -> list:
     return components().get(component, [])
 
 
-def leaving() -> list:
+def pending_removals() -> list:
     """What killed removals left behind."""
     return [
         os.path.join(layout.COMPONENTS, item)

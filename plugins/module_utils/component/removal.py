@@ -45,12 +45,12 @@ def remove(item: Removal) -> None:
     """
     withdraw(item.name, item.known)
     failpoint("after-unlink")
-    leaving = layout.leaving(item.name)
-    files.remove(leaving)
-    os.rename(layout.component(item.name), leaving)
+    pending_removals = layout.pending_removals(item.name)
+    files.remove(pending_removals)
+    os.rename(layout.component(item.name), pending_removals)
     files.sync_directory(layout.COMPONENTS)
     failpoint("after-set-aside")
-    files.remove(leaving)
+    files.remove(pending_removals)
 
 
 def told(item: Removal) -> dict:

@@ -53,9 +53,9 @@ def target(observed: ObservedState) -> str:
     """The generation to go back to, nothing where there is none; the current one where that was done. Pure."""
     if rolled_back_from(observed):
         return observed.current
-    if observed.proven and observed.proven != observed.current:
+    if observed.last_known_good and observed.last_known_good != observed.current:
         # What is in force was never proven: a run was killed, or failed and could not be undone.
-        return observed.proven
+        return observed.last_known_good
     return observed.previous if observed.previous != observed.current else ""
 
 

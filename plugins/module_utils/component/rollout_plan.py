@@ -41,8 +41,8 @@ class ObservedState:
 
     current: str = ""
     manifest: dict | None = None
-    proven: str = ""
-    proven_manifest: dict | None = None
+    last_known_good: str = ""
+    last_known_good_manifest: dict | None = None
     previous: str = ""
     rolled_back_from: str = ""
     running: str = ""
@@ -163,7 +163,7 @@ def _process_action(wanted: Instance, manifest: dict, observed: ObservedState) -
 
 def _unfinished(observed: ObservedState) -> list:
     """What a run that was killed after its switch did not come to, where the program needs nothing."""
-    if observed.proven != observed.current:
+    if observed.last_known_good != observed.current:
         return [f"generation {observed.current} was never proven"]
     if observed.running != observed.current:
         return [f"generation {observed.running} is noted as the running one"]

@@ -36,7 +36,7 @@ def held(name: str, lock_owner: str, timeout: float) -> Iterator[None]:
         time.sleep(POLL_SECONDS)
     try:
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{holder or f'process {os.getpid()}'}\n".encode(), 0)
+        os.pwrite(descriptor, f"{lock_owner or f'process {os.getpid()}'}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -180,7 +180,7 @@ def problems(name: str, observed: ObservedState, told: Told) -> list:
             found.append(f"it was started from another definition of {main}")
     if rolled_back_from(observed):
         found.append(f"rolled back from {rolled_back_from(observed)} until the next rollout")
-    if observed.proven != observed.current:
+    if observed.last_known_good != observed.current:
         found.append("its generation was never proven")
     elif observed.pending:
         found.append("its last rollout was not finished")

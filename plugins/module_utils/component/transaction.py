@@ -269,7 +269,7 @@ def _commit(result: Result) -> None:
     """Note what was proven; a rollback later returns all instances to where they were before a rollout."""
     renewed = any(rollout.generation for rollout in result.rollouts)
     for rollout in result.rollouts:
-        if renewed or rollout.observed.proven != rollout.in_force:
+        if renewed or rollout.observed.last_known_good != rollout.in_force:
             by_hand = (
                 rollout.observed.current
                 if rollout.observed.drift or rollout.observed.untracked
@@ -357,8 +357,8 @@ def _restore(rollout: Rollout) -> bool:
     """Put one instance back; return whether there was something to put back."""
     # The note of what was proven may be damaged, but one that was never made means a first install.
     target = (
-        rollout.observed.proven
-        if rollout.observed.proven_manifest or not rollout.observed.proven
+        rollout.observed.last_known_good
+        if rollout.observed.last_known_good_manifest or not rollout.observed.last_known_good
         else rollout.observed.current
     )
     before = observe.read_manifest(rollout.name, target)
@@ -421,7 +421,7 @@ def _return_process(rollout: Rollout, target: str, before: dict) -> None:
 
 def _finish(rollout: Rollout) -> None:
     """Clean up after the commit; a run that is killed here is finished by the next one."""
-    links = (generation.current, generation.proven, generation.previous)
+    links = (generation.current, generation.last_known_good, generation.previous)
     for path in observe.leftovers(
         rollout.name, {rollout.rolled_back_from, *[link(rollout.name) for link in links]}
     ):

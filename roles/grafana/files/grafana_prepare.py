@@ -48,7 +48,7 @@ class Place:
         self.etc, self.data = Path(options.etc), Path(options.data)
         self.database = self.data / options.database if options.database else None
         self.backups = self.data / "backups"
-        self.proven, self.login = Path(options.proven), options.login
+        self.last_known_good, self.login = Path(options.last_known_good), options.login
 
     def secret(self, name: str) -> str:
         """A secret as Grafana reads it, empty where the configuration does without."""
@@ -255,7 +255,7 @@ def backup_to_restore(place: Place, state: State, version: str) -> Path:
     Only the version that was never proven to run may be undone without being asked: its rollout has failed.
     """
     newer, backup = state.get("version"), place.backups / (state.get("backup") or "none")
-    if os.path.realpath(place.proven).rpartition("/")[2] == state.get("release"):
+    if os.path.realpath(place.last_known_good).rpartition("/")[2] == state.get("release"):
         raise Refused(
             f"Grafana {newer} has used the database, and {version} is older and might damage it. Keep {newer}, or go"
             f" back to the backup in {place.backups} and lose what was saved since: systemctl stop grafana &&"
@@ -374,7 +374,7 @@ def parsed(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--accept-secret-key", action="store_true")
     parser.add_argument("--version", default="")
     parser.add_argument("--release", type=Path, default=COMPONENT / "current/release")
-    parser.add_argument("--proven", default=COMPONENT / "proven/release")
+    parser.add_argument("--last-known-good", default=COMPONENT / "last-known-good/release")
     parser.add_argument("--etc", default="/etc/grafana")
     parser.add_argument("--data", default="/var/lib/grafana")
     parser.add_argument("--login", default="admin", help="name of the administrator")

@@ -52,8 +52,8 @@ def running(wanted: spec.Instance, **changes: Any) -> ObservedState:
     told = ObservedState(
         current=name,
         manifest=known,
-        proven=name,
-        proven_manifest=known,
+        last_known_good=name,
+        last_known_good_manifest=known,
         running=name,
         running_unit=known["unit"],
         running_manifest=known,

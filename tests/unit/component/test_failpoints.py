@@ -29,13 +29,13 @@ STAGES = {
 
 
 def reached() -> list[str]:
-    """The name in every call of ``reach`` in the source."""
+    """The name in every call of ``failpoint`` in the source."""
     names = []
     for path in sorted(ENGINE.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)
-                and getattr(node.func, "id", getattr(node.func, "attr", "")) == "reach"
+                and getattr(node.func, "id", getattr(node.func, "attr", "")) == "failpoint"
             ):
                 names.append(ast.literal_eval(node.args[0]))
     return names

@@ -99,7 +99,7 @@ def test_a_component_is_known_by_a_manifest_and_else_by_its_directory() -> None:
     Path(layout.generation("loki", name), "manifest.json").write_text("{}")
     assert observe.components() == {"loki": ["loki"]}
     # What is leaving is no component any more.
-    Path(layout.component("loki")).rename(layout.leaving("loki"))
+    Path(layout.component("loki")).rename(layout.pending_removals("loki"))
     assert observe.components() == {}
 
 
@@ -251,11 +251,11 @@ def test_an_empty_directory_in_place_of_the_link_is_replaced() -> None:
 def test_a_commit_notes_what_was_proven_and_what_was_before() -> None:
     first = written()
     generation.commit("loki", first, set())
-    assert generation.proven("loki") == generation.current("loki") == first
+    assert generation.last_known_good("loki") == generation.current("loki") == first
     assert generation.previous("loki") == ""
     second = written(config=[])
     generation.commit("loki", second, {""})
-    assert (generation.proven("loki"), generation.previous("loki")) == (second, first)
+    assert (generation.last_known_good("loki"), generation.previous("loki")) == (second, first)
 
 
 def test_a_commit_remembers_nothing_that_is_unfit_to_be_gone_back_to() -> None:
@@ -263,7 +263,7 @@ def test_a_commit_remembers_nothing_that_is_unfit_to_be_gone_back_to() -> None:
     generation.commit("loki", first, set())
     generation.commit("loki", second, set())
     generation.commit("loki", third, {second})
-    assert (generation.proven("loki"), generation.previous("loki")) == (third, first)
+    assert (generation.last_known_good("loki"), generation.previous("loki")) == (third, first)
 
 
 def test_the_host_s_key_is_made_once_and_not_in_check_mode() -> None:

@@ -61,7 +61,7 @@ class Host:
 
     generations: dict = field(default_factory=dict)
     current: str = ""
-    proven: str = ""
+    last_known_good: str = ""
     running: str = ""
     pending: bool = False
     loaded: tuple = (b"", "")
@@ -115,8 +115,8 @@ class Host:
         return ObservedState(
             current=self.current,
             manifest=known,
-            proven=self.proven,
-            proven_manifest=self.manifest(self.proven),
+            last_known_good=self.last_known_good,
+            last_known_good_manifest=self.manifest(self.last_known_good),
             running=self.running,
             running_unit=self.running_unit,
             running_manifest=self.manifest(self.running),
@@ -142,7 +142,7 @@ class Host:
                 lambda: self.reload_manager() if plan.reload_manager else None,
                 lambda: self.act(plan.action),
                 lambda: self.note(name, known(wanted)["unit"]),
-                lambda: setattr(self, "proven", name),
+                lambda: setattr(self, "last_known_good", name),
             ]
         for number, step in enumerate([*steps, self.finish], 1):
             if number == die_before:
@@ -159,7 +159,7 @@ class Host:
     def finish(self) -> None:
         self.pending = False
         for name in sorted(self.generations, key=lambda item: int(item.split("-")[0]))[:-2]:
-            if name not in (self.current, self.proven):
+            if name not in (self.current, self.last_known_good):
                 del self.generations[name]
 
 
@@ -202,7 +202,7 @@ def require_converged(host: Host, wanted: Instance) -> None:
         elif entry.on_change != "none":
             assert host.process.files[path] == entry.content
     assert host.manifest(host.current) == known(wanted)
-    assert host.current == host.proven == host.running
+    assert host.current == host.last_known_good == host.running
     assert not host.pending
     assert host.roll_out(wanted).action == NONE
 

@@ -28,7 +28,7 @@ from tests.unit.component.factories import RELEASE_DIRECTORY, RELOAD, built, ins
 
 
 @pytest.mark.parametrize(
-    ("current", "proven", "previous", "rolled_back_from", "expected"),
+    ("current", "last_known_good", "previous", "rolled_back_from", "expected"),
     [
         pytest.param("1-a", "1-a", "", "", "", id="the first"),
         pytest.param("5-b", "5-b", "4-a", "", "4-a", id="what was proven before"),
@@ -45,10 +45,13 @@ from tests.unit.component.factories import RELEASE_DIRECTORY, RELOAD, built, ins
     ],
 )
 def test_what_is_gone_back_to(
-    current: str, proven: str, previous: str, rolled_back_from: str, expected: str
+    current: str, last_known_good: str, previous: str, rolled_back_from: str, expected: str
 ) -> None:
     observed = ObservedState(
-        current=current, proven=proven, previous=previous, rolled_back_from=rolled_back_from
+        current=current,
+        last_known_good=last_known_good,
+        previous=previous,
+        rolled_back_from=rolled_back_from,
     )
     assert rollback.target(observed) == expected
 

@@ -237,7 +237,11 @@ def killed(before: dict, after: dict, **observed: Any) -> ObservedState:
     old, new = host(**before), host(**after)
     name = "2-" + new.manifest["id"]
     told = replace(
-        new, current=name, proven_manifest=old.manifest, running_unit=old.running_unit, pending=True
+        new,
+        current=name,
+        last_known_good_manifest=old.manifest,
+        running_unit=old.running_unit,
+        pending=True,
     )
     return replace(told, **{"running": old.running, "running_manifest": old.manifest, **observed})
 
@@ -296,7 +300,7 @@ def test_a_run_killed_before_its_commit_is_proven_without_a_restart() -> None:
 def test_a_run_killed_before_it_noted_what_runs_notes_it() -> None:
     before, after = ({"config": [{**item[0], "on_change": "none"}]} for item in (CONFIG, CHANGED))
     observed = killed(before, after)
-    plan = planned(replace(observed, proven=observed.current), **after)
+    plan = planned(replace(observed, last_known_good=observed.current), **after)
     assert (plan.action, plan.stage) == (SWITCH, False)
 
 

@@ -126,7 +126,9 @@ def test_drop_ins_are_seen_before_systemd_has_read_them_and_those_for_every_serv
             ["it was started from another definition of loki.service"],
             id="unit",
         ),
-        pytest.param({"proven": "0-a"}, FINE, ["its generation was never proven"], id="not proven"),
+        pytest.param(
+            {"last_known_good": "0-a"}, FINE, ["its generation was never proven"], id="not proven"
+        ),
         pytest.param({"pending": True}, FINE, ["its last rollout was not finished"], id="killed"),
         pytest.param(
             {"rolled_back_from": "9-z"},

@@ -342,8 +342,8 @@ class Host:
 
     def prove(self) -> None:
         """Note the release as the engine does after a rollout."""
-        (self.root / "proven").mkdir(exist_ok=True)
-        link = self.root / "proven/release"
+        (self.root / "last-known-good").mkdir(exist_ok=True)
+        link = self.root / "last-known-good/release"
         link.unlink(missing_ok=True)
         link.symlink_to(self.release)
 
@@ -351,7 +351,7 @@ class Host:
         directories = [
             f"--etc={self.etc}",
             f"--data={self.data}",
-            f"--proven={self.root / 'proven/release'}",
+            f"--last-known-good={self.root / 'last-known-good/release'}",
         ]
         return grafana_prepare.main(
             [f"--version={self.version}", f"--release={self.release}", *directories, *words]
