@@ -165,7 +165,7 @@ def _about(
 ) -> object:
     """The answer to a question about one component."""
     if question == "protection":
-        asked = [named_component(name) for name in item.asks]
+        asked = [named_component(name) for name in item.consumes]
         return catalog.protection(item, asked, address, inventory, host)
     if question == "client":
         return catalog.client(item, listen, inventory, host, etc)

@@ -11,11 +11,11 @@ from . import transport
 
 FACTS = {
     "release": str, "group": str, "component": str, "listen_addresses": dict, "scrape_jobs": list,
-    "instances": str, "needs": dict, "asks": dict, "plain": list, "password": bool,
+    "instances": str, "required_variables": dict, "consumes": dict, "plaintext_listeners": list, "supports_basic_auth": bool,
 }  # fmt: skip
 # The environment in which examples will do.
 DEV = "dev"
-NEED_FACTS = {"value": str, "examples": list, "min_length": int, "always": bool}
+VARIABLE_FACTS = {"value": str, "examples": list, "min_length": int, "always": bool}
 JOB_FACTS = {"name": str, "address": str, "path": str, "interval": str, "labels": dict}
 
 
@@ -27,9 +27,9 @@ class CatalogueError(Exception):
 class Component:
     """What a role tells about its component, before templating.
 
-    ``instances`` gives a list where it has several, ``asks`` the listeners of other components that it needs where the
-    inventory has them, ``plain`` the listeners that know no TLS; ``password`` says whether it can ask for one.
-    ``needs`` are values that have to be there, the ``always`` ones beside a configuration file of the user's own too.
+    ``instances`` gives a list where it has several, ``consumes`` the listeners of other components that it needs where the
+    inventory has them, ``plaintext_listeners`` the listeners that know no TLS; ``supports_basic_auth`` says whether it can ask for one.
+    ``required_variables`` are values that have to be there, the ``always`` ones beside a configuration file of the user's own too.
     """
 
     role: str
@@ -38,10 +38,10 @@ class Component:
     listen_addresses: dict = field(default_factory=dict)
     scrape_jobs: tuple = ()
     instances: str = ""
-    needs: dict = field(default_factory=dict)
-    asks: dict = field(default_factory=dict)
-    plain: tuple = ()
-    password: bool = False
+    required_variables: dict = field(default_factory=dict)
+    consumes: dict = field(default_factory=dict)
+    plaintext_listeners: tuple = ()
+    supports_basic_auth: bool = False
     release: str = ""
 
 
@@ -55,12 +55,14 @@ def component(role: str, facts: object) -> Component:
             raise CatalogueError(
                 f"{where}: scrape job {job['name']} is at {job['address']}, which listens lacks."
             )
-    if unknown := set(facts.get("plain", ())) - set(facts.get("listen_addresses", {})):
+    if unknown := set(facts.get("plaintext_listeners", ())) - set(
+        facts.get("listen_addresses", {})
+    ):
         raise CatalogueError(
             f"{where}: plain has {', '.join(sorted(unknown))}, which listens lacks."
         )
-    for variable, need in facts.get("needs", {}).items():
-        _require_fields(f"{where}, needs, {variable}", need, NEED_FACTS, required=("value",))
+    for variable, need in facts.get("required_variables", {}).items():
+        _require_fields(f"{where}, needs, {variable}", need, VARIABLE_FACTS, required=("value",))
     return Component(
         role=role,
         name=facts["component"],
@@ -68,10 +70,10 @@ def component(role: str, facts: object) -> Component:
         listen_addresses=facts.get("listen_addresses", {}),
         scrape_jobs=tuple(facts.get("scrape_jobs", ())),
         instances=facts.get("instances", ""),
-        needs=facts.get("needs", {}),
-        asks=facts.get("asks", {}),
-        plain=tuple(facts.get("plain", ())),
-        password=facts.get("password", False),
+        required_variables=facts.get("required_variables", {}),
+        consumes=facts.get("consumes", {}),
+        plaintext_listeners=tuple(facts.get("plaintext_listeners", ())),
+        supports_basic_auth=facts.get("supports_basic_auth", False),
         release=facts["release"],
     )
 
@@ -161,12 +163,14 @@ def _client(item: Component, host: str, viewer: str, inventory: Inventory, etc: 
             f"{item.name} on {host} wants to know who asks by TLS: set {variables} of {viewer}."
         )
     login = (own.username, own.password)
-    if item.password and login != tuple(texts(inventory, host, transport.PASSWORD_VARIABLES)[:2]):
+    if item.supports_basic_auth and login != tuple(
+        texts(inventory, host, transport.PASSWORD_VARIABLES)[:2]
+    ):
         variables = " and ".join(transport.PASSWORD_VARIABLES[:2])
         raise CatalogueError(
             f"{item.name} on {host} asks for a password: {variables} of {viewer} have to be the same."
         )
-    return transport.client(own, etc, item.password and bool(own.password))
+    return transport.client(own, etc, item.supports_basic_auth and bool(own.password))
 
 
 def credentials(inventory: Inventory, host: str) -> transport.Credentials:
@@ -193,8 +197,10 @@ def protection(item: Component, asked: list, bound: str, inventory: Inventory, h
     own = credentials(inventory, host)
     if not own.certificate or (bound and speaks == transport.HTTP):
         return {"scheme": speaks, "config": [], "secrets": {}, "proof": {}, "web": {}}
-    wants_password = item.password and bool(own.password)
-    tells_password = bool(own.password) and any(component.password for component in (item, *asked))
+    wants_password = item.supports_basic_auth and bool(own.password)
+    tells_password = bool(own.password) and any(
+        component.supports_basic_auth for component in (item, *asked)
+    )
     return {
         "scheme": speaks,
         **transport.files(own, tells_password),
@@ -338,7 +344,7 @@ def _where(item: Component, listen: str, host: str, instance: dict | None) -> st
 
 def spoken(item: Component, listen: str, host: str, bound: str, inventory: Inventory) -> str:
     """What a listener speaks."""
-    protected = listen not in item.plain and inventory.variable(
+    protected = listen not in item.plaintext_listeners and inventory.variable(
         host, transport.CERTIFICATE_VARIABLE
     )
     return transport.HTTPS if protected and not is_plain(bound, host, inventory) else transport.HTTP

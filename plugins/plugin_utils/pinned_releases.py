@@ -48,10 +48,10 @@ def unlocked(components: list, inventory: Inventory, hosts: list, archives: Arch
             continue
         refused = [host for host in asking if not _allowed_on(host, inventory)]
         if not known and refused:
-            asks = f"{_variable(release.role)} of {', '.join(refused)} is {release.version}."
+            request = f"{_variable(release.role)} of {', '.join(refused)} is {release.version}."
             in_vain = any(inventory.variable(host, ALLOW) for host in refused)
             found.append(
-                f"{asks} {refusal(release.name, release.version, list(release.files), in_vain)}"
+                f"{request} {refusal(release.name, release.version, list(release.files), in_vain)}"
             )
     return list(dict.fromkeys(found))
 

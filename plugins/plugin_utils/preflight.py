@@ -93,7 +93,7 @@ def _unmet(item: Component, host: str, inventory: Inventory) -> list:
     instances = catalog.instances_of(item, host, inventory, found)
     # It may do without, but what it takes of them it takes as it is.
     own_file = inventory.variable(host, f"{item.role}_config_file")
-    for instance, (variable, need) in product(instances, item.needs.items()):
+    for instance, (variable, need) in product(instances, item.required_variables.items()):
         required = need.get("always") or not own_file
         try:
             value = inventory.render(host, item, need["value"], instance)
@@ -159,7 +159,7 @@ def _plain_text(present: list, host: str, inventory: Inventory) -> list:
             for bound, port in catalog.bounds_of(item, listen, host, inventory, instance):
                 speaks = catalog.spoken(item, listen, host, bound, inventory)
                 if speaks == transport.HTTP and not catalog.is_plain(bound, host, inventory):
-                    (cannot if listen in item.plain else could)[
+                    (cannot if listen in item.plaintext_listeners else could)[
                         f"{item.name} at {catalog.join(bound, port)}"
                     ] = True
     found = []
@@ -182,10 +182,10 @@ def _unreachable(item: Component, components: list, host: str, inventory: Invent
         return []
     found = []
     for asked in [
-        other for other in components if other.name in item.asks and inventory.hosts(other)
+        other for other in components if other.name in item.consumes and inventory.hosts(other)
     ]:
         try:
-            catalog.client(asked, item.asks[asked.name], inventory, host)
+            catalog.client(asked, item.consumes[asked.name], inventory, host)
         except CatalogueError as error:
             found.append(str(error))
     return found

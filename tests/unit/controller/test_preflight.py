@@ -43,7 +43,7 @@ BELL = catalog.component(
         "release": "bell",
         "group": "bell",
         "component": "bell",
-        "needs": {
+        "required_variables": {
             "bell_webhook": {
                 "value": "<bell_webhook>",
                 "examples": ["https://example/dummy"],
@@ -101,7 +101,8 @@ def test_problems_tell_which_variable_an_environment_lacks_and_not_what_it_holds
 def test_what_is_always_needed_is_so_with_a_file_of_ones_own() -> None:
     always = {"release": "bell", "group": "bell", "component": "bell"}
     item = catalog.component(
-        "bell", {**always, "needs": {"bell_word": {"value": "<bell_word>", "always": True}}}
+        "bell",
+        {**always, "required_variables": {"bell_word": {"value": "<bell_word>", "always": True}}},
     )
     own_file = {"bell_config_file": "own.yml"}
     for word, found in (("", ["bell_word is not set for b, and bell needs it."]), ("x", [])):
@@ -202,7 +203,7 @@ def test_who_cannot_be_asked_is_told_before_anything_is_touched() -> None:
 def test_needs_are_those_of_each_instance() -> None:
     item = catalog.Component(
         "gauge", "gauge", "gauge", GAUGE.listen_addresses, instances=GAUGE.instances,
-        needs={"password in gauge_instances": {"value": "<instance.password>"}},
+        required_variables={"password in gauge_instances": {"value": "<instance.password>"}},
     )  # fmt: skip
     instances = [{"name": "main", "listen": "127.0.0.1:1", "password": ""}]
     instances += [{"name": "side", "listen": "127.0.0.1:2", "password": "x"}]

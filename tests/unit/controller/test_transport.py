@@ -14,9 +14,9 @@ FACTS = {
     "group": "shop",
     "component": "shop",
     "listen_addresses": {"http": "<shop_address>", "inner": "<shop_inner_address>"},
-    "plain": ["inner"],
+    "plaintext_listeners": ["inner"],
     "password": True,
-    "asks": {"log-store": "http"},
+    "consumes": {"log-store": "http"},
     "scrape_jobs": [{"name": "shop", "address": "http"}],
 }
 SHOP = catalog.component("shop", FACTS)
@@ -47,7 +47,7 @@ def spread(**variables: dict) -> Inventory:
 
 
 @pytest.mark.parametrize(
-    ("bound", "networks", "plain"),
+    ("bound", "networks", "plaintext_listeners"),
     [
         pytest.param("127.0.0.1", None, True, id="loopback"),
         pytest.param("localhost", [], True, id="loopback by name"),
@@ -61,8 +61,8 @@ def spread(**variables: dict) -> Inventory:
         pytest.param("", ["0.0.0.0/0"], False, id="nothing"),
     ],
 )
-def test_plain_text_will_do(bound: str, networks: object, plain: bool) -> None:
-    assert transport.is_plain(bound, networks) is plain
+def test_plain_text_will_do(bound: str, networks: object, plaintext_listeners: bool) -> None:
+    assert transport.is_plain(bound, networks) is plaintext_listeners
 
 
 @pytest.mark.parametrize("networks", [["172.30.0.1/24"], ["bridge"], [7.5], 5])
@@ -98,15 +98,16 @@ def test_a_host_asks_itself_by_an_address_that_its_certificate_names() -> None:
     assert catalog.url(SHOP, "http", spread(a=everywhere), "a") == "https://shop.example:80"
     assert catalog.url(SHOP, "http", spread(a=everywhere), "c") == "https://shop.example:80"
     assert catalog.url(SHOP, "http", spread(a={"shop_address": ":80"}), "a") == "https://a:80"
-    plain = {**everywhere, "monitoring_tls_certificate": ""}
-    assert catalog.url(SHOP, "http", spread(a=plain), "a") == "http://127.0.0.1:80"
+    plaintext_listeners = {**everywhere, "monitoring_tls_certificate": ""}
+    assert catalog.url(SHOP, "http", spread(a=plaintext_listeners), "a") == "http://127.0.0.1:80"
     of_bridge = {"shop_address": "172.30.0.1:80", "monitoring_address": "shop.example"}
     assert catalog.url(SHOP, "http", spread(a=of_bridge), "a") == "https://172.30.0.1:80"
 
 
 def test_another_host_uses_the_first_address_that_it_can_reach() -> None:
     several = catalog.component(
-        "shop", {**FACTS, "listen_addresses": {"http": "<shop_addresses>"}, "plain": []}
+        "shop",
+        {**FACTS, "listen_addresses": {"http": "<shop_addresses>"}, "plaintext_listeners": []},
     )
     several_of = {"shop_addresses": ["127.0.0.1:80", "172.30.0.1:80", "10.0.0.1:80"]}
     inventory = spread(a={**several_of, "monitoring_plain_networks": ["172.30.0.0/24"]})
@@ -211,4 +212,4 @@ def test_protection_gives_a_password_only_to_who_tells_or_asks_for_one() -> None
 
 def test_plain_names_listeners() -> None:
     with pytest.raises(CatalogueError, match="plain has grpc, which listens lacks"):
-        catalog.component("shop", {**FACTS, "plain": ["grpc"]})
+        catalog.component("shop", {**FACTS, "plaintext_listeners": ["grpc"]})
