@@ -71,7 +71,7 @@ notes:
   - On another host a component is reached at C(monitoring_address) of that host; where it is not set, at the address
     it listens on, or, where that is every address, at C(ansible_host), or at the host's name in the inventory.
   - A listener speaks TLS, and wants a certificate of whoever asks, where C(monitoring_tls_certificate) of its host is
-    set and its address is neither loopback nor in C(monitoring_plain_networks).
+    set and its address is neither loopback nor in C(monitoring_plaintext_networks).
 """
 
 EXAMPLES = r"""

@@ -35,7 +35,7 @@ TYPES = {
 # What all roles share, as README.md has it. What is raw is judged where it is used.
 SHARED = {
     f"monitoring_{name}": {"type": kind} for kind, names in (
-        ("raw", "environment address serial plain_networks tls_certificate tls_key tls_ca"),
+        ("raw", "environment address serial plaintext_networks tls_certificate tls_key tls_ca"),
         ("raw", "basic_auth_username basic_auth_password basic_auth_hash mirrors archives_dir releases_lock"),
         ("raw", "lock_file lock_roles bundle_architectures bundle_mirrors"),
         ("bool", "lock_replace allow_unlocked adopt"),

@@ -23,7 +23,7 @@ TLS_VARIABLES = (CERTIFICATE_VARIABLE, "monitoring_tls_key", "monitoring_tls_ca"
 PASSWORD_VARIABLES = (
     "monitoring_basic_auth_username", "monitoring_basic_auth_password", "monitoring_basic_auth_hash",
 )  # fmt: skip
-NETWORKS_VARIABLE = "monitoring_plain_networks"
+NETWORKS_VARIABLE = "monitoring_plaintext_networks"
 
 
 class TransportError(ValueError):

@@ -152,8 +152,8 @@ def test_problems_are_none_where_all_have_certificates() -> None:
             id="no TLS",
         ),
         pytest.param(
-            {"monitoring_plain_networks": ["bridge"]},
-            ["a: monitoring_plain_networks"],
+            {"monitoring_plaintext_networks": ["bridge"]},
+            ["a: monitoring_plaintext_networks"],
             id="no network",
         ),
         pytest.param(
@@ -184,7 +184,7 @@ def test_plain_text_is_refused_where_others_would_read_it_but_in_dev() -> None:
     found = problems(a=bare)
     assert any("On a others would be answered in plain text" in problem for problem in found)
     assert any("shop at 10.0.0.1:80" in problem for problem in found)
-    nearby = {**bare, "monitoring_plain_networks": ["10.0.0.0/24"]}
+    nearby = {**bare, "monitoring_plaintext_networks": ["10.0.0.0/24"]}
     assert problems(a=nearby, b=nearby, c=nearby) == []
     dev = {**bare, "monitoring_environment": "dev"}
     assert problems(a=dev, b=dev, c=dev) == []

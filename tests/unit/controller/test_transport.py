@@ -67,8 +67,8 @@ def test_plain_text_will_do(bound: str, networks: object, plaintext_listeners: b
 
 @pytest.mark.parametrize("networks", [["172.30.0.1/24"], ["bridge"], [7.5], 5])
 def test_networks_that_are_none_are_refused_by_the_variables_name(networks: object) -> None:
-    inventory = spread(a={"monitoring_plain_networks": networks})
-    with pytest.raises(CatalogueError, match="a: monitoring_plain_networks"):
+    inventory = spread(a={"monitoring_plaintext_networks": networks})
+    with pytest.raises(CatalogueError, match="a: monitoring_plaintext_networks"):
         catalog.url(SHOP, "http", inventory, "c")
 
 
@@ -80,7 +80,7 @@ def test_url_says_what_is_spoken() -> None:
         == "http://10.0.0.1:80"
     )
     assert (
-        catalog.url(SHOP, "http", spread(a={"monitoring_plain_networks": "10.0.0.0/8"}), "c")
+        catalog.url(SHOP, "http", spread(a={"monitoring_plaintext_networks": "10.0.0.0/8"}), "c")
         == "http://10.0.0.1:80"
     )
     assert (
@@ -110,7 +110,7 @@ def test_another_host_uses_the_first_address_that_it_can_reach() -> None:
         {**FACTS, "listen_addresses": {"http": "<shop_addresses>"}, "plaintext_listeners": []},
     )
     several_of = {"shop_addresses": ["127.0.0.1:80", "172.30.0.1:80", "10.0.0.1:80"]}
-    inventory = spread(a={**several_of, "monitoring_plain_networks": ["172.30.0.0/24"]})
+    inventory = spread(a={**several_of, "monitoring_plaintext_networks": ["172.30.0.0/24"]})
     inventory.render = lambda host, item, value, instance=None: several_of["shop_addresses"]
     assert catalog.url(several, "http", inventory, "c") == "https://10.0.0.1:80"
     assert catalog.url(several, "http", inventory, "a") == "http://127.0.0.1:80"

@@ -87,7 +87,7 @@ def test_everything_refers_to_what_the_role_brings_itself() -> None:
 def test_nothing_points_at_a_datasource_that_the_inventory_has_not(
     components: tuple[str, ...],
 ) -> None:
-    gathered = gather(*components, grafana_content_of_components=True)
+    gathered = gather(*components, grafana_content_from_components=True)
     wanted = {
         name for name in components if name in ("prometheus", "loki", "tempo", "alertmanager")
     }
@@ -145,7 +145,7 @@ def test_what_is_not_wanted_is_left_out() -> None:
     assert "datasource" not in {kind for kind, _ in bodies}
     assert "datasource prometheus" in required
     bodies, required = gather(
-        *COMPONENTS, grafana_content_of_components=False, grafana_content_datasources=False
+        *COMPONENTS, grafana_content_from_components=False, grafana_content_datasources=False
     )
     assert {kind for kind, _ in bodies} == {"template", "contact_point", "policy"}
     assert required == []

@@ -94,7 +94,7 @@ def test_role_is_asked_by_tls_whether_it_is_ready(role: str) -> None:
 @pytest.mark.parametrize("role", REACHED)
 def test_role_speaks_plain_text_in_a_network_that_is_trusted(role: str) -> None:
     plain = {"monitoring_tls_certificate": "", "monitoring_tls_key": "", "monitoring_tls_ca": ""}
-    trusted = made(role, monitoring_plain_networks=["10.0.0.0/24"])
+    trusted = made(role, monitoring_plaintext_networks=["10.0.0.0/24"])
     expected = made(role, **plain)
     # Who asks others has the files all the same.
     trusted["config"] = [item for item in trusted["config"] if not item["path"].startswith("tls/")]
