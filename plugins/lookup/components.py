@@ -27,9 +27,9 @@ options:
       - V(url) gives the same with what is spoken there, such as V(https://10.0.0.2:3100).
       - V(client) gives what the current host needs to ask that component, C(tls_config) and C(basic_auth) in the form
         of Prometheus, with files below O(etc). It is empty where plain text is spoken.
-      - V(protection) gives what O(component) on the current host needs for TLS on its own O(address), or, without an
+      - V(tls) gives what O(component) on the current host needs for TLS on its own O(address), or, without an
         address, to ask others. C(scheme) is what it speaks there, C(config) and C(secrets) are files for the component
-        module, C(proof) belongs into its C(ready) and C(reload), and C(web) is the configuration of the web server that
+        module, C(probe_auth) belongs into its C(ready) and C(reload), and C(web) is the configuration of the web server that
         Prometheus' own programs share. All of them are empty where plain text is spoken.
       - V(names) gives the names of the components that the current host should have.
       - V(known) gives the names of all components that this collection has a role for.
@@ -39,7 +39,7 @@ options:
       - V(content) gives what the components of the inventory bring to Grafana, C(files/dashboards) and, of
         C(files/alerts.yml), Grafana's share, as items for the option C(content) of the module
         M(hippius.monitoring.grafana_content), put into O(folder).
-    choices: [scrape_jobs, address, url, client, protection, names, known, releases, alerts, content]
+    choices: [scrape_jobs, address, url, client, tls, names, known, releases, alerts, content]
     required: true
   component:
     description: Component whose address is wanted, for example V(otel-collector).
@@ -109,7 +109,7 @@ from ansible_collections.hippius.monitoring.plugins.plugin_utils.inventory impor
 )
 
 # Questions about one component.
-ABOUT = ("address", "url", "client", "protection")
+ABOUT = ("address", "url", "client", "tls")
 QUESTIONS = ("scrape_jobs", *ABOUT, "names", "known", "releases", "alerts", "content")
 
 
@@ -164,9 +164,9 @@ def _about(
     etc: str,
 ) -> object:
     """The answer to a question about one component."""
-    if question == "protection":
+    if question == "tls":
         asked = [named_component(name) for name in item.consumes]
-        return catalog.protection(item, asked, address, inventory, host)
+        return catalog.tls(item, asked, address, inventory, host)
     if question == "client":
         return catalog.client(item, listen, inventory, host, etc)
     return getattr(catalog, question)(item, listen, inventory, host)

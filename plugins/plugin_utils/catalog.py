@@ -185,7 +185,7 @@ def texts(inventory: Inventory, host: str, names: tuple) -> list:
     return [str(inventory.variable(host, name) or "") for name in names]
 
 
-def protection(item: Component, asked: list, bound: str, inventory: Inventory, host: str) -> dict:
+def tls(item: Component, asked: list, bound: str, inventory: Inventory, host: str) -> dict:
     """What a component needs so that its listener on an address speaks as others expect; without one, to ask others.
 
     ``scheme`` is what it speaks, ``config`` and ``secrets`` are files, ``proof`` is what its readiness has to be asked
@@ -196,7 +196,7 @@ def protection(item: Component, asked: list, bound: str, inventory: Inventory, h
     speaks = spoken(item, "", host, _split(bound, where)[0], inventory) if bound else transport.HTTP
     own = credentials(inventory, host)
     if not own.certificate or (bound and speaks == transport.HTTP):
-        return {"scheme": speaks, "config": [], "secrets": {}, "proof": {}, "web": {}}
+        return {"scheme": speaks, "config": [], "secrets": {}, "probe_auth": {}, "web": {}}
     wants_password = item.supports_basic_auth and bool(own.password)
     tells_password = bool(own.password) and any(
         component.supports_basic_auth for component in (item, *asked)
@@ -204,7 +204,7 @@ def protection(item: Component, asked: list, bound: str, inventory: Inventory, h
     return {
         "scheme": speaks,
         **transport.files(own, tells_password),
-        "proof": transport.proof(own, wants_password) if bound else {},
+        "probe_auth": transport.probe_auth(own, wants_password) if bound else {},
         "web": transport.web(own) if bound else {},
     }
 

@@ -86,7 +86,7 @@ def files(own: Credentials, password: bool) -> dict:
     }
 
 
-def proof(own: Credentials, password: bool) -> dict:
+def probe_auth(own: Credentials, password: bool) -> dict:
     """What a component of this host is asked with whether it is ready, beside the address."""
     found = {"certificate_file": CERTIFICATE, "key_file": KEY}
     return {**found, "username": own.username, "password_file": PASSWORD} if password else found

@@ -16,26 +16,31 @@ from . import files, layout
 REQUEST_SECONDS = 5
 
 
-def ask(unit_name: str, proof: dict) -> tuple:
+def ask(unit_name: str, probe_options: dict) -> tuple:
     """Status and text that a program answers to ``ready`` or ``reload``, with the credentials that these name."""
     etc = layout.etc(unit_name.rpartition(".")[0])
     headers, context = {}, None
     try:
-        if proof["url"].startswith("https:"):
+        if probe_options["url"].startswith("https:"):
             # Who answers was told by the owner of the socket; the certificate may be for the name that peers use.
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            if proof.get("certificate_file"):
+            if probe_options.get("certificate_file"):
                 context.load_cert_chain(
-                    *(os.path.join(etc, proof[key]) for key in ("certificate_file", "key_file"))
+                    *(
+                        os.path.join(etc, probe_options[key])
+                        for key in ("certificate_file", "key_file")
+                    )
                 )
-        if proof.get("username"):
-            password = (files.read(os.path.join(etc, proof["password_file"])) or b"").rstrip(b"\n")
-            login = base64.b64encode(proof["username"].encode() + b":" + password)
+        if probe_options.get("username"):
+            password = (
+                files.read(os.path.join(etc, probe_options["password_file"])) or b""
+            ).rstrip(b"\n")
+            login = base64.b64encode(probe_options["username"].encode() + b":" + password)
             headers["Authorization"] = "Basic " + login.decode()
     except (OSError, ValueError) as error:
         return 0, f"{etc}: {error}"
-    return get(proof["url"], headers, context)
+    return get(probe_options["url"], headers, context)
 
 
 def get(url: str, headers: dict | None = None, context: ssl.SSLContext | None = None) -> tuple:

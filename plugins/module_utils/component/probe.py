@@ -119,12 +119,12 @@ def reloaded(unit_name: str, reload: dict, before: float, pid: int) -> Unit:
         time.sleep(INTERVAL_SECONDS)
 
 
-def ask(unit_name: str, proof: dict) -> tuple:
+def ask(unit_name: str, probe_options: dict) -> tuple:
     """Status and text that a program answers to ``ready`` or ``reload``; see ``web.ask``."""
     # Most runs change nothing and ask nobody, so they need not load what speaks HTTP.
     from . import local_http
 
-    return local_http.ask(unit_name, proof)
+    return local_http.ask(unit_name, probe_options)
 
 
 def taken(address: str, own_pid: int) -> str:

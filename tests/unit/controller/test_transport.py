@@ -172,39 +172,45 @@ def test_scrape_jobs_ask_each_target_as_it_speaks() -> None:
 
 
 def test_protection_is_nothing_for_plain_text() -> None:
-    nothing = {"scheme": "http", "config": [], "secrets": {}, "proof": {}, "web": {}}
-    assert catalog.protection(SHOP, [], "127.0.0.1:80", spread(), "a") == nothing
-    assert catalog.protection(SHOP, [], "10.0.0.1:80", Inventory({"shop": ["a"]}), "a") == nothing
-    assert catalog.protection(SHOP, [], "", Inventory({"shop": ["a"]}), "a") == nothing
+    nothing = {"scheme": "http", "config": [], "secrets": {}, "probe_auth": {}, "web": {}}
+    assert catalog.tls(SHOP, [], "127.0.0.1:80", spread(), "a") == nothing
+    assert catalog.tls(SHOP, [], "10.0.0.1:80", Inventory({"shop": ["a"]}), "a") == nothing
+    assert catalog.tls(SHOP, [], "", Inventory({"shop": ["a"]}), "a") == nothing
 
 
 def test_protection_of_a_listener_keeps_the_key_secret_and_wants_a_certificate() -> None:
-    found = catalog.protection(SHOP, [], "10.0.0.1:80", spread(), "a")
+    found = catalog.tls(SHOP, [], "10.0.0.1:80", spread(), "a")
     assert found["scheme"] == "https"
     assert found["secrets"] == {"tls/key.pem": "KEY"}
     assert {item["path"]: item["content"] for item in found["config"]} == {
         "tls/certificate.pem": "CERT",
         "tls/ca.pem": "CA",
     }
-    assert found["proof"] == {"certificate_file": "tls/certificate.pem", "key_file": "tls/key.pem"}
+    assert found["probe_auth"] == {
+        "certificate_file": "tls/certificate.pem",
+        "key_file": "tls/key.pem",
+    }
     assert found["web"]["tls_server_config"]["client_auth_type"] == "RequireAndVerifyClientCert"
     assert "basic_auth_users" not in found["web"]
 
 
 def test_protection_by_a_password_lets_in_who_has_no_certificate() -> None:
-    found = catalog.protection(SHOP, [], "10.0.0.1:80", spread(a=PASSWORD), "a")
+    found = catalog.tls(SHOP, [], "10.0.0.1:80", spread(a=PASSWORD), "a")
     assert found["secrets"] == {"tls/key.pem": "KEY", "tls/password": "word"}
-    assert (found["proof"]["username"], found["proof"]["password_file"]) == ("us", "tls/password")
+    assert (found["probe_auth"]["username"], found["probe_auth"]["password_file"]) == (
+        "us",
+        "tls/password",
+    )
     assert found["web"]["tls_server_config"]["client_auth_type"] == "VerifyClientCertIfGiven"
     assert found["web"]["basic_auth_users"] == {"us": "$2b$hash"}
 
 
 def test_protection_gives_a_password_only_to_who_tells_or_asks_for_one() -> None:
     inventory = spread(a=PASSWORD, b=PASSWORD)
-    assert catalog.protection(STORE, [], "10.0.0.2:3100", inventory, "b")["secrets"] == {
+    assert catalog.tls(STORE, [], "10.0.0.2:3100", inventory, "b")["secrets"] == {
         "tls/key.pem": "KEY"
     }
-    assert set(catalog.protection(STORE, [SHOP], "", inventory, "b")["secrets"]) == {
+    assert set(catalog.tls(STORE, [SHOP], "", inventory, "b")["secrets"]) == {
         "tls/key.pem",
         "tls/password",
     }

@@ -130,17 +130,17 @@ def test_it_is_asked_where_it_answers(variables, url):
 
 
 def test_where_others_reach_it_it_speaks_tls_and_asks_prometheus_for_a_password():
-    protection = {
+    tls = {
         "scheme": "https",
         "config": [{"path": "tls/certificate.pem", "content": "certificate"}],
         "secrets": {"tls/key.pem": "key", "tls/password": "shared secret"},
-        "proof": {
+        "probe_auth": {
             "certificate_file": "tls/certificate.pem",
             "username": "monitoring",
             "password_file": "tls/password",
         },
     }
-    made = arguments(__grafana_protection=protection)
+    made = arguments(__grafana_tls=tls)
     sections = read_ini(made["config"][0]["content"])
     assert (sections["server"]["protocol"], sections["security"]["cookie_secure"]) == (
         "https",

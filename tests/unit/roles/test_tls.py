@@ -83,9 +83,9 @@ def test_role_brings_the_certificate_and_keeps_its_key_secret(role: str) -> None
 @pytest.mark.parametrize("role", [role for role in REACHED if role != "otel_collector"])
 def test_role_is_asked_by_tls_whether_it_is_ready(role: str) -> None:
     arguments = made(role)
-    for proof in (arguments["ready"], arguments.get("reload") or arguments["ready"]):
-        assert proof["url"].startswith(f"https://{ADDRESS}:")
-        assert (proof["certificate_file"], proof["key_file"]) == (
+    for probe_auth in (arguments["ready"], arguments.get("reload") or arguments["ready"]):
+        assert probe_auth["url"].startswith(f"https://{ADDRESS}:")
+        assert (probe_auth["certificate_file"], probe_auth["key_file"]) == (
             "tls/certificate.pem",
             "tls/key.pem",
         )
