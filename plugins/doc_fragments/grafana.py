@@ -22,10 +22,10 @@ options:
     description: Password of O(username). Exclusive with O(token), and one of the two is needed.
     type: str
   token:
-    description: Token of a service account, which belongs to one organisation.
+    description: Token of a service account, which belongs to one organization.
     type: str
   org_id:
-    description: Number of the organisation, sent with each request; V(0) is the one that the user or token is in.
+    description: Number of the organization, sent with each request; V(0) is the one that the user or token is in.
     type: int
     default: 0
   validate_certs:

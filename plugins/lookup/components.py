@@ -150,7 +150,7 @@ class LookupModule(LookupBase):
             if terms[0] == "content":
                 return [content(inventory, folder)]
             return [catalog.scrape_jobs(all_components(), inventory, host)]
-        except catalog.CatalogueError as error:
+        except catalog.CatalogError as error:
             raise AnsibleError(str(error)) from error
 
 
@@ -180,7 +180,7 @@ def alerts(inventory: catalog.Inventory, engine: str) -> list:
     )
 
     if engine not in ("", *prometheus_rules.ENGINES):
-        raise catalog.CatalogueError(
+        raise catalog.CatalogError(
             f"engine is {engine!r}; it may be {' or '.join(prometheus_rules.ENGINES)}."
         )
     files = [
@@ -195,7 +195,7 @@ def alerts(inventory: catalog.Inventory, engine: str) -> list:
             if engine and document:
                 document = prometheus_rules.split(document)[prometheus_rules.ENGINES.index(engine)]
         except prometheus_rules.RuleError as error:
-            raise catalog.CatalogueError(f"{path}: {error}") from error
+            raise catalog.CatalogError(f"{path}: {error}") from error
         if document.get("groups"):
             found.append({"component": item.name, "path": str(path), "document": document})
     return found

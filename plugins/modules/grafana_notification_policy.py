@@ -12,7 +12,7 @@ version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Grafana has one tree of policies for an organisation, and the module replaces it as a whole.
+  - Grafana has one tree of policies for an organization, and the module replaces it as a whole.
   - A tree with routes that was made by hand is only replaced with O(adopt=true).
   - A tree is never sent with a contact point or a timing that is not there. Some servers take such a tree, and cannot
     load their configuration afterwards.

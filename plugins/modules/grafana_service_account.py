@@ -27,7 +27,7 @@ options:
     type: str
     required: true
   role:
-    description: What it may do in its organisation.
+    description: What it may do in its organization.
     type: str
     choices: [None, Viewer, Editor, Admin]
     default: Viewer

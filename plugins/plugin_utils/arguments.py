@@ -16,7 +16,7 @@ from ansible.module_utils.errors import (
 )
 
 from . import inventory as site
-from .catalog import CatalogueError, Inventory
+from .catalog import CatalogError, Inventory
 
 # The group of all hosts.
 ALL = "monitoring"
@@ -77,7 +77,7 @@ def wrong(role: str, host: str, spec: dict, inventory: site.Inventory) -> list:
     for name, option in spec.items():
         try:
             value = inventory.variable(host, name)
-        except CatalogueError as error:
+        except CatalogError as error:
             found.append(str(error))
             continue
         messages = refusals(name, option, value) or absent(role, option, value, inventory)
@@ -92,7 +92,7 @@ def absent(role: str, option: dict, value: object, inventory: site.Inventory) ->
     for path in named if "path" in (option.get("type"), option.get("elements")) else ():
         try:
             inventory.file(role, str(path)) if path else None
-        except CatalogueError as error:
+        except CatalogError as error:
             found.append(str(error))
     return found
 

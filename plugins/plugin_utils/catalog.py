@@ -19,7 +19,7 @@ VARIABLE_FACTS = {"value": str, "examples": list, "min_length": int, "always": b
 JOB_FACTS = {"name": str, "address": str, "path": str, "interval": str, "labels": dict}
 
 
-class CatalogueError(Exception):
+class CatalogError(Exception):
     """The inventory or a role's facts do not answer a question."""
 
 
@@ -52,15 +52,13 @@ def component(role: str, facts: object) -> Component:
     for job in facts.get("scrape_jobs", ()):
         _require_fields(f"{where}, scrape_jobs", job, JOB_FACTS, required=("name", "address"))
         if job["address"] not in facts.get("listen_addresses", {}):
-            raise CatalogueError(
+            raise CatalogError(
                 f"{where}: scrape job {job['name']} is at {job['address']}, which listens lacks."
             )
     if unknown := set(facts.get("plaintext_listeners", ())) - set(
         facts.get("listen_addresses", {})
     ):
-        raise CatalogueError(
-            f"{where}: plain has {', '.join(sorted(unknown))}, which listens lacks."
-        )
+        raise CatalogError(f"{where}: plain has {', '.join(sorted(unknown))}, which listens lacks.")
     for variable, need in facts.get("required_variables", {}).items():
         _require_fields(f"{where}, needs, {variable}", need, VARIABLE_FACTS, required=("value",))
     return Component(
@@ -141,15 +139,15 @@ def _server(item: Component, listen: str, inventory: Inventory, viewer: str) -> 
     """The host whose component ``viewer`` uses."""
     hosts = inventory.hosts(item)
     if not hosts:
-        raise CatalogueError(
+        raise CatalogError(
             f"No host is in the inventory group {item.group}, so {item.name} has no address."
         )
     if listen not in item.listen_addresses:
-        raise CatalogueError(
+        raise CatalogError(
             f"{item.name} has no address {listen!r}, only {', '.join(sorted(item.listen_addresses))}."
         )
     if item.instances:
-        raise CatalogueError(
+        raise CatalogError(
             f"{item.name} has an address {listen!r} for each of its instances, not one."
         )
     return viewer if viewer in hosts else hosts[0]
@@ -159,7 +157,7 @@ def _client(item: Component, host: str, viewer: str, inventory: Inventory, etc: 
     own = credentials(inventory, viewer)
     if not (own.certificate and own.key and own.authority):
         variables = ", ".join(transport.TLS_VARIABLES)
-        raise CatalogueError(
+        raise CatalogError(
             f"{item.name} on {host} wants to know who asks by TLS: set {variables} of {viewer}."
         )
     login = (own.username, own.password)
@@ -167,7 +165,7 @@ def _client(item: Component, host: str, viewer: str, inventory: Inventory, etc: 
         texts(inventory, host, transport.PASSWORD_VARIABLES)[:2]
     ):
         variables = " and ".join(transport.PASSWORD_VARIABLES[:2])
-        raise CatalogueError(
+        raise CatalogError(
             f"{item.name} on {host} asks for a password: {variables} of {viewer} have to be the same."
         )
     return transport.client(own, etc, item.supports_basic_auth and bool(own.password))
@@ -233,10 +231,10 @@ def scrape_jobs(components: list, inventory: Inventory, viewer: str) -> list:
                     )
                     if scheme == transport.HTTPS:
                         _ask_by_tls(jobs[job["name"]][1], _client(item, host, viewer, inventory))
-                except CatalogueError as error:
+                except CatalogError as error:
                     wrong.append(str(error))
     if wrong:
-        raise CatalogueError("\n".join(dict.fromkeys(wrong)))
+        raise CatalogError("\n".join(dict.fromkeys(wrong)))
     return [job for _owner, job in jobs.values()]
 
 
@@ -252,7 +250,7 @@ def instances_of(item: Component, host: str, inventory: Inventory, wrong: list) 
         return [None]
     try:
         found = inventory.render(host, item, item.instances)
-    except CatalogueError as error:
+    except CatalogError as error:
         wrong.append(str(error))
         return []
     if isinstance(found, list) and all(isinstance(instance, dict) for instance in found):
@@ -266,15 +264,15 @@ def _add_target(
     jobs: dict, facts: dict, target: str, name: str, host: str, environment: object
 ) -> None:
     if not environment:
-        raise CatalogueError(f"{name} on {host}: monitoring_environment is not set.")
+        raise CatalogError(f"{name} on {host}: monitoring_environment is not set.")
     job = _job(facts)
     (owner, first, same), known = jobs.setdefault(
         facts["name"], ((name, host, job), {**job, "static_configs": []})
     )  # fmt: skip
     if owner != name:
-        raise CatalogueError(f"Scrape job {facts['name']} belongs to both {owner} and {name}.")
+        raise CatalogError(f"Scrape job {facts['name']} belongs to both {owner} and {name}.")
     if job != same:
-        raise CatalogueError(
+        raise CatalogError(
             f"Scrape job {facts['name']} differs between the hosts {first} and {host}."
         )
     labels = {**facts.get("labels", {}), "env": str(environment), "host": host}
@@ -315,12 +313,12 @@ def _seen(
     )[0]
     where = _where(item, listen, host, instance)
     if transport.is_loopback(bound):
-        raise CatalogueError(
+        raise CatalogError(
             f"{where}: {bound} cannot be reached from {viewer}; let it listen on another address."
         )
     known_as = _known_as(host, bound, inventory)
     if transport.is_loopback(known_as):
-        raise CatalogueError(
+        raise CatalogError(
             f"{where}: {known_as} means {viewer} itself there; set monitoring_address of {host}."
         )
     return spoken(item, listen, host, bound, inventory), join(known_as, port)
@@ -355,7 +353,7 @@ def is_plain(bound: str, host: str, inventory: Inventory) -> bool:
     try:
         return transport.is_plain(bound, inventory.variable(host, transport.NETWORKS_VARIABLE))
     except transport.TransportError as error:
-        raise CatalogueError(f"{host}: {error}") from error
+        raise CatalogError(f"{host}: {error}") from error
 
 
 def _known_as(host: str, bound: str, inventory: Inventory) -> str:
@@ -367,7 +365,7 @@ def _known_as(host: str, bound: str, inventory: Inventory) -> str:
 def _split(bound: object, where: str) -> tuple:
     host, colon, port = bound.rpartition(":") if isinstance(bound, str) else ("", "", "")
     if not colon or not port.isdigit():
-        raise CatalogueError(f"{where}: {bound!r} is not host:port.")
+        raise CatalogError(f"{where}: {bound!r} is not host:port.")
     return host.strip("[]"), port
 
 
@@ -389,13 +387,13 @@ def _is_wildcard(host: str) -> bool:
 
 def _require_fields(where: str, facts: object, known: dict, required: tuple) -> None:
     if not isinstance(facts, dict):
-        raise CatalogueError(f"{where}: {facts!r} is not a mapping.")
+        raise CatalogError(f"{where}: {facts!r} is not a mapping.")
     missing, unknown = sorted(set(required) - set(facts)), sorted(set(facts) - set(known))
     if missing or unknown:
         problems = [f"{key} is missing" for key in missing] + [
             f"{key} is unknown" for key in unknown
         ]
-        raise CatalogueError(f"{where}: {', '.join(problems)}.")
+        raise CatalogError(f"{where}: {', '.join(problems)}.")
     for key, value in facts.items():
         if not isinstance(value, known[key]):
-            raise CatalogueError(f"{where}: {key} must be a {known[key].__name__}, not {value!r}.")
+            raise CatalogError(f"{where}: {key} must be a {known[key].__name__}, not {value!r}.")

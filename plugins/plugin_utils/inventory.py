@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""This collection's roles, and the inventory of a run, as the catalogue asks for them."""
+"""This collection's roles, and the inventory of a run, as the catalog asks for them."""
 
 from __future__ import annotations
 
@@ -98,12 +98,12 @@ class Inventory(catalog.Inventory):
         return f"{os.path.relpath(path)}:{line}" if path and line else ""
 
     def file(self, role: str, name: str) -> str:
-        """Where a file of the controller is, looked for as the role's tasks do; raises CatalogueError without one."""
+        """Where a file of the controller is, looked for as the role's tasks do; raises CatalogError without one."""
         places = [str(ROLES / role), str(ROLES / role / "tasks")]
         try:
             return self._loader.path_dwim_relative_stack(places, "files", name)
         except AnsibleError as error:
-            raise catalog.CatalogueError(f"there is no file {name} on the controller") from error
+            raise catalog.CatalogError(f"there is no file {name} on the controller") from error
 
     def _variables(self, host: str) -> dict:
         if host not in self._gathered:
@@ -121,7 +121,7 @@ class Inventory(catalog.Inventory):
             return found
         except Exception as error:
             # A filter may raise anything, and ansible-core before 2.19 lets it pass.
-            raise catalog.CatalogueError(f"{where}: {error}") from error
+            raise catalog.CatalogError(f"{where}: {error}") from error
 
 
 def _origin(value: object) -> tuple | None:
@@ -147,7 +147,7 @@ def named_component(name: str) -> catalog.Component:
     """The component of that name, without reading the other roles."""
     role = name.replace("-", "_")
     if role not in roles():
-        raise catalog.CatalogueError(
+        raise catalog.CatalogError(
             f"There is no component {name!r}; roles with one: {', '.join(roles())}."
         )
     return component_of(role)

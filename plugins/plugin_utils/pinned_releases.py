@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from ..module_utils.upstream_releases import ReleaseError
-from .catalog import DEV, CatalogueError, Inventory
+from .catalog import DEV, CatalogError, Inventory
 
 # For the lock files of a host, a release's name and its version: its archives by architecture.
 Archives = Callable[[list, str, str], dict]
@@ -57,19 +57,19 @@ def unlocked(components: list, inventory: Inventory, hosts: list, archives: Arch
 
 
 def locked(components: list, inventory: Inventory, archives: Archives) -> dict:
-    """What the inventory asks for, as a lock has it; raises CatalogueError where no lock file has something."""
+    """What the inventory asks for, as a lock has it; raises CatalogError where no lock file has something."""
     result: dict = {}
     missing = []
     for release in asked(components, inventory, inventory.all_hosts(components)):
         try:
             known = archives(list(release.files), release.name, release.version)
         except ReleaseError as error:
-            raise CatalogueError(str(error)) from error
+            raise CatalogError(str(error)) from error
         if not known:
             missing.append(refusal(release.name, release.version, list(release.files)))
         result.setdefault(release.name, {}).setdefault(release.version, {}).update(known)
     if missing:
-        raise CatalogueError("\n".join(dict.fromkeys(missing)))
+        raise CatalogError("\n".join(dict.fromkeys(missing)))
     return result
 
 
@@ -94,7 +94,7 @@ def _files(host: str, inventory: Inventory) -> tuple:
     files = inventory.variable(host, FILES) or ()
     files = (files,) if isinstance(files, str) else files
     if not isinstance(files, (list, tuple)) or not all(isinstance(path, str) for path in files):
-        raise CatalogueError(
+        raise CatalogError(
             f"{FILES} of {host} has to be the path of a lock file, or a list of paths."
         )
     return tuple(files)

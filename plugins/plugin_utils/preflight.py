@@ -10,7 +10,7 @@ from itertools import product
 from typing import Callable
 
 from . import catalog, transport
-from .catalog import DEV, CatalogueError, Component, Inventory
+from .catalog import DEV, CatalogError, Component, Inventory
 
 # The group whose hosts scrape all others.
 SCRAPER = "prometheus"
@@ -30,7 +30,7 @@ def problems(
     for check in (*_checks(components, inventory, hosts), *more):
         try:
             found.update(dict.fromkeys(check()))
-        except CatalogueError as error:
+        except CatalogError as error:
             found.update(dict.fromkeys(str(error).splitlines()))
     return _once(list(found))
 
@@ -97,7 +97,7 @@ def _unmet(item: Component, host: str, inventory: Inventory) -> list:
         required = need.get("always") or not own_file
         try:
             value = inventory.render(host, item, need["value"], instance)
-        except CatalogueError as error:
+        except CatalogError as error:
             found += [str(error)] if required else []
             continue
         whose = f"{host}, instance {instance.get('name')}" if instance else host
@@ -186,7 +186,7 @@ def _unreachable(item: Component, components: list, host: str, inventory: Invent
     ]:
         try:
             catalog.client(asked, item.consumes[asked.name], inventory, host)
-        except CatalogueError as error:
+        except CatalogError as error:
             found.append(str(error))
     return found
 

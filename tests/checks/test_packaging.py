@@ -28,7 +28,7 @@ PLAYBOOK = """
     - name: Find nothing to do
       ansible.builtin.assert:
         that: result is not changed and result.action == 'none'
-    - name: Read the catalogue
+    - name: Read the catalog
       ansible.builtin.assert:
         that: lookup('hippius.monitoring.components', 'scrape_jobs') == []
 """

@@ -13,7 +13,7 @@ from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 from ..unlogged_module import QuietModule
 from .api.client import BUSY, Client
 from .grafana_errors import GrafanaError
-from .kinds.registry import CATALOGUE
+from .kinds.registry import REGISTRY
 from .model import ABSENT, PRESENT, Wanted
 from .sync.reconcile import Options, reconcile
 
@@ -125,13 +125,13 @@ def hide(module: Any, wanted: list) -> None:
     for one in wanted:
         if one.state == PRESENT:
             module.no_log_values |= {
-                text for text in CATALOGUE[one.kind].secrets(one.body) if len(text) > 2
+                text for text in REGISTRY[one.kind].secrets(one.body) if len(text) > 2
             }
 
 
 def run(kind: str, spec: dict, object_of: Callable[[dict], tuple], **rules: Any) -> None:
     """A module for one object; ``object_of`` makes its identity and body of the parameters."""
-    stamped = STAMPED if CATALOGUE[kind].stamped else {}
+    stamped = STAMPED if REGISTRY[kind].stamped else {}
     module = QuietModule(
         argument_spec={**CONNECTION, **STATE, **stamped, **spec},
         supports_check_mode=True,

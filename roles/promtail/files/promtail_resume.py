@@ -234,7 +234,7 @@ def opened(path: str):
 
 
 def digest(content: str) -> str:
-    """What a file is recognised by."""
+    """What a file is recognized by."""
     return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
 
 

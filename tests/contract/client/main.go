@@ -328,7 +328,7 @@ func bodies() int {
 	return failed
 }
 
-// overlooked is what the client's models require of a body and the server overlooks: rules belong to the organisation of
+// overlooked is what the client's models require of a body and the server overlooks: rules belong to the organization of
 // the request, whatever they say themselves.
 var overlooked = regexp.MustCompile(`^(validation failure list:|(rules\.\d+\.)?orgID in body is required)$`)
 

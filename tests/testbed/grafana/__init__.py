@@ -3,5 +3,5 @@
 
 It is a test program with nothing but the standard library, and no part of the collection. `server.StandIn` runs it
 within a test; packed as `bin/grafana` it is started by the role like the real one. What it refuses, fills in and
-normalises follows the recorded answers of a real server and the sources of Grafana; guesses are marked "assumed".
+normalizes follows the recorded answers of a real server and the sources of Grafana; guesses are marked "assumed".
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Health, metrics, organisations, users, service accounts and tokens."""
+"""Health, metrics, organizations, users, service accounts and tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ADDRESS = {"address1": "", "address2": "", "city": "", "zipCode": "", "state": "
 
 
 def first_start(store: Store, login: str, password: str, *, admin: bool = True) -> None:
-    """Make the first organisation and user; on a database that has them, nothing."""
+    """Make the first organization and user; on a database that has them, nothing."""
     with store.transaction():
         if store.get(0, "org", "1") is None:
             make_org(store, "Main Org.")
@@ -24,7 +24,7 @@ def first_start(store: Store, login: str, password: str, *, admin: bool = True) 
 
 
 def make_org(store: Store, name: str) -> int:
-    """An organisation, of which every server admin is Admin."""
+    """An organization, of which every server admin is Admin."""
     number = store.next("org")
     store.put(0, "org", str(number), {"id": number, "name": name})
     for user in store.users("is_admin"):
@@ -36,7 +36,7 @@ def make_org(store: Store, name: str) -> int:
 def make_user(
     store: Store, login: str, password: str, roles: dict[str, str], *, server_admin: bool = False
 ) -> dict[str, Any]:
-    """A user with a role in each organisation."""
+    """A user with a role in each organization."""
     salt = secrets.token_hex(5)
     user = {
         "uid": new_uid(),
@@ -92,7 +92,7 @@ def by_token(store: Store, token: str) -> dict[str, Any]:
 
 
 def role_in(store: Store, user: dict[str, Any], org: int) -> str:
-    """The user's role in an organisation."""
+    """The user's role in an organization."""
     role = user.get("held") or user.get("roles", {}).get(str(org), "")
     if not role:
         raise Refused(404, "Organization not found", traceID="")
@@ -199,7 +199,7 @@ def own_orgs(request: Request) -> Any:
 
 @route("POST", "/api/user/using/:org")
 def use_org(request: Request) -> Any:
-    """Changes the user's organisation for everybody who logs in with that name."""
+    """Changes the user's organization for everybody who logs in with that name."""
     if request.params["org"] not in request.user.get("roles", {}):
         raise Refused(401, "Not a valid organization")
     request.store.put(0, "current org", request.user["login"], {"org": int(request.params["org"])})

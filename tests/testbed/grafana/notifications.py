@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Contact points, notification policies, mute timings and templates: one configuration for each organisation."""
+"""Contact points, notification policies, mute timings and templates: one configuration for each organization."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ ROUTE_TIMES = ("group_wait", "group_interval", "repeat_interval")
 
 
 def load(store: Store, org: int) -> dict[str, Any]:
-    """The configuration of an organisation."""
+    """The configuration of an organization."""
     return store.get(org, "alertmanager", "") or default(store.begun_by)
 
 
 def default(version: str = "11") -> dict[str, Any]:
-    """What an organisation begins with: since 12.4 a contact point without integrations (grafana/grafana#116368)."""
+    """What an organization begins with: since 12.4 a contact point without integrations (grafana/grafana#116368)."""
     if tuple(int(part) for part in re.split(r"[+-]", version)[0].split(".")[:2]) >= (12, 4):
         route = {**default_route(), "receiver": EMPTY_RECEIVER}
         return {**default(), "receivers": {EMPTY_RECEIVER: []}, "route": route}

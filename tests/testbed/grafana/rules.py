@@ -59,7 +59,7 @@ def sent_provenance(request: Request) -> str:
     return "" if "X-Disable-Provenance" in request.headers else "api"
 
 
-def normalised(request: Request, given: dict[str, Any], folder: str, group: str) -> dict[str, Any]:
+def normalized(request: Request, given: dict[str, Any], folder: str, group: str) -> dict[str, Any]:
     """A rule as it is stored; refuses what Grafana refuses, which is little."""
     if not isinstance(given, dict):
         raise Refused(400, BAD_JSON)
@@ -208,7 +208,7 @@ def shown(rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def all_rules(request: Request) -> list[dict[str, Any]]:
-    """All rules of the organisation, in the order of folders, groups and evaluation."""
+    """All rules of the organization, in the order of folders, groups and evaluation."""
     rules = request.store.all(request.org, "rule")
     return sorted(rules, key=lambda rule: (rule["folderUID"], rule["ruleGroup"], rule["position"]))
 
@@ -260,7 +260,7 @@ def write(request: Request, rule: dict[str, Any], *, strict: bool = False) -> di
         for other in request.store.all(request.org, "rule"):
             same = (other["folderUID"], other["title"]) == (rule["folderUID"], rule["title"])
             if same and other["uid"] != rule["uid"]:
-                text = "rule title under the same organisation and folder should be unique"
+                text = "rule title under the same organization and folder should be unique"
                 raise Refused(400, f"a conflicting alert rule is found: {text}")
     rule["uid"] = rule["uid"] or new_uid()
     rule |= {
@@ -382,17 +382,17 @@ def read_rule(request: Request) -> Any:
 
 @route("POST", f"{PROVISIONING}/alert-rules", **WRITE)
 def create_rule(request: Request) -> Any:
-    """The organisation of the body is overlooked, and so is an interval; a uid that is taken is a conflict."""
+    """The organization of the body is overlooked, and so is an interval; a uid that is taken is a conflict."""
     body = request.json()
     folder, group = body.get("folderUID") or "", body.get("ruleGroup") or ""
-    rule = normalised(request, body, folder, group)
+    rule = normalized(request, body, folder, group)
     check_folder(request, folder)
     if not group:
         raise invalid("rule group is empty")
     if rule["uid"] and request.store.get(request.org, "rule", rule["uid"]):
         raise Refused(
             409,
-            "a conflicting alert rule is found: rule UID under the same organisation should be unique",
+            "a conflicting alert rule is found: rule UID under the same organization should be unique",
         )
     others = group_rules(request, folder, group)
     rule |= {
@@ -413,7 +413,7 @@ def update_rule(request: Request) -> Any:
         body.get("folderUID") or old["folderUID"],
         body.get("ruleGroup") or old["ruleGroup"],
     )
-    rule = normalised(request, body | {"uid": uid}, folder, group)
+    rule = normalized(request, body | {"uid": uid}, folder, group)
     check_folder(request, folder)
     others = [one for one in group_rules(request, folder, group) if one["uid"] != uid]
     stays = (folder, group) == (old["folderUID"], old["ruleGroup"])
@@ -464,7 +464,7 @@ def replace_group(request: Request) -> Any:
         for rule in old:
             write(request, rule | {"interval": interval})
         return body | {"title": group, "folderUid": folder, "rules": []}
-    rules = [normalised(request, one, folder, group) for one in given]
+    rules = [normalized(request, one, folder, group) for one in given]
     uids = [rule["uid"] for rule in rules if rule["uid"]]
     if len(set(uids)) < len(uids):
         raise invalid("rule UIDs in the group are not unique")

@@ -102,7 +102,7 @@ class Grafana:
         return result if isinstance(result, Answer) else Answer(200, result)
 
     def log_in(self, request: Request) -> None:
-        """Find out who asks and for which organisation."""
+        """Find out who asks and for which organization."""
         scheme, _space, credentials = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "basic" and self.basic_auth:
             request.user = self.basic(credentials)
@@ -294,7 +294,7 @@ class StandIn:
             access.make_user(self.store, login, password, {str(org): role})
 
     def add_org(self, name: str) -> int:
-        """Have another organisation, of which admin is Admin."""
+        """Have another organization, of which admin is Admin."""
         with self.store.transaction():
             return access.make_org(self.store, name)
 

@@ -26,7 +26,7 @@ class Undecryptable(Exception):
 
 
 class Store:
-    """Documents by organisation, kind and key, in the order of their numbers; one transaction at a time."""
+    """Documents by organization, kind and key, in the order of their numbers; one transaction at a time."""
 
     def __init__(
         self,

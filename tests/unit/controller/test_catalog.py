@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The catalogue's answers, as a pure function of roles' facts, groups and variables."""
+"""The catalog's answers, as a pure function of roles' facts, groups and variables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from copy import deepcopy
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import catalog
-from ansible_collections.hippius.monitoring.plugins.plugin_utils.catalog import CatalogueError
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.catalog import CatalogError
 
 STORE = catalog.component(
     "log_store",
@@ -184,7 +184,7 @@ def test_address_reaches(viewer: str, variables: dict, expected: str) -> None:
     ],
 )
 def test_address_on_another_host_is_refused_with_what_to_set(variables: dict, words: list) -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogError) as refused:
         catalog.address(STORE, "http", store_of_b(**variables), "a")
     for word in words:
         assert word in str(refused.value)
@@ -220,12 +220,12 @@ def test_address_asks_for_no_other_host() -> None:
     ],
 )
 def test_address_that_does_not_exist_is_refused(groups: dict, listen: str, word: str) -> None:
-    with pytest.raises(CatalogueError, match=word):
+    with pytest.raises(CatalogError, match=word):
         catalog.address(STORE, listen, Inventory(groups), "b")
 
 
 def test_address_of_a_component_with_instances_is_refused() -> None:
-    with pytest.raises(CatalogueError, match="for each of its instances"):
+    with pytest.raises(CatalogError, match="for each of its instances"):
         catalog.address(GAUGE, "http", Inventory({"gauge": ["a"]}), "a")
 
 
@@ -320,7 +320,7 @@ def test_scrape_jobs_are_none_without_instances() -> None:
 
 
 def test_scrape_jobs_name_every_instance_that_cannot_be_reached() -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogError) as refused:
         catalog.scrape_jobs([GAUGE], Inventory({"gauge": ["b"]}), "a")
     assert [line.split(":")[0] for line in str(refused.value).splitlines()] == [
         "gauge on b, instance main, <instance.listen>",
@@ -332,7 +332,7 @@ def test_scrape_jobs_name_every_instance_that_cannot_be_reached() -> None:
 def test_scrape_jobs_refuse_instances_that_are_no_list_of_mappings(value: object) -> None:
     inventory = Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": value}})
     with pytest.raises(
-        CatalogueError, match=r"gauge on a: <gauge_instances> has to be a list of mappings\.$"
+        CatalogError, match=r"gauge on a: <gauge_instances> has to be a list of mappings\.$"
     ):
         catalog.scrape_jobs([GAUGE], inventory, "a")
 
@@ -350,7 +350,7 @@ def test_scrape_jobs_name_every_target_that_cannot_be_had() -> None:
     inventory = Inventory(
         {"log_store": ["b", "c"], "hub": ["a"]}, {"a": {"monitoring_environment": ""}}
     )
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogError) as refused:
         catalog.scrape_jobs([HUB, STORE], inventory, "a")
     lines = str(refused.value).splitlines()
     assert len(lines) == 3
@@ -380,7 +380,7 @@ def test_scrape_job_is_refused(other: str, variables: dict, words: list) -> None
         catalog.Component("log_store", "log-store", "second", listen_addresses, jobs),
     ]
     known = {host: {"often": "15s", **variables.get(host, {})} for host in "ab"}
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogError) as refused:
         catalog.scrape_jobs(components, Inventory({"first": ["a"], "second": ["b"]}, known), "a")
     for word in words:
         assert word in str(refused.value)
@@ -429,7 +429,7 @@ GOOD = {"release": "x", "group": "x", "component": "x", "listen_addresses": {"ht
     ],
 )
 def test_component_facts_are_refused(facts: object, words: list) -> None:
-    with pytest.raises(CatalogueError) as refused:
+    with pytest.raises(CatalogError) as refused:
         catalog.component("x", facts)
     for word in words:
         assert word in str(refused.value)

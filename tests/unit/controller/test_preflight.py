@@ -114,7 +114,7 @@ def test_what_is_always_needed_is_so_with_a_file_of_ones_own() -> None:
 
 def test_what_a_file_of_ones_own_may_need_is_not_asked_for() -> None:
     def fail(*_words: object) -> None:
-        raise catalog.CatalogueError("There is none.")
+        raise catalog.CatalogError("There is none.")
 
     inventory = Inventory({"bell": ["b"]}, {"b": {"bell_config_file": "own.yml"}})
     inventory.render = fail
@@ -221,7 +221,7 @@ def test_instances_of_a_wrong_shape_are_named_and_not_told(instances: object) ->
 
 def test_what_others_find_is_told_with_the_rest() -> None:
     def refuse() -> list:
-        raise catalog.CatalogueError("one\ntwo")
+        raise catalog.CatalogError("one\ntwo")
 
     inventory = Inventory({"bell": ["b"]}, {"b": {"bell_webhook": ""}})
     found = found_in([BELL], inventory, refuse, lambda: ["three", "one"])

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import catalog, transport
-from ansible_collections.hippius.monitoring.plugins.plugin_utils.catalog import CatalogueError
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.catalog import CatalogError
 from tests.unit.controller.test_catalogue import STORE, Inventory
 
 FACTS = {
@@ -68,7 +68,7 @@ def test_plain_text_will_do(bound: str, networks: object, plaintext_listeners: b
 @pytest.mark.parametrize("networks", [["172.30.0.1/24"], ["bridge"], [7.5], 5])
 def test_networks_that_are_none_are_refused_by_the_variables_name(networks: object) -> None:
     inventory = spread(a={"monitoring_plaintext_networks": networks})
-    with pytest.raises(CatalogueError, match="a: monitoring_plaintext_networks"):
+    with pytest.raises(CatalogError, match="a: monitoring_plaintext_networks"):
         catalog.url(SHOP, "http", inventory, "c")
 
 
@@ -154,7 +154,7 @@ def test_client_tells_the_password_to_who_asks_for_one() -> None:
     ],
 )
 def test_client_that_would_not_be_let_in_is_refused(variables: dict, words: str) -> None:
-    with pytest.raises(CatalogueError, match=words):
+    with pytest.raises(CatalogError, match=words):
         catalog.client(SHOP, "http", spread(**variables), "c")
 
 
@@ -217,5 +217,5 @@ def test_protection_gives_a_password_only_to_who_tells_or_asks_for_one() -> None
 
 
 def test_plain_names_listeners() -> None:
-    with pytest.raises(CatalogueError, match="plain has grpc, which listens lacks"):
+    with pytest.raises(CatalogError, match="plain has grpc, which listens lacks"):
         catalog.component("shop", {**FACTS, "plaintext_listeners": ["grpc"]})

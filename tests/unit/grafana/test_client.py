@@ -67,7 +67,7 @@ def test_a_probe_is_made_once(grafana: StandIn, client: Client) -> None:
     assert client.namespace == "default"
 
 
-def test_another_organisation(grafana: StandIn) -> None:
+def test_another_organization(grafana: StandIn) -> None:
     number = grafana.add_org("Two")
     client = Client(grafana.url, username="admin", password="pass word ü", org_id=number)
     client.probe()

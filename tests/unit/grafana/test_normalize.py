@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import normalize
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import Settings
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
-    CATALOGUE,
+    REGISTRY,
 )
 from tests.unit.grafana.factories import BODIES, CHANGES, RULE, changed
 
@@ -60,7 +60,7 @@ def test_durations_are_numbers(text: Any, number: Any) -> None:
 
 @pytest.mark.parametrize("kind", BODIES)
 def test_a_kind_sees_each_change_and_touches_nothing(kind: str) -> None:
-    chosen = CATALOGUE[kind]
+    chosen = REGISTRY[kind]
 
     def comparable(body: dict) -> dict:
         sent = chosen.prepared(body, None, Settings(fingerprint_key="key", salt="s"))

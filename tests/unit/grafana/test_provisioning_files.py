@@ -288,7 +288,7 @@ def test_one_file_may_hold_several_kinds_and_be_json() -> None:
         ("apiVersion: 1\ndatasources: {}", "f.yml:2: this must be a list."),
         ("apiVersion: 1\ndatasources:\n- name: x\n  type: y\n  jsondata: {}", "f.yml:5: a datasource has no field jso"),
         ("apiVersion: 1\ndatasources:\n- name: x", "f.yml:3: type must be given."),
-        ("apiVersion: 1\ndatasources:\n- {name: x, type: y,\n   orgId: 2}", "f.yml:4: this belongs to organisation 2,"),
+        ("apiVersion: 1\ndatasources:\n- {name: x, type: y,\n   orgId: 2}", "f.yml:4: this belongs to organization 2,"),
         ("apiVersion: 1\ndatasources:\n- {name: x, type: y,\n   isDefault: yes}", "f.yml:4: 'yes' is neither true nor"),
         ("apiVersion: 1\ncontactPoints:\n- {name: x}", "f.yml:3: contact point x has no receivers."),
         ("apiVersion: 1\ncontactPoints:\n- {name: x, receivers: [{type: y}]}", "f.yml:3: settings must be given."),
@@ -329,7 +329,7 @@ def test_what_is_not_handled_is_warned_of() -> None:
     assert [warning.split(":")[1] for warning in findings.warnings] == ["2", "3"]
 
 
-def test_organisation_is_the_tasks() -> None:
+def test_organization_is_the_tasks() -> None:
     text = "apiVersion: 1\ntemplates:\n- {orgId: 2, name: t, template: x}\n"
     assert read(text, org_id=2)[0][0].body == {"name": "t", "template": "x"}
     assert read(text.replace("2", "$ORG"), org_id=2, ORG="2")[1].errors == []

@@ -12,7 +12,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana
     GrafanaError,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
-    CATALOGUE,
+    REGISTRY,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import live
@@ -325,7 +325,7 @@ def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
 # Drift and provenance
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if CATALOGUE[kind].stamped])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].stamped])
 @pytest.mark.parametrize("provenance", ["file", "", "api"])
 def test_provenance(kind: str, provenance: str, stand_in: StandIn, apply: Apply) -> None:
     apply(*surroundings(kind), wanted(kind))
@@ -361,7 +361,7 @@ def test_what_a_file_provisions_is_left_alone(kind: str, stand_in: StandIn, appl
     assert not writes(stand_in)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if CATALOGUE[kind].stamped])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].stamped])
 def test_editable_objects(kind: str, grafana: Any, apply: Apply) -> None:
     apply(*surroundings(kind))
     apply(wanted(kind), editable=True)
@@ -609,7 +609,7 @@ def test_planning_changes_no_argument(grafana: Any, apply: Apply) -> None:
 def test_a_password_in_an_address_is_shown_nowhere(grafana: Any, apply: Apply) -> None:
     for url in ("http://me:planted-one@127.0.0.1:1", "http://me:planted-two@127.0.0.1:2"):
         item = wanted("datasource", {**BODIES["datasource"], "url": url})
-        assert CATALOGUE["datasource"].secrets(item.body) == {"first-secret", url[10:21]}
+        assert REGISTRY["datasource"].secrets(item.body) == {"first-secret", url[10:21]}
         told = str(apply(item).values())
         assert "http://me:(hidden)@127.0.0.1" in told and "planted" not in told
         assert not apply(item).changed
@@ -672,7 +672,7 @@ def test_what_leaves_one_folder_does_not_empty_another(grafana: Any, apply: Appl
     assert not live(connect(grafana), ("folder",))["folder"]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if CATALOGUE[kind].stamped])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].stamped])
 def test_an_owner_of_editable_objects_knows_its_own(kind: str, grafana: Any, apply: Apply) -> None:
     other = wanted(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     apply(*surroundings(kind))

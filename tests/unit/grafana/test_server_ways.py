@@ -9,7 +9,7 @@ import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import Raced
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
-    CATALOGUE,
+    REGISTRY,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import live
 from tests.testbed.grafana.server import StandIn
@@ -74,7 +74,7 @@ def test_a_creation_that_comes_about_late_is_this_runs_own(
     stand_in: StandIn, apply: Apply, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """A proxy gave up, and Grafana went on: what is not there yet is sent again, and is there by then."""
-    chosen, reads = CATALOGUE[kind], []
+    chosen, reads = REGISTRY[kind], []
 
     def late(*args: Any) -> dict:
         reads.append(args)
@@ -95,7 +95,7 @@ def test_a_folder_goes_once_the_index_has_seen_that_it_is_empty(
     apply(wanted("folder"), inside)
     stand_in.grafana.index_lag = 2
     apply(absent("folder"), absent("dashboard"))
-    assert not CATALOGUE["folder"].read(connect(stand_in), frozenset({"ops"}))
+    assert not REGISTRY["folder"].read(connect(stand_in), frozenset({"ops"}))
 
 
 def test_byte_order_marks_in_a_dashboard_are_not_sent(grafana: Any, apply: Apply) -> None:

@@ -14,7 +14,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.b
     Settings,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
-    CATALOGUE,
+    REGISTRY,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync import (
@@ -46,12 +46,12 @@ from tests.unit.grafana.factories import (
 
 SETTINGS = Settings(fingerprint_key="key", salt="salt")
 RULES = Rules(SETTINGS)
-STAMPED = [kind for kind in KINDS if CATALOGUE[kind].stamped]
+STAMPED = [kind for kind in KINDS if REGISTRY[kind].stamped]
 
 
 def held(kind: str, body: dict | None = None, **facts: Any) -> Live:
     """An object as the server has it once it was written."""
-    chosen = CATALOGUE[kind]
+    chosen = REGISTRY[kind]
     sent = chosen.prepared(deepcopy(BODIES[kind] if body is None else body), None, SETTINGS)
     provenance = "api" if chosen.stamped else ""
     secret = {"facts": {"secrets": tuple(sent["secureJsonData"])}} if kind == "datasource" else {}
@@ -555,7 +555,7 @@ def test_a_ledger_is_read_as_it_was_written(names: set) -> None:
     assert ownership.read(text) == owned(contact_point=names, folder={"ops"})
     assert text.count("*/") == 1 and text.startswith('{{ define "prod.owned" }}{{/*')
     # The server stores it as it is.
-    chosen = CATALOGUE["template"]
+    chosen = REGISTRY["template"]
     body = {"name": "prod.owned", "template": text}
     assert chosen.expected(chosen.prepared(body, None, SETTINGS)) == body
 
@@ -570,7 +570,7 @@ def test_other_texts_own_nothing(text: str) -> None:
 def test_a_switch_is_no_secret() -> None:
     settings = {"url": "https://x/secret", "use_discord_username": "true", "title": "T"}
     receivers = [{"uid": "a", "type": "discord", "settings": settings}]
-    assert CATALOGUE["contact_point"].secrets({"name": "a", "receivers": receivers}) == {
+    assert REGISTRY["contact_point"].secrets({"name": "a", "receivers": receivers}) == {
         "https://x/secret"
     }
 
@@ -586,7 +586,7 @@ def test_a_rule_is_moved_before_its_old_group_is_written_without_it() -> None:
 
     def order(*groups: Wanted) -> list:
         steps = plan(list(groups), live, RULES)
-        return [step.body["title"] for step in CATALOGUE["rule_group"].order(steps)]
+        return [step.body["title"] for step in REGISTRY["rule_group"].order(steps)]
 
     had = [group("x", "a", "b"), group("y", "c", "d"), group("z", "e")]
     live = server(rule_group={item.identity: held("rule_group", item.body) for item in had})

@@ -81,7 +81,7 @@ def test_a_release_that_is_not_locked_is_told_by_variable_version_and_file(
 @pytest.mark.parametrize("files", [5, {"own.yml": 1}, ["own.yml", 5]])
 def test_lock_files_that_are_no_paths_are_refused_by_the_variables_name(files: object) -> None:
     with pytest.raises(
-        catalog.CatalogueError, match=r"^monitoring_releases_lock of a has to be the path"
+        catalog.CatalogError, match=r"^monitoring_releases_lock of a has to be the path"
     ):
         pinned_releases.unlocked(
             [STORE], Inventory(a={"monitoring_releases_lock": files}), ["a"], archives
@@ -100,7 +100,7 @@ def test_what_is_locked_is_told_for_all_that_hosts_ask_for() -> None:
         "loki": {"3.7.8": LOKI, "3.7.9": ARM}
     }
     with pytest.raises(
-        catalog.CatalogueError, match=r"loki 3\.7\.9 is not in .*hippius.monitoring.lock"
+        catalog.CatalogError, match=r"loki 3\.7\.9 is not in .*hippius.monitoring.lock"
     ):
         pinned_releases.locked([STORE], Inventory(a={}, b=NEW), archives)
 

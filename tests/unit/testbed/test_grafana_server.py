@@ -64,7 +64,7 @@ def test_a_right_password_forgets_wrong_ones(grafana):
         assert call(grafana, "GET", "/api/org")[0] == 200
 
 
-def test_organisations_are_apart(grafana):
+def test_organizations_are_apart(grafana):
     other = {"X-Grafana-Org-Id": str(grafana.add_org("Two"))}
     call(grafana, "POST", "/api/folders", {"uid": "f", "title": "F"}, headers=other)
     assert call(grafana, "GET", "/api/folders/f")[0] == 404

@@ -58,7 +58,7 @@ def is_token(text: str) -> bool:
 class Client:
     """A Grafana at ``url``, seen by a user with a password or by a service account with a token.
 
-    ``org_id`` chooses the organisation by a header, where it is not 0; a token knows its own. Temporary errors
+    ``org_id`` chooses the organization by a header, where it is not 0; a token knows its own. Temporary errors
     are met with repetitions for ``patience`` seconds; a read is then given up, a write is reported as Uncertain.
     """
 

@@ -180,15 +180,15 @@ class Provisioning:
         """Want one object."""
         self.wanted.append(Wanted(kind, identity, body, source, state))
 
-    def of_our_organisation(self, reader: Reader, steps: tuple, item: dict) -> bool:
-        """Whether an object belongs to the organisation that is worked on; tells where it does not."""
+    def of_our_organization(self, reader: Reader, steps: tuple, item: dict) -> bool:
+        """Whether an object belongs to the organization that is worked on; tells where it does not."""
         org_id = item.pop("orgId", None) or 1
         if item.pop("orgName", ""):
-            reader.error((*steps, "orgName"), "an organisation is known by orgId only.")
+            reader.error((*steps, "orgName"), "an organization is known by orgId only.")
         elif max(org_id, 1) != self.org_id:
             reader.error(
                 (*steps, "orgId"),
-                f"this belongs to organisation {org_id}, and the task is for {self.org_id}.",
+                f"this belongs to organization {org_id}, and the task is for {self.org_id}.",
             )
         else:
             return True
@@ -197,7 +197,7 @@ class Provisioning:
 
 def _datasource(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
     item = reader.record(steps, value, DATASOURCE, "a datasource")
-    if not into.of_our_organisation(reader, steps, item):
+    if not into.of_our_organization(reader, steps, item):
         return
     if not _has(reader, steps, item, "name", "type"):
         return
@@ -224,7 +224,7 @@ def datasource_uid(name: str) -> str:
 def _contact_point(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
     item = reader.record(steps, value, CONTACT_POINT, "a contact point")
     name = item["name"] = item.get("name", "").strip()
-    if not into.of_our_organisation(reader, steps, item) or not _has(reader, steps, item, "name"):
+    if not into.of_our_organization(reader, steps, item) or not _has(reader, steps, item, "name"):
         return
     receivers = []
     for index, given in enumerate(item.get("receivers", [])):
@@ -248,12 +248,12 @@ def receiver_uid(name: str, kind: str, index: int) -> str:
 
 def _policy(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
     route = schema.mapping(reader, steps, value)
-    organisation = {
+    organization = {
         key: integer(reader, (*steps, key), route.pop(key)) for key in ("orgId",) if route.get(key)
     }
     route.pop("orgId", None)
     route.pop("provenance", None)
-    if into.of_our_organisation(reader, steps, organisation):
+    if into.of_our_organization(reader, steps, organization):
         _check_route(reader, steps, route)
         into.add("policy", "", route, reader.at(*steps))
 
@@ -279,7 +279,7 @@ def _check_route(reader: Reader, steps: tuple, route: Any) -> None:
 
 def _template(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
     item = reader.record(steps, value, TEMPLATE, "a template")
-    if into.of_our_organisation(reader, steps, item) and _has(
+    if into.of_our_organization(reader, steps, item) and _has(
         reader, steps, item, "name", "template"
     ):
         into.add("template", item["name"], item, reader.at(*steps))
@@ -287,13 +287,13 @@ def _template(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> N
 
 def _mute_timing(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
     item = reader.record(steps, value, MUTE_TIMING, "a mute timing")
-    if into.of_our_organisation(reader, steps, item) and _has(reader, steps, item, "name"):
+    if into.of_our_organization(reader, steps, item) and _has(reader, steps, item, "name"):
         into.add("mute_timing", item["name"], {"time_intervals": [], **item}, reader.at(*steps))
 
 
 def _group(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
     item = reader.record(steps, value, GROUP, "a rule group")
-    if not into.of_our_organisation(reader, steps, item) or not _has(
+    if not into.of_our_organization(reader, steps, item) or not _has(
         reader, steps, item, "name", "interval", "rules"
     ):
         return
@@ -388,7 +388,7 @@ def _panel(reader: Reader, steps: tuple, item: dict) -> dict:
 
 def _provider(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
     item = reader.record(steps, value, PROVIDER, "a provider")
-    if not into.of_our_organisation(reader, steps, item) or not _has(
+    if not into.of_our_organization(reader, steps, item) or not _has(
         reader, steps, item, "name", "options"
     ):
         return
@@ -411,7 +411,7 @@ def _deleted(kind: str, key: str) -> Any:
 
     def read(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
         item = reader.record(steps, value, {"orgId": integer, "orgName": text, key: text}, "this")
-        if not into.of_our_organisation(reader, steps, item) or not _has(reader, steps, item, key):
+        if not into.of_our_organization(reader, steps, item) or not _has(reader, steps, item, key):
             return
         named = item[key].strip()
         identity = {"datasource": datasource_uid(named), "contact_point": "", "rule_group": ""}.get(
@@ -423,7 +423,7 @@ def _deleted(kind: str, key: str) -> Any:
 
 
 def _reset_policy(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
-    if into.of_our_organisation(reader, steps, {"orgId": integer(reader, steps, value)}):
+    if into.of_our_organization(reader, steps, {"orgId": integer(reader, steps, value)}):
         into.add("policy", "", {}, reader.at(*steps), ABSENT)
 
 

@@ -158,7 +158,7 @@ def manager(annotations: dict) -> str:
     """Why the API should not touch an object with these annotations, or nothing."""
     kind = annotations.get(MANAGER, "")
     if kind == "repo":
-        return "it comes from a Git repository that Grafana synchronises"
+        return "it comes from a Git repository that Grafana synchronizes"
     if kind == "classic-file-provisioning":
         return (
             "it is provisioned from a file; remove it from Grafana's provisioning directory first"

@@ -15,4 +15,4 @@ from .rule_group import RULE_GROUP
 from .template import TEMPLATE
 
 _ALL = (FOLDER, DATASOURCE, DASHBOARD, TEMPLATE, MUTE_TIMING, CONTACT_POINT, POLICY, RULE_GROUP)
-CATALOGUE = {name: next(kind for kind in _ALL if kind.name == name) for name in KINDS}
+REGISTRY = {name: next(kind for kind in _ALL if kind.name == name) for name in KINDS}

@@ -57,7 +57,7 @@ class RuleGroup(Kind):
         if not uids:
             return "a group without rules leaves those that are there alone: give it the state absent instead"
         if not all(uids):
-            # Some servers would overwrite the first rule of the organisation.
+            # Some servers would overwrite the first rule of the organization.
             return f"rule {body['rules'][uids.index('')].get('title')!r} needs a uid"
         if len(set(uids)) < len(uids):
             return (

@@ -12,7 +12,7 @@ from .base import Kind, Live, Settings, of_value, stamp
 
 
 class Template(Kind):
-    """A group of message templates, named once; the names that it defines are the organisation's."""
+    """A group of message templates, named once; the names that it defines are the organization's."""
 
     name = "template"
     stamped = True

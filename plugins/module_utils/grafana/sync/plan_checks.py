@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..kinds.base import API, NO_PROVENANCE
 from ..kinds.policy import names
-from ..kinds.registry import CATALOGUE
+from ..kinds.registry import REGISTRY
 from ..model import KINDS
 from ..normalize import BUILT_IN_TEMPLATE, TIMINGS, defined, templates_used
 from .sync_plan import (
@@ -185,7 +185,7 @@ def _moved(step: Step, parts: str, at: dict) -> set:
 def _taking(step: Step, parts: str, places: set, live: dict, rules: Rules) -> Step:
     """A step that takes integrations or rules from these places, in conflict where they are not ours."""
     for place in sorted(places):
-        reason, action = hindrance(CATALOGUE[step.kind], place, live[place], rules)
+        reason, action = hindrance(REGISTRY[step.kind], place, live[place], rules)
         if action:
             reason = f"its {parts} are now in {title(step.kind, place)}, and {reason}"
             return replace(step, action=action, reason=reason)
@@ -244,7 +244,7 @@ def _after(kind: str, steps: list, live: dict) -> dict:
         if step.kind == kind and step.action == DELETE:
             bodies.pop(step.identity, None)
         elif step.kind == kind and step.action in (CREATE, UPDATE):
-            bodies[step.identity] = CATALOGUE[kind].expected(step.body)
+            bodies[step.identity] = REGISTRY[kind].expected(step.body)
     return bodies
 
 
@@ -263,7 +263,7 @@ def undefining(steps: list) -> list:
 
 
 def _defines(step: Step) -> list:
-    return defined(CATALOGUE["template"].expected(step.body))
+    return defined(REGISTRY["template"].expected(step.body))
 
 
 def _lost(steps: list, live: dict) -> dict:

@@ -15,7 +15,7 @@ from ..grafana_errors import GrafanaError, Refused, Uncertain
 from ..kinds.base import Settings
 from ..kinds.dashboard import searched
 from ..kinds.folder import by_depth, content_counts
-from ..kinds.registry import CATALOGUE
+from ..kinds.registry import REGISTRY
 from ..model import KINDS, PRESENT, Wanted
 from . import ownership, plan_checks, unique_names
 from .sync_plan import (
@@ -93,7 +93,7 @@ def reconcile(client: Client, wanted: list, options: Options) -> Result:
 def live(client: Client, kinds: tuple = KINDS) -> dict:
     """Kind -> identity -> Live of all objects, without what this library keeps for itself."""
     client.probe()
-    found = {kind: CATALOGUE[kind].read(client, None) for kind in kinds}
+    found = {kind: REGISTRY[kind].read(client, None) for kind in kinds}
     if "template" in found:
         found["template"] = _without_ledgers(found["template"])
     return found
@@ -132,7 +132,7 @@ class _Run:
         for one in wanted:
             if one.state == PRESENT:
                 client.secrets |= {
-                    text for text in CATALOGUE[one.kind].secrets(one.body) if len(text) > 2
+                    text for text in REGISTRY[one.kind].secrets(one.body) if len(text) > 2
                 }
 
     def go(self) -> Result:
@@ -193,7 +193,7 @@ class _Run:
         )
 
     def _see(self, kind: str, identities: frozenset | None) -> None:
-        found = CATALOGUE[kind].read(self.client, identities)
+        found = REGISTRY[kind].read(self.client, identities)
         self.seen[kind] = {**self.seen[kind], **found}
         if identities is None or kind in (
             "template",
@@ -352,9 +352,9 @@ class _Run:
             return
         template = {"name": ownership.name(owner), "template": text}
         wanted = Wanted("template", ownership.name(owner), template, LEDGER)
-        held = CATALOGUE["template"].read(self.client, None).get(ownership.name(owner))
+        held = REGISTRY["template"].read(self.client, None).get(ownership.name(owner))
         rules = replace(self.rules, adopt=True)
-        self._write(plan_one(CATALOGUE["template"], wanted, held, rules), wanted, rules)
+        self._write(plan_one(REGISTRY["template"], wanted, held, rules), wanted, rules)
         self.ledger_text, self.rules = text, replace(self.rules, owned=owned)
         if not any(change["kind"] == LEDGER for change in self.result.changes):
             self.result.changes.append(_change(Step(LEDGER, owner, UPDATE, LEDGER)))
@@ -363,7 +363,7 @@ class _Run:
         """Writes of one kind; the first error ends the stage, and with it the run."""
         if not steps:
             return
-        kind = CATALOGUE[steps[0].kind]
+        kind = REGISTRY[steps[0].kind]
         deleting = steps[0].action == DELETE
         ordered = list(reversed(kind.order(steps))) if deleting else kind.order(steps)
         workers = 1 if kind.serial or deleting else min(WRITERS, self.client.concurrency)
@@ -395,7 +395,7 @@ class _Run:
 
     def _write(self, step: Step, wanted: Wanted, rules: Rules) -> None:
         """Carry one step out. Where it is not known whether a write came about, look, and write only what is left."""
-        kind = CATALOGUE[step.kind]
+        kind = REGISTRY[step.kind]
         for attempt in range(ATTEMPTS):
             try:
                 return self._send(kind, step, rules)
@@ -429,7 +429,7 @@ class _Run:
 
     def _finish(self, steps: list) -> None:
         for step in steps:
-            CATALOGUE[step.kind].finish(self.client, step, self.rules.settings)
+            REGISTRY[step.kind].finish(self.client, step, self.rules.settings)
 
     # What came of it
 
@@ -439,9 +439,9 @@ class _Run:
             written = {step.identity: step for step in steps if step.kind == kind}
             if not written:
                 continue
-            found = CATALOGUE[kind].read(self.client, frozenset(written))
+            found = REGISTRY[kind].read(self.client, frozenset(written))
             for identity, step in written.items():
-                again = plan_one(CATALOGUE[kind], self._wish(step), found.get(identity), self.rules)
+                again = plan_one(REGISTRY[kind], self._wish(step), found.get(identity), self.rules)
                 if again.action != KEEP:
                     raise GrafanaError(self.client.scrub(f"{step.about}: {_otherwise(again)}"))
 
@@ -470,7 +470,7 @@ def _change(step: Step) -> dict:
 
 
 def _diff(step: Step) -> dict:
-    kind = CATALOGUE[step.kind]
+    kind = REGISTRY[step.kind]
     before = None if step.before is None else kind.shown(step.before)
     after = None if step.after is None else kind.shown(step.after)
     if before is not None and after is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from .. import normalize
 from ..kinds.base import API, NO_PROVENANCE, Kind, Live, Settings
 from ..kinds.policy import FIRST_RECEIVERS, is_first
-from ..kinds.registry import CATALOGUE
+from ..kinds.registry import REGISTRY
 from ..model import ABSENT, KINDS, PRESENT, Wanted
 
 CREATE, UPDATE, KEEP, DELETE = "create", "update", "keep", "delete"
@@ -75,8 +75,7 @@ def plan(wanted: list, live: dict, rules: Rules) -> list:
     wanted = resolved(wanted, live)
     steps = [*_duplicates(wanted)]
     steps += [
-        plan_one(CATALOGUE[one.kind], one, live[one.kind].get(one.identity), rules)
-        for one in wanted
+        plan_one(REGISTRY[one.kind], one, live[one.kind].get(one.identity), rules) for one in wanted
     ]
     return [*steps, *_prune(wanted, live, rules)]
 
@@ -214,8 +213,8 @@ def _prune(wanted: list, live: dict, rules: Rules) -> list:
             held = live[name].get(identity)
             if held is None:
                 continue
-            step = _gone(CATALOGUE[name], Step(name, identity, KEEP, PRUNE, live=held))
-            made_by_us = not CATALOGUE[name].stamped or held.provenance == rules.settings.provenance
+            step = _gone(REGISTRY[name], Step(name, identity, KEEP, PRUNE, live=held))
+            made_by_us = not REGISTRY[name].stamped or held.provenance == rules.settings.provenance
             shared = identity in rules.others.get(name, ())
             reason = "another owner has it too" if shared else step.reason
             # Or somebody took it over since, or made it anew under its name.
