@@ -116,27 +116,31 @@ def names(components: list, inventory: Inventory, host: str) -> list:
     return [item.name for item in components if host in inventory.hosts(item)]
 
 
-def address(item: Component, listen: str, inventory: Inventory, viewer: str) -> str:
-    """``host:port`` at which ``viewer`` reaches a component: its own one, else that of the group's first host."""
-    return _seen(item, listen, _server(item, listen, inventory, viewer), viewer, inventory)[1]
+def address(item: Component, listen: str, inventory: Inventory, client_host: str) -> str:
+    """``host:port`` at which ``client_host`` reaches a component: its own one, else that of the group's first host."""
+    return _seen(
+        item, listen, _server(item, listen, inventory, client_host), client_host, inventory
+    )[1]
 
 
-def url(item: Component, listen: str, inventory: Inventory, viewer: str) -> str:
+def url(item: Component, listen: str, inventory: Inventory, client_host: str) -> str:
     """The address with what is spoken there, as ``https://host:port``."""
     return "://".join(
-        _seen(item, listen, _server(item, listen, inventory, viewer), viewer, inventory)
+        _seen(item, listen, _server(item, listen, inventory, client_host), client_host, inventory)
     )
 
 
-def client(item: Component, listen: str, inventory: Inventory, viewer: str, etc: str = "") -> dict:
-    """What ``viewer`` needs to ask a component, in Prometheus' form; nothing for plain text."""
-    host = _server(item, listen, inventory, viewer)
-    scheme, _address = _seen(item, listen, host, viewer, inventory)
-    return _client(item, host, viewer, inventory, etc) if scheme == transport.HTTPS else {}
+def client(
+    item: Component, listen: str, inventory: Inventory, client_host: str, etc: str = ""
+) -> dict:
+    """What ``client_host`` needs to ask a component, in Prometheus' form; nothing for plain text."""
+    host = _server(item, listen, inventory, client_host)
+    scheme, _address = _seen(item, listen, host, client_host, inventory)
+    return _client(item, host, client_host, inventory, etc) if scheme == transport.HTTPS else {}
 
 
-def _server(item: Component, listen: str, inventory: Inventory, viewer: str) -> str:
-    """The host whose component ``viewer`` uses."""
+def _server(item: Component, listen: str, inventory: Inventory, client_host: str) -> str:
+    """The host whose component ``client_host`` uses."""
     hosts = inventory.hosts(item)
     if not hosts:
         raise CatalogError(
@@ -150,15 +154,17 @@ def _server(item: Component, listen: str, inventory: Inventory, viewer: str) -> 
         raise CatalogError(
             f"{item.name} has an address {listen!r} for each of its instances, not one."
         )
-    return viewer if viewer in hosts else hosts[0]
+    return client_host if client_host in hosts else hosts[0]
 
 
-def _client(item: Component, host: str, viewer: str, inventory: Inventory, etc: str = "") -> dict:
-    own = credentials(inventory, viewer)
+def _client(
+    item: Component, host: str, client_host: str, inventory: Inventory, etc: str = ""
+) -> dict:
+    own = credentials(inventory, client_host)
     if not (own.certificate and own.key and own.authority):
         variables = ", ".join(transport.TLS_VARIABLES)
         raise CatalogError(
-            f"{item.name} on {host} wants to know who asks by TLS: set {variables} of {viewer}."
+            f"{item.name} on {host} wants to know who asks by TLS: set {variables} of {client_host}."
         )
     login = (own.username, own.password)
     if item.supports_basic_auth and login != tuple(
@@ -166,7 +172,7 @@ def _client(item: Component, host: str, viewer: str, inventory: Inventory, etc: 
     ):
         variables = " and ".join(transport.PASSWORD_VARIABLES[:2])
         raise CatalogError(
-            f"{item.name} on {host} asks for a password: {variables} of {viewer} have to be the same."
+            f"{item.name} on {host} asks for a password: {variables} of {client_host} have to be the same."
         )
     return transport.client(own, etc, item.supports_basic_auth and bool(own.password))
 
@@ -183,32 +189,36 @@ def texts(inventory: Inventory, host: str, names: tuple) -> list:
     return [str(inventory.variable(host, name) or "") for name in names]
 
 
-def tls(item: Component, asked: list, bound: str, inventory: Inventory, host: str) -> dict:
+def tls(item: Component, asked: list, bind_address: str, inventory: Inventory, host: str) -> dict:
     """What a component needs so that its listener on an address speaks as others expect; without one, to ask others.
 
     ``scheme`` is what it speaks, ``config`` and ``secrets`` are files, ``proof`` is what its readiness has to be asked
     with, and ``web`` is the configuration of the web server that Prometheus' own programs share. All are empty where
     nothing but plain text is spoken.
     """
-    where = f"{item.name} on {host}, {bound}"
-    speaks = spoken(item, "", host, _split(bound, where)[0], inventory) if bound else transport.HTTP
+    where = f"{item.name} on {host}, {bind_address}"
+    scheme = (
+        scheme_of(item, "", host, _split(bind_address, where)[0], inventory)
+        if bind_address
+        else transport.HTTP
+    )
     own = credentials(inventory, host)
-    if not own.certificate or (bound and speaks == transport.HTTP):
-        return {"scheme": speaks, "config": [], "secrets": {}, "probe_auth": {}, "web": {}}
+    if not own.certificate or (bind_address and scheme == transport.HTTP):
+        return {"scheme": scheme, "config": [], "secrets": {}, "probe_auth": {}, "web": {}}
     wants_password = item.supports_basic_auth and bool(own.password)
     tells_password = bool(own.password) and any(
         component.supports_basic_auth for component in (item, *asked)
     )
     return {
-        "scheme": speaks,
+        "scheme": scheme,
         **transport.files(own, tells_password),
-        "probe_auth": transport.probe_auth(own, wants_password) if bound else {},
-        "web": transport.web(own) if bound else {},
+        "probe_auth": transport.probe_auth(own, wants_password) if bind_address else {},
+        "web": transport.web(own) if bind_address else {},
     }
 
 
-def scrape_jobs(components: list, inventory: Inventory, viewer: str) -> list:
-    """Prometheus' scrape_configs for everything in the inventory, seen from ``viewer``."""
+def scrape_jobs(components: list, inventory: Inventory, client_host: str) -> list:
+    """Prometheus' scrape_configs for everything in the inventory, seen from ``client_host``."""
     jobs: dict = {}
     wrong = []
     for item in components:
@@ -219,7 +229,7 @@ def scrape_jobs(components: list, inventory: Inventory, viewer: str) -> list:
                 try:
                     job = inventory.render(host, item, facts, instance)
                     scheme, target = _seen(
-                        item, facts["address"], host, viewer, inventory, instance
+                        item, facts["address"], host, client_host, inventory, instance
                     )
                     _add_target(
                         jobs,
@@ -230,7 +240,9 @@ def scrape_jobs(components: list, inventory: Inventory, viewer: str) -> list:
                         inventory.variable(host, "monitoring_environment"),
                     )
                     if scheme == transport.HTTPS:
-                        _ask_by_tls(jobs[job["name"]][1], _client(item, host, viewer, inventory))
+                        _ask_by_tls(
+                            jobs[job["name"]][1], _client(item, host, client_host, inventory)
+                        )
                 except CatalogError as error:
                     wrong.append(str(error))
     if wrong:
@@ -293,45 +305,48 @@ def _seen(
     item: Component,
     listen: str,
     host: str,
-    viewer: str,
+    client_host: str,
     inventory: Inventory,
     instance: dict | None = None,
 ) -> tuple:
-    """What a component on ``host`` speaks, and its address as ``viewer`` can use it."""
-    bounds = bounds_of(item, listen, host, inventory, instance)
-    if host == viewer:
-        bound, port = bounds[0]
-        speaks = spoken(item, listen, host, bound, inventory)
-        if speaks == transport.HTTPS and _is_wildcard(bound):
+    """What a component on ``host`` speaks, and its address as ``client_host`` can use it."""
+    bind_addresses = bind_addresses_of(item, listen, host, inventory, instance)
+    if host == client_host:
+        bind_address, port = bind_addresses[0]
+        scheme = scheme_of(item, listen, host, bind_address, inventory)
+        if scheme == transport.HTTPS and _is_wildcard(bind_address):
             # The certificate names what others know it by.
-            bound = _known_as(host, bound, inventory)
-        return speaks, join(_to_itself(bound), port)
+            bind_address = _known_as(host, bind_address, inventory)
+        return scheme, join(_to_itself(bind_address), port)
     # A network of containers is no way to another host.
-    by_others = [pair for pair in bounds if not transport.is_loopback(pair[0])] or bounds
-    bound, port = (
-        [pair for pair in by_others if not is_plain(pair[0], host, inventory)] or by_others
+    by_others = [
+        pair for pair in bind_addresses if not transport.is_loopback(pair[0])
+    ] or bind_addresses
+    bind_address, port = (
+        [pair for pair in by_others if not allows_plaintext(pair[0], host, inventory)] or by_others
     )[0]
     where = _where(item, listen, host, instance)
-    if transport.is_loopback(bound):
+    if transport.is_loopback(bind_address):
         raise CatalogError(
-            f"{where}: {bound} cannot be reached from {viewer}; let it listen on another address."
+            f"{where}: {bind_address} cannot be reached from {client_host}; let it listen on another address."
         )
-    known_as = _known_as(host, bound, inventory)
+    known_as = _known_as(host, bind_address, inventory)
     if transport.is_loopback(known_as):
         raise CatalogError(
-            f"{where}: {known_as} means {viewer} itself there; set monitoring_address of {host}."
+            f"{where}: {known_as} means {client_host} itself there; set monitoring_address of {host}."
         )
-    return spoken(item, listen, host, bound, inventory), join(known_as, port)
+    return scheme_of(item, listen, host, bind_address, inventory), join(known_as, port)
 
 
-def bounds_of(
+def bind_addresses_of(
     item: Component, listen: str, host: str, inventory: Inventory, instance: dict | None
 ) -> list:
     """Host and port of each address of a listener, which may have several."""
     found = inventory.render(host, item, item.listen_addresses[listen], instance)
     where = _where(item, listen, host, instance)
     return [
-        _split(bound, where) for bound in (found if isinstance(found, list) and found else [found])
+        _split(bind_address, where)
+        for bind_address in (found if isinstance(found, list) and found else [found])
     ]
 
 
@@ -340,32 +355,44 @@ def _where(item: Component, listen: str, host: str, instance: dict | None) -> st
     return f"{item.name} on {host}, {which}{item.listen_addresses[listen]}"
 
 
-def spoken(item: Component, listen: str, host: str, bound: str, inventory: Inventory) -> str:
+def scheme_of(
+    item: Component, listen: str, host: str, bind_address: str, inventory: Inventory
+) -> str:
     """What a listener speaks."""
     protected = listen not in item.plaintext_listeners and inventory.variable(
         host, transport.CERTIFICATE_VARIABLE
     )
-    return transport.HTTPS if protected and not is_plain(bound, host, inventory) else transport.HTTP
+    return (
+        transport.HTTPS
+        if protected and not allows_plaintext(bind_address, host, inventory)
+        else transport.HTTP
+    )
 
 
-def is_plain(bound: str, host: str, inventory: Inventory) -> bool:
+def allows_plaintext(bind_address: str, host: str, inventory: Inventory) -> bool:
     """Whether plain text will do on an address of a host."""
     try:
-        return transport.is_plain(bound, inventory.variable(host, transport.NETWORKS_VARIABLE))
+        return transport.allows_plaintext(
+            bind_address, inventory.variable(host, transport.NETWORKS_VARIABLE)
+        )
     except transport.TransportError as error:
         raise CatalogError(f"{host}: {error}") from error
 
 
-def _known_as(host: str, bound: str, inventory: Inventory) -> str:
+def _known_as(host: str, bind_address: str, inventory: Inventory) -> str:
     """Who names an address knows the network; else the bound one is the only one that is certain to answer."""
-    named = inventory.variable(host, "monitoring_address") or ("" if _is_wildcard(bound) else bound)
+    named = inventory.variable(host, "monitoring_address") or (
+        "" if _is_wildcard(bind_address) else bind_address
+    )
     return named or inventory.variable(host, "ansible_host") or host
 
 
-def _split(bound: object, where: str) -> tuple:
-    host, colon, port = bound.rpartition(":") if isinstance(bound, str) else ("", "", "")
+def _split(bind_address: object, where: str) -> tuple:
+    host, colon, port = (
+        bind_address.rpartition(":") if isinstance(bind_address, str) else ("", "", "")
+    )
     if not colon or not port.isdigit():
-        raise CatalogError(f"{where}: {bound!r} is not host:port.")
+        raise CatalogError(f"{where}: {bind_address!r} is not host:port.")
     return host.strip("[]"), port
 
 
@@ -374,10 +401,10 @@ def join(host: str, port: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _to_itself(bound: str) -> str:
-    if not _is_wildcard(bound):
-        return bound
-    return "::1" if ":" in bound else "127.0.0.1"
+def _to_itself(bind_address: str) -> str:
+    if not _is_wildcard(bind_address):
+        return bind_address
+    return "::1" if ":" in bind_address else "127.0.0.1"
 
 
 def _is_wildcard(host: str) -> bool:

@@ -65,15 +65,15 @@ def _checks(components: list, inventory: Inventory, hosts: list) -> list:
         checks.append(partial(_plain_text, present, host, inventory))
         checks += [partial(_unreachable, item, components, host, inventory) for item in present]
     # Who rolls out a file of their own scrapes what they like.
-    viewers = [
+    client_hosts = [
         host for host in inventory.groups.get(SCRAPER) or []
         if host in hosts and not inventory.variable(host, f"{SCRAPER}_config_file")
     ]  # fmt: skip
-    return checks + [partial(_unscrapable, components, host, inventory) for host in viewers]
+    return checks + [partial(_unscrapable, components, host, inventory) for host in client_hosts]
 
 
-def _unscrapable(components: list, viewer: str, inventory: Inventory) -> list:
-    catalog.scrape_jobs(components, inventory, viewer)
+def _unscrapable(components: list, client_host: str, inventory: Inventory) -> list:
+    catalog.scrape_jobs(components, inventory, client_host)
     return []
 
 
@@ -156,11 +156,15 @@ def _plain_text(present: list, host: str, inventory: Inventory) -> list:
         for instance, listen in product(
             catalog.instances_of(item, host, inventory, []), item.listen_addresses
         ):
-            for bound, port in catalog.bounds_of(item, listen, host, inventory, instance):
-                speaks = catalog.spoken(item, listen, host, bound, inventory)
-                if speaks == transport.HTTP and not catalog.is_plain(bound, host, inventory):
+            for bind_address, port in catalog.bind_addresses_of(
+                item, listen, host, inventory, instance
+            ):
+                scheme = catalog.scheme_of(item, listen, host, bind_address, inventory)
+                if scheme == transport.HTTP and not catalog.allows_plaintext(
+                    bind_address, host, inventory
+                ):
                     (cannot if listen in item.plaintext_listeners else could)[
-                        f"{item.name} at {catalog.join(bound, port)}"
+                        f"{item.name} at {catalog.join(bind_address, port)}"
                     ] = True
     found = []
     if could:

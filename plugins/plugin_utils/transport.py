@@ -43,10 +43,10 @@ class Credentials:
     password_hash: str = ""
 
 
-def is_plain(bound: str, networks: object) -> bool:
+def allows_plaintext(bind_address: str, networks: object) -> bool:
     """Whether plain text will do on an address: others do not reach it, or by these networks only."""
-    address = ip(bound)
-    return is_loopback(bound) or bool(
+    address = ip(bind_address)
+    return is_loopback(bind_address) or bool(
         address and any(address in network for network in _networks(networks))
     )
 

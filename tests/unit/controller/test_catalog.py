@@ -155,8 +155,8 @@ def store_of_b(**variables: str) -> Inventory:
         ),
     ],
 )
-def test_address_reaches(viewer: str, variables: dict, expected: str) -> None:
-    assert catalog.address(STORE, "http", store_of_b(**variables), viewer) == expected
+def test_address_reaches(client_host: str, variables: dict, expected: str) -> None:
+    assert catalog.address(STORE, "http", store_of_b(**variables), client_host) == expected
 
 
 @pytest.mark.parametrize(

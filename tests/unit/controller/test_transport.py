@@ -61,8 +61,8 @@ def spread(**variables: dict) -> Inventory:
         pytest.param("", ["0.0.0.0/0"], False, id="nothing"),
     ],
 )
-def test_plain_text_will_do(bound: str, networks: object, plaintext_listeners: bool) -> None:
-    assert transport.is_plain(bound, networks) is plaintext_listeners
+def test_plain_text_will_do(bind_address: str, networks: object, plaintext_listeners: bool) -> None:
+    assert transport.allows_plaintext(bind_address, networks) is plaintext_listeners
 
 
 @pytest.mark.parametrize("networks", [["172.30.0.1/24"], ["bridge"], [7.5], 5])
