@@ -34,7 +34,7 @@ class ActionModule(ActionBase):
         if args.get("state", "present") == "exported":
             return self._export(args, own["export_directory"], task_vars)
         gathering = self._gathering(own, args)
-        wanted, required = gathering.wanted([self._source(item) for item in own["content"]])
+        desired, required = gathering.desired([self._source(item) for item in own["content"]])
         problems = gathering.findings.errors
         if problems:
             return {
@@ -45,7 +45,7 @@ class ActionModule(ActionBase):
                 "warnings": gathering.findings.warnings,
             }
         try:
-            args["parcel"] = payload.wanted_parcel(wanted, required)
+            args["parcel"] = payload.wanted_parcel(desired, required)
         except ValueError as error:
             raise AnsibleActionFail(
                 f"The content holds a number that is none in JSON: {error}"

@@ -187,14 +187,14 @@ def chosen(locked: dict, architectures: list | None) -> dict:
     for name, versions in locked.items():
         for version in versions:
             known = archives(locked, name, str(version))
-            wanted = architectures or sorted(known)
+            desired = architectures or sorted(known)
             result.setdefault(name, {})[str(version)] = {
-                key: known[key] for key in wanted if key in known
+                key: known[key] for key in desired if key in known
             }
             missing += [
                 f"No checksum is known for release {name} {version} on {key}:"
                 f" ansible-playbook hippius.monitoring.lock -e {name}_version={version} adds it where it is published."
-                for key in wanted
+                for key in desired
                 if key not in known
             ]
     if missing:

@@ -218,7 +218,7 @@ from ..module_utils.grafana.grafana_module import (
     hide,
     unplanned,
 )
-from ..module_utils.grafana.model import KINDS
+from ..module_utils.grafana.kinds.names import KINDS
 from ..module_utils.grafana.sync.reconcile import Options, live, reconcile
 from ..module_utils.unlogged_module import QuietModule
 
@@ -256,9 +256,9 @@ def client(params: dict, check: bool) -> tuple:
 def present(module: QuietModule) -> dict:
     """Make Grafana have what is wanted."""
     params = module.params
-    wanted, required = payload.opened(params["parcel"])
-    hide(module, wanted)
-    unknown = unplanned(module, bool(wanted))
+    desired, required = payload.opened(params["parcel"])
+    hide(module, desired)
+    unknown = unplanned(module, bool(desired))
     if unknown:
         return unknown
     options = Options(
@@ -273,7 +273,7 @@ def present(module: QuietModule) -> dict:
         required=tuple(required),
     )
     connected, made = client(params, module.check_mode)
-    result = reconcile(connected, wanted, options)
+    result = reconcile(connected, desired, options)
     return {**result.values(), **made, "warnings": result.warnings}
 
 

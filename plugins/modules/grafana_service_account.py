@@ -87,7 +87,7 @@ def main() -> None:
     """Run the module."""
     module = QuietModule({**CONNECTION, **STATE, **OPTIONS}, supports_check_mode=True, **ONE_LOGIN)
     params, check = module.params, module.check_mode
-    wanted = service_account.Account(**{option: params[option] for option in OPTIONS})
+    desired = service_account.Account(**{option: params[option] for option in OPTIONS})
 
     def with_token(token: str) -> service_account.Client:
         return connect({**params, "password": None, "token": token}, check)
@@ -96,10 +96,10 @@ def main() -> None:
         is_wanted = params["state"] == "present"
         unknown = unplanned(module, is_wanted)
         if unknown:
-            return {**unknown, "token_changed": is_wanted and bool(wanted.token_path)}
+            return {**unknown, "token_changed": is_wanted and bool(desired.token_path)}
         if not is_wanted:
-            return service_account.remove(connect(params, check), wanted, check)
-        return service_account.converge(connect(params, check), with_token, wanted, check)
+            return service_account.remove(connect(params, check), desired, check)
+        return service_account.converge(connect(params, check), with_token, desired, check)
 
     finish(module, act)
 

@@ -120,10 +120,10 @@ def main() -> None:
 def collect(module: AnsibleModule) -> dict:
     """Bring the folder up to date; return the module's values."""
     folder, mirrors = module.params["path"], module.params["mirrors"]
-    wanted = upstream_releases.chosen(module.params["releases"], module.params["architectures"])
+    desired = upstream_releases.chosen(module.params["releases"], module.params["architectures"])
     entries = {
         upstream_releases.mirror_path(entry["url"]): entry
-        for entry in upstream_releases.entries_of(wanted)
+        for entry in upstream_releases.entries_of(desired)
     }
     paths = {name: os.path.join(folder, name) for name in entries}
     missing = [
@@ -140,7 +140,7 @@ def collect(module: AnsibleModule) -> dict:
             )
     lock = os.path.join(folder, "releases.lock.yml")
     before = (files.read(lock) or b"").decode("utf-8", "replace")
-    after = HEADER + yaml.safe_dump(wanted, sort_keys=True, width=1000)
+    after = HEADER + yaml.safe_dump(desired, sort_keys=True, width=1000)
     if before != after and not module.check_mode:
         _write(module, lock, after)
     diff = {"before_header": lock, "after_header": lock, "before": before, "after": after}

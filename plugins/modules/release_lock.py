@@ -156,14 +156,16 @@ def lock(module: AnsibleModule) -> dict:
         raise upstream_releases.ReleaseError(
             f"{'; '.join(conflicts)}. Nothing was changed; replace: true takes the new one."
         )
-    wanted = upstream_releases.merged(known, name, version, entries)
+    desired = upstream_releases.merged(known, name, version, entries)
     after = (
-        before if wanted == known else HEADER + yaml.safe_dump(wanted, sort_keys=False, width=1000)
+        before
+        if desired == known
+        else HEADER + yaml.safe_dump(desired, sort_keys=False, width=1000)
     )
     if after != before and not module.check_mode:
         write(module, path, after)
     diff = {"before_header": path, "after_header": path, "before": before, "after": after}
-    return {"changed": after != before, "archives": wanted[name][version], "diff": diff}
+    return {"changed": after != before, "archives": desired[name][version], "diff": diff}
 
 
 def read(path: str) -> str:

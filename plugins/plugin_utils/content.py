@@ -61,20 +61,20 @@ class Gathering:
         self.provisioning = Provisioning(self.folders, self.org_id)
         self.dashboards = Dashboards(self.folders, self.findings, self.inputs)
 
-    def wanted(self, sources: list) -> tuple:
+    def desired(self, sources: list) -> tuple:
         """What is wanted, and what it refers to that must be on the server; problems are in ``findings``."""
         read = [self._read(source) for source in sources]
         for part in read:
             self._provision(part)
-        provisioned = _meant(self.provisioning.wanted)
+        provisioned = _meant(self.provisioning.desired)
         self.dashboards.datasources = [
             item.body for item in provisioned if item.kind == "datasource" and item.state == PRESENT
         ]
         for part in read:
             self._add_dashboards(part)
-        wanted = [*self.folders.wanted(), *provisioned, *self.dashboards.wanted]
-        required = lint(wanted, self.findings)
-        return wanted, required
+        desired = [*self.folders.desired(), *provisioned, *self.dashboards.desired]
+        required = lint(desired, self.findings)
+        return desired, required
 
     def _read(self, source: Source) -> _Parts:
         """A source's documents by what they are; the folders that they name are known after this."""
@@ -143,7 +143,7 @@ class Gathering:
             return
         uid = self.folders.uid(source.folder, found.at())
         try:
-            self.provisioning.wanted += prometheus_rules.rule_groups(
+            self.provisioning.desired += prometheus_rules.rule_groups(
                 found.content, found.at("groups"), uid, source.datasource_uid
             )
         except prometheus_rules.RuleError as error:
@@ -211,14 +211,14 @@ class Gathering:
         return Reader(found, self.findings, self.environment, **options)
 
 
-def _meant(wanted: list) -> list:
+def _meant(desired: list) -> list:
     """What is wanted, but for the deletion of datasources that are wanted: Grafana deletes, then makes them anew."""
     named = {
-        item.body["name"] for item in wanted if item.kind == "datasource" and item.state == PRESENT
+        item.body["name"] for item in desired if item.kind == "datasource" and item.state == PRESENT
     }
     return [
         item
-        for item in wanted
+        for item in desired
         if item.kind != "datasource" or item.state == PRESENT or item.body["name"] not in named
     ]
 

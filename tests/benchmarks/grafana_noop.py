@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "collections"))
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import Client  # noqa: E402
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import Wanted  # noqa: E402
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject  # noqa: E402
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (  # noqa: E402
     Options,
     reconcile,
@@ -38,10 +38,10 @@ OPTIONS = Options(owner="benchmark", fingerprint_key="key")
 ALLOWED = 12
 
 
-def content() -> list[Wanted]:
+def content() -> list[DesiredObject]:
     """All that is wanted."""
     items = [
-        wanted("folder", f"f{n}", {"uid": f"f{n}", "title": f"Folder {n}", "parentUid": ""})
+        desired("folder", f"f{n}", {"uid": f"f{n}", "title": f"Folder {n}", "parentUid": ""})
         for n in range(FOLDERS)
     ]
     for number in range(SOURCES):
@@ -52,22 +52,22 @@ def content() -> list[Wanted]:
             "url": "http://127.0.0.1:9090",
         }
         items.append(
-            wanted(
+            desired(
                 "datasource", f"s{number}", {**body, "secureJsonData": {"basicAuthPassword": "x"}}
             )
         )
     for number in range(DASHBOARDS):
-        items.append(wanted("dashboard", f"d{number}", dashboard(number)))
+        items.append(desired("dashboard", f"d{number}", dashboard(number)))
     for number in range(FOLDERS):
         rules = [rule(f"r{number}-{n}") for n in range(RULES // FOLDERS)]
         group = {"folderUid": f"f{number}", "title": "g", "interval": 60, "rules": rules}
-        items.append(wanted("rule_group", f"f{number}/g", group))
+        items.append(desired("rule_group", f"f{number}/g", group))
     return items
 
 
-def wanted(kind: str, identity: str, body: dict) -> Wanted:
+def desired(kind: str, identity: str, body: dict) -> DesiredObject:
     """An object."""
-    return Wanted(kind, identity, body, "benchmark")
+    return DesiredObject(kind, identity, body, "benchmark")
 
 
 def dashboard(number: int) -> dict:
@@ -206,7 +206,7 @@ def play(folder: str, tasks: list[dict]) -> None:
         sys.exit(run.stdout[-3000:] + run.stderr[-2000:])
 
 
-def whole(grafana: StandIn, folder: str, items: list[Wanted]) -> dict:
+def whole(grafana: StandIn, folder: str, items: list[DesiredObject]) -> dict:
     """The one task that brings all of it: dashboards as files in directories, as people have them."""
     objects: dict = {"folders": [], "datasources": []}
     titles = {item.identity: item.body["title"] for item in items if item.kind == "folder"}
@@ -224,7 +224,7 @@ def whole(grafana: StandIn, folder: str, items: list[Wanted]) -> dict:
     return {"hippius.monitoring.grafana_content": {**login, "content": content}}
 
 
-def task(item: Wanted, folder: str, grafana: StandIn) -> dict:
+def task(item: DesiredObject, folder: str, grafana: StandIn) -> dict:
     """The task of community.grafana for an object."""
     login = {"url": grafana.url, "url_username": grafana.username, "url_password": grafana.password}
     if item.kind == "folder":

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
-    KILL_AT,
     FAILPOINTS,
+    KILL_AT,
 )
 from tests.resilience.releases import archive
 from tests.resilience.rollout import Rollout, differences, wait_until

@@ -104,10 +104,10 @@ def sent(docker_engine):
 @pytest.fixture(scope="module")
 def traces(sent):
     """The spans of each trace that began after the receiver had."""
-    wanted = set(sent["late"]["trace_ids"])
+    desired = set(sent["late"]["trace_ids"])
 
     def incomplete(arrived):
-        return wanted - {
+        return desired - {
             one["trace"]
             for one in arrived
             if one["kind"] == "span" and one["name"] == "substrate process"
@@ -117,7 +117,7 @@ def traces(sent):
     assert not incomplete(arrived)
     by_trace = defaultdict(list)
     for one in arrived:
-        if one["kind"] == "span" and one["trace"] in wanted:
+        if one["kind"] == "span" and one["trace"] in desired:
             by_trace[one["trace"]].append(one)
     return by_trace
 

@@ -17,8 +17,8 @@ def run(module: Any, act: Callable[[dict, bool], dict]) -> None:
         module.fail_json(msg="This needs root on the host: set become: true.")
     try:
         values = act(module.params, module.check_mode)
-    except ArchiveWanted as wanted:
-        values = {"changed": False, "archive_wanted": wanted.architecture}
+    except ArchiveWanted as desired:
+        values = {"changed": False, "archive_wanted": desired.architecture}
     except ComponentError as error:
         module.fail_json(
             msg=str(error), rolled_back=list(error.rolled_back), notices=list(error.notices)

@@ -171,12 +171,12 @@ def switch(name: str, generation_name: str) -> None:
 
 def set_links(name: str, known: dict) -> None:
     """Have the links of an installed instance, and no others."""
-    wanted = observe.expected_links(name, known)
+    desired = observe.expected_links(name, known)
     for path in observe.wrong_links(name, known):
         if path == layout.etc(name) and os.path.isdir(path) and not os.path.islink(path):
             os.rmdir(path)
-        if path in wanted:
-            files.link(wanted[path], path)
+        if path in desired:
+            files.link(desired[path], path)
         else:
             files.remove(path)
 

@@ -165,7 +165,7 @@ def processes(pid: int) -> set:
 def _listening_inodes(address: str) -> set:
     host, _colon, port = address.rpartition(":")
     host = host.strip("[]")
-    wanted = None if host in EVERY_ADDRESS else _hex_addresses(host)
+    desired = None if host in EVERY_ADDRESS else _hex_addresses(host)
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
@@ -175,7 +175,7 @@ def _listening_inodes(address: str) -> set:
             continue
         for row in rows:
             local, local_port = row[1].split(":")
-            matches = wanted is None or local in wanted or not local.strip("0")
+            matches = desired is None or local in desired or not local.strip("0")
             if row[3] == LISTEN_STATE and int(local_port, 16) == int(port) and matches:
                 inodes.add(row[9])
     return inodes

@@ -88,16 +88,16 @@ def stage(release: Release, name: str, program: str) -> bool:
 def foresee(release: Release, name: str) -> None:
     """Refuse what cannot be had, as staging would, without having it brought; what a download finds is not foreseen."""
     host = architecture()
-    wanted = release.archive(host)
-    there = os.path.exists(os.path.join(layout.downloads(name), wanted["sha256"]))
+    desired = release.archive(host)
+    there = os.path.exists(os.path.join(layout.downloads(name), desired["sha256"]))
     if not there and host not in release.pushable and not intact(release.directory(host)):
-        _refuse_missing(wanted)
+        _refuse_missing(desired)
 
 
-def _refuse_missing(wanted: dict) -> None:
-    if not wanted["urls"] and wanted.get("missing"):
+def _refuse_missing(desired: dict) -> None:
+    if not desired["urls"] and desired.get("missing"):
         raise ComponentError(
-            f"{wanted['missing']} is not on the controller, and nothing is downloaded where monitoring_archives_dir is"
+            f"{desired['missing']} is not on the controller, and nothing is downloaded where monitoring_archives_dir is"
             " set without monitoring_mirrors. The playbook bundle collects what is missing."
         )
 
@@ -105,22 +105,22 @@ def _refuse_missing(wanted: dict) -> None:
 def _archive(release: Release, name: str, host: str) -> str:
     from . import download
 
-    wanted = release.archive(host)
+    desired = release.archive(host)
     if release.pushed:
         got = download.sha256_of(release.pushed)
-        if got != wanted["sha256"]:
+        if got != desired["sha256"]:
             raise ComponentError(
                 f"The archive of {release.name} {release.version} for {host} from the controller has SHA-256 {got},"
-                f" expected {wanted['sha256']}."
+                f" expected {desired['sha256']}."
             )
         return release.pushed
-    path = os.path.join(layout.downloads(name), wanted["sha256"])
-    if os.path.exists(path) and download.sha256_of(path) == wanted["sha256"]:
+    path = os.path.join(layout.downloads(name), desired["sha256"])
+    if os.path.exists(path) and download.sha256_of(path) == desired["sha256"]:
         return path
     if host in release.pushable:
         raise ArchiveWanted(host)
-    _refuse_missing(wanted)
-    download.fetch(wanted["urls"], wanted["sha256"], path)
+    _refuse_missing(desired)
+    download.fetch(desired["urls"], desired["sha256"], path)
     return path
 
 

@@ -94,11 +94,11 @@ def _planned(params: dict) -> Result:
 def _work(name: str, adopt: bool) -> Rollout | None:
     """What an instance needs to go back; None where it has nothing to go back to."""
     key, group = generation.fingerprint_key(create=False), generation.group_of(name)
-    wanted = target(observe.observe(name, [], key, group))
-    if not wanted:
+    desired = target(observe.observe(name, [], key, group))
+    if not desired:
         return None
-    known = _sound(name, wanted, key, group)
-    described = instance(known, layout.generation(name, wanted))
+    known = _sound(name, desired, key, group)
+    described = instance(known, layout.generation(name, desired))
     observed = observe.observe(name, list(known["units"]), key, group)
     transaction.refuse_foreign(observed, adopt)
     way = plan(described, known, observed)
@@ -107,27 +107,27 @@ def _work(name: str, adopt: bool) -> Rollout | None:
         observed,
         known,
         way,
-        generation=wanted,
+        generation=desired,
         rolled_back_from=rolled_back_from(observed) or observed.current,
     )
 
 
-def _sound(name: str, wanted: str, key: bytes, group: int | None) -> dict:
+def _sound(name: str, desired: str, key: bytes, group: int | None) -> dict:
     """The manifest of a generation, which must be as it was when it was proven."""
-    known = observe.read_manifest(name, wanted)
+    known = observe.read_manifest(name, desired)
     if known is None:
         raise ComponentError(
-            f"The manifest of generation {wanted} of {name} is damaged. Nothing was changed."
+            f"The manifest of generation {desired} of {name} is damaged. Nothing was changed."
         )
-    by_hand = observe.changed(name, wanted, known, key, group)
+    by_hand = observe.changed(name, desired, known, key, group)
     if by_hand:
         raise ComponentError(
-            f"Generation {wanted} of {name} is not what was proven, since {', '.join(by_hand)} was changed by hand."
+            f"Generation {desired} of {name} is not what was proven, since {', '.join(by_hand)} was changed by hand."
             " Nothing was changed."
         )
     if not release_store.intact(known["release"]):
         raise ComponentError(
-            f"{release_store.path_of(known['release'])}, which generation {wanted} of {name} runs, is damaged."
+            f"{release_store.path_of(known['release'])}, which generation {desired} of {name} runs, is damaged."
             " Nothing was changed."
         )
     return known

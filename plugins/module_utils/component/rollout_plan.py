@@ -82,7 +82,7 @@ class Plan:
         return self.action != NONE
 
 
-def plan(wanted: Instance, manifest: dict, observed: ObservedState) -> Plan:
+def plan(desired: Instance, manifest: dict, observed: ObservedState) -> Plan:
     """Plan for an instance that should be present; ``manifest`` describes it, see manifest.build."""
     stage = not same(manifest, observed.manifest) or bool(observed.drift or observed.untracked)
     reasons = _differences(observed.manifest, manifest)
@@ -91,15 +91,15 @@ def plan(wanted: Instance, manifest: dict, observed: ObservedState) -> Plan:
     reasons += [f"{path} is missing or points elsewhere" for path in observed.links]
     if not observed.release_intact:
         reasons.append("the unpacked release is damaged")
-    action, more = _process_action(wanted, manifest, observed)
-    units = _restart_units(wanted, manifest, observed)
+    action, more = _process_action(desired, manifest, observed)
+    units = _restart_units(desired, manifest, observed)
     if observed.manifest is None:
         action, reasons, more = INSTALL, ["it is not installed"], []
     elif action == NONE:
         more = _unfinished(observed) + [f"{unit} is restarted" for unit in units]
         action = SWITCH if stage or observed.links or units or more else NONE
     return Plan(
-        name=wanted.name,
+        name=desired.name,
         action=action,
         reasons=tuple(dict.fromkeys(reasons + more)),
         stage=stage,
@@ -110,9 +110,9 @@ def plan(wanted: Instance, manifest: dict, observed: ObservedState) -> Plan:
         stop_units=tuple(
             unit
             for unit in (observed.manifest or {"units": ()})["units"]
-            if unit not in wanted.units
+            if unit not in desired.units
         ),
-        diff=tuple(_diff(wanted, manifest, observed)) if stage else (),
+        diff=tuple(_diff(desired, manifest, observed)) if stage else (),
     )
 
 
@@ -121,11 +121,11 @@ def strongest(actions: object) -> str:
     return max(actions, key=STRENGTH.index, default=NONE)
 
 
-def _process_action(wanted: Instance, manifest: dict, observed: ObservedState) -> tuple:
+def _process_action(desired: Instance, manifest: dict, observed: ObservedState) -> tuple:
     """What the program needs, judged by what it runs now and not by what this run changes."""
-    state = observed.units.get(wanted.main_unit, Unit())
+    state = observed.units.get(desired.main_unit, Unit())
     if state.active not in ("active", "reloading"):
-        return RESTART, [f"{wanted.main_unit} is {state.active}"]
+        return RESTART, [f"{desired.main_unit} is {state.active}"]
     if observed.running_manifest is None:
         return RESTART, ["it is not known which generation runs"]
     if not observed.release_intact:
@@ -135,7 +135,7 @@ def _process_action(wanted: Instance, manifest: dict, observed: ObservedState) -
             f"{observed.running_manifest['release']} runs, {manifest['release']} is wanted"
         ]
     if observed.running_unit != manifest["unit"]:
-        return RESTART, [f"it was started from another definition of {wanted.main_unit}"]
+        return RESTART, [f"it was started from another definition of {desired.main_unit}"]
     effects = [
         _effect(observed.running_manifest, manifest, path)
         for path in _paths(observed.running_manifest, manifest)
@@ -180,13 +180,13 @@ def _effect(running: dict, manifest: dict, path: str) -> str:
 def _on_change(before: dict | None, after: dict, path: str) -> str:
     record = after["files"].get(path) or (before or {"files": {}})["files"].get(path)
     if record:
-        wanted = record["on_change"]
+        desired = record["on_change"]
     elif path.startswith("etc/"):
         # An added file may be one that the configuration includes by a pattern, or an editor's copy.
-        wanted = RELOAD
+        desired = RELOAD
     else:
-        wanted = RESTART if path == "release" else NONE
-    return RESTART if wanted == RELOAD and not after["reload"] else wanted
+        desired = RESTART if path == "release" else NONE
+    return RESTART if desired == RELOAD and not after["reload"] else desired
 
 
 def _paths(*manifests: dict) -> list:
@@ -228,11 +228,11 @@ def _units_differ(before: dict | None, after: dict, drift: tuple) -> bool:
     )
 
 
-def _restart_units(wanted: Instance, manifest: dict, observed: ObservedState) -> tuple:
+def _restart_units(desired: Instance, manifest: dict, observed: ObservedState) -> tuple:
     """Timers, paths and sockets that are new, changed, or not active."""
     result = []
-    for unit_name, role in wanted.units.items():
-        if unit_name == wanted.main_unit or not role.started:
+    for unit_name, role in desired.units.items():
+        if unit_name == desired.main_unit or not role.started:
             continue
         before = (observed.manifest or {"files": {}})["files"].get(unit_name, {})
         changed = (
@@ -244,16 +244,16 @@ def _restart_units(wanted: Instance, manifest: dict, observed: ObservedState) ->
     return tuple(result)
 
 
-def _diff(wanted: Instance, manifest: dict, observed: ObservedState) -> list:
+def _diff(desired: Instance, manifest: dict, observed: ObservedState) -> list:
     """Entries as Ansible shows them with --diff; a secret is named but never shown."""
     entries = []
     before_release = (observed.manifest or {}).get("release", "")
     if before_release != manifest["release"]:
-        entries.append(_entry(f"release of {wanted.name}", before_release, manifest["release"]))
+        entries.append(_entry(f"release of {desired.name}", before_release, manifest["release"]))
     old_files = (observed.manifest or {"files": {}})["files"]
-    for path in sorted(set(wanted.files) | set(old_files) | set(observed.untracked)):
-        header = shown_path(wanted.name, path)
-        entry = wanted.files.get(path)
+    for path in sorted(set(desired.files) | set(old_files) | set(observed.untracked)):
+        header = shown_path(desired.name, path)
+        entry = desired.files.get(path)
         if (entry and entry.secret) or "fingerprint" in old_files.get(path, {}):
             if (
                 recorded(old_files.get(path, {})) != recorded(manifest["files"].get(path, {}))

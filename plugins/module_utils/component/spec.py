@@ -231,8 +231,8 @@ def _files(values: dict) -> dict:
     files: dict = {}
     reloadable = bool(values.get("reload"))
     for item in values.get("config") or ():
-        wanted = _on_change(item, "reload")
-        on_change = "restart" if wanted == "reload" and not reloadable else wanted
+        desired = _on_change(item, "reload")
+        on_change = "restart" if desired == "reload" and not reloadable else desired
         _add(files, "etc", item, Entry(_bytes(item.get("content"), item), 0o640, on_change))
     for path, content in (values.get("secrets") or {}).items():
         item = {"path": path}
@@ -249,12 +249,12 @@ def _files(values: dict) -> dict:
 
 
 def _on_change(item: dict, default: str) -> str:
-    wanted = item.get("on_change") or default
-    if wanted not in ON_CHANGE:
+    desired = item.get("on_change") or default
+    if desired not in ON_CHANGE:
         raise ComponentError(
-            f"{item.get('path')}: on_change must be one of {', '.join(ON_CHANGE)}, not {wanted!r}."
+            f"{item.get('path')}: on_change must be one of {', '.join(ON_CHANGE)}, not {desired!r}."
         )
-    return wanted
+    return desired
 
 
 def _refuse_nested(files: dict) -> None:

@@ -71,11 +71,11 @@ def show(unit_names: list) -> dict:
     return {name: _unit(values) for name, values in properties(unit_names, PROPERTIES).items()}
 
 
-def properties(unit_names: list, wanted: str) -> dict:
+def properties(unit_names: list, desired: str) -> dict:
     """Properties of units as systemd writes them, all by one call."""
     if not unit_names:
         return {}
-    result = run(["systemctl", "show", "--property=" + wanted, "--", *unit_names])
+    result = run(["systemctl", "show", "--property=" + desired, "--", *unit_names])
     if result.returncode != 0:
         raise ComponentError(f"systemctl show failed: {result.stdout.strip()}")
     blocks = result.stdout.strip("\n").split("\n\n")

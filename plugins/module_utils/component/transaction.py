@@ -29,8 +29,8 @@ from .rollout_plan import (
     RELOAD,
     RESTART,
     SWITCH,
-    Plan,
     ObservedState,
+    Plan,
     Unit,
     plan,
     strongest,
@@ -46,7 +46,7 @@ class Rollout:
     that is rolled back from, which is kept until the next rollout.
     """
 
-    wanted: Instance
+    desired: Instance
     observed: ObservedState
     known: dict
     plan: Plan
@@ -58,7 +58,7 @@ class Rollout:
     @property
     def name(self) -> str:
         """Name of the instance."""
-        return self.wanted.name
+        return self.desired.name
 
     @property
     def in_force(self) -> str:
@@ -68,7 +68,7 @@ class Rollout:
     @property
     def main_unit(self) -> Unit:
         """State of the main unit before the rollout."""
-        return self.observed.units.get(self.wanted.main_unit, Unit())
+        return self.observed.units.get(self.desired.main_unit, Unit())
 
 
 @dataclass
@@ -85,12 +85,12 @@ def roll_out(params: dict, check_mode: bool) -> Result:
 
     Raises ComponentError when the host is as before, with ``rolled_back`` naming what had to be put back.
     """
-    wanted = instances(params)
+    desired = instances(params)
     if check_mode:
-        return _predict(params, wanted)
+        return _predict(params, desired)
     with run_lock.held(params["name"], params.get("lock_owner") or "", params["lock_timeout"]):
         failpoint("after-lock")
-        result = _planned(params, wanted, generation.fingerprint_key(create=_has_secrets(wanted)))
+        result = _planned(params, desired, generation.fingerprint_key(create=_has_secrets(desired)))
         if idle(result):
             _clean(result)
             return result
@@ -106,23 +106,23 @@ def roll_out(params: dict, check_mode: bool) -> Result:
         return result
 
 
-def _predict(params: dict, wanted: list) -> Result:
+def _predict(params: dict, desired: list) -> Result:
     """What a run would do; the configuration is checked where the release and the user are there."""
-    result = _planned(params, wanted, generation.fingerprint_key(create=False))
+    result = _planned(params, desired, generation.fingerprint_key(create=False))
     if not idle(result):
         systemd.require_version()
     for rollout in result.rollouts:
         refuse_taken_ports(rollout)
         if rollout.plan.changed:
-            release_store.foresee(rollout.wanted.release, rollout.name)
-        if rollout.plan.stage and rollout.wanted.check:
-            result.notices += config_check.privately(rollout.wanted, rollout.known["release"])
+            release_store.foresee(rollout.desired.release, rollout.name)
+        if rollout.plan.stage and rollout.desired.check:
+            result.notices += config_check.privately(rollout.desired, rollout.known["release"])
     return result
 
 
-def _planned(params: dict, wanted: list, key: bytes) -> Result:
+def _planned(params: dict, desired: list, key: bytes) -> Result:
     result = Result()
-    for item in wanted:
+    for item in desired:
         observed = observe.observe(item.name, list(item.units), key, generation.group_of(item.name))
         if observed.manifest and observed.manifest["component"] != item.component:
             raise ComponentError(
@@ -147,8 +147,8 @@ def refuse_foreign(observed: ObservedState, adopt: bool) -> None:
         )
 
 
-def _has_secrets(wanted: list) -> bool:
-    return any(entry.secret for item in wanted for entry in item.files.values())
+def _has_secrets(desired: list) -> bool:
+    return any(entry.secret for item in desired for entry in item.files.values())
 
 
 def idle(result: Result) -> bool:
@@ -176,9 +176,9 @@ def _stage(result: Result) -> None:
             for rollout in result.rollouts:
                 result.notices += _prepare(rollout)
             for rollout in result.rollouts:
-                if rollout.generation and rollout.wanted.check:
+                if rollout.generation and rollout.desired.check:
                     result.notices += config_check.staged(
-                        rollout.wanted, rollout.known["release"], rollout.generation
+                        rollout.desired, rollout.known["release"], rollout.generation
                     )
                 refuse_taken_ports(rollout)
             failpoint("after-check")
@@ -194,7 +194,7 @@ def _prepare(rollout: Rollout) -> list:
     for path in rollout.observed.leftovers:
         files.remove(path)
     if rollout.plan.changed:
-        release_store.stage(rollout.wanted.release, rollout.name, _program(rollout.wanted))
+        release_store.stage(rollout.desired.release, rollout.name, _program(rollout.desired))
         group = generation.have_user(rollout.name)
         failpoint("after-user")
         if rollout.plan.stage:
@@ -203,16 +203,16 @@ def _prepare(rollout: Rollout) -> list:
                 for path in generation.keep_edited(rollout.name, rollout.observed)
             ]
             rollout.generation, rollout.written = (
-                generation.write(rollout.wanted, rollout.known, group),
+                generation.write(rollout.desired, rollout.known, group),
                 True,
             )
             failpoint("after-generation")
     return notices
 
 
-def _program(wanted: Instance) -> str:
+def _program(desired: Instance) -> str:
     """Path of the main program inside the release; a program of the component's own is not looked for there."""
-    first = wanted.command[0]
+    first = desired.command[0]
     return first[len("{release}/") :] if first.startswith("{release}/") else ""
 
 
@@ -220,7 +220,7 @@ def refuse_taken_ports(rollout: Rollout) -> None:
     """Refuse before anything is changed when another process holds a port that the program needs."""
     if rollout.plan.action not in (INSTALL, RESTART):
         return
-    for address in rollout.wanted.listen_addresses:
+    for address in rollout.desired.listen_addresses:
         lock_owner = probe.taken(address, rollout.main_unit.main_pid)
         if lock_owner:
             raise ComponentError(
@@ -298,7 +298,7 @@ def _switch(rollout: Rollout) -> None:
 
 def _act(rollout: Rollout) -> float | None:
     """Do what the program needs; return when it last reloaded before that, where it is to prove a reload."""
-    unit_name, reload = rollout.wanted.main_unit, rollout.wanted.reload
+    unit_name, reload = rollout.desired.main_unit, rollout.desired.reload
     stamp = (
         probe.metric(unit_name, reload, reload["timestamp"])
         if rollout.plan.action == RELOAD
@@ -316,11 +316,11 @@ def _act(rollout: Rollout) -> float | None:
 
 def _prove(rollout: Rollout, stamp: float | None) -> None:
     """Wait for the program's own proof."""
-    unit_name, wanted = rollout.wanted.main_unit, rollout.wanted
+    unit_name, desired = rollout.desired.main_unit, rollout.desired
     if stamp is not None:
-        state = probe.reloaded(unit_name, wanted.reload, stamp, rollout.main_unit.main_pid)
+        state = probe.reloaded(unit_name, desired.reload, stamp, rollout.main_unit.main_pid)
     else:
-        state = probe.started(unit_name, list(wanted.listen_addresses), wanted.ready)
+        state = probe.started(unit_name, list(desired.listen_addresses), desired.ready)
     for further in rollout.plan.restart_units:
         systemd.systemctl("restart", further)
     systemd.record_running(rollout.name, state.invocation, rollout.in_force, rollout.known["unit"])
@@ -349,8 +349,8 @@ def _roll_back(rollouts: list, reason: str, began: float) -> None:
 
 
 def _last_words(rollout: Rollout, since: float) -> str:
-    text = systemd.journal(rollout.wanted.main_unit, since)
-    return f"Last lines of {rollout.wanted.main_unit}:\n{text}" if text else ""
+    text = systemd.journal(rollout.desired.main_unit, since)
+    return f"Last lines of {rollout.desired.main_unit}:\n{text}" if text else ""
 
 
 def _restore(rollout: Rollout) -> bool:
@@ -389,12 +389,12 @@ def _give_back(rollout: Rollout) -> None:
     if rollout.adopted:
         systemd.systemctl("daemon-reload")
     if rollout.adopted and rollout.main_unit.active == "active":
-        systemd.systemctl("start", rollout.wanted.main_unit)
+        systemd.systemctl("start", rollout.desired.main_unit)
 
 
 def _return_process(rollout: Rollout, target: str, before: dict) -> None:
     """Have the program run the generation that is back in force."""
-    unit_name = rollout.wanted.main_unit
+    unit_name = rollout.desired.main_unit
     state = systemd.show([unit_name])[unit_name]
     same_process = (
         state.main_pid

@@ -41,5 +41,5 @@ def holds(kept: object, secrets: dict, uid: str, key: str, version: int) -> bool
         return False
     if kept.get("version") != version or not isinstance(kept.get("salt"), str):
         return False
-    wanted = record(secrets, uid, key, kept["salt"], version)["digests"]
-    return isinstance(kept.get("digests"), dict) and kept["digests"] == wanted
+    desired = record(secrets, uid, key, kept["salt"], version)["digests"]
+    return isinstance(kept.get("digests"), dict) and kept["digests"] == desired

@@ -14,7 +14,7 @@ from ..unlogged_module import QuietModule
 from .api.client import BUSY, Client
 from .grafana_errors import GrafanaError
 from .kinds.registry import REGISTRY
-from .model import ABSENT, PRESENT, Wanted
+from .model import ABSENT, PRESENT, DesiredObject
 from .sync.reconcile import Options, reconcile
 
 # Options that all modules share; the fragment hippius.monitoring.grafana documents them.
@@ -106,23 +106,23 @@ def finish(module: Any, act: Callable[[], dict]) -> None:
     module.exit_json(**values)
 
 
-def converge(module: Any, wanted: list, options: Options) -> None:
+def converge(module: Any, desired: list, options: Options) -> None:
     """Make Grafana have what is wanted, and exit."""
-    hide(module, wanted)
+    hide(module, desired)
 
     def act() -> dict:
-        unknown = unplanned(module, any(one.state == PRESENT for one in wanted))
+        unknown = unplanned(module, any(one.state == PRESENT for one in desired))
         if unknown:
             return unknown
-        result = reconcile(connect(module.params, module.check_mode), wanted, options)
+        result = reconcile(connect(module.params, module.check_mode), desired, options)
         return {**result.values(), "warnings": result.warnings}
 
     finish(module, act)
 
 
-def hide(module: Any, wanted: list) -> None:
+def hide(module: Any, desired: list) -> None:
     """Let Ansible mask the secrets in whatever the module returns, its own parameters included."""
-    for one in wanted:
+    for one in desired:
         if one.state == PRESENT:
             module.no_log_values |= {
                 text for text in REGISTRY[one.kind].secrets(one.body) if len(text) > 2
@@ -146,4 +146,4 @@ def run(kind: str, spec: dict, object_of: Callable[[dict], tuple], **rules: Any)
         fingerprint_key=params.get("fingerprint_key") or "",
         exact_json_data=params.get("exact", False),
     )
-    converge(module, [Wanted(kind, identity, body, "inline", params["state"])], options)
+    converge(module, [DesiredObject(kind, identity, body, "inline", params["state"])], options)

@@ -9,21 +9,9 @@ from typing import NamedTuple
 
 PRESENT, ABSENT = "present", "absent"
 
-# Order of creation: each kind may refer to those before it. What is deleted goes in the opposite order.
-KINDS = (
-    "folder",
-    "datasource",
-    "dashboard",
-    "template",
-    "mute_timing",
-    "contact_point",
-    "policy",
-    "rule_group",
-)
-
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredObject:
     """One object that should be there, or should not.
 
     ``identity``: folder, datasource and dashboard: uid; template, mute timing and contact point: name; policy: "";
@@ -48,7 +36,7 @@ class Wanted:
     state: str = PRESENT
 
 
-class Required(NamedTuple):
+class RequiredObject(NamedTuple):
     """An object that must be on the server, since something wanted refers to it and it is not itself wanted."""
 
     kind: str

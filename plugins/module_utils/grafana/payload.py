@@ -10,7 +10,7 @@ import zlib
 from dataclasses import astuple
 from typing import Any
 
-from .model import Required, Wanted
+from .model import DesiredObject, RequiredObject
 
 ITEM = {
     "directory": {"type": "str"},
@@ -48,14 +48,14 @@ def unpacked(text: str) -> Any:
     return json.loads(zlib.decompress(base64.b64decode(text)))
 
 
-def wanted_parcel(wanted: list, required: list) -> str:
+def wanted_parcel(desired: list, required: list) -> str:
     """What is wanted, and what must be on the server beside it."""
-    return packed({"wanted": [astuple(item) for item in wanted], "required": required})
+    return packed({"desired": [astuple(item) for item in desired], "required": required})
 
 
 def opened(text: str) -> tuple:
     """The two lists that ``wanted_parcel`` was given."""
     content = unpacked(text)
-    return [Wanted(*item) for item in content["wanted"]], [
-        Required(*item) for item in content["required"]
+    return [DesiredObject(*item) for item in content["desired"]], [
+        RequiredObject(*item) for item in content["required"]
     ]

@@ -39,14 +39,14 @@ def instance(**changes: Any) -> spec.Instance:
     return spec.instances(options(**changes))[0]
 
 
-def built(wanted: spec.Instance, release_directory: str = RELEASE_DIRECTORY) -> dict:
+def built(desired: spec.Instance, release_directory: str = RELEASE_DIRECTORY) -> dict:
     """The manifest of an instance."""
-    return manifest.build(wanted, release_directory, KEY)
+    return manifest.build(desired, release_directory, KEY)
 
 
-def running(wanted: spec.Instance, **changes: Any) -> ObservedState:
+def running(desired: spec.Instance, **changes: Any) -> ObservedState:
     """What is seen of a host on which an instance was rolled out and nothing happened since."""
-    known = built(wanted)
+    known = built(desired)
     name = "1-" + known["id"]
     state = Unit(active="active", sub="running", main_pid=7, invocation="i")
     told = ObservedState(
@@ -57,7 +57,7 @@ def running(wanted: spec.Instance, **changes: Any) -> ObservedState:
         running=name,
         running_unit=known["unit"],
         running_manifest=known,
-        contents={path: entry.content for path, entry in wanted.files.items() if not entry.secret},
-        units=dict.fromkeys(wanted.units, state),
+        contents={path: entry.content for path, entry in desired.files.items() if not entry.secret},
+        units=dict.fromkeys(desired.units, state),
     )
     return replace(told, **changes)

@@ -35,17 +35,17 @@ RULES = {"path": "rules/own.yml", "content": "groups:\n- x\n"}
     ],
 )
 def test_the_lines_that_a_checker_names_are_quoted(told: str, lines: list) -> None:
-    wanted = instance(
+    desired = instance(
         config=[MAIN, RULES],
         secrets={"secret.yml": "c: canary\n"},
         check=["c", "--file={etc}/main.yml"],
     )
-    assert config_check.quoted(told, wanted).splitlines()[1:] == lines
+    assert config_check.quoted(told, desired).splitlines()[1:] == lines
 
 
 def test_nothing_is_quoted_where_it_is_not_known_of_which_file() -> None:
-    wanted = instance(config=[MAIN, RULES], check=["c", "{etc}/main.yml", "{etc}/rules/own.yml"])
-    assert config_check.quoted("line 1: no", wanted) == ""
+    desired = instance(config=[MAIN, RULES], check=["c", "{etc}/main.yml", "{etc}/rules/own.yml"])
+    assert config_check.quoted("line 1: no", desired) == ""
     assert config_check.quoted("line 1: no", instance(config=[], check=["c"])) == ""
 
 

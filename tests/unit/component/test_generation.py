@@ -45,8 +45,8 @@ def base(places: Path) -> Path:
 
 def written(**changes: Any) -> str:
     """Write a generation and put it in force."""
-    wanted = instance(**{**OPTIONS, **changes})
-    name = generation.write(wanted, built(wanted), GROUP)
+    desired = instance(**{**OPTIONS, **changes})
+    name = generation.write(desired, built(desired), GROUP)
     generation.switch("loki", name)
     return name
 

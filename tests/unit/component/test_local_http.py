@@ -78,7 +78,7 @@ def test_a_login_is_told_to_nobody_else(server: Web, etc: Path) -> None:
 
 def test_a_client_certificate_is_shown(server: Web, etc: Path) -> None:
     for name in ("own", "other"):
-        wanted = [
+        desired = [
             "-keyout",
             str(etc / f"{name}.key"),
             "-out",
@@ -96,7 +96,7 @@ def test_a_client_certificate_is_shown(server: Web, etc: Path) -> None:
             "ec_paramgen_curve:prime256v1",
             "-nodes",
         ]
-        subprocess.run([*command, *wanted], check=True, capture_output=True)
+        subprocess.run([*command, *desired], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(etc / "own.crt", etc / "own.key")
     context.load_verify_locations(etc / "own.crt")

@@ -21,8 +21,8 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollo
     NONE,
     RELOAD,
     RESTART,
-    Plan,
     ObservedState,
+    Plan,
     Unit,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.spec import Instance
@@ -36,11 +36,11 @@ UNIT = "loki.service"
 manifests: dict[int, tuple] = {}
 
 
-def known(wanted: Instance) -> dict:
+def known(desired: Instance) -> dict:
     """The manifest of an instance, built once, since planning leaves it as it is."""
-    if id(wanted) not in manifests:
-        manifests[id(wanted)] = wanted, built(wanted)
-    return manifests[id(wanted)][1]
+    if id(desired) not in manifests:
+        manifests[id(desired)] = desired, built(desired)
+    return manifests[id(desired)][1]
 
 
 class Killed(Exception):
@@ -126,22 +126,22 @@ class Host:
             units={UNIT: active},
         )
 
-    def roll_out(self, wanted: Instance, die_before: int = 0) -> Plan:
+    def roll_out(self, desired: Instance, die_before: int = 0) -> Plan:
         """One run of the transaction; it ends before the step ``die_before``."""
-        plan = planning.plan(wanted, known(wanted), self.observed())
+        plan = planning.plan(desired, known(desired), self.observed())
         if not plan.changed and not self.pending:
             return plan
         count = max((int(name.split("-")[0]) for name in self.generations), default=0) + 1
-        name = f"{count}-{known(wanted)['id']}" if plan.stage else self.current
+        name = f"{count}-{known(desired)['id']}" if plan.stage else self.current
         steps = [lambda: None] * 7
         if plan.changed:
             steps = [
-                lambda: self.generations.setdefault(name, wanted),
+                lambda: self.generations.setdefault(name, desired),
                 lambda: setattr(self, "pending", True),
                 lambda: setattr(self, "current", name),
                 lambda: self.reload_manager() if plan.reload_manager else None,
                 lambda: self.act(plan.action),
-                lambda: self.note(name, known(wanted)["unit"]),
+                lambda: self.note(name, known(desired)["unit"]),
                 lambda: setattr(self, "last_known_good", name),
             ]
         for number, step in enumerate([*steps, self.finish], 1):
@@ -195,27 +195,27 @@ def installed(edit: str = "") -> Host:
     return host
 
 
-def require_converged(host: Host, wanted: Instance) -> None:
-    for path, entry in wanted.files.items():
+def require_converged(host: Host, desired: Instance) -> None:
+    for path, entry in desired.files.items():
         if path == UNIT:
             assert host.process.unit == entry.content
         elif entry.on_change != "none":
             assert host.process.files[path] == entry.content
-    assert host.manifest(host.current) == known(wanted)
+    assert host.manifest(host.current) == known(desired)
     assert host.current == host.last_known_good == host.running
     assert not host.pending
-    assert host.roll_out(wanted).action == NONE
+    assert host.roll_out(desired).action == NONE
 
 
-@pytest.mark.parametrize("wanted", [pytest.param(item, id=name) for name, item in WANTED.items()])
+@pytest.mark.parametrize("desired", [pytest.param(item, id=name) for name, item in WANTED.items()])
 @pytest.mark.parametrize("event", ["nothing", "crash", "reboot"])
 @pytest.mark.parametrize("edit", ["", "etc/reloaded.yml", "etc/started.yml"])
-def test_two_killed_runs_are_finished(wanted: Instance, event: str, edit: str) -> None:
+def test_two_killed_runs_are_finished(desired: Instance, event: str, edit: str) -> None:
     for first, second, then in product(
-        range(1, STEPS + 1), range(STEPS + 1), (wanted, OLD, WANTED["a reloaded file"])
+        range(1, STEPS + 1), range(STEPS + 1), (desired, OLD, WANTED["a reloaded file"])
     ):
         host = installed(edit)
-        for die, target in ((first, wanted), (second, then)):
+        for die, target in ((first, desired), (second, then)):
             try:
                 host.roll_out(target, die)
             except Killed:

@@ -60,12 +60,12 @@ def there() -> list:
 
 
 def test_a_release_is_downloaded_and_unpacked_once(publish: Callable, web: Web) -> None:
-    wanted = publish(("loki-1/loki", program(), {"mode": 0o755}), ("loki-1/README", b"x"))
-    directory = wanted.directory(HOST)
+    desired = publish(("loki-1/loki", program(), {"mode": 0o755}), ("loki-1/README", b"x"))
+    directory = desired.directory(HOST)
     assert not release_store.intact(directory)
-    assert release_store.stage(wanted, "loki", "loki")
+    assert release_store.stage(desired, "loki", "loki")
     assert release_store.intact(directory)
-    assert not release_store.stage(wanted, "loki", "loki")
+    assert not release_store.stage(desired, "loki", "loki")
     assert len(web.requests) == 1
     assert there() == [directory]
     path = Path(release_store.path_of(directory))
@@ -81,10 +81,10 @@ def test_a_host_gets_the_archive_that_is_made_for_it(
     monkeypatch.setattr(release_store.platform, "machine", lambda: machine)
     made = publish(("loki", program(architecture)), ("x", b"")).archives[HOST]
     other = {"urls": [web.url + "/other"], "sha256": "0" * 64}
-    wanted = Release(
+    desired = Release(
         "loki", "1", {**dict.fromkeys(release_store.ELF_MACHINES, other), architecture: made}
     )
-    assert release_store.stage(wanted, "loki", "loki")
+    assert release_store.stage(desired, "loki", "loki")
     assert there() == [f"loki-1-{made['sha256'][:8]}"]
     assert web.requests == [("/loki", None)]
 
@@ -92,10 +92,10 @@ def test_a_host_gets_the_archive_that_is_made_for_it(
 def test_a_host_of_an_unknown_architecture_is_refused_in_one_line(
     publish: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = publish(("loki", program()), ("x", b""))
+    desired = publish(("loki", program()), ("x", b""))
     monkeypatch.setattr(release_store.platform, "machine", lambda: "riscv64")
     with pytest.raises(ComponentError) as refused:
-        release_store.stage(wanted, "loki", "loki")
+        release_store.stage(desired, "loki", "loki")
     assert str(refused.value) == "Architecture riscv64 is not supported: only aarch64, x86_64."
     assert there() == []
 
@@ -103,25 +103,25 @@ def test_a_host_of_an_unknown_architecture_is_refused_in_one_line(
 def test_an_archive_that_the_controller_lacks_is_not_looked_for_elsewhere(
     publish: Callable, web: Web
 ) -> None:
-    wanted = publish(("loki", program()), ("x", b""))
-    wanted.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
+    desired = publish(("loki", program()), ("x", b""))
+    desired.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
     refused = r"/srv/bundle/loki is not on the controller, .*monitoring_archives_dir"
     with pytest.raises(ComponentError, match=refused):
-        release_store.foresee(wanted, "loki")
+        release_store.foresee(desired, "loki")
     with pytest.raises(ComponentError, match=refused):
-        release_store.stage(wanted, "loki", "loki")
+        release_store.stage(desired, "loki", "loki")
     assert (there(), web.requests) == ([], [])
 
 
 def test_what_is_here_or_can_be_brought_is_foreseen_without_a_request(
     publish: Callable, web: Web
 ) -> None:
-    wanted = publish(("loki", program()), ("x", b""))
-    release_store.foresee(wanted, "loki")
+    desired = publish(("loki", program()), ("x", b""))
+    release_store.foresee(desired, "loki")
     assert (there(), web.requests) == ([], [])
-    release_store.stage(wanted, "loki", "loki")
-    wanted.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
-    release_store.foresee(wanted, "loki")
+    release_store.stage(desired, "loki", "loki")
+    desired.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
+    release_store.foresee(desired, "loki")
     other = publish(("loki", program()), ("y", b""))
     other.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
     release_store.foresee(replace(other, pushable=(HOST,)), "loki")
@@ -146,23 +146,23 @@ def damage_content(path: Path) -> None:
     ],
 )
 def test_a_damaged_release_is_seen_and_unpacked_again(publish: Callable, damage: Callable) -> None:
-    wanted = publish(("loki", program(), {"mode": 0o755}), ("README", b"x"))
-    release_store.stage(wanted, "loki", "loki")
+    desired = publish(("loki", program(), {"mode": 0o755}), ("README", b"x"))
+    release_store.stage(desired, "loki", "loki")
     time.sleep(0.01)
-    damage(Path(release_store.path_of(wanted.directory(HOST))))
-    assert not release_store.intact(wanted.directory(HOST))
-    assert release_store.stage(wanted, "loki", "loki")
-    assert release_store.intact(wanted.directory(HOST))
-    assert there() == [wanted.directory(HOST)]
+    damage(Path(release_store.path_of(desired.directory(HOST))))
+    assert not release_store.intact(desired.directory(HOST))
+    assert release_store.stage(desired, "loki", "loki")
+    assert release_store.intact(desired.directory(HOST))
+    assert there() == [desired.directory(HOST)]
 
 
 def test_what_a_killed_run_left_is_in_nobody_s_way(publish: Callable) -> None:
-    wanted = publish(("loki", program(), {"mode": 0o755}), ("README", b"x"))
+    desired = publish(("loki", program(), {"mode": 0o755}), ("README", b"x"))
     for name in (".staging-", ".damaged-"):
-        left = Path(release_store.path_of(name + wanted.directory(HOST)))
+        left = Path(release_store.path_of(name + desired.directory(HOST)))
         (left / "loki").mkdir(parents=True)
-    release_store.stage(wanted, "loki", "loki")
-    assert release_store.intact(wanted.directory(HOST))
+    release_store.stage(desired, "loki", "loki")
+    assert release_store.intact(desired.directory(HOST))
 
 
 @pytest.mark.parametrize(
@@ -194,11 +194,13 @@ def test_a_script_or_no_program_at_all_is_fine(publish: Callable) -> None:
 def test_an_archive_from_the_controller_is_taken_when_its_checksum_is_right(
     publish: Callable, places: Path, web: Web
 ) -> None:
-    wanted = publish(("loki", program()), ("x", b""), pushable=(HOST,))
+    desired = publish(("loki", program()), ("x", b""), pushable=(HOST,))
     with pytest.raises(release_store.ArchiveWanted) as caught:
-        release_store.stage(wanted, "loki", "loki")
+        release_store.stage(desired, "loki", "loki")
     assert caught.value.architecture == HOST
-    pushed = Release(wanted.name, wanted.version, wanted.archives, pushed=str(places / "archive-1"))
+    pushed = Release(
+        desired.name, desired.version, desired.archives, pushed=str(places / "archive-1")
+    )
     assert release_store.stage(pushed, "loki", "loki")
     assert web.requests == []
     other = publish(

@@ -72,8 +72,8 @@ OPTIONS = {
 
 
 def test_a_generation_describes_the_instance_that_it_was_made_from(places: Path) -> None:
-    wanted = instance(**OPTIONS)
-    name = generation.write(wanted, built(wanted), 0)
+    desired = instance(**OPTIONS)
+    name = generation.write(desired, built(desired), 0)
     known = observe.read_manifest("loki", name)
     found = rollback.instance(known, layout.generation("loki", name))
     for fact in (
@@ -86,8 +86,8 @@ def test_a_generation_describes_the_instance_that_it_was_made_from(places: Path)
         "ready",
         "reload",
     ):
-        assert getattr(found, fact) == getattr(wanted, fact), fact
-    assert known == built(wanted)
+        assert getattr(found, fact) == getattr(desired, fact), fact
+    assert known == built(desired)
 
 
 @pytest.mark.parametrize(
@@ -124,10 +124,10 @@ def bad(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(rollback.systemd, "require_version", lambda: None)
     monkeypatch.setattr(release_store, "intact", lambda directory: directory == RELEASE_DIRECTORY)
     for content in ("a: 1\n", "a: 2\n"):
-        wanted = instance(config=[{"path": "loki-config.yml", "content": content}])
-        name = generation.write(wanted, built(wanted), 0)
+        desired = instance(config=[{"path": "loki-config.yml", "content": content}])
+        name = generation.write(desired, built(desired), 0)
         generation.switch("loki", name)
-        generation.set_links("loki", built(wanted))
+        generation.set_links("loki", built(desired))
         generation.commit("loki", name, set())
     return places
 

@@ -18,8 +18,8 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollo
     RELOAD,
     RESTART,
     SWITCH,
-    Plan,
     ObservedState,
+    Plan,
     Unit,
 )
 from tests.unit.component.factories import CONFIG, RELEASE_DIRECTORY, built, instance, running
@@ -35,8 +35,8 @@ DOWN = Unit(active="inactive")
 
 def planned(observed: ObservedState, release: str = RELEASE_DIRECTORY, **changes: Any) -> Plan:
     """The plan for options that differ from those that the host has."""
-    wanted = instance(**changes)
-    return planning.plan(wanted, built(wanted, release), observed)
+    desired = instance(**changes)
+    return planning.plan(desired, built(desired, release), observed)
 
 
 def host(**changes: Any) -> ObservedState:
@@ -324,11 +324,11 @@ def test_a_run_killed_before_its_timers_were_started_starts_them() -> None:
 
 
 def test_planning_changes_neither_argument() -> None:
-    wanted, observed = instance(units=SWEEP), killed({}, {"units": SWEEP})
-    known = built(wanted)
-    before = deepcopy((wanted, known, observed))
-    planning.plan(wanted, known, observed)
-    assert (wanted, known, observed) == before
+    desired, observed = instance(units=SWEEP), killed({}, {"units": SWEEP})
+    known = built(desired)
+    before = deepcopy((desired, known, observed))
+    planning.plan(desired, known, observed)
+    assert (desired, known, observed) == before
 
 
 def diff(observed: ObservedState, **changes: Any) -> dict:

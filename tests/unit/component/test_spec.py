@@ -156,9 +156,9 @@ def test_an_empty_list_of_instances_wants_none() -> None:
 
 
 def test_the_environment_is_text() -> None:
-    wanted = instance(environment={"YES": True, "COUNT": 3, "GONE": None, "TEXT": "50 %"})
-    assert wanted.environment == {"YES": "true", "COUNT": "3", "TEXT": "50 %"}
-    lines = wanted.files["loki.service"].content.decode().splitlines()
+    desired = instance(environment={"YES": True, "COUNT": 3, "GONE": None, "TEXT": "50 %"})
+    assert desired.environment == {"YES": "true", "COUNT": "3", "TEXT": "50 %"}
+    lines = desired.files["loki.service"].content.decode().splitlines()
     assert [line for line in lines if line.startswith("Environment=")] == [
         "Environment=COUNT=3",
         'Environment="TEXT=50 %%"',
@@ -167,7 +167,7 @@ def test_the_environment_is_text() -> None:
 
 
 def test_units_say_whether_they_are_started_and_enabled() -> None:
-    wanted = instance(
+    desired = instance(
         units={
             "loki-sweep.service": {"Service": {"ExecStart": "x"}},
             "loki-sweep.timer": {
@@ -177,7 +177,7 @@ def test_units_say_whether_they_are_started_and_enabled() -> None:
             "loki-sweep.path": {"Path": {"PathChanged": "/x"}, "Install": None},
         }
     )
-    assert {name: (role.started, role.wanted_by) for name, role in wanted.units.items()} == {
+    assert {name: (role.started, role.wanted_by) for name, role in desired.units.items()} == {
         "loki.service": (True, ("multi-user.target",)),
         "loki-sweep.service": (False, ()),
         "loki-sweep.timer": (True, ("timers.target",)),

@@ -147,18 +147,18 @@ def test_problems_are_told_in_words(changes: dict, told: status.Told, expected: 
 def host(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A host with one component, which runs as it was rolled out, without a running systemd."""
     Path(layout.etc("loki")).parent.mkdir(parents=True)
-    wanted = instance()
-    name = generation.write(wanted, built(wanted), 0)
+    desired = instance()
+    name = generation.write(desired, built(desired), 0)
     generation.switch("loki", name)
-    generation.set_links("loki", built(wanted))
+    generation.set_links("loki", built(desired))
     generation.commit("loki", name, set())
     generation.files.replace(
-        layout.running("loki"), f"i generations/{name} {wanted.unit}\n".encode(), 0o600
+        layout.running("loki"), f"i generations/{name} {desired.unit}\n".encode(), 0o600
     )
     state = Unit(active="active", main_pid=7, invocation="i", restarts=2)
     monkeypatch.setattr(status.systemd, "show", lambda names: dict.fromkeys(names, state))
     monkeypatch.setattr(
-        status.systemd, "properties", lambda names, wanted: {unit: {} for unit in names}
+        status.systemd, "properties", lambda names, desired: {unit: {} for unit in names}
     )
     monkeypatch.setattr(release_store, "intact", lambda directory: directory == RELEASE_DIRECTORY)
     return places

@@ -12,7 +12,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.cli
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
     prometheus_rules,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import Wanted
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
     reconcile,
@@ -23,9 +23,9 @@ from tests.testbed.grafana.server import StandIn
 FOLDER = "hippius"
 
 
-def brought() -> list[Wanted]:
+def brought() -> list[DesiredObject]:
     """All dashboards and Grafana's share of all alerts, with what they refer to."""
-    found = [Wanted("folder", FOLDER, {"uid": FOLDER, "title": "Hippius"}, "inline")]
+    found = [DesiredObject("folder", FOLDER, {"uid": FOLDER, "title": "Hippius"}, "inline")]
     for kind in ("prometheus", "loki"):
         body = {
             "uid": kind,
@@ -34,11 +34,11 @@ def brought() -> list[Wanted]:
             "url": "http://127.0.0.1",
             "access": "proxy",
         }
-        found.append(Wanted("datasource", kind, body, "inline"))
+        found.append(DesiredObject("datasource", kind, body, "inline"))
     for path in content.dashboard_files():
         dashboard = json.loads(path.read_text(encoding="utf-8"))
         found.append(
-            Wanted(
+            DesiredObject(
                 "dashboard",
                 dashboard["uid"],
                 {"dashboard": dashboard, "folderUid": FOLDER},

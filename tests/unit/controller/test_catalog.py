@@ -93,7 +93,7 @@ def store_of_b(**variables: str) -> Inventory:
 
 
 @pytest.mark.parametrize(
-    ("viewer", "variables", "expected"),
+    ("client_host", "variables", "expected"),
     [
         pytest.param("b", {}, "127.0.0.1:3100", id="itself by its own listener"),
         pytest.param(
@@ -410,7 +410,9 @@ GOOD = {"release": "x", "group": "x", "component": "x", "listen_addresses": {"ht
         pytest.param(None, ["role x", "None", "mapping"], id="empty file"),
         pytest.param({"release": "x"}, ["component is missing", "group is missing"], id="missing"),
         pytest.param({**GOOD, "port": 1}, ["port is unknown"], id="unknown"),
-        pytest.param({**GOOD, "listen_addresses": []}, ["listens must be a dict"], id="wrong type"),
+        pytest.param(
+            {**GOOD, "listen_addresses": []}, ["listen_addresses must be a dict"], id="wrong type"
+        ),
         pytest.param(
             {**GOOD, "instances": []},
             ["instances must be a str"],

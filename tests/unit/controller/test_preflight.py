@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import catalog, preflight
-from tests.unit.controller.test_catalogue import GAUGE, HUB, STORE, Inventory, store_of_b
+from tests.unit.controller.test_catalog import GAUGE, HUB, STORE, Inventory, store_of_b
 from tests.unit.controller.test_transport import PASSWORD, SHOP, TLS, spread
 
 

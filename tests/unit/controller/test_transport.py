@@ -7,7 +7,7 @@ import pytest
 
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import catalog, transport
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.catalog import CatalogError
-from tests.unit.controller.test_catalogue import STORE, Inventory
+from tests.unit.controller.test_catalog import STORE, Inventory
 
 FACTS = {
     "release": "shop",
@@ -15,7 +15,7 @@ FACTS = {
     "component": "shop",
     "listen_addresses": {"http": "<shop_address>", "inner": "<shop_inner_address>"},
     "plaintext_listeners": ["inner"],
-    "password": True,
+    "supports_basic_auth": True,
     "consumes": {"log-store": "http"},
     "scrape_jobs": [{"name": "shop", "address": "http"}],
 }
@@ -47,7 +47,7 @@ def spread(**variables: dict) -> Inventory:
 
 
 @pytest.mark.parametrize(
-    ("bound", "networks", "plaintext_listeners"),
+    ("bind_address", "networks", "plaintext_listeners"),
     [
         pytest.param("127.0.0.1", None, True, id="loopback"),
         pytest.param("localhost", [], True, id="loopback by name"),

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import Client
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
     Result,
@@ -68,16 +69,16 @@ def stand_in(grafana: Any) -> StandIn:
 def apply(grafana: Any) -> Apply:
     """Make Grafana have some objects."""
 
-    def call(*wanted: Wanted, **options: Any) -> Result:
+    def call(*desired: DesiredObject, **options: Any) -> Result:
         grafana.clear()
         return reconcile(
-            connect(grafana), list(wanted), Options(**{"fingerprint_key": "key", **options})
+            connect(grafana), list(desired), Options(**{"fingerprint_key": "key", **options})
         )
 
     return call
 
 
-def leftovers() -> list[Wanted]:
+def leftovers() -> list[DesiredObject]:
     """All that these tests make, as absent."""
     more = {
         "folder": ["place", "below"],

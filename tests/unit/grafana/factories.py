@@ -9,7 +9,7 @@ from typing import Any
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
     ABSENT,
     PRESENT,
-    Wanted,
+    DesiredObject,
 )
 
 RULE = {
@@ -202,9 +202,9 @@ CHANGES: dict[str, list[tuple[tuple, Any]]] = {
 }
 
 
-def wanted(
+def desired(
     kind: str, body: dict | None = None, state: str = PRESENT, source: str = "test.yml:1"
-) -> Wanted:
+) -> DesiredObject:
     """An object of a kind; what identifies it follows from its body."""
     body = deepcopy(BODIES[kind] if body is None else body)
     identity = {
@@ -214,12 +214,12 @@ def wanted(
         "policy": lambda: "",
         "rule_group": lambda: f"{body['folderUid']}/{body['title']}",
     }.get(kind, lambda: body["name"])()
-    return Wanted(kind, identity, body, source, state)
+    return DesiredObject(kind, identity, body, source, state)
 
 
-def absent(kind: str, identity: str | None = None) -> Wanted:
+def absent(kind: str, identity: str | None = None) -> DesiredObject:
     """An object that should not be there."""
-    return Wanted(
+    return DesiredObject(
         kind, IDENTITIES[kind] if identity is None else identity, {}, "test.yml:9", ABSENT
     )
 

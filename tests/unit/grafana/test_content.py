@@ -24,7 +24,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.d
     Unreadable,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import Live
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.payload import (
     opened,
     wanted_parcel,
@@ -85,15 +85,15 @@ def files(**texts: object) -> dict:
 
 def gather(*sources: Source, **options: object) -> tuple[list, list, Gathering]:
     gathering = Gathering(**options)
-    wanted, required = gathering.wanted(list(sources))
-    return wanted, required, gathering
+    desired, required = gathering.desired(list(sources))
+    return desired, required, gathering
 
 
 def clean(*sources: Source, **options: object) -> dict:
     """Bodies of what is wanted by kind and identity; there must be nothing to complain of."""
-    wanted, _required, gathering = gather(*sources, **options)
+    desired, _required, gathering = gather(*sources, **options)
     assert (gathering.findings.errors, gathering.findings.warnings) == ([], [])
-    return {(item.kind, item.identity): item.body for item in wanted}
+    return {(item.kind, item.identity): item.body for item in desired}
 
 
 def complaints(*sources: Source, **options: object) -> list[str]:
@@ -180,12 +180,12 @@ def test_datasource_that_a_file_deletes_and_makes_is_there() -> None:
     deleteDatasources: [{name: Prometheus, orgId: 1}, {name: Old}]
     datasources: [{name: Prometheus, type: prometheus}]
     """
-    wanted, _required, gathering = gather(Source("", files(a_yml=text)))
+    desired, _required, gathering = gather(Source("", files(a_yml=text)))
     assert gathering.findings.errors == []
     assert [
-        (item.identity, item.state) for item in wanted if item.body["name"] == "Prometheus"
+        (item.identity, item.state) for item in desired if item.body["name"] == "Prometheus"
     ] == [(PROMETHEUS_UID, "present")]
-    assert [item.body["name"] for item in wanted if item.state == "absent"] == ["Old"]
+    assert [item.body["name"] for item in desired if item.state == "absent"] == ["Old"]
 
 
 NO_DURATION = "f.yml:4: {!r} is no duration such as 30s or 1h30m."
@@ -409,8 +409,8 @@ def test_provider_within_the_provisioning_directory_needs_no_mapping() -> None:
         dashboards__app_json=board(),
         other_json=board("o", "O"),
     )
-    wanted, _required, gathering = gather(Source("g", tree))
-    assert [item.identity for item in wanted if item.kind == "dashboard"] == ["app"]
+    desired, _required, gathering = gather(Source("g", tree))
+    assert [item.identity for item in desired if item.kind == "dashboard"] == ["app"]
     assert gathering.findings.errors == []
     assert gathering.findings.warnings == [
         "g/other.json:1: no provider's path covers this dashboard; left out."
@@ -430,7 +430,7 @@ def test_dashboard_of_a_provider_gets_a_uid_that_follows_its_file() -> None:
     boards = files(app_json={"title": "App"})
     results = [gather(Source("g", tree), list_directory={"/data": boards}.get) for _ in range(2)]
     uids = {
-        item.identity for wanted, _, _ in results for item in wanted if item.kind == "dashboard"
+        item.identity for desired, _, _ in results for item in desired if item.kind == "dashboard"
     }
     assert len(uids) == 1
     assert results[0][2].findings.warnings == [
@@ -593,10 +593,10 @@ def test_odd_content_is_told_and_never_breaks_the_reader(odd: object) -> None:
             owner = reduce(getitem, place[:-1], content)
             owner[place[-1]] = deepcopy(odd)
             written = {"f.json": json.dumps(content).encode()}
-            wanted, required, _gathering = gather(
+            desired, required, _gathering = gather(
                 Source("", written) if as_file else Source(objects=content)
             )
-            assert opened(wanted_parcel(wanted, required)) == (wanted, required)
+            assert opened(wanted_parcel(desired, required)) == (desired, required)
 
 
 def test_uid_of_a_folder_holds_whichever_file_names_it() -> None:

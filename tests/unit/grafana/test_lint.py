@@ -11,22 +11,22 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.l
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.schema import (
     Findings,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import Wanted
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
 
-FOLDER = Wanted("folder", "ops", {"uid": "ops", "title": "Ops", "parentUid": ""}, "folder:1")
-SOURCE = Wanted(
+FOLDER = DesiredObject("folder", "ops", {"uid": "ops", "title": "Ops", "parentUid": ""}, "folder:1")
+SOURCE = DesiredObject(
     "datasource",
     "prom",
     {"uid": "prom", "name": "Prom", "type": "prometheus", "jsonData": {}},
     "source:1",
 )
-TEMPLATE = Wanted(
+TEMPLATE = DesiredObject(
     "template",
     "texts",
     {"name": "texts", "template": '{{ define "chat" }}x{{ end }}'},
     "template:1",
 )
-NIGHT = Wanted("mute_timing", "night", {"name": "night", "time_intervals": []}, "night:1")
+NIGHT = DesiredObject("mute_timing", "night", {"name": "night", "time_intervals": []}, "night:1")
 
 
 def board(
@@ -35,8 +35,8 @@ def board(
     folder: str = "ops",
     source: str = "board:1",
     **model: object,
-) -> Wanted:
-    return Wanted(
+) -> DesiredObject:
+    return DesiredObject(
         "dashboard",
         uid,
         {"dashboard": {"uid": uid, "title": title, **model}, "folderUid": folder},
@@ -46,13 +46,13 @@ def board(
 
 def point(
     name: str = "chat", uid: str = "c1", source: str = "point:1", **settings: object
-) -> Wanted:
+) -> DesiredObject:
     receiver = {"uid": uid, "type": "discord", "settings": {"url": "http://h", **settings}}
-    return Wanted("contact_point", name, {"name": name, "receivers": [receiver]}, source)
+    return DesiredObject("contact_point", name, {"name": name, "receivers": [receiver]}, source)
 
 
-def policy(**route: object) -> Wanted:
-    return Wanted("policy", "", {"receiver": "chat", **route}, "policy:1")
+def policy(**route: object) -> DesiredObject:
+    return DesiredObject("policy", "", {"receiver": "chat", **route}, "policy:1")
 
 
 def query(ref: str, uid: str = "prom", **model: object) -> dict:
@@ -80,9 +80,9 @@ def rule(uid: str = "r1", title: str = "R", data: tuple = (), **fields: object) 
 
 def group(
     *rules: dict, title: str = "g", interval: int = 60, folder: str = "ops", source: str = "group:1"
-) -> Wanted:
+) -> DesiredObject:
     body = {"folderUid": folder, "title": title, "interval": interval, "rules": list(rules)}
-    return Wanted("rule_group", f"{folder}/{title}", body, source)
+    return DesiredObject("rule_group", f"{folder}/{title}", body, source)
 
 
 WHOLE = [
@@ -91,9 +91,9 @@ WHOLE = [
 ]  # fmt: skip
 
 
-def check(*wanted: Wanted) -> tuple[list[str], list[tuple[str, str]]]:
+def check(*desired: DesiredObject) -> tuple[list[str], list[tuple[str, str]]]:
     findings = Findings()
-    required = lint(list(wanted), findings)
+    required = lint(list(desired), findings)
     return findings.errors, [(item.kind, item.identity) for item in required]
 
 
@@ -104,7 +104,7 @@ def test_whole_content_is_fine_and_is_not_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "required"),
+    ("desired", "required"),
     [
         pytest.param([board(folder="live")], ("folder", "live"), id="folder of a dashboard"),
         pytest.param([FOLDER, board(panels=[{"datasource": {"uid": "x"}}])], ("datasource", "x"), id="panel"),
@@ -114,7 +114,7 @@ def test_whole_content_is_fine_and_is_not_changed() -> None:
                      id="panel in a row"),
         pytest.param([FOLDER, board(annotations={"list": [{"datasource": {"uid": "x"}}]})], ("datasource", "x"),
                      id="annotation"),
-        pytest.param([Wanted("datasource", "p", {"name": "P", "jsonData": {"d": [{"datasourceUid": "x"}]}}, "s:1")],
+        pytest.param([DesiredObject("datasource", "p", {"name": "P", "jsonData": {"d": [{"datasourceUid": "x"}]}}, "s:1")],
                      ("datasource", "x"), id="link of a datasource"),
         pytest.param([FOLDER, group(rule(data=(query("A", "x"),)))], ("datasource", "x"), id="query of a rule"),
         pytest.param([SOURCE, group(rule(), folder="live")], ("folder", "live"), id="folder of a rule group"),
@@ -125,16 +125,16 @@ def test_whole_content_is_fine_and_is_not_changed() -> None:
                      id="receiver of a nested route"),
         pytest.param([point(), policy(routes=[{"active_time_intervals": ["x"]}])], ("mute_timing", "x"), id="timing"),
         pytest.param([point(title='{{ template "x" . }}')], ("template", "x"), id="template of a contact point"),
-        pytest.param([Wanted("template", "t", {"template": '{{define "a"}}{{- template "x" }}{{end}}'}, "t:1")],
+        pytest.param([DesiredObject("template", "t", {"template": '{{define "a"}}{{- template "x" }}{{end}}'}, "t:1")],
                      ("template", "x"), id="template of a template"),
-        pytest.param([Wanted("folder", "sub", {"title": "Sub", "parentUid": "x"}, "f:1")], ("folder", "x"),
+        pytest.param([DesiredObject("folder", "sub", {"title": "Sub", "parentUid": "x"}, "f:1")], ("folder", "x"),
                      id="parent folder"),
     ],
 )  # fmt: skip
 def test_reference_to_what_is_not_wanted_is_required_of_the_server(
-    wanted: list, required: tuple
+    desired: list, required: tuple
 ) -> None:
-    assert check(*wanted) == ([], [required])
+    assert check(*desired) == ([], [required])
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_datasources_of_grafana_itself_and_variables_are_there(datasource: objec
 
 
 @pytest.mark.parametrize(
-    ("wanted", "problem"),
+    ("desired", "problem"),
     [
         pytest.param([FOLDER, board(), board(title="B", source="b:2")], "b:2: dashboard app is also at board:1.",
                      id="uid of a dashboard"),
@@ -174,11 +174,11 @@ def test_datasources_of_grafana_itself_and_variables_are_there(datasource: objec
         pytest.param([board("a", "A", ""), board("b", "A", "", "b:2")],
                      "b:2: the dashboard title A in no folder is also at board:1.", id="title in no folder"),
         pytest.param([policy(), policy()], "policy:1: a notification policy is also at policy:1.", id="policies"),
-        pytest.param([SOURCE, Wanted("datasource", "p2", SOURCE.body, "s:2")],
+        pytest.param([SOURCE, DesiredObject("datasource", "p2", SOURCE.body, "s:2")],
                      "s:2: a datasource with the name Prom is also at source:1.", id="name of a datasource"),
-        pytest.param([Wanted("datasource", uid, {"name": uid, "isDefault": True}, f"{uid}:1") for uid in "ab"],
+        pytest.param([DesiredObject("datasource", uid, {"name": uid, "isDefault": True}, f"{uid}:1") for uid in "ab"],
                      "b:1: a default datasource is also at a:1.", id="two defaults"),
-        pytest.param([TEMPLATE, Wanted("template", "t2", TEMPLATE.body, "t:2")],
+        pytest.param([TEMPLATE, DesiredObject("template", "t2", TEMPLATE.body, "t:2")],
                      "t:2: the template definition chat is also at template:1.", id="definition"),
         pytest.param([point(), point("other", source="p:2")], "p:2: a receiver with the uid c1 is also at point:1.",
                      id="uid of a receiver"),
@@ -188,12 +188,12 @@ def test_datasources_of_grafana_itself_and_variables_are_there(datasource: objec
                      "group:1: a rule with the uid r1 is also at group:1.", id="uid of a rule in its group"),
         pytest.param([FOLDER, SOURCE, group(rule(), rule("r2"))], "group:1: rule group g has two rules with the title",
                      id="title of a rule"),
-        pytest.param([NIGHT, Wanted("mute_timing", "night", {}, "gone:1", "absent")],
+        pytest.param([NIGHT, DesiredObject("mute_timing", "night", {}, "gone:1", "absent")],
                      "gone:1: mute timing night is also at night:1.", id="there and to be removed"),
         pytest.param([point(), policy(mute_time_intervals=["night"]), NIGHT],
                      "policy:1: the root of the notification policy cannot have mute_time_intervals.", id="root"),
         pytest.param([policy(receiver="")], "policy:1: the notification policy has no receiver.", id="no receiver"),
-        pytest.param([policy(), Wanted("contact_point", "chat", {}, "gone:1", "absent")],
+        pytest.param([policy(), DesiredObject("contact_point", "chat", {}, "gone:1", "absent")],
                      "policy:1: notification policy, receiver is chat, which is to be removed.", id="going"),
         pytest.param([board("a b", folder="")], "board:1: the uid 'a b' of dashboard App must be 1 to 40 letters, ",
                      id="characters of a uid"),
@@ -201,7 +201,7 @@ def test_datasources_of_grafana_itself_and_variables_are_there(datasource: objec
                      id="length of a uid"),
         pytest.param([board(folder="", panels=[{"datasource": {"uid": "${DS_X}"}}])],
                      "board:1: dashboard App has no variable DS_X to choose a datasource by: ${DS_X}.", id="input"),
-        pytest.param([Wanted("template", "a/b", {"template": "x"}, "t:1")], "t:1: 'a/b' cannot be the name of a",
+        pytest.param([DesiredObject("template", "a/b", {"template": "x"}, "t:1")], "t:1: 'a/b' cannot be the name of a",
                      id="slash"),
         pytest.param([point(url="[REDACTED]")], "point:1: contact point chat, discord: url is [REDACTED], as Grafana ",
                      id="secret of an export"),
@@ -210,8 +210,8 @@ def test_datasources_of_grafana_itself_and_variables_are_there(datasource: objec
                      "group:1: rule group g: its interval must be a multiple of 10 seconds, not 15", id="interval"),
     ],
 )  # fmt: skip
-def test_problem_is_told(wanted: list, problem: str) -> None:
-    assert [error for error in check(*wanted)[0] if error.startswith(problem)], check(*wanted)[0]
+def test_problem_is_told(desired: list, problem: str) -> None:
+    assert [error for error in check(*desired)[0] if error.startswith(problem)], check(*desired)[0]
 
 
 @pytest.mark.parametrize(

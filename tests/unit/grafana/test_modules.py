@@ -27,7 +27,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.payload
     wanted_parcel,
 )
 from tests.unit.grafana.conftest import Apply, writes
-from tests.unit.grafana.factories import BODIES, wanted
+from tests.unit.grafana.factories import BODIES, desired
 from tests.unit.grafana.test_reconcile import SURROUNDINGS
 
 MODULES = "ansible_collections.hippius.monitoring.plugins.modules."
@@ -157,7 +157,7 @@ def test_a_module_fails_with_one_clear_message(call: Any, grafana: Any, apply: A
 
 
 def test_adopt_and_editable(call: Any, apply: Apply) -> None:
-    apply(wanted("template"), editable=True)
+    apply(desired("template"), editable=True)
     assert (
         "adopt: true" in call("grafana_message_template", name="discord", template="other")["msg"]
     )
@@ -245,7 +245,7 @@ def test_what_is_no_token_is_not_told(call: Any, tmp_path: Path) -> None:
 def test_content_is_planned_before_there_is_a_grafana(call: Any) -> None:
     """Quickly, and though neither token nor certificates are there yet."""
     content = {
-        "parcel": wanted_parcel([wanted("folder")], []),
+        "parcel": wanted_parcel([desired("folder")], []),
         "token_path": "/none/token",
         "ca_path": "/none/ca.pem",
     }

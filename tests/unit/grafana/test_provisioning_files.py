@@ -19,27 +19,27 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.s
     Findings,
     Reader,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import Wanted
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.yaml_documents import document
 
 
 def read(
     text: str, name: str = "f.yml", org_id: int = 1, **environment: str
-) -> tuple[list[Wanted], Findings]:
+) -> tuple[list[DesiredObject], Findings]:
     findings = Findings()
     provisioning = Provisioning(Folders(findings), org_id)
     found = document(name, textwrap.dedent(text).encode())
     reader = Reader(found, findings, environment)
     provisioning.declare_folders(reader)
     provisioning.read(reader)
-    return provisioning.wanted, findings
+    return provisioning.desired, findings
 
 
 def body(text: str, **environment: str) -> dict:
     """The body of the one object that a file wants; there must be nothing to complain of."""
-    wanted, findings = read("apiVersion: 1\n" + textwrap.dedent(text), **environment)
+    desired, findings = read("apiVersion: 1\n" + textwrap.dedent(text), **environment)
     assert (findings.errors, findings.warnings) == ([], [])
-    (item,) = wanted
+    (item,) = desired
     return item.body
 
 
@@ -192,12 +192,12 @@ def test_rule_group_has_its_folders_uid_and_seconds() -> None:
         interval: 1m30s
         rules: [{uid: r, title: R, condition: A, data: [{refId: A, datasourceUid: p, model: {}}]}]
     """
-    wanted, findings = read("apiVersion: 1\n" + textwrap.dedent(text))
+    desired, findings = read("apiVersion: 1\n" + textwrap.dedent(text))
     assert findings.errors == []
-    assert wanted[0].identity == f"{wanted[0].body['folderUid']}/g"
-    assert wanted[0].body["folderUid"].startswith("sub-folder-")
-    assert wanted[0].body["interval"] == 90
-    assert wanted[0].source == "f.yml:4"
+    assert desired[0].identity == f"{desired[0].body['folderUid']}/g"
+    assert desired[0].body["folderUid"].startswith("sub-folder-")
+    assert desired[0].body["interval"] == 90
+    assert desired[0].source == "f.yml:4"
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_field_of_a_rule_becomes(text: str, expected: dict) -> None:
 
 
 def test_model_of_a_query_is_never_interpolated() -> None:
-    wanted, findings = read(
+    desired, findings = read(
         """
         apiVersion: 1
         groups:
@@ -240,13 +240,13 @@ def test_model_of_a_query_is_never_interpolated() -> None:
         """
     )
     assert (findings.errors, findings.warnings) == ([], [])
-    query = wanted[0].body["rules"][0]["data"][0]
+    query = desired[0].body["rules"][0]["data"][0]
     assert query["model"] == {"expr": "rate(x[$__rate_interval]) $$ ${Y}"}
     assert (query["queryType"], query["relativeTimeRange"]) == ("range", {"from": 0, "to": 0})
 
 
 def test_what_is_to_go_is_absent() -> None:
-    wanted, findings = read(
+    desired, findings = read(
         """
         apiVersion: 1
         deleteDatasources: [{name: Prometheus, orgId: 1}]
@@ -258,7 +258,7 @@ def test_what_is_to_go_is_absent() -> None:
         """
     )
     assert findings.errors == []
-    assert [(item.kind, item.identity, item.body, item.state) for item in wanted] == [
+    assert [(item.kind, item.identity, item.body, item.state) for item in desired] == [
         ("datasource", "PBFA97CFB590B2093", {"name": "Prometheus"}, "absent"),
         ("contact_point", "", {"uid": "c"}, "absent"),
         ("template", "t", {"name": "t"}, "absent"),
@@ -270,9 +270,9 @@ def test_what_is_to_go_is_absent() -> None:
 
 def test_one_file_may_hold_several_kinds_and_be_json() -> None:
     text = '{"apiVersion": 1, "templates": [{"name": "t", "template": "x"}],\n "muteTimes": [{"name": "m"}]}'
-    wanted, findings = read(text, "f.json")
+    desired, findings = read(text, "f.json")
     assert findings.errors == []
-    assert [(item.kind, item.source) for item in wanted] == [
+    assert [(item.kind, item.source) for item in desired] == [
         ("template", "f.json:1"),
         ("mute_timing", "f.json:2"),
     ]

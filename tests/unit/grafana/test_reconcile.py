@@ -11,25 +11,26 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
     GrafanaError,
 )
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
     REGISTRY,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import live
 from tests.testbed.grafana import notifications
 from tests.testbed.grafana.server import StandIn
 from tests.unit.grafana.conftest import REAL, Apply, connect, writes
-from tests.unit.grafana.factories import BODIES, CHANGES, IDENTITIES, RULE, absent, changed, wanted
+from tests.unit.grafana.factories import BODIES, CHANGES, IDENTITIES, RULE, absent, changed, desired
 
 # What the objects of the tests refer to.
 SURROUNDINGS = [
-    wanted("folder", {"uid": "ops", "title": "Operations", "parentUid": ""}),
-    wanted("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
-    wanted("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}),
+    desired("folder", {"uid": "ops", "title": "Operations", "parentUid": ""}),
+    desired("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
+    desired("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}),
 ]
 
 
-def surroundings(kind: str) -> list[Wanted]:
+def surroundings(kind: str) -> list[DesiredObject]:
     return [item for item in SURROUNDINGS if item.kind != kind or item.identity != IDENTITIES[kind]]
 
 
@@ -40,13 +41,13 @@ def actions(result: Any) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_life_of_an_object(kind: str, grafana: Any, apply: Apply) -> None:
     apply(*surroundings(kind))
-    planned = apply(wanted(kind), check=True)
+    planned = apply(desired(kind), check=True)
     assert not writes(grafana) and actions(planned) == [
         (kind, "update" if kind == "policy" else "create")
     ]
-    assert actions(apply(wanted(kind))) == actions(planned)
+    assert actions(apply(desired(kind))) == actions(planned)
     assert REAL or writes(grafana)
-    kept = apply(wanted(kind))
+    kept = apply(desired(kind))
     assert not kept.changed and not kept.diff and not writes(grafana)
     planned = apply(absent(kind), check=True)
     assert not writes(grafana) and actions(planned) == [(kind, "delete")]
@@ -61,61 +62,61 @@ def test_each_field_is_changed(kind: str, grafana: Any, apply: Apply) -> None:
     body = BODIES[kind]
     if kind == "datasource":
         # The first one is the default.
-        apply(wanted(kind, {**body, "uid": "loki", "name": "Loki"}))
-    apply(*surroundings(kind), wanted(kind))
+        apply(desired(kind, {**body, "uid": "loki", "name": "Loki"}))
+    apply(*surroundings(kind), desired(kind))
     for where, value in CHANGES[kind]:
         if where[-1] == "keep_firing_for" and connect(grafana).major_version() == 11:
             continue
         body = changed(body, where, value)
-        planned = apply(wanted(kind, body), check=True)
+        planned = apply(desired(kind, body), check=True)
         assert not writes(grafana) and actions(planned) == [(kind, "update")], (where, value)
         assert len(planned.diff) == 1 and planned.diff[0]["before"] != planned.diff[0]["after"], (
             where,
             value,
         )
-        done = apply(wanted(kind, body))
+        done = apply(desired(kind, body))
         assert done.changes == planned.changes and done.diff[0].keys() == planned.diff[0].keys()
-        assert not apply(wanted(kind, body)).changed and not writes(grafana), (where, value)
+        assert not apply(desired(kind, body)).changed and not writes(grafana), (where, value)
     # Somebody puts it all back by the same API.
-    apply(wanted(kind), adopt=True)
-    assert actions(apply(wanted(kind, body))) == [(kind, "update")]
+    apply(desired(kind), adopt=True)
+    assert actions(apply(desired(kind, body))) == [(kind, "update")]
 
 
 def test_folders_nest_and_move(grafana: Any, apply: Apply) -> None:
     below = {"uid": "below", "title": "Below", "parentUid": "ops"}
     # A child may be named before its parent.
-    apply(wanted("folder", below), *SURROUNDINGS)
-    assert not apply(wanted("folder", below), *SURROUNDINGS).changed
+    apply(desired("folder", below), *SURROUNDINGS)
+    assert not apply(desired("folder", below), *SURROUNDINGS).changed
     moved = {**below, "parentUid": "place", "title": "Moved"}
-    assert actions(apply(wanted("folder", moved))) == [("folder", "update")]
-    assert not apply(wanted("folder", moved)).changed
+    assert actions(apply(desired("folder", moved))) == [("folder", "update")]
+    assert not apply(desired("folder", moved)).changed
     to_the_top = {**moved, "parentUid": ""}
-    assert actions(apply(wanted("folder", to_the_top))) == [("folder", "update")]
-    assert not apply(wanted("folder", to_the_top)).changed and not writes(grafana)
+    assert actions(apply(desired("folder", to_the_top))) == [("folder", "update")]
+    assert not apply(desired("folder", to_the_top)).changed and not writes(grafana)
     assert live(connect(grafana), ("folder",))["folder"]["below"].body["parentUid"] == ""
-    apply(wanted("folder", below))
+    apply(desired("folder", below))
     # All go, those below first, however they are listed.
     for order in (("ops", "below", "place"), ("place", "below", "ops")):
-        apply(wanted("folder", below), *SURROUNDINGS)
+        apply(desired("folder", below), *SURROUNDINGS)
         done = apply(*(absent("folder", uid) for uid in order))
         assert [change["action"] for change in done.changes] == ["delete"] * 3
 
 
 def test_a_description_where_it_can_be_read(grafana: Any, apply: Apply) -> None:
     described = {**BODIES["folder"], "description": "All of it"}
-    apply(wanted("folder", described))
-    assert not apply(wanted("folder", described)).changed
-    apply(wanted("folder", {**described, "title": "Another", "description": "Some of it"}))
+    apply(desired("folder", described))
+    assert not apply(desired("folder", described)).changed
+    apply(desired("folder", {**described, "title": "Another", "description": "Some of it"}))
     assert not apply(
-        wanted("folder", {**described, "title": "Another", "description": "Some of it"})
+        desired("folder", {**described, "title": "Another", "description": "Some of it"})
     ).changed
 
 
 def test_a_folder_with_content_is_never_deleted(grafana: Any, apply: Apply) -> None:
     apply(
-        wanted("folder"),
-        wanted("dashboard", {**BODIES["dashboard"], "folderUid": "ops"}),
-        wanted("rule_group"),
+        desired("folder"),
+        desired("dashboard", {**BODIES["dashboard"], "folderUid": "ops"}),
+        desired("rule_group"),
     )
     with pytest.raises(
         GrafanaError, match=r"folder ops .*holds 2 alertrule, 1 dashboard, and is deleted only when"
@@ -132,22 +133,22 @@ def test_a_folder_with_content_is_never_deleted(grafana: Any, apply: Apply) -> N
 def test_the_default_datasource_moves(grafana: Any, apply: Apply) -> None:
     prometheus = {**BODIES["datasource"], "isDefault": True}
     loki = {"uid": "loki", "name": "Loki", "type": "loki", "url": "http://127.0.0.1:3100"}
-    both = [wanted("datasource", prometheus), wanted("datasource", loki)]
+    both = [desired("datasource", prometheus), desired("datasource", loki)]
     apply(*both)
     assert not apply(*both).changed
     turned = [
-        wanted("datasource", {**loki, "isDefault": True}),
-        wanted("datasource", BODIES["datasource"]),
+        desired("datasource", {**loki, "isDefault": True}),
+        desired("datasource", BODIES["datasource"]),
     ]
     assert actions(apply(*turned)) == [("datasource", "update")]
     assert not apply(*turned).changed and not writes(grafana)
 
 
 def test_a_datasource_exactly(grafana: Any, apply: Apply) -> None:
-    apply(wanted("datasource", changed(BODIES["datasource"], ("jsonData", "added"), True)))
-    assert not apply(wanted("datasource")).changed
-    assert apply(wanted("datasource"), exact_json_data=True).changed
-    assert not apply(wanted("datasource"), exact_json_data=True).changed
+    apply(desired("datasource", changed(BODIES["datasource"], ("jsonData", "added"), True)))
+    assert not apply(desired("datasource")).changed
+    assert apply(desired("datasource"), exact_json_data=True).changed
+    assert not apply(desired("datasource"), exact_json_data=True).changed
     assert (
         "added"
         not in live(connect(grafana), ("datasource",))["datasource"]["prometheus"].body["jsonData"]
@@ -156,8 +157,8 @@ def test_a_datasource_exactly(grafana: Any, apply: Apply) -> None:
 
 @pytest.mark.parametrize("key", ["key", ""])
 def test_a_rotated_secret_is_one_change(grafana: Any, apply: Apply, key: str) -> None:
-    apply(wanted("datasource"), fingerprint_key=key)
-    rotated = wanted(
+    apply(desired("datasource"), fingerprint_key=key)
+    rotated = desired(
         "datasource",
         changed(BODIES["datasource"], ("secureJsonData", "httpHeaderValue1"), "second"),
     )
@@ -173,7 +174,7 @@ def test_a_rotated_secret_is_one_change(grafana: Any, apply: Apply, key: str) ->
 def test_somebody_elses_edit_makes_a_secret_be_written_once_more(
     grafana: Any, apply: Apply
 ) -> None:
-    apply(wanted("datasource"))
+    apply(desired("datasource"))
     client = connect(grafana)
     held = client.get("/api/datasources/uid/prometheus")
     client.write(
@@ -182,14 +183,14 @@ def test_somebody_elses_edit_makes_a_secret_be_written_once_more(
         "",
         {**held, "secureJsonData": {"httpHeaderValue1": "x"}},
     )
-    assert actions(apply(wanted("datasource"))) == [("datasource", "update")]
-    assert not apply(wanted("datasource")).changed
+    assert actions(apply(desired("datasource"))) == [("datasource", "update")]
+    assert not apply(desired("datasource")).changed
 
 
 def test_a_rotated_webhook_is_one_change(grafana: Any, apply: Apply) -> None:
-    apply(wanted("contact_point"))
+    apply(desired("contact_point"))
     url = "https://discord.example/api/webhooks/1/rotated"
-    rotated = wanted(
+    rotated = desired(
         "contact_point", changed(BODIES["contact_point"], ("receivers", 0, "settings", "url"), url)
     )
     done = apply(rotated)
@@ -199,14 +200,14 @@ def test_a_rotated_webhook_is_one_change(grafana: Any, apply: Apply) -> None:
 
 
 def test_a_user_who_may_not_read_secrets_is_warned(stand_in: StandIn, apply: Apply) -> None:
-    apply(wanted("contact_point"))
+    apply(desired("contact_point"))
     stand_in.fail("500", method="GET", path=r"export$", status=403, body={"message": "no"}, times=1)
     from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
         Options,
         reconcile,
     )
 
-    kept = reconcile(connect(stand_in), [wanted("contact_point")], Options())
+    kept = reconcile(connect(stand_in), [desired("contact_point")], Options())
     assert not kept.changed and not writes(stand_in)[1:] and "goes unnoticed" in kept.warnings[0]
 
 
@@ -235,12 +236,12 @@ def test_odd_texts_come_back_equal(grafana: Any, apply: Apply, text: str) -> Non
     group = {**BODIES["rule_group"], "rules": [changed(rule, ("data", 0, "model", "expr"), text)]}
     items = [
         *SURROUNDINGS,
-        wanted("dashboard", {"dashboard": model, "folderUid": "ops"}),
-        wanted("rule_group", group),
+        desired("dashboard", {"dashboard": model, "folderUid": "ops"}),
+        desired("rule_group", group),
     ]
     if "\x00" not in text:
         items.append(
-            wanted(
+            desired(
                 "contact_point",
                 changed(BODIES["contact_point"], ("receivers", 0, "settings", "title"), text),
             )
@@ -257,18 +258,18 @@ def test_a_routed_contact_point_is_renamed(grafana: Any, apply: Apply) -> None:
         "receiver": "chat",
         "routes": [{"receiver": "chat", "object_matchers": [["a", "=", "b"]]}],
     }
-    apply(wanted("contact_point"), wanted("policy", tree), adopt=True)
+    apply(desired("contact_point"), desired("policy", tree), adopt=True)
     renamed = {**BODIES["contact_point"], "name": "discord"}
     with pytest.raises(
         GrafanaError, match="takes the last integration of contact point chat, and routes or rules"
     ):
-        apply(wanted("contact_point", renamed))
+        apply(desired("contact_point", renamed))
     assert not writes(grafana)
     new = {
         "receiver": "discord",
         "routes": [{"receiver": "discord", "object_matchers": [["a", "=", "b"]]}],
     }
-    items = [wanted("contact_point", renamed), wanted("policy", new)]
+    items = [desired("contact_point", renamed), desired("policy", new)]
     apply(*items)
     assert [line.split()[0] for line in writes(grafana)] == (
         [] if REAL else ["POST", "PUT", "DELETE", "POST", "DELETE"]
@@ -283,21 +284,21 @@ def test_a_routed_contact_point_is_renamed(grafana: Any, apply: Apply) -> None:
 def test_an_unchanged_rule_of_a_changed_group_keeps_its_state(
     stand_in: StandIn, apply: Apply
 ) -> None:
-    apply(*SURROUNDINGS, wanted("rule_group"))
-    apply(wanted("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
-    apply(wanted("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
+    apply(*SURROUNDINGS, desired("rule_group"))
+    apply(desired("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
+    apply(desired("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
     assert not stand_in.state_resets.get("target-slow")
 
 
 def test_a_rule_that_changes_its_group_keeps_its_uid(grafana: Any, apply: Apply) -> None:
-    apply(*SURROUNDINGS, wanted("rule_group"))
+    apply(*SURROUNDINGS, desired("rule_group"))
     group = {
         "folderUid": "ops",
         "title": "renamed",
         "interval": 60,
         "rules": BODIES["rule_group"]["rules"],
     }
-    items = [wanted("rule_group", group), absent("rule_group")]
+    items = [desired("rule_group", group), absent("rule_group")]
     apply(*items)
     assert not apply(*items).changed and not writes(grafana)
     assert list(live(connect(grafana), ("rule_group",))["rule_group"]) == ["ops/renamed"]
@@ -311,11 +312,11 @@ def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
         "title": "zz",
         "rules": [{**RULE, "uid": "third", "title": "Third"}],
     }
-    apply(*SURROUNDINGS, wanted("rule_group"), wanted("rule_group", second))
+    apply(*SURROUNDINGS, desired("rule_group"), desired("rule_group", second))
     moved, stays = BODIES["rule_group"]["rules"]
     items = [
-        wanted("rule_group", {**BODIES["rule_group"], "rules": [stays]}),
-        wanted("rule_group", {**second, "rules": [*second["rules"], moved]}),
+        desired("rule_group", {**BODIES["rule_group"], "rules": [stays]}),
+        desired("rule_group", {**second, "rules": [*second["rules"], moved]}),
     ]
     apply(*items)
     assert [line.split("/")[-1] for line in writes(stand_in)] == ["zz", "targets"]
@@ -328,10 +329,10 @@ def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].stamped])
 @pytest.mark.parametrize("provenance", ["file", "", "api"])
 def test_provenance(kind: str, provenance: str, stand_in: StandIn, apply: Apply) -> None:
-    apply(*surroundings(kind), wanted(kind))
+    apply(*surroundings(kind), desired(kind))
     keys = {"rule_group": ("rule", "target-down"), "contact_point": ("contact_point", "chat-1")}
     stand_in.set_provenance(*keys.get(kind, (kind, IDENTITIES[kind])), provenance)
-    other = wanted(kind, changed(BODIES[kind], *CHANGES[kind][0]))
+    other = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     if provenance == "api":
         assert apply(other).changed
         return
@@ -350,9 +351,9 @@ def test_provenance(kind: str, provenance: str, stand_in: StandIn, apply: Apply)
 
 @pytest.mark.parametrize("kind", ["datasource", "dashboard"])
 def test_what_a_file_provisions_is_left_alone(kind: str, stand_in: StandIn, apply: Apply) -> None:
-    apply(*surroundings(kind), wanted(kind))
+    apply(*surroundings(kind), desired(kind))
     stand_in.set_provenance(kind, IDENTITIES[kind], "file")
-    for item in (wanted(kind, changed(BODIES[kind], *CHANGES[kind][0])), absent(kind)):
+    for item in (desired(kind, changed(BODIES[kind], *CHANGES[kind][0])), absent(kind)):
         with pytest.raises(
             GrafanaError,
             match=rf"{kind} {IDENTITIES[kind]} \(test.yml:\d\): it is provisioned from",
@@ -364,20 +365,20 @@ def test_what_a_file_provisions_is_left_alone(kind: str, stand_in: StandIn, appl
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].stamped])
 def test_editable_objects(kind: str, grafana: Any, apply: Apply) -> None:
     apply(*surroundings(kind))
-    apply(wanted(kind), editable=True)
-    assert not apply(wanted(kind), editable=True).changed and not writes(grafana)
+    apply(desired(kind), editable=True)
+    assert not apply(desired(kind), editable=True).changed and not writes(grafana)
     assert live(connect(grafana), (kind,))[kind][IDENTITIES[kind]].provenance == ""
-    assert apply(wanted(kind, changed(BODIES[kind], *CHANGES[kind][0])), editable=True).changed
+    assert apply(desired(kind, changed(BODIES[kind], *CHANGES[kind][0])), editable=True).changed
 
 
 def test_an_object_of_the_api_becomes_editable_on_newer_servers(grafana: Any, apply: Apply) -> None:
-    apply(wanted("template"))
+    apply(desired("template"))
     if connect(grafana).major_version() >= 13:
-        assert apply(wanted("template"), editable=True).changed
-        assert not apply(wanted("template"), editable=True).changed
+        assert apply(desired("template"), editable=True).changed
+        assert not apply(desired("template"), editable=True).changed
         return
     with pytest.raises(GrafanaError, match="before 13 does not hand an object of the API back"):
-        apply(wanted("template"), editable=True)
+        apply(desired("template"), editable=True)
     assert not writes(grafana)
 
 
@@ -386,14 +387,14 @@ def test_a_policy_tree_made_by_hand_is_not_lost(grafana: Any, apply: Apply) -> N
         "receiver": "grafana-default-email",
         "routes": [{"object_matchers": [["team", "=", "theirs"]]}],
     }
-    apply(wanted("policy", by_hand), editable=True)
+    apply(desired("policy", by_hand), editable=True)
     with pytest.raises(
         GrafanaError, match=r"policy tree .* made by hand, and is replaced only with adopt"
     ):
-        apply(wanted("policy"))
+        apply(desired("policy"))
     assert not writes(grafana)
-    assert apply(wanted("policy"), adopt=True).changed
-    assert not apply(wanted("policy")).changed
+    assert apply(desired("policy"), adopt=True).changed
+    assert not apply(desired("policy")).changed
 
 
 def test_the_tree_that_newer_servers_begin_with_is_nobodys(stand_in: StandIn, apply: Apply) -> None:
@@ -403,7 +404,7 @@ def test_the_tree_that_newer_servers_begin_with_is_nobodys(stand_in: StandIn, ap
         "receiver": "empty",
         "routes": [{"receiver": "chat", "object_matchers": [["a", "=", "b"]]}],
     }
-    tree = [wanted("contact_point"), wanted("policy", routed)]
+    tree = [desired("contact_point"), desired("policy", routed)]
     assert actions(apply(*tree, required=(("contact_point", "empty", "policy.yml:3"),))) == [
         ("contact_point", "create"),
         ("policy", "update"),
@@ -419,7 +420,7 @@ def test_an_integration_without_a_uid_cannot_be_replaced(grafana: Any, apply: Ap
         GrafanaError, match="has an integration without a uid, which the API cannot remove"
     ):
         apply(
-            wanted("contact_point", {"name": "grafana-default-email", "receivers": [mail]}),
+            desired("contact_point", {"name": "grafana-default-email", "receivers": [mail]}),
             adopt=True,
         )
     with pytest.raises(GrafanaError, match="Grafana needs it"):
@@ -428,19 +429,19 @@ def test_an_integration_without_a_uid_cannot_be_replaced(grafana: Any, apply: Ap
 
 
 def test_a_dashboard_whose_title_is_taken_is_refused(grafana: Any, apply: Apply) -> None:
-    apply(*SURROUNDINGS, wanted("dashboard", {**BODIES["dashboard"], "folderUid": "ops"}))
+    apply(*SURROUNDINGS, desired("dashboard", {**BODIES["dashboard"], "folderUid": "ops"}))
     twin = {"dashboard": {**BODIES["dashboard"]["dashboard"], "uid": "twin"}, "folderUid": "ops"}
     with pytest.raises(
         GrafanaError, match="'Application' is taken there by the dashboard with the uid app"
     ):
-        apply(wanted("dashboard", twin))
+        apply(desired("dashboard", twin))
     assert not writes(grafana)
 
 
 def test_a_save_in_between_is_not_overwritten_blindly(stand_in: StandIn, apply: Apply) -> None:
-    apply(wanted("dashboard"))
+    apply(desired("dashboard"))
     sent = [line.body for line in stand_in.writes]
-    apply(wanted("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other")))
+    apply(desired("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other")))
     sent += [line.body for line in stand_in.writes]
     assert all('"overwrite":false' in body.replace(" ", "") for body in sent)
     assert '"version"' not in sent[0] and '"version"' in sent[1]
@@ -449,9 +450,9 @@ def test_a_save_in_between_is_not_overwritten_blindly(stand_in: StandIn, apply: 
 def test_all_hindrances_are_told_at_once_before_the_first_write(grafana: Any, apply: Apply) -> None:
     tree = {"receiver": "gone"}
     items = [
-        wanted("folder", {"uid": "ops", "title": ""}),
-        wanted("policy", tree),
-        wanted("template"),
+        desired("folder", {"uid": "ops", "title": ""}),
+        desired("policy", tree),
+        desired("template"),
     ]
     with pytest.raises(GrafanaError) as raised:
         apply(*items)
@@ -466,7 +467,7 @@ def test_all_hindrances_are_told_at_once_before_the_first_write(grafana: Any, ap
 OWNER = {"owner": "tests"}
 
 
-def environment() -> list[Wanted]:
+def environment() -> list[DesiredObject]:
     """An object of each kind, which refer to each other."""
     tree = {
         "receiver": "chat",
@@ -474,7 +475,7 @@ def environment() -> list[Wanted]:
     }
     bodies = {**BODIES, "policy": tree, "dashboard": {**BODIES["dashboard"], "folderUid": "ops"}}
     # Against the order of creation.
-    return [wanted(kind, bodies[kind]) for kind in reversed(KINDS)]
+    return [desired(kind, bodies[kind]) for kind in reversed(KINDS)]
 
 
 def test_an_environment_is_made_in_order_and_kept(grafana: Any, apply: Apply) -> None:
@@ -489,14 +490,14 @@ def test_an_environment_is_made_in_order_and_kept(grafana: Any, apply: Apply) ->
 
 def test_what_is_owned_and_unwanted_is_pruned_and_nothing_else(grafana: Any, apply: Apply) -> None:
     old = [
-        wanted("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
-        wanted("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}),
-        wanted(
+        desired("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
+        desired("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}),
+        desired(
             "datasource",
             {"uid": "loki", "name": "Loki", "type": "loki", "url": "http://127.0.0.1:3100"},
         ),
     ]
-    unmanaged = [wanted("folder", {"uid": "below", "title": "Below", "parentUid": ""})]
+    unmanaged = [desired("folder", {"uid": "below", "title": "Below", "parentUid": ""})]
     apply(*unmanaged)
     apply(*environment(), *old, **OWNER, adopt=True)
     rules = {**OWNER, "prune": KINDS}
@@ -526,32 +527,32 @@ def test_what_is_owned_and_unwanted_is_pruned_and_nothing_else(grafana: Any, app
 
 def test_a_prune_above_its_limit_does_nothing(grafana: Any, apply: Apply) -> None:
     more = [
-        wanted("folder", {"uid": uid, "title": uid, "parentUid": ""}) for uid in ("place", "below")
+        desired("folder", {"uid": uid, "title": uid, "parentUid": ""}) for uid in ("place", "below")
     ]
-    apply(wanted("folder"), *more, **OWNER)
+    apply(desired("folder"), *more, **OWNER)
     with pytest.raises(
         GrafanaError,
         match=r"2 objects are no longer wanted, more than prune_max \(1\): folder below",
     ):
-        apply(wanted("folder"), **OWNER, prune=KINDS, prune_max=1)
+        apply(desired("folder"), **OWNER, prune=KINDS, prune_max=1)
     assert not writes(grafana)
 
 
 def test_a_prune_with_nothing_wanted_does_nothing_and_says_why(grafana: Any, apply: Apply) -> None:
-    apply(wanted("folder"), **OWNER)
-    result = apply(wanted("template"), **OWNER, prune=KINDS)
+    apply(desired("folder"), **OWNER)
+    result = apply(desired("template"), **OWNER, prune=KINDS)
     assert "No folder is wanted at all, so none is pruned." in result.warnings
     assert "ops" in live(connect(grafana), ("folder",))["folder"]
 
 
 def test_a_prune_spares_a_folder_with_content(grafana: Any, apply: Apply) -> None:
     apply(
-        wanted("folder"),
-        wanted("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
+        desired("folder"),
+        desired("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
         **OWNER,
     )
-    apply(wanted("dashboard", {**BODIES["dashboard"], "folderUid": "place"}))
-    result = apply(wanted("folder"), **OWNER, prune=KINDS)
+    apply(desired("dashboard", {**BODIES["dashboard"], "folderUid": "place"}))
+    result = apply(desired("folder"), **OWNER, prune=KINDS)
     assert not result.changed
     assert (
         "folder place is no longer wanted, but is kept: it holds 1 dashboard" in result.warnings[0]
@@ -560,8 +561,8 @@ def test_a_prune_spares_a_folder_with_content(grafana: Any, apply: Apply) -> Non
 
 def test_a_prune_does_not_follow_a_failure(stand_in: StandIn, apply: Apply) -> None:
     apply(
-        wanted("folder"),
-        wanted("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
+        desired("folder"),
+        desired("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
         **OWNER,
     )
     from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
@@ -576,7 +577,7 @@ def test_a_prune_does_not_follow_a_failure(stand_in: StandIn, apply: Apply) -> N
     ) as raised:
         reconcile(
             connect(stand_in),
-            [wanted("folder"), wanted("template")],
+            [desired("folder"), desired("template")],
             Options(owner="tests", prune=KINDS),
         )
     assert [line for line in stand_in.writes if line.method == "DELETE"] == []
@@ -584,18 +585,18 @@ def test_a_prune_does_not_follow_a_failure(stand_in: StandIn, apply: Apply) -> N
 
 
 def test_the_ledger_is_hidden(grafana: Any, apply: Apply) -> None:
-    apply(wanted("template"), **OWNER)
+    apply(desired("template"), **OWNER)
     assert "tests.owned" not in live(connect(grafana), ("template",))["template"]
 
 
 def test_what_others_need_is_looked_up(grafana: Any, apply: Apply) -> None:
-    apply(wanted("datasource"))
+    apply(desired("datasource"))
     assert not apply(required=(("datasource", "prometheus", "app.json:3"),)).changed
     with pytest.raises(
         GrafanaError,
         match=r"datasource loki \(app.json:9\): it is neither wanted nor on the server",
     ):
-        apply(wanted("folder"), required=(("datasource", "loki", "app.json:9"),))
+        apply(desired("folder"), required=(("datasource", "loki", "app.json:9"),))
     assert not writes(grafana)
 
 
@@ -608,7 +609,7 @@ def test_planning_changes_no_argument(grafana: Any, apply: Apply) -> None:
 
 def test_a_password_in_an_address_is_shown_nowhere(grafana: Any, apply: Apply) -> None:
     for url in ("http://me:planted-one@127.0.0.1:1", "http://me:planted-two@127.0.0.1:2"):
-        item = wanted("datasource", {**BODIES["datasource"], "url": url})
+        item = desired("datasource", {**BODIES["datasource"], "url": url})
         assert REGISTRY["datasource"].secrets(item.body) == {"first-secret", url[10:21]}
         told = str(apply(item).values())
         assert "http://me:(hidden)@127.0.0.1" in told and "planted" not in told
@@ -620,20 +621,20 @@ def test_a_secret_without_a_value_is_none(grafana: Any, apply: Apply) -> None:
         **BODIES["datasource"],
         "secureJsonData": {"httpHeaderValue1": "first", "a": "", "b": None},
     }
-    assert apply(wanted("datasource", empty)).changed
-    assert not apply(wanted("datasource", empty)).changed and not writes(grafana)
+    assert apply(desired("datasource", empty)).changed
+    assert not apply(desired("datasource", empty)).changed and not writes(grafana)
     assert connect(grafana).get("/api/datasources/uid/prometheus")["secureJsonFields"] == {
         "httpHeaderValue1": True
     }
     emptied = {**empty, "secureJsonData": {"httpHeaderValue1": ""}}
-    assert apply(wanted("datasource", emptied)).changed
-    assert not apply(wanted("datasource", emptied)).changed
+    assert apply(desired("datasource", emptied)).changed
+    assert not apply(desired("datasource", emptied)).changed
 
 
 def test_a_prune_spares_what_another_owner_has_too(grafana: Any, apply: Apply) -> None:
-    other = wanted("template", {"name": "other", "template": "x"})
-    apply(wanted("template"), owner="first")
-    apply(wanted("template"), owner="tests")
+    other = desired("template", {"name": "other", "template": "x"})
+    apply(desired("template"), owner="first")
+    apply(desired("template"), owner="tests")
     result = apply(other, owner="tests", prune=("template",))
     assert ("template", "delete") not in actions(result)
     assert (
@@ -650,16 +651,16 @@ def test_what_leaves_one_folder_does_not_empty_another(grafana: Any, apply: Appl
     place, below = ({"uid": uid, "title": uid, "parentUid": "ops"} for uid in ("place", "below"))
     mine = {**BODIES["dashboard"], "folderUid": "below"}
     apply(
-        wanted("folder"),
-        wanted("folder", place),
-        wanted("folder", below),
-        wanted("dashboard", mine),
+        desired("folder"),
+        desired("folder", place),
+        desired("folder", below),
+        desired("dashboard", mine),
         **OWNER,
     )
     theirs = {"dashboard": {"uid": "twin", "title": "Theirs", "panels": []}, "folderUid": "place"}
     kept = {"dashboard": {"uid": "other", "title": "Kept", "panels": []}, "folderUid": ""}
-    apply(wanted("dashboard", theirs))
-    result = apply(wanted("folder"), wanted("dashboard", kept), **OWNER, prune=KINDS)
+    apply(desired("dashboard", theirs))
+    result = apply(desired("folder"), desired("dashboard", kept), **OWNER, prune=KINDS)
     assert "folder place is no longer wanted, but is kept: it holds 1 dashboard" in " ".join(
         result.warnings
     )
@@ -674,23 +675,23 @@ def test_what_leaves_one_folder_does_not_empty_another(grafana: Any, apply: Appl
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].stamped])
 def test_an_owner_of_editable_objects_knows_its_own(kind: str, grafana: Any, apply: Apply) -> None:
-    other = wanted(kind, changed(BODIES[kind], *CHANGES[kind][0]))
+    other = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     apply(*surroundings(kind))
-    apply(wanted(kind), editable=True)
+    apply(desired(kind), editable=True)
     with pytest.raises(GrafanaError, match="made by hand, and is replaced only with adopt"):
         apply(other, editable=True, **OWNER)
     assert not writes(grafana)
     assert apply(other, editable=True, adopt=True, **OWNER).changed
-    assert apply(wanted(kind), editable=True, **OWNER).changed
-    assert not apply(wanted(kind), editable=True, **OWNER).changed and not writes(grafana)
+    assert apply(desired(kind), editable=True, **OWNER).changed
+    assert not apply(desired(kind), editable=True, **OWNER).changed and not writes(grafana)
 
 
 def test_what_others_still_use_is_neither_deleted_nor_pruned(grafana: Any, apply: Apply) -> None:
-    other = wanted("template", {"name": "other", "template": "x"})
-    quiet = wanted("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]})
-    spare = wanted("contact_point", {"name": "discord", "receivers": [{"uid": "d", "type": "email", "settings": {
+    other = desired("template", {"name": "other", "template": "x"})
+    quiet = desired("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]})
+    spare = desired("contact_point", {"name": "discord", "receivers": [{"uid": "d", "type": "email", "settings": {
         "addresses": "a@example.com"}}]})  # fmt: skip
-    mine = [wanted("template"), wanted("mute_timing"), wanted("contact_point")]
+    mine = [desired("template"), desired("mute_timing"), desired("contact_point")]
     rest = [other, quiet, spare]
     apply(*mine, *rest, **OWNER)
     # Of somebody else, in the interface.
@@ -701,7 +702,7 @@ def test_what_others_still_use_is_neither_deleted_nor_pruned(grafana: Any, apply
     }
     used = {"receiver": "chat", "mute_time_intervals": ["weekend"]}
     group = {**BODIES["rule_group"], "rules": [{**RULE, "notification_settings": used}]}
-    unmanaged = [wanted("folder"), wanted("contact_point", theirs), wanted("rule_group", group)]
+    unmanaged = [desired("folder"), desired("contact_point", theirs), desired("rule_group", group)]
     apply(*unmanaged, editable=True)
     for kind in ("template", "mute_timing", "contact_point"):
         with pytest.raises(GrafanaError, match=r"Nothing was changed\. .* still use"):

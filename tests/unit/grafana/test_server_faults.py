@@ -11,14 +11,15 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
     GrafanaError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
     reconcile,
 )
 from tests.testbed.grafana.server import StandIn
 from tests.unit.grafana.conftest import REAL, VERSIONS, connect
-from tests.unit.grafana.factories import BODIES, IDENTITIES, absent, changed, wanted
+from tests.unit.grafana.factories import BODIES, IDENTITIES, absent, changed, desired
 from tests.unit.grafana.test_reconcile import environment
 
 pytestmark = pytest.mark.skipif(
@@ -35,7 +36,7 @@ def server() -> Iterator[StandIn]:
         yield grafana
 
 
-def run(grafana: StandIn, items: list[Wanted], **options: Any) -> Any:
+def run(grafana: StandIn, items: list[DesiredObject], **options: Any) -> Any:
     return reconcile(connect(grafana), items, Options(**{**OPTIONS, **options}))
 
 
@@ -61,23 +62,23 @@ def _live(grafana: StandIn) -> dict:
     return live(connect(grafana))
 
 
-def second() -> list[Wanted]:
+def second() -> list[DesiredObject]:
     """What follows the environment: each object changed, some gone, a contact point renamed."""
     tree = {"receiver": "discord", "routes": [{"object_matchers": [["a", "=", "c"]]}]}
     model = {**BODIES["dashboard"]["dashboard"], "title": "Other"}
     return [
-        wanted("folder", {"uid": "ops", "title": "Platform", "parentUid": "above"}),
-        wanted("folder", {"uid": "above", "title": "Above", "parentUid": ""}),
-        wanted(
+        desired("folder", {"uid": "ops", "title": "Platform", "parentUid": "above"}),
+        desired("folder", {"uid": "above", "title": "Above", "parentUid": ""}),
+        desired(
             "datasource",
             changed(BODIES["datasource"], ("secureJsonData", "httpHeaderValue1"), "rotated"),
         ),
-        wanted("dashboard", {"dashboard": model, "folderUid": "above"}),
-        wanted("template", changed(BODIES["template"], ("template",), "plain")),
+        desired("dashboard", {"dashboard": model, "folderUid": "above"}),
+        desired("template", changed(BODIES["template"], ("template",), "plain")),
         absent("mute_timing"),
-        wanted("contact_point", {**BODIES["contact_point"], "name": "discord"}),
-        wanted("policy", tree),
-        wanted("rule_group", {**BODIES["rule_group"], "title": "renamed"}),
+        desired("contact_point", {**BODIES["contact_point"], "name": "discord"}),
+        desired("policy", tree),
+        desired("rule_group", {**BODIES["rule_group"], "title": "renamed"}),
     ]
 
 
@@ -183,11 +184,11 @@ def test_a_lost_race_that_does_not_end_is_given_up(server: StandIn, fault: str) 
 
 def test_a_slow_server_is_waited_for(server: StandIn) -> None:
     server.fail("slow", method="write", path=r"/api/folders", delay=0.5, times=1)
-    assert run(server, [wanted("folder")]).changed
+    assert run(server, [desired("folder")]).changed
     server.fail("slow", method="write", path=r"/api/folders", delay=0.5, times=1, applied=True)
     impatient = connect(server, timeout=0.2)
     other = changed(BODIES["folder"], ("title",), "Other")
-    result = reconcile(impatient, [wanted("folder", other)], Options())
+    result = reconcile(impatient, [desired("folder", other)], Options())
     assert result.changed and "Other" in str(_live(server)["folder"]["ops"].body)
 
 
@@ -209,7 +210,7 @@ def test_credentials_that_end_during_a_run_stop_it_at_once(server: StandIn) -> N
         times=0,
     )
     many = [
-        wanted("dashboard", {"dashboard": {"uid": f"d{n}", "title": f"D{n}"}, "folderUid": ""})
+        desired("dashboard", {"dashboard": {"uid": f"d{n}", "title": f"D{n}"}, "folderUid": ""})
         for n in range(20)
     ]
     with pytest.raises(GrafanaError, match="nothing more was sent"):
@@ -221,27 +222,28 @@ def test_credentials_that_end_during_a_run_stop_it_at_once(server: StandIn) -> N
 
 def test_notifications_are_written_one_after_the_other(server: StandIn) -> None:
     server.grafana.notification_delay = 0.02
-    many = [wanted("template", {"name": f"t{n}", "template": f"text {n}"}) for n in range(10)]
+    many = [desired("template", {"name": f"t{n}", "template": f"text {n}"}) for n in range(10)]
     run(server, many, owner="")
     assert [line.status for line in server.writes if line.status >= 400] == []
     assert len(server.writes) == 10
 
 
 def test_a_change_by_somebody_else_during_the_run(server: StandIn) -> None:
-    run(server, [wanted("dashboard")])
+    run(server, [desired("dashboard")])
     # The save is overtaken once; what is there is read again and replaced knowingly.
     server.fail("412", method="POST", path=r"dashboards/db", times=1)
     run(
-        server, [wanted("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other"))]
+        server,
+        [desired("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other"))],
     )
     assert [line.status for line in server.writes][-2:] == [412, 200]
 
 
 def test_a_server_that_keeps_another_value_is_told() -> None:
     with StandIn(version="11.6.4") as server:
-        run(server, [wanted("folder")])
+        run(server, [desired("folder")])
         # This version does not know the field.
-        other = wanted(
+        other = desired(
             "rule_group", changed(BODIES["rule_group"], ("rules", 0, "keep_firing_for"), "2m")
         )
         with pytest.raises(

@@ -14,7 +14,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.r
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import live
 from tests.testbed.grafana.server import StandIn
 from tests.unit.grafana.conftest import Apply, connect, writes
-from tests.unit.grafana.factories import BODIES, absent, changed, wanted
+from tests.unit.grafana.factories import BODIES, absent, changed, desired
 
 
 def test_what_no_update_empties_is_left_there(grafana: Any, apply: Apply) -> None:
@@ -26,9 +26,9 @@ def test_what_no_update_empties_is_left_there(grafana: Any, apply: Apply) -> Non
         "basicAuthUser": "u",
         "user": "v",
     }
-    apply(wanted("datasource", asked))
-    assert apply(wanted("datasource", bare)).changed
-    assert not apply(wanted("datasource", bare)).changed and not writes(grafana)
+    apply(desired("datasource", asked))
+    assert apply(desired("datasource", bare)).changed
+    assert not apply(desired("datasource", bare)).changed and not writes(grafana)
     body = live(connect(grafana), ("datasource",))["datasource"]["prometheus"].body
     assert (body["basicAuth"], body["user"]) == (False, "")
 
@@ -36,17 +36,17 @@ def test_what_no_update_empties_is_left_there(grafana: Any, apply: Apply) -> Non
 @pytest.mark.parametrize("kind", ["folder", "dashboard"])
 def test_spaces_around_a_title_are_no_difference(grafana: Any, apply: Apply, kind: str) -> None:
     where = ("title",) if kind == "folder" else ("dashboard", "title")
-    spaced = wanted(kind, changed(BODIES[kind], where, " Spaced "))
+    spaced = desired(kind, changed(BODIES[kind], where, " Spaced "))
     apply(spaced)
     assert not apply(spaced).changed and not writes(grafana)
-    assert not apply(wanted(kind, changed(BODIES[kind], where, "Spaced"))).changed
+    assert not apply(desired(kind, changed(BODIES[kind], where, "Spaced"))).changed
 
 
 def test_a_dashboard_that_was_overtaken_is_read_again(stand_in: StandIn, apply: Apply) -> None:
     """As 13.1 says it, with a word that means for other objects that there is nothing to be done."""
-    apply(wanted("dashboard"))
+    apply(desired("dashboard"))
     body = {"message": "Dashboard already exists. Use overwrite flag to update."}
-    other = wanted("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other"))
+    other = desired("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other"))
     # The log is cleared by the run, and the faults with it.
     stand_in.clear = stand_in.requests.clear
     stand_in.fail("409", method="POST", path=r"dashboards/db", times=1, body=body)
@@ -83,29 +83,31 @@ def test_a_creation_that_comes_about_late_is_this_runs_own(
     stand_in.clear = stand_in.requests.clear
     stand_in.fail("502", method="POST", times=1, applied=True)
     monkeypatch.setattr(chosen, "read", late)
-    assert len(apply(wanted(kind)).changes) == 1
-    assert not apply(wanted(kind)).changed
+    assert len(apply(desired(kind)).changes) == 1
+    assert not apply(desired(kind)).changed
 
 
 def test_a_folder_goes_once_the_index_has_seen_that_it_is_empty(
     stand_in: StandIn, apply: Apply
 ) -> None:
     """The newer storage counts by its index, which follows what was deleted a moment later."""
-    inside = wanted("dashboard", {**BODIES["dashboard"], "folderUid": "ops"})
-    apply(wanted("folder"), inside)
+    inside = desired("dashboard", {**BODIES["dashboard"], "folderUid": "ops"})
+    apply(desired("folder"), inside)
     stand_in.grafana.index_lag = 2
     apply(absent("folder"), absent("dashboard"))
     assert not REGISTRY["folder"].read(connect(stand_in), frozenset({"ops"}))
 
 
 def test_byte_order_marks_in_a_dashboard_are_not_sent(grafana: Any, apply: Apply) -> None:
-    marked = wanted(
+    marked = desired(
         "dashboard",
         changed(BODIES["dashboard"], ("dashboard", "panels", 0, "title"), "\ufeffRate\ufeff"),
     )
     apply(marked)
     assert (
-        not apply(marked).changed and not apply(wanted("dashboard")).changed and not writes(grafana)
+        not apply(marked).changed
+        and not apply(desired("dashboard")).changed
+        and not writes(grafana)
     )
 
 
@@ -113,24 +115,26 @@ def test_byte_order_marks_in_a_dashboard_are_not_sent(grafana: Any, apply: Apply
 def test_no_number_of_evaluations_is_the_one_that_grafana_has(
     grafana: Any, apply: Apply, number: int
 ) -> None:
-    apply(wanted("folder"))
+    apply(desired("folder"))
     three = changed(BODIES["rule_group"], ("rules", 0, "missingSeriesEvalsToResolve"), 3)
-    none = wanted("rule_group", changed(three, ("rules", 0, "missingSeriesEvalsToResolve"), number))
+    none = desired(
+        "rule_group", changed(three, ("rules", 0, "missingSeriesEvalsToResolve"), number)
+    )
     apply(none)
     if connect(grafana).major_version() > 11:
-        assert apply(wanted("rule_group", three)).changed
+        assert apply(desired("rule_group", three)).changed
         assert apply(none).changed
-    assert not apply(none).changed and not apply(wanted("rule_group")).changed
+    assert not apply(none).changed and not apply(desired("rule_group")).changed
 
 
 def test_the_case_of_an_integrations_type_is_no_difference(grafana: Any, apply: Apply) -> None:
-    shouted = wanted(
+    shouted = desired(
         "contact_point", changed(BODIES["contact_point"], ("receivers", 0, "type"), "DISCORD")
     )
     apply(shouted)
     assert (
         not apply(shouted).changed
-        and not apply(wanted("contact_point")).changed
+        and not apply(desired("contact_point")).changed
         and not writes(grafana)
     )
 
@@ -145,6 +149,6 @@ def test_what_grafana_empties_in_a_recording_rule_is_no_difference(
     }
     settings = {"notification_settings": {"receiver": "grafana-default-email"}}
     recording = {**BODIES["rule_group"]["rules"][0], **more, **settings}
-    group = wanted("rule_group", {**BODIES["rule_group"], "rules": [recording]})
-    apply(wanted("folder"), group)
+    group = desired("rule_group", {**BODIES["rule_group"], "rules": [recording]})
+    apply(desired("folder"), group)
     assert not apply(group).changed and not writes(grafana)

@@ -13,10 +13,11 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.b
     Live,
     Settings,
 )
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
     REGISTRY,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS, Wanted
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync import (
     ownership,
     plan_checks,
@@ -26,8 +27,8 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.sy
     CONFLICT,
     CREATE,
     DELETE,
-    UNMANAGED,
     KEEP,
+    UNMANAGED,
     UPDATE,
     Rules,
     Step,
@@ -41,7 +42,7 @@ from tests.unit.grafana.factories import (
     RULE_2,
     absent,
     changed,
-    wanted,
+    desired,
 )
 
 SETTINGS = Settings(fingerprint_key="key", salt="salt")
@@ -73,8 +74,8 @@ def one(step_of: list) -> Step:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_object_is_created_kept_and_deleted(kind: str) -> None:
     live = server(**{kind: {IDENTITIES[kind]: held(kind)}})
-    assert one(plan([wanted(kind)], server(), RULES)).action == CREATE
-    assert one(plan([wanted(kind)], live, RULES)).action == KEEP
+    assert one(plan([desired(kind)], server(), RULES)).action == CREATE
+    assert one(plan([desired(kind)], live, RULES)).action == KEEP
     assert one(plan([absent(kind)], live, RULES)).action == DELETE
     assert one(plan([absent(kind)], server(), RULES)).action == KEEP
 
@@ -86,7 +87,7 @@ def test_an_object_is_created_kept_and_deleted(kind: str) -> None:
 def test_each_change_is_seen_on_either_side(kind: str, where: tuple, value: Any) -> None:
     other = changed(BODIES[kind], where, value)
     live = server(**{kind: {IDENTITIES[kind]: held(kind)}})
-    assert one(plan([wanted(kind, other)], live, RULES)).action == UPDATE
+    assert one(plan([desired(kind, other)], live, RULES)).action == UPDATE
     if (where, value) in [
         (("isDefault",), True),
         (("jsonData", "timeInterval"), "15s"),
@@ -96,7 +97,7 @@ def test_each_change_is_seen_on_either_side(kind: str, where: tuple, value: Any)
         # the user of a datasource.
         return
     drifted = server(**{kind: {IDENTITIES[kind]: held(kind, other)}})
-    assert one(plan([wanted(kind)], drifted, RULES)).action == UPDATE
+    assert one(plan([desired(kind)], drifted, RULES)).action == UPDATE
 
 
 @pytest.mark.parametrize("kind", STAMPED)
@@ -114,7 +115,7 @@ def test_each_change_is_seen_on_either_side(kind: str, where: tuple, value: Any)
 )
 def test_whose_an_object_is(kind: str, provenance: str, rules: dict, action: str) -> None:
     live = server(**{kind: {IDENTITIES[kind]: held(kind, provenance=provenance)}})
-    other = wanted(kind, changed(BODIES[kind], *CHANGES[kind][0]))
+    other = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     step = one(plan([other], live, Rules(**rules)))
     assert step.action == action
     assert bool(step.reason) is (action != UPDATE)
@@ -125,7 +126,7 @@ def test_what_we_own_we_may_take_back(kind: str) -> None:
     live = server(**{kind: {IDENTITIES[kind]: held(kind, provenance="")}})
     rules = replace(RULES, owned={kind: frozenset({IDENTITIES[kind]})})
     assert (
-        one(plan([wanted(kind, changed(BODIES[kind], *CHANGES[kind][0]))], live, rules)).action
+        one(plan([desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))], live, rules)).action
         == UPDATE
     )
 
@@ -133,17 +134,17 @@ def test_what_we_own_we_may_take_back(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["datasource", "dashboard"])
 def test_what_a_file_provisions_is_refused(kind: str) -> None:
     live = server(**{kind: {IDENTITIES[kind]: held(kind, locked="it is provisioned from a file")}})
-    for item in (wanted(kind, changed(BODIES[kind], *CHANGES[kind][0])), absent(kind)):
+    for item in (desired(kind, changed(BODIES[kind], *CHANGES[kind][0])), absent(kind)):
         assert one(plan([item], live, RULES)).action == CONFLICT
-    assert one(plan([wanted(kind)], live, RULES)).action == KEEP
+    assert one(plan([desired(kind)], live, RULES)).action == KEEP
 
 
 @pytest.mark.parametrize("receiver", ["grafana-default-email", "empty"])
 def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
     first = Live({"receiver": receiver, "group_by": ["alertname"]})
-    assert one(plan([wanted("policy")], server(policy={"": first}), RULES)).action == UPDATE
+    assert one(plan([desired("policy")], server(policy={"": first}), RULES)).action == UPDATE
     by_hand = Live({**first.body, "routes": [{"receiver": "x"}]})
-    step = one(plan([wanted("policy")], server(policy={"": by_hand}), RULES))
+    step = one(plan([desired("policy")], server(policy={"": by_hand}), RULES))
     assert (step.action, step.about) == (UNMANAGED, "policy tree (test.yml:1)")
     assert one(plan([absent("policy")], server(policy={"": first}), RULES)).action == KEEP
 
@@ -175,17 +176,17 @@ def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
 def test_what_servers_would_do_wrong_is_refused(
     kind: str, where: tuple, value: Any, reason: str
 ) -> None:
-    steps = plan([wanted(kind, changed(BODIES[kind], where, value))], server(), RULES)
+    steps = plan([desired(kind, changed(BODIES[kind], where, value))], server(), RULES)
     assert any(step.action == CONFLICT and reason in step.reason for step in steps)
 
 
 def test_an_object_is_wanted_once() -> None:
-    second = wanted("folder", source="b.yml:2")
-    steps = plan([wanted("folder"), second], server(), RULES)
+    second = desired("folder", source="b.yml:2")
+    steps = plan([desired("folder"), second], server(), RULES)
     assert "b.yml:2): folder ops stands in test.yml:1 as well" in plan_checks.refused(steps)[0]
     group = {**BODIES["rule_group"], "title": "others"}
     steps = plan(
-        [wanted("rule_group"), wanted("rule_group", group, source="b.yml:2")], server(), RULES
+        [desired("rule_group"), desired("rule_group", group, source="b.yml:2")], server(), RULES
     )
     assert "rule target-down stands in test.yml:1 as well" in plan_checks.refused(steps)[0]
 
@@ -201,19 +202,31 @@ def test_absent_objects_known_by_another_key() -> None:
     )
     step = one(
         plan(
-            [Wanted("datasource", "unknown", {"name": "Prometheus"}, "f:1", "absent")], live, RULES
+            [DesiredObject("datasource", "unknown", {"name": "Prometheus"}, "f:1", "absent")],
+            live,
+            RULES,
         )
     )
     assert (step.action, step.identity) == (DELETE, "x")
-    step = one(plan([Wanted("contact_point", "", {"uid": "a"}, "f:1", "absent")], live, RULES))
+    step = one(
+        plan([DesiredObject("contact_point", "", {"uid": "a"}, "f:1", "absent")], live, RULES)
+    )
     assert (step.action, step.identity) == (UPDATE, "chat")
     assert [receiver["uid"] for receiver in step.body["receivers"]] == ["b"]
     step = one(
-        plan([Wanted("rule_group", "", {"uid": "target-down"}, "f:1", "absent")], live, RULES)
+        plan(
+            [DesiredObject("rule_group", "", {"uid": "target-down"}, "f:1", "absent")], live, RULES
+        )
     )
     assert (step.action, [rule["uid"] for rule in step.body["rules"]]) == (UPDATE, ["target-slow"])
-    assert plan([Wanted("rule_group", "", {"uid": "unknown"}, "f:1", "absent")], live, RULES) == []
-    both = [wanted("rule_group"), Wanted("rule_group", "", {"uid": "target-down"}, "f:1", "absent")]
+    assert (
+        plan([DesiredObject("rule_group", "", {"uid": "unknown"}, "f:1", "absent")], live, RULES)
+        == []
+    )
+    both = [
+        desired("rule_group"),
+        DesiredObject("rule_group", "", {"uid": "target-down"}, "f:1", "absent"),
+    ]
     assert one(plan(both, live, RULES)).action == KEEP
 
 
@@ -232,7 +245,7 @@ def test_only_what_is_owned_is_pruned_and_only_when_asked() -> None:
     )
     for prune, pruned in (((), []), (("folder",), ["mine"]), (("dashboard",), [])):
         rules = replace(RULES, owned=owned(folder={"ops", "mine", "gone"}), prune=prune)
-        steps = plan([wanted("folder")], live, rules)
+        steps = plan([desired("folder")], live, rules)
         assert [step.identity for step in steps if step.action == DELETE] == pruned
     # Nothing is wanted at all: a list that was not read would look the same.
     rules = replace(RULES, owned=owned(folder={"ops", "mine"}), prune=("folder",))
@@ -245,7 +258,7 @@ def test_what_somebody_made_anew_under_our_name_is_not_pruned(provenance: str) -
         template={"old": held("template", {"name": "old", "template": "x"}, provenance=provenance)}
     )
     rules = replace(RULES, owned=owned(template={"old"}), prune=("template",))
-    assert [step.action for step in plan([wanted("template")], live, rules)] == [CREATE, KEEP]
+    assert [step.action for step in plan([desired("template")], live, rules)] == [CREATE, KEEP]
 
 
 def test_the_policy_tree_and_grafanas_own_contact_point_are_not_pruned() -> None:
@@ -259,7 +272,7 @@ def test_the_policy_tree_and_grafanas_own_contact_point_are_not_pruned() -> None
     )
     everything = owned(policy={""}, contact_point={"grafana-default-email"})
     rules = replace(RULES, owned=everything, prune=KINDS)
-    assert [step.action for step in plan([wanted("contact_point")], live, rules)] == [CREATE, KEEP]
+    assert [step.action for step in plan([desired("contact_point")], live, rules)] == [CREATE, KEEP]
 
 
 # What must hold of the plan as a whole
@@ -287,30 +300,35 @@ def test_a_tree_needs_its_receivers_and_timings() -> None:
         "receiver": "chat",
         "routes": [{"receiver": "gone", "mute_time_intervals": ["weekend"]}],
     }
-    told = refused([wanted("policy", tree), wanted("contact_point")], server())
+    told = refused([desired("policy", tree), desired("contact_point")], server())
     assert (
         told
         == "policy tree (test.yml:1): it needs contact point gone, mute timing weekend, which is not there"
     )
     tree["routes"][0]["receiver"] = "chat"
     assert (
-        refused([wanted("policy", tree), wanted("contact_point"), wanted("mute_timing")], server())
+        refused(
+            [desired("policy", tree), desired("contact_point"), desired("mute_timing")], server()
+        )
         == ""
     )
     doomed = server(
         contact_point={"chat": held("contact_point")}, mute_timing={"weekend": held("mute_timing")}
     )
-    assert plan_checks.IN_USE in refused([wanted("policy", tree), absent("contact_point")], doomed)
+    assert plan_checks.IN_USE in refused([desired("policy", tree), absent("contact_point")], doomed)
 
 
 def test_rules_need_what_they_name() -> None:
     settings = {"receiver": "chat", "mute_time_intervals": ["weekend"]}
     group = changed(BODIES["rule_group"], ("rules", 0, "notification_settings"), settings)
-    told = refused([wanted("rule_group", group)], server())
+    told = refused([desired("rule_group", group)], server())
     assert "needs folder ops, contact point chat, mute timing weekend" in told
     assert (
         refused(
-            [wanted("rule_group", group), *map(wanted, ("folder", "contact_point", "mute_timing"))],
+            [
+                desired("rule_group", group),
+                *map(desired, ("folder", "contact_point", "mute_timing")),
+            ],
             server(),
         )
         == ""
@@ -319,13 +337,13 @@ def test_rules_need_what_they_name() -> None:
 
 def test_dashboards_and_folders_need_their_folder() -> None:
     assert "needs folder place" in refused(
-        [wanted("dashboard", {**BODIES["dashboard"], "folderUid": "place"})], server()
+        [desired("dashboard", {**BODIES["dashboard"], "folderUid": "place"})], server()
     )
     assert "needs folder place" in refused(
-        [wanted("folder", {**BODIES["folder"], "parentUid": "place"})], server()
+        [desired("folder", {**BODIES["folder"], "parentUid": "place"})], server()
     )
     assert (
-        refused([wanted("dashboard", {**BODIES["dashboard"], "folderUid": "general"})], server())
+        refused([desired("dashboard", {**BODIES["dashboard"], "folderUid": "general"})], server())
         == ""
     )
 
@@ -335,34 +353,37 @@ def test_what_others_asked_to_be_there() -> None:
     assert refused([], server(), required) == (
         "datasource prometheus (app.json:7): it is neither wanted nor on the server"
     )
-    assert refused([wanted("datasource")], server(), required) == ""
+    assert refused([desired("datasource")], server(), required) == ""
     live = server(datasource={"prometheus": held("datasource")})
     assert refused([], live, required) == ""
     assert "neither wanted" in refused([absent("datasource")], live, required)
     # Old dashboards say a datasource's name, and what uses a template says what it defines.
     assert refused([], live, [("datasource", "Prometheus", "app.json:7")]) == ""
     assert (
-        refused([wanted("template")], server(), [("template", "discord.title", "chat.yml:3")]) == ""
+        refused([desired("template")], server(), [("template", "discord.title", "chat.yml:3")])
+        == ""
     )
     assert "neither wanted" in refused(
-        [wanted("template")], server(), [("template", "title", "chat.yml:3")]
+        [desired("template")], server(), [("template", "title", "chat.yml:3")]
     )
 
 
 def test_a_dashboard_with_the_uid_of_a_folder() -> None:
     twin = {"dashboard": {"uid": "ops", "title": "Ops"}, "folderUid": ""}
     assert "a folder has the same uid" in refused(
-        [wanted("folder"), wanted("dashboard", twin)], server()
+        [desired("folder"), desired("dashboard", twin)], server()
     )
     live = server(folder={"ops": held("folder")}, dashboard={"ops": held("dashboard", twin)})
-    assert refused([wanted("folder"), wanted("dashboard", twin)], live) == ""
+    assert refused([desired("folder"), desired("dashboard", twin)], live) == ""
 
 
 def test_folders_below_themselves() -> None:
     circle = [
         {"uid": a, "title": a, "parentUid": b} for a, b in (("a", "b"), ("b", "c"), ("c", "a"))
     ]
-    assert refused([wanted("folder", body) for body in circle], server()).count("below itself") == 3
+    assert (
+        refused([desired("folder", body) for body in circle], server()).count("below itself") == 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -376,22 +397,22 @@ def test_folders_below_themselves() -> None:
 def test_a_name_that_is_taken_is_refused(kind: str, body: dict) -> None:
     live = server(**{kind: {IDENTITIES[kind]: held(kind)}})
     assert f"is taken there by the {kind} with the uid {IDENTITIES[kind]}" in refused(
-        [wanted(kind, body)], live
+        [desired(kind, body)], live
     )
     # Also by one that goes in the same run, since it goes last; but not by one that gets another name.
-    assert "is taken" in refused([wanted(kind, body), absent(kind)], live)
-    renamed = wanted(kind, changed(BODIES[kind], *CHANGES[kind][0]))
-    assert refused([wanted(kind, body), renamed], live) == ""
-    assert "same name and place" in refused([wanted(kind, body), wanted(kind)], server())
+    assert "is taken" in refused([desired(kind, body), absent(kind)], live)
+    renamed = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
+    assert refused([desired(kind, body), renamed], live) == ""
+    assert "same name and place" in refused([desired(kind, body), desired(kind)], server())
     live[kind]["new"] = held(kind, body)
-    assert refused([wanted(kind, body), wanted(kind)], live) == ""
+    assert refused([desired(kind, body), desired(kind)], live) == ""
 
 
 def test_a_contact_point_that_the_tree_has_is_there_though_it_is_not_listed() -> None:
     live = server(policy={"": Live({"receiver": "empty"}, "api")})
-    routed = wanted("policy", {"receiver": "empty", "routes": [{"group_by": ["..."]}]})
+    routed = desired("policy", {"receiver": "empty", "routes": [{"group_by": ["..."]}]})
     assert refused([routed], live, [("contact_point", "empty", "policy.yml:3")]) == ""
-    assert "contact point gone" in refused([wanted("policy", {"receiver": "gone"})], live)
+    assert "contact point gone" in refused([desired("policy", {"receiver": "gone"})], live)
 
 
 def test_what_is_used_is_not_deleted() -> None:
@@ -418,7 +439,7 @@ def test_what_is_used_is_not_deleted() -> None:
     # It is no longer used once the new tree is in place.
     live = server(policy={"": held("policy", tree)}, **points)
     live["contact_point"]["grafana-default-email"] = held("contact_point")
-    assert refused([*both, wanted("policy")], live) == ""
+    assert refused([*both, desired("policy")], live) == ""
 
 
 def test_a_prune_spares_what_is_used() -> None:
@@ -426,7 +447,7 @@ def test_a_prune_spares_what_is_used() -> None:
         "receiver": "chat", "routes": [{"mute_time_intervals": ["old"]}]
     })})  # fmt: skip
     rules = replace(RULES, owned=owned(mute_timing={"old"}), prune=("mute_timing",))
-    steps = plan_checks.check_use(plan([wanted("mute_timing")], live, rules), live)
+    steps = plan_checks.check_use(plan([desired("mute_timing")], live, rules), live)
     assert [(step.action, step.reason) for step in steps] == [
         (CREATE, ""),
         (KEEP, plan_checks.IN_USE),
@@ -441,17 +462,17 @@ DEFINES, CALLS = '{{ define "a" }}x{{ end }}{{ define "b" }}y{{ end }}', '{{ tem
     [
         ([absent("template", "texts")], "contact point chat still uses its template a"),
         (
-            [wanted("template", {"name": "texts", "template": "only {{ .Status }}"})],
+            [desired("template", {"name": "texts", "template": "only {{ .Status }}"})],
             "still uses its template a",
         ),
-        ([wanted("template", {"name": "texts", "template": '{{ define "a" }}z{{ end }}'})], ""),
-        ([absent("template", "texts"), wanted("template", {"name": "a", "template": "z"})], ""),
+        ([desired("template", {"name": "texts", "template": '{{ define "a" }}z{{ end }}'})], ""),
+        ([absent("template", "texts"), desired("template", {"name": "a", "template": "z"})], ""),
         ([absent("template", "texts"), absent("contact_point")], ""),
-        ([absent("template", "texts"), wanted("contact_point")], ""),
+        ([absent("template", "texts"), desired("contact_point")], ""),
         (
             [
                 absent("template", "texts"),
-                wanted("contact_point", {**BODIES["contact_point"], "name": "discord"}),
+                desired("contact_point", {**BODIES["contact_point"], "name": "discord"}),
             ],
             "",
         ),
@@ -484,7 +505,7 @@ def test_a_prune_spares_the_templates_that_are_used_and_what_they_use() -> None:
         contact_point={"chat": held("contact_point", uses)},
     )
     rules = replace(RULES, owned=owned(template=set(texts)), prune=("template",))
-    steps = plan_checks.check_use(plan([wanted("template")], live, rules), live)
+    steps = plan_checks.check_use(plan([desired("template")], live, rules), live)
     assert {step.identity: (step.action, step.reason) for step in steps if step.live} == {
         "one": (KEEP, "template two still uses its template a"),
         "two": (KEEP, "contact point chat still uses its template c"),
@@ -497,31 +518,31 @@ def test_an_integration_moves() -> None:
         contact_point={"chat": held("contact_point")},
         policy={"": held("policy", {"receiver": "chat"})},
     )
-    renamed = wanted("contact_point", {**BODIES["contact_point"], "name": "discord"})
+    renamed = desired("contact_point", {**BODIES["contact_point"], "name": "discord"})
     step = one(plan_checks.check_moves(plan([renamed], live, RULES), live, RULES))
     assert step.moves == {"chat-1"}
     assert "takes the last integration of contact point chat" in refused([renamed], live)
-    assert refused([renamed, wanted("policy", {"receiver": "discord"})], live) == ""
+    assert refused([renamed, desired("policy", {"receiver": "discord"})], live) == ""
     live["contact_point"]["chat"] = held("contact_point", provenance="file")
     assert (
         "its receivers are now in contact point chat, and it is provisioned from a file"
-        in refused([renamed, wanted("policy", {"receiver": "discord"})], live)
+        in refused([renamed, desired("policy", {"receiver": "discord"})], live)
     )
 
 
 def test_a_rule_moves_only_out_of_what_is_ours() -> None:
     group = {"folderUid": "ops", "title": "new", "interval": 60, "rules": [RULE]}
     live = server(rule_group={"ops/targets": held("rule_group")}, folder={"ops": held("folder")})
-    assert refused([wanted("rule_group", group)], live) == ""
+    assert refused([desired("rule_group", group)], live) == ""
     live["rule_group"]["ops/targets"] = held("rule_group", provenance="")
     assert "its rules are now in rule group ops/targets, and it was made by hand" in refused(
-        [wanted("rule_group", group)], live
+        [desired("rule_group", group)], live
     )
 
 
 def test_an_object_is_handed_back_only_by_newer_servers() -> None:
     live = server(template={"discord": held("template")})
-    steps = plan([wanted("template")], live, Rules(Settings(editable=True)))
+    steps = plan([desired("template")], live, Rules(Settings(editable=True)))
     assert plan_checks.hands_back(steps) == steps
     assert one(steps).action == UPDATE
 
@@ -534,8 +555,8 @@ def test_what_leaves_a_folder() -> None:
             for uid in "abc"
         },
     )
-    moved = wanted("dashboard", {"dashboard": {"uid": "a", "title": "a"}, "folderUid": ""})
-    kept = wanted("dashboard", {"dashboard": {"uid": "b", "title": "b"}, "folderUid": "ops"})
+    moved = desired("dashboard", {"dashboard": {"uid": "a", "title": "a"}, "folderUid": ""})
+    kept = desired("dashboard", {"dashboard": {"uid": "b", "title": "b"}, "folderUid": "ops"})
     steps = plan([absent("rule_group"), moved, kept, absent("dashboard", "c")], live, RULES)
     assert plan_checks.leaving_folder(steps, {"ops"}) == {
         "dashboard": 2,
@@ -578,13 +599,13 @@ def test_a_switch_is_no_secret() -> None:
 def test_a_rule_is_moved_before_its_old_group_is_written_without_it() -> None:
     """Or it would be deleted and made anew, and its alerts with it."""
 
-    def group(title: str, *uids: str) -> Wanted:
+    def group(title: str, *uids: str) -> DesiredObject:
         rules = [{**RULE, "uid": uid, "title": uid} for uid in uids]
-        return wanted(
+        return desired(
             "rule_group", {"folderUid": "ops", "title": title, "interval": 60, "rules": rules}
         )
 
-    def order(*groups: Wanted) -> list:
+    def order(*groups: DesiredObject) -> list:
         steps = plan(list(groups), live, RULES)
         return [step.body["title"] for step in REGISTRY["rule_group"].order(steps)]
 

@@ -11,7 +11,7 @@ from hypothesis import given, strategies
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
     GrafanaError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import Wanted
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync import (
     plan_checks,
     unique_names,
@@ -23,13 +23,13 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.re
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.sync_plan import plan
 from tests.unit.grafana.conftest import Apply, connect, writes
-from tests.unit.grafana.factories import RULE, absent, wanted
+from tests.unit.grafana.factories import RULE, absent, desired
 from tests.unit.grafana.test_sync_plan import RULES, held, name_owners, server
 
-OPS = wanted("folder", {"uid": "ops", "title": "Operations", "parentUid": ""})
+OPS = desired("folder", {"uid": "ops", "title": "Operations", "parentUid": ""})
 
 
-def named(kind: str, **titles: str) -> list[Wanted]:
+def named(kind: str, **titles: str) -> list[DesiredObject]:
     """Objects, or rules in a group each, by uid and name; each stands in a file of its own."""
     bodies: dict[str, Any] = {
         "datasource": lambda uid, name: {
@@ -45,7 +45,8 @@ def named(kind: str, **titles: str) -> list[Wanted]:
         "rule_group": lambda uid, name: group(f"of-{uid}", **{uid: name}),
     }
     return [
-        wanted(kind, bodies[kind](uid, name), source=f"{uid}.yml:1") for uid, name in titles.items()
+        desired(kind, bodies[kind](uid, name), source=f"{uid}.yml:1")
+        for uid, name in titles.items()
     ]
 
 
@@ -117,7 +118,7 @@ def test_what_waits_for_nothing_stays_together() -> None:
 def test_the_title_of_a_rule_that_moves_is_its_own() -> None:
     live = server(rule_group={"ops/x": held("rule_group", group("x", a="A", b="B"))})
     steps = plan(
-        [wanted("rule_group", group("x", b="B")), wanted("rule_group", group("y", a="A"))],
+        [desired("rule_group", group("x", b="B")), desired("rule_group", group("y", a="A"))],
         live,
         RULES,
     )
@@ -170,7 +171,7 @@ def test_a_run_that_is_cut_is_finished_by_the_next(kind: str, stand_in: Any, app
         apply(*named(kind, a="A1", b="B1", c="C1"))
 
 
-def points(**uids: str) -> list[Wanted]:
+def points(**uids: str) -> list[DesiredObject]:
     """Contact points by name and the uid of their integration, and a tree that leads to all of them."""
     settings = {uid: {"addresses": f"{uid}@example.com"} for uid in uids.values()}
     bodies = [
@@ -179,7 +180,7 @@ def points(**uids: str) -> list[Wanted]:
     ]
     routes = [{"receiver": name, "object_matchers": [["to", "=", name]]} for name in uids]
     tree = {"receiver": "grafana-default-email", "routes": routes}
-    return [*(wanted("contact_point", body) for body in bodies), wanted("policy", tree)]
+    return [*(desired("contact_point", body) for body in bodies), desired("policy", tree)]
 
 
 @pytest.mark.parametrize("then", [{"C": "a", "A": "b"}, {"A": "b", "B": "a"}])
@@ -202,11 +203,12 @@ def test_the_default_moves_while_names_are_passed_on(grafana: Any, apply: Apply)
     """The one that had the mark waits for the name of the one that takes it, and must not take it back."""
     bodies = {item.identity: item.body for item in named("datasource", a="A", b="B")}
     apply(
-        wanted("datasource", {**bodies["a"], "isDefault": True}), wanted("datasource", bodies["b"])
+        desired("datasource", {**bodies["a"], "isDefault": True}),
+        desired("datasource", bodies["b"]),
     )
     then = [
-        wanted("datasource", {**bodies["a"], "name": "B"}),
-        wanted("datasource", {**bodies["b"], "name": "C", "isDefault": True}),
+        desired("datasource", {**bodies["a"], "name": "B"}),
+        desired("datasource", {**bodies["b"], "name": "C", "isDefault": True}),
     ]
     assert apply(*then).changed
     assert not apply(*then).changed

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import KINDS
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
     reconcile,
@@ -18,7 +18,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.re
 from tests.testbed.grafana import notifications
 from tests.testbed.grafana.server import StandIn
 from tests.unit.grafana.conftest import REAL, VERSIONS, connect
-from tests.unit.grafana.factories import RULE, wanted
+from tests.unit.grafana.factories import RULE, desired
 from tests.unit.grafana.test_reconcile import SURROUNDINGS
 
 pytestmark = pytest.mark.skipif(
@@ -246,7 +246,7 @@ def test_after_a_variation_is_applied_the_plan_is_empty(kind: str, servers: list
     @given(body=STRATEGIES[kind], number=st.integers(0, len(servers) - 1))
     def check(body: dict, number: int) -> None:
         grafana, client = servers[number], clients[number]
-        item = wanted(kind, known(kind, body, grafana))
+        item = desired(kind, known(kind, body, grafana))
         reconcile(client, [item], OPTIONS)
         grafana.clear()
         again = reconcile(client, [item], OPTIONS)

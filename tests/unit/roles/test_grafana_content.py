@@ -55,9 +55,9 @@ def gather(*components: str, **variables: Any) -> tuple[dict, list[str]]:
         environment=rendered("grafana_content", "__grafana_content_environment", **given)
     )
     content = rendered("grafana_content", "__grafana_content_all", **given)
-    wanted, required = gathering.wanted([source(item) for item in content])
+    desired, required = gathering.desired([source(item) for item in content])
     assert (gathering.findings.errors, gathering.findings.warnings) == ([], [])
-    return {(item.kind, item.identity): item.body for item in wanted}, [
+    return {(item.kind, item.identity): item.body for item in desired}, [
         f"{one.kind} {one.identity}" for one in required
     ]
 
@@ -88,13 +88,13 @@ def test_nothing_points_at_a_datasource_that_the_inventory_has_not(
     components: tuple[str, ...],
 ) -> None:
     gathered = gather(*components, grafana_content_from_components=True)
-    wanted = {
+    desired = {
         name for name in components if name in ("prometheus", "loki", "tempo", "alertmanager")
     }
-    assert {uid for kind, uid in gathered[0] if kind == "datasource"} == wanted
+    assert {uid for kind, uid in gathered[0] if kind == "datasource"} == desired
     # Dashboards and alerts of a component ask Prometheus, without which there is nothing to see.
     assert set(gathered[1]) <= (
-        {"datasource prometheus", "datasource loki"} if "prometheus" not in wanted else set()
+        {"datasource prometheus", "datasource loki"} if "prometheus" not in desired else set()
     )
 
 

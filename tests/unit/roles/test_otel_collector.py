@@ -156,7 +156,7 @@ def test_a_destination_has_a_durable_queue_and_never_gives_up():
 
 
 def test_a_destination_may_change_a_setting_or_leave_it_out():
-    wanted = {
+    desired = {
         "otlp_http/small": {
             "signals": ["traces"],
             "sending_queue": {"batch": {"flush_timeout": "1s"}},
@@ -168,7 +168,7 @@ def test_a_destination_may_change_a_setting_or_leave_it_out():
             "retry_on_failure": None,
         },
     }
-    exporters = config(otel_collector_destinations=wanted)["exporters"]
+    exporters = config(otel_collector_destinations=desired)["exporters"]
     assert exporters["otlp_http/small"]["sending_queue"]["batch"]["flush_timeout"] == "1s"
     assert exporters["otlp_http/small"]["sending_queue"]["storage"] == "file_storage"
     assert exporters["file/archive"] == {"path": "x"}

@@ -51,7 +51,7 @@ def test_it_serves_a_file(server):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("desired", "expected"),
     [
         pytest.param("bytes=0-0", slice(0, 1), id="first byte"),
         pytest.param("bytes=5000-", slice(5000, None), id="resumed"),
@@ -61,22 +61,22 @@ def test_it_serves_a_file(server):
         pytest.param("bytes=-99999", slice(0, None), id="longer end than the file"),
     ],
 )
-def test_it_serves_a_range(server, wanted, expected):
-    answer, body = ask(server, ARCHIVE, Range=wanted)
+def test_it_serves_a_range(server, desired, expected):
+    answer, body = ask(server, ARCHIVE, Range=desired)
     first, last, _step = expected.indices(len(CONTENT))
     assert (answer.status, body) == (206, CONTENT[expected])
     assert answer.headers["Content-Range"] == f"bytes {first}-{last - 1}/{len(CONTENT)}"
 
 
-@pytest.mark.parametrize("wanted", ["bytes=10240-", "bytes=20000-20001", "bytes=9-8", "bytes=-0"])
-def test_it_refuses_a_range_that_cannot_be_had(server, wanted):
-    answer, _body = ask(server, ARCHIVE, Range=wanted)
+@pytest.mark.parametrize("desired", ["bytes=10240-", "bytes=20000-20001", "bytes=9-8", "bytes=-0"])
+def test_it_refuses_a_range_that_cannot_be_had(server, desired):
+    answer, _body = ask(server, ARCHIVE, Range=desired)
     assert (answer.status, answer.headers["Content-Range"]) == (416, f"bytes */{len(CONTENT)}")
 
 
-@pytest.mark.parametrize("wanted", ["bytes=", "bytes=-", "lines=1-2", "bytes=1-2,4-5"])
-def test_it_ignores_a_range_that_it_does_not_understand(server, wanted):
-    answer, body = ask(server, ARCHIVE, Range=wanted)
+@pytest.mark.parametrize("desired", ["bytes=", "bytes=-", "lines=1-2", "bytes=1-2,4-5"])
+def test_it_ignores_a_range_that_it_does_not_understand(server, desired):
+    answer, body = ask(server, ARCHIVE, Range=desired)
     assert (answer.status, body) == (200, CONTENT)
 
 

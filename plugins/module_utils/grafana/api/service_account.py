@@ -35,58 +35,60 @@ class Account:
 
 
 def converge(
-    client: Client, with_token: Callable[[str], Client], wanted: Account, check: bool
+    client: Client, with_token: Callable[[str], Client], desired: Account, check: bool
 ) -> dict:
     """Have the account and its token; ``with_token`` makes a client that logs in with a token."""
     client.probe()
-    live = _find(client, wanted)
+    live = _find(client, desired)
     before = (
         {} if live is None else {"role": live["role"], "disabled": bool(live.get("isDisabled"))}
     )
-    after = {"role": wanted.role, "disabled": wanted.disabled}
+    after = {"role": desired.role, "disabled": desired.disabled}
     # Grafana refuses each token of a disabled account, so whether one is good cannot be told.
-    needs_token = bool(wanted.token_path) and not wanted.disabled
-    needs_token = needs_token and not (live and working_token(with_token, wanted.token_path))
+    needs_token = bool(desired.token_path) and not desired.disabled
+    needs_token = needs_token and not (live and working_token(with_token, desired.token_path))
     if not check:
         if live is None:
-            sent = {"name": wanted.name, "role": wanted.role, "isDisabled": wanted.disabled}
-            live = client.write("POST", path("serviceaccounts"), wanted.about, sent)
+            sent = {"name": desired.name, "role": desired.role, "isDisabled": desired.disabled}
+            live = client.write("POST", path("serviceaccounts"), desired.about, sent)
         elif before != after:
-            sent = {"name": wanted.name, "role": wanted.role, "isDisabled": wanted.disabled}
-            client.write("PATCH", path("serviceaccounts", str(live["id"])), wanted.about, sent)
+            sent = {"name": desired.name, "role": desired.role, "isDisabled": desired.disabled}
+            client.write("PATCH", path("serviceaccounts", str(live["id"])), desired.about, sent)
         if needs_token:
-            _make_token(client, wanted, live["id"])
-    return _values(wanted, before, after, needs_token)
+            _make_token(client, desired, live["id"])
+    return _values(desired, before, after, needs_token)
 
 
-def remove(client: Client, wanted: Account, check: bool) -> dict:
+def remove(client: Client, desired: Account, check: bool) -> dict:
     """Have neither the account, nor its tokens, nor the file."""
     client.probe()
-    live = _find(client, wanted)
-    held = bool(wanted.token_path) and os.path.lexists(wanted.token_path)
+    live = _find(client, desired)
+    held = bool(desired.token_path) and os.path.lexists(desired.token_path)
     if not check:
         if live is not None:
-            client.write("DELETE", path("serviceaccounts", str(live["id"])), wanted.about)
+            client.write("DELETE", path("serviceaccounts", str(live["id"])), desired.about)
         if held:
             try:
-                os.unlink(wanted.token_path)
+                os.unlink(desired.token_path)
             except OSError as error:
-                raise GrafanaError(f"{wanted.token_path}: {error.strerror}") from None
+                raise GrafanaError(f"{desired.token_path}: {error.strerror}") from None
     before = (
         {} if live is None else {"role": live["role"], "disabled": bool(live.get("isDisabled"))}
     )
-    return _values(wanted, before, {}, held)
+    return _values(desired, before, {}, held)
 
 
-def _values(wanted: Account, before: dict, after: dict, token: bool) -> dict:
-    diff = [redact.entry(wanted.about, before or None, after or None)] if before != after else []
+def _values(desired: Account, before: dict, after: dict, token: bool) -> dict:
+    diff = [redact.entry(desired.about, before or None, after or None)] if before != after else []
     return {"changed": before != after or token, "token_changed": token, "diff": diff}
 
 
-def _find(client: Client, wanted: Account) -> dict | None:
-    found = client.get("/api/serviceaccounts/search", wanted.about, query=wanted.name, perpage=ALL)
+def _find(client: Client, desired: Account) -> dict | None:
+    found = client.get(
+        "/api/serviceaccounts/search", desired.about, query=desired.name, perpage=ALL
+    )
     return next(
-        (one for one in found.get("serviceAccounts") or [] if one["name"] == wanted.name), None
+        (one for one in found.get("serviceAccounts") or [] if one["name"] == desired.name), None
     )
 
 
@@ -109,14 +111,14 @@ def working_token(with_token: Callable[[str], Client], where: str) -> str:
     return token
 
 
-def _make_token(client: Client, wanted: Account, number: int) -> None:
+def _make_token(client: Client, desired: Account, number: int) -> None:
     """Make a token, in the place of one whose file was lost, and keep it."""
     where = path("serviceaccounts", str(number), "tokens")
-    for token in client.get(where, wanted.about) or []:
-        if token["name"] == wanted.token_name:
-            client.write("DELETE", f"{where}/{token['id']}", wanted.about)
-    made: Any = client.write("POST", where, wanted.about, {"name": wanted.token_name})
-    _keep(wanted.token_path, made["key"])
+    for token in client.get(where, desired.about) or []:
+        if token["name"] == desired.token_name:
+            client.write("DELETE", f"{where}/{token['id']}", desired.about)
+    made: Any = client.write("POST", where, desired.about, {"name": desired.token_name})
+    _keep(desired.token_path, made["key"])
 
 
 def _keep(where: str, token: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from ..model import Wanted
+from ..model import DesiredObject
 from .documents import Document
 from .folders import Folders, titles
 from .interpolation import with_inputs
@@ -38,7 +38,7 @@ class Dashboards:
     findings: Findings
     inputs: dict = field(default_factory=dict)
     datasources: list = field(default_factory=list)
-    wanted: list = field(default_factory=list)
+    desired: list = field(default_factory=list)
 
     def read(self, document: Document, content: object, place: Place, steps: tuple = ()) -> None:
         """Add the dashboard that a document holds at ``steps``."""
@@ -65,8 +65,10 @@ class Dashboards:
         if not model.get("uid"):
             model["uid"] = self._uid(place, at)
         folder_uid = folder_uid or place.folder_uid or self.folders.uid(place.folder, at)
-        self.wanted.append(
-            Wanted("dashboard", model["uid"], {"dashboard": model, "folderUid": folder_uid}, at)
+        self.desired.append(
+            DesiredObject(
+                "dashboard", model["uid"], {"dashboard": model, "folderUid": folder_uid}, at
+            )
         )
 
     def read_inline(self, document: Document) -> None:

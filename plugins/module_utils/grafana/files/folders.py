@@ -8,7 +8,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 
-from ..model import Wanted
+from ..model import DesiredObject
 from .schema import Findings
 
 # Grafana's own name for the place of what is in no folder.
@@ -70,7 +70,7 @@ class Folders:
                 self.declare(parts[:depth], source)
         return self._uid(parts)
 
-    def wanted(self) -> list:
+    def desired(self) -> list:
         """Every folder that was declared or used, parents first."""
         for parts in list(self._known):
             self.uid(parts, self._known[parts]["source"])
@@ -87,9 +87,9 @@ class Folders:
                 return uid if depth == len(parts) else derived_uid(("", uid, *parts[depth:]))
         return derived_uid(parts)
 
-    def _folder(self, parts: tuple, known: dict) -> Wanted:
+    def _folder(self, parts: tuple, known: dict) -> DesiredObject:
         parent = self._uid(parts[:-1]) if len(parts) > 1 else ""
         body = {"uid": self._uid(parts), "title": parts[-1], "parentUid": parent}
         if known["description"] is not None:
             body["description"] = known["description"]
-        return Wanted("folder", body["uid"], body, known["source"])
+        return DesiredObject("folder", body["uid"], body, known["source"])

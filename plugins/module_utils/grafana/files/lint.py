@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..model import PRESENT, Required, Wanted
+from ..model import PRESENT, DesiredObject, RequiredObject
 from ..normalize import BASE_INTERVAL, BUILT_IN_TEMPLATE, defined, templates_used
 from .folders import UID_LENGTH
 from .schema import Findings
@@ -48,49 +48,49 @@ class Lint:
     absent: set = field(default_factory=set)
     required: list = field(default_factory=list)
 
-    def error(self, item: Wanted, problem: str) -> None:
+    def error(self, item: DesiredObject, problem: str) -> None:
         """Note what must be mended about an object."""
         self.findings.error(item.source, problem)
 
-    def refer(self, item: Wanted, kind: str, name: object, what: str) -> None:
+    def refer(self, item: DesiredObject, kind: str, name: object, what: str) -> None:
         """Note that an object refers to another: one that is wanted too, or else one that must be on the server."""
         if not isinstance(name, str):
             self.error(item, f"{what} must be a text, not {name!r}.")
         elif (kind, name) in self.absent:
             self.error(item, f"{what} is {name}, which is to be removed.")
         elif name not in self.names.get(kind, ()):
-            self.required.append(Required(kind, name, f"{item.source}: {what}"))
+            self.required.append(RequiredObject(kind, name, f"{item.source}: {what}"))
 
 
-def lint(wanted: list, findings: Findings) -> list:
+def lint(desired: list, findings: Findings) -> list:
     """Note all that is wrong with a list of wanted objects; gives what must be on the server beside them."""
     state = Lint(findings)
-    present = [item for item in wanted if item.state == PRESENT]
+    present = [item for item in desired if item.state == PRESENT]
     state.names = {kind: set(_names(kind, present)) for kind in _NAMES}
     state.titles = {item.body.get("name") for item in present if item.kind == "datasource"}
     state.absent = {
-        (item.kind, item.identity) for item in wanted if item.state != PRESENT and item.identity
+        (item.kind, item.identity) for item in desired if item.state != PRESENT and item.identity
     }
-    _once(wanted, findings)
+    _once(desired, findings)
     for item in present:
         _CHECKS[item.kind](state, item)
     return list(dict.fromkeys(state.required))
 
 
-def _once(wanted: list, findings: Findings) -> None:
+def _once(desired: list, findings: Findings) -> None:
     """Nothing may be there twice, whether as an object, or as a part that has a name of its own on the server."""
     first: dict = {}
-    present = [item for item in wanted if item.state == PRESENT]
-    for key, item, *part in [*_objects(wanted), *_parts(present)]:
+    present = [item for item in desired if item.state == PRESENT]
+    for key, item, *part in [*_objects(desired), *_parts(present)]:
         thing = part[0] if part else item
         other, source = first.setdefault(key, (thing, item.source))
         if other is not thing:
             findings.error(item.source, f"{' '.join(filter(None, key))} is also at {source}.")
 
 
-def _objects(wanted: list) -> Iterator[tuple]:
+def _objects(desired: list) -> Iterator[tuple]:
     # What is removed by another name than its identity, a receiver by its uid, is told apart by that.
-    for item in wanted:
+    for item in desired:
         yield (
             (
                 _WORDS[item.kind],
@@ -148,20 +148,20 @@ _WORDS = {
 }  # fmt: skip
 
 
-def _uid(state: Lint, item: Wanted, uid: object, what: str) -> None:
+def _uid(state: Lint, item: DesiredObject, uid: object, what: str) -> None:
     if not isinstance(uid, str) or not _UID.fullmatch(uid):
         state.error(
             item, f"the uid {uid!r} of {what} must be 1 to {UID_LENGTH} letters, digits, - and _."
         )
 
 
-def _folder(state: Lint, item: Wanted) -> None:
+def _folder(state: Lint, item: DesiredObject) -> None:
     _uid(state, item, item.identity, f"folder {item.body.get('title')}")
     if item.body.get("parentUid"):
         state.refer(item, "folder", item.body["parentUid"], "parent folder")
 
 
-def _datasource(state: Lint, item: Wanted) -> None:
+def _datasource(state: Lint, item: DesiredObject) -> None:
     _uid(state, item, item.identity, f"datasource {item.body.get('name')}")
     for path, value in _values(item.body.get("jsonData")):
         if path[-1] in ("datasourceUid", "alertmanagerUid") and value and value not in BUILT_IN:
@@ -173,7 +173,7 @@ def _datasource(state: Lint, item: Wanted) -> None:
             )
 
 
-def _dashboard(state: Lint, item: Wanted) -> None:
+def _dashboard(state: Lint, item: DesiredObject) -> None:
     model = item.body["dashboard"]
     title = f"dashboard {model.get('title')}"
     if model.get("uid"):
@@ -192,7 +192,9 @@ def _dashboard(state: Lint, item: Wanted) -> None:
             _dashboard_datasource(state, item, uid, names, title)
 
 
-def _dashboard_datasource(state: Lint, item: Wanted, uid: str, names: set, title: str) -> None:
+def _dashboard_datasource(
+    state: Lint, item: DesiredObject, uid: str, names: set, title: str
+) -> None:
     variable = _VARIABLE.fullmatch(uid)
     if variable:
         name = next(filter(None, variable.groups()))
@@ -227,7 +229,7 @@ def _datasources(tree: Any) -> Iterator[tuple]:
                 yield value, True
 
 
-def _template(state: Lint, item: Wanted) -> None:
+def _template(state: Lint, item: DesiredObject) -> None:
     if "/" in item.identity or not item.identity.strip():
         state.error(
             item,
@@ -236,13 +238,13 @@ def _template(state: Lint, item: Wanted) -> None:
     _templates_used(state, item, item.body.get("template", ""), f"template {item.identity}")
 
 
-def _templates_used(state: Lint, item: Wanted, text: str, what: str) -> None:
+def _templates_used(state: Lint, item: DesiredObject, text: str, what: str) -> None:
     for name in templates_used(text):
         if not BUILT_IN_TEMPLATE.fullmatch(name):
             state.refer(item, "template", name, f"{what}, template")
 
 
-def _contact_point(state: Lint, item: Wanted) -> None:
+def _contact_point(state: Lint, item: DesiredObject) -> None:
     for receiver in item.body.get("receivers") or []:
         what = f"contact point {item.identity}, {receiver.get('type')}"
         _uid(state, item, receiver.get("uid"), what)
@@ -268,11 +270,11 @@ def _values(tree: Any, path: tuple = ()) -> Iterator[tuple]:
         yield path, tree
 
 
-def _nothing(_state: Lint, _item: Wanted) -> None:
+def _nothing(_state: Lint, _item: DesiredObject) -> None:
     """A mute timing refers to nothing, and Grafana checks it when it is sent."""
 
 
-def _policy(state: Lint, item: Wanted) -> None:
+def _policy(state: Lint, item: DesiredObject) -> None:
     root = item.body
     if not root.get("receiver"):
         state.error(item, "the notification policy has no receiver.")
@@ -297,7 +299,7 @@ def _routes(route: dict) -> Iterator[dict]:
             yield from _routes(child)
 
 
-def _settings(state: Lint, item: Wanted, settings: dict, what: str) -> None:
+def _settings(state: Lint, item: DesiredObject, settings: dict, what: str) -> None:
     """What routes and rules alike refer to."""
     if settings.get("receiver"):
         state.refer(item, "contact_point", settings["receiver"], f"{what}, receiver")
@@ -306,7 +308,7 @@ def _settings(state: Lint, item: Wanted, settings: dict, what: str) -> None:
             state.refer(item, "mute_timing", name, f"{what}, {key}")
 
 
-def _rule_group(state: Lint, item: Wanted) -> None:
+def _rule_group(state: Lint, item: DesiredObject) -> None:
     group, rules = item.body, item.body.get("rules") or []
     what = f"rule group {group.get('title')}"
     state.refer(item, "folder", group.get("folderUid"), f"{what}, folder")
@@ -325,7 +327,7 @@ def _rule_group(state: Lint, item: Wanted) -> None:
         _rule(state, item, rule)
 
 
-def _rule(state: Lint, item: Wanted, rule: dict) -> None:
+def _rule(state: Lint, item: DesiredObject, rule: dict) -> None:
     what = f"rule {rule.get('title')}"
     _uid(state, item, rule.get("uid"), what)
     _settings(state, item, rule.get("notification_settings") or {}, what)
@@ -345,7 +347,7 @@ def _rule(state: Lint, item: Wanted, rule: dict) -> None:
         state.error(item, f"{what} has expressions that need each other in a circle.")
 
 
-def _query(state: Lint, item: Wanted, query: dict, refs: list, what: str) -> list:
+def _query(state: Lint, item: DesiredObject, query: dict, refs: list, what: str) -> list:
     """The refIds that an expression needs; a query needs its datasource."""
     uid, model = query.get("datasourceUid"), query.get("model") or {}
     if uid not in EXPRESSIONS:
@@ -390,7 +392,7 @@ def _circular(needs: dict) -> bool:
     return False
 
 
-_CHECKS: dict[str, Callable[[Lint, Wanted], None]] = {
+_CHECKS: dict[str, Callable[[Lint, DesiredObject], None]] = {
     "folder": _folder,
     "datasource": _datasource,
     "dashboard": _dashboard,

@@ -23,7 +23,7 @@ import hashlib
 import re
 from collections import Counter
 
-from ..model import Wanted
+from ..model import DesiredObject
 
 ENGINES = ("grafana", "prometheus")
 NO_DATA, EXEC_ERROR = "grafana_no_data", "grafana_exec_error"
@@ -118,7 +118,7 @@ def rule_groups(
                 "interval": seconds,
                 "rules": rules,
             }
-            found.append(Wanted("rule_group", f"{folder_uid}/{group['name']}", body, source))
+            found.append(DesiredObject("rule_group", f"{folder_uid}/{group['name']}", body, source))
     return found
 
 

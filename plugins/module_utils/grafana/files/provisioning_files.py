@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..model import ABSENT, Wanted
+from ..model import ABSENT, DesiredObject
 from ..normalize import BASE_INTERVAL
 from . import schema
 from .folders import UID_LENGTH, Folders, titles
@@ -123,7 +123,7 @@ class Provisioning:
 
     folders: Folders
     org_id: int = 1
-    wanted: list = field(default_factory=list)
+    desired: list = field(default_factory=list)
     providers: list = field(default_factory=list)
 
     def declare_folders(self, reader: Reader) -> None:
@@ -178,7 +178,7 @@ class Provisioning:
         self, kind: str, identity: str, body: dict, source: str, state: str = "present"
     ) -> None:
         """Want one object."""
-        self.wanted.append(Wanted(kind, identity, body, source, state))
+        self.desired.append(DesiredObject(kind, identity, body, source, state))
 
     def of_our_organization(self, reader: Reader, steps: tuple, item: dict) -> bool:
         """Whether an object belongs to the organization that is worked on; tells where it does not."""

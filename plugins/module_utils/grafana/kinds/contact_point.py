@@ -124,8 +124,8 @@ class ContactPoint(Kind):
             elif self._differs(step, uid, before):
                 where = f"{WHERE}{path(uid)[4:]}"
                 client.write("PUT", where, step.about, {**receiver, "name": step.identity}, headers)
-        wanted = {receiver["uid"] for receiver in step.body["receivers"]}
-        for uid in sorted(set(had) - wanted - step.moves - {interim(uid) for uid in step.moves}):
+        desired = {receiver["uid"] for receiver in step.body["receivers"]}
+        for uid in sorted(set(had) - desired - step.moves - {interim(uid) for uid in step.moves}):
             _delete(client, step, uid)
 
     @staticmethod

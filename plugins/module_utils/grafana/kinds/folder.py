@@ -94,24 +94,24 @@ class Folder(Kind):
     def write(self, client: Any, step: Any, settings: Settings) -> None:
         """Create it, or move it and name it."""
         body, about = step.body, step.about
-        wanted = self.comparable(body, body)
+        desired = self.comparable(body, body)
         if step.live is None:
             sent = {"uid": step.identity, "title": body["title"]}
-            if wanted["parentUid"]:
-                sent["parentUid"] = wanted["parentUid"]
+            if desired["parentUid"]:
+                sent["parentUid"] = desired["parentUid"]
             if body.get("description"):
                 sent["description"] = body["description"]
             client.write("POST", path("folders"), about, sent)
             return
         had = self.comparable(step.live.body, body)
-        if had["parentUid"] != wanted["parentUid"]:
+        if had["parentUid"] != desired["parentUid"]:
             client.write(
                 "POST",
                 path("folders", step.identity, "move"),
                 about,
-                {"parentUid": wanted["parentUid"]},
+                {"parentUid": desired["parentUid"]},
             )
-        if {**had, "parentUid": ""} != {**wanted, "parentUid": ""}:
+        if {**had, "parentUid": ""} != {**desired, "parentUid": ""}:
             sent = {"title": body["title"], "overwrite": True}
             if body.get("description") is not None:
                 sent["description"] = body["description"]

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from ..model import KINDS
 from .contact_point import CONTACT_POINT
 from .dashboard import DASHBOARD
 from .datasource import DATASOURCE
 from .folder import FOLDER
 from .mute_timing import MUTE_TIMING
+from .names import KINDS
 from .policy import POLICY
 from .rule_group import RULE_GROUP
 from .template import TEMPLATE

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 
-from ..model import KINDS
+from ..kinds.names import KINDS
 
 SUFFIX = ".owned"
 NOTE = "Made by automation; deleting this makes it forget what it owns."

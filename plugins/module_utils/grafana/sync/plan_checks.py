@@ -7,17 +7,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..kinds.base import API, NO_PROVENANCE
+from ..kinds.names import KINDS
 from ..kinds.policy import names
 from ..kinds.registry import REGISTRY
-from ..model import KINDS
 from ..normalize import BUILT_IN_TEMPLATE, TIMINGS, defined, templates_used
 from .sync_plan import (
     CONFLICT,
     CREATE,
     DELETE,
-    UNMANAGED,
     KEEP,
     PRUNE,
+    UNMANAGED,
     UPDATE,
     Rules,
     Step,

@@ -15,16 +15,17 @@ from ..grafana_errors import GrafanaError, Refused, Uncertain
 from ..kinds.base import Settings
 from ..kinds.dashboard import searched
 from ..kinds.folder import by_depth, content_counts
+from ..kinds.names import KINDS
 from ..kinds.registry import REGISTRY
-from ..model import KINDS, PRESENT, Wanted
+from ..model import PRESENT, DesiredObject
 from . import ownership, plan_checks, unique_names
 from .sync_plan import (
     CONFLICT,
     CREATE,
     DELETE,
-    UNMANAGED,
     KEEP,
     PRUNE,
+    UNMANAGED,
     UNPRUNED,
     UPDATE,
     Rules,
@@ -85,9 +86,9 @@ class Result:
         }
 
 
-def reconcile(client: Client, wanted: list, options: Options) -> Result:
+def reconcile(client: Client, desired: list, options: Options) -> Result:
     """Make Grafana have what is wanted; raises GrafanaError, whose ``result`` tells what was done before."""
-    return _Run(client, list(wanted), options).go()
+    return _Run(client, list(desired), options).go()
 
 
 def live(client: Client, kinds: tuple = KINDS) -> dict:
@@ -110,8 +111,8 @@ def _without_ledgers(templates: dict) -> dict:
 class _Run:
     """One run: what was seen, what is planned, what was done."""
 
-    def __init__(self, client: Client, wanted: list, options: Options) -> None:
-        self.client, self.wanted, self.options = client, wanted, options
+    def __init__(self, client: Client, desired: list, options: Options) -> None:
+        self.client, self.desired, self.options = client, desired, options
         settings = Settings(
             editable=options.editable,
             fingerprint_key=options.fingerprint_key,
@@ -129,7 +130,7 @@ class _Run:
             raise GrafanaError(
                 f"{options.owner!r} is no name for an owner: letters, digits, dots and dashes"
             )
-        for one in wanted:
+        for one in desired:
             if one.state == PRESENT:
                 client.secrets |= {
                     text for text in REGISTRY[one.kind].secrets(one.body) if len(text) > 2
@@ -138,7 +139,7 @@ class _Run:
     def go(self) -> Result:
         self.client.probe()
         self._read()
-        steps = self._guarded(plan(self.wanted, self.seen, self.rules))
+        steps = self._guarded(plan(self.desired, self.seen, self.rules))
         refused = plan_checks.refused(steps)
         if refused:
             raise GrafanaError("Nothing was changed. " + "; ".join(refused))
@@ -164,7 +165,7 @@ class _Run:
     # What is there
 
     def _read(self) -> None:
-        needed = {one.kind for one in self.wanted} | {one[0] for one in self.options.required}
+        needed = {one.kind for one in self.desired} | {one[0] for one in self.options.required}
         if self.options.owner:
             needed.add("template")
             self._see("template", None)
@@ -186,7 +187,7 @@ class _Run:
 
     def _interesting(self, kind: str) -> frozenset:
         """Identities that the plan may ask for."""
-        named = {one.identity for one in self.wanted if one.kind == kind}
+        named = {one.identity for one in self.desired if one.kind == kind}
         named |= {one[1] for one in self.options.required if one[0] == kind}
         return frozenset(
             named | set(self.rules.owned.get(kind, ()) if kind in self.rules.prune else ())
@@ -281,7 +282,7 @@ class _Run:
         return steps
 
     def _prune_guarded(self, steps: list) -> list:
-        present = {one.kind for one in self.wanted if one.state == PRESENT}
+        present = {one.kind for one in self.desired if one.state == PRESENT}
         for kind in self.options.prune:
             if kind not in present and kind not in UNPRUNED and self.rules.owned.get(kind):
                 self._warn(f"No {title(kind, '')} is wanted at all, so none is pruned.")
@@ -337,7 +338,7 @@ class _Run:
             if step.action == DELETE or given_up or (step.after is None and step.live is None):
                 owned[step.kind].discard(step.identity)
         for kind in self.options.prune if done else ():
-            if any(one.kind == kind and one.state == PRESENT for one in self.wanted):
+            if any(one.kind == kind and one.state == PRESENT for one in self.desired):
                 # All that is owned was looked for; what was not found is gone.
                 owned[kind] &= {step.identity for step in steps if step.kind == kind} | set(
                     self.seen[kind]
@@ -351,10 +352,10 @@ class _Run:
         if not owner or text == self.ledger_text or owned == self.rules.owned:
             return
         template = {"name": ownership.name(owner), "template": text}
-        wanted = Wanted("template", ownership.name(owner), template, LEDGER)
+        desired = DesiredObject("template", ownership.name(owner), template, LEDGER)
         held = REGISTRY["template"].read(self.client, None).get(ownership.name(owner))
         rules = replace(self.rules, adopt=True)
-        self._write(plan_one(REGISTRY["template"], wanted, held, rules), wanted, rules)
+        self._write(plan_one(REGISTRY["template"], desired, held, rules), desired, rules)
         self.ledger_text, self.rules = text, replace(self.rules, owned=owned)
         if not any(change["kind"] == LEDGER for change in self.result.changes):
             self.result.changes.append(_change(Step(LEDGER, owner, UPDATE, LEDGER)))
@@ -389,11 +390,11 @@ class _Run:
         else:
             self.result.changes.append(_change(step))
 
-    def _wish(self, step: Step) -> Wanted:
+    def _wish(self, step: Step) -> DesiredObject:
         state = "absent" if step.action == DELETE else PRESENT
-        return Wanted(step.kind, step.identity, step.asked, step.source, state)
+        return DesiredObject(step.kind, step.identity, step.asked, step.source, state)
 
-    def _write(self, step: Step, wanted: Wanted, rules: Rules) -> None:
+    def _write(self, step: Step, desired: DesiredObject, rules: Rules) -> None:
         """Carry one step out. Where it is not known whether a write came about, look, and write only what is left."""
         kind = REGISTRY[step.kind]
         for attempt in range(ATTEMPTS):
@@ -406,7 +407,7 @@ class _Run:
                     raise GrafanaError(f"{error}; given up after {attempt + 1} attempts") from None
                 self.client.pause(attempt)
                 held = kind.read(self.client, frozenset({step.identity})).get(step.identity)
-                again = plan_one(kind, wanted, held, rules)
+                again = plan_one(kind, desired, held, rules)
                 if again.action == KEEP:
                     return None
                 if again.action in (CONFLICT, UNMANAGED):

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from .. import normalize
 from ..kinds.base import API, NO_PROVENANCE, Kind, Live, Settings
+from ..kinds.names import KINDS
 from ..kinds.policy import FIRST_RECEIVERS, is_first
 from ..kinds.registry import REGISTRY
-from ..model import ABSENT, KINDS, PRESENT, Wanted
+from ..model import ABSENT, PRESENT, DesiredObject
 
 CREATE, UPDATE, KEEP, DELETE = "create", "update", "keep", "delete"
 # Made by somebody else, or such that it cannot be done: nothing is written, and the run fails.
@@ -70,23 +71,24 @@ def title(kind: str, identity: str) -> str:
     return f"{name} {identity}" if identity else f"{name} tree" if kind == "policy" else name
 
 
-def plan(wanted: list, live: dict, rules: Rules) -> list:
+def plan(desired: list, live: dict, rules: Rules) -> list:
     """Steps for all wanted objects, and for those that are owned and no longer wanted; live is kind -> identity."""
-    wanted = resolved(wanted, live)
-    steps = [*_duplicates(wanted)]
+    desired = resolved(desired, live)
+    steps = [*_duplicates(desired)]
     steps += [
-        plan_one(REGISTRY[one.kind], one, live[one.kind].get(one.identity), rules) for one in wanted
+        plan_one(REGISTRY[one.kind], one, live[one.kind].get(one.identity), rules)
+        for one in desired
     ]
-    return [*steps, *_prune(wanted, live, rules)]
+    return [*steps, *_prune(desired, live, rules)]
 
 
-def plan_one(kind: Kind, wanted: Wanted, live: Live | None, rules: Rules) -> Step:
+def plan_one(kind: Kind, desired: DesiredObject, live: Live | None, rules: Rules) -> Step:
     """What one object needs."""
-    step = Step(kind.name, wanted.identity, KEEP, wanted.source, wanted.body, wanted.body, live)
-    if wanted.state == ABSENT:
+    step = Step(kind.name, desired.identity, KEEP, desired.source, desired.body, desired.body, live)
+    if desired.state == ABSENT:
         return _gone(kind, step)
     # What is sent may depend on what is there, so a problem is looked for first.
-    body = kind.prepared(wanted.body, live, rules.settings)
+    body = kind.prepared(desired.body, live, rules.settings)
     reason = kind.problem(body, live)
     if reason:
         return replace(step, action=CONFLICT, reason=reason)
@@ -141,15 +143,15 @@ def _provenance_problem(live: Live) -> str:
     return f"its provenance is {live.provenance}, which only its own tool may change"
 
 
-def resolved(wanted: list, live: dict) -> list:
+def resolved(desired: list, live: dict) -> list:
     """Absent objects that are named by another key than their identity, as what they are on the server.
 
     A datasource may be named by its name, an integration or a rule by its uid.
     """
-    return [found for one in wanted for found in _resolved(one, wanted, live)]
+    return [found for one in desired for found in _resolved(one, desired, live)]
 
 
-def _resolved(one: Wanted, wanted: list, live: dict) -> list:
+def _resolved(one: DesiredObject, desired: list, live: dict) -> list:
     if one.state != ABSENT or one.kind not in ("datasource", "contact_point", "rule_group"):
         return [one]
     if one.kind == "datasource":
@@ -169,7 +171,7 @@ def _resolved(one: Wanted, wanted: list, live: dict) -> list:
     )
     if one.identity or not uid:
         return [one]
-    present = [other for other in wanted if other.kind == one.kind and other.state == PRESENT]
+    present = [other for other in desired if other.kind == one.kind and other.state == PRESENT]
     if any(part.get("uid") == uid for other in present for part in other.body[parts]):
         return []
     for identity, held in live[one.kind].items():
@@ -181,11 +183,11 @@ def _resolved(one: Wanted, wanted: list, live: dict) -> list:
     return []
 
 
-def _duplicates(wanted: list) -> list:
+def _duplicates(desired: list) -> list:
     """Objects that are asked for twice, and rules and integrations with a uid that another one has."""
     places: dict = {}
     steps = []
-    for one in wanted:
+    for one in desired:
         parts = {"contact_point": "receivers", "rule_group": "rules"}.get(one.kind)
         keys = [(one.kind, one.identity)]
         if parts and one.state == PRESENT:
@@ -198,15 +200,15 @@ def _duplicates(wanted: list) -> list:
     return steps
 
 
-def _prune(wanted: list, live: dict, rules: Rules) -> list:
+def _prune(desired: list, live: dict, rules: Rules) -> list:
     """Steps for what is owned, is there, and is no longer wanted."""
     steps = []
     for name in KINDS:
-        named = {one.identity for one in wanted if one.kind == name}
+        named = {one.identity for one in desired if one.kind == name}
         if (
             name not in rules.prune
             or name in UNPRUNED
-            or not any(one.kind == name and one.state == PRESENT for one in wanted)
+            or not any(one.kind == name and one.state == PRESENT for one in desired)
         ):
             continue
         for identity in sorted(set(rules.owned.get(name, ())) - named):
