@@ -106,7 +106,7 @@ def test_it_holds_every_body_that_our_modules_send(client_judge: Path, version: 
     assert int(found.group(1)) >= 2 * len(KINDS)
 
 
-def every_change(item: Wanted, version: str) -> dict:
+def every_change(item: DesiredObject, version: str) -> dict:
     """An object with each of its fields changed that the version knows."""
     body = item.body
     for where, value in CHANGES[item.kind]:
