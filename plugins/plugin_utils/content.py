@@ -128,9 +128,8 @@ class ContentLoader:
         """Declare the folders of directories that have a file for them."""
         fields_by_directory = {}
         for directory, document in documents.folders.items():
-            fields = self._reader(document).fields(
-                (), document.content, FOLDER_FIELDS, "a folder file"
-            )
+            root = self._reader(document).root()
+            fields = root.fields(FOLDER_FIELDS, "a folder file")
             fields_by_directory[directory] = fields
             if fields.get("title"):
                 documents.titles[directory] = fields["title"]

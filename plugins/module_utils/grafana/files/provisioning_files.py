@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..model import ABSENT, DesiredObject
 from ..normalize import BASE_INTERVAL
-from .documents import type_name
 from .folders import digest, slug, titles
 from .schema import (
     Diagnostics,
@@ -25,7 +24,6 @@ from .schema import (
     dict_of,
     ignored,
     integer,
-    label,
     list_of,
     raw_dict,
     raw_string,
@@ -40,11 +38,11 @@ from .schema import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .documents import JsonObject, Steps
+    from .documents import JsonObject
     from .folders import Folders, Titles
-    from .schema import Reader, Schema
+    from .schema import Node, Reader, Schema
 
-    SectionReader = Callable[["Provisioning", Reader, Steps, Any], None]
+    SectionReader = Callable[["Provisioning", Node], None]
 
 # A duration in the notation of Prometheus.
 _DURATION = re.compile(
@@ -226,48 +224,40 @@ class Provisioning:
 
     def declare_folders(self, reader: Reader) -> None:
         """Declare the uids of a document's folders, before any document that uses them is read."""
-        content = reader.document.content
-        if not isinstance(content, dict):
-            return
-        for steps, element in reader.elements(("folders",), content.get("folders")):
-            fields = reader.fields(steps, element, FOLDER, "a folder")
+        for node in reader.root().get("folders").elements():
+            fields = node.fields(FOLDER, "a folder")
             parts = titles(fields.get("folder", ""))
-            uid, description = fields.get("uid", ""), fields.get("description")
-            self.folders.declare(parts, reader.at(*steps), uid, description)
+            self.folders.declare(parts, node.at, fields.get("uid", ""), fields.get("description"))
         # Reading the sections reports their errors, so they are not reported here.
         silent_reader = replace(reader, diagnostics=Diagnostics())
         for section in ("groups", "providers"):
-            for steps, element in silent_reader.elements((section,), content.get(section)):
-                if isinstance(element, dict):
-                    self._declare_folder_of(silent_reader, steps, element)
+            for node in silent_reader.root().get(section).elements():
+                self._declare_folder_of(node)
 
-    def _declare_folder_of(self, reader: Reader, steps: Steps, element: JsonObject) -> None:
+    def _declare_folder_of(self, node: Node) -> None:
         """Declare the folder of a rule group or provider that names both its titles and uid."""
-        path = string(reader, (*steps, "folder"), element.get("folder") or "")
-        uid = string(reader, (*steps, "folderUid"), element.get("folderUid") or "")
-        parts = titles(path)
-        if parts and uid:
-            self.folders.declare(parts, reader.at(*steps), uid)
+        path, uid = node.get("folder"), node.get("folderUid")
+        if path.value and uid.value:
+            parts = titles(string(path))
+            folder_uid = string(uid)
+            if parts and folder_uid:
+                self.folders.declare(parts, node.at, folder_uid)
 
     def read(self, reader: Reader) -> None:
         """Add the objects of a document."""
-        content = reader.document.content
-        if not isinstance(content, dict):
-            reader.error(
-                (),
-                f"the file is a {type_name(content)};"
-                " write a dict such as apiVersion: 1 and datasources.",
-            )
+        root = reader.root()
+        if not isinstance(root.value, dict):
+            root.type_error("dict such as apiVersion: 1 and datasources")
             return
-        version = content.get("apiVersion")
-        if reader.document.interpolated and str(version) != "1":
-            reader.error(("apiVersion",), "apiVersion is not 1; write apiVersion: 1.")
-        for key, section in content.items():
+        version = root.get("apiVersion")
+        if reader.document.interpolated and str(version.value) != "1":
+            version.error("apiVersion is not 1; write apiVersion: 1.")
+        for key, section in root.items():
             if key in SECTIONS:
-                for steps, element in reader.elements((key,), section):
-                    SECTIONS[key](self, reader, steps, element)
+                for node in section.elements():
+                    SECTIONS[key](self, node)
             elif key not in _OTHER_KEYS:
-                _report_section(reader, key)
+                _report_section(section, key)
 
     def add(
         self, kind: str, identity: str, body: JsonObject, source: str, state: str = "present"
@@ -275,59 +265,53 @@ class Provisioning:
         """Add one object."""
         self.desired.append(DesiredObject(kind, identity, body, source, state))
 
-    def remove(self, kind: str, identity: str, body: JsonObject, source: str) -> None:
-        """Add one object that must be absent."""
-        self.add(kind, identity, body, source, ABSENT)
+    def accepts(self, node: Node, fields: JsonObject, *keys: str) -> bool:
+        """Return whether an object is complete and of the task's organization."""
+        return self.is_in_organization(node, fields) and _has(node, fields, *keys)
 
-    def is_in_organization(self, reader: Reader, steps: Steps, fields: JsonObject) -> bool:
+    def is_in_organization(self, node: Node, fields: JsonObject) -> bool:
         """Return whether an object belongs to the task's organization; report it otherwise.
 
         Removes the fields that name the organization.
         """
         org_id = fields.pop("orgId", None) or 1
         if fields.pop("orgName", ""):
-            reader.error((*steps, "orgName"), "orgName is not supported; set orgId.")
+            node.child("orgName").error("orgName is not supported; set orgId.")
             return False
         if max(org_id, 1) != self.org_id:
-            reader.error(
-                (*steps, "orgId"),
+            node.child("orgId").error(
                 f"orgId is {org_id}, and the task manages organization {self.org_id};"
-                " use the same organization.",
+                " use the same organization."
             )
             return False
         return True
 
 
-def _report_section(reader: Reader, key: str) -> None:
+def _report_section(section: Node, key: str) -> None:
     """Report a section that is not supported."""
     if key == "prune":
-        reader.warn((key,), "prune has no effect in a file; use the option of the task.")
+        section.warn("prune has no effect in a file; use the option of the task.")
     elif key == "apps":
-        reader.warn(
-            (key,), "apps is not supported and changes nothing; configure plugins in Grafana."
-        )
+        section.warn("apps is not supported and changes nothing; configure plugins in Grafana.")
     else:
-        reader.error((key,), unknown_field("a provisioning file", key, SECTIONS))
+        section.error(unknown_field("a provisioning file", key, SECTIONS))
 
 
-def _read_datasource(provisioning: Provisioning, reader: Reader, steps: Steps, value: Any) -> None:
-    fields = reader.fields(steps, value, DATASOURCE, "a datasource")
-    if not provisioning.is_in_organization(reader, steps, fields):
-        return
-    if not _has(reader, steps, fields, "name", "type"):
+def _read_datasource(provisioning: Provisioning, node: Node) -> None:
+    fields = node.fields(DATASOURCE, "a datasource")
+    if not provisioning.accepts(node, fields, "name", "type"):
         return
     if fields.pop("correlations", None):
-        reader.warn(
-            (*steps, "correlations"),
-            "correlations is not supported and changes nothing; configure it in Grafana.",
+        node.child("correlations").warn(
+            "correlations is not supported and changes nothing; configure it in Grafana."
         )
     secrets = {key: fields.pop(key) for key in _OLD_SECRETS if key in fields}
     body = {**DATASOURCE_DEFAULTS, **fields}
     body["uid"] = fields.get("uid") or datasource_uid(fields["name"])
     body["access"] = body["access"] or "proxy"
-    given_secrets = {key: secret for key, secret in secrets.items() if secret}
-    body["secureJsonData"] = {**given_secrets, **body["secureJsonData"]}
-    provisioning.add("datasource", body["uid"], body, reader.at(*steps))
+    set_secrets = {key: secret for key, secret in secrets.items() if secret}
+    body["secureJsonData"] = {**set_secrets, **body["secureJsonData"]}
+    provisioning.add("datasource", body["uid"], body, node.at)
 
 
 def datasource_uid(name: str) -> str:
@@ -335,23 +319,19 @@ def datasource_uid(name: str) -> str:
     return f"P{digest(name, 16).upper()}"
 
 
-def _read_contact_point(
-    provisioning: Provisioning, reader: Reader, steps: Steps, value: Any
-) -> None:
-    fields = reader.fields(steps, value, CONTACT_POINT, "a contact point")
+def _read_contact_point(provisioning: Provisioning, node: Node) -> None:
+    fields = node.fields(CONTACT_POINT, "a contact point")
     name = fields["name"] = fields.get("name", "").strip()
-    if not provisioning.is_in_organization(reader, steps, fields):
-        return
-    if not _has(reader, steps, fields, "name"):
+    if not provisioning.accepts(node, fields, "name"):
         return
     receivers = []
     for index, receiver in enumerate(fields.get("receivers", [])):
-        if _has(reader, (*steps, "receivers", index), receiver, "type", "settings"):
+        if _has(node.child("receivers", index), receiver, "type", "settings"):
             receivers.append(_receiver(name, index, receiver))
     if not fields.get("receivers"):
-        reader.error(steps, f"contact point {name} has no receivers; add one.")
+        node.error(f"contact point {name} has no receivers; add one.")
     body = {"name": name, "receivers": receivers}
-    provisioning.add("contact_point", name, body, reader.at(*steps))
+    provisioning.add("contact_point", name, body, node.at)
 
 
 def _receiver(point: str, index: int, fields: JsonObject) -> JsonObject:
@@ -369,142 +349,125 @@ def receiver_uid(name: str, receiver_type: str, index: int) -> str:
     return f"{slug(f'{name} {receiver_type}')}-{digest(f'{name}/{receiver_type}/{index}')}"
 
 
-def _read_policy(provisioning: Provisioning, reader: Reader, steps: Steps, value: Any) -> None:
-    route = any_dict(reader, steps, value)
-    org_id = route.pop("orgId", None)
+def _read_policy(provisioning: Provisioning, node: Node) -> None:
+    route = any_dict(node)
     organization = {}
+    org_id = route.pop("orgId", None)
     if org_id:
-        organization["orgId"] = integer(reader, (*steps, "orgId"), org_id)
+        organization["orgId"] = integer(node.child("orgId", value=org_id))
     route.pop("provenance", None)
-    if provisioning.is_in_organization(reader, steps, organization):
-        _check_route(reader, steps, route)
-        provisioning.add("policy", "", route, reader.at(*steps))
+    if provisioning.is_in_organization(node, organization):
+        _check_route(node._replace(value=route))
+        provisioning.add("policy", "", route, node.at)
 
 
-def _check_route(reader: Reader, steps: Steps, route: Any) -> None:
-    if not isinstance(route, dict):
-        reader.error(steps, f"a route is a {type_name(route)}; write a dict.")
+def _check_route(node: Node) -> None:
+    if not isinstance(node.value, dict):
+        node.type_error("dict", "a route")
         return
-    for key, value in route.items():
-        _check_route_field(reader, (*steps, key), key, value)
-    for child_steps, child in reader.elements((*steps, "routes"), route.get("routes")):
-        _check_route(reader, child_steps, child)
+    for key, field_node in node.items():
+        _check_route_field(field_node, key)
+    for child in node.get("routes").elements():
+        _check_route(child)
 
 
-def _check_route_field(reader: Reader, steps: Steps, key: str, value: Any) -> None:
+def _check_route_field(node: Node, key: str) -> None:
     if key not in ROUTE_FIELDS:
-        reader.error(steps, unknown_field("a route", key, ROUTE_FIELDS))
-    elif key == "continue" and not isinstance(value, (bool, type(None))):
-        reader.error(steps, f"continue is {value!r}; write true or false.")
+        node.error(unknown_field("a route", key, ROUTE_FIELDS))
+    elif key == "continue" and not isinstance(node.value, (bool, type(None))):
+        node.error(f"continue is {node.value!r}; write true or false.")
     elif key in ROUTE_LISTS:
-        reader.elements(steps, value)
+        node.elements()
     elif key in ROUTE_DURATIONS:
-        _check_duration(reader, steps, value)
+        _check_duration(node)
 
 
-def _read_template(provisioning: Provisioning, reader: Reader, steps: Steps, value: Any) -> None:
-    fields = reader.fields(steps, value, TEMPLATE, "a template")
-    if not provisioning.is_in_organization(reader, steps, fields):
-        return
-    if _has(reader, steps, fields, "name", "template"):
-        provisioning.add("template", fields["name"], fields, reader.at(*steps))
+def _read_template(provisioning: Provisioning, node: Node) -> None:
+    fields = node.fields(TEMPLATE, "a template")
+    if provisioning.accepts(node, fields, "name", "template"):
+        provisioning.add("template", fields["name"], fields, node.at)
 
 
-def _read_mute_timing(provisioning: Provisioning, reader: Reader, steps: Steps, value: Any) -> None:
-    fields = reader.fields(steps, value, MUTE_TIMING, "a mute timing")
-    if not provisioning.is_in_organization(reader, steps, fields):
-        return
-    if _has(reader, steps, fields, "name"):
+def _read_mute_timing(provisioning: Provisioning, node: Node) -> None:
+    fields = node.fields(MUTE_TIMING, "a mute timing")
+    if provisioning.accepts(node, fields, "name"):
         body = {"time_intervals": [], **fields}
-        provisioning.add("mute_timing", fields["name"], body, reader.at(*steps))
+        provisioning.add("mute_timing", fields["name"], body, node.at)
 
 
-def _read_group(provisioning: Provisioning, reader: Reader, steps: Steps, value: Any) -> None:
-    fields = reader.fields(steps, value, GROUP, "a rule group")
-    if not provisioning.is_in_organization(reader, steps, fields):
-        return
-    if not _has(reader, steps, fields, "name", "interval", "rules"):
+def _read_group(provisioning: Provisioning, node: Node) -> None:
+    fields = node.fields(GROUP, "a rule group")
+    if not provisioning.accepts(node, fields, "name", "interval", "rules"):
         return
     title = fields["name"]
-    folder_uid = _folder_uid(provisioning, reader, steps, fields)
-    interval = _check_duration(reader, (*steps, "interval"), fields["interval"])
+    folder_uid = _folder_uid(provisioning, node, fields)
+    interval = _check_duration(node.child("interval", value=fields["interval"]))
     if interval is None:
         # The check reported an error, so that this value is never sent.
         interval = BASE_INTERVAL
     if interval == int(interval):
         interval = int(interval)
-    body = {
-        "folderUid": folder_uid,
-        "title": title,
-        "interval": interval,
-        "rules": [
-            _rule(reader, (*steps, "rules", index), rule)
-            for index, rule in enumerate(fields["rules"])
-        ],
-    }
-    provisioning.add("rule_group", f"{folder_uid}/{title}", body, reader.at(*steps))
+    rules = [_rule(node.child("rules", index), rule) for index, rule in enumerate(fields["rules"])]
+    body = {"folderUid": folder_uid, "title": title, "interval": interval, "rules": rules}
+    provisioning.add("rule_group", f"{folder_uid}/{title}", body, node.at)
 
 
-def _folder_uid(
-    provisioning: Provisioning, reader: Reader, steps: Steps, fields: JsonObject
-) -> str:
+def _folder_uid(provisioning: Provisioning, node: Node, fields: JsonObject) -> str:
     """Return the uid of a rule group's folder; exported files set it beside the titles."""
     parts = titles(fields.get("folder", ""))
     uid: str = fields.get("folderUid", "")
     if not parts and not uid:
-        reader.error(steps, f"rule group {fields['name']} has no folder; set folder or folderUid.")
+        node.error(f"rule group {fields['name']} has no folder; set folder or folderUid.")
     # declare_folders took a uid that stands beside titles.
-    return provisioning.folders.uid(parts, reader.at(*steps)) if parts else uid
+    return provisioning.folders.uid(parts, node.at) if parts else uid
 
 
-def _rule(reader: Reader, steps: Steps, fields: JsonObject) -> JsonObject:
-    _has(reader, steps, fields, "uid", "title", "data")
+def _rule(node: Node, fields: JsonObject) -> JsonObject:
+    _has(node, fields, "uid", "title", "data")
     is_recording = "record" in fields
     if not is_recording:
-        _has(reader, steps, fields, "condition")
+        _has(node, fields, "condition")
     body = {
         "uid": fields.get("uid", ""),
         "title": fields.get("title", ""),
         "condition": fields.get("condition", ""),
         "data": [_query(query) for query in fields.get("data", [])],
         "for": fields.get("for") or "0s",
-        "annotations": {**fields.get("annotations", {}), **_panel(reader, steps, fields)},
+        "annotations": {**fields.get("annotations", {}), **_panel(node, fields)},
         "labels": fields.get("labels", {}),
         "isPaused": fields.get("isPaused", False),
     }
     for key in STATES:
-        body[key] = "" if is_recording else _state(reader, steps, fields, key)
+        body[key] = "" if is_recording else _state(node, fields, key)
     if fields.get("keepFiringFor"):
         body["keep_firing_for"] = fields["keepFiringFor"]
     if "missing_series_evals_to_resolve" in fields:
         body["missingSeriesEvalsToResolve"] = fields["missing_series_evals_to_resolve"]
-    _check_durations(reader, steps, fields, ("for", "keepFiringFor"))
+    _check_durations(node, fields, ("for", "keepFiringFor"))
     if "notification_settings" in fields:
-        body["notification_settings"] = _notification_settings(reader, steps, fields)
+        settings = fields["notification_settings"]
+        _check_notification(node.child("notification_settings"), settings)
+        body["notification_settings"] = settings
     if is_recording:
-        body["record"] = _record(reader, steps, fields)
+        body["record"] = _record(node.child("record"), fields["record"])
     return body
 
 
-def _state(reader: Reader, steps: Steps, fields: JsonObject, key: str) -> str:
+def _state(node: Node, fields: JsonObject, key: str) -> str:
     states = STATES[key]
     state: str = fields.get(key, "").strip() or states[0]
     if state not in states:
-        reader.error((*steps, key), f"{key} is {state!r}; use one of {', '.join(states)}.")
+        node.child(key).error(f"{key} is {state!r}; use one of {', '.join(states)}.")
     return state
 
 
-def _notification_settings(reader: Reader, steps: Steps, fields: JsonObject) -> JsonObject:
-    settings: JsonObject = fields["notification_settings"]
-    settings_steps = (*steps, "notification_settings")
-    _has(reader, settings_steps, settings, "receiver")
-    _check_durations(reader, settings_steps, settings, ROUTE_DURATIONS)
-    return settings
+def _check_notification(node: Node, settings: JsonObject) -> None:
+    _has(node, settings, "receiver")
+    _check_durations(node, settings, ROUTE_DURATIONS)
 
 
-def _record(reader: Reader, steps: Steps, fields: JsonObject) -> JsonObject:
-    record: JsonObject = fields["record"]
-    _has(reader, (*steps, "record"), record, "metric", "from")
+def _record(node: Node, record: JsonObject) -> JsonObject:
+    _has(node, record, "metric", "from")
     return {_RECORD_NAMES.get(key, key): value for key, value in record.items()}
 
 
@@ -517,37 +480,33 @@ def _query(fields: JsonObject) -> JsonObject:
     return body
 
 
-def _panel(reader: Reader, steps: Steps, fields: JsonObject) -> dict[str, str]:
+def _panel(node: Node, fields: JsonObject) -> dict[str, str]:
     """Return the annotations that link a rule to a panel; the API has no fields for it."""
     dashboard = fields.get("dashboardUid") or fields.get("dasboardUid", "")
     panel = fields.get("panelId")
     if not dashboard and not panel:
         return {}
     if not dashboard or not panel:
-        reader.error(steps, "only one of dashboardUid and panelId is set; set both or neither.")
+        node.error("only one of dashboardUid and panelId is set; set both or neither.")
     return {"__dashboardUid__": dashboard, "__panelId__": str(panel)}
 
 
-def _read_provider(provisioning: Provisioning, reader: Reader, steps: Steps, value: Any) -> None:
-    fields = reader.fields(steps, value, PROVIDER, "a provider")
-    if not provisioning.is_in_organization(reader, steps, fields):
-        return
-    if not _has(reader, steps, fields, "name", "options"):
+def _read_provider(provisioning: Provisioning, node: Node) -> None:
+    fields = node.fields(PROVIDER, "a provider")
+    if not provisioning.accepts(node, fields, "name", "options"):
         return
     options = fields["options"]
     path = options.get("path") or options.get("folder")
     is_file = fields.get("type", "file") in ("", "file")
     if not is_file or not isinstance(path, str) or not path:
-        reader.error(
-            steps, "the provider is not of type file or lacks options.path; set type and path."
-        )
+        node.error("the provider is not of type file or lacks options.path; set type and path.")
         return
     provider = Provider(
         name=fields["name"],
         path=path,
         folder=titles(fields.get("folder", "")),
         folders_from_directories=options.get("foldersFromFilesStructure") in (True, "true"),
-        source=reader.at(*steps),
+        source=node.at,
     )
     provisioning.providers.append(provider)
 
@@ -559,46 +518,42 @@ def _removal(kind: str, key: str) -> SectionReader:
     """
     schema: Schema = {"orgId": integer, "orgName": string, key: string}
 
-    def read(provisioning: Provisioning, reader: Reader, steps: Steps, value: Any) -> None:
-        fields = reader.fields(steps, value, schema, "a removal")
-        if not provisioning.is_in_organization(reader, steps, fields):
-            return
-        if not _has(reader, steps, fields, key):
+    def read(provisioning: Provisioning, node: Node) -> None:
+        fields = node.fields(schema, "a removal")
+        if not provisioning.accepts(node, fields, key):
             return
         name = fields[key].strip()
         identities = {"datasource": datasource_uid(name), "contact_point": "", "rule_group": ""}
         identity = identities.get(kind, name)
-        provisioning.remove(kind, identity, {key: name}, reader.at(*steps))
+        provisioning.add(kind, identity, {key: name}, node.at, ABSENT)
 
     return read
 
 
-def _reset_policy(provisioning: Provisioning, reader: Reader, steps: Steps, value: Any) -> None:
-    organization = {"orgId": integer(reader, steps, value)}
-    if provisioning.is_in_organization(reader, steps, organization):
-        provisioning.remove("policy", "", {}, reader.at(*steps))
+def _reset_policy(provisioning: Provisioning, node: Node) -> None:
+    if provisioning.is_in_organization(node, {"orgId": integer(node)}):
+        provisioning.add("policy", "", {}, node.at, ABSENT)
 
 
-def _has(reader: Reader, steps: Steps, fields: JsonObject, *keys: str) -> bool:
+def _has(node: Node, fields: JsonObject, *keys: str) -> bool:
     """Return whether all of the keys are set; report the missing ones."""
     missing = [key for key in keys if not fields.get(key)]
     if missing:
-        reader.error(steps, f"required fields are missing; set {', '.join(missing)}.")
+        node.error(f"required fields are missing; set {', '.join(missing)}.")
     return not missing
 
 
-def _check_durations(
-    reader: Reader, steps: Steps, fields: JsonObject, keys: tuple[str, ...]
-) -> None:
+def _check_durations(node: Node, fields: JsonObject, keys: tuple[str, ...]) -> None:
     for key in keys:
-        _check_duration(reader, (*steps, key), fields.get(key) or "0s")
+        _check_duration(node.child(key, value=fields.get(key) or "0s"))
 
 
-def _check_duration(reader: Reader, steps: Steps, value: Any) -> float | None:
+def _check_duration(node: Node) -> float | None:
     """Return the seconds of a duration; report a value that is none."""
+    value = node.value
     duration = seconds(value) if isinstance(value, str) else None
     if duration is None and value is not None:
-        reader.error(steps, f"{label(steps)} is {value!r}; write a duration such as 30s or 1h30m.")
+        node.error(f"{node.label} is {value!r}; write a duration such as 30s or 1h30m.")
     return duration
 
 

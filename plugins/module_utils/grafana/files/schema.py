@@ -2,25 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Read the fields of documents by schemas, and collect diagnostics. Pure.
 
-A schema is a dict of field name -> reader. A reader takes the Reader of the document, the steps
-that lead to the value, and the value; it reports errors and returns the value to use.
+A schema is a dict of field name -> reader. A reader takes the node of the value, reports its
+errors, and returns the value to use.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .documents import DocumentError, type_name
 from .interpolation import expand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from .documents import Document, JsonObject, Steps
 
-    FieldReader = Callable[["Reader", Steps, Any], Any]
+    FieldReader = Callable[["Node"], Any]
     Schema = Mapping[str, FieldReader]
 
 # The spellings that Go's strconv.ParseBool accepts.
@@ -53,7 +53,7 @@ class Diagnostics:
 
 @dataclass
 class Reader:
-    """Read the values of one document.
+    """A document with everything that its values refer to.
 
     ``read_file`` returns the content of a file that ``$__file{path}`` names.
     """
@@ -63,196 +63,217 @@ class Reader:
     environment: dict[str, str] = field(default_factory=dict)
     read_file: Callable[[str], str] = _no_file
 
-    def at(self, *steps: str | int) -> str:
-        """Return the file and line of a value."""
-        return self.document.at(*steps)
+    def root(self) -> Node:
+        """Return the node of the whole content."""
+        return Node(self, (), self.document.content)
 
-    def error(self, steps: Steps, message: str) -> None:
-        """Add an error about a value."""
-        self.diagnostics.error(self.at(*steps), message)
 
-    def warn(self, steps: Steps, message: str) -> None:
-        """Add a warning about a value."""
-        self.diagnostics.warn(self.at(*steps), message)
+class Node(NamedTuple):
+    """A value of a document, and the steps that lead to it."""
 
-    def fields(self, steps: Steps, value: Any, schema: Schema, noun: str) -> JsonObject:
+    reader: Reader
+    steps: Steps
+    value: Any
+
+    @property
+    def at(self) -> str:
+        """The file and line of the value, for messages."""
+        return self.reader.document.at(*self.steps)
+
+    @property
+    def label(self) -> str:
+        """The key of the value, or that of its list with an index."""
+        indexes = ""
+        for step in reversed(self.steps):
+            if isinstance(step, str):
+                return f"{step}{indexes}"
+            indexes = f"[{step}]{indexes}"
+        return "the file"
+
+    def error(self, message: str) -> None:
+        """Add an error about the value."""
+        self.reader.diagnostics.error(self.at, message)
+
+    def warn(self, message: str) -> None:
+        """Add a warning about the value."""
+        self.reader.diagnostics.warn(self.at, message)
+
+    def type_error(self, expected: str, noun: str | None = None) -> None:
+        """Add an error about the type of the value."""
+        self.error(f"{noun or self.label} is a {type_name(self.value)}; write a {expected}.")
+
+    def child(self, *steps: str | int, value: Any = None) -> Node:
+        """Return the node of a value below this one."""
+        return Node(self.reader, (*self.steps, *steps), value)
+
+    def get(self, key: str) -> Node:
+        """Return the node of a key; its value is None when this is no dict or lacks the key."""
+        value = self.value.get(key) if isinstance(self.value, dict) else None
+        return self.child(key, value=value)
+
+    def items(self) -> list[tuple[str, Node]]:
+        """Return the keys and nodes of a dict."""
+        return [(key, self.child(key, value=value)) for key, value in self.value.items()]
+
+    def elements(self) -> list[Node]:
+        """Return the nodes of a list."""
+        if self.value is None:
+            return []
+        if not isinstance(self.value, list):
+            self.type_error("list")
+            return []
+        return [self.child(index, value=value) for index, value in enumerate(self.value)]
+
+    def fields(self, schema: Schema, noun: str) -> JsonObject:
         """Read the fields of a dict by a schema; missing and null ones are left out."""
-        if not isinstance(value, dict):
-            self.error(steps, f"{noun} is a {type_name(value)}; write a dict.")
+        if not isinstance(self.value, dict):
+            self.type_error("dict", noun)
             return {}
-        result = {}
-        for key, raw in value.items():
+        fields = {}
+        for key, child in self.items():
             if key not in schema:
-                self.error((*steps, key), unknown_field(noun, key, schema))
-            elif raw is not None:
-                result[key] = schema[key](self, (*steps, key), raw)
-        return {key: parsed for key, parsed in result.items() if parsed is not None}
+                child.error(unknown_field(noun, key, schema))
+            elif child.value is not None:
+                fields[key] = schema[key](child)
+        return {key: value for key, value in fields.items() if value is not None}
 
-    def elements(self, steps: Steps, value: Any) -> list[tuple[Steps, Any]]:
-        """Return the elements of a list, each with the steps that lead to it."""
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            self.error(steps, f"{label(steps)} is a {type_name(value)}; write a list.")
-            return []
-        return [((*steps, index), element) for index, element in enumerate(value)]
-
-    def expand(self, steps: Steps, string: str) -> str:
+    def expand(self, string: str) -> str:
         """Replace the variables of a string, unless Grafana would not replace them."""
-        if not self.document.interpolated:
+        reader = self.reader
+        if not reader.document.interpolated:
             return string
         try:
-            expansion = expand(string, self.environment, self.read_file)
+            expansion = expand(string, reader.environment, reader.read_file)
         except DocumentError as error:
-            self.error(steps, str(error))
+            self.error(str(error))
             return ""
-        if expansion.missing:
-            self._report_missing(steps, expansion.missing, expansion.value)
+        names = ", ".join(f"${name}" for name in expansion.missing)
+        if names and expansion.value.strip():
+            self.warn(f"environment lacks {names}, which becomes empty; {_DOLLAR}.")
+        elif names:
+            self.error(f"environment lacks {names}, so the value is empty; {_DOLLAR}.")
         return expansion.value
 
-    def _report_missing(self, steps: Steps, variables: list[str], value: str) -> None:
-        names = ", ".join(f"${name}" for name in variables)
-        if value.strip():
-            self.warn(steps, f"environment lacks {names}, which becomes empty; {_DOLLAR}.")
-        else:
-            self.error(steps, f"environment lacks {names}, so the value is empty; {_DOLLAR}.")
 
-
-def label(steps: Steps) -> str:
-    """Return a short name for a value: its key, or that of the list with its index."""
-    name = ""
-    for step in reversed(steps):
-        if isinstance(step, str):
-            return f"{step}{name}"
-        name = f"[{step}]{name}"
-    return "the file"
-
-
-def unknown_field(noun: str, key: object, fields: Mapping[str, Any] | tuple[str, ...]) -> str:
+def unknown_field(noun: str, key: object, fields: Iterable[str]) -> str:
     """Return the message about a field that the schema lacks."""
     return f"{noun} has no field {key}; use one of {', '.join(fields)}."
 
 
-def raw_string(reader: Reader, steps: Steps, value: Any) -> str:
+def raw_string(node: Node) -> str:
     """Read a string as the file spells it."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (dict, list)):
-        reader.error(steps, f"{label(steps)} is a {type_name(value)}; write a str.")
+    if isinstance(node.value, str):
+        return node.value
+    if isinstance(node.value, (dict, list)):
+        node.type_error("str")
         return ""
-    scalar = reader.document.scalar(*steps)
-    return json.dumps(value) if scalar is None else scalar
+    scalar = node.reader.document.scalar(*node.steps)
+    return json.dumps(node.value) if scalar is None else scalar
 
 
-def string(reader: Reader, steps: Steps, value: Any) -> str:
+def string(node: Node) -> str:
     """Read a string and replace its variables."""
-    return reader.expand(steps, raw_string(reader, steps, value))
+    return node.expand(raw_string(node))
 
 
-def boolean(reader: Reader, steps: Steps, value: Any) -> bool | None:
+def boolean(node: Node) -> bool | None:
     """Read a boolean, also from a string, since variables are strings."""
-    spelling = string(reader, steps, value)
+    spelling = string(node)
     if spelling in _TRUE + _FALSE:
         return spelling in _TRUE
-    reader.error(steps, f"{label(steps)} is {spelling!r}; write true or false.")
+    node.error(f"{node.label} is {spelling!r}; write true or false.")
     return None
 
 
-def integer(reader: Reader, steps: Steps, value: Any) -> int | None:
+def integer(node: Node) -> int | None:
     """Read an integer, also from a string; an empty string is None."""
-    digits = string(reader, steps, value)
+    digits = string(node)
     try:
         return int(digits) if digits else None
     except ValueError:
-        reader.error(steps, f"{label(steps)} is {digits!r}; write an int.")
+        node.error(f"{node.label} is {digits!r}; write an int.")
         return None
 
 
-def raw_value(_reader: Reader, _steps: Steps, value: Any) -> Any:
+def raw_value(node: Node) -> Any:
     """Return any value unchanged."""
-    return value
+    return node.value
 
 
-def any_value(reader: Reader, steps: Steps, value: Any) -> Any:
+def any_value(node: Node) -> Any:
     """Read any value and replace the variables of its strings."""
-    if isinstance(value, str):
-        return reader.expand(steps, value)
-    if isinstance(value, dict):
-        return {key: any_value(reader, (*steps, key), child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [any_value(reader, (*steps, index), child) for index, child in enumerate(value)]
-    return value
+    if isinstance(node.value, str):
+        return node.expand(node.value)
+    if isinstance(node.value, dict):
+        return {key: any_value(child) for key, child in node.items()}
+    if isinstance(node.value, list):
+        return [any_value(element) for element in node.elements()]
+    return node.value
 
 
-def any_dict(reader: Reader, steps: Steps, value: Any) -> JsonObject:
+def any_dict(node: Node) -> JsonObject:
     """Read a dict and replace the variables of its strings."""
-    return _read_values(reader, steps, value, any_value)
+    return _read_values(node, any_value)
 
 
-def raw_dict(reader: Reader, steps: Steps, value: Any) -> JsonObject:
+def raw_dict(node: Node) -> JsonObject:
     """Read a dict and leave its values unchanged."""
-    return _read_values(reader, steps, value, raw_value)
+    return _read_values(node, raw_value)
 
 
-def string_dict(reader: Reader, steps: Steps, value: Any) -> dict[str, str]:
+def string_dict(node: Node) -> dict[str, str]:
     """Read a dict of strings and replace their variables; null is an empty string."""
-    return _read_values(reader, steps, value, _string_or_empty)
+    return _read_values(node, _string_or_empty)
 
 
-def raw_string_dict(reader: Reader, steps: Steps, value: Any) -> dict[str, str]:
+def raw_string_dict(node: Node) -> dict[str, str]:
     """Read a dict of strings as the file spells them; null is an empty string."""
-    return _read_values(reader, steps, value, _raw_string_or_empty)
+    return _read_values(node, _raw_string_or_empty)
 
 
-def string_list(reader: Reader, steps: Steps, value: Any) -> list[str]:
+def string_list(node: Node) -> list[str]:
     """Read a list of strings and replace their variables; empty ones are left out."""
-    elements = reader.elements(steps, value)
-    strings = [string(reader, element_steps, element) for element_steps, element in elements]
+    strings = [string(element) for element in node.elements()]
     return [element for element in strings if element]
 
 
-def raw_string_list(reader: Reader, steps: Steps, value: Any) -> list[str]:
+def raw_string_list(node: Node) -> list[str]:
     """Read a list of strings as the file spells them."""
-    elements = reader.elements(steps, value)
-    return [raw_string(reader, element_steps, element) for element_steps, element in elements]
+    return [raw_string(element) for element in node.elements()]
 
 
-def list_of(schema: Schema, noun: str) -> Callable[[Reader, Steps, Any], list[JsonObject]]:
+def list_of(schema: Schema, noun: str) -> Callable[[Node], list[JsonObject]]:
     """Return a reader for a list of dicts that follow a schema."""
 
-    def read(reader: Reader, steps: Steps, value: Any) -> list[JsonObject]:
-        elements = reader.elements(steps, value)
-        return [
-            reader.fields(element_steps, element, schema, noun)
-            for element_steps, element in elements
-        ]
+    def read(node: Node) -> list[JsonObject]:
+        return [element.fields(schema, noun) for element in node.elements()]
 
     return read
 
 
-def dict_of(schema: Schema, noun: str) -> Callable[[Reader, Steps, Any], JsonObject]:
+def dict_of(schema: Schema, noun: str) -> Callable[[Node], JsonObject]:
     """Return a reader for a dict that follows a schema."""
 
-    def read(reader: Reader, steps: Steps, value: Any) -> JsonObject:
-        return reader.fields(steps, value, schema, noun)
+    def read(node: Node) -> JsonObject:
+        return node.fields(schema, noun)
 
     return read
 
 
-def ignored(_reader: Reader, _steps: Steps, _value: Any) -> None:
+def ignored(_node: Node) -> None:
     """Drop a field that matters only while Grafana itself reads files."""
 
 
-def _string_or_empty(reader: Reader, steps: Steps, value: Any) -> str:
-    return "" if value is None else string(reader, steps, value)
+def _string_or_empty(node: Node) -> str:
+    return "" if node.value is None else string(node)
 
 
-def _raw_string_or_empty(reader: Reader, steps: Steps, value: Any) -> str:
-    return "" if value is None else raw_string(reader, steps, value)
+def _raw_string_or_empty(node: Node) -> str:
+    return "" if node.value is None else raw_string(node)
 
 
-def _read_values(reader: Reader, steps: Steps, value: Any, read: FieldReader) -> JsonObject:
-    if isinstance(value, dict):
-        return {key: read(reader, (*steps, key), child) for key, child in value.items()}
-    reader.error(steps, f"{label(steps)} is a {type_name(value)}; write a dict.")
+def _read_values(node: Node, read: FieldReader) -> JsonObject:
+    if isinstance(node.value, dict):
+        return {key: read(child) for key, child in node.items()}
+    node.type_error("dict")
     return {}
