@@ -87,26 +87,27 @@ class ContentLoader:
 
     def load(self, sources: list[Source]) -> Content:
         """Return the content of sources; ``diagnostics`` has the errors and warnings."""
-        parsed_sources = [self._parse(source) for source in sources]
-        for documents in parsed_sources:
+        parsed = [self._parse(source) for source in sources]
+        for documents in parsed:
             self._add_provisioning(documents)
         provisioned = _without_replaced(self.provisioning.desired)
-        self.dashboards.datasources = [
-            desired.body for desired in provisioned if _is_present_datasource(desired)
-        ]
-        for documents in parsed_sources:
+        datasources = filter(_is_present_datasource, provisioned)
+        self.dashboards.datasources = [datasource.body for datasource in datasources]
+        for documents in parsed:
             self._add_dashboards(documents)
         desired = [*self.folders.desired(), *provisioned, *self.dashboards.desired]
-        return Content(desired, lint(desired, self.diagnostics))
+        required = lint(desired, self.diagnostics)
+        return Content(desired, required)
 
     def _parse(self, source: Source) -> _SourceDocuments:
         """Parse the documents of a source and declare the folders that they name."""
         documents = _SourceDocuments(source)
         if source.objects is not None:
-            documents.provisioning.append(Document("inline", source.objects, interpolated=False))
+            inline = Document("inline", source.objects, interpolated=False)
+            documents.provisioning.append(inline)
         for path, data in sorted(source.files.items()):
             document = self._parse_file(source.name(path), data)
-            if document is not None and document.content is not None:
+            if document and document.content is not None:
                 documents.add(path, document)
         for document in documents.provisioning:
             self.provisioning.declare_folders(self._reader(document))
@@ -114,9 +115,9 @@ class ContentLoader:
         return documents
 
     def _parse_file(self, name: str, data: bytes) -> Document | None:
-        readable_name = name.encode("utf-8", "backslashreplace").decode()
-        if readable_name != name:
-            self.diagnostics.error(readable_name, "the file name is not UTF-8; rename the file.")
+        readable = name.encode("utf-8", "backslashreplace").decode()
+        if readable != name:
+            self.diagnostics.error(readable, "the file name is not UTF-8; rename the file.")
             return None
         try:
             return parse_document(name, data)
@@ -160,13 +161,14 @@ class ContentLoader:
             return
         folder_uid = self.folders.uid(source.folder, document.at())
         try:
-            groups = prometheus_rules.rule_groups(
-                document.content, document.at("groups"), folder_uid, source.datasource_uid
+            self.provisioning.desired += prometheus_rules.rule_groups(
+                document.content,
+                document.at("groups"),
+                folder_uid,
+                source.datasource_uid,
             )
         except prometheus_rules.RuleError as error:
             self.diagnostics.error(document.at(*error.steps), str(error))
-            return
-        self.provisioning.desired += groups
 
     def _add_dashboards(self, documents: _SourceDocuments) -> None:
         for document in documents.provisioning:
@@ -252,13 +254,13 @@ def _without_replaced(desired_objects: list[DesiredObject]) -> list[DesiredObjec
 
     Grafana removes them, then creates them anew.
     """
-    present_names = {
-        desired.body["name"] for desired in desired_objects if _is_present_datasource(desired)
-    }
+    datasources = filter(_is_present_datasource, desired_objects)
+    present_names = {datasource.body["name"] for datasource in datasources}
 
     def is_replaced(desired: DesiredObject) -> bool:
-        is_removal = desired.kind == "datasource" and desired.state != PRESENT
-        return is_removal and desired.body["name"] in present_names
+        if desired.kind != "datasource" or desired.state == PRESENT:
+            return False
+        return desired.body["name"] in present_names
 
     return [desired for desired in desired_objects if not is_replaced(desired)]
 

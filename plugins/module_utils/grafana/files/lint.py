@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .documents import JsonObject, Steps
     from .schema import Diagnostics
 
+    # A name that may exist once, and the object or part of an object that has it.
+    NamedPart = tuple[tuple[str, ...], Any]
+
 _UID = re.compile(rf"[A-Za-z0-9_-]{{1,{UID_LENGTH}}}")
 EXPRESSIONS = ("__expr__", "-100")
 # Datasources that are part of Grafana.
@@ -71,51 +74,79 @@ class _Claim(NamedTuple):
 
 
 class _DatasourceReference(NamedTuple):
-    """A datasource that a dashboard queries; old dashboards refer to it by name, not by uid."""
+    """The uid of a datasource that a dashboard queries, or its name in old dashboards."""
 
-    reference: str
+    name: str
     by_name: bool
 
 
 @dataclass
-class Lint:
-    """The checks of a list of desired objects against each other."""
+class _Content:
+    """All desired objects, as far as references need them, and the results of the checks."""
 
     diagnostics: Diagnostics
-    names: dict[str, set[str]] = field(default_factory=dict)
+    names: dict[str, set[str]]
     # Old dashboards refer to datasources by these names.
-    datasource_names: set[Any] = field(default_factory=set)
-    removed: set[tuple[str, str]] = field(default_factory=set)
+    datasource_names: set[Any]
+    removed: set[tuple[str, str]]
     required: list[RequiredObject] = field(default_factory=list)
 
-    def error(self, desired: DesiredObject, message: str) -> None:
-        """Add an error about an object."""
-        self.diagnostics.error(desired.source, message)
 
-    def refer(self, desired: DesiredObject, kind: str, name: Any, role: str) -> None:
-        """Check a reference; an object that is not in the content must be on the server."""
+class _Subject(NamedTuple):
+    """The object under check, among the others."""
+
+    desired: DesiredObject
+    content: _Content
+
+    @property
+    def body(self) -> JsonObject:
+        return self.desired.body
+
+    @property
+    def identity(self) -> str:
+        return self.desired.identity
+
+    def error(self, message: str) -> None:
+        """Add an error about the object."""
+        self.content.diagnostics.error(self.desired.source, message)
+
+    def warn(self, message: str) -> None:
+        """Add a warning about the object."""
+        self.content.diagnostics.warn(self.desired.source, message)
+
+    def refer(self, kind: str, name: Any, role: str) -> None:
+        """Check a reference; the server must have an object that is not in the content."""
         if not isinstance(name, str):
-            self.error(desired, f"{role} is {name!r}; write a str.")
-        elif (kind, name) in self.removed:
-            self.error(desired, f"{role} is {name}, which this content removes; keep it there.")
-        elif name not in self.names.get(kind, ()):
-            self.required.append(RequiredObject(kind, name, f"{desired.source}: {role}"))
+            self.error(f"{role} is {name!r}; write a str.")
+        elif (kind, name) in self.content.removed:
+            self.error(f"{role} is {name}, which this content removes; keep it there.")
+        elif name not in self.content.names[kind]:
+            source = f"{self.desired.source}: {role}"
+            self.content.required.append(RequiredObject(kind, name, source))
+
+    def check_uid(self, uid: Any, owner: str) -> None:
+        """Check the characters and length of a uid."""
+        if not isinstance(uid, str) or not _UID.fullmatch(uid):
+            self.error(
+                f"{owner} has the uid {uid!r}; use 1 to {UID_LENGTH} letters, digits, - and _."
+            )
 
 
 def lint(desired: list[DesiredObject], diagnostics: Diagnostics) -> list[RequiredObject]:
     """Report the errors of a list of objects, and return the objects that the server must have."""
     present = [item for item in desired if item.state == PRESENT]
     removed = [item for item in desired if item.state != PRESENT]
-    state = Lint(
+    datasources = [item for item in present if item.kind == "datasource"]
+    content = _Content(
         diagnostics,
         names=_names_by_kind(present),
-        datasource_names={item.body.get("name") for item in present if item.kind == "datasource"},
+        datasource_names={item.body.get("name") for item in datasources},
         removed={(item.kind, item.identity) for item in removed if item.identity},
     )
     _check_unique([*_object_claims(desired), *_part_claims(present)], diagnostics)
     for item in present:
-        _CHECKS[item.kind](state, item)
-    return list(dict.fromkeys(state.required))
+        _CHECKS[item.kind](_Subject(item, content))
+    return list(dict.fromkeys(content.required))
 
 
 def _names_by_kind(present: list[DesiredObject]) -> dict[str, set[str]]:
@@ -158,92 +189,81 @@ def _part_claims(present: list[DesiredObject]) -> Iterator[_Claim]:
                 yield _Claim(name, claimant, desired.source)
 
 
-def _datasource_parts(desired: DesiredObject) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _datasource_parts(desired: DesiredObject) -> Iterator[NamedPart]:
     yield ("a datasource with the name", str(desired.body.get("name"))), desired
     if desired.body.get("isDefault"):
         yield ("a default datasource",), desired
 
 
-def _dashboard_parts(desired: DesiredObject) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _dashboard_parts(desired: DesiredObject) -> Iterator[NamedPart]:
     title = str(desired.body["dashboard"].get("title"))
     folder = desired.body.get("folderUid") or "no folder"
     yield ("the dashboard title", title, "in", folder), desired
 
 
-def _template_parts(desired: DesiredObject) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _template_parts(desired: DesiredObject) -> Iterator[NamedPart]:
     for name in defined(desired.body):
         yield ("the template definition", name), desired
 
 
-def _contact_point_parts(desired: DesiredObject) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _contact_point_parts(desired: DesiredObject) -> Iterator[NamedPart]:
     for receiver in desired.body["receivers"]:
         yield ("a receiver with the uid", str(receiver.get("uid"))), receiver
 
 
-def _rule_group_parts(desired: DesiredObject) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _rule_group_parts(desired: DesiredObject) -> Iterator[NamedPart]:
     for rule in desired.body["rules"]:
         yield ("a rule with the uid", str(rule.get("uid"))), rule
 
 
-def _check_uid(state: Lint, desired: DesiredObject, uid: Any, owner: str) -> None:
-    if not isinstance(uid, str) or not _UID.fullmatch(uid):
-        state.error(
-            desired,
-            f"{owner} has the uid {uid!r}; use 1 to {UID_LENGTH} letters, digits, - and _.",
-        )
-
-
-def _check_folder(state: Lint, folder: DesiredObject) -> None:
-    _check_uid(state, folder, folder.identity, f"folder {folder.body.get('title')}")
+def _check_folder(folder: _Subject) -> None:
+    folder.check_uid(folder.identity, f"folder {folder.body.get('title')}")
     if folder.body.get("parentUid"):
-        state.refer(folder, "folder", folder.body["parentUid"], "parent folder")
+        folder.refer("folder", folder.body["parentUid"], "parent folder")
 
 
-def _check_datasource(state: Lint, datasource: DesiredObject) -> None:
+def _check_datasource(datasource: _Subject) -> None:
     title = f"datasource {datasource.body.get('name')}"
-    _check_uid(state, datasource, datasource.identity, title)
+    datasource.check_uid(datasource.identity, title)
     for path, value in _scalars(datasource.body.get("jsonData")):
         if path[-1] in _DATASOURCE_LINKS and value and value not in BUILT_IN:
-            state.refer(datasource, "datasource", value, f"{title}, {_dotted(path)}")
+            datasource.refer("datasource", value, f"{title}, {_dotted(path)}")
 
 
-def _check_dashboard(state: Lint, dashboard: DesiredObject) -> None:
+def _check_dashboard(dashboard: _Subject) -> None:
     model = dashboard.body["dashboard"]
     title = f"dashboard {model.get('title')}"
     if model.get("uid"):
-        _check_uid(state, dashboard, model["uid"], title)
+        dashboard.check_uid(model["uid"], title)
     if dashboard.body.get("folderUid"):
-        state.refer(dashboard, "folder", dashboard.body["folderUid"], f"{title}, folder")
+        dashboard.refer("folder", dashboard.body["folderUid"], f"{title}, folder")
     variables = _variable_names(model)
-    for reference, by_name in dict.fromkeys(_datasource_references(model)):
-        if by_name and reference in state.datasource_names:
-            continue
-        is_built_in = reference in BUILT_IN
-        variable = _VARIABLE.fullmatch(reference)
-        if by_name and not variable and not is_built_in:
-            state.diagnostics.warn(
-                dashboard.source,
-                f"{title} queries datasource {reference} by name, which is not checked;"
-                " use its uid.",
-            )
-        elif variable:
-            _check_variable(state, dashboard, variable, variables)
-        elif not is_built_in:
-            state.refer(dashboard, "datasource", reference, f"{title}, datasource")
+    for reference in dict.fromkeys(_datasource_references(model)):
+        _check_datasource_reference(dashboard, title, reference, variables)
 
 
-def _check_variable(
-    state: Lint, dashboard: DesiredObject, reference: re.Match[str], variables: set[str]
+def _check_datasource_reference(
+    dashboard: _Subject, title: str, reference: _DatasourceReference, variables: set[str]
 ) -> None:
-    """Report a datasource variable that the dashboard does not define."""
-    name = next(filter(None, reference.groups()))
-    if name not in variables:
-        title = dashboard.body["dashboard"].get("title")
-        state.error(
-            dashboard,
-            f"dashboard {title} has no variable {name} for its datasource {reference[0]};"
-            " define it, or use a uid.",
+    name, by_name = reference
+    if by_name and name in dashboard.content.datasource_names:
+        return
+    if name in BUILT_IN:
+        return
+    variable = _VARIABLE.fullmatch(name)
+    if variable:
+        variable_name = next(filter(None, variable.groups()))
+        if variable_name not in variables:
+            dashboard.error(
+                f"{title} has no variable {variable_name} for its datasource {name};"
+                " define it, or use a uid."
+            )
+    elif by_name:
+        dashboard.warn(
+            f"{title} queries datasource {name} by name, which is not checked; use its uid."
         )
+    else:
+        dashboard.refer("datasource", name, f"{title}, datasource")
 
 
 def _variable_names(model: JsonObject) -> set[str]:
@@ -273,36 +293,34 @@ def _datasource_references(tree: Any) -> Iterator[_DatasourceReference]:
                 yield _DatasourceReference(child, by_name=True)
 
 
-def _check_template(state: Lint, template: DesiredObject) -> None:
+def _check_template(template: _Subject) -> None:
     name = template.identity
     if "/" in name or not name.strip():
-        state.error(
-            template,
+        template.error(
             f"template {name!r} has a name that Grafana cannot use as a file name;"
             " write one without slashes.",
         )
-    _check_used_templates(state, template, template.body.get("template", ""), f"template {name}")
+    _check_used_templates(template, template.body.get("template", ""), f"template {name}")
 
 
-def _check_used_templates(state: Lint, desired: DesiredObject, string: str, owner: str) -> None:
+def _check_used_templates(desired: _Subject, string: str, owner: str) -> None:
     for name in templates_used(string):
         if not BUILT_IN_TEMPLATE.fullmatch(name):
-            state.refer(desired, "template", name, f"{owner}, template")
+            desired.refer("template", name, f"{owner}, template")
 
 
-def _check_contact_point(state: Lint, point: DesiredObject) -> None:
+def _check_contact_point(point: _Subject) -> None:
     for receiver in point.body.get("receivers") or []:
         owner = f"contact point {point.identity}, {receiver.get('type')}"
-        _check_uid(state, point, receiver.get("uid"), owner)
+        point.check_uid(receiver.get("uid"), owner)
         for path, value in _scalars(receiver.get("settings")):
             if value == REDACTED:
-                state.error(
-                    point,
+                point.error(
                     f"{owner}: {_dotted(path)} is {REDACTED}, which Grafana exports for a secret;"
                     " write the secret.",
                 )
             if isinstance(value, str):
-                _check_used_templates(state, point, value, owner)
+                _check_used_templates(point, value, owner)
 
 
 def _scalars(tree: Any, path: Steps = ()) -> Iterator[tuple[Steps, Any]]:
@@ -321,21 +339,21 @@ def _dotted(path: Steps) -> str:
     return ".".join(map(str, path))
 
 
-def _check_mute_timing(_state: Lint, _timing: DesiredObject) -> None:
+def _check_mute_timing(__timing: _Subject) -> None:
     """Accept it: a mute timing refers to nothing, and Grafana checks it on the request."""
 
 
-def _check_policy(state: Lint, policy: DesiredObject) -> None:
+def _check_policy(policy: _Subject) -> None:
     root = policy.body
     if not root.get("receiver"):
-        state.error(policy, "the notification policy has no receiver; set receiver.")
+        policy.error("the notification policy has no receiver; set receiver.")
     for key in _NESTED_ONLY:
         if root.get(key):
-            state.error(
-                policy, f"the root of the notification policy has {key}; move it to a nested route."
+            policy.error(
+                f"the root of the notification policy has {key}; move it to a nested route."
             )
     for route in _routes(root):
-        _check_notification(state, policy, route, "notification policy")
+        _check_notification(policy, route, "notification policy")
 
 
 def _routes(route: JsonObject) -> Iterator[JsonObject]:
@@ -346,27 +364,24 @@ def _routes(route: JsonObject) -> Iterator[JsonObject]:
             yield from _routes(child)
 
 
-def _check_notification(
-    state: Lint, desired: DesiredObject, settings: JsonObject, owner: str
-) -> None:
+def _check_notification(desired: _Subject, settings: JsonObject, owner: str) -> None:
     """Check the references of a route, or of the notification settings of a rule."""
     if settings.get("receiver"):
-        state.refer(desired, "contact_point", settings["receiver"], f"{owner}, receiver")
+        desired.refer("contact_point", settings["receiver"], f"{owner}, receiver")
     for key in _TIMINGS:
         for name in _list_or_empty(settings.get(key)):
-            state.refer(desired, "mute_timing", name, f"{owner}, {key}")
+            desired.refer("mute_timing", name, f"{owner}, {key}")
 
 
-def _check_rule_group(state: Lint, group: DesiredObject) -> None:
+def _check_rule_group(group: _Subject) -> None:
     title = f"rule group {group.body.get('title')}"
-    state.refer(group, "folder", group.body.get("folderUid"), f"{title}, folder")
+    group.refer("folder", group.body.get("folderUid"), f"{title}, folder")
     rules = group.body.get("rules") or []
     if not rules:
-        state.error(group, f"{title} has no rules; add one, or remove the group.")
+        group.error(f"{title} has no rules; add one, or remove the group.")
     interval = group.body.get("interval")
     if not interval or interval % BASE_INTERVAL:
-        state.error(
-            group,
+        group.error(
             f"{title} has an interval of {interval} seconds;"
             f" use a multiple of {BASE_INTERVAL} seconds.",
         )
@@ -374,59 +389,52 @@ def _check_rule_group(state: Lint, group: DesiredObject) -> None:
     for rule in rules:
         rule_title = rule.get("title")
         if first_rules.setdefault(rule_title, rule) is not rule:
-            state.error(
-                group, f"{title} has two rules with the title {rule_title}; rename one of them."
-            )
-        _check_rule(state, group, rule)
+            group.error(f"{title} has two rules with the title {rule_title}; rename one of them.")
+        _check_rule(group, rule)
 
 
-def _check_rule(state: Lint, group: DesiredObject, rule: JsonObject) -> None:
+def _check_rule(group: _Subject, rule: JsonObject) -> None:
     title = f"rule {rule.get('title')}"
-    _check_uid(state, group, rule.get("uid"), title)
-    _check_notification(state, group, rule.get("notification_settings") or {}, title)
+    group.check_uid(rule.get("uid"), title)
+    _check_notification(group, rule.get("notification_settings") or {}, title)
     queries = rule.get("data") or []
     ref_ids = [query.get("refId") for query in queries]
     for ref_id in dict.fromkeys(ref_ids):
         count = ref_ids.count(ref_id)
         if not ref_id:
-            state.error(group, f"{title} has a query without a refId; set it.")
+            group.error(f"{title} has a query without a refId; set it.")
         elif count > 1:
-            state.error(
-                group,
+            group.error(
                 f"{title} has {count} queries with the refId {ref_id!r}; give each one its own.",
             )
     recorded = (rule.get("record") or {}).get("from")
     result = recorded or rule.get("condition")
     if result not in ref_ids:
-        state.error(
-            group,
+        group.error(
             f"{title} uses the result of {result!r}, which is not one of its queries;"
             f" use one of {', '.join(ref_ids)}.",
         )
     inputs = {}
     for query in queries:
-        inputs[query.get("refId")] = _check_query(state, group, query, ref_ids, title)
+        inputs[query.get("refId")] = _check_query(group, query, ref_ids, title)
     if _has_cycle(inputs):
-        state.error(group, f"{title} has expressions that use each other; remove the cycle.")
+        group.error(f"{title} has expressions that use each other; remove the cycle.")
 
 
-def _check_query(
-    state: Lint, group: DesiredObject, query: JsonObject, ref_ids: list[str], owner: str
-) -> list[str]:
+def _check_query(group: _Subject, query: JsonObject, ref_ids: list[str], owner: str) -> list[str]:
     """Check a query's datasource or an expression's inputs, and return the refIds it uses."""
     ref_id = query.get("refId")
     uid = query.get("datasourceUid")
     if not uid:
-        state.error(group, f"{owner}: query {ref_id} has no datasourceUid; set it.")
+        group.error(f"{owner}: query {ref_id} has no datasourceUid; set it.")
         return []
     if uid not in EXPRESSIONS:
-        state.refer(group, "datasource", uid, f"{owner}, datasource of {ref_id}")
+        group.refer("datasource", uid, f"{owner}, datasource of {ref_id}")
         return []
     inputs = list(dict.fromkeys(_expression_inputs(query.get("model") or {})))
     missing = [name for name in inputs if name not in ref_ids]
     if missing:
-        state.error(
-            group,
+        group.error(
             f"{owner}: expression {ref_id} uses {', '.join(missing)}, which the rule lacks;"
             " add a query, or correct the expression.",
         )
@@ -461,14 +469,14 @@ def _has_cycle(inputs: dict[Any, list[str]]) -> bool:
     return False
 
 
-_UNIQUE_PARTS: dict[str, Callable[[DesiredObject], Iterator[tuple[tuple[str, ...], Any]]]] = {
+_UNIQUE_PARTS: dict[str, Callable[[DesiredObject], Iterator[NamedPart]]] = {
     "datasource": _datasource_parts,
     "dashboard": _dashboard_parts,
     "template": _template_parts,
     "contact_point": _contact_point_parts,
     "rule_group": _rule_group_parts,
 }
-_CHECKS: dict[str, Callable[[Lint, DesiredObject], None]] = {
+_CHECKS: dict[str, Callable[[_Subject], None]] = {
     "folder": _check_folder,
     "datasource": _check_datasource,
     "dashboard": _check_dashboard,
