@@ -27,7 +27,7 @@ OWNER = "hippius.monitoring"
 
 
 def fingerprint_key(create: bool) -> bytes:
-    """Return the host's key for fingerprints of secrets, empty when there is none to be created."""
+    """Return the host's key for fingerprints of secrets, empty when there is none."""
     key = files.read(layout.FINGERPRINT_KEY)
     if key is None and create:
         key = secrets.token_bytes(32)
@@ -124,7 +124,7 @@ def write_files(instance: Instance, directory: str, gid: int) -> None:
 
 
 def _keep_unit_times(instance: Instance, staging: str) -> None:
-    """Give unchanged units their old time, since systemd takes a newer one for a change."""
+    """Keep the time of unchanged units, since systemd takes a newer one for a change."""
     for unit_name in instance.units:
         path = os.path.join(layout.current(instance.name), unit_name)
         if files.read(path) == instance.files[unit_name].content:
@@ -214,15 +214,15 @@ def _link(generation_name: str, path: str) -> None:
 
 
 def tidy() -> None:
-    """Remove what only killed runs leave; take no lock when there is nothing to remove."""
+    """Remove what killed runs leave; take no lock when there is nothing."""
     if observe.pending_removals() or release_store.unused() or _has_only_shared_paths():
         prune_releases()
 
 
 def prune_releases() -> None:
-    """Remove unused releases, leftovers of removals, and shared paths without any component.
+    """Remove unused releases, leftovers of removals, and shared paths without a component.
 
-    While another run stages a release, nothing is removed: that run does it afterwards.
+    While another run stages a release, it is left to that run.
     """
     with run_lock.releases(exclusive=True) as locked:
         if locked:
@@ -236,7 +236,7 @@ def prune_releases() -> None:
 
 
 def _has_only_shared_paths() -> bool:
-    """Return whether there is no component, but something that only components use."""
+    """Return whether paths of components are left without any component."""
     if files.listing(layout.COMPONENTS) or files.listing(layout.RELEASES):
         return False
     directories = filter(os.path.isdir, layout.shared())

@@ -11,12 +11,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Optional, TypedDict
+    from typing import TypedDict
 
     from .spec import Instance, ReadyProbe, ReloadProbe
 
     class FileRecord(TypedDict, total=False):
-        """One file; a secret has a fingerprint, any other file a SHA-256."""
+        """A file; a secret has a fingerprint in place of its SHA-256."""
 
         mode: str
         on_change: str
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
         fingerprint: str
 
     class UnitRecord(TypedDict):
-        """One unit; see spec.UnitRole."""
+        """A spec.UnitRole."""
 
         wanted_by: list[str]
         started: bool
 
     class Manifest(TypedDict):
-        """Everything that describes a generation; ``unit`` is the main unit's digest."""
+        """Description of a generation; ``unit`` is the main unit's digest."""
 
         format: int
         id: str
@@ -44,17 +44,12 @@ if TYPE_CHECKING:
         ready: ReadyProbe
         reload: ReloadProbe
 
-    Fingerprints = dict[str, Optional[str]]
-
 
 FORMAT = 1
 
 
 def build(instance: Instance, release_directory: str, key: bytes) -> Manifest:
-    """Return the manifest of a generation that holds ``instance``.
-
-    A secret is recorded as a fingerprint keyed with the host's key and is no part of the digest.
-    """
+    """Return the manifest of ``instance``, with keyed fingerprints of its secrets."""
     files: dict[str, FileRecord] = {}
     for path, file in sorted(instance.files.items()):
         record: FileRecord = {"mode": format(file.mode, "04o"), "on_change": file.on_change}
@@ -75,7 +70,7 @@ def build(instance: Instance, release_directory: str, key: bytes) -> Manifest:
         "ready": instance.ready,
         "reload": instance.reload,
     }
-    # As it will be read back: JSON has no tuples.
+    # As it is read back: without tuples.
     manifest: Manifest = json.loads(json.dumps(facts))
     manifest["id"] = digest(manifest)
     return manifest
@@ -142,7 +137,7 @@ def same(left: Manifest | None, right: Manifest | None) -> bool:
     return left["id"] == right["id"] and _fingerprints(left) == _fingerprints(right)
 
 
-def _fingerprints(manifest: Manifest) -> Fingerprints:
+def _fingerprints(manifest: Manifest) -> dict[str, str | None]:
     return {path: record.get("fingerprint") for path, record in manifest["files"].items()}
 
 

@@ -22,21 +22,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Contents of a generation's files except secrets, and how they differ from its manifest."""
+    """Files of a generation against its manifest; ``contents`` leaves out secrets."""
 
     contents: dict[str, bytes] = field(default_factory=dict)
     drift: tuple[str, ...] = ()
     untracked: tuple[str, ...] = ()
 
 
-def observe(name: str, unit_names: Iterable[str], key: bytes, gid: int | None) -> ObservedState:
-    """Return the observed state of an instance; ``unit_names`` are the units it should have."""
+def observe(
+    name: str,
+    unit_names: Iterable[str],
+    key: bytes,
+    gid: int | None,
+) -> ObservedState:
+    """Return the state of an instance; ``unit_names`` are the units that it should have."""
     current = linked_generation(layout.current(name))
     last_known_good = linked_generation(layout.last_known_good(name))
     previous = linked_generation(layout.previous(name))
     rolled_back_from = linked_generation(layout.rolled_back_from(name))
     current_manifest = read_manifest(name, current)
-    managed_units = current_manifest["units"] if current_manifest else {}
+    managed_units: Iterable[str] = ()
+    links: tuple[str, ...] = ()
+    release_intact = True
+    if current_manifest:
+        managed_units = current_manifest["units"]
+        links = wrong_links(name, current_manifest)
+        release_intact = release_store.intact(current_manifest["release"])
     units = sorted({*unit_names, *managed_units})
     states = systemd.show(units)
     main_unit = states.get(name + ".service")
@@ -48,6 +59,7 @@ def observe(name: str, unit_names: Iterable[str], key: bytes, gid: int | None) -
     if running != current:
         running_drift = changed_files(name, running, running_manifest, key, gid)
     comparison = compare(name, current, current_manifest, key, gid)
+    used = {current, last_known_good, previous, rolled_back_from, running}
     return ObservedState(
         current=current,
         manifest=current_manifest,
@@ -62,11 +74,11 @@ def observe(name: str, unit_names: Iterable[str], key: bytes, gid: int | None) -
         contents=comparison.contents,
         drift=comparison.drift,
         untracked=comparison.untracked,
-        links=wrong_links(name, current_manifest) if current_manifest else (),
+        links=links,
         unmanaged=unmanaged(name, units, states),
-        leftovers=leftovers(name, {current, last_known_good, previous, rolled_back_from, running}),
+        leftovers=leftovers(name, used),
         pending=os.path.exists(layout.pending(name)),
-        release_intact=not current_manifest or release_store.intact(current_manifest["release"]),
+        release_intact=release_intact,
         units=states,
     )
 
@@ -91,12 +103,16 @@ def instances_of(component: str) -> list[str]:
 
 def pending_removals() -> list[str]:
     """Return the paths that killed removals left behind."""
-    hidden = [name for name in files.listing(layout.COMPONENTS) if name.startswith(".")]
-    return [os.path.join(layout.COMPONENTS, name) for name in hidden]
+    paths = _paths_in(layout.COMPONENTS)
+    return [path for path in paths if os.path.basename(path).startswith(".")]
+
+
+def _paths_in(directory: str) -> list[str]:
+    return [os.path.join(directory, entry) for entry in files.listing(directory)]
 
 
 def components() -> dict[str, list[str]]:
-    """Return all instances on this host by component, half-installed ones included."""
+    """Return all instances on this host by component."""
     result: dict[str, list[str]] = {}
     for name in files.listing(layout.COMPONENTS):
         if not name.startswith("."):
@@ -105,7 +121,8 @@ def components() -> dict[str, list[str]]:
 
 
 def _component_of(name: str) -> str:
-    for generation in (linked_generation(layout.current(name)), *generations(name)):
+    current = linked_generation(layout.current(name))
+    for generation in (current, *generations(name)):
         instance_manifest = read_manifest(name, generation)
         if instance_manifest:
             return instance_manifest["component"]
@@ -114,32 +131,35 @@ def _component_of(name: str) -> str:
 
 
 def expected_links(name: str, instance_manifest: Manifest) -> dict[str, str]:
-    """Return the targets of an installed instance's links; none points into a generation."""
-    links = {layout.etc(name): os.path.join(layout.current(name), "etc")}
+    """Return the links of an instance with their targets, none of which is in a generation."""
+    current = layout.current(name)
+    links = {layout.etc(name): os.path.join(current, "etc")}
     for unit_name, role in instance_manifest["units"].items():
-        links[layout.unit(unit_name)] = os.path.join(layout.current(name), unit_name)
+        links[layout.unit(unit_name)] = os.path.join(current, unit_name)
         for target in role["wanted_by"]:
             links[layout.wants(target, unit_name)] = layout.unit(unit_name)
     return links
 
 
 def our_links(name: str) -> list[str]:
-    """Return every existing link of an instance, those that a killed run left included."""
+    """Return every existing link of an instance."""
     paths = [layout.etc(name)]
-    for directory in (layout.UNITS, *glob.glob(os.path.join(layout.UNITS, "*.wants"))):
-        paths += [os.path.join(directory, entry) for entry in files.listing(directory)]
+    wants = glob.glob(os.path.join(layout.UNITS, "*.wants"))
+    for directory in (layout.UNITS, *wants):
+        paths += _paths_in(directory)
     targets = {path: files.link_target(path) or "" for path in paths}
     inside = layout.current(name) + "/"
     units = {path for path, target in targets.items() if target.startswith(inside)}
     # A removed unit's enabling link dangles when a run was killed between the removal of both.
     prefixes = (layout.unit(name + "."), layout.unit(name + "-"))
-    own_targets = {target for target in targets.values() if target.startswith(prefixes)}
-    units |= {target for target in own_targets if not os.path.lexists(target)}
+    for target in targets.values():
+        if target.startswith(prefixes) and not os.path.lexists(target):
+            units.add(target)
     return [path for path, target in targets.items() if path in units or target in units]
 
 
 def wrong_links(name: str, instance_manifest: Manifest) -> tuple[str, ...]:
-    """Return the links of an instance that are missing, point elsewhere or should not exist."""
+    """Return the links of an instance that are missing, wrong or superfluous."""
     links = expected_links(name, instance_manifest)
     wrong = [path for path, target in links.items() if files.link_target(path) != target]
     return (*wrong, *(path for path in our_links(name) if path not in links))
@@ -147,33 +167,36 @@ def wrong_links(name: str, instance_manifest: Manifest) -> tuple[str, ...]:
 
 def unmanaged(name: str, unit_names: list[str], states: dict[str, Unit]) -> tuple[str, ...]:
     """Return the paths in the way of an instance that this collection did not make."""
+    current = layout.current(name)
     paths: list[str] = []
     etc = layout.etc(name)
-    ours = files.link_target(etc) == os.path.join(layout.current(name), "etc")
-    if os.path.lexists(etc) and not ours and not _is_empty_directory(etc):
+    linked = files.link_target(etc) == os.path.join(current, "etc")
+    if not linked and not _is_empty_directory(etc):
         paths.append(etc)
     for unit_name in unit_names:
         path = layout.unit(unit_name)
-        if files.link_target(path) == os.path.join(layout.current(name), unit_name):
-            continue
-        fragment = states[unit_name].fragment if unit_name in states else ""
-        paths += [candidate for candidate in (path, fragment) if os.path.lexists(candidate)]
-    return tuple(dict.fromkeys(paths))
+        if files.link_target(path) != os.path.join(current, unit_name):
+            paths.append(path)
+            if unit_name in states:
+                paths.append(states[unit_name].fragment)
+    return tuple(filter(os.path.lexists, dict.fromkeys(paths)))
 
 
 def leftovers(name: str, used: set[str]) -> tuple[str, ...]:
-    """Return what killed runs left: half-written paths and generations that are not in use."""
+    """Return half-written paths and unused generations, which killed runs leave."""
     paths = []
     for directory in (layout.component(name), layout.generations(name)):
-        for entry in files.listing(directory):
+        for path in _paths_in(directory):
+            entry = os.path.basename(path)
             if entry.startswith(".staging") or entry.endswith(".new"):
-                paths.append(os.path.join(directory, entry))
-    unused = [generation for generation in generations(name) if generation not in used]
-    paths += [layout.generation(name, generation) for generation in unused]
-    for entry in files.listing(layout.RUN):
-        path, pid = os.path.join(layout.RUN, entry), entry.rpartition("-")[2]
-        own = pid.isdigit() and path == layout.private_check(name, pid)
-        if own and not os.path.exists(f"/proc/{pid}"):
+                paths.append(path)
+    for generation in generations(name):
+        if generation not in used:
+            paths.append(layout.generation(name, generation))
+    for path in _paths_in(layout.RUN):
+        pid = path.rpartition("-")[2]
+        dead = pid.isdigit() and not os.path.exists(f"/proc/{pid}")
+        if dead and path == layout.private_check(name, pid):
             paths.append(path)
     return tuple(paths)
 
@@ -185,7 +208,11 @@ def generations(name: str) -> list[str]:
 
 
 def changed_files(
-    name: str, generation: str, expected: Manifest | None, key: bytes, gid: int | None
+    name: str,
+    generation: str,
+    expected: Manifest | None,
+    key: bytes,
+    gid: int | None,
 ) -> tuple[str, ...]:
     """Return the files of a generation that were changed, removed or added manually."""
     comparison = compare(name, generation, expected, key, gid)
@@ -193,7 +220,11 @@ def changed_files(
 
 
 def compare(
-    name: str, generation: str, expected: Manifest | None, key: bytes, gid: int | None
+    name: str,
+    generation: str,
+    expected: Manifest | None,
+    key: bytes,
+    gid: int | None,
 ) -> Comparison:
     """Compare the files of a generation with its manifest."""
     if expected is None:
@@ -217,12 +248,19 @@ def compare(
     return Comparison(contents, tuple(drift), tuple(untracked))
 
 
-def _unchanged(path: str, content: bytes, record: FileRecord, key: bytes, gid: int | None) -> bool:
+def _unchanged(
+    path: str,
+    content: bytes,
+    record: FileRecord,
+    key: bytes,
+    gid: int | None,
+) -> bool:
     if manifest.checksum(content, record, key) != manifest.recorded(record):
         return False
     status = os.lstat(path)
-    mode, group = int(record["mode"], 8), status.st_gid if gid is None else gid
-    return (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (mode, 0, group)
+    if stat.S_IMODE(status.st_mode) != int(record["mode"], 8):
+        return False
+    return status.st_uid == 0 and gid in (None, status.st_gid)
 
 
 def _is_empty_directory(path: str) -> bool:

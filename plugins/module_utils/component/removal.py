@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .manifest import Manifest
-    from .rollout_plan import DiffEntry, InstanceResult, ModuleResult
+    from .rollout_plan import DiffEntry
 
 
 @dataclass(frozen=True)
 class Removal:
-    """An instance to remove, with its current generation; ``manifest`` is None when damaged."""
+    """An instance to remove, with its current generation."""
 
     name: str
     manifest: Manifest | None
@@ -31,7 +31,7 @@ class Removal:
 
     @property
     def diff(self) -> DiffEntry:
-        """Files that the removal takes away."""
+        """Files that are removed."""
         paths = sorted(self.manifest["files"]) if self.manifest else []
         header = f"files of {self.name}"
         return {
@@ -42,8 +42,8 @@ class Removal:
         }
 
     @property
-    def result(self) -> InstanceResult:
-        """What the module returns for the instance."""
+    def result(self) -> dict[str, Any]:
+        """Values that the module returns."""
         return {
             "action": REMOVE,
             "reasons": ["it is no longer desired"],
@@ -62,8 +62,7 @@ def plan_removal(name: str) -> Removal:
 def remove(removal: Removal) -> None:
     """Stop, disable and remove an instance.
 
-    Its directory disappears by one rename after all else, so that the next run can finish a killed
-    removal.
+    One rename removes its directory after all else, so that a killed removal is finished later.
     """
     take_down(removal.name, removal.manifest)
     failpoint("after-unlink")
@@ -106,7 +105,7 @@ def purge(name: str) -> None:
             raise ComponentError(f"user {name}: userdel failed: {result.stdout.strip()}")
 
 
-def absent(params: dict[str, Any], check_mode: bool) -> ModuleResult:
+def absent(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Remove a component with all its instances."""
     component = params["name"]
     removals = [plan_removal(name) for name in observe.instances_of(component)]
@@ -117,19 +116,12 @@ def absent(params: dict[str, Any], check_mode: bool) -> ModuleResult:
         for name in purged:
             purge(name)
         generation.tidy()
-    result = _result(removals)
-    if purged:
-        result["changed"] = True
-        result["action"] = REMOVE
-        result["notices"] = [f"Data and user of {name} are purged." for name in purged]
-    return result
+    notices = [f"Data and user of {name} are purged." for name in purged]
+    return _values(removals, notices)
 
 
 def _names_to_purge(params: dict[str, Any], removals: list[Removal]) -> list[str]:
-    """Return the component's names that are ours: installed now, or with our user.
-
-    Any other name may be somebody else's, data included.
-    """
+    """Return the names that are installed or have our user; another's data may not be ours."""
     component = params["name"]
     installed = [removal.name for removal in removals]
     listed = [f"{component}-{own.get('name')}" for own in params.get("instances") or ()]
@@ -137,7 +129,7 @@ def _names_to_purge(params: dict[str, Any], removals: list[Removal]) -> list[str
     return [name for name in names if name in installed or generation.owns_user(name)]
 
 
-def prune(params: dict[str, Any], check_mode: bool) -> ModuleResult:
+def prune(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Remove components that the host should no longer have."""
     installed = observe.components()
     unwanted = {
@@ -157,11 +149,11 @@ def prune(params: dict[str, Any], check_mode: bool) -> ModuleResult:
         for component, group in unwanted.items():
             _remove_locked(component, group, params)
         generation.tidy()
-    return _result(removals)
+    return _values(removals, [])
 
 
 def _remove_locked(component: str, removals: Iterable[Removal], params: dict[str, Any]) -> None:
-    """Remove instances under the lock, planned again since another run may have changed them."""
+    """Remove instances under the lock; plan again, since another run may have changed them."""
     lock_owner = params.get("lock_owner") or ""
     with run_lock.held(component, lock_owner, params["lock_timeout"]):
         for removal in removals:
@@ -170,11 +162,13 @@ def _remove_locked(component: str, removals: Iterable[Removal], params: dict[str
         generation.prune_releases()
 
 
-def _result(removals: list[Removal]) -> ModuleResult:
+def _values(removals: list[Removal], notices: list[str]) -> dict[str, Any]:
+    """Return the module's values; ``notices`` are about purged names."""
+    changed = bool(removals or notices)
     return {
-        "changed": bool(removals),
-        "action": REMOVE if removals else NONE,
+        "changed": changed,
+        "action": REMOVE if changed else NONE,
         "instances": {removal.name: removal.result for removal in removals},
-        "notices": [],
+        "notices": notices,
         "diff": [removal.diff for removal in removals],
     }

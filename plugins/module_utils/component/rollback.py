@@ -37,10 +37,9 @@ NOTICE = (
 
 
 def roll_back(params: dict[str, Any], check_mode: bool) -> Result:
-    """Return a component to the generation before its last rollout, or keep it if it is there.
+    """Return a component to the generation before its last rollout, unless it is there already.
 
-    A ComponentError means that there is none, or that it could not be verified and the host is as
-    before.
+    A ComponentError means that the host is as before.
     """
     if check_mode:
         return _plan_rollback(params)
@@ -59,14 +58,11 @@ def roll_back(params: dict[str, Any], check_mode: bool) -> Result:
 
 
 def target(observed: ObservedState) -> str:
-    """Return the generation to roll back to, empty when there is none. Pure.
-
-    Once rolled back, it is the current generation.
-    """
+    """Return the generation to roll back to, the current one when that is done. Pure."""
     if rolled_back_from(observed):
         return observed.current
     if observed.last_known_good and observed.last_known_good != observed.current:
-        # The current one was never verified: a run was killed, or failed to undo its switch.
+        # The current one was never verified: a run was killed or could not restore.
         return observed.last_known_good
     return observed.previous if observed.previous != observed.current else ""
 
@@ -105,7 +101,7 @@ def _plan_rollback(params: dict[str, Any]) -> Result:
 
 
 def _plan_instance(name: str, adopt: bool) -> Rollout | None:
-    """Plan the rollback of an instance; return None when it has no generation to return to."""
+    """Plan the rollback of an instance, or return None when it has no target."""
     key, group = generation.fingerprint_key(create=False), generation.group_of(name)
     target_name = target(observe.observe(name, [], key, group))
     if not target_name:
@@ -125,7 +121,7 @@ def _plan_instance(name: str, adopt: bool) -> Rollout | None:
 
 
 def _intact_manifest(name: str, target_name: str, key: bytes, group: int | None) -> Manifest:
-    """Return the manifest of a generation; raise ComponentError unless all of it is as verified."""
+    """Return the manifest of a generation that is as it was verified."""
     generation_name = f"generation {target_name} of {name}"
     target_manifest = observe.read_manifest(name, target_name)
     if target_manifest is None:
@@ -148,7 +144,7 @@ def _intact_manifest(name: str, target_name: str, key: bytes, group: int | None)
 
 
 def instance(described: Manifest, directory: str) -> Instance:
-    """Return the instance that the manifest and the files of a generation describe."""
+    """Return the instance that a generation describes."""
     desired_files = {}
     for path, record in described["files"].items():
         desired_files[path] = DesiredFile(

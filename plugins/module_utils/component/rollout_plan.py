@@ -18,30 +18,12 @@ if TYPE_CHECKING:
     from .manifest import FileRecord, Manifest
 
     class DiffEntry(TypedDict):
-        """One entry of a result's diff, as Ansible shows it with --diff."""
+        """An entry that Ansible shows with --diff."""
 
         before_header: str
         after_header: str
         before: str
         after: str
-
-    class InstanceResult(TypedDict):
-        """What a module returns for one instance."""
-
-        action: str
-        reasons: list[str]
-        generation: str
-        previous: str
-        release: str
-
-    class ModuleResult(TypedDict):
-        """What a module returns."""
-
-        changed: bool
-        action: str
-        instances: dict[str, InstanceResult]
-        notices: list[str]
-        diff: list[DiffEntry]
 
 
 # A file's on_change uses the same words.
@@ -64,12 +46,11 @@ class Unit:
 class ObservedState:
     """Observed state of one instance.
 
-    ``drift`` are files of the current generation that differ from its manifest, ``untracked``
-    files that it does not list, ``links`` links that are missing or point elsewhere, ``unmanaged``
-    paths in the way that this collection did not make, ``leftovers`` paths that a killed run left.
+    ``drift`` are files that differ from the current manifest, ``untracked`` files that it lacks,
+    ``links`` links that are missing or point elsewhere, ``unmanaged`` paths in the way that are not
+    ours, ``leftovers`` paths of killed runs, ``pending`` whether a switch was not completed.
     ``previous`` is the generation verified before the last rollout, ``rolled_back_from`` the one
-    rolled back from, ``pending`` whether a switch was not completed.
-    ``running_unit`` is the digest of the unit that the process was started from,
+    rolled back from. ``running_unit`` is the digest of the unit that started the process,
     ``running_drift`` drift and untracked files of the running generation unless it is current.
     """
 
@@ -94,7 +75,7 @@ class ObservedState:
     units: dict[str, Unit] = field(default_factory=dict)
 
     def unit(self, unit_name: str) -> Unit:
-        """Return the state of a unit, inactive when systemd does not have it."""
+        """Return the state of a unit."""
         return self.units.get(unit_name, Unit())
 
 
@@ -102,8 +83,7 @@ class ObservedState:
 class Plan:
     """Steps that one instance needs; ``stage`` is whether to write a new generation.
 
-    ``restart_units`` are further units to restart, ``stop_units`` units to stop before the switch
-    removes them.
+    ``stop_units`` are stopped before the switch removes them.
     """
 
     name: str
@@ -121,10 +101,15 @@ class Plan:
         return self.action != NONE
 
 
-def plan(desired: Instance, manifest: Manifest, observed: ObservedState) -> Plan:
-    """Plan the rollout of a desired instance; ``manifest`` describes it, see manifest.build."""
+def plan(
+    desired: Instance,
+    manifest: Manifest,
+    observed: ObservedState,
+) -> Plan:
+    """Plan the rollout of ``desired``, which ``manifest`` describes."""
     before = observed.manifest
-    stage = not same(manifest, before) or bool(observed.drift or observed.untracked)
+    edited = bool(observed.drift or observed.untracked)
+    stage = edited or not same(manifest, before)
     restart_units = _restart_units(desired, manifest, observed)
     reasons = [*_differences(before, manifest), *_repairs(observed)]
     action, process_reasons = _process_action(desired, manifest, observed)
@@ -136,7 +121,7 @@ def plan(desired: Instance, manifest: Manifest, observed: ObservedState) -> Plan
         if stage or observed.links or process_reasons:
             action = SWITCH
     units_differ = _units_differ(before, manifest, observed.drift)
-    old_units = before["units"] if before else {}
+    stop_units = set(before["units"] if before else ()) - set(desired.units)
     return Plan(
         name=desired.name,
         action=action,
@@ -144,13 +129,13 @@ def plan(desired: Instance, manifest: Manifest, observed: ObservedState) -> Plan
         stage=stage,
         reload_manager=observed.pending or bool(observed.links) or units_differ,
         restart_units=restart_units,
-        stop_units=tuple(unit_name for unit_name in old_units if unit_name not in desired.units),
+        stop_units=tuple(sorted(stop_units)),
         diff=_diff(desired, manifest, observed) if stage else (),
     )
 
 
 def strongest(actions: Iterable[str]) -> str:
-    """Return the action with the strongest effect on the program."""
+    """Return the strongest action."""
     return max(actions, key=STRENGTH.index, default=NONE)
 
 
@@ -164,9 +149,11 @@ def _repairs(observed: ObservedState) -> list[str]:
 
 
 def _process_action(
-    desired: Instance, manifest: Manifest, observed: ObservedState
+    desired: Instance,
+    manifest: Manifest,
+    observed: ObservedState,
 ) -> tuple[str, list[str]]:
-    """Return what the program needs, judged by what it runs and not by what this run changes."""
+    """Return the action and reasons by what the program runs, not by what this run changes."""
     main_unit = desired.main_unit
     state = observed.unit(main_unit)
     if state.active not in ("active", "reloading"):
@@ -186,13 +173,20 @@ def _process_action(
     return action, [f"generation {observed.running} is still running"]
 
 
-def _effects(running: Manifest, manifest: Manifest, observed: ObservedState) -> list[str]:
-    """Return the action for each difference between what the program has read and will have."""
-    effects = [_effect(running, manifest, path) for path in _paths(running, manifest)]
+def _effects(
+    running: Manifest,
+    manifest: Manifest,
+    observed: ObservedState,
+) -> list[str]:
+    """Return the action of each difference from what the program has read."""
+    effects = []
+    for path in _paths(running, manifest):
+        effects.append(_effect(running, manifest, path))
     # The program may have read an edited file, so it reads the right one again.
-    edited = (*observed.drift, *observed.untracked)
-    effects += [_on_change(observed.manifest, manifest, path) for path in edited]
-    effects += [_on_change(running, manifest, path) for path in observed.running_drift]
+    for path in (*observed.drift, *observed.untracked):
+        effects.append(_on_change(observed.manifest, manifest, path))
+    for path in observed.running_drift:
+        effects.append(_on_change(running, manifest, path))
     behind = observed.pending and observed.running != observed.current
     if behind and observed.manifest and observed.manifest["reload"]:
         # The killed run may have reloaded the program without recording it.
@@ -201,7 +195,7 @@ def _effects(running: Manifest, manifest: Manifest, observed: ObservedState) -> 
 
 
 def _unfinished(observed: ObservedState) -> list[str]:
-    """Return what a run killed after its switch left undone where the program needs nothing."""
+    """Return what a run that was killed after its switch left undone."""
     if observed.last_known_good != observed.current:
         return [f"generation {observed.current} was never verified"]
     if observed.running != observed.current:
@@ -225,11 +219,13 @@ def _on_change(before: Manifest | None, after: Manifest, path: str) -> str:
     if record:
         on_change = record["on_change"]
     elif path.startswith("etc/"):
-        # The configuration may include an added file by a pattern; it may be an editor's copy too.
+        # The configuration may include an added file by a pattern.
         on_change = RELOAD
     else:
         on_change = RESTART if path == "release" else NONE
-    return RESTART if on_change == RELOAD and not after["reload"] else on_change
+    if on_change == RELOAD and not after["reload"]:
+        return RESTART
+    return on_change
 
 
 def _files(manifest: Manifest | None) -> dict[str, FileRecord]:
@@ -252,7 +248,7 @@ def _differences(before: Manifest | None, after: Manifest) -> list[str]:
         reasons.insert(0, f"release {before['release']} becomes {after['release']}")
     if before["units"] != after["units"]:
         reasons.append("the set of units changes")
-    # No file shows these, and a rollback verifies by what the manifest says of them.
+    # A rollback verifies by these, which no file shows.
     if before["listen_addresses"] != after["listen_addresses"]:
         reasons.append("listen_addresses changes")
     if before["ready"] != after["ready"]:
@@ -277,7 +273,11 @@ def _file_differences(before: Manifest, after: Manifest) -> list[str]:
     return reasons
 
 
-def _units_differ(before: Manifest | None, after: Manifest, drift: tuple[str, ...]) -> bool:
+def _units_differ(
+    before: Manifest | None,
+    after: Manifest,
+    drift: tuple[str, ...],
+) -> bool:
     if before is None or before["units"] != after["units"]:
         return True
     return any(
@@ -287,9 +287,11 @@ def _units_differ(before: Manifest | None, after: Manifest, drift: tuple[str, ..
 
 
 def _restart_units(
-    desired: Instance, manifest: Manifest, observed: ObservedState
+    desired: Instance,
+    manifest: Manifest,
+    observed: ObservedState,
 ) -> tuple[str, ...]:
-    """Return the timers, paths and sockets that are new, changed or not active."""
+    """Return the timers, paths and sockets that are new, changed or inactive."""
     result = []
     for unit_name, role in desired.units.items():
         if unit_name == desired.main_unit or not role.started:
@@ -301,14 +303,19 @@ def _restart_units(
     return tuple(result)
 
 
-def _diff(desired: Instance, manifest: Manifest, observed: ObservedState) -> tuple[DiffEntry, ...]:
-    """Return the diff of release and files; a secret is named but never shown."""
+def _diff(
+    desired: Instance,
+    manifest: Manifest,
+    observed: ObservedState,
+) -> tuple[DiffEntry, ...]:
+    """Return the diff, in which a secret is named but never shown."""
     entries = []
     old_release = observed.manifest["release"] if observed.manifest else ""
     if old_release != manifest["release"]:
         header = f"release of {desired.name}"
         entries.append(_entry(header, old_release, manifest["release"]))
-    for path in sorted({*desired.files, *_files(observed.manifest), *observed.untracked}):
+    paths = {*desired.files, *_files(observed.manifest), *observed.untracked}
+    for path in sorted(paths):
         change = _shown_change(path, desired, manifest, observed)
         if change:
             entries.append(_entry(shown_path(desired.name, path), *change))
@@ -316,13 +323,18 @@ def _diff(desired: Instance, manifest: Manifest, observed: ObservedState) -> tup
 
 
 def _shown_change(
-    path: str, desired: Instance, manifest: Manifest, observed: ObservedState
+    path: str,
+    desired: Instance,
+    manifest: Manifest,
+    observed: ObservedState,
 ) -> tuple[str, str] | None:
-    """Return what a diff shows of a file before and after, or None when it is unchanged."""
-    file, old = desired.files.get(path), _files(observed.manifest).get(path)
+    """Return a file before and after as the diff shows it, or None when it is unchanged."""
+    file = desired.files.get(path)
+    old = _files(observed.manifest).get(path)
     drift = path in observed.drift
     if (file and file.secret) or (old and "fingerprint" in old):
-        if not drift and _recorded(observed.manifest, path) == _recorded(manifest, path):
+        unchanged = _recorded(observed.manifest, path) == _recorded(manifest, path)
+        if unchanged and not drift:
             return None
         return "a secret" if old else "", "another secret" if file else ""
     if path in observed.untracked:
@@ -338,7 +350,7 @@ def _shown_change(
 
 
 def shown_path(name: str, path: str) -> str:
-    """Return the path under which a file of a generation is used on the host."""
+    """Return the path at which the host uses a file of a generation."""
     if path.startswith("etc/"):
         return layout.etc(name) + path[3:]
     if path.startswith("bin/"):
@@ -356,7 +368,9 @@ def _entry(header: str, before: str, after: str) -> DiffEntry:
 
 
 def _lines(content: str) -> str:
-    return content if not content or content.endswith("\n") else content + "\n"
+    if not content or content.endswith("\n"):
+        return content
+    return content + "\n"
 
 
 def _decoded(content: bytes | None) -> str:

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, NoReturn, TypedDict
 
-    from .unit import Changes, Sections
+    from .unit import Sections
 
     class Archive(TypedDict, total=False):
-        """An archive; ``missing`` is its path on the controller when it must come from there."""
+        """An archive; ``missing`` is the path at which the controller should have it."""
 
         urls: list[str]
         sha256: str
         missing: str
 
     class ReadyProbe(TypedDict, total=False):
-        """A request that a ready program answers with 2xx; files are relative to {etc}."""
+        """A request that a ready program answers; its files are below {etc}."""
 
         url: str
         username: str
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         timeout: int
 
     class ReloadProbe(ReadyProbe, total=False):
-        """A request for metrics; ``success`` and ``timestamp`` name those of the last reload."""
+        """A request for metrics; two of them report the last reload."""
 
         success: str
         timestamp: str
@@ -82,7 +82,7 @@ class DesiredFile:
 
 @dataclass(frozen=True)
 class UnitRole:
-    """How systemd handles a unit: the targets that enable it, and whether it is kept active."""
+    """Targets that enable a unit, and whether it is kept active."""
 
     wanted_by: tuple[str, ...] = ()
     started: bool = False
@@ -92,8 +92,7 @@ class UnitRole:
 class Release:
     """A release to run, with its archives by architecture.
 
-    ``pushed`` is the path of an archive that the controller copied to the host, ``pushable`` are
-    the architectures whose archive it has.
+    The controller has copied one to the path ``pushed``, or has those of ``pushable``.
     """
 
     name: str
@@ -103,13 +102,12 @@ class Release:
     pushable: tuple[str, ...] = ()
 
     def archive(self, architecture: str) -> Archive:
-        """Return the archive for an architecture; raise ComponentError when none is locked."""
+        """Return the archive for an architecture."""
         archive = self.archives.get(architecture)
         if not archive:
             raise ComponentError(
-                f"release {self.name} {self.version} on {architecture}: no checksum is locked;"
-                " add it to the release lock file (monitoring_releases_lock) with the lock"
-                " playbook."
+                f"release {self.name} {self.version} on {architecture}: no checksum is locked; add"
+                " it to the lock file (monitoring_releases_lock) with the lock playbook."
             )
         return archive
 
@@ -143,7 +141,7 @@ class Instance:
 
 
 def instances(params: Options) -> list[Instance]:
-    """Return the instances that the module's options describe, in the order given."""
+    """Return the instances that the module's options describe."""
     component = params["name"]
     _require_name(component, "name")
     release = _release(params.get("release"))
@@ -155,7 +153,8 @@ def instances(params: Options) -> list[Instance]:
         option = f"instances[{index}]"
         _check_types(own, option)
         name = f"{component}-{own['name']}"
-        instance = _instance(component, name, release, {**common, **_given(own)})
+        given = {key: own[key] for key in PER_INSTANCE if own.get(key) is not None}
+        instance = _instance(component, name, release, {**common, **given})
         if name in result:
             raise ComponentError(f"{option}.name: {own['name']!r} is listed twice; rename one.")
         result[name] = instance
@@ -163,7 +162,7 @@ def instances(params: Options) -> list[Instance]:
 
 
 def _check_types(own: Options, option: str) -> None:
-    """Check what Ansible does not check of the options of one instance."""
+    """Check what Ansible does not check."""
     unknown = sorted(set(own) - set(PER_INSTANCE) - {"name"})
     if unknown:
         raise ComponentError(f"{option}: unknown option {', '.join(unknown)}; remove it.")
@@ -174,10 +173,6 @@ def _check_types(own: Options, option: str) -> None:
     for key in ("config", "scripts"):
         if not all(isinstance(file, dict) for file in own.get(key) or ()):
             raise ComponentError(f"{option}.{key}: must be a list of dicts.")
-
-
-def _given(own: Options) -> Options:
-    return {key: value for key, value in own.items() if key != "name" and value is not None}
 
 
 def _instance(component: str, name: str, release: Release, options: Options) -> Instance:
@@ -222,7 +217,7 @@ def _words(values: list[Any] | None) -> tuple[str, ...]:
 
 
 def _environment(values: dict[Any, Any]) -> dict[str, str]:
-    """Return variables as strings, booleans as programs read them; None removes a variable."""
+    """Return variables as strings, booleans in lower case; None removes a variable."""
     result = {}
     for key, value in values.items():
         if value is not None:
@@ -240,8 +235,8 @@ def _further_units(name: str, units: Options) -> dict[str, Sections]:
     return result
 
 
-def _sections(value: Any, option: str) -> Changes:
-    sections: Changes = value or {}
+def _sections(value: Any, option: str) -> Sections:
+    sections: Sections = value or {}
     if isinstance(sections, dict):
         bodies = sections.values()
         if all(body is None or isinstance(body, dict) for body in bodies):
@@ -250,7 +245,7 @@ def _sections(value: Any, option: str) -> Changes:
 
 
 def _probe(options: Options, option: str, required: tuple[str, ...], files: Files) -> Any:
-    """Return a ReadyProbe or ReloadProbe; an empty one where the option is not set."""
+    """Return a ReadyProbe or ReloadProbe, empty when it is not set."""
     value = options.get(option)
     if not value:
         return {}
@@ -369,7 +364,6 @@ def _require_unit_name(unit_name: str, name: str) -> None:
 
 def _unit_role(unit_name: str, sections: Sections, name: str) -> UnitRole:
     wanted_by = unit.as_list(sections.get("Install", {}).get("WantedBy"))
-    # A service other than the main one waits for its timer, path or socket.
     started = unit_name == name + ".service" or not unit_name.endswith(".service")
     return UnitRole(tuple(sorted(" ".join(wanted_by).split())), started)
 

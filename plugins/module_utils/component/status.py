@@ -8,7 +8,7 @@ import glob
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from . import generation, layout, observe, probe, systemd
@@ -17,36 +17,10 @@ from .rollout_plan import shown_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any, TypedDict
+    from typing import Any
 
     from .manifest import Manifest
     from .rollout_plan import ObservedState
-
-    class InstanceReport(TypedDict):
-        """What the module returns for one instance."""
-
-        component: str
-        release: str
-        version: str
-        generation: str
-        previous: str
-        rolled_back_from: str
-        since: str
-        started: str
-        state: str
-        restarts: int
-        ready: bool
-        drift: list[str]
-        diagnostics: list[str]
-
-    class StatusResult(TypedDict):
-        """What the module returns."""
-
-        changed: bool
-        instances: dict[str, InstanceReport]
-        header: str
-        lines: list[str]
-
 
 # A release's directory: name, version from the first digit after a dash, start of its checksum.
 RELEASE = re.compile(r"(?P<release>.+?-(?P<version>\d.*))-[0-9a-f]{8}\Z")
@@ -66,7 +40,7 @@ class InstanceStatus:
     """State of an instance that a rollout does not query.
 
     ``overrides`` are drop-ins by unit, ``stale_units`` units whose file systemd has not loaded,
-    ``not_ready`` is the reason why the program is not ready, or empty.
+    ``not_ready`` is the reason why the program is not ready.
     """
 
     overrides: dict[str, list[str]]
@@ -74,54 +48,56 @@ class InstanceStatus:
     not_ready: str
 
 
-def status(params: dict[str, Any], check_mode: bool) -> StatusResult:
-    """Return the status of all components; check mode makes no difference."""
+@dataclass
+class Report:
+    """What the module returns for an instance."""
+
+    component: str
+    state: str
+    drift: list[str] = field(default_factory=list)
+    diagnostics: list[str] = field(default_factory=list)
+    release: str = ""
+    version: str = ""
+    generation: str = ""
+    previous: str = ""
+    rolled_back_from: str = ""
+    since: str = ""
+    started: str = ""
+    restarts: int = 0
+    ready: bool = False
+
+
+def status(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Return the module's values; check mode makes no difference."""
     installed = observe.components()
-    instances = {}
+    reports = {}
     for component, names in sorted(installed.items()):
         for name in names:
-            instances[name] = _report(component, name)
+            reports[name] = _report(component, name)
     expected = params.get("expected")
     if expected is not None:
-        for report in instances.values():
-            if report["component"] not in expected:
-                report["diagnostics"].append("the inventory does not list it for this host")
+        for report in reports.values():
+            if report.component not in expected:
+                report.diagnostics.append("the inventory does not list it for this host")
         for component in expected:
             if component not in installed:
-                instances[component] = _missing(component, "absent", "it is not installed")
+                missing = Report(component, "absent", diagnostics=["it is not installed"])
+                reports[component] = missing
     return {
         "changed": False,
-        "instances": instances,
+        "instances": {name: asdict(report) for name, report in reports.items()},
         "header": line(HEADER),
-        "lines": table(instances),
+        "lines": table(reports),
     }
 
 
-def _missing(component: str, state: str, diagnostic: str) -> InstanceReport:
-    return {
-        "component": component,
-        "release": "",
-        "version": "",
-        "generation": "",
-        "previous": "",
-        "rolled_back_from": "",
-        "since": "",
-        "started": "",
-        "state": state,
-        "restarts": 0,
-        "ready": False,
-        "drift": [],
-        "diagnostics": [diagnostic],
-    }
-
-
-def _report(component: str, name: str) -> InstanceReport:
+def _report(component: str, name: str) -> Report:
     key, group = generation.fingerprint_key(create=False), generation.group_of(name)
     observed = observe.observe(name, [], key, group)
     manifest = observed.manifest
     if manifest is None:
         damaged = f"the manifest of its generation ({observed.current or 'none'}) is damaged"
-        return _missing(component, "broken", damaged)
+        return Report(component, "broken", diagnostics=[damaged])
     unit_name = name + ".service"
     unit = observed.unit(unit_name)
     properties = systemd.properties(sorted(observed.units), PROPERTIES)
@@ -134,37 +110,38 @@ def _report(component: str, name: str) -> InstanceReport:
     instance = InstanceStatus(overrides, tuple(stale_units), not_ready)
     drifted = drift(name, observed, instance)
     release = RELEASE.match(manifest["release"])
-    return {
-        "component": component,
-        "release": release["release"] if release else manifest["release"],
-        "version": release["version"] if release else "",
-        "generation": observed.current,
-        "previous": observed.previous if observed.previous != observed.current else "",
-        "rolled_back_from": rolled_back_from(observed),
-        "since": _timestamp(os.lstat(layout.current(name)).st_mtime),
-        "started": _start_time(properties[unit_name].get("ActiveEnterTimestampMonotonic")),
-        "state": unit.active,
-        "restarts": unit.restarts,
-        "ready": not not_ready,
-        "drift": drifted,
-        "diagnostics": diagnostics(name, manifest, observed, instance) + drifted,
-    }
+    return Report(
+        component,
+        unit.active,
+        drifted,
+        diagnostics(name, manifest, observed, instance) + drifted,
+        release=release["release"] if release else manifest["release"],
+        version=release["version"] if release else "",
+        generation=observed.current,
+        previous=observed.previous if observed.previous != observed.current else "",
+        rolled_back_from=rolled_back_from(observed),
+        since=_timestamp(os.lstat(layout.current(name)).st_mtime),
+        started=_start_time(properties[unit_name].get("ActiveEnterTimestampMonotonic")),
+        restarts=unit.restarts,
+        ready=not not_ready,
+    )
 
 
 def _drop_ins(unit_name: str, loaded: str) -> list[str]:
-    """Return the drop-ins of a unit or of names like its own, loaded or not.
-
-    Those for every service belong to the distribution.
-    """
+    """Return the drop-ins of a unit or of names like its own, except those for every service."""
     for_all = unit_name.rpartition(".")[2] + ".d"
-    paths = {path for path in loaded.split() if os.path.basename(os.path.dirname(path)) != for_all}
+    paths = {path for path in loaded.split() if f"/{for_all}/" not in path}
     # systemd reports only those that it has loaded.
     for directory in (layout.UNITS, *DROP_IN_DIRECTORIES):
         paths.update(glob.glob(os.path.join(directory, unit_name + ".d", "*.conf")))
     return sorted(paths)
 
 
-def drift(name: str, observed: ObservedState, instance: InstanceStatus) -> list[str]:
+def drift(
+    name: str,
+    observed: ObservedState,
+    instance: InstanceStatus,
+) -> list[str]:
     """Describe how a host differs from what was rolled out. Pure."""
     lines = [f"{_shown(name, path)} was changed manually" for path in observed.drift]
     lines += [f"{_shown(name, path)} was added manually" for path in observed.untracked]
@@ -186,14 +163,18 @@ def _shown(name: str, path: str) -> str:
 
 
 def diagnostics(
-    name: str, manifest: Manifest, observed: ObservedState, instance: InstanceStatus
+    name: str,
+    manifest: Manifest,
+    observed: ObservedState,
+    instance: InstanceStatus,
 ) -> list[str]:
     """Describe what is wrong with an instance besides its drift, the main unit first. Pure."""
     main_unit = name + ".service"
     lines = []
-    for unit_name in sorted(manifest["units"], key=lambda unit_name: unit_name != main_unit):
+    started = [unit_name for unit_name, role in manifest["units"].items() if role["started"]]
+    for unit_name in sorted(started, key=lambda unit_name: unit_name != main_unit):
         state = observed.unit(unit_name).active
-        if manifest["units"][unit_name]["started"] and state != "active":
+        if state != "active":
             lines.append(f"{unit_name} is {state}")
     if observed.unit(main_unit).active == "active":
         lines += _process_diagnostics(main_unit, manifest, observed, instance)
@@ -207,7 +188,10 @@ def diagnostics(
 
 
 def _process_diagnostics(
-    main_unit: str, manifest: Manifest, observed: ObservedState, instance: InstanceStatus
+    main_unit: str,
+    manifest: Manifest,
+    observed: ObservedState,
+    instance: InstanceStatus,
 ) -> list[str]:
     lines = [instance.not_ready] if instance.not_ready else []
     if not observed.running:
@@ -219,17 +203,17 @@ def _process_diagnostics(
     return lines
 
 
-def table(instances: dict[str, InstanceReport]) -> list[str]:
+def table(reports: dict[str, Report]) -> list[str]:
     """Return one line for each instance. Pure."""
     lines = []
-    for name, report in sorted(instances.items()):
-        state = report["state"]
+    for name, report in sorted(reports.items()):
+        state = report.state
         if state == "active":
-            state = "ready" if report["ready"] else "not ready"
-        details = list(report["diagnostics"])
-        if report["restarts"]:
-            details.append(f"{report['restarts']} restarts")
-        words = (name, report["version"], report["generation"], report["since"], state)
+            state = "ready" if report.ready else "not ready"
+        details = list(report.diagnostics)
+        if report.restarts:
+            details.append(f"{report.restarts} restarts")
+        words = (name, report.version, report.generation, report.since, state)
         lines.append(line((*words, "; ".join(details))))
     return lines
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from .manifest import Manifest
     from .removal import Removal
-    from .rollout_plan import InstanceResult, ModuleResult, ObservedState, Plan, Unit
+    from .rollout_plan import ObservedState, Plan, Unit
     from .spec import Instance, ReloadProbe
 
 
@@ -40,9 +40,8 @@ if TYPE_CHECKING:
 class Rollout:
     """One instance on its way through the rollout.
 
-    ``manifest`` describes its desired state. ``generation`` is the one to switch to, and
-    ``written`` whether this run wrote it. ``rolled_back_from`` is the one that is rolled back
-    from, which is kept until the next rollout.
+    ``manifest`` describes ``desired``. ``generation`` is the one to switch to, and ``written``
+    whether this run wrote it. ``rolled_back_from`` is kept until the next rollout.
     """
 
     desired: Instance
@@ -70,8 +69,8 @@ class Rollout:
         return self.observed.unit(self.desired.main_unit)
 
     @property
-    def result(self) -> InstanceResult:
-        """What the module returns for the instance."""
+    def result(self) -> dict[str, Any]:
+        """Values that the module returns."""
         return {
             "action": self.plan.action,
             "reasons": list(self.plan.reasons),
@@ -123,7 +122,7 @@ def roll_out(params: dict[str, Any], check_mode: bool) -> Result:
 
 
 def _predict_rollout(params: dict[str, Any], desired: list[Instance]) -> Result:
-    """Return what a run would do; check configurations whose release and user exist."""
+    """Plan, and check configurations whose release and user exist."""
     result = _plan_rollouts(params, desired, generation.fingerprint_key(create=False))
     if not _is_idle(result):
         systemd.require_version()
@@ -138,7 +137,9 @@ def _predict_rollout(params: dict[str, Any], desired: list[Instance]) -> Result:
 
 
 def _plan_rollouts(params: dict[str, Any], desired: list[Instance], key: bytes) -> Result:
-    result = Result([_plan_rollout(instance, params["adopt"], key) for instance in desired])
+    result = Result()
+    for instance in desired:
+        result.rollouts.append(_plan_rollout(instance, params["adopt"], key))
     names = {instance.name for instance in desired}
     for name in observe.instances_of(params["name"]):
         if name not in names:
@@ -161,7 +162,7 @@ def _plan_rollout(desired: Instance, adopt: bool, key: bytes) -> Rollout:
 
 
 def refuse_unmanaged(observed: ObservedState, adopt: bool) -> None:
-    """Refuse paths in the way that this collection did not make, unless they may be adopted."""
+    """Refuse unmanaged paths unless they may be adopted."""
     if observed.unmanaged and not adopt:
         raise ComponentError(
             f"{', '.join(observed.unmanaged)}: not made by this collection; remove it, or adopt it"
@@ -214,7 +215,7 @@ def _remove_leftovers(rollout: Rollout) -> None:
 
 
 def _prepare_generation(rollout: Rollout) -> list[str]:
-    """Stage the release, user and generation beside the current one; return notices."""
+    """Stage release, user and generation; return notices."""
     release_store.stage(rollout.desired.release, rollout.name, _program(rollout.desired))
     group = generation.ensure_user(rollout.name)
     failpoint("after-user")
@@ -228,13 +229,13 @@ def _prepare_generation(rollout: Rollout) -> list[str]:
 
 
 def keep_manual_changes(rollout: Rollout) -> list[str]:
-    """Copy the files of the current generation that were changed manually; return notices."""
+    """Copy manually changed files of the current generation; return notices."""
     copies = generation.keep_edited(rollout.name, rollout.observed)
     return [f"The manual change is kept as {path}." for path in copies]
 
 
 def _program(desired: Instance) -> str:
-    """Return the main program's path inside the release, empty when it is not part of it."""
+    """Return the main program's path in the release, empty when it is not there."""
     word = desired.command[0]
     prefix = "{release}/"
     return word[len(prefix) :] if word.startswith(prefix) else ""
@@ -248,7 +249,7 @@ def _check_generation(rollout: Rollout) -> list[str]:
 
 
 def refuse_taken_ports(rollout: Rollout) -> None:
-    """Refuse before any change when another process listens on an address of the program."""
+    """Refuse a rollout when another process listens on an address of the program."""
     if rollout.plan.action not in (INSTALL, RESTART):
         return
     for address in rollout.desired.listen_addresses:
@@ -270,7 +271,7 @@ def _discard_generation(rollout: Rollout) -> None:
 
 
 def switch_and_verify(result: Result) -> None:
-    """Switch to the new generations, verify and commit them, or restore the old ones and fail."""
+    """Switch, verify and commit, or restore the old generations and fail."""
     changing = result.changing
     start = time.time()
     try:
@@ -279,7 +280,7 @@ def switch_and_verify(result: Result) -> None:
         if any(rollout.plan.reload_manager for rollout in changing):
             systemd.systemctl("daemon-reload")
         failpoint("after-manager-reload")
-        # All programs start before the first is verified, so that they become ready in parallel.
+        # Programs become ready in parallel.
         stamps = [_act_on_process(rollout) for rollout in changing]
         for rollout, stamp in zip(changing, stamps):
             _verify(rollout, stamp)
@@ -310,7 +311,7 @@ def _switch(rollout: Rollout) -> None:
 
 
 def _act_on_process(rollout: Rollout) -> float | None:
-    """Reload or restart the program; return the timestamp of its last reload if it reloads."""
+    """Reload or restart the program; return when it had last reloaded if this is a reload."""
     unit_name = rollout.desired.main_unit
     stamp = None
     if rollout.plan.action == RELOAD:
@@ -329,14 +330,14 @@ def _last_reload(unit_name: str, reload: ReloadProbe) -> float | None:
 
 
 def _reload(unit_name: str, stamp: float) -> None:
-    """Reload the program in a later second than its last reload, since some count only seconds."""
+    """Reload in a later second than the last time, since some programs record whole seconds."""
     while int(stamp) <= time.time() < int(stamp) + 1:
         time.sleep(0.05)
     systemd.systemctl("reload", unit_name)
 
 
 def _verify(rollout: Rollout, stamp: float | None) -> None:
-    """Wait until the program itself reports that it is ready or has reloaded."""
+    """Wait until the program itself reports success."""
     desired, unit_name = rollout.desired, rollout.desired.main_unit
     if stamp is None:
         state = probe.started(unit_name, list(desired.listen_addresses), desired.ready)
@@ -350,7 +351,7 @@ def _verify(rollout: Rollout, stamp: float | None) -> None:
 
 
 def _commit(result: Result) -> None:
-    """Record what was verified, for all instances together, since they roll back together."""
+    """Record what was verified, for all instances since they roll back together."""
     staged = any(rollout.generation for rollout in result.rollouts)
     for rollout in result.rollouts:
         observed = rollout.observed
@@ -363,7 +364,7 @@ def _commit(result: Result) -> None:
 
 
 def _roll_back(rollouts: list[Rollout], reason: str, start: float) -> NoReturn:
-    """Restore and verify the last-known-good generations, and fail with the reason."""
+    """Restore the last-known-good generations and fail with the reason."""
     message = [reason]
     message += [_journal_excerpt(rollout, start) for rollout in rollouts]
     restored = []
@@ -385,7 +386,7 @@ def _journal_excerpt(rollout: Rollout, start: float) -> str:
 
 
 def _restore_instance(rollout: Rollout) -> bool:
-    """Restore one instance; return whether there was a generation to restore."""
+    """Restore an instance; return whether there was anything to restore."""
     target = _restore_target(rollout.observed)
     before = observe.read_manifest(rollout.name, target)
     if before is None:
@@ -409,13 +410,13 @@ def _restore_instance(rollout: Rollout) -> bool:
 
 
 def _restore_target(observed: ObservedState) -> str:
-    """Return the generation to restore, empty after a first install, which verified none."""
+    """Return the generation to restore, empty after a first install."""
     damaged = observed.last_known_good and not observed.last_known_good_manifest
     return observed.current if damaged else observed.last_known_good
 
 
 def _undo_install(rollout: Rollout) -> None:
-    """Remove the instance, and move back what was adopted, started if it was active."""
+    """Remove the instance and undo the adoption."""
     if rollout.observed.manifest:
         take_down(rollout.name, rollout.observed.manifest)
     take_down(rollout.name, rollout.manifest)
@@ -428,7 +429,7 @@ def _undo_install(rollout: Rollout) -> None:
 
 
 def _restore_process(rollout: Rollout, target: str, before: Manifest) -> None:
-    """Make the program run the restored generation, with a reload or none if it still does."""
+    """Make the program run the restored generation."""
     unit_name, action = rollout.desired.main_unit, rollout.plan.action
     state = systemd.show([unit_name])[unit_name]
     survived = state.main_pid and state.main_pid == rollout.main_unit.main_pid
@@ -452,10 +453,15 @@ def _restore_process(rollout: Rollout, target: str, before: Manifest) -> None:
 
 
 def _clean_up(rollout: Rollout) -> None:
-    """Clean up after the commit; when this is killed, the next run finishes it."""
+    """Clean up; the next run finishes it when this one is killed."""
     name = rollout.name
-    used = {generation.current(name), generation.last_known_good(name), generation.previous(name)}
-    for path in observe.leftovers(name, {rollout.rolled_back_from, *used}):
+    used = {
+        generation.current(name),
+        generation.last_known_good(name),
+        generation.previous(name),
+        rollout.rolled_back_from,
+    }
+    for path in observe.leftovers(name, used):
         files.remove(path)
     if not rollout.rolled_back_from:
         files.remove(layout.rolled_back_from(name))
@@ -464,8 +470,8 @@ def _clean_up(rollout: Rollout) -> None:
     failpoint("after-cleanup")
 
 
-def summary(result: Result) -> ModuleResult:
-    """Return what the module returns."""
+def summary(result: Result) -> dict[str, Any]:
+    """Return the module's values."""
     reported = {rollout.name: rollout.result for rollout in result.rollouts}
     reported.update({removal.name: removal.result for removal in result.removals})
     diff = [entry for rollout in result.rollouts for entry in rollout.plan.diff]

@@ -15,13 +15,10 @@ from . import layout
 from .component_errors import ComponentError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any, Optional
+    from typing import Any
 
-    # Directives by section; a value is a scalar, or a list for several lines.
+    # Directives by section; a list is written as several lines.
     Sections = dict[str, dict[str, Any]]
-    # None in place of a section or of a value removes it from what is merged over.
-    Changes = Mapping[str, Optional[Mapping[str, Any]]]
 
 # Every service starts from here; a role relaxes only what its program cannot run with.
 HARDENED = {
@@ -62,11 +59,11 @@ def main_unit(
     description: str,
     command: list[str],
     environment: dict[str, str],
-    changes: Changes,
+    changes: Sections,
 ) -> Sections:
-    """Return the sections of a component's main service, without its recorder (see there).
+    """Return the sections of a component's main service, still without its recorder.
 
-    ``changes`` are sections merged over the base, see ``merged``.
+    ``changes`` are merged over the base.
     """
     service: dict[str, Any] = {
         "Type": "exec",
@@ -112,7 +109,7 @@ def with_recorder(sections: Sections, name: str) -> Sections:
     return merged(sections, {"Service": {"ExecStartPre": commands}})
 
 
-def further_unit(unit_name: str, sections: Changes) -> Sections:
+def further_unit(unit_name: str, sections: Sections) -> Sections:
     """Return the sections of another unit of a component; services get the hardened base."""
     base: Sections = {}
     if unit_name.endswith(".service"):
@@ -121,10 +118,9 @@ def further_unit(unit_name: str, sections: Changes) -> Sections:
 
 
 def recorder(name: str, unit_digest: str) -> str:
-    """Return the command that records the generation and unit from which a process starts.
+    """Return the command that records which generation and unit a start uses, and its invocation.
 
-    The invocation id binds the record to the start. The unit is recorded by its digest, since
-    systemd may still have loaded that of the generation before.
+    The unit is recorded by its digest, since systemd may have loaded that of another generation.
 
     It reads the link before the program starts, so a switch in between makes the record too old,
     which costs a restart, and never too new, which would lose one. The plus sign runs it as root
@@ -135,7 +131,7 @@ def recorder(name: str, unit_digest: str) -> str:
     return f"+/bin/sh -c 'mkdir -p -m 0755 {layout.RUN} && {note}'"
 
 
-def merged(base: Sections, changes: Changes) -> Sections:
+def merged(base: Sections, changes: Sections) -> Sections:
     """Return ``base`` with the directives of ``changes``; None removes a directive."""
     result = {section: dict(directives) for section, directives in base.items()}
     for section, directives in changes.items():

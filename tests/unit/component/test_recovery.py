@@ -107,7 +107,7 @@ class Host:
         self.running, self.running_unit = name, unit_digest
 
     def suffer(self, event: str) -> None:
-        """Kill the program, so that systemd starts it again from the loaded unit, or boot the host."""
+        """Crash the program, which systemd starts again from the loaded unit, or boot the host."""
         if event == "reboot":
             self.pending = False
             self.reload_manager()
@@ -191,7 +191,7 @@ DESIRED = {
 
 
 def installed(edit: str = "") -> Host:
-    """Return a host that runs the old instance, maybe with a file edited and read again manually."""
+    """Return a host that runs the old instance, maybe with an edited file that was read again."""
     host = Host()
     host.roll_out(OLD)
     if edit:

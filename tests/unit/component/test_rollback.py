@@ -152,7 +152,7 @@ def test_a_manually_changed_generation_is_refused(rolled_out_twice: Path) -> Non
     path.write_text("a: 3\n")
     with pytest.raises(
         ComponentError,
-        match=r"generation 1-.* of loki: etc/loki-config.yml was changed manually; .* Nothing was changed",
+        match=r"generation 1-.* of loki: etc/loki-config.yml was changed manually; .* was changed",
     ):
         rollback.roll_back(PARAMS, check_mode=True)
 

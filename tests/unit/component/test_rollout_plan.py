@@ -55,7 +55,12 @@ def test_a_converged_host_needs_nothing() -> None:
     ("before", "after", "action"),
     [
         pytest.param({}, {"config": CHANGED}, RESTART, id="a file of a program that cannot reload"),
-        pytest.param({"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "config": CHANGED}, RELOAD, id="a file"),
+        pytest.param(
+            {"reload": RELOAD_OPTION},
+            {"reload": RELOAD_OPTION, "config": CHANGED},
+            RELOAD,
+            id="a file",
+        ),
         pytest.param(
             {"reload": RELOAD_OPTION},
             {"reload": RELOAD_OPTION, "config": [{**CHANGED[0], "on_change": "restart"}]},
@@ -69,18 +74,32 @@ def test_a_converged_host_needs_nothing() -> None:
             id="a file that the program watches",
         ),
         pytest.param({}, {"config": []}, RESTART, id="a removed file"),
-        pytest.param({"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "config": []}, RELOAD, id="a removed file of a program that reloads"),
-        pytest.param({"reload": RELOAD_OPTION}, {"config": []}, RESTART, id="a removed file, and reload is no longer set"),
+        pytest.param(
+            {"reload": RELOAD_OPTION},
+            {"reload": RELOAD_OPTION, "config": []},
+            RELOAD,
+            id="a removed file of a program that reloads",
+        ),
+        pytest.param(
+            {"reload": RELOAD_OPTION},
+            {"config": []},
+            RESTART,
+            id="a removed file, and reload is no longer set",
+        ),
         pytest.param({}, {"environment": {"A": "1"}}, RESTART, id="the unit"),
-        pytest.param({"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "environment": {"A": "1"}, "config": CHANGED},
-                     RESTART, id="the unit and a file"),
+        pytest.param(
+            {"reload": RELOAD_OPTION},
+            {"reload": RELOAD_OPTION, "environment": {"A": "1"}, "config": CHANGED},
+            RESTART,
+            id="the unit and a file",
+        ),
         pytest.param({"secrets": {"key": "a"}}, {"secrets": {"key": "b"}}, RESTART, id="a secret"),
         pytest.param({}, {"secrets": {"key": "b"}}, RESTART, id="an added secret"),
         pytest.param({}, {"units": TIMER}, SWITCH, id="an added timer"),
         pytest.param({"units": TIMER}, {}, SWITCH, id="a removed timer"),
         pytest.param({}, {"reload": RELOAD_OPTION}, SWITCH, id="only how a reload is verified"),
     ],
-)  # fmt: skip
+)
 def test_a_change_is_planned_as(before: dict, after: dict, action: str) -> None:
     plan = planned(host(**before), **after)
     assert plan.action == action

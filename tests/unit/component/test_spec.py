@@ -77,45 +77,129 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
         pytest.param({"name": "l" * 32}, "use 1 to 31", id="a name too long for a user"),
         pytest.param({"command": []}, "command is required", id="no command"),
         pytest.param({"release": None}, "release: is required", id="no release"),
-        pytest.param({"release": {**RELEASE, "version": "../../etc"}}, "release.version", id="a path as version"),
-        pytest.param({"release": {**RELEASE, "name": ""}}, "release.name", id="a release without a name"),
-        pytest.param({"config": [{"path": "../x", "content": ""}]}, "must be relative", id="a path that climbs out"),
-        pytest.param({"config": [{"path": "/x", "content": ""}]}, "must be relative", id="an absolute path"),
-        pytest.param({"config": [{"path": "a//x", "content": ""}]}, "must be relative", id="a path with a gap"),
+        pytest.param(
+            {"release": {**RELEASE, "version": "../../etc"}},
+            "release.version",
+            id="a path as version",
+        ),
+        pytest.param(
+            {"release": {**RELEASE, "name": ""}}, "release.name", id="a release without a name"
+        ),
+        pytest.param(
+            {"config": [{"path": "../x", "content": ""}]},
+            "must be relative",
+            id="a path that climbs out",
+        ),
+        pytest.param(
+            {"config": [{"path": "/x", "content": ""}]}, "must be relative", id="an absolute path"
+        ),
+        pytest.param(
+            {"config": [{"path": "a//x", "content": ""}]},
+            "must be relative",
+            id="a path with a gap",
+        ),
         pytest.param({"config": [{"path": "", "content": ""}]}, "must be relative", id="no path"),
         pytest.param({"config": [{"path": "x"}]}, "neither content nor source", id="no content"),
-        pytest.param({"secrets": {"loki-config.yml": "s"}}, "given twice", id="a secret in place of a configuration"),
-        pytest.param({"secrets": {"loki-config.yml/x": "s"}}, "which is a file", id="a file below a file"),
-        pytest.param({"config": [{"path": "x", "content": "", "on_change": "kick"}]}, "on_change", id="an unknown on_change"),
-        pytest.param({"units": {"other.timer": {}}}, "must start with 'loki-'", id="a unit of another name"),
-        pytest.param({"units": {"loki-x.mount": {}}}, "service, timer, path or socket", id="a unit of another type"),
-        pytest.param({"units": {"loki-../x.timer": {}}}, "must start with 'loki-'", id="a unit that is a path"),
-        pytest.param({"units": {"loki-x.timer": ["Timer"]}}, "must be a dict of sections", id="a unit that is a list"),
-        pytest.param({"unit": {"Service": "x"}}, "must be a dict of sections", id="a section that is a string"),
-        pytest.param({"unit": {"Service": {"User": "a\nExecStart=x"}}}, "must be one line", id="a directive in a directive"),
+        pytest.param(
+            {"secrets": {"loki-config.yml": "s"}},
+            "given twice",
+            id="a secret in place of a configuration",
+        ),
+        pytest.param(
+            {"secrets": {"loki-config.yml/x": "s"}}, "which is a file", id="a file below a file"
+        ),
+        pytest.param(
+            {"config": [{"path": "x", "content": "", "on_change": "kick"}]},
+            "on_change",
+            id="an unknown on_change",
+        ),
+        pytest.param(
+            {"units": {"other.timer": {}}}, "must start with 'loki-'", id="a unit of another name"
+        ),
+        pytest.param(
+            {"units": {"loki-x.mount": {}}},
+            "service, timer, path or socket",
+            id="a unit of another type",
+        ),
+        pytest.param(
+            {"units": {"loki-../x.timer": {}}},
+            "must start with 'loki-'",
+            id="a unit that is a path",
+        ),
+        pytest.param(
+            {"units": {"loki-x.timer": ["Timer"]}},
+            "must be a dict of sections",
+            id="a unit that is a list",
+        ),
+        pytest.param(
+            {"unit": {"Service": "x"}},
+            "must be a dict of sections",
+            id="a section that is a string",
+        ),
+        pytest.param(
+            {"unit": {"Service": {"User": "a\nExecStart=x"}}},
+            "must be one line",
+            id="a directive in a directive",
+        ),
         pytest.param({"listen_addresses": ["9090"]}, "is not host:port", id="a port alone"),
         pytest.param({"listen_addresses": ["127.0.0.1:0"]}, "is not host:port", id="no port"),
-        pytest.param({"listen_addresses": ["127.0.0.1:70000"]}, "is not host:port", id="a port that is too big"),
+        pytest.param(
+            {"listen_addresses": ["127.0.0.1:70000"]},
+            "is not host:port",
+            id="a port that is too big",
+        ),
         pytest.param({"listen_addresses": [9090]}, "is not host:port", id="an int"),
-        pytest.param({"ready": {"timeout": 3}}, "ready: url is missing", id="ready without an address"),
-        pytest.param({"ready": {"url": "x", "timeout": "soon"}}, "'soon' is not an int", id="a timeout that is not an int"),
-        pytest.param({"ready": {"url": "x", "username": "u"}}, "username and password_file go", id="no password"),
-        pytest.param({"ready": {"url": "x", "key_file": "k"}}, "certificate_file and key_file go", id="only a key"),
+        pytest.param(
+            {"ready": {"timeout": 3}}, "ready: url is missing", id="ready without an address"
+        ),
+        pytest.param(
+            {"ready": {"url": "x", "timeout": "soon"}},
+            "'soon' is not an int",
+            id="a timeout that is not an int",
+        ),
+        pytest.param(
+            {"ready": {"url": "x", "username": "u"}},
+            "username and password_file go",
+            id="no password",
+        ),
+        pytest.param(
+            {"ready": {"url": "x", "key_file": "k"}},
+            "certificate_file and key_file go",
+            id="only a key",
+        ),
         pytest.param(
             {"ready": {"url": "x", "username": "u", "password_file": "p"}},
             "ready.password_file: 'p' is not in config or secrets",
             id="a password file that the component lacks",
         ),
-        pytest.param({"reload": {"url": "x"}}, "success, timestamp is missing", id="reload without its metrics"),
-        pytest.param({"instances": [{"name": "a"}, {"name": "a"}]}, "listed twice", id="an instance twice"),
+        pytest.param(
+            {"reload": {"url": "x"}},
+            "success, timestamp is missing",
+            id="reload without its metrics",
+        ),
+        pytest.param(
+            {"instances": [{"name": "a"}, {"name": "a"}]}, "listed twice", id="an instance twice"
+        ),
         pytest.param({"instances": [{}]}, "instances[0].name", id="an instance without a name"),
-        pytest.param({"instances": [{"name": "a", "port": 1}]}, "unknown option port", id="an unknown option"),
-        pytest.param({"instances": [{"name": "a", "command": "x -y"}]}, "command: must be a list", id="command as a string"),
-        pytest.param({"instances": [{"name": "a", "config": ["x"]}]}, "config: must be a list of dicts", id="config as strings"),
-        pytest.param({"listen_addresses": [":9090"]}, "write 0.0.0.0:9090", id="an address without a host"),
+        pytest.param(
+            {"instances": [{"name": "a", "port": 1}]}, "unknown option port", id="an unknown option"
+        ),
+        pytest.param(
+            {"instances": [{"name": "a", "command": "x -y"}]},
+            "command: must be a list",
+            id="command as a string",
+        ),
+        pytest.param(
+            {"instances": [{"name": "a", "config": ["x"]}]},
+            "config: must be a list of dicts",
+            id="config as strings",
+        ),
+        pytest.param(
+            {"listen_addresses": [":9090"]}, "write 0.0.0.0:9090", id="an address without a host"
+        ),
         pytest.param({"instances": [{"name": "x" * 30}]}, "use 1 to 31", id="a long instance"),
     ],
-)  # fmt: skip
+)
 def test_options_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ComponentError) as caught:
         spec.instances(options(**changes))
