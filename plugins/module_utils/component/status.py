@@ -45,7 +45,7 @@ class InstanceStatus:
 
     overrides: dict[str, list[str]]
     stale_units: tuple[str, ...]
-    not_ready: str
+    not_ready: str | None
 
 
 @dataclass
