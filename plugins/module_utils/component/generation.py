@@ -16,8 +16,6 @@ from .component_errors import ComponentError
 from .failpoints import failpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from .manifest import Manifest
     from .rollout_plan import ObservedState
     from .spec import Instance
@@ -155,7 +153,7 @@ def keep_edited(name: str, observed: ObservedState) -> list[str]:
     return copies
 
 
-def adopt(name: str, unmanaged: Iterable[str]) -> dict[str, str]:
+def adopt(name: str, unmanaged: tuple[str, ...]) -> dict[str, str]:
     """Move unmanaged paths out of the way; return the new path of each."""
     adopted = {}
     for path in unmanaged:

@@ -159,10 +159,11 @@ def our_links(name: str) -> list[str]:
 
 
 def wrong_links(name: str, instance_manifest: Manifest) -> tuple[str, ...]:
-    """Return the links of an instance that are missing, wrong or superfluous."""
+    """Return the links of an instance that are missing, point elsewhere or must go."""
     links = expected_links(name, instance_manifest)
-    wrong = [path for path, target in links.items() if files.link_target(path) != target]
-    return (*wrong, *(path for path in our_links(name) if path not in links))
+    paths = [path for path, target in links.items() if files.link_target(path) != target]
+    paths += [path for path in our_links(name) if path not in links]
+    return tuple(paths)
 
 
 def unmanaged(name: str, unit_names: list[str], states: dict[str, Unit]) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from .failpoints import failpoint
 from .rollout_plan import NONE, REMOVE, shown_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
     from .manifest import Manifest
@@ -152,7 +151,7 @@ def prune(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     return _values(removals, [])
 
 
-def _remove_locked(component: str, removals: Iterable[Removal], params: dict[str, Any]) -> None:
+def _remove_locked(component: str, removals: list[Removal], params: dict[str, Any]) -> None:
     """Remove instances under the lock; plan again, since another run may have changed them."""
     lock_owner = params.get("lock_owner") or ""
     with run_lock.held(component, lock_owner, params["lock_timeout"]):

@@ -12,7 +12,6 @@ from .manifest import recorded, same
 from .spec import STRENGTH, Instance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import TypedDict
 
     from .manifest import FileRecord, Manifest
@@ -134,7 +133,7 @@ def plan(
     )
 
 
-def strongest(actions: Iterable[str]) -> str:
+def strongest(actions: list[str]) -> str:
     """Return the strongest action."""
     return max(actions, key=STRENGTH.index, default=NONE)
 

@@ -16,7 +16,6 @@ from .rollback import rolled_back_from
 from .rollout_plan import shown_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
     from .manifest import Manifest
@@ -218,7 +217,7 @@ def table(reports: dict[str, Report]) -> list[str]:
     return lines
 
 
-def line(words: Iterable[str]) -> str:
+def line(words: tuple[str, ...]) -> str:
     """Return words in columns. Pure."""
     columns = (f"{word or '-':<{width}}" for word, width in zip(words, WIDTHS))
     return " ".join(columns).rstrip(" -")

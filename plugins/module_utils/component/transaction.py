@@ -476,7 +476,7 @@ def summary(result: Result) -> dict[str, Any]:
     reported.update({removal.name: removal.result for removal in result.removals})
     diff = [entry for rollout in result.rollouts for entry in rollout.plan.diff]
     diff += [removal.diff for removal in result.removals]
-    action = strongest(instance["action"] for instance in reported.values())
+    action = strongest([instance["action"] for instance in reported.values()])
     return {
         "changed": action != NONE,
         "action": action,

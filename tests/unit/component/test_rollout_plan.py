@@ -405,8 +405,8 @@ def test_the_diff_names_a_changed_mode() -> None:
 
 
 def test_the_diff_leaves_out_a_file_that_was_removed_manually_and_is_no_longer_desired() -> None:
-    observed = replace(host(), drift=("etc/loki-config.yml",), contents={})
-    observed = replace(observed, contents={"loki.service": host().contents["loki.service"]})
+    contents = {"loki.service": host().contents["loki.service"]}
+    observed = replace(host(), drift=("etc/loki-config.yml",), contents=contents)
     assert diff(observed, config=[]) == {}
 
 
