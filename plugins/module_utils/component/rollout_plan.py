@@ -96,7 +96,7 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        """Whether the host changes."""
+        """Return whether the host changes."""
         return self.action != NONE
 
 

@@ -49,7 +49,7 @@ class InstanceStatus:
 
 @dataclass
 class Report:
-    """What the module returns for an instance."""
+    """Values that the module returns for an instance."""
 
     component: str
     state: str
@@ -146,7 +146,7 @@ def drift(
     lines += [f"{_shown(name, path)} was added manually" for path in observed.untracked]
     links = [path for path in observed.links if path not in observed.unmanaged]
     lines += [f"{path} is missing or points elsewhere" for path in links]
-    lines += [f"{path} is unmanaged, in the way of ours" for path in observed.unmanaged]
+    lines += [f"{path} is unmanaged and in the way" for path in observed.unmanaged]
     for unit_name, paths in instance.overrides.items():
         lines += [f"{path} overrides {unit_name}" for path in paths]
     lines += [f"systemd has not loaded the current {unit}" for unit in instance.stale_units]

@@ -57,7 +57,7 @@ def units(**changes: Unit) -> dict[str, Unit]:
                 "links": ("/etc/systemd/system/loki.service",),
                 "unmanaged": ("/etc/systemd/system/loki.service",),
             },
-            ["/etc/systemd/system/loki.service is unmanaged, in the way of ours"],
+            ["/etc/systemd/system/loki.service is unmanaged and in the way"],
             id="unmanaged unit",
         ),
         pytest.param(
