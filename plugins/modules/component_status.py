@@ -91,7 +91,7 @@ instances:
       description: What is not as it was rolled out, in words.
       type: list
       elements: str
-    problems:
+    diagnostics:
       description: Everything that a person should know, the drift included.
       type: list
       elements: str
