@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import catalog
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.catalog import CatalogError
 
-STORE = catalog.component(
+STORE = catalog.parse_component(
     "log_store",
     {
         "release": "log_store",
@@ -21,7 +21,7 @@ STORE = catalog.component(
         "scrape_jobs": [{"name": "log-store", "address": "http"}],
     },
 )
-HUB = catalog.component(
+HUB = catalog.parse_component(
     "hub",
     {
         "release": "hub",
@@ -39,7 +39,7 @@ HUB = catalog.component(
         ],
     },
 )
-GAUGE = catalog.component(
+GAUGE = catalog.parse_component(
     "gauge",
     {
         "release": "gauge",
@@ -156,7 +156,7 @@ def store_of_b(**variables: str) -> Inventory:
     ],
 )
 def test_address_reaches(client_host: str, variables: dict, expected: str) -> None:
-    assert catalog.address(STORE, "http", store_of_b(**variables), client_host) == expected
+    assert catalog.address_of(STORE, "http", store_of_b(**variables), client_host) == expected
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_address_reaches(client_host: str, variables: dict, expected: str) -> No
 )
 def test_address_on_another_host_is_refused_with_what_to_set(variables: dict, words: list) -> None:
     with pytest.raises(CatalogError) as refused:
-        catalog.address(STORE, "http", store_of_b(**variables), "a")
+        catalog.address_of(STORE, "http", store_of_b(**variables), "a")
     for word in words:
         assert word in str(refused.value)
 
@@ -195,8 +195,8 @@ def test_address_is_that_of_the_first_host_in_the_group() -> None:
         {"log_store": ["c", "b"]},
         {"b": {"log_store_address": "10.0.0.2:1"}, "c": {"log_store_address": "10.0.0.3:1"}},
     )
-    assert catalog.address(STORE, "http", inventory, "a") == "10.0.0.3:1"
-    assert catalog.address(STORE, "http", inventory, "b") == "10.0.0.2:1"
+    assert catalog.address_of(STORE, "http", inventory, "a") == "10.0.0.3:1"
+    assert catalog.address_of(STORE, "http", inventory, "b") == "10.0.0.2:1"
 
 
 def test_address_asks_for_no_other_host() -> None:
@@ -208,7 +208,7 @@ def test_address_asks_for_no_other_host() -> None:
             return super().render(host, item, value, instance)
 
     inventory = OneHostOnly({"log_store": ["b", "c"]}, {"b": {"log_store_address": "10.0.0.2:1"}})
-    assert catalog.address(STORE, "http", inventory, "a") == "10.0.0.2:1"
+    assert catalog.address_of(STORE, "http", inventory, "a") == "10.0.0.2:1"
 
 
 @pytest.mark.parametrize(
@@ -216,17 +216,19 @@ def test_address_asks_for_no_other_host() -> None:
     [
         pytest.param({}, "http", "group log_store", id="no group"),
         pytest.param({"log_store": []}, "http", "group log_store", id="empty group"),
-        pytest.param({"log_store": ["b"]}, "grpc", "'grpc', only http", id="unknown listener"),
+        pytest.param(
+            {"log_store": ["b"]}, "grpc", "'grpc'; choose one of: http", id="unknown listener"
+        ),
     ],
 )
 def test_address_that_does_not_exist_is_refused(groups: dict, listen: str, word: str) -> None:
     with pytest.raises(CatalogError, match=word):
-        catalog.address(STORE, listen, Inventory(groups), "b")
+        catalog.address_of(STORE, listen, Inventory(groups), "b")
 
 
 def test_address_of_a_component_with_instances_is_refused() -> None:
-    with pytest.raises(CatalogError, match="for each of its instances"):
-        catalog.address(GAUGE, "http", Inventory({"gauge": ["a"]}), "a")
+    with pytest.raises(CatalogError, match="each of its instances has a listener 'http'"):
+        catalog.address_of(GAUGE, "http", Inventory({"gauge": ["a"]}), "a")
 
 
 def test_scrape_jobs_of_one_host_stay_on_it() -> None:
@@ -331,9 +333,8 @@ def test_scrape_jobs_name_every_instance_that_cannot_be_reached() -> None:
 @pytest.mark.parametrize("value", ["main", {"name": "main"}, ["main"], None])
 def test_scrape_jobs_refuse_instances_that_are_no_list_of_mappings(value: object) -> None:
     inventory = Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": value}})
-    with pytest.raises(
-        CatalogError, match=r"gauge on a: <gauge_instances> has to be a list of mappings\.$"
-    ):
+    message = r"gauge on a: <gauge_instances> must be a list of dict; correct it\.$"
+    with pytest.raises(CatalogError, match=message):
         catalog.scrape_jobs([GAUGE], inventory, "a")
 
 
@@ -394,7 +395,7 @@ def test_scrape_jobs_change_nothing_that_they_are_given() -> None:
 
 def test_names_are_those_of_the_groups_that_a_host_is_in() -> None:
     inventory = Inventory({"log_store": ["a"], "hub": ["a", "b"], "other": ["c"]})
-    assert [catalog.names([HUB, STORE], inventory, host) for host in "abc"] == [
+    assert [catalog.component_names([HUB, STORE], inventory, host) for host in "abc"] == [
         ["hub", "log-store"],
         ["hub"],
         [],
@@ -407,7 +408,7 @@ GOOD = {"release": "x", "group": "x", "component": "x", "listen_addresses": {"ht
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        pytest.param(None, ["role x", "None", "mapping"], id="empty file"),
+        pytest.param(None, ["role x", "None", "dict"], id="empty file"),
         pytest.param({"release": "x"}, ["component is missing", "group is missing"], id="missing"),
         pytest.param({**GOOD, "port": 1}, ["port is unknown"], id="unknown"),
         pytest.param(
@@ -425,13 +426,13 @@ GOOD = {"release": "x", "group": "x", "component": "x", "listen_addresses": {"ht
         ),
         pytest.param(
             {**GOOD, "scrape_jobs": [{"name": "x", "address": "grpc"}]},
-            ["x is at grpc"],
+            ["scrape job x: there is no listener 'grpc'"],
             id="job without listener",
         ),
     ],
 )
 def test_component_facts_are_refused(facts: object, words: list) -> None:
     with pytest.raises(CatalogError) as refused:
-        catalog.component("x", facts)
+        catalog.parse_component("x", facts)
     for word in words:
         assert word in str(refused.value)

@@ -192,11 +192,11 @@ def test_error_names_host_component_and_variable(ask: Ask, old: str, new: str, w
     [
         pytest.param("ports", {}, "scrape_jobs, address", id="question"),
         pytest.param("address", {"component": "nothing"}, "'nothing'", id="component"),
-        pytest.param("address", {}, "no component ''", id="no component"),
+        pytest.param("address", {}, "component '': does not exist", id="no component"),
         pytest.param(
             "address",
-            {"component": "prometheus", "listen": "grpc"},
-            "'grpc', only http",
+            {"component": "prometheus", "listener": "grpc"},
+            "'grpc'; choose one of: http",
             id="listener",
         ),
     ],
@@ -237,7 +237,7 @@ def test_alerts_are_told_with_the_file_they_come_from(ask: Ask) -> None:
 
 
 def test_alerts_of_an_engine_that_is_none_are_refused(ask: Ask) -> None:
-    with pytest.raises(AnsibleError, match="engine is 'loki'"):
+    with pytest.raises(AnsibleError, match="engine 'loki': does not exist"):
         ask("a", "alerts", engine="loki")
 
 

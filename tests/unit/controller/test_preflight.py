@@ -17,14 +17,14 @@ def found_in(components: list, inventory: Inventory, *more: Callable[[], list]) 
     hosts = dict.fromkeys(
         [*inventory.all_hosts(components), *inventory.groups.get("prometheus", [])]
     )
-    return preflight.problems(components, inventory, list(hosts), *more)
+    return preflight.blockers(components, inventory, list(hosts), *more)
 
 
 def test_problems_name_each_host_without_an_environment_once() -> None:
     variables = {"b": {"monitoring_environment": None}, "c": {"monitoring_environment": ""}}
     inventory = Inventory({"log_store": ["a", "b"], "hub": ["b", "c"], "other": ["d"]}, variables)
     (problem,) = found_in([STORE, HUB], inventory)
-    assert "monitoring_environment is not set for b, c." in problem
+    assert "monitoring_environment of b, c: is not set; set it" in problem
 
 
 def test_problems_tell_what_prometheus_could_not_reach_before_anything_is_touched() -> None:
@@ -37,7 +37,7 @@ def test_problems_tell_what_prometheus_could_not_reach_before_anything_is_touche
     assert found_in([HUB], of_their_own) == []
 
 
-BELL = catalog.component(
+BELL = catalog.parse_component(
     "bell",
     {
         "release": "bell",
@@ -58,10 +58,10 @@ BELL = catalog.component(
     ("variables", "words"),
     [
         pytest.param({"bell_webhook": "https://example/real"}, None, id="a real one"),
-        pytest.param({"bell_webhook": ""}, "bell_webhook is not set for b", id="none"),
+        pytest.param({"bell_webhook": ""}, "bell_webhook of b: is not set", id="none"),
         pytest.param(
             {"bell_webhook": "https://example/dummy"},
-            "bell_webhook of b is the example of dev",
+            "bell_webhook of b: is the example of dev",
             id="a dummy",
         ),
         pytest.param(
@@ -71,7 +71,7 @@ BELL = catalog.component(
         ),
         pytest.param(
             {"bell_webhook": "short"},
-            "bell_webhook of b is shorter than 12 characters",
+            "bell_webhook of b: is shorter than 12 characters",
             id="a short one",
         ),
         pytest.param(
@@ -84,7 +84,7 @@ BELL = catalog.component(
         ),
         pytest.param(
             {"bell_webhook": "https://example/dummy", "bell_config_file": "own.yml"},
-            "bell_webhook of b is the example of dev",
+            "bell_webhook of b: is the example of dev",
             id="a dummy beside a file of one's own",
         ),
     ],
@@ -98,14 +98,17 @@ def test_problems_tell_which_variable_an_environment_lacks_and_not_what_it_holds
     )
 
 
+NOT_SET = "bell_word of b: is not set; set the value that bell requires."
+
+
 def test_what_is_always_needed_is_so_with_a_file_of_ones_own() -> None:
     always = {"release": "bell", "group": "bell", "component": "bell"}
-    item = catalog.component(
+    item = catalog.parse_component(
         "bell",
         {**always, "required_variables": {"bell_word": {"value": "<bell_word>", "always": True}}},
     )
     own_file = {"bell_config_file": "own.yml"}
-    for word, found in (("", ["bell_word is not set for b, and bell needs it."]), ("x", [])):
+    for word, found in (("", [NOT_SET]), ("x", [])):
         assert (
             found_in([item], Inventory({"bell": ["b"]}, {"b": {**own_file, "bell_word": word}}))
             == found
@@ -138,37 +141,37 @@ def test_problems_are_none_where_all_have_certificates() -> None:
     [
         pytest.param(
             {"monitoring_tls_key": ""},
-            ["monitoring_tls_key of a must be set"],
+            ["monitoring_tls_key of a: must be set together"],
             id="half a certificate",
         ),
         pytest.param(
             {"monitoring_basic_auth_username": "us", "monitoring_basic_auth_password": "word"},
-            ["monitoring_basic_auth_hash of a must be set where"],
+            ["monitoring_basic_auth_hash of a: must be set together"],
             id="half a password",
         ),
         pytest.param(
             {"shop_inner_address": "10.0.0.1:81"},
-            ["Nothing but plain text", "shop at 10.0.0.1:81"],
+            ["shop at 10.0.0.1:81 on a: only plain text is supported"],
             id="no TLS",
         ),
         pytest.param(
             {"monitoring_plaintext_networks": ["bridge"]},
-            ["a: monitoring_plaintext_networks"],
+            ["monitoring_plaintext_networks of a: "],
             id="no network",
         ),
         pytest.param(
             {"shop_secrets": {"pager": ""}},
-            ["pager in shop_secrets is empty for a"],
+            ["pager in shop_secrets of a: is empty"],
             id="an empty secret",
         ),
         pytest.param(
             {"monitoring_tls_key": {"canary": 1}},
-            ["monitoring_tls_key of a has to be a text"],
+            ["monitoring_tls_key of a: must be a str"],
             id="no key",
         ),
         pytest.param(
             {**PASSWORD, "monitoring_basic_auth_password": ["canary"]},
-            ["monitoring_basic_auth_password of a has to be a text"],
+            ["monitoring_basic_auth_password of a: must be a str"],
             id="several passwords",
         ),
     ],
@@ -182,7 +185,7 @@ def test_problems_name_what_a_host_lacks(variables: dict, words: list) -> None:
 def test_plain_text_is_refused_where_others_would_read_it_but_in_dev() -> None:
     bare = dict.fromkeys(TLS, "")
     found = problems(a=bare)
-    assert any("On a others would be answered in plain text" in problem for problem in found)
+    assert any("on a: plain text to other hosts is refused" in problem for problem in found)
     assert any("shop at 10.0.0.1:80" in problem for problem in found)
     nearby = {**bare, "monitoring_plaintext_networks": ["10.0.0.0/24"]}
     assert problems(a=nearby, b=nearby, c=nearby) == []
@@ -208,15 +211,14 @@ def test_needs_are_those_of_each_instance() -> None:
     instances = [{"name": "main", "listen": "127.0.0.1:1", "password": ""}]
     instances += [{"name": "side", "listen": "127.0.0.1:2", "password": "x"}]
     (found,) = found_in([item], Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": instances}}))
-    assert (
-        found == "password in gauge_instances is not set for a, instance main, and gauge needs it."
-    )
+    subject = "password in gauge_instances of a, instance main"
+    assert found == f"{subject}: is not set; set the value that gauge requires."
 
 
 @pytest.mark.parametrize("instances", [{"main": {"password": "canary"}}, ["canary"], "canary"])
 def test_instances_of_a_wrong_shape_are_named_and_not_told(instances: object) -> None:
     (found,) = found_in([GAUGE], Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": instances}}))
-    assert found == "gauge on a: <gauge_instances> has to be a list of mappings."
+    assert found == "gauge on a: <gauge_instances> must be a list of dict; correct it."
 
 
 def test_what_others_find_is_told_with_the_rest() -> None:

@@ -19,7 +19,7 @@ FACTS = {
     "consumes": {"log-store": "http"},
     "scrape_jobs": [{"name": "shop", "address": "http"}],
 }
-SHOP = catalog.component("shop", FACTS)
+SHOP = catalog.parse_component("shop", FACTS)
 TLS = {"monitoring_tls_certificate": "CERT", "monitoring_tls_key": "KEY", "monitoring_tls_ca": "CA"}
 PASSWORD = {
     "monitoring_basic_auth_username": "us",
@@ -68,70 +68,75 @@ def test_plain_text_will_do(bind_address: str, networks: object, plaintext_liste
 @pytest.mark.parametrize("networks", [["172.30.0.1/24"], ["bridge"], [7.5], 5])
 def test_networks_that_are_none_are_refused_by_the_variables_name(networks: object) -> None:
     inventory = spread(a={"monitoring_plaintext_networks": networks})
-    with pytest.raises(CatalogError, match="a: monitoring_plaintext_networks"):
-        catalog.url(SHOP, "http", inventory, "c")
+    with pytest.raises(CatalogError, match=r"^monitoring_plaintext_networks of a: "):
+        catalog.url_of(SHOP, "http", inventory, "c")
 
 
 def test_url_says_what_is_spoken() -> None:
-    assert catalog.url(SHOP, "http", spread(), "c") == "https://10.0.0.1:80"
-    assert catalog.url(SHOP, "http", spread(), "a") == "https://10.0.0.1:80"
+    assert catalog.url_of(SHOP, "http", spread(), "c") == "https://10.0.0.1:80"
+    assert catalog.url_of(SHOP, "http", spread(), "a") == "https://10.0.0.1:80"
     assert (
-        catalog.url(SHOP, "http", spread(a={"monitoring_tls_certificate": ""}), "c")
+        catalog.url_of(SHOP, "http", spread(a={"monitoring_tls_certificate": ""}), "c")
         == "http://10.0.0.1:80"
     )
     assert (
-        catalog.url(SHOP, "http", spread(a={"monitoring_plaintext_networks": "10.0.0.0/8"}), "c")
+        catalog.url_of(SHOP, "http", spread(a={"monitoring_plaintext_networks": "10.0.0.0/8"}), "c")
         == "http://10.0.0.1:80"
     )
     assert (
-        catalog.url(SHOP, "http", spread(a={"shop_address": "127.0.0.1:80"}), "a")
+        catalog.url_of(SHOP, "http", spread(a={"shop_address": "127.0.0.1:80"}), "a")
         == "http://127.0.0.1:80"
     )
     assert (
-        catalog.url(SHOP, "inner", spread(a={"shop_inner_address": "10.0.0.1:81"}), "c")
+        catalog.url_of(SHOP, "inner", spread(a={"shop_inner_address": "10.0.0.1:81"}), "c")
         == "http://10.0.0.1:81"
     )
 
 
 def test_a_host_asks_itself_by_an_address_that_its_certificate_names() -> None:
     everywhere = {"shop_address": "0.0.0.0:80", "monitoring_address": "shop.example"}
-    assert catalog.url(SHOP, "http", spread(a=everywhere), "a") == "https://shop.example:80"
-    assert catalog.url(SHOP, "http", spread(a=everywhere), "c") == "https://shop.example:80"
-    assert catalog.url(SHOP, "http", spread(a={"shop_address": ":80"}), "a") == "https://a:80"
+    assert catalog.url_of(SHOP, "http", spread(a=everywhere), "a") == "https://shop.example:80"
+    assert catalog.url_of(SHOP, "http", spread(a=everywhere), "c") == "https://shop.example:80"
+    assert catalog.url_of(SHOP, "http", spread(a={"shop_address": ":80"}), "a") == "https://a:80"
     plaintext_listeners = {**everywhere, "monitoring_tls_certificate": ""}
-    assert catalog.url(SHOP, "http", spread(a=plaintext_listeners), "a") == "http://127.0.0.1:80"
+    assert catalog.url_of(SHOP, "http", spread(a=plaintext_listeners), "a") == "http://127.0.0.1:80"
     of_bridge = {"shop_address": "172.30.0.1:80", "monitoring_address": "shop.example"}
-    assert catalog.url(SHOP, "http", spread(a=of_bridge), "a") == "https://172.30.0.1:80"
+    assert catalog.url_of(SHOP, "http", spread(a=of_bridge), "a") == "https://172.30.0.1:80"
 
 
 def test_another_host_uses_the_first_address_that_it_can_reach() -> None:
-    several = catalog.component(
+    several = catalog.parse_component(
         "shop",
         {**FACTS, "listen_addresses": {"http": "<shop_addresses>"}, "plaintext_listeners": []},
     )
     several_of = {"shop_addresses": ["127.0.0.1:80", "172.30.0.1:80", "10.0.0.1:80"]}
     inventory = spread(a={**several_of, "monitoring_plaintext_networks": ["172.30.0.0/24"]})
     inventory.render = lambda host, item, value, instance=None: several_of["shop_addresses"]
-    assert catalog.url(several, "http", inventory, "c") == "https://10.0.0.1:80"
-    assert catalog.url(several, "http", inventory, "a") == "http://127.0.0.1:80"
+    assert catalog.url_of(several, "http", inventory, "c") == "https://10.0.0.1:80"
+    assert catalog.url_of(several, "http", inventory, "a") == "http://127.0.0.1:80"
 
 
 def test_client_shows_its_own_certificate() -> None:
-    assert catalog.client(SHOP, "http", spread(), "c") == ASKING
-    below = catalog.client(STORE, "http", spread(), "a", "/etc/shop")["tls_config"]
+    assert catalog.client_config_of(SHOP, "http", spread(), "c") == ASKING
+    below = catalog.client_config_of(STORE, "http", spread(), "a", "/etc/shop")["tls_config"]
     assert set(below.values()) == {
         "/etc/shop/tls/ca.pem",
         "/etc/shop/tls/certificate.pem",
         "/etc/shop/tls/key.pem",
     }
-    assert catalog.client(SHOP, "inner", spread(a={"shop_inner_address": "10.0.0.1:81"}), "c") == {}
+    assert (
+        catalog.client_config_of(
+            SHOP, "inner", spread(a={"shop_inner_address": "10.0.0.1:81"}), "c"
+        )
+        == {}
+    )
 
 
 def test_client_tells_the_password_to_who_asks_for_one() -> None:
     inventory = spread(a=PASSWORD, b=PASSWORD, c=PASSWORD)
     asking = {**ASKING, "basic_auth": {"username": "us", "password_file": "tls/password"}}
-    assert catalog.client(SHOP, "http", inventory, "c") == asking
-    assert catalog.client(STORE, "http", inventory, "c") == ASKING
+    assert catalog.client_config_of(SHOP, "http", inventory, "c") == asking
+    assert catalog.client_config_of(STORE, "http", inventory, "c") == ASKING
 
 
 @pytest.mark.parametrize(
@@ -148,14 +153,14 @@ def test_client_tells_the_password_to_who_asks_for_one() -> None:
         ),
         pytest.param(
             {"a": PASSWORD, "c": {**PASSWORD, "monitoring_basic_auth_password": "x"}},
-            "the same",
+            "the login of c is another one",
             id="another password",
         ),
     ],
 )
 def test_client_that_would_not_be_let_in_is_refused(variables: dict, words: str) -> None:
     with pytest.raises(CatalogError, match=words):
-        catalog.client(SHOP, "http", spread(**variables), "c")
+        catalog.client_config_of(SHOP, "http", spread(**variables), "c")
 
 
 def test_scrape_jobs_ask_each_target_as_it_speaks() -> None:
@@ -173,13 +178,13 @@ def test_scrape_jobs_ask_each_target_as_it_speaks() -> None:
 
 def test_protection_is_nothing_for_plain_text() -> None:
     nothing = {"scheme": "http", "config": [], "secrets": {}, "probe_auth": {}, "web": {}}
-    assert catalog.tls(SHOP, [], "127.0.0.1:80", spread(), "a") == nothing
-    assert catalog.tls(SHOP, [], "10.0.0.1:80", Inventory({"shop": ["a"]}), "a") == nothing
-    assert catalog.tls(SHOP, [], "", Inventory({"shop": ["a"]}), "a") == nothing
+    assert catalog.tls_files(SHOP, [], "127.0.0.1:80", spread(), "a") == nothing
+    assert catalog.tls_files(SHOP, [], "10.0.0.1:80", Inventory({"shop": ["a"]}), "a") == nothing
+    assert catalog.tls_files(SHOP, [], "", Inventory({"shop": ["a"]}), "a") == nothing
 
 
 def test_protection_of_a_listener_keeps_the_key_secret_and_wants_a_certificate() -> None:
-    found = catalog.tls(SHOP, [], "10.0.0.1:80", spread(), "a")
+    found = catalog.tls_files(SHOP, [], "10.0.0.1:80", spread(), "a")
     assert found["scheme"] == "https"
     assert found["secrets"] == {"tls/key.pem": "KEY"}
     assert {item["path"]: item["content"] for item in found["config"]} == {
@@ -195,7 +200,7 @@ def test_protection_of_a_listener_keeps_the_key_secret_and_wants_a_certificate()
 
 
 def test_protection_by_a_password_lets_in_who_has_no_certificate() -> None:
-    found = catalog.tls(SHOP, [], "10.0.0.1:80", spread(a=PASSWORD), "a")
+    found = catalog.tls_files(SHOP, [], "10.0.0.1:80", spread(a=PASSWORD), "a")
     assert found["secrets"] == {"tls/key.pem": "KEY", "tls/password": "word"}
     assert (found["probe_auth"]["username"], found["probe_auth"]["password_file"]) == (
         "us",
@@ -207,15 +212,15 @@ def test_protection_by_a_password_lets_in_who_has_no_certificate() -> None:
 
 def test_protection_gives_a_password_only_to_who_tells_or_asks_for_one() -> None:
     inventory = spread(a=PASSWORD, b=PASSWORD)
-    assert catalog.tls(STORE, [], "10.0.0.2:3100", inventory, "b")["secrets"] == {
+    assert catalog.tls_files(STORE, [], "10.0.0.2:3100", inventory, "b")["secrets"] == {
         "tls/key.pem": "KEY"
     }
-    assert set(catalog.tls(STORE, [SHOP], "", inventory, "b")["secrets"]) == {
+    assert set(catalog.tls_files(STORE, [SHOP], "", inventory, "b")["secrets"]) == {
         "tls/key.pem",
         "tls/password",
     }
 
 
 def test_plain_names_listeners() -> None:
-    with pytest.raises(CatalogError, match="plain has grpc, which listens lacks"):
-        catalog.component("shop", {**FACTS, "plaintext_listeners": ["grpc"]})
+    with pytest.raises(CatalogError, match="plaintext_listeners: there is no listener 'grpc'"):
+        catalog.parse_component("shop", {**FACTS, "plaintext_listeners": ["grpc"]})

@@ -18,7 +18,7 @@ from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
 SHA256 = "1" * 64
 LOKI = {"amd64": {"url": "https://releases.example/loki", "sha256": SHA256}}
 ARM = {"arm64": {"url": "https://releases.example/loki-arm64", "sha256": SHA256}}
-STORE = catalog.component("loki", {"release": "loki", "group": "loki", "component": "loki"})
+STORE = catalog.parse_component("loki", {"release": "loki", "group": "loki", "component": "loki"})
 
 
 class Inventory(catalog.Inventory):
@@ -31,7 +31,7 @@ class Inventory(catalog.Inventory):
     def variable(self, host: str, name: str) -> object:
         return {"monitoring_environment": "prod", **self.known[host]}.get(name)
 
-    def setting(self, host: str, item: catalog.Component, name: str) -> object:
+    def role_variable(self, host: str, item: catalog.Component, name: str) -> object:
         return {"loki_version": "3.7.8", **self.known[host]}[name]
 
 
@@ -44,7 +44,7 @@ def archives(files: list, name: str, version: str) -> dict:
 
 NEW, OWN = {"loki_version": "3.7.9"}, {"monitoring_releases_lock": "own.yml"}
 DEV, ALLOW = {"monitoring_environment": "dev"}, {"monitoring_allow_unlocked": True}
-IN_DEV_ONLY = "monitoring_allow_unlocked counts in the environment dev only"
+IN_DEV_ONLY = "monitoring_allow_unlocked applies to the environment dev only"
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ IN_DEV_ONLY = "monitoring_allow_unlocked counts in the environment dev only"
         pytest.param({**NEW, **OWN}, [], "", id="locked in a file of their own"),
         pytest.param(
             NEW,
-            ["loki_version of a is 3.7.9", "not in the collection's releases.lock.yml (monitoring_releases_lock)",
-             "ansible-playbook hippius.monitoring.lock -e loki_version=3.7.9 adds it"],
+            ["loki_version of a: release loki 3.7.9 is", "not in the collection's releases.lock.yml (monitoring_releases_lock)",
+             "ansible-playbook hippius.monitoring.lock -e loki_version=3.7.9 to add it"],
             IN_DEV_ONLY, id="not locked",
         ),
         pytest.param({"loki_version": "4", "monitoring_releases_lock": ["x.yml", "own.yml"]},
@@ -65,7 +65,7 @@ IN_DEV_ONLY = "monitoring_allow_unlocked counts in the environment dev only"
         pytest.param({**NEW, **DEV, "monitoring_allow_unlocked": "yes"}, [], "", id="allowed on the command line"),
         pytest.param({**NEW, **DEV, "monitoring_allow_unlocked": "false"}, ["3.7.9"], "", id="not allowed by a text"),
         pytest.param({**NEW, **ALLOW}, ["3.7.9", IN_DEV_ONLY], "", id="allowed in vain"),
-        pytest.param({"loki_version": 3.8}, ["loki_version of a is 3.8."], "", id="a number"),
+        pytest.param({"loki_version": 3.8}, ["loki_version of a: release loki 3.8 is"], "", id="a number"),
     ],
 )  # fmt: skip
 def test_a_release_that_is_not_locked_is_told_by_variable_version_and_file(
@@ -81,7 +81,7 @@ def test_a_release_that_is_not_locked_is_told_by_variable_version_and_file(
 @pytest.mark.parametrize("files", [5, {"own.yml": 1}, ["own.yml", 5]])
 def test_lock_files_that_are_no_paths_are_refused_by_the_variables_name(files: object) -> None:
     with pytest.raises(
-        catalog.CatalogError, match=r"^monitoring_releases_lock of a has to be the path"
+        catalog.CatalogError, match=r"^monitoring_releases_lock of a: must be the path"
     ):
         pinned_releases.unlocked(
             [STORE], Inventory(a={"monitoring_releases_lock": files}), ["a"], archives
@@ -92,7 +92,7 @@ def test_hosts_that_ask_for_the_same_are_told_together() -> None:
     found = pinned_releases.unlocked(
         [STORE], Inventory(a=NEW, b={}, c=NEW, d={**NEW, **DEV, **ALLOW}), list("abcd"), archives
     )
-    assert [problem.split(" is ")[0] for problem in found] == ["loki_version of a, c"]
+    assert [problem.split(":")[0] for problem in found] == ["loki_version of a, c"]
 
 
 def test_what_is_locked_is_told_for_all_that_hosts_ask_for() -> None:
