@@ -32,7 +32,11 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _requires_connection = False
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Result:
+    def run(
+        self,
+        tmp: str | None = None,
+        task_vars: dict[str, Any] | None = None,
+    ) -> Result:
         """Return a failure with all blockers, or success with all warnings."""
         super().run(tmp, task_vars)
         self.validate_argument_spec(argument_spec={})
@@ -41,7 +45,10 @@ class ActionModule(ActionBase):
         return check_inventory(inventory, variables["ansible_play_hosts_all"])
 
 
-def check_inventory(inventory: Inventory, run_hosts: list[str]) -> Result:
+def check_inventory(
+    inventory: Inventory,
+    run_hosts: list[str],
+) -> Result:
     """Return the module's result for an inventory; blockers of other hosts are only warnings."""
     hosts = inventory.all_hosts(all_components())
     blockers = blockers_of([host for host in hosts if host in run_hosts], inventory)
@@ -71,7 +78,10 @@ def blockers_of(hosts: list[str], inventory: Inventory) -> list[str]:
     return preflight.blockers(components, inventory, hosts, *checks)
 
 
-def with_locations(messages: list[str], inventory: Inventory) -> list[str]:
+def with_locations(
+    messages: list[str],
+    inventory: Inventory,
+) -> list[str]:
     """Return messages with file and line of the variables that they name."""
     components = all_components()
     return [preflight.with_locations(message, components, inventory) for message in messages]

@@ -87,7 +87,10 @@ def _role_length(component: Component) -> int:
     return len(component.role)
 
 
-def type_checks(inventory: site.Inventory, hosts: list[str]) -> list[Check]:
+def type_checks(
+    inventory: site.Inventory,
+    hosts: list[str],
+) -> list[Check]:
     """Return the checks of some hosts' variables against the types that the roles document."""
     checks: list[Check] = []
     for role, options in role_options().items():
@@ -99,7 +102,12 @@ def type_checks(inventory: site.Inventory, hosts: list[str]) -> list[Check]:
     return checks
 
 
-def type_errors(role: str, host: str, options: Options, inventory: site.Inventory) -> list[str]:
+def type_errors(
+    role: str,
+    host: str,
+    options: Options,
+    inventory: site.Inventory,
+) -> list[str]:
     """Return the errors of a host's variables of a role, without quoting a secret."""
     errors = []
     for name, option in options.items():
@@ -115,7 +123,12 @@ def type_errors(role: str, host: str, options: Options, inventory: site.Inventor
     return errors
 
 
-def missing_files(role: str, option: Option, value: Value, inventory: site.Inventory) -> list[str]:
+def missing_files(
+    role: str,
+    option: Option,
+    value: Value,
+    inventory: site.Inventory,
+) -> list[str]:
     """Return an error for each file of the controller that an option names and that is missing.
 
     The type ``path`` is for files of the controller; paths on hosts are of the type ``str``.
@@ -146,7 +159,11 @@ def value_errors(name: str, option: Option, value: Value) -> list[str]:
     return [f"{message}; {REMEDY}" for message in dict.fromkeys(messages)]
 
 
-def _conversion_errors(option: Option, value: Value, path: str = "") -> list[str]:
+def _conversion_errors(
+    option: Option,
+    value: Value,
+    path: str = "",
+) -> list[str]:
     """Return an error for each part of a value that Ansible would convert to its documented type.
 
     Roles use values as they are. They make a list only of a lone string, as --extra-vars yields it.
@@ -224,7 +241,10 @@ def misspelled_variables(inventory: site.Inventory) -> list[str]:
     return warnings
 
 
-def closest_variable(name: str, options: Mapping[str, Options]) -> str | None:
+def closest_variable(
+    name: str,
+    options: Mapping[str, Options],
+) -> str | None:
     """Return the variable that a name is a likely misspelling of, from the options by role. Pure.
 
     None stands for a name that is right, and for one that resembles no variable.

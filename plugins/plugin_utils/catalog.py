@@ -45,7 +45,7 @@ VARIABLE_FACTS: Schema = {
 
 
 class CatalogError(Exception):
-    """The inventory or the facts of a role lack something, or contradict each other."""
+    """The inventory or the facts of a role are incomplete or contradict each other."""
 
 
 class _RequiredVariableFacts(TypedDict):
@@ -55,7 +55,7 @@ class _RequiredVariableFacts(TypedDict):
 class RequiredVariable(_RequiredVariableFacts, total=False):
     """A value that must be set, as a template, and the values that only dev accepts.
 
-    An ``always`` one is required even with a configuration file of the user's own.
+    With ``always`` it is required even beside a configuration file of the user's own.
     """
 
     examples: list[str]
@@ -129,10 +129,10 @@ class Endpoint(NamedTuple):
 class Component:
     """The facts of a role about its component, before templating.
 
-    ``listen_addresses`` are templates by the name of the listener, ``instances`` is one that
-    yields a list if the component has several. ``consumes`` names the listeners of other
-    components that it uses where the inventory has them, ``plaintext_listeners`` those of its own
-    that do not support TLS.
+    ``listen_addresses`` are templates by the name of the listener. ``instances`` is a template
+    that yields a list, and empty for a component that exists once a host. ``consumes`` has the
+    listeners that the component uses, by the names of their components. ``plaintext_listeners``
+    are listeners of its own that do not support TLS.
     """
 
     role: str
@@ -174,12 +174,21 @@ class Inventory:
         """Return a variable of a host, None where it is not set."""
         raise NotImplementedError
 
-    def role_variable(self, host: str, component: Component, name: str) -> Value:
+    def role_variable(
+        self,
+        host: str,
+        component: Component,
+        name: str,
+    ) -> Value:
         """Return a variable of a component's role, its default where the host does not set it."""
         raise NotImplementedError
 
     def render(
-        self, host: str, component: Component, value: Value, instance: Instance | None = None
+        self,
+        host: str,
+        component: Component,
+        value: Value,
+        instance: Instance | None = None,
     ) -> Value:
         """Return a template of a component's role, rendered for a host.
 
@@ -229,12 +238,21 @@ def parse_component(role: str, facts: Any) -> Component:
     )
 
 
-def component_names(components: Iterable[Component], inventory: Inventory, host: str) -> list[str]:
+def component_names(
+    components: Iterable[Component],
+    inventory: Inventory,
+    host: str,
+) -> list[str]:
     """Return the names of the components that a host should have, by the groups it is in."""
     return [component.name for component in components if host in inventory.hosts(component)]
 
 
-def address_of(component: Component, listener: str, inventory: Inventory, client_host: str) -> str:
+def address_of(
+    component: Component,
+    listener: str,
+    inventory: Inventory,
+    client_host: str,
+) -> str:
     """Return the ``host:port`` at which ``client_host`` reaches a component.
 
     That is the component on ``client_host`` if it has one, else on the first host of the group.
@@ -243,14 +261,23 @@ def address_of(component: Component, listener: str, inventory: Inventory, client
     return reachable_endpoint(server, client_host, inventory).address
 
 
-def url_of(component: Component, listener: str, inventory: Inventory, client_host: str) -> str:
+def url_of(
+    component: Component,
+    listener: str,
+    inventory: Inventory,
+    client_host: str,
+) -> str:
     """Return the address with its scheme, as ``https://host:port``."""
     server = _server(component, listener, inventory, client_host)
     return reachable_endpoint(server, client_host, inventory).url
 
 
 def client_config_of(
-    component: Component, listener: str, inventory: Inventory, client_host: str, etc: str = ""
+    component: Component,
+    listener: str,
+    inventory: Inventory,
+    client_host: str,
+    etc: str = "",
 ) -> transport.ClientConfig:
     """Return the settings by which ``client_host`` reaches a component, empty for plain text."""
     server = _server(component, listener, inventory, client_host)
@@ -261,7 +288,10 @@ def client_config_of(
 
 
 def _server(
-    component: Component, listener: str, inventory: Inventory, client_host: str
+    component: Component,
+    listener: str,
+    inventory: Inventory,
+    client_host: str,
 ) -> Listener:
     """Return the listener that ``client_host`` uses."""
     hosts = inventory.hosts(component)
@@ -284,7 +314,10 @@ def _server(
 
 
 def _client_config(
-    server: Listener, client_host: str, inventory: Inventory, etc: str = ""
+    server: Listener,
+    client_host: str,
+    inventory: Inventory,
+    etc: str = "",
 ) -> transport.ClientConfig:
     """Return the settings of a client with its certificate, and its login where supported."""
     component = server.component
@@ -301,19 +334,26 @@ def _client_config(
     if [own.username, own.password] != server_login:
         variables = " and ".join(transport.LOGIN_VARIABLES)
         raise CatalogError(
-            f"{component.name} on {server.host}: the login of {client_host} is another one;"
+            f"{component.name} on {server.host}: the login of {client_host} differs;"
             f" set {variables} of {client_host} to those of {server.host}."
         )
     return transport.client_config(own, etc, with_password=bool(own.password))
 
 
-def credentials_of(inventory: Inventory, host: str) -> transport.Credentials:
+def credentials_of(
+    inventory: Inventory,
+    host: str,
+) -> transport.Credentials:
     """Return the certificate and login of a host."""
     variables = transport.TLS_VARIABLES + transport.PASSWORD_VARIABLES
     return transport.Credentials(*strings(inventory, host, variables))
 
 
-def strings(inventory: Inventory, host: str, names: Iterable[str]) -> list[str]:
+def strings(
+    inventory: Inventory,
+    host: str,
+    names: Iterable[str],
+) -> list[str]:
     """Return variables of a host as strings, empty where they are not set."""
     return [str(inventory.variable(host, name) or "") for name in names]
 
@@ -327,7 +367,7 @@ def tls_files(
 ) -> TlsFiles:
     """Return the files and settings of a component that listens on ``bind_address``.
 
-    Without ``bind_address`` they are those of a mere client of the ``consumed`` components.
+    Without ``bind_address`` they are those of a client of the ``consumed`` components only.
     """
     scheme = transport.HTTP
     if bind_address:
@@ -361,9 +401,14 @@ class _Job(NamedTuple):
 
 
 def scrape_jobs(
-    components: Iterable[Component], inventory: Inventory, client_host: str
+    components: Iterable[Component],
+    inventory: Inventory,
+    client_host: str,
 ) -> list[ScrapeConfig]:
-    """Return ``scrape_configs`` of a Prometheus on ``client_host`` for the whole inventory."""
+    """Return the ``scrape_configs`` of a Prometheus on ``client_host`` for all components.
+
+    Raise CatalogError with one line for each target that has an error.
+    """
     jobs: dict[str, _Job] = {}
     errors: list[str] = []
     for component in components:
@@ -427,9 +472,15 @@ def _add_target(
 
 
 def _find_or_add_job(
-    jobs: dict[str, _Job], facts: ScrapeJob, component: str, host: str
+    jobs: dict[str, _Job],
+    facts: ScrapeJob,
+    component: str,
+    host: str,
 ) -> ScrapeConfig:
-    """Return the job of that name; raise CatalogError for another component's or other settings."""
+    """Return the job of that name, which is new or belongs to the same component.
+
+    Raise CatalogError if another component has it, or if its settings differ.
+    """
     name = facts["name"]
     settings = _job_settings(facts)
     if name not in jobs:
@@ -462,7 +513,9 @@ def _job_settings(facts: ScrapeJob) -> ScrapeConfig:
 
 
 def instances_of(
-    component: Component, host: str, inventory: Inventory
+    component: Component,
+    host: str,
+    inventory: Inventory,
 ) -> list[Instance] | list[None]:
     """Return the instances of a component on a host, ``[None]`` if it has no instances at all."""
     if not component.instances:
@@ -477,7 +530,11 @@ def instances_of(
     )
 
 
-def reachable_endpoint(listener: Listener, client_host: str, inventory: Inventory) -> Endpoint:
+def reachable_endpoint(
+    listener: Listener,
+    client_host: str,
+    inventory: Inventory,
+) -> Endpoint:
     """Return the endpoint at which ``client_host`` reaches a listener."""
     bind_addresses = bind_addresses_of(listener, inventory)
     if listener.host == client_host:
@@ -499,7 +556,9 @@ def reachable_endpoint(listener: Listener, client_host: str, inventory: Inventor
 
 
 def _local_endpoint(
-    listener: Listener, bind_address: BindAddress, inventory: Inventory
+    listener: Listener,
+    bind_address: BindAddress,
+    inventory: Inventory,
 ) -> Endpoint:
     """Return the endpoint at which the host of a listener reaches it."""
     bind_host, port = bind_address
@@ -512,12 +571,14 @@ def _local_endpoint(
 
 
 def _remote_bind_address(
-    bind_addresses: list[BindAddress], host: str, inventory: Inventory
+    bind_addresses: list[BindAddress],
+    host: str,
+    inventory: Inventory,
 ) -> BindAddress:
-    """Return the address of a listener for clients on other hosts.
+    """Return the bind address that is best for clients on other hosts.
 
     An address in a network that allows plain text is the second choice, since such a network may
-    be a bridge of containers, which other hosts cannot reach. A loopback address is the last one.
+    be a bridge of containers, which other hosts cannot reach. Loopback is the last choice.
     """
     routable = [address for address in bind_addresses if not transport.is_loopback(address.host)]
     candidates = routable or bind_addresses
@@ -527,7 +588,10 @@ def _remote_bind_address(
     return candidates[0]
 
 
-def bind_addresses_of(listener: Listener, inventory: Inventory) -> list[BindAddress]:
+def bind_addresses_of(
+    listener: Listener,
+    inventory: Inventory,
+) -> list[BindAddress]:
     """Return the addresses of a listener, of which it may have several."""
     component = listener.component
     template = component.listen_addresses[listener.name]
@@ -536,7 +600,11 @@ def bind_addresses_of(listener: Listener, inventory: Inventory) -> list[BindAddr
     return [_parse_bind_address(address, listener.description) for address in addresses]
 
 
-def scheme_of(listener: Listener, bind_host: str, inventory: Inventory) -> str:
+def scheme_of(
+    listener: Listener,
+    bind_host: str,
+    inventory: Inventory,
+) -> str:
     """Return the scheme of a listener on one of its addresses."""
     if listener.name in listener.component.plaintext_listeners:
         return transport.HTTP
@@ -552,7 +620,11 @@ def _scheme_at(bind_host: str, host: str, inventory: Inventory) -> str:
     return transport.HTTPS
 
 
-def allows_plaintext(bind_host: str, host: str, inventory: Inventory) -> bool:
+def allows_plaintext(
+    bind_host: str,
+    host: str,
+    inventory: Inventory,
+) -> bool:
     """Return whether plain text is safe on an address of a host."""
     networks = inventory.variable(host, transport.NETWORKS_VARIABLE)
     try:
@@ -561,7 +633,11 @@ def allows_plaintext(bind_host: str, host: str, inventory: Inventory) -> bool:
         raise CatalogError(f"{transport.NETWORKS_VARIABLE} of {host}: {error}.") from error
 
 
-def _advertised_host(host: str, bind_host: str, inventory: Inventory) -> str:
+def _advertised_host(
+    host: str,
+    bind_host: str,
+    inventory: Inventory,
+) -> str:
     """Return the name or address of a host for other hosts.
 
     Without ``monitoring_address`` that is the bind address, the only one that is certain to answer,
@@ -597,14 +673,23 @@ def _connectable(bind_host: str) -> str:
     return "::1" if ":" in bind_host else "127.0.0.1"
 
 
-def _require_listener(subject: str, listener: Any, listeners: Mapping[str, Value]) -> None:
+def _require_listener(
+    subject: str,
+    listener: Any,
+    listeners: Mapping[str, Value],
+) -> None:
     if listener not in listeners:
         raise CatalogError(
             f"{subject}: there is no listener {listener!r}; add it to listen_addresses."
         )
 
 
-def _require_fields(subject: str, facts: Any, schema: Schema, required: Schema) -> None:
+def _require_fields(
+    subject: str,
+    facts: Any,
+    schema: Schema,
+    required: Schema,
+) -> None:
     """Raise CatalogError unless ``facts`` is a dict with the fields of a schema."""
     if not isinstance(facts, dict):
         raise CatalogError(f"{subject}: must be a dict, not {facts!r}; correct the file.")

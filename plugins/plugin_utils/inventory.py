@@ -48,7 +48,12 @@ class Inventory(catalog.Inventory):
     The variables of a host are gathered once, and each of them is templated when it is requested.
     """
 
-    def __init__(self, loader: Any, groups: Mapping[str, list[str]], hostvars: Any) -> None:
+    def __init__(
+        self,
+        loader: Any,
+        groups: Mapping[str, list[str]],
+        hostvars: Any,
+    ) -> None:
         self.groups = groups
         self._hostvars = hostvars
         self._loader = loader
@@ -65,13 +70,22 @@ class Inventory(catalog.Inventory):
             self._values[key] = value
         return self._values[key]
 
-    def role_variable(self, host: str, component: Component, name: str) -> Value:
+    def role_variable(
+        self,
+        host: str,
+        component: Component,
+        name: str,
+    ) -> Value:
         """Return a variable of a component's role, its default where the host does not set it."""
         variables = {**defaults_of(component.role), **self._variables(host)}
         return self._template(variables, variables.get(name), f"{name} of {host}")
 
     def render(
-        self, host: str, component: Component, value: Value, instance: Instance | None = None
+        self,
+        host: str,
+        component: Component,
+        value: Value,
+        instance: Instance | None = None,
     ) -> Value:
         """Return a template of a component's role, rendered for a host."""
         defaults = defaults_of(component.role)
@@ -116,7 +130,12 @@ class Inventory(catalog.Inventory):
             self._raw_variables[host] = {**variables, "hostvars": self._hostvars}
         return self._raw_variables[host]
 
-    def _template(self, variables: Mapping[str, Value], template: Value, subject: str) -> Value:
+    def _template(
+        self,
+        variables: Mapping[str, Value],
+        template: Value,
+        subject: str,
+    ) -> Value:
         self._templar.available_variables = variables
         try:
             value = self._templar.template(template)
@@ -134,7 +153,10 @@ class Inventory(catalog.Inventory):
 _last: list[Any] = []
 
 
-def inventory_of(loader: Any, variables: Mapping[str, Value]) -> Inventory:
+def inventory_of(
+    loader: Any,
+    variables: Mapping[str, Value],
+) -> Inventory:
     """Return the inventory of a task with these variables.
 
     A task runs in a process of its own, in which no variable changes. It queries the inventory many

@@ -31,7 +31,9 @@ class Release:
 
 
 def requested_releases(
-    components: Iterable[Component], inventory: Inventory, hosts: list[str]
+    components: Iterable[Component],
+    inventory: Inventory,
+    hosts: list[str],
 ) -> dict[Release, list[str]]:
     """Return the releases that ``hosts`` request, each with the hosts that do."""
     releases: dict[Release, list[str]] = {}
@@ -43,7 +45,11 @@ def requested_releases(
     return releases
 
 
-def _release(component: Component, host: str, inventory: Inventory) -> Release:
+def _release(
+    component: Component,
+    host: str,
+    inventory: Inventory,
+) -> Release:
     version = inventory.role_variable(host, component, _variable(component.role))
     files = _lock_files(host, inventory)
     return Release(component.role, component.release, str(version), files)
@@ -74,7 +80,9 @@ def unlocked(
 
 
 def locked(
-    components: Iterable[Component], inventory: Inventory, find_archives: FindArchives
+    components: Iterable[Component],
+    inventory: Inventory,
+    find_archives: FindArchives,
 ) -> Lock:
     """Return a lock of all releases that the inventory requests.
 
@@ -106,7 +114,12 @@ def allowed(value: Value, environment: Value) -> bool:
     return str(value).lower() in ("true", "yes", "1", "on") and environment == DEV
 
 
-def refusal(name: str, version: str, files: list[str], is_ignored: bool = False) -> str:
+def refusal(
+    name: str,
+    version: str,
+    files: list[str],
+    is_ignored: bool = False,
+) -> str:
     """Return the message for a release that is in no lock file.
 
     ``is_ignored`` says that ALLOW is set without effect.

@@ -21,9 +21,9 @@ from .catalog import (
     Value,
 )
 
-# A function that returns blockers, or raises CatalogError with one a line.
+# A function that returns blockers, or raises CatalogError with one per line.
 Check = Callable[[], list[str]]
-# The component that scrapes all others.
+# The group whose hosts scrape all components.
 SCRAPER = "prometheus"
 # What precedes the name of a host in a message.
 BEFORE_HOST = r"(?:\b(?:of|on|from|leads|hosts|and) |, )"
@@ -59,16 +59,16 @@ def _run(check: Check) -> list[str]:
 
 
 def _deduplicate(messages: list[str]) -> list[str]:
-    """Return the messages without consequences of each other, and one for all hosts of a variable.
+    """Return one message for all hosts of a variable, and drop those that follow from others.
 
-    A consequence quotes another message, as a lookup in a template does, or is about a template
-    that uses a variable which has a message of its own.
+    A message follows from another one if it quotes it, as the error of a lookup in a template does,
+    or if its subject is the template of a variable that has a message of its own.
     """
     matches = [match for match in map(OF_VARIABLE.fullmatch, messages) if match]
     users = [f" on {match['host']}{end}" for match in matches for end in _template_ends(match)]
     hosts: dict[tuple[str, str], list[str]] = {}
     for message in messages:
-        is_quoting = any(_is_quoted(other, message) for other in messages)
+        is_quoting = any(_is_quoted(cause, message) for cause in messages)
         is_about_user = any(user in message for user in users)
         if is_quoting or is_about_user:
             continue
@@ -86,10 +86,10 @@ def _template_ends(match: re.Match[str]) -> list[str]:
     return [f", {template}", f": {template}"]
 
 
-def _is_quoted(message: str, by: str) -> bool:
-    """Return whether the message ``by`` is an error of a template, caused by ``message``."""
-    cause = message.removesuffix(".")
-    return f": {cause}" in by or by.startswith(f"{cause}; ")
+def _is_quoted(cause: str, message: str) -> bool:
+    """Return whether a message is the error of a template that quotes another message."""
+    quote = cause.removesuffix(".")
+    return f": {quote}" in message or message.startswith(f"{quote}; ")
 
 
 def _of_hosts(variable: str, message: str, hosts: list[str]) -> str:
@@ -98,11 +98,15 @@ def _of_hosts(variable: str, message: str, hosts: list[str]) -> str:
     return f"{variable} of {', '.join(hosts)}: {message}"
 
 
-def _checks(components: list[Component], inventory: Inventory, hosts: list[str]) -> list[Check]:
+def _checks(
+    components: list[Component],
+    inventory: Inventory,
+    hosts: list[str],
+) -> list[Check]:
     """Return the checks of some hosts and their components."""
     checks: list[Check] = []
     for component in components:
-        for host in _common(inventory.hosts(component), hosts):
+        for host in _selected(inventory.hosts(component), hosts):
             checks.append(partial(_empty_secrets, component, host, inventory))
             checks.append(partial(_required_variables, component, host, inventory))
     for host in hosts:
@@ -111,24 +115,32 @@ def _checks(components: list[Component], inventory: Inventory, hosts: list[str])
         checks.append(partial(_plaintext_listeners, present, host, inventory))
         for component in present:
             checks.append(partial(_unreachable, component, components, host, inventory))
-    for host in _common(inventory.groups.get(SCRAPER) or [], hosts):
+    for host in _selected(inventory.groups.get(SCRAPER) or [], hosts):
         # A configuration file of the user's own has scrape jobs of the user's own.
         if not inventory.variable(host, f"{SCRAPER}_config_file"):
             checks.append(partial(_unscrapable, components, host, inventory))
     return checks
 
 
-def _common(hosts: Iterable[str], others: list[str]) -> list[str]:
-    return [host for host in hosts if host in others]
+def _selected(hosts: Iterable[str], selection: list[str]) -> list[str]:
+    return [host for host in hosts if host in selection]
 
 
-def _unscrapable(components: list[Component], client_host: str, inventory: Inventory) -> list[str]:
+def _unscrapable(
+    components: list[Component],
+    client_host: str,
+    inventory: Inventory,
+) -> list[str]:
     """Raise CatalogError unless ``client_host`` can scrape all components."""
     catalog.scrape_jobs(components, inventory, client_host)
     return []
 
 
-def _empty_secrets(component: Component, host: str, inventory: Inventory) -> list[str]:
+def _empty_secrets(
+    component: Component,
+    host: str,
+    inventory: Inventory,
+) -> list[str]:
     """Return a blocker for each empty secret, such as one that the environment lacks."""
     variable = f"{component.role}_secrets"
     secrets = inventory.variable(host, variable)
@@ -139,7 +151,11 @@ def _empty_secrets(component: Component, host: str, inventory: Inventory) -> lis
     return [f"{file} in {variable} of {host}: is empty; set its value." for file in empty]
 
 
-def _required_variables(component: Component, host: str, inventory: Inventory) -> list[str]:
+def _required_variables(
+    component: Component,
+    host: str,
+    inventory: Inventory,
+) -> list[str]:
     """Return a blocker for each required variable that is not set or may not have its value."""
     messages: list[str] = []
     for instance in catalog.instances_of(component, host, inventory):
@@ -178,9 +194,12 @@ def _check_value(
 
 
 def _value_blockers(
-    subject: str, value: Value, required: RequiredVariable, environment: Value
+    subject: str,
+    value: Value,
+    required: RequiredVariable,
+    environment: Value,
 ) -> list[str]:
-    """Return why the value of a required variable is refused. It may be secret: do not quote it."""
+    """Return a blocker for a value that is refused, without quoting it: it may be secret."""
     if environment == DEV:
         return []
     if value in required.get("examples", ()):
@@ -192,7 +211,10 @@ def _value_blockers(
     return []
 
 
-def _incomplete_credentials(host: str, inventory: Inventory) -> list[str]:
+def _incomplete_credentials(
+    host: str,
+    inventory: Inventory,
+) -> list[str]:
     """Return a blocker for each set of TLS or login variables of which a host has only a part."""
     messages = []
     for names in (transport.TLS_VARIABLES, transport.PASSWORD_VARIABLES):
@@ -209,7 +231,11 @@ def _incomplete_credentials(host: str, inventory: Inventory) -> list[str]:
     return messages
 
 
-def _plaintext_listeners(present: list[Component], host: str, inventory: Inventory) -> list[str]:
+def _plaintext_listeners(
+    present: list[Component],
+    host: str,
+    inventory: Inventory,
+) -> list[str]:
     """Return blockers for the listeners of a host that other hosts would reach in plain text."""
     environment = inventory.variable(host, ENVIRONMENT)
     if environment == DEV:
@@ -237,7 +263,11 @@ def _plaintext_listeners(present: list[Component], host: str, inventory: Invento
     return messages
 
 
-def _listeners(present: list[Component], host: str, inventory: Inventory) -> list[Listener]:
+def _listeners(
+    present: list[Component],
+    host: str,
+    inventory: Inventory,
+) -> list[Listener]:
     """Return the listeners of all instances of some components on a host."""
     return [
         Listener(component, name, host, instance)
@@ -248,7 +278,9 @@ def _listeners(present: list[Component], host: str, inventory: Inventory) -> lis
 
 
 def _valid_instances(
-    component: Component, host: str, inventory: Inventory
+    component: Component,
+    host: str,
+    inventory: Inventory,
 ) -> list[Instance] | list[None]:
     try:
         return catalog.instances_of(component, host, inventory)
@@ -257,7 +289,10 @@ def _valid_instances(
         return []
 
 
-def _exposed_plaintext_addresses(listener: Listener, inventory: Inventory) -> list[str]:
+def _exposed_plaintext_addresses(
+    listener: Listener,
+    inventory: Inventory,
+) -> list[str]:
     """Return the addresses on which a listener uses plain text where TLS is required."""
     host = listener.host
     addresses = []
@@ -275,7 +310,10 @@ def _join(names: list[str]) -> str:
 
 
 def _unreachable(
-    component: Component, components: list[Component], host: str, inventory: Inventory
+    component: Component,
+    components: list[Component],
+    host: str,
+    inventory: Inventory,
 ) -> list[str]:
     """Return a blocker for each component that one of a host consumes and cannot reach."""
     if inventory.variable(host, f"{component.role}_config_file"):
@@ -292,7 +330,11 @@ def _unreachable(
     return messages
 
 
-def with_locations(message: str, components: list[Component], inventory: Inventory) -> str:
+def with_locations(
+    message: str,
+    components: list[Component],
+    inventory: Inventory,
+) -> str:
     """Return a message after file and line of each variable that it names, where known."""
     prefixes = ("monitoring_", *(f"{component.role}_" for component in components))
     words = re.findall(r"\w+", message)

@@ -123,7 +123,10 @@ def config_files(credentials: Credentials) -> list[ConfigFile]:
     ]
 
 
-def secret_files(credentials: Credentials, with_password: bool) -> dict[str, str]:
+def secret_files(
+    credentials: Credentials,
+    with_password: bool,
+) -> dict[str, str]:
     """Return the contents of the secret files by path: the key, and the password on request."""
     secrets = {KEY: credentials.key}
     if with_password:
@@ -131,7 +134,10 @@ def secret_files(credentials: Credentials, with_password: bool) -> dict[str, str
     return secrets
 
 
-def probe_auth(credentials: Credentials, with_password: bool) -> ProbeAuth:
+def probe_auth(
+    credentials: Credentials,
+    with_password: bool,
+) -> ProbeAuth:
     """Return the settings by which a component of this host is probed."""
     auth: ProbeAuth = {"certificate_file": CERTIFICATE, "key_file": KEY}
     if with_password:
@@ -154,7 +160,11 @@ def web_config(credentials: Credentials) -> WebConfig:
     }
 
 
-def client_config(credentials: Credentials, etc: str, with_password: bool) -> ClientConfig:
+def client_config(
+    credentials: Credentials,
+    etc: str,
+    with_password: bool,
+) -> ClientConfig:
     """Return the settings of a client; ``etc`` is the directory of its files, or empty."""
     prefix = f"{etc}/" if etc else ""
     tls = {

@@ -169,7 +169,11 @@ def store_of_b(**variables: str) -> Inventory:
         ),
     ],
 )
-def test_address_reaches(client_host: str, variables: dict[str, Any], expected: str) -> None:
+def test_address_reaches(
+    client_host: str,
+    variables: dict[str, Any],
+    expected: str,
+) -> None:
     assert catalog.address_of(STORE, "http", store_of_b(**variables), client_host) == expected
 
 
@@ -198,7 +202,8 @@ def test_address_reaches(client_host: str, variables: dict[str, Any], expected: 
     ],
 )
 def test_refuses_an_unreachable_address_with_the_variable_to_set(
-    variables: dict[str, Any], words: list[str]
+    variables: dict[str, Any],
+    words: list[str],
 ) -> None:
     with pytest.raises(CatalogError) as refused:
         catalog.address_of(STORE, "http", store_of_b(**variables), "a")
@@ -241,7 +246,9 @@ def test_address_requires_no_variable_of_another_host() -> None:
     ],
 )
 def test_refuses_an_address_that_does_not_exist(
-    groups: dict[str, list[str]], listener: str, words: str
+    groups: dict[str, list[str]],
+    listener: str,
+    words: str,
 ) -> None:
     with pytest.raises(CatalogError, match=words):
         catalog.address_of(STORE, listener, Inventory(groups), "b")
@@ -329,7 +336,8 @@ def gauge_targets(*instances: dict[str, str]) -> list[tuple[str, ...]]:
     ],
 )
 def test_scrape_jobs_have_a_target_for_each_instance(
-    instances: list[dict[str, str]], expected: list[tuple[str, ...]]
+    instances: list[dict[str, str]],
+    expected: list[tuple[str, ...]],
 ) -> None:
     assert gauge_targets(*instances) == expected
 
@@ -389,7 +397,9 @@ def test_scrape_jobs_name_every_target_with_an_error() -> None:
     ],
 )
 def test_refuses_a_scrape_job(
-    first_name: str, variables: dict[str, dict[str, str]], words: list[str]
+    first_name: str,
+    variables: dict[str, dict[str, str]],
+    words: list[str],
 ) -> None:
     jobs = ({"name": "log-store", "address": "http", "interval": "<often>"},)
     listen_addresses = {"http": ":1"}

@@ -44,7 +44,9 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     monkeypatch.chdir(tmp_path)
 
     def run_check(
-        hosts: str = INVENTORY, variables: str = "", limit: str = "all"
+        hosts: str = INVENTORY,
+        variables: str = "",
+        limit: str = "all",
     ) -> inventory_check.Result:
         lines = "".join(f"    {line}\n" for line in variables.splitlines())
         content = hosts.replace("  children:\n", f"{lines}  children:\n", 1)
@@ -175,7 +177,9 @@ def test_reports_a_missing_environment_once(check: Check) -> None:
     ],
 )
 def test_names_a_wrong_variable_with_file_and_line(
-    check: Check, variables: str, words: list[str]
+    check: Check,
+    variables: str,
+    words: list[str],
 ) -> None:
     refused = check(variables=f"{variables}\n")
     assert [word for word in words if word not in refused["msg"]] == []
@@ -185,7 +189,10 @@ def test_accepts_no_value_where_the_default_is_an_empty_string(check: Check) -> 
     assert check(variables="loki_config_file:\nmonitoring_mirrors:\n") == {"changed": False}
 
 
-def test_finds_a_file_where_its_role_finds_it(check: Check, tmp_path: Path) -> None:
+def test_finds_a_file_where_its_role_finds_it(
+    check: Check,
+    tmp_path: Path,
+) -> None:
     for name in ("files/own.yml", "beside.yml", "elsewhere.yml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -193,7 +200,10 @@ def test_finds_a_file_where_its_role_finds_it(check: Check, tmp_path: Path) -> N
     assert check(variables=rules + "loki_config_file: own.yml\n") == {"changed": False}
 
 
-def test_names_the_active_definition_of_a_variable_first(check: Check, tmp_path: Path) -> None:
+def test_names_the_active_definition_of_a_variable_first(
+    check: Check,
+    tmp_path: Path,
+) -> None:
     definitions = {
         "group_vars/all.yml": "loki_retention: 7d",
         "host_vars/b.yml": "---\nloki_retention: [9d]",
@@ -218,7 +228,11 @@ def test_names_the_active_definition_of_a_variable_first(check: Check, tmp_path:
         ),
     ],
 )
-def test_reports_the_same_error_once(check: Check, variables: str, words: str) -> None:
+def test_reports_the_same_error_once(
+    check: Check,
+    variables: str,
+    words: str,
+) -> None:
     hosts = INVENTORY + "    promtail: {hosts: {b: {promtail_listen_address: '0.0.0.0:9080'}}}\n"
     messages = blockers(check, hosts.replace("loki_listen_address: 0.0.0.0:3100", variables))
     assert [message[: len(words)] for message in messages] == [words]
@@ -256,7 +270,10 @@ def test_does_not_quote_a_value_that_may_hold_a_secret(value: str) -> None:
         ("password:", []),
     ],
 )
-def test_checks_the_parts_of_a_value(part: str, messages: list[str]) -> None:
+def test_checks_the_parts_of_a_value(
+    part: str,
+    messages: list[str],
+) -> None:
     option = arguments.role_options()["redis_exporter"]["redis_exporter_instances"]
     instance = yaml.safe_load(
         f"name: main\nlisten_address: 127.0.0.1:1\nredis_address: 127.0.0.1:2\n{part}\n"
@@ -282,7 +299,10 @@ OPTIONS_BY_ROLE = {
         ("grafana_content_folder_", "grafana_content_folder"),
     ],
 )
-def test_finds_the_variable_that_a_misspelled_name_means(name: str, closest: str | None) -> None:
+def test_finds_the_variable_that_a_misspelled_name_means(
+    name: str,
+    closest: str | None,
+) -> None:
     assert arguments.closest_variable(name, OPTIONS_BY_ROLE) == closest
 
 
@@ -304,7 +324,9 @@ def test_warns_of_a_misspelled_variable_with_its_location(check: Check) -> None:
     ],
 )
 def test_warns_of_a_group_whose_name_resembles_a_role(
-    check: Check, group: str, role: str | None
+    check: Check,
+    group: str,
+    role: str | None,
 ) -> None:
     hosts = INVENTORY.replace(
         "    prometheus:\n", "    prometheus:\n      children: {prometheus_eu: {}}\n"
@@ -340,7 +362,10 @@ def test_checks_shared_variables_too(check: Check) -> None:
 ALONE = "loki: {hosts: {a: {monitoring_environment: test}}}"
 
 
-def test_refuses_a_version_that_is_in_no_lock_file(check: Check, tmp_path: Path) -> None:
+def test_refuses_a_version_that_is_in_no_lock_file(
+    check: Check,
+    tmp_path: Path,
+) -> None:
     assert blockers(check, ALONE) == []
     (message,) = blockers(check, ALONE.replace("test}", "test, loki_version: 9.9.9}"))
     expected = "loki_version of a: release loki 9.9.9 is not in the collection's releases.lock.yml"
@@ -379,7 +404,10 @@ OWN_FILE = (
     ],
 )
 def test_refuses_an_example_beside_a_configuration_file_of_the_users_own(
-    check: Check, word: str, hook: str, beginnings: list[str]
+    check: Check,
+    word: str,
+    hook: str,
+    beginnings: list[str],
 ) -> None:
     Path("own.ini").touch()
     messages = blockers(check, OWN_FILE.replace("WORD", word).replace("HOOK", hook))

@@ -50,7 +50,12 @@ LookUp = Callable[..., Any]
 def look_up(tmp_path: Path) -> LookUp:
     """Return a function that queries the lookup as a task on a host does."""
 
-    def answer(host: str, question: str, inventory: str = INVENTORY, **options: str) -> Any:
+    def answer(
+        host: str,
+        question: str,
+        inventory: str = INVENTORY,
+        **options: str,
+    ) -> Any:
         source = tmp_path / "hosts.yml"
         source.write_text(inventory)
         loader = DataLoader()
@@ -65,7 +70,10 @@ def look_up(tmp_path: Path) -> LookUp:
     return answer
 
 
-def targets(jobs: list[dict[str, Any]], name: str) -> list[tuple[list[str], str]]:
+def targets(
+    jobs: list[dict[str, Any]],
+    name: str,
+) -> list[tuple[list[str], str]]:
     """Return the targets of a job with their hosts."""
     (job,) = [job for job in jobs if job["job_name"] == name]
     return [(config["targets"], config["labels"]["host"]) for config in job["static_configs"]]
@@ -129,7 +137,12 @@ def test_scrape_jobs_have_the_instances_of_each_host(look_up: LookUp) -> None:
         ),
     ],
 )
-def test_error_names_the_instance(look_up: LookUp, old: str, new: str, words: list[str]) -> None:
+def test_error_names_the_instance(
+    look_up: LookUp,
+    old: str,
+    new: str,
+    words: list[str],
+) -> None:
     assert old in EXPORTERS
     with pytest.raises(AnsibleError) as failed:
         look_up("a", "scrape_jobs", EXPORTERS.replace(old, new))
@@ -183,7 +196,10 @@ def test_releases_are_those_of_the_roles_defaults_with_their_locked_archives(
     ],
 )
 def test_error_names_host_component_and_variable(
-    look_up: LookUp, old: str, new: str, words: list[str]
+    look_up: LookUp,
+    old: str,
+    new: str,
+    words: list[str],
 ) -> None:
     assert old in INVENTORY
     with pytest.raises(AnsibleError) as failed:
@@ -206,7 +222,10 @@ def test_error_names_host_component_and_variable(
     ],
 )
 def test_refuses_an_unknown_name(
-    look_up: LookUp, question: str, options: dict[str, str], words: str
+    look_up: LookUp,
+    question: str,
+    options: dict[str, str],
+    words: str,
 ) -> None:
     with pytest.raises(AnsibleError, match=words):
         look_up("a", question, **options)

@@ -91,7 +91,8 @@ def test_accepts_a_required_variable(variables: dict[str, Any]) -> None:
     ],
 )
 def test_refuses_a_required_variable_without_quoting_its_value(
-    variables: dict[str, Any], words: str
+    variables: dict[str, Any],
+    words: str,
 ) -> None:
     (message,) = bell_blockers(variables)
     assert f"bell_webhook of b: {words}" in message
@@ -106,7 +107,8 @@ def test_refuses_a_required_variable_without_quoting_its_value(
     ],
 )
 def test_requires_some_variables_beside_a_configuration_file_of_the_users_own(
-    word: str, messages: list[str]
+    word: str,
+    messages: list[str],
 ) -> None:
     required = {"bell_word": {"value": "<bell_word>", "always": True}}
     component = catalog.parse_component("bell", {**BELL_FACTS, "required_variables": required})
@@ -176,7 +178,10 @@ def test_accepts_hosts_with_certificates() -> None:
         ),
     ],
 )
-def test_names_what_a_host_lacks(variables: dict[str, Any], words: str) -> None:
+def test_names_what_a_host_lacks(
+    variables: dict[str, Any],
+    words: str,
+) -> None:
     messages = shop_blockers(a=variables)
     assert [words in message for message in messages].count(True) == 1, messages
     assert "canary" not in str(messages)
@@ -284,7 +289,10 @@ def test_adds_the_blockers_of_further_checks() -> None:
         ),
     ],
 )
-def test_reports_the_same_error_once(messages: list[str], expected: list[str]) -> None:
+def test_reports_the_same_error_once(
+    messages: list[str],
+    expected: list[str],
+) -> None:
     assert blockers([BELL], Inventory({}, {}), lambda: messages) == expected
 
 
@@ -304,6 +312,9 @@ class Located(Inventory):
         pytest.param("hub_word of b: is lost.", "", id="variable of no role"),
     ],
 )
-def test_puts_the_locations_of_named_variables_first(message: str, locations: str) -> None:
+def test_puts_the_locations_of_named_variables_first(
+    message: str,
+    locations: str,
+) -> None:
     inventory = Located({"bell": ["a", "b"]})
     assert preflight.with_locations(message, [BELL], inventory) == f"{locations}{message}"

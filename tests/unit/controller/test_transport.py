@@ -68,7 +68,11 @@ def spread(**variables: dict[str, Any]) -> Inventory:
         pytest.param("", ["0.0.0.0/0"], False, id="nothing"),
     ],
 )
-def test_allows_plain_text(bind_host: str, networks: object, expected: bool) -> None:
+def test_allows_plain_text(
+    bind_host: str,
+    networks: object,
+    expected: bool,
+) -> None:
     assert transport.allows_plaintext(bind_host, networks) is expected
 
 
@@ -111,7 +115,10 @@ def test_refuses_wrong_networks_by_the_name_of_the_variable(networks: object) ->
     ],
 )
 def test_url_has_the_scheme_of_the_listener(
-    client_host: str, listener: str, variables: dict[str, Any], expected: str
+    client_host: str,
+    listener: str,
+    variables: dict[str, Any],
+    expected: str,
 ) -> None:
     assert catalog.url_of(SHOP, listener, spread(a=variables), client_host) == expected
 
@@ -140,7 +147,9 @@ EVERYWHERE = {"shop_address": "0.0.0.0:80", "monitoring_address": "shop.example"
     ],
 )
 def test_a_host_reaches_itself_at_an_address_of_its_certificate(
-    client_host: str, variables: dict[str, Any], expected: str
+    client_host: str,
+    variables: dict[str, Any],
+    expected: str,
 ) -> None:
     assert catalog.url_of(SHOP, "http", spread(a=variables), client_host) == expected
 
@@ -193,13 +202,14 @@ def test_client_logs_in_where_the_component_supports_it() -> None:
         ),
         pytest.param(
             {"a": PASSWORD, "c": {**PASSWORD, "monitoring_basic_auth_password": "x"}},
-            "the login of c is another one",
+            "the login of c differs",
             id="another password",
         ),
     ],
 )
 def test_refuses_a_client_without_the_right_credentials(
-    variables: dict[str, dict[str, Any]], words: str
+    variables: dict[str, dict[str, Any]],
+    words: str,
 ) -> None:
     with pytest.raises(CatalogError, match=words):
         catalog.client_config_of(SHOP, "http", spread(**variables), "c")
@@ -230,7 +240,10 @@ def test_scrape_jobs_log_in_where_the_component_supports_it() -> None:
         pytest.param("", Inventory({"shop": ["a"]}), id="client without a certificate"),
     ],
 )
-def test_tls_files_are_none_for_plain_text(bind_address: str, inventory: Inventory) -> None:
+def test_tls_files_are_none_for_plain_text(
+    bind_address: str,
+    inventory: Inventory,
+) -> None:
     files = catalog.tls_files(SHOP, [], bind_address, inventory, "a")
     assert files.pop("scheme") == "http"
     assert files == {"config": [], "secrets": {}, "probe_auth": {}, "web": {}}
@@ -274,7 +287,9 @@ def test_tls_files_with_a_password_accept_clients_without_a_certificate() -> Non
     ],
 )
 def test_tls_files_have_the_password_only_where_it_is_used(
-    consumed: list[catalog.Component], bind_address: str, expected: set[str]
+    consumed: list[catalog.Component],
+    bind_address: str,
+    expected: set[str],
 ) -> None:
     inventory = spread(a=PASSWORD, b=PASSWORD)
     files = catalog.tls_files(STORE, consumed, bind_address, inventory, "b")

@@ -33,11 +33,20 @@ class Inventory(catalog.Inventory):
     def variable(self, host: str, name: str) -> catalog.Value:
         return {"monitoring_environment": "prod", **self.host_variables[host]}.get(name)
 
-    def role_variable(self, host: str, component: catalog.Component, name: str) -> catalog.Value:
+    def role_variable(
+        self,
+        host: str,
+        component: catalog.Component,
+        name: str,
+    ) -> catalog.Value:
         return {"loki_version": "3.7.8", **self.host_variables[host]}[name]
 
 
-def archives(files: list[str], name: str, version: str) -> pinned_releases.Archives:
+def archives(
+    files: list[str],
+    name: str,
+    version: str,
+) -> pinned_releases.Archives:
     """Return those of one version in the default lock, of another version in own.yml."""
     if (name, version) == ("loki", "3.7.8"):
         return LOKI
@@ -111,7 +120,9 @@ def test_accepts_a_release(variables: dict[str, Any]) -> None:
     ],
 )
 def test_refuses_a_release_that_is_not_locked(
-    variables: dict[str, Any], words: list[str], absent_words: list[str]
+    variables: dict[str, Any],
+    words: list[str],
+    absent_words: list[str],
 ) -> None:
     (message,) = blockers("a", a=variables)
     assert [word for word in words if word not in message] == []
@@ -172,7 +183,9 @@ def test_reads_lock_files_in_order(tmp_path: Path) -> None:
     ],
 )
 def test_names_a_lock_file_that_cannot_be_read(
-    tmp_path: Path, content: str | None, words: str
+    tmp_path: Path,
+    content: str | None,
+    words: str,
 ) -> None:
     path = tmp_path / "own.yml"
     if content:
