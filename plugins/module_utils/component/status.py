@@ -105,7 +105,7 @@ def _instance(name: str) -> dict:
         stale=tuple(
             unit for unit, values in properties.items() if values.get("NeedDaemonReload") == "yes"
         ),
-        lacking=probe.missing(unit_name, state, known["listen_addresses"], known["ready"]),
+        lacking=probe.not_ready(unit_name, state, known["listen_addresses"], known["ready"]),
     )
     changed = drift(name, observed, told)
     names = RELEASE.match(known["release"])

@@ -221,7 +221,7 @@ def refuse_taken_ports(rollout: Rollout) -> None:
     if rollout.plan.action not in (INSTALL, RESTART):
         return
     for address in rollout.desired.listen_addresses:
-        lock_owner = probe.taken(address, rollout.main_unit.main_pid)
+        lock_owner = probe.address_owner(address, rollout.main_unit.main_pid)
         if lock_owner:
             raise ComponentError(
                 f"{rollout.name} needs {address}, which is held by {lock_owner}. Nothing was changed."
