@@ -15,9 +15,9 @@ from ansible.plugins.action import ActionBase
 from ..module_utils.grafana import payload
 from ..module_utils.grafana.files.documents import Unreadable
 from ..module_utils.grafana.files.folders import titles
+from ..plugin_utils.action_helpers import VAULT_HEADER, plain
 from ..plugin_utils.content import SUFFIXES, Gathering, Source
 from ..plugin_utils.export_files import rendered
-from .component import VAULT_HEADER, plain
 
 
 class ActionModule(ActionBase):

@@ -10,7 +10,7 @@ import re
 
 from . import files, generation, layout, release_store, systemd
 from .component_errors import ComponentError
-from .spec import Entry, Instance
+from .spec import Instance
 
 
 def staged(desired: Instance, release_directory: str, generation_name: str) -> list[str]:
@@ -90,31 +90,24 @@ def only_warned(output: str, pattern: str) -> bool:
 
 def quoted_lines(output: str, desired: Instance) -> list[str]:
     """Return the lines that a checker reports by number, since its files are removed. Pure."""
-    entries = {
-        path[len("etc/") :]: entry
-        for path, entry in desired.files.items()
-        if path.startswith("etc/")
-    }
-    if not entries:
+    paths = [path[len("etc/") :] for path in desired.files if path.startswith("etc/")]
+    if not paths:
         return []
-    path = _only_checked_file(entries, desired)
-    names = "|".join(sorted(map(re.escape, entries), key=len, reverse=True))
+    checked = [path for path in paths if any(f"{{etc}}/{path}" in word for word in desired.check)]
+    # A line without a path belongs to the only file that is checked.
+    path = checked[0] if len(checked) == 1 else None
+    names = "|".join(sorted(map(re.escape, paths), key=len, reverse=True))
     quoted: list[str] = []
     for named, suffix, line in re.findall(rf"/({names})(?::(\d+))?|\bline (\d+)", output):
         path = named or path
         if path:
-            quoted += _quoted_line(path, int(suffix or line or 0), entries[path])
+            quoted += _quoted_line(desired, path, int(suffix or line or 0))
     return list(dict.fromkeys(quoted))
 
 
-def _only_checked_file(entries: dict[str, Entry], desired: Instance) -> str | None:
-    """Return the file that a line without a path belongs to."""
-    checked = [path for path in entries if any(f"{{etc}}/{path}" in word for word in desired.check)]
-    return checked[0] if len(checked) == 1 else None
-
-
-def _quoted_line(path: str, number: int, entry: Entry) -> list[str]:
-    if not number or entry.secret:
+def _quoted_line(desired: Instance, path: str, number: int) -> list[str]:
+    file = desired.files["etc/" + path]
+    if not number or file.secret:
         return []
-    lines = entry.content.decode("utf-8", "replace").splitlines()
+    lines = file.content.decode("utf-8", "replace").splitlines()
     return [f"{path}, line {number}: {line}" for line in lines[number - 1 : number]]

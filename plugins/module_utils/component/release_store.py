@@ -8,6 +8,7 @@ import ctypes
 import json
 import os
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 from . import files, layout
@@ -99,7 +100,7 @@ def foresee(release: Release, name: str) -> None:
         _require_source(archive)
 
 
-def _require_source(archive: dict[str, Any]) -> None:
+def _require_source(archive: Mapping[str, Any]) -> None:
     if not archive["urls"] and archive.get("missing"):
         raise ComponentError(
             f"{archive['missing']}: not on the controller, and not downloaded, since"
