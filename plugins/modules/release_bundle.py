@@ -86,13 +86,11 @@ import os
 import traceback
 from typing import Any
 
+YAML_ERROR: str | None = None
 try:
     import yaml
 except ImportError:
-    yaml = None
     YAML_ERROR = traceback.format_exc()
-else:
-    YAML_ERROR = None
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -116,7 +114,7 @@ OPTIONS = {
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(OPTIONS, supports_check_mode=True)
-    if yaml is None:
+    if YAML_ERROR:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_ERROR)
     try:
         module.exit_json(**collect(module))

@@ -7,15 +7,13 @@ from __future__ import annotations
 import os
 from typing import Any, Callable
 
-from ansible.module_utils.basic import AnsibleModule
-
 from .component_errors import ComponentError
 from .release_store import ArchiveRequired
 
 Values = dict[str, Any]
 
 
-def run(module: AnsibleModule, action: Callable[[Values, bool], Values]) -> None:
+def run(module: Any, action: Callable[[Values, bool], Values]) -> None:
     """Call ``action`` with the module's parameters; exit with its values or one error."""
     if os.geteuid() != 0:
         module.fail_json(msg="The module must run as root on the host; set become: true.")

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 
@@ -13,7 +12,7 @@ from .component_errors import ComponentError
 from .spec import Instance
 
 
-def staged(desired: Instance, release_directory: str, generation_name: str) -> list[str]:
+def staged(desired: Instance, release: str, generation_name: str) -> list[str]:
     """Check a generation that is written and not active yet; return notices."""
     directory = layout.generation(desired.name, generation_name)
     mount_point = layout.etc(desired.name)
@@ -21,37 +20,35 @@ def staged(desired: Instance, release_directory: str, generation_name: str) -> l
     if created:
         files.make_directory(mount_point)
     try:
-        return _check(desired, release_directory, directory)
+        return _check(desired, release, directory)
     finally:
         if created:
             os.rmdir(mount_point)
 
 
-def privately(desired: Instance, release_directory: str) -> list[str]:
+def privately(desired: Instance, release: str) -> list[str]:
     """Check a configuration from a temporary copy, as check mode must; return notices."""
     group = generation.group_of(desired.name)
-    missing = _missing(desired, release_directory, group)
+    missing = _missing(desired, release, group)
     if missing:
-        return [
-            f"Configuration of {desired.name}: not checked, this host lacks {', '.join(missing)}."
-        ]
+        reason = f"this host lacks {', '.join(missing)}"
+        return [f"Configuration of {desired.name}: not checked, since {reason}."]
     directory = layout.private_check(desired.name, str(os.getpid()))
     had_run = os.path.isdir(layout.RUN)
     try:
         files.make_directory(directory)
         generation.write_files(desired, directory, group or 0)
-        return _check(desired, release_directory, directory)
+        return _check(desired, release, directory)
     finally:
         files.remove(directory)
         if not had_run:
             # Another run may have created its lock there meanwhile.
-            with contextlib.suppress(OSError):
-                os.rmdir(layout.RUN)
+            files.remove_empty(layout.RUN)
 
 
-def _missing(desired: Instance, release_directory: str, group: int | None) -> list[str]:
+def _missing(desired: Instance, release: str, group: int | None) -> list[str]:
     missing = []
-    if not release_store.intact(release_directory):
+    if not release_store.intact(release):
         missing.append(f"release {desired.release.name} {desired.release.version}")
     if group is None:
         missing.append(f"user {desired.name}")
@@ -60,10 +57,10 @@ def _missing(desired: Instance, release_directory: str, group: int | None) -> li
     return missing
 
 
-def _check(desired: Instance, release_directory: str, directory: str) -> list[str]:
+def _check(desired: Instance, release: str, directory: str) -> list[str]:
     values = {
         **layout.placeholders(desired.name),
-        "{release}": release_store.path_of(release_directory),
+        "{release}": release_store.path_of(release),
         "{bin}": os.path.join(directory, "bin"),
     }
     command = [layout.fill(word, values) for word in desired.check]

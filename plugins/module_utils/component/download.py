@@ -39,8 +39,7 @@ class Refused(Exception):
 def fetch(urls: list[str], sha256: str, path: str) -> None:
     """Download the archive with this SHA-256 to ``path``; raise naming every URL that failed.
 
-    A killed run leaves ``path`` with the suffix ``.part``, which the next one resumes. A failure
-    leaves nothing.
+    A killed run leaves ``<path>.part``, which the next one resumes; a failure leaves nothing.
     """
     directory = os.path.dirname(path)
     files.make_directory(directory)
@@ -159,7 +158,7 @@ def _store(response: HTTPResponse, part: str, offset: int, deadline: float) -> N
         stream.seek(offset)
         stream.truncate()
         while expected is None or size < expected:
-            # One packet at a time: a full read does not return from a sender that drips.
+            # A full read would not return from a sender that drips.
             chunk = response.read1(CHUNK)
             if not chunk:
                 break

@@ -9,14 +9,13 @@ import os
 import shutil
 import stat
 
-READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+SAFE = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def read(path: str) -> bytes | None:
     """Return the content of a regular file, or None; links are not followed."""
     try:
-        descriptor = os.open(path, READ_FLAGS)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | SAFE)
     except OSError:
         return None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -28,7 +27,7 @@ def read(path: str) -> bytes | None:
 
 def write(path: str, content: bytes, mode: int, gid: int = 0) -> None:
     """Write a new file durably in a directory that is not active, owned by root and ``gid``."""
-    descriptor = os.open(path, CREATE_FLAGS, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
@@ -44,26 +43,20 @@ def write(path: str, content: bytes, mode: int, gid: int = 0) -> None:
 
 def replace(path: str, content: bytes, mode: int) -> None:
     """Replace a file by one rename."""
-    temporary = _temporary(path)
+    make_directory(os.path.dirname(path))
+    temporary = path + ".new"
+    remove(temporary)
     write(temporary, content, mode)
-    _rename(temporary, path)
+    os.rename(temporary, path)
+    sync_directory(os.path.dirname(path))
 
 
 def link(target: str, path: str) -> None:
     """Make ``path`` a link to ``target`` by one rename."""
-    temporary = _temporary(path)
-    os.symlink(target, temporary)
-    _rename(temporary, path)
-
-
-def _temporary(path: str) -> str:
     make_directory(os.path.dirname(path))
     temporary = path + ".new"
     remove(temporary)
-    return temporary
-
-
-def _rename(temporary: str, path: str) -> None:
+    os.symlink(target, temporary)
     os.rename(temporary, path)
     sync_directory(os.path.dirname(path))
 
@@ -89,7 +82,7 @@ def make_directory(path: str, mode: int = 0o755, gid: int = 0) -> None:
         os.mkdir(path, mode)
         os.chown(path, 0, gid)
     except FileExistsError:
-        # The run of another component may have created it meanwhile.
+        # Another component's run may have created it.
         if not os.path.isdir(path):
             raise
     finally:
@@ -130,11 +123,7 @@ def listing(path: str) -> list[str]:
 def tree(path: str) -> list[str]:
     """Return the sorted relative paths of all files and links below a directory."""
     paths: list[str] = []
-    for directory, subdirectories, names in os.walk(path):
-        children = [os.path.join(directory, name) for name in names]
-        for name in subdirectories:
-            child = os.path.join(directory, name)
-            if os.path.islink(child):
-                children.append(child)
-        paths += [os.path.relpath(child, path) for child in children]
+    for parent, directories, names in os.walk(path):
+        links = [name for name in directories if os.path.islink(os.path.join(parent, name))]
+        paths += [os.path.relpath(os.path.join(parent, name), path) for name in names + links]
     return sorted(paths)

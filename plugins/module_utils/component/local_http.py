@@ -21,7 +21,7 @@ ProbeOptions = Mapping[str, Any]
 
 
 def ask(unit_name: str, options: ProbeOptions) -> tuple[int, str]:
-    """Return status and body of a probe, using the credentials that ``options`` name."""
+    """Return status and body of a probe with its credentials."""
     etc = layout.etc(unit_name.rpartition(".")[0])
     context = None
     headers = {}

@@ -45,13 +45,13 @@ def started(
         _require_alive(unit_name, state, first)
         reason = not_ready(unit_name, state, addresses, ready)
         if reason and reason.startswith(LOGIN_REFUSED):
-            # Further attempts would only lock the account.
+            # Another attempt could lock the account.
             raise HealthCheckFailed(f"{unit_name} is not ready: {reason}")
         passed = 0 if reason else passed + 1
         if passed >= STEADY_PROBES:
             return state
         if time.monotonic() > deadline:
-            details = reason or "it did not stay ready"
+            details = reason or "it did not stay so"
             raise HealthCheckFailed(f"{unit_name} was not ready after {timeout} s: {details}")
         time.sleep(INTERVAL_SECONDS)
 
@@ -133,7 +133,7 @@ def reloaded(unit_name: str, reload: ProbeOptions, before: float, pid: int) -> U
 
 def ask(unit_name: str, options: ProbeOptions) -> tuple[int, str]:
     """Return status and body of a probe; see ``local_http.ask``."""
-    # Most runs change nothing and probe nothing, so they need not load HTTP.
+    # Most runs probe nothing, so they need not load HTTP.
     from . import local_http
 
     return local_http.ask(unit_name, options)
@@ -147,7 +147,7 @@ def address_owner(address: str, own_pid: int) -> str | None:
 
 
 def listening_processes(address: str) -> set[int]:
-    """Return the processes that listen on an address or, with its port, on all addresses."""
+    """Return the processes that listen on an address or on every one."""
     inodes = _listening_inodes(address)
     if not inodes:
         return set()
@@ -159,11 +159,11 @@ def group_processes(pid: int) -> set[int]:
     group = _control_group(pid)
     if group is None:
         return set()
-    return {pid} | {member for member in _process_ids() if _control_group(member) == group}
+    return {member for member in _process_ids() if _control_group(member) == group}
 
 
-def _process_ids() -> Iterator[int]:
-    return (int(name) for name in os.listdir("/proc") if name.isdigit())
+def _process_ids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
 def _control_group(pid: int) -> str | None:
@@ -182,7 +182,7 @@ def _listening_inodes(address: str) -> set[str]:
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for local_host, local_port, inode in _listeners(table):
-            # A listener on every address has an address of zeros.
+            # Zeros stand for every address.
             same_host = any_host or local_host in hex_addresses or not local_host.strip("0")
             if same_host and local_port == int(port):
                 inodes.add(inode)

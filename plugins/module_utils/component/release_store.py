@@ -16,7 +16,6 @@ from .component_errors import ComponentError
 from .failpoints import failpoint
 from .spec import Release
 
-# The lock file's name of each architecture by the kernel's.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # ELF's e_machine of each architecture.
 ELF_MACHINES = {"amd64": 62, "arm64": 183}
@@ -24,7 +23,7 @@ RECORD = ".release.json"
 
 
 class ArchiveRequired(Exception):
-    """An archive that must be copied from the controller before the module can continue."""
+    """An archive that the action plugin must copy from the controller."""
 
     def __init__(self, architecture: str) -> None:
         super().__init__(architecture)
@@ -32,7 +31,7 @@ class ArchiveRequired(Exception):
 
 
 def architecture() -> str:
-    """Return this host's architecture as the lock file names it."""
+    """Return this host's architecture by its name in the lock file."""
     machine = platform.machine()
     if machine not in ARCHITECTURES:
         raise ComponentError(
@@ -183,11 +182,6 @@ def _sync_filesystem(path: str) -> None:
 
 def unused() -> list[str]:
     """Return the paths of releases that no generation uses, and of killed runs' leftovers."""
-    used = _used_releases()
-    return [path_of(name) for name in files.listing(layout.RELEASES) if name not in used]
-
-
-def _used_releases() -> set[str]:
     used = set()
     for name in files.listing(layout.COMPONENTS):
         # A leading dot marks what is being removed.
@@ -195,4 +189,4 @@ def _used_releases() -> set[str]:
         for generation in generations:
             link = os.path.join(layout.generation(name, generation), "release")
             used.add(os.path.basename(files.link_target(link) or ""))
-    return used
+    return [path_of(name) for name in files.listing(layout.RELEASES) if name not in used]
