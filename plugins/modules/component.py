@@ -414,66 +414,79 @@ from ..module_utils.component import removal, spec, transaction
 from ..module_utils.component.component_module import run
 from ..module_utils.unlogged_module import QuietModule
 
-# The name of a file is not secret.
-CREDENTIALS = {name: {"type": "str", "no_log": False} for name in spec.CREDENTIALS}
-PROBE = {"url": {"type": "str", "required": True}, **CREDENTIALS}
-READY = {**PROBE, "timeout": {"type": "int", "default": 60}}
+STRING = {"type": "str"}
+REQUIRED_STRING = {"type": "str", "required": True}
+STRINGS = {"type": "list", "elements": "str"}
+DICT = {"type": "dict"}
+ON_CHANGE = ["reload", "restart", "none"]
+FILE = {
+    "path": REQUIRED_STRING,
+    "source": {"type": "path"},
+}
+CONFIG = {
+    **FILE,
+    "content": {"type": "raw"},
+    "on_change": {"type": "str", "choices": ON_CHANGE, "default": "reload"},
+}
+SCRIPT = {
+    **FILE,
+    "content": STRING,
+    "on_change": {"type": "str", "choices": ON_CHANGE, "default": "none"},
+}
+PROBE = {
+    "url": REQUIRED_STRING,
+    # The name of a file is not secret.
+    **{name: {"type": "str", "no_log": False} for name in spec.CREDENTIALS},
+}
+READY = {
+    **PROBE,
+    "timeout": {"type": "int", "default": 60},
+}
 RELOAD = {
     **PROBE,
-    "success": {"type": "str", "required": True},
-    "timestamp": {"type": "str", "required": True},
+    "success": REQUIRED_STRING,
+    "timestamp": REQUIRED_STRING,
     "timeout": {"type": "int", "default": 30},
 }
-
-
-def _file_options(content_type: str, on_change: str) -> dict[str, dict[str, Any]]:
-    choices = ["reload", "restart", "none"]
-    return {
-        "path": {"type": "str", "required": True},
-        "source": {"type": "path"},
-        "content": {"type": content_type},
-        "on_change": {"type": "str", "choices": choices, "default": on_change},
-    }
-
-
 # Options without defaults, since an instance that omits one has the component's.
-INSTANCE_OPTIONS = {
-    "description": {"type": "str"},
-    "command": {"type": "list", "elements": "str"},
-    "config": {"type": "list", "elements": "dict", "options": _file_options("raw", "reload")},
+INSTANCE = {
+    "description": STRING,
+    "command": STRINGS,
+    "config": {"type": "list", "elements": "dict", "options": CONFIG},
     "secrets": {"type": "dict", "no_log": True},
-    "scripts": {"type": "list", "elements": "dict", "options": _file_options("str", "none")},
-    "environment": {"type": "dict"},
-    "unit": {"type": "dict"},
-    "units": {"type": "dict"},
-    "check": {"type": "list", "elements": "str"},
-    "check_ignore_pattern": {"type": "str"},
-    "listen_addresses": {"type": "list", "elements": "str"},
+    "scripts": {"type": "list", "elements": "dict", "options": SCRIPT},
+    "environment": DICT,
+    "unit": DICT,
+    "units": DICT,
+    "check": STRINGS,
+    "check_ignore_pattern": STRING,
+    "listen_addresses": STRINGS,
     "ready": {"type": "dict", "options": READY},
     "reload": {"type": "dict", "options": RELOAD},
 }
+NAMED_INSTANCE = {
+    "name": REQUIRED_STRING,
+    **INSTANCE,
+}
 RELEASE = {
-    "name": {"type": "str", "required": True},
-    "version": {"type": "str", "required": True},
+    "name": REQUIRED_STRING,
+    "version": REQUIRED_STRING,
     "archives": {"type": "dict", "default": {}},
     "pushed": {"type": "path"},
     "pushable": {"type": "list", "elements": "str", "default": []},
 }
+STATES = ["present", "absent", "previous"]
 OPTIONS = {
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent", "previous"], "default": "present"},
+    "name": REQUIRED_STRING,
+    "state": {"type": "str", "choices": STATES, "default": "present"},
     "release": {"type": "dict", "options": RELEASE},
-    **INSTANCE_OPTIONS,
-    "instances": {
-        "type": "list",
-        "elements": "dict",
-        "options": {"name": {"type": "str", "required": True}, **INSTANCE_OPTIONS},
-    },
+    **INSTANCE,
+    "instances": {"type": "list", "elements": "dict", "options": NAMED_INSTANCE},
     "adopt": {"type": "bool", "default": False},
     "purge": {"type": "bool", "default": False},
-    "lock_owner": {"type": "str"},
+    "lock_owner": STRING,
     "lock_timeout": {"type": "int", "default": 60},
-    "_prune": {"type": "dict"},
+    "_prune": DICT,
 }
 
 

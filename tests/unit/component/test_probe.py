@@ -172,12 +172,12 @@ def report(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Systemd]:
     """Return a function that makes systemd report states; probe without waiting."""
     monkeypatch.setattr(probe, "INTERVAL_SECONDS", 0.01)
 
-    def report(*states: Unit) -> Systemd:
+    def fake(*states: Unit) -> Systemd:
         manager = Systemd(*states)
         monkeypatch.setattr(systemd, "show", manager.show)
         return manager
 
-    return report
+    return fake
 
 
 def started(listen_addresses: list, ready: dict, timeout: float = 30) -> Unit:
