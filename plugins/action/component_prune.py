@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.action_helpers import lock_owner
+from ..plugin_utils import action_helpers
 
 OPTIONS = {
     "keep": {"type": "list", "elements": "str", "required": True},
@@ -45,7 +45,7 @@ class ActionModule(ActionBase):
                 "state": "absent",
                 "_prune": prune,
                 "lock_timeout": options["lock_timeout"],
-                "lock_owner": lock_owner(),
+                "lock_owner": action_helpers.lock_owner(),
             },
             task_vars=task_vars,
             wrap_async=self._task.async_val,
