@@ -91,7 +91,7 @@ instances:
       description: Differences from the rollout, a sentence for each.
       type: list
       elements: str
-    problems:
+    diagnostics:
       description: Everything that requires attention, including the drift, a sentence for each.
       type: list
       elements: str

@@ -230,7 +230,7 @@ def test_a_port_that_another_process_holds_is_refused_before_anything_changes(ro
     refused = rollout.run(task)
     rollout.host.run("kill $(cat /tmp/holder.pid)")
     assert refused.returncode == 2
-    assert "127.0.0.1:7071, which is held by python3 (process" in refused.message
+    assert "127.0.0.1:7071: in use by python3 (process" in refused.message
     assert (rollout.pid(), rollout.snapshot(times=False)) == (pid, before)
     assert good(rollout.run(task)).action == "restart"
 
@@ -518,7 +518,7 @@ def test_what_was_rolled_out_is_taken_back_by_one_command_until_the_next_rollout
     assert (predicted.action, done.action, rollout.answer()) == ("restart", "restart", "one")
     assert predicted.result["diff"] == done.result["diff"] != []
     assert predicted.result["instances"] == done.result["instances"]
-    assert "The next rollout brings what the inventory says" in done.result["notices"][0]
+    assert "The next rollout applies the inventory again" in done.result["notices"][0]
     before = rollout.snapshot()
     again = good(rollout.run(PREVIOUS))
     assert (again.action, again.result["changed"], differences(before, rollout.snapshot())) == (
@@ -580,21 +580,21 @@ def test_status_tells_what_is_not_as_it_was_rolled_out_and_writes_nothing(rollou
     good(rollout.run(rollout.task()))
     before, fine = rollout.snapshot(), told()
     assert differences(before, rollout.snapshot()) == []
-    assert (fine["testd"]["version"], fine["testd"]["ready"], fine["testd"]["problems"]) == (
+    assert (fine["testd"]["version"], fine["testd"]["ready"], fine["testd"]["diagnostics"]) == (
         "1.0.0",
         True,
         [],
     )
-    assert (fine["loki"]["state"], fine["loki"]["problems"]) == ("absent", ["it is not installed"])
+    assert (fine["loki"]["state"], fine["loki"]["diagnostics"]) == ("absent", ["it is not installed"])
     edit_by_hand(rollout)
     drop_in = "/etc/systemd/system/testd.service.d/override.conf"
     rollout.host.run(
         f"mkdir {drop_in.rpartition('/')[0]}; printf '[Service]\\nNice=5\\n' >{drop_in}; systemctl stop testd"
     )
     found = told()["testd"]
-    assert found["problems"] == ["testd.service is inactive", *found["drift"]]
+    assert found["diagnostics"] == ["testd.service is inactive", *found["drift"]]
     assert found["drift"] == [
-        "/etc/testd/testd.json was changed by hand",
+        "/etc/testd/testd.json was changed manually",
         f"{drop_in} overrides testd.service",
     ]
 
