@@ -16,9 +16,9 @@ from ansible.plugins.action import ActionBase
 from ..module_utils.grafana import payload
 from ..module_utils.grafana.files.documents import DocumentError
 from ..module_utils.grafana.files.folders import titles
+from ..plugin_utils.action_helpers import VAULT_HEADER, plain
 from ..plugin_utils.content import SUFFIXES, ContentLoader, Source
 from ..plugin_utils.export_files import serialize
-from .component import VAULT_HEADER, plain
 
 if TYPE_CHECKING:
     from typing import NoReturn

@@ -604,10 +604,10 @@ def test_the_sweep_removes_what_the_host_should_no_longer_have_below_a_limit(rol
     # A host that is to have everything is not asked.
     for keep, asked in ((["prometheus"], True), (["prometheus", "loki"], False)):
         others = rollout.run(
-            {"keep": keep, "known": ["prometheus", "loki"]}, "-vvv", module="component_prune"
+            {"keep": keep, "managed_components": ["prometheus", "loki"]}, "-vvv", module="component_prune"
         )
         assert (good(others).result["changed"], "SSH: EXEC" in others.stdout) == (False, asked)
-    prune = {"keep": ["prometheus"], "known": ["prometheus", "testd"], "prune_max": 0}
+    prune = {"keep": ["prometheus"], "managed_components": ["prometheus", "testd"], "prune_max": 0}
     refused = rollout.run(prune, module="component_prune")
     assert refused.returncode == 2 and "monitoring_prune_max" in refused.message
     prune["prune_max"] = 1

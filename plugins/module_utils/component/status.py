@@ -105,7 +105,7 @@ def _report(component: str, name: str) -> Report:
         overrides[further_unit] = _drop_ins(further_unit, values.get("DropInPaths", ""))
         if values.get("NeedDaemonReload") == "yes":
             stale_units.append(further_unit)
-    not_ready = probe.missing(unit_name, unit, manifest["listen_addresses"], manifest["ready"])
+    not_ready = probe.not_ready(unit_name, unit, manifest["listen_addresses"], manifest["ready"])
     instance = InstanceStatus(overrides, tuple(stale_units), not_ready)
     drifted = drift(name, observed, instance)
     release = RELEASE.match(manifest["release"])

@@ -253,7 +253,7 @@ def refuse_taken_ports(rollout: Rollout) -> None:
     if rollout.plan.action not in (INSTALL, RESTART):
         return
     for address in rollout.desired.listen_addresses:
-        process = probe.taken(address, rollout.main_unit.main_pid)
+        process = probe.address_owner(address, rollout.main_unit.main_pid)
         if process:
             raise ComponentError(
                 f"{address}: in use by {process}, but required by {rollout.name}; stop that process"
