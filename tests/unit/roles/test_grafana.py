@@ -64,7 +64,7 @@ def test_secrets_are_in_their_files_only():
 
 @pytest.mark.parametrize("variable", ["grafana_admin_password", "grafana_secret_key"])
 def test_a_missing_secret_is_refused_by_name(variable):
-    with pytest.raises(AnsibleError, match=f"Set {variable}"):
+    with pytest.raises(AnsibleError, match=f"{variable} is empty; set it"):
         arguments(**{variable: ""})
 
 
