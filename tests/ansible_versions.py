@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.testbed import engine
+from tests.testbed import cache
 
 OLDEST, NEWEST = "2.17.14", "2.21.5"
 WANTED = "import ensurepip, sys; sys.exit(sys.version_info < (3, 12))"
@@ -36,7 +36,7 @@ def programs_of(version: str) -> Path:
     """The programs of an ansible-core, installed once; those that the tests run with for no version."""
     if not version:
         return Path(sys.executable).parent
-    folder = engine.cache() / f"venv-core-{version}"
+    folder = cache.directory() / f"venv-core-{version}"
     if not (folder / "bin/ansible-playbook").exists():
         python = newer_python() if version == NEWEST else sys.executable
         subprocess.run([python, "-m", "venv", "--clear", folder], check=True)

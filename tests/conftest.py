@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 from ansible.plugins.loader import init_plugin_loader
 
-from tests.testbed import engine
+from tests.testbed import docker
 
 ROOT = Path(__file__).parent.parent
 # The checkout's collection, beside those that came with Ansible.
@@ -51,11 +51,11 @@ def call_testbed(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def docker_engine(call_testbed: Callable[..., None]) -> Iterator[None]:
+def docker_daemon(call_testbed: Callable[..., None]) -> Iterator[None]:
     """Docker's engine. One that ran before is left as it was found, else all that was started is ended."""
-    was_running = engine.answers()
+    was_running = docker.is_running()
     try:
-        call_testbed("engine")
+        call_testbed("docker")
         yield
     finally:
         if not was_running:
@@ -63,7 +63,7 @@ def docker_engine(call_testbed: Callable[..., None]) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def testbed(docker_engine: None, call_testbed: Callable[..., None]) -> None:
+def testbed(docker_daemon: None, call_testbed: Callable[..., None]) -> None:
     """Images of the hosts and a mirror with the servers, which are compiled the first time."""
     for step in ("images", "releases", "mirror", "lock"):
         call_testbed(step)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What it costs to find a Grafana's content unchanged: `python -m tests.benchmarks.grafana_noop [--community N]`.
 
-Puts 300 dashboards and 200 rules in 20 folders, with two datasources, into a stand-in of each version (logins cost
+Puts 300 dashboards and 200 rules in 20 folders, with two datasources, into a fake of each version (logins cost
 what they cost in Grafana), then counts the requests of a second run. Then a playbook of one task `grafana_content` and
 one of a task an object of community.grafana, with the kinds that it has, find the datasources, folders and dashboards
 unchanged. --community N takes only N of the dashboards there, since all of them take minutes; the ratio is then by the
@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "collections"))
@@ -126,7 +126,7 @@ def rule(uid: str) -> dict:
 def ours(version: str) -> None:
     """Count the requests of one version, and print."""
     items = content()
-    with StandIn(version=version, rounds=10_000) as grafana:
+    with FakeGrafana(version=version, rounds=10_000) as grafana:
         reconcile(client(grafana), items, OPTIONS)
         grafana.clear()
         begun = time.monotonic()
@@ -145,7 +145,7 @@ def ours(version: str) -> None:
             sys.exit("That is more than is allowed.")
 
 
-def client(grafana: StandIn) -> Client:
+def client(grafana: FakeGrafana) -> Client:
     """As a module makes it."""
     return Client(grafana.url, username=grafana.username, password=grafana.password)
 
@@ -156,7 +156,7 @@ def beside(version: str, count: int) -> None:
     dashboards = [item for item in items if item.kind == "dashboard"]
     fewer = [item for item in items if item.kind != "dashboard"] + dashboards[:count]
     with (
-        StandIn(version=version, rounds=10_000) as grafana,
+        FakeGrafana(version=version, rounds=10_000) as grafana,
         tempfile.TemporaryDirectory() as folder,
     ):
         seconds, requests = unchanged(grafana, folder, [whole(grafana, folder, items)])
@@ -174,7 +174,7 @@ def beside(version: str, count: int) -> None:
         )
 
 
-def unchanged(grafana: StandIn, folder: str, tasks: list[dict]) -> tuple[float, int]:
+def unchanged(grafana: FakeGrafana, folder: str, tasks: list[dict]) -> tuple[float, int]:
     """Time and requests of the second run of a playbook."""
     play(folder, tasks)
     grafana.clear()
@@ -206,7 +206,7 @@ def play(folder: str, tasks: list[dict]) -> None:
         sys.exit(run.stdout[-3000:] + run.stderr[-2000:])
 
 
-def whole(grafana: StandIn, folder: str, items: list[DesiredObject]) -> dict:
+def whole(grafana: FakeGrafana, folder: str, items: list[DesiredObject]) -> dict:
     """The one task that brings all of it: dashboards as files in directories, as people have them."""
     objects: dict = {"folders": [], "datasources": []}
     titles = {item.identity: item.body["title"] for item in items if item.kind == "folder"}
@@ -224,7 +224,7 @@ def whole(grafana: StandIn, folder: str, items: list[DesiredObject]) -> dict:
     return {"hippius.monitoring.grafana_content": {**login, "content": content}}
 
 
-def task(item: DesiredObject, folder: str, grafana: StandIn) -> dict:
+def task(item: DesiredObject, folder: str, grafana: FakeGrafana) -> dict:
     """The task of community.grafana for an object."""
     login = {"url": grafana.url, "url_username": grafana.username, "url_password": grafana.password}
     if item.kind == "folder":

@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.testbed import engine, hosts, site
+from tests.testbed import cache, hosts, site
 
 ROOT = Path(__file__).resolve().parents[2]
 PING = {
@@ -43,7 +43,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=5)
     rounds = options.parse_args().rounds
     host = hosts.up("bench")
-    folder = engine.cache("benchmarks")
+    folder = cache.directory("benchmarks")
     inventory = hosts.inventory([host], site.GROUPS)
     inventory["all"]["vars"] |= site.variables(host)
     (folder / "inventory.json").write_text(json.dumps(inventory), encoding="utf-8")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.checks.conftest import Run
 from tests.conftest import ROOT
-from tests.testbed.engine import cache
+from tests.testbed import cache
 
 PIP_INSTALLER = Path(__file__).parent / "install_pip.py"
 
@@ -28,7 +28,7 @@ def test_sanity(run: Run, installed: Path, tmp_path: Path) -> None:
     (collection / "tests").mkdir()
     shutil.copy(ROOT / "tests" / "config.yml", collection / "tests")
     # It keeps its virtual environments in the home directory, and would download this file from a site of its own.
-    home = cache("ansible-test")
+    home = cache.directory("ansible-test")
     installer = home / ".ansible" / "test" / "cache" / "get_pip_24_2.py"
     installer.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(PIP_INSTALLER, installer)

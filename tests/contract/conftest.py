@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.testbed import engine
+from tests.testbed import cache, console
 from tests.testbed.releases import toolchain
 
 HERE = Path(__file__).parent
@@ -27,10 +27,10 @@ def key(*paths: Path) -> str:
 def client_judge() -> Path:
     """The program of client/, which is compiled the first time."""
     sources = sorted((HERE / "client").iterdir())
-    program = engine.cache("contract") / f"client-{key(*sources)}"
-    with engine.locked("contract"):
+    program = cache.directory("contract") / f"client-{key(*sources)}"
+    with cache.locked("contract"):
         if not program.exists():
-            engine.progress(
+            console.progress(
                 "compiling Grafana's own client, which takes some minutes the first time"
             )
             part = program.with_suffix(".part")
@@ -53,10 +53,10 @@ def library() -> dict[str, str]:
     """An environment in which requirements.txt can be imported. What it needs replaces urllib3, so it lives apart."""
     requirements = HERE / "requirements.txt"
     folder = (
-        engine.cache("contract")
+        cache.directory("contract")
         / f"library-{key(requirements)}-{sys.version_info.major}.{sys.version_info.minor}"
     )
-    with engine.locked("contract"):
+    with cache.locked("contract"):
         if not (folder / "complete").exists():
             command = [
                 sys.executable,

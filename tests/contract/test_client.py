@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Grafana's own generated client decodes the stand-in's answers and holds the bodies that it is sent."""
+"""Grafana's own generated client decodes the fake's answers and holds the bodies that it is sent."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.re
 )
 from tests.contract.conftest import VERSIONS
 from tests.testbed.grafana import notifications
-from tests.testbed.grafana.server import StandIn
-from tests.unit.grafana.factories import CHANGES, changed, wanted
+from tests.testbed.grafana.server import FakeGrafana
+from tests.unit.grafana.factories import CHANGES, changed, desired
 
 # What the objects refer to.
 PLACE = {"uid": "place", "title": "Place", "parentUid": ""}
@@ -29,7 +29,7 @@ QUIET = {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_it_decodes_every_answer(client_judge: Path, version: str) -> None:
-    with StandIn(version=version) as grafana:
+    with FakeGrafana(version=version) as grafana:
         # One that has been upgraded, with the contact point by mail.
         grafana.store.put(1, "alertmanager", "", notifications.default())
         address = grafana.url.replace("//", f"//{grafana.username}:{grafana.password}@")
@@ -44,7 +44,7 @@ def test_it_decodes_every_answer(client_judge: Path, version: str) -> None:
         assert judged(client_judge, grafana) == "22 bodies, 0 failed\n"
 
 
-def judged(client_judge: Path, grafana: StandIn) -> str:
+def judged(client_judge: Path, grafana: FakeGrafana) -> str:
     """What the client says about the bodies of a request log."""
     lines = [
         json.dumps({"method": line.method, "path": line.path, "body": line.body})
@@ -93,12 +93,12 @@ def test_it_finds_a_wrong_body(
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_it_holds_every_body_that_our_modules_send(client_judge: Path, version: str) -> None:
-    with StandIn(version=version, password="secret") as grafana:
+    with FakeGrafana(version=version, password="secret") as grafana:
         grafana.store.put(1, "alertmanager", "", notifications.default())
         client = Client(grafana.url, username="admin", password="secret")
-        around = [wanted("folder", PLACE), wanted("mute_timing", QUIET)]
-        plain = [wanted(kind) for kind in KINDS]
-        for items in (plain, [wanted(item.kind, every_change(item, version)) for item in plain]):
+        around = [desired("folder", PLACE), desired("mute_timing", QUIET)]
+        plain = [desired(kind) for kind in KINDS]
+        for items in (plain, [desired(item.kind, every_change(item, version)) for item in plain]):
             reconcile(client, around + items, Options(owner="judged", adopt=True))
         said = judged(client_judge, grafana)
     found = re.fullmatch(r"(\d+) bodies, 0 failed\n", said)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stand-in answers what a real Grafana answered, as far as 11 to 13 still answer so.
+"""The fake answers what a real Grafana answered, as far as 11 to 13 still answer so.
 
 `exchanges.jsonl` was recorded from a snapshot of Grafana 9.0. Rules and the alertmanager's own API are left out of it:
 they changed altogether. Every other difference between that and 11 to 13 stands in differences.toml with its reason.
@@ -20,7 +20,7 @@ import pytest
 
 from tests.contract.conftest import VERSIONS
 from tests.testbed.grafana import notifications
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 
 HERE = Path(__file__).parent
 # A line may contain what Python takes for the end of one.
@@ -83,7 +83,7 @@ def by_name(items: list[Any]) -> list[Any]:
     return sorted(items, key=lambda item: item["name"]) if named else items
 
 
-def ask(grafana: StandIn, exchange: dict[str, Any]) -> tuple[int, Any]:
+def ask(grafana: FakeGrafana, exchange: dict[str, Any]) -> tuple[int, Any]:
     """Send a recorded request."""
     headers = {"Content-Type": "application/json"} | (exchange.get("request_headers") or {})
     login = exchange.get("auth", ["admin", "admin"])
@@ -109,7 +109,7 @@ def test_it_answers_as_was_recorded(version: str) -> None:
     }
     wrong: list[str] = []
     for fresh in (False, True):
-        with StandIn(version=version) as grafana:
+        with FakeGrafana(version=version) as grafana:
             # One that has been upgraded, with the contact point by mail.
             grafana.store.put(1, "alertmanager", "", notifications.default())
             for exchange in EXCHANGES:

@@ -40,7 +40,7 @@ GREETING = "greeting"
 # The architecture's ports and our own: who listens there, what it is asked, and the beginning of a line in which the
 # right program names itself and its version.
 PORTS = {
-    # A stand-in.
+    # A fake.
     3000: ("grafana", "/metrics", r'grafana_build_info\{.*version="VERSION"'),
     3100: ("loki", "/metrics", r'loki_build_info\{.*version="VERSION"'),
     3200: ("tempo", "/status/version", r"tempo, version VERSION "),

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from tests.resilience.rollout import ROOT, ansible_environment
-from tests.testbed import engine, hosts, mirror
+from tests.testbed import docker, hosts, mirror
 from tests.testbed.app import flows
 
 METRICS = "http://127.0.0.1:9100/metrics"
@@ -134,7 +134,7 @@ def from_the_bed() -> dict:
 @contextlib.contextmanager
 def only(site: Site, *allowed: tuple) -> Iterator[None]:
     """Let a host be reached by SSH, and let it reach these addresses and nothing else."""
-    pid = engine.docker("inspect", "--format", "{{.State.Pid}}", site.host.container)
+    pid = docker.run("inspect", "--format", "{{.State.Pid}}", site.host.container)
     tables = ["nsenter", "--target", pid, "--net", "iptables"]
     rules = [["-o", "lo"], ["-p", "tcp", "--sport", "22"]]
     rules += [["-p", "tcp", "-d", address, "--dport", str(port)] for address, port in allowed]
@@ -155,7 +155,7 @@ def served(folder: Path) -> Iterator[int]:
         def log_message(self, *words: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer((engine.GATEWAY, 0), partial(Handler, directory=str(folder)))
+    server = ThreadingHTTPServer((docker.GATEWAY, 0), partial(Handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield server.server_port
@@ -178,11 +178,11 @@ def test_a_site_is_rolled_out_from_a_bundle_that_is_the_only_thing_hosts_can_rea
 ) -> None:
     lock = {"monitoring_releases_lock": str(site.bundle / "releases.lock.yml")}
     assert site.fetch(mirror.url())
-    with served(site.bundle) as port, only(site, (engine.GATEWAY, port)):
+    with served(site.bundle) as port, only(site, (docker.GATEWAY, port)):
         assert not site.fetch(mirror.url())
         assert (
             site.good(
-                "site.yml", **lock, monitoring_mirrors=[f"http://{engine.GATEWAY}:{port}"]
+                "site.yml", **lock, monitoring_mirrors=[f"http://{docker.GATEWAY}:{port}"]
             ).changed
             == 1
         )

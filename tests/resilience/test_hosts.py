@@ -23,7 +23,7 @@ import yaml
 
 from tests.resilience import assertions
 from tests.resilience.rollout import ROOT, ansible_environment
-from tests.testbed import app, engine, hosts, site
+from tests.testbed import app, docker, hosts, site
 from tests.testbed.app import flows
 
 DOCUMENT = ROOT / "docs" / "several-hosts.md"
@@ -365,11 +365,11 @@ def test_a_second_run_changes_nothing(fleet):
 
 def test_a_run_for_one_host_renders_the_same_while_its_peers_cannot_be_asked(fleet):
     peers = [host.container for name, host in fleet.hosts.items() if name != "app"]
-    engine.docker("pause", *peers)
+    docker.run("pause", *peers)
     try:
         outcome = fleet.run("--limit", "app")
     finally:
-        engine.docker("unpause", *peers)
+        docker.run("unpause", *peers)
     assert (outcome.status, set(outcome.stats), outcome.changes) == (0, {"app"}, set()), (
         outcome.messages
     )

@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 from tests.resilience import assertions
 from tests.resilience.rollout import differences, wait_until
 from tests.resilience.site import CANARY, READY, ROLES, UNITS, Site
-from tests.testbed import app, engine, hosts
+from tests.testbed import app, docker, hosts
 from tests.testbed.app import flows
 
 # For how long Tempo is away while spans are sent. Two minutes were measured, too; each costs as much in every run.
@@ -298,7 +298,7 @@ def test_a_scrape_interval_is_changed_ad_hoc_by_a_reload_that_prometheus_itself_
 
 
 def test_a_second_run_changes_and_writes_nothing_and_needs_nothing_but_ssh(site):
-    pid = engine.docker("inspect", "--format", "{{.State.Pid}}", site.host.container)
+    pid = docker.run("inspect", "--format", "{{.State.Pid}}", site.host.container)
     # Counted in the host's own network: everything that is neither loopback, nor SSH, nor the application's telemetry,
     # nor what the exporters ask its servers.
     rules = [

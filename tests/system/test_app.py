@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from tests.testbed import app, engine
+from tests.testbed import app, docker
 from tests.testbed.app import flows, image
 
 REQUESTS = 50
@@ -65,7 +65,7 @@ server.wait_for_termination()
 
 def received() -> list[dict]:
     """Everything that has arrived so far."""
-    return [json.loads(line) for line in engine.docker("logs", RECEIVER).splitlines()]
+    return [json.loads(line) for line in docker.run("logs", RECEIVER).splitlines()]
 
 
 def counted(arrived: list[dict], name: str) -> dict[tuple, int]:
@@ -75,22 +75,22 @@ def counted(arrived: list[dict], name: str) -> dict[tuple, int]:
 
 
 @pytest.fixture(scope="module")
-def sent(docker_engine):
+def sent(docker_daemon):
     """Requests of which the first half are sent while nothing receives; the receiver ends with the module."""
-    engine.docker("rm", "--force", RECEIVER, check=False)
+    docker.run("rm", "--force", RECEIVER, check=False)
     app.up(f"http://{RECEIVER}:4317")
     try:
         early = app.traffic(REQUESTS)
-        engine.docker(
+        docker.run(
             *(
                 "run",
                 "--detach",
                 "--name",
                 RECEIVER,
                 "--label",
-                engine.LABEL,
+                docker.LABEL,
                 "--network",
-                engine.NETWORK,
+                docker.NETWORK,
             ),
             *(image.ensure(), f"{image.ENVIRONMENT}/bin/python3", "-c", PROGRAM),
         )
@@ -98,7 +98,7 @@ def sent(docker_engine):
         yield {"early": early, "late": app.traffic(REQUESTS)}
     finally:
         app.down()
-        engine.docker("rm", "--force", RECEIVER, check=False)
+        docker.run("rm", "--force", RECEIVER, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_each_process_names_its_service_instance_and_environment(traces):
 
 
 def test_lines_go_to_stdout_with_their_trace_and_not_through_otlp(traces, sent):
-    stdout = engine.docker("logs", app.container("api"))
+    stdout = docker.run("logs", app.container("api"))
     for trace_id in sent["late"]["trace_ids"]:
         assert stdout.count(f"trace_id={trace_id} PUT /{sent['late']['bucket']}/") == 1
     assert not [one for one in received() if one["kind"] == "log"]
@@ -206,7 +206,7 @@ def test_a_container_writes_each_numbered_line_once(sent, seconds, lines):
     flows.settle(
         lambda: app.inspect("printer", "{{.State.Status}}"), lambda state: state == "exited", 30
     )
-    written = engine.docker("logs", printed["container"]).splitlines()
+    written = docker.run("logs", printed["container"]).splitlines()
     assert written == [
         f"run={printed['run']} line={number} of={lines}" for number in range(1, lines + 1)
     ]

@@ -19,7 +19,7 @@ import yaml
 
 from tests.ansible_versions import CORES, programs_of
 from tests.conftest import ROOT
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.testbed.releases.build import build_all
 from tests.unit.grafana.test_content import HOSTILE, board
 
@@ -52,7 +52,7 @@ def unsafe(tree: Any) -> Any:
 class Controller:
     """Where playbooks run against a Grafana, with files beside them."""
 
-    def __init__(self, folder: Path, grafana: StandIn) -> None:
+    def __init__(self, folder: Path, grafana: FakeGrafana) -> None:
         self.folder, self.grafana, self.core = folder, grafana, ""
 
     def write(self, path: str, content: object) -> None:
@@ -123,7 +123,7 @@ class Controller:
 
 @pytest.fixture
 def controller(tmp_path: Path) -> Iterator[Controller]:
-    with StandIn(version="13.2.3", password=PASSWORD, rounds=1) as grafana:
+    with FakeGrafana(version="13.2.3", password=PASSWORD, rounds=1) as grafana:
         yield Controller(tmp_path, grafana)
 
 
@@ -316,7 +316,7 @@ ROLE = {"roles": ["hippius.monitoring.grafana_content"]}
 
 
 def write_inventory(
-    controller: Controller, grafana: StandIn, environment: str, password: str, webhook: str
+    controller: Controller, grafana: FakeGrafana, environment: str, password: str, webhook: str
 ) -> Path:
     """An inventory of one host with everything; returns where the token goes."""
     groups = (
@@ -385,7 +385,7 @@ def test_environments_differ_in_what_their_inventories_say_and_nowhere_else(
             f"https://discord.com/api/webhooks/{environment}",
             f"password-of-{environment}",
         )
-        with StandIn(password=password) as grafana:
+        with FakeGrafana(password=password) as grafana:
             write_inventory(controller, grafana, environment, password, webhook)
             assert controller.play(ROLE, "inventory.yml")["changed"]
             answers = [

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.testbed import engine, hosts
+from tests.testbed import docker, hosts
 
 pytestmark = pytest.mark.usefixtures("testbed")
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
@@ -40,15 +40,15 @@ def test_a_service_reads_its_credential_as_its_own_user(host: hosts.Host) -> Non
 
 
 def test_it_sees_the_logs_of_the_engines_containers(host: hosts.Host) -> None:
-    image = engine.docker("inspect", "--format", "{{.Image}}", host.container)
-    container = engine.docker(
-        "run", "--detach", "--label", engine.LABEL, image, "echo", "a line of a container"
+    image = docker.run("inspect", "--format", "{{.Image}}", host.container)
+    container = docker.run(
+        "run", "--detach", "--label", docker.LABEL, image, "echo", "a line of a container"
     )
     try:
-        engine.docker("wait", container)
+        docker.run("wait", container)
         log = host.run(f"cat /var/lib/docker/containers/{container}/{container}-json.log").stdout
     finally:
-        engine.docker("rm", "--force", container)
+        docker.run("rm", "--force", container)
     assert "a line of a container" in log
 
 
@@ -67,7 +67,7 @@ def test_a_reboot_keeps_address_and_disk_and_nothing_else(host: hosts.Host) -> N
     assert host.run(BOOT_ID).stdout != before
     assert hosts.get(host.name) == host
     # The engine gives a container that asks for no address one of its own on each start.
-    assert engine.docker("exec", host.container, "hostname", "-I").split() == [host.address]
+    assert docker.run("exec", host.container, "hostname", "-I").split() == [host.address]
 
 
 def test_having_it_again_changes_nothing(host: hosts.Host) -> None:

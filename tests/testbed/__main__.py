@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.testbed import engine, hosts, image, mirror
+from tests.testbed import cache, docker, hosts, image, mirror
 
 
 def main() -> int:
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         return added
 
     command(
-        commands, "engine", "start Docker's engine when it is not running", lambda _: engine.start()
+        commands, "docker", "start the Docker daemon unless it runs", lambda _: docker.start()
     )
     command(commands, "images", "build the images of the hosts", build_images)
     command(
@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
 
 def build_images(_options: argparse.Namespace) -> None:
     """Have every image in the engine."""
-    engine.start()
+    docker.start()
     for suite in image.SUITES:
         print(image.ensure(suite))
 
@@ -108,7 +108,7 @@ def needed_releases() -> list[str]:
 
 def serve_mirror(_options: argparse.Namespace) -> None:
     """Have the mirror run and print its address."""
-    engine.start()
+    docker.start()
     print(mirror.start())
 
 
@@ -118,7 +118,7 @@ def write_lock(options: argparse.Namespace) -> None:
 
     locked = {}
     for release in recipe.read_all().values():
-        archive = engine.cache("mirror") / release.archive.partition("://")[2]
+        archive = cache.directory("mirror") / release.archive.partition("://")[2]
         if not archive.exists():
             continue
         lines = (archive.parent / release.checksums).read_text(encoding="utf-8").splitlines()
@@ -129,7 +129,7 @@ def write_lock(options: argparse.Namespace) -> None:
         }
         entry = {"amd64": {"url": release.archive, "sha256": sums[archive.name]}}
         locked.setdefault(release.name, {})[release.version] = entry
-    with engine.locked("lock"):
+    with cache.locked("lock"):
         partial = options.file.with_name(f"{options.file.name}.part")
         # JSON is YAML too, and needs no library.
         partial.write_text("---\n" + json.dumps(locked, indent=2) + "\n", encoding="utf-8")
@@ -178,13 +178,13 @@ def app_traffic(options: argparse.Namespace) -> None:
 def all_down(_options: argparse.Namespace) -> None:
     """Remove containers and network, and stop the mirror and an engine that the bed started."""
     mirror.stop()
-    if engine.answers():
-        containers = engine.docker(
-            "ps", "--all", "--quiet", "--filter", f"label={engine.LABEL}"
+    if docker.is_running():
+        containers = docker.run(
+            "ps", "--all", "--quiet", "--filter", f"label={docker.LABEL}"
         ).split()
         if containers:
-            engine.docker("rm", "--force", "--volumes", *containers)
-    engine.stop()
+            docker.run("rm", "--force", "--volumes", *containers)
+    docker.stop()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.testbed import app, engine, hosts, site
+from tests.testbed import app, cache, console, docker, hosts, site
 from tests.testbed.app import flows
 from tests.testbed.releases.build import BuildError, build_all
 
@@ -56,7 +56,7 @@ def main() -> int:
 
 def up() -> int:
     """Bring everything up and show what arrives; 1 if anything is missing."""
-    bed("engine")
+    bed("docker")
     build_all(site.GROUPS[1:])
     bed("mirror")
     bed("lock")
@@ -74,11 +74,11 @@ def up() -> int:
 def down() -> int:
     """Remove the application and the host, and where nothing else uses the bed, what is left of it."""
     inventory_file().unlink(missing_ok=True)
-    if engine.answers():
+    if docker.is_running():
         app.down()
         hosts.down(NAME)
     if not (
-        engine.answers() and engine.docker("ps", "--quiet", "--filter", f"label={engine.LABEL}")
+        docker.is_running() and docker.run("ps", "--quiet", "--filter", f"label={docker.LABEL}")
     ):
         bed("all-down")
     return 0
@@ -94,7 +94,7 @@ def bed(command: str) -> None:
 
 def inventory_file() -> Path:
     """Where the inventory is kept, outside the checkout, since it holds this machine's paths."""
-    return engine.cache("inventories") / f"{NAME}.json"
+    return cache.directory("inventories") / f"{NAME}.json"
 
 
 def write_inventory(host: hosts.Host) -> Path:
@@ -114,7 +114,7 @@ def write_inventory(host: hosts.Host) -> Path:
 
 def roll_out(inventory: Path) -> None:
     """Run the site playbook as a user would."""
-    engine.progress(f"ansible-playbook site.yml -i {inventory}")
+    console.progress(f"ansible-playbook site.yml -i {inventory}")
     subprocess.run(
         ["ansible-playbook", "site.yml", "-i", str(inventory)],
         cwd=ROOT, env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}, stdin=subprocess.DEVNULL, check=True,
@@ -123,7 +123,7 @@ def roll_out(inventory: Path) -> None:
 
 def measure(host: hosts.Host) -> list[Flow]:
     """Send traffic and lines, and count what arrives."""
-    engine.progress(
+    console.progress(
         f"sending {REQUESTS} requests and {LINES} lines, and waiting for them to arrive"
     )
     printed, sent = app.log_lines(LINES), app.traffic(REQUESTS)
@@ -237,7 +237,7 @@ def show(table: list[Flow], host: hosts.Host, inventory: Path) -> None:
 Prometheus   http://{host.address}:9090
 Loki         http://{host.address}:3100
 Tempo        http://{host.address}:3200
-Grafana      http://admin:admin@{host.address}:3000/api/search (a stand-in, which has an API and no pages)
+Grafana      http://admin:admin@{host.address}:3000/api/search (a fake, which has an API and no pages)
 application  http://{app.address("api")}:{app.PORT}
 host         ssh {" ".join(hosts.ssh_options())} root@{host.address}
 roll out     tests/bootstrap ansible-playbook site.yml -i {inventory}

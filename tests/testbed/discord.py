@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A stand-in for Discord: takes the messages of a webhook, refuses what Discord refuses, keeps and shows all of it.
+"""A fake Discord: takes the messages of a webhook, refuses what Discord refuses, keeps and shows all of it.
 
 As a program, with nothing but the standard library: `discord.py PORT TOKEN_FILE MESSAGES` serves the webhook
 `/api/webhooks/1/<token>` on the loopback address and appends what it is sent to the file MESSAGES, one JSON object a
-line, with what was wrong about it under `refused`. In a test: `with Discord() as discord: ... discord.webhook`.
+line, with what was wrong about it under `refused`. In a test: `with FakeDiscord() as discord: ... discord.webhook`.
 `GET /messages` shows what came, `POST /limit` with a number makes it answer 429 so many times.
 """
 
@@ -76,7 +76,7 @@ def refusal(found: list[str]) -> dict[str, Any]:
 class Handler(BaseHTTPRequestHandler):
     """Answers with 204, 400, 404 or 429."""
 
-    server: Discord
+    server: FakeDiscord
 
     def do_GET(self) -> None:
         """Show what came."""
@@ -137,7 +137,7 @@ class Handler(BaseHTTPRequestHandler):
         body = b"" if content is None else json.dumps(content).encode()
         self.send_response(status)
         limits = {"X-RateLimit-Limit": str(RATE), "X-RateLimit-Remaining": str(remaining)}
-        limits |= {"X-RateLimit-Reset-After": str(RETRY_AFTER), "X-RateLimit-Bucket": "stand-in"}
+        limits |= {"X-RateLimit-Reset-After": str(RETRY_AFTER), "X-RateLimit-Bucket": "fake"}
         kind = {"Content-Type": "application/json", "Content-Length": str(len(body))}
         for name, value in (kind | limits | (headers or {})).items():
             self.send_header(name, value)
@@ -148,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
         """Keep addresses with the token out of the journal."""
 
 
-class Discord(ThreadingHTTPServer):
+class FakeDiscord(ThreadingHTTPServer):
     """The server. `messages` are what came, oldest first; `limited` is how many posts are yet to be answered by 429."""
 
     daemon_threads = False
@@ -186,7 +186,7 @@ class Discord(ThreadingHTTPServer):
                 return True
             return False
 
-    def __enter__(self) -> Discord:
+    def __enter__(self) -> FakeDiscord:
         self.thread = threading.Thread(target=self.serve_forever, args=(0.01,))
         self.thread.start()
         return self
@@ -198,6 +198,6 @@ class Discord(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
-    Discord(
+    FakeDiscord(
         Path(sys.argv[2]).read_text("utf-8").strip(), int(sys.argv[1]), Path(sys.argv[3])
     ).serve_forever()

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.testbed import engine, image, mirror
+from tests.testbed import cache, docker, image, mirror
 from tests.testbed.releases import recipe
 
 PREFIX = "hm-"
@@ -85,7 +85,7 @@ class Host:
 
     def restart(self) -> None:
         """Reboot: all processes end, /run and /tmp are emptied, systemd boots again."""
-        engine.docker("restart", "--time", "60", self.container)
+        docker.run("restart", "--time", "60", self.container)
         wait_until_running(self)
 
     def variables(self) -> dict[str, str]:
@@ -103,13 +103,13 @@ def up(name: str, image: str = "bookworm") -> Host:
     """Have this host; one that is up already stays as it is if it was made from the same image, else it is replaced."""
     if image not in IMAGES:
         raise ValueError(f"no image {image!r}; there are {', '.join(IMAGES)}")
-    engine.start()
+    docker.start()
     wanted = label(image)
-    with engine.locked(f"host-{name}"):
+    with cache.locked(f"host-{name}"):
         known = inspect(name)
         if known and known["Config"]["Labels"].get("hippius.monitoring.image") == wanted:
             host = Host(name, address_of(known))
-            engine.docker("start", host.container)
+            docker.run("start", host.container)
         else:
             down(name)
             host = create(name, image)
@@ -120,8 +120,8 @@ def up(name: str, image: str = "bookworm") -> Host:
 
 def down(name: str) -> None:
     """Remove this host and all that it holds, if there is one."""
-    if engine.answers() and inspect(name):
-        engine.docker("rm", "--force", "--volumes", PREFIX + name)
+    if docker.is_running() and inspect(name):
+        docker.run("rm", "--force", "--volumes", PREFIX + name)
 
 
 def get(name: str) -> Host:
@@ -134,7 +134,7 @@ def get(name: str) -> Host:
 
 def all_hosts() -> list[Host]:
     """The hosts that there are, by name."""
-    names = engine.docker(
+    names = docker.run(
         "ps", "--all", "--filter", "label=hippius.monitoring.image", "--format", "{{.Names}}"
     ).split()  # fmt: skip
     return [get(name.removeprefix(PREFIX)) for name in sorted(names)]
@@ -167,7 +167,7 @@ def variables() -> dict:
 
 def lock_file() -> Path:
     """Where the lock of the bed's release archives is kept; the command `lock` writes it."""
-    return engine.cache("mirror") / "releases.lock.yml"
+    return cache.directory("mirror") / "releases.lock.yml"
 
 
 def ssh_options() -> list[str]:
@@ -187,8 +187,8 @@ def ssh_options() -> list[str]:
 
 def ssh_key() -> Path:
     """The private key that opens every host; it is made when there is none."""
-    key = engine.cache("ssh") / "id_ed25519"
-    with engine.locked("ssh"):
+    key = cache.directory("ssh") / "id_ed25519"
+    with cache.locked("ssh"):
         if not key.exists():
             subprocess.run(
                 [
@@ -219,13 +219,13 @@ def create(name: str, flavour: str) -> Host:
     """Start a new host's container."""
     suite, lacking = IMAGES[flavour]
     source = image.ensure(suite)
-    logs = Path(engine.docker("info", "--format", "{{.DockerRootDir}}")) / "containers"
-    with engine.locked("addresses"):
+    logs = Path(docker.run("info", "--format", "{{.DockerRootDir}}")) / "containers"
+    with cache.locked("addresses"):
         address = free_address(name)
-        engine.docker(
+        docker.run(
             *("run", "--detach", "--name", PREFIX + name, "--hostname", name),
-            *("--label", engine.LABEL, "--label", f"hippius.monitoring.image={label(flavour)}"),
-            *("--network", engine.NETWORK, "--ip", address, *SYSTEMD_OPTIONS),
+            *("--label", docker.LABEL, "--label", f"hippius.monitoring.image={label(flavour)}"),
+            *("--network", docker.NETWORK, "--ip", address, *SYSTEMD_OPTIONS),
             # The logs of the engine's containers: to programs on the host they are its own Docker's.
             *("--volume", f"{logs}:/var/lib/docker/containers:ro", source, "sh", "-c", BOOT),
         )
@@ -239,32 +239,32 @@ def free_address(name: str) -> str:
     """An address of the static half of the network: the one that the name's hash points at, or the next free one."""
     static = [
         str(address)
-        for address in ipaddress.ip_network(engine.SUBNET).hosts()
-        if address not in ipaddress.ip_network(engine.DYNAMIC_RANGE)
-        and str(address) != engine.GATEWAY
+        for address in ipaddress.ip_network(docker.SUBNET).hosts()
+        if address not in ipaddress.ip_network(docker.DYNAMIC_RANGE)
+        and str(address) != docker.GATEWAY
     ]
     taken = set()
-    containers = engine.docker(
-        "ps", "--all", "--quiet", "--filter", f"network={engine.NETWORK}"
+    containers = docker.run(
+        "ps", "--all", "--quiet", "--filter", f"network={docker.NETWORK}"
     ).split()
-    for container in json.loads(engine.docker("inspect", *containers)) if containers else ():
+    for container in json.loads(docker.run("inspect", *containers)) if containers else ():
         taken.add(address_of(container))
     start = zlib.crc32(name.encode()) % len(static)
     for address in static[start:] + static[:start]:
         if address not in taken:
             return address
-    raise RuntimeError(f"no free address in {engine.SUBNET}")
+    raise RuntimeError(f"no free address in {docker.SUBNET}")
 
 
 def inspect(name: str) -> dict | None:
     """What Docker knows of a host's container, or None."""
-    found = engine.docker("container", "inspect", PREFIX + name, check=False)
+    found = docker.run("container", "inspect", PREFIX + name, check=False)
     return json.loads(found)[0] if found and found != "[]" else None
 
 
 def address_of(container: dict) -> str:
     """The address that a container asked for, which a stopped one has too, or the one that it was given."""
-    network = container["NetworkSettings"]["Networks"][engine.NETWORK]
+    network = container["NetworkSettings"]["Networks"][docker.NETWORK]
     return (network.get("IPAMConfig") or {}).get("IPv4Address") or network["IPAddress"]
 
 

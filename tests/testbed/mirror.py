@@ -21,33 +21,33 @@ from pathlib import Path
 from socketserver import TCPServer
 from urllib.parse import unquote, urlsplit
 
-from tests.testbed import engine
+from tests.testbed import cache, console, docker
 
 PORT = 8399
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
-def url(address: str = engine.GATEWAY, port: int = PORT) -> str:
+def url(address: str = docker.GATEWAY, port: int = PORT) -> str:
     """Base address of the mirror; the address of a published file without its scheme follows it."""
     return f"http://{address}:{port}"
 
 
 def tree() -> Path:
     """The directory that is served."""
-    return engine.cache("mirror").resolve()
+    return cache.directory("mirror").resolve()
 
 
-def start(address: str = engine.GATEWAY, port: int = PORT) -> str:
+def start(address: str = docker.GATEWAY, port: int = PORT) -> str:
     """Have a mirror of this cache that answers; returns its base address. Raises RuntimeError where it cannot be."""
-    with engine.locked("mirror"):
+    with cache.locked("mirror"):
         if not is_serving(address, port):
             start_in_background(address, port)
     return url(address, port)
 
 
-def stop(address: str = engine.GATEWAY, port: int = PORT) -> None:
+def stop(address: str = docker.GATEWAY, port: int = PORT) -> None:
     """Stop the mirror that `start` left running; one that does not run is no error."""
-    with engine.locked("mirror"):
+    with cache.locked("mirror"):
         if pid_file(address, port).exists() and is_serving(address, port):
             os.kill(int(pid_file(address, port).read_text(encoding="utf-8")), signal.SIGTERM)
             while is_serving(address, port):
@@ -83,7 +83,7 @@ def banner(root: Path) -> str:
 
 def start_in_background(address: str, port: int) -> None:
     """Start a mirror that outlives the command that wanted it; it listens when this returns."""
-    log = engine.cache("engine") / "mirror.log"
+    log = cache.directory("daemons") / "mirror.log"
     command = [
         sys.executable,
         "-m",
@@ -104,7 +104,7 @@ def start_in_background(address: str, port: int) -> None:
             check=False,
         )
     if done.returncode != 0:
-        raise RuntimeError(f"the mirror cannot listen at {url(address, port)}:\n{engine.tail(log)}")
+        raise RuntimeError(f"the mirror cannot listen at {url(address, port)}:\n{console.tail(log)}")
 
 
 def leave_to_background(address: str, port: int) -> None:
@@ -118,7 +118,7 @@ def leave_to_background(address: str, port: int) -> None:
 
 def pid_file(address: str, port: int) -> Path:
     """Where the process id of the mirror stands."""
-    return engine.cache("engine") / f"mirror-{address}-{port}.pid"
+    return cache.directory("daemons") / f"mirror-{address}-{port}.pid"
 
 
 class Server(ThreadingHTTPServer):
@@ -240,7 +240,7 @@ def main() -> int:
         prog="python3 -m tests.testbed.mirror", description=__doc__.splitlines()[0]
     )
     parser.add_argument("command", choices=("start", "serve", "stop"), nargs="?", default="start")
-    parser.add_argument("--address", default=engine.GATEWAY)
+    parser.add_argument("--address", default=docker.GATEWAY)
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument(
         "--background", action="store_true", help="serve: return as soon as it listens"

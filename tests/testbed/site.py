@@ -37,7 +37,7 @@ def variables(host: Host) -> dict:
     return {
         "monitoring_environment": "dev",
         "alertmanager_discord_webhook": "https://discord.com/api/webhooks/dummy",
-        # A stand-in, which takes what Grafana itself has as examples.
+        # A fake, which takes what Grafana itself has as examples.
         "grafana_admin_password": "admin",
         "grafana_secret_key": "SW2YcwTIb9zpOOhoPsMm",
         "otel_collector_listen_addresses": ["127.0.0.1", host.address],

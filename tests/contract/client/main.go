@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Grafana's own generated client as a judge. `judge drive URL` calls every operation of it that the stand-in serves, and
+// Grafana's own generated client as a judge. `judge drive URL` calls every operation of it that the fake serves, and
 // tells those whose answer does not decode; `judge bodies` reads a request log, one JSON object a line, and tells those
 // bodies that its models do not hold or find invalid.
 package main

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.testbed import engine
+from tests.testbed import console, docker
 from tests.testbed.app import image
 
 PROJECT = "hippius-s3"
@@ -117,13 +117,13 @@ def up(collector: str | None = None) -> None:
 
     collector: where OTLP over gRPC goes, such as http://172.30.0.5:4317; by default to the host `demo`.
     """
-    engine.start()
+    docker.start()
     collector = collector or default_collector()
     name = image.ensure()
     down()
     for service in SERVICES:
         start(service, name, Telemetry(collector))
-    engine.progress(
+    console.progress(
         f"{PROJECT} serves http://{address('api')}:{PORT}, telemetry goes to {collector}"
     )
 
@@ -132,7 +132,7 @@ def send_to(telemetry: Telemetry) -> None:
     """Start the API and the workers anew, which then send elsewhere."""
     name = image.ensure()
     for service in (service for service, what in SERVICES.items() if what.instrumented):
-        engine.docker("rm", "--force", container(service))
+        docker.run("rm", "--force", container(service))
         start(service, name, telemetry)
 
 
@@ -196,11 +196,11 @@ def down() -> None:
         "--filter",
         f"label=com.docker.compose.project={PROJECT}",
         "--filter",
-        f"label={engine.LABEL}",
+        f"label={docker.LABEL}",
     )
-    containers = engine.docker("ps", "--all", "--quiet", *ours).split()
+    containers = docker.run("ps", "--all", "--quiet", *ours).split()
     if containers:
-        engine.docker("rm", "--force", "--volumes", *containers)
+        docker.run("rm", "--force", "--volumes", *containers)
 
 
 def container(service: str) -> str:
@@ -211,7 +211,7 @@ def container(service: str) -> str:
 def address(service: str) -> str:
     """The address of a service's container on the bed's network, for which no port need be published."""
     return inspect(
-        service, f'{{{{(index .NetworkSettings.Networks "{engine.NETWORK}").IPAddress}}}}'
+        service, f'{{{{(index .NetworkSettings.Networks "{docker.NETWORK}").IPAddress}}}}'
     )
 
 
@@ -222,7 +222,7 @@ def instance(service: str) -> str:
 
 def inspect(service: str, template: str) -> str:
     """What Docker knows of a service's container."""
-    found = engine.docker("inspect", "--format", template, container(service), check=False)
+    found = docker.run("inspect", "--format", template, container(service), check=False)
     if not found:
         raise LookupError(f"{container(service)} does not run: python3 -m tests.testbed app up")
     return found
@@ -250,8 +250,8 @@ def start(service: str, image_name: str, telemetry: Telemetry) -> None:
         variables = variables | settings(service, hostname, telemetry)
     create(service, image_name, what.command, what.user, variables, hostname)
     for path in (SOURCE, *telemetry.files.values()):
-        engine.docker("cp", str(path), f"{container(service)}:{WORKDIR}/{path.name}")
-    engine.docker("start", container(service))
+        docker.run("cp", str(path), f"{container(service)}:{WORKDIR}/{path.name}")
+    docker.run("start", container(service))
     if what.port:
         wait_for_port(service, what.port)
 
@@ -265,16 +265,16 @@ def create(
     hostname: str,
 ) -> None:
     """Create a container as Docker Compose would."""
-    engine.docker(
+    docker.run(
         *("create", "--name", container(service), "--hostname", hostname),
-        *("--label", engine.LABEL, "--label", f"com.docker.compose.project={PROJECT}"),
+        *("--label", docker.LABEL, "--label", f"com.docker.compose.project={PROJECT}"),
         *(
             "--label",
             f"com.docker.compose.service={service}",
             "--label",
             "com.docker.compose.container-number=1",
         ),
-        *("--network", engine.NETWORK, "--network-alias", service, "--restart", "on-failure"),
+        *("--network", docker.NETWORK, "--network-alias", service, "--restart", "on-failure"),
         *("--user", user, "--workdir", WORKDIR),
         *(option for key, value in variables.items() for option in ("--env", f"{key}={value}")),
         *(image_name, *command),
@@ -311,7 +311,7 @@ def wait_for_port(service: str, port: int) -> None:
     """Wait until a service accepts connections. No request is sent: each would count."""
     deadline = time.monotonic() + START_SECONDS
     while True:
-        state = engine.docker(
+        state = docker.run(
             "inspect", "--format", "{{.State.Status}} {{.RestartCount}}", container(service)
         )
         try:
@@ -319,7 +319,7 @@ def wait_for_port(service: str, port: int) -> None:
             return
         except OSError as error:
             if time.monotonic() > deadline or state.startswith("exited"):
-                logs = engine.docker("logs", "--tail", "15", container(service))
+                logs = docker.run("logs", "--tail", "15", container(service))
                 raise RuntimeError(
                     f"{container(service)} ({state}) does not answer: {error}\n{logs}"
                 ) from error
@@ -378,7 +378,7 @@ def log_lines(count: int, seconds: float = 0, service: str = "printer") -> dict:
     """
     name = image.ensure()
     run = uuid.uuid4().hex[:12]
-    engine.docker("rm", "--force", container(service), check=False)
+    docker.run("rm", "--force", container(service), check=False)
     program = (
         "import sys, time; run, count, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]) / int(sys.argv[2])\n"
         "for number in range(1, count + 1):\n"
@@ -393,5 +393,5 @@ def log_lines(count: int, seconds: float = 0, service: str = "printer") -> dict:
         {},
         service,
     )
-    engine.docker("start", container(service))
+    docker.run("start", container(service))
     return {"run": run, "lines": count, "container": container(service)}

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.testbed import engine
+from tests.testbed import cache, console, docker
 from tests.testbed import image as host_image
 
 NAME = "hippius-monitoring-app"
@@ -46,16 +46,16 @@ def tag() -> str:
 def ensure() -> str:
     """Have the image in the engine and return its name; from the engine, the cache or the package registries."""
     name = tag()
-    with engine.locked("image-app"):
-        if engine.docker("image", "ls", "--quiet", name):
+    with cache.locked("image-app"):
+        if docker.run("image", "ls", "--quiet", name):
             return name
-        archive = engine.cache("images") / f"app-{name.partition(':')[2]}.tar"
+        archive = cache.directory("images") / f"app-{name.partition(':')[2]}.tar"
         if archive.exists():
-            engine.progress(f"loading {name}")
-            engine.docker("load", "--input", str(archive))
+            console.progress(f"loading {name}")
+            docker.run("load", "--input", str(archive))
         else:
             build(name, host_image.ensure(SUITE))
-            engine.docker("save", "--output", f"{archive}.partial", name)
+            docker.run("save", "--output", f"{archive}.partial", name)
             Path(f"{archive}.partial").rename(archive)
         remove_older(name, archive)
     return name
@@ -63,37 +63,37 @@ def ensure() -> str:
 
 def remove_older(current: str, archive: Path) -> None:
     """Remove what earlier recipes have left; an image that a container still uses stays."""
-    for older in engine.cache("images").glob("app-*.tar"):
+    for older in cache.directory("images").glob("app-*.tar"):
         if older != archive:
             older.unlink()
-    for tagged in engine.docker(
+    for tagged in docker.run(
         "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NAME
     ).split():
         if tagged != current:
-            engine.docker("image", "rm", tagged, check=False)
+            docker.run("image", "rm", tagged, check=False)
 
 
 def build(name: str, base: str) -> None:
     """Make the image in a container on the machine's own network, with the machine's access to the registries."""
     started = time.monotonic()
     builder = f"{NAME}-build"
-    engine.docker("rm", "--force", builder, check=False)
-    engine.docker(
-        *("run", "--detach", "--name", builder, "--label", engine.LABEL, "--network", "host"),
+    docker.run("rm", "--force", builder, check=False)
+    docker.run(
+        *("run", "--detach", "--name", builder, "--label", docker.LABEL, "--network", "host"),
         *(("--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro") if CERTIFICATES.exists() else ()),
         *(base, "sleep", "infinity"),
     )
     try:
-        engine.docker("exec", builder, "mkdir", "/build")
-        engine.docker("cp", str(REQUIREMENTS), f"{builder}:/build/requirements.txt")
+        docker.run("exec", builder, "mkdir", "/build")
+        docker.run("cp", str(REQUIREMENTS), f"{builder}:/build/requirements.txt")
         copy_text(builder, "/build/apt.conf", apt_access())
         for step, command in STEPS.items():
-            engine.progress(f"application image: {step}")
+            console.progress(f"application image: {step}")
             execute(builder, command)
-        engine.docker("commit", "--change", 'CMD ["/bin/sh"]', builder, name)
+        docker.run("commit", "--change", 'CMD ["/bin/sh"]', builder, name)
     finally:
-        engine.docker("rm", "--force", builder, check=False)
-    engine.progress(f"built the application image in {time.monotonic() - started:.0f} s")
+        docker.run("rm", "--force", builder, check=False)
+    console.progress(f"built the application image in {time.monotonic() - started:.0f} s")
 
 
 def execute(builder: str, command: str) -> None:
@@ -104,14 +104,14 @@ def execute(builder: str, command: str) -> None:
         "LC_ALL": "C",
     } | pip_access()
     options = [option for key, value in variables.items() for option in ("--env", f"{key}={value}")]
-    log = engine.cache("images") / "app.log"
+    log = cache.directory("images") / "app.log"
     with open(log, "w", encoding="utf-8") as output:
         done = subprocess.run(
             ["docker", "exec", *options, builder, "sh", "-ec", command],
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
     if done.returncode != 0:
-        raise RuntimeError(f"{command} failed:\n{engine.tail(log)}")
+        raise RuntimeError(f"{command} failed:\n{console.tail(log)}")
 
 
 def copy_text(container: str, path: str, text: str) -> None:

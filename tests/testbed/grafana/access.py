@@ -103,7 +103,7 @@ def role_in(store: Store, user: dict[str, Any], org: int) -> str:
 def health(request: Request) -> Any:
     server = request.server
     return {"database": "ok"} | (
-        {} if server.hide_version else {"commit": "stand-in", "version": server.version}
+        {} if server.hide_version else {"commit": "fake", "version": server.version}
     )
 
 
@@ -116,7 +116,7 @@ def metrics(request: Request) -> Answer:
     if any(server.metrics) and request.headers.get("Authorization") != f"Basic {login}":
         raise Refused(401, "Unauthorized")
     labels = (
-        f'branch="stand-in",edition="oss",goversion="none",revision="",version="{server.version}"'
+        f'branch="fake",edition="oss",goversion="none",revision="",version="{server.version}"'
     )
     lines = [
         "# HELP grafana_build_info A metric with a constant '1' value labeled by version, revision and branch",
@@ -125,7 +125,7 @@ def metrics(request: Request) -> Answer:
         "# HELP grafana_stat_totals_dashboard total amount of dashboards",
         "# TYPE grafana_stat_totals_dashboard gauge",
         f"grafana_stat_totals_dashboard {len(request.store.all(1, 'dashboard'))}",
-        "# HELP grafana_http_requests_total requests, a metric of the stand-in",
+        "# HELP grafana_http_requests_total requests, a metric of the fake",
         "# TYPE grafana_http_requests_total counter",
     ]
     counts: dict[tuple[str, int], int] = {}
@@ -185,7 +185,7 @@ def current_user(request: Request) -> Any:
         "authLabels": [],
         "updatedAt": user["created"],
         "createdAt": user["created"],
-        "avatarUrl": "/avatar/stand-in",
+        "avatarUrl": "/avatar/fake",
         "isProvisioned": False,
     }
 
@@ -289,7 +289,7 @@ def account_shown(request: Request, account: dict[str, Any]) -> dict[str, Any]:
         "isExternal": False,
         "role": account["role"],
         "tokens": len(tokens),
-        "avatarUrl": "/avatar/stand-in",
+        "avatarUrl": "/avatar/fake",
         "accessControl": {},
     }
 
@@ -441,7 +441,7 @@ def drop_token(request: Request, token: dict[str, Any]) -> None:
 
 @route("GET", "/", "")
 def home(_request: Request) -> Answer:
-    body = b"<!DOCTYPE html><html><head><title>Grafana (stand-in)</title></head></html>\n"
+    body = b"<!DOCTYPE html><html><head><title>Grafana (fake)</title></head></html>\n"
     return Answer(200, body, {"Content-Type": "text/html; charset=UTF-8"})
 
 

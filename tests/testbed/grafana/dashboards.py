@@ -52,7 +52,7 @@ def slug(title: str) -> str:
 
 
 def rights() -> dict[str, bool]:
-    """What everybody who sees it may do; the stand-in has no finer rights than roles."""
+    """What everybody who sees it may do; the fake has no finer rights than roles."""
     return {"hasAcl": False, "canSave": True, "canEdit": True, "canAdmin": True, "canDelete": True}
 
 
@@ -659,7 +659,7 @@ def as_object(
     meta = {
         "name": document["uid"],
         "namespace": request.params["namespace"],
-        "uid": f"stand-in-{document['id']}",
+        "uid": f"fake-{document['id']}",
         "resourceVersion": str(document["version"]),
         "generation": document["version"],
         "creationTimestamp": document["created"],

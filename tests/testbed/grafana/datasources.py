@@ -307,7 +307,7 @@ def frames(request: Request, source: dict[str, Any], wanted: dict[str, Any]) -> 
     if source["type"] not in paths:
         return {
             "status": 400,
-            "error": f"this stand-in does not query {source['type']}",
+            "error": f"this fake does not query {source['type']}",
             "frames": [],
         }
     path = f"{paths[source['type']]}?{urllib.parse.urlencode({'query': wanted.get('expr', '')})}"

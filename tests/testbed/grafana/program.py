@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = {"server": serve, "cli": cli}
     if not arguments or arguments[0] not in commands:
         print(
-            f"NAME:\n   grafana - Grafana server and command line interface (stand-in), {VERSION}",
+            f"NAME:\n   grafana - Grafana server and command line interface (fake), {VERSION}",
             file=sys.stderr,
         )
         return 1
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def say(level: str, message: str) -> None:
     """A line of the log."""
-    print(f'logger=stand-in level={level} msg="{message}"', file=sys.stderr, flush=True)
+    print(f'logger=fake level={level} msg="{message}"', file=sys.stderr, flush=True)
 
 
 class Parser(argparse.ArgumentParser):
@@ -68,14 +68,14 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """The configuration that the options name."""
     home = Path(options.homepath or os.getcwd()).resolve()
     if options.configOverrides:
-        raise SettingsError("configOverrides is beyond this stand-in")
+        raise SettingsError("configOverrides is beyond this fake")
     return read(home, Path(options.config) if options.config else None)
 
 
 def open_store(settings: Settings) -> Store:
     """The database of the configuration, made when it is missing."""
     if settings.get("database", "type") != "sqlite3" or settings.get("database", "url"):
-        raise SettingsError("this stand-in has no database but sqlite3")
+        raise SettingsError("this fake has no database but sqlite3")
     data = settings.path("paths", "data")
     data.mkdir(parents=True, exist_ok=True)
     path = settings.path("database", "path", data)
@@ -95,12 +95,12 @@ def serve(arguments: list[str]) -> int:
     parser.add_argument("-v", "--version", "-version", action="store_true")
     options = parser.parse_args(arguments)
     if options.version:
-        print(f"Version {VERSION} (commit: stand-in, branch: HEAD, enterprise-commit: NA)")
+        print(f"Version {VERSION} (commit: fake, branch: HEAD, enterprise-commit: NA)")
         return 0
     settings = settings_of(options)
     protocol = settings.get("server", "protocol")
     if protocol not in ("http", "https"):
-        raise SettingsError(f"this stand-in does not serve {protocol}")
+        raise SettingsError(f"this fake does not serve {protocol}")
     store = open_store(settings)
     newer = [version for version in store.migrated_by if parts(version) > parts(VERSION)]
     if newer:
@@ -188,7 +188,7 @@ def cli(arguments: list[str]) -> int:
     parser.add_argument("words", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
     if options.words[:2] != ["admin", "reset-admin-password"]:
-        parser.error(f"this stand-in knows no command {' '.join(options.words[:2])}")
+        parser.error(f"this fake knows no command {' '.join(options.words[:2])}")
     command = Parser(prog="grafana cli admin reset-admin-password", allow_abbrev=False)
     command.add_argument("--password-from-stdin", "-password-from-stdin", action="store_true")
     command.add_argument("--user-id", "-user-id", type=int, default=1)

@@ -534,7 +534,7 @@ def ruler_rule(rule: dict[str, Any]) -> dict[str, Any]:
 
 @route("GET", "/api/prometheus/grafana/api/v1/rules", needs="alert.rules:read")
 def rule_states(request: Request) -> Any:
-    """The form of the answer; the stand-in evaluates nothing, so nothing fires."""
+    """The form of the answer; the fake evaluates nothing, so nothing fires."""
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     for rule in all_rules(request):
         place = (rule["folderUID"], rule["ruleGroup"])

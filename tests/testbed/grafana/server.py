@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server: who asks, what may be done, and by whom it is done. `StandIn` runs it within a test."""
+"""The server: who asks, what may be done, and by whom it is done. `FakeGrafana` runs it within a test."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ class Grafana:
                 500, {"message": "Failed to decrypt secret: cipher: message authentication failed"}
             )
         except Exception:
-            # A fault of the stand-in's own, which the test that met it has to tell.
+            # A fault of the fake's own, which the test that met it has to tell.
             self.broken.append(traceback.format_exc())
             print(self.broken[-1], file=sys.stderr)
-            return Answer(500, {"message": "the stand-in is broken"})
+            return Answer(500, {"message": "the fake is broken"})
 
     def route(self, request: Request) -> Answer:
         """Find what answers, and let it, if the user may."""
-        if request.path.startswith("/-/stand-in/"):
+        if request.path.startswith("/-/fake/"):
             return backdoor(self, request)
         found = find(request.method, request.path, self.release)
         if found is None or found[0].role:
@@ -169,7 +169,7 @@ class Grafana:
 
     def fault_for(self, request: Request) -> Fault | None:
         """The fault that this request meets."""
-        if request.path.startswith("/-/stand-in/"):
+        if request.path.startswith("/-/fake/"):
             return None
         with self.guard:
             written = sum(line.is_write and 200 <= line.status < 300 for line in self.requests)
@@ -180,7 +180,7 @@ class Grafana:
 
     def log(self, request: Request, status: int, seconds: float) -> None:
         """Keep a line about a request."""
-        if request.path.startswith("/-/stand-in/"):
+        if request.path.startswith("/-/fake/"):
             return
         headers = {
             name: request.headers[name]
@@ -204,7 +204,7 @@ class Grafana:
 
 def backdoor(grafana: Grafana, request: Request) -> Answer:
     """What a test on another machine may do: read the log, inject faults, say who made an object."""
-    what = request.path.removeprefix("/-/stand-in/")
+    what = request.path.removeprefix("/-/fake/")
     if what == "requests":
         if request.method == "DELETE":
             grafana.requests.clear()
@@ -220,7 +220,7 @@ def backdoor(grafana: Grafana, request: Request) -> Answer:
     if what == "provenance":
         set_provenance(grafana, **request.json())
         return Answer(200, {})
-    return Answer(404, {"message": "no such thing at the stand-in's back door"})
+    return Answer(404, {"message": "no such thing at the fake's back door"})
 
 
 def set_provenance(grafana: Grafana, kind: str, key: str, provenance: str, org: int = 1) -> None:
@@ -239,8 +239,8 @@ def set_provenance(grafana: Grafana, kind: str, key: str, provenance: str, org: 
             notifications.set_provenance(grafana.store, org, kind, key, provenance)
 
 
-class StandIn:
-    """A Grafana within the test, in memory: `with StandIn(version="13.2.3") as grafana: ... grafana.url`.
+class FakeGrafana:
+    """A Grafana within the test, in memory: `with FakeGrafana(version="13.2.3") as grafana: ... grafana.url`.
 
     Passwords are hashed with one round unless `rounds` says otherwise; the user is admin with password `password`.
     """
@@ -252,7 +252,7 @@ class StandIn:
         version: str = "13.2.3",
         *,
         password: str = "admin",
-        secret_key: str = "stand-in",
+        secret_key: str = "fake",
         path: Path | str = ":memory:",
         rounds: int = 1,
         **options: Any,
@@ -303,7 +303,7 @@ class StandIn:
         """How often the alert state of a rule was lost, by uid."""
         return self.grafana.state_resets
 
-    def __enter__(self) -> StandIn:
+    def __enter__(self) -> FakeGrafana:
         self.http, self.thread = start(self.grafana, ("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
         return self
@@ -314,6 +314,10 @@ class StandIn:
         self.store.close()
         if self.grafana.broken:
             raise RuntimeError("\n".join(self.grafana.broken))
+
+
+# Until the tests of the Grafana room use the new name.
+StandIn = FakeGrafana
 
 
 def start(

@@ -79,7 +79,7 @@ def merge(values: dict[str, dict[str, str]], own: dict[str, dict[str, str]], con
         free = section.startswith(FREE_SECTIONS)
         unknown = [key for key in keys if not free and key not in values.get(section, {})]
         if unknown:
-            raise SettingsError(f"{config}: this stand-in knows no {unknown[0]} in [{section}]")
+            raise SettingsError(f"{config}: this fake knows no {unknown[0]} in [{section}]")
         # An empty value leaves the default as it is.
         values.setdefault(section, {}).update({key: value for key, value in keys.items() if value})
 

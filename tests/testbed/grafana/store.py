@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the stand-in keeps: documents in SQLite, secrets encrypted with the secret_key, hashed passwords and tokens."""
+"""What the fake keeps: documents in SQLite, secrets encrypted with the secret_key, hashed passwords and tokens."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Store:
         self.begun_by = (
             self.database.execute("SELECT version FROM migration_log ORDER BY rowid").fetchone()
         )[0]
-        self.key = hashlib.pbkdf2_hmac("sha256", secret_key.encode(), b"stand-in", rounds)
+        self.key = hashlib.pbkdf2_hmac("sha256", secret_key.encode(), b"fake", rounds)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

@@ -341,7 +341,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def version_string(self) -> str:
         """No name."""
-        return "stand-in"
+        return "fake"
 
     def log_message(self, *_arguments: object) -> None:
         """The server logs by itself."""

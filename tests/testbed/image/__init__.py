@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.testbed import engine
+from tests.testbed import cache, console, docker
 
 NAME = "hippius-monitoring-host"
 SUITES = ("bookworm", "trixie")
@@ -35,14 +35,14 @@ def tag(suite: str) -> str:
 def ensure(suite: str) -> str:
     """Have the suite's image in the engine and return its name; from the engine, the cache or debootstrap."""
     name = tag(suite)
-    with engine.locked(f"image-{suite}"):
-        if engine.docker("image", "ls", "--quiet", name):
+    with cache.locked(f"image-{suite}"):
+        if docker.run("image", "ls", "--quiet", name):
             return name
-        archive = engine.cache("images") / f"{name.partition(':')[2]}.tar"
+        archive = cache.directory("images") / f"{name.partition(':')[2]}.tar"
         if not archive.exists():
             build(suite, archive)
-        engine.progress(f"importing {name}")
-        engine.docker("import", "--change", 'CMD ["/lib/systemd/systemd"]', str(archive), name)
+        console.progress(f"importing {name}")
+        docker.run("import", "--change", 'CMD ["/lib/systemd/systemd"]', str(archive), name)
         remove_older(suite, archive)
     return name
 
@@ -50,13 +50,13 @@ def ensure(suite: str) -> str:
 def build(suite: str, archive: Path) -> None:
     """Write the suite's root file system as a tar file; takes about a minute and a half."""
     started = time.monotonic()
-    root = Path(tempfile.mkdtemp(prefix=f"{suite}-", dir=engine.cache("images")))
+    root = Path(tempfile.mkdtemp(prefix=f"{suite}-", dir=cache.directory("images")))
     partial = archive.with_suffix(".partial")
     try:
         packages = ",".join((RECIPE / "packages").read_text(encoding="utf-8").split())
-        engine.progress(f"building the {suite} image by debootstrap")
+        console.progress(f"building the {suite} image by debootstrap")
         execute(["debootstrap", "--variant=minbase", f"--include={packages}", suite, str(root)])
-        engine.progress(f"configuring the {suite} image")
+        console.progress(f"configuring the {suite} image")
         shutil.copy(RECIPE / "configure", root / "configure")
         execute(["chroot", str(root), "/configure"])
         (root / "configure").unlink()
@@ -65,12 +65,12 @@ def build(suite: str, archive: Path) -> None:
     finally:
         partial.unlink(missing_ok=True)
         shutil.rmtree(root, ignore_errors=True)
-    engine.progress(f"built the {suite} image in {time.monotonic() - started:.0f} s")
+    console.progress(f"built the {suite} image in {time.monotonic() - started:.0f} s")
 
 
 def execute(command: list[str]) -> None:
     """Run a step of the build and show its stages; its full output is in a log of the cache."""
-    log = engine.cache("images") / f"{Path(command[0]).name}.log"
+    log = cache.directory("images") / f"{Path(command[0]).name}.log"
     environment = os.environ | {
         "LC_ALL": "C",
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -90,13 +90,13 @@ def execute(command: list[str]) -> None:
             stage = line.removeprefix("I: ").split(" ")[0]
             if stage in STAGES and stage not in shown:
                 shown.add(stage)
-                engine.progress(f"  {stage.lower()} packages")
+                console.progress(f"  {stage.lower()} packages")
     if running.wait() != 0:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{engine.tail(log)}")
+        raise RuntimeError(f"{' '.join(command)} failed:\n{console.tail(log)}")
 
 
 def remove_older(suite: str, current: Path) -> None:
     """Remove this suite's files of earlier recipes from the cache."""
-    for archive in engine.cache("images").glob(f"{suite}-*.tar"):
+    for archive in cache.directory("images").glob(f"{suite}-*.tar"):
         if archive != current:
             archive.unlink()

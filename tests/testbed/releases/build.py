@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.testbed import engine
+from tests.testbed import cache, console
 from tests.testbed.releases import recipe as recipes
 from tests.testbed.releases import toolchain
 from tests.testbed.releases.pack import ZIP_TIME, pack
@@ -48,9 +48,9 @@ def build_all(names: Iterable[str] | None = None) -> dict[str, Path]:
 
 def provide(recipe: Recipe) -> Path:
     """The directory of the cache with a release's archive and checksum file, built if it is missing."""
-    directory = engine.cache("releases") / f"{recipe.name}-{recipe.version}-{recipe.digest()}"
+    directory = cache.directory("releases") / f"{recipe.name}-{recipe.version}-{recipe.digest()}"
     if not directory.exists():
-        with engine.locked("releases"):
+        with cache.locked("releases"):
             if not directory.exists():
                 build(recipe, directory)
     return directory
@@ -59,7 +59,7 @@ def provide(recipe: Recipe) -> Path:
 def publish(recipe: Recipe, directory: Path) -> Path:
     """Link a release's files to where its published address has them in the mirror's tree."""
     address = recipe.archive.partition("://")[2]
-    target = engine.cache("mirror") / address
+    target = cache.directory("mirror") / address
     target.parent.mkdir(parents=True, exist_ok=True)
     for source in directory.iterdir():
         link = target.parent / source.name
@@ -85,7 +85,7 @@ def build(recipe: Recipe, directory: Path) -> None:
         | zip_programs(recipe, work)
         | plain_files(recipe, go, work)
     )
-    engine.progress(f"{recipe.name} {recipe.version}: packing {recipe.file_name}")
+    console.progress(f"{recipe.name} {recipe.version}: packing {recipe.file_name}")
     archive = work / "done" / recipe.file_name
     pack(archive, members, recipe.top)
     # A checksum file for one archive holds nothing but the checksum.
@@ -99,7 +99,7 @@ def build(recipe: Recipe, directory: Path) -> None:
     shutil.rmtree(work)
     size = (directory / recipe.file_name).stat().st_size / 1e6
     seconds = time.monotonic() - started
-    engine.progress(
+    console.progress(
         f"{recipe.name} {recipe.version}: {recipe.file_name}, {size:.1f} MB, in {seconds:.0f} s"
     )
 
@@ -187,9 +187,9 @@ def module_directory(recipe: Recipe, go: str, work: Path) -> Path:
 def run(recipe: Recipe, step: str, command: list[str], work: Path) -> None:
     """Run a go command for one step and say how long it takes; a failure raises with the end of its output."""
     title = f"{recipe.name} {recipe.version}: {step}"
-    engine.progress(title)
+    console.progress(title)
     started = time.monotonic()
-    log = engine.cache("releases") / f"{recipe.name}.log"
+    log = cache.directory("releases") / f"{recipe.name}.log"
     with open(log, "w", encoding="utf-8") as output:
         process = subprocess.Popen(
             command,
@@ -204,13 +204,13 @@ def run(recipe: Recipe, step: str, command: list[str], work: Path) -> None:
                 try:
                     process.wait(HEARTBEAT_SECONDS)
                 except subprocess.TimeoutExpired:
-                    engine.progress(f"{title}, {time.monotonic() - started:.0f} s")
+                    console.progress(f"{title}, {time.monotonic() - started:.0f} s")
         finally:
             process.kill()
             process.wait()
     if process.returncode != 0:
-        raise BuildError(f"{title} failed:\n{engine.tail(log)}")
-    engine.progress(f"{title} took {time.monotonic() - started:.0f} s")
+        raise BuildError(f"{title} failed:\n{console.tail(log)}")
+    console.progress(f"{title} took {time.monotonic() - started:.0f} s")
 
 
 def sha256_of(path: Path) -> str:

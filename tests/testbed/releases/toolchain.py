@@ -10,7 +10,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-from tests.testbed import engine
+from tests.testbed import cache, console, debian
 
 VERSION = "1.26.8"
 # What Go itself calls the hash of the toolchain's module, as in a go.sum.
@@ -34,17 +34,17 @@ ENVIRONMENT = {
 def environment() -> dict[str, str]:
     """The environment of a go command; modules and compiled packages are kept in the project's cache."""
     caches = {
-        "GOMODCACHE": str(engine.cache("go", "modules")),
-        "GOCACHE": str(engine.cache("go", "build")),
+        "GOMODCACHE": str(cache.directory("go", "modules")),
+        "GOCACHE": str(cache.directory("go", "build")),
     }
     return dict(os.environ) | ENVIRONMENT | caches
 
 
 def go_command() -> str:
     """Path of the pinned release's go; any older or newer go of the machine is only used to download it."""
-    downloaded = engine.cache("go") / VERSION
+    downloaded = cache.directory("go") / VERSION
     if not downloaded.exists():
-        engine.install({"go": "golang-go"})
+        debian.install({"go": "golang-go"})
         found = shutil.which("go")
         if found and release_of(found) == f"go{VERSION}":
             return found
@@ -61,11 +61,11 @@ def release_of(go: str) -> str:
 
 def download(go: str) -> Path:
     """Fetch the toolchain's module with another go; returns the module's zip, whose hash is the pinned one."""
-    engine.progress(f"downloading Go {VERSION} through the module proxy with {release_of(go)}")
+    console.progress(f"downloading Go {VERSION} through the module proxy with {release_of(go)}")
     # The hash pinned above takes the place of the checksum database.
     done = subprocess.run(
         [go, "mod", "download", "-json", f"{MODULE}@{MODULE_VERSION}"],
-        cwd=engine.cache("go"),
+        cwd=cache.directory("go"),
         env=environment() | {"GOFLAGS": "-mod=mod", "GONOSUMDB": MODULE},
         capture_output=True,
         text=True,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plain client for the tests of the stand-in."""
+"""A plain client for the tests of the fake."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import http.client
 import json
 from typing import Any
 
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 
 VERSIONS = ("11.6.4", "12.4.3", "13.2.3")
 RULES, POINTS = "/api/v1/provisioning/alert-rules", "/api/v1/provisioning/contact-points"
@@ -19,7 +19,7 @@ HAND = {"X-Disable-Provenance": "true"}
 
 
 def call(
-    grafana: StandIn,
+    grafana: FakeGrafana,
     method: str,
     path: str,
     body: Any = None,

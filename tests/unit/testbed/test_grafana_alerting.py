@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stand-in for Grafana: rules, contact points, policies, mute timings and templates."""
+"""The fake Grafana: rules, contact points, policies, mute timings and templates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.testbed import discord
 from tests.testbed.grafana import notifications
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.testbed.grafana_client import (
     GROUP,
     HAND,
@@ -30,20 +30,20 @@ from tests.unit.testbed.grafana_client import (
 
 
 @pytest.fixture(params=VERSIONS)
-def grafana(request: pytest.FixtureRequest) -> Iterator[StandIn]:
-    with StandIn(version=request.param, notification_delay=0.0) as started:
+def grafana(request: pytest.FixtureRequest) -> Iterator[FakeGrafana]:
+    with FakeGrafana(version=request.param, notification_delay=0.0) as started:
         call(started, "POST", "/api/folders", {"uid": "f", "title": "F/1"})
         # One that has been upgraded has the contact point by mail, which these tests refer to.
         started.store.put(1, "alertmanager", "", notifications.default())
         yield started
 
 
-def release(grafana: StandIn) -> int:
+def release(grafana: FakeGrafana) -> int:
     return int(grafana.grafana.version.partition(".")[0])
 
 
 def put(
-    grafana: StandIn, *rules: dict[str, Any], hand: bool = False, **options: Any
+    grafana: FakeGrafana, *rules: dict[str, Any], hand: bool = False, **options: Any
 ) -> tuple[int, Any]:
     return call(grafana, "PUT", GROUP, group(*rules, **options), headers=HAND if hand else None)
 
@@ -314,7 +314,7 @@ def test_a_contact_point_of_a_rule_stays(grafana):
 
 
 def test_a_contact_point_without_integrations_is_not_listed():
-    with StandIn(version="12.4.3") as grafana:
+    with FakeGrafana(version="12.4.3") as grafana:
         assert call(grafana, "GET", f"{POINTS}/export?format=json") == (200, {"apiVersion": 1})
         assert call(grafana, "GET", POINTS) == (200, [])
         assert call(grafana, "GET", POLICIES)[1]["receiver"] == "empty"
@@ -540,7 +540,7 @@ def test_notifications_are_written_one_at_a_time(grafana):
 def test_a_receiver_is_tried(grafana):
     old = "/api/alertmanager/grafana/config/api/v1/receivers/test"
     new = "/apis/notifications.alerting.grafana.app/{}/namespaces/default/receivers/-/test"
-    with discord.Discord() as channel:
+    with discord.FakeDiscord() as channel:
         settings = {"url": channel.webhook}
         legacy = {
             "receivers": [

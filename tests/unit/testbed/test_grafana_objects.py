@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stand-in for Grafana: datasources, folders, dashboards and the lists of them."""
+"""The fake Grafana: datasources, folders, dashboards and the lists of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.testbed.grafana_client import VERSIONS, call
 
 SOURCE = {
@@ -21,22 +21,22 @@ SOURCE = {
 
 
 @pytest.fixture(params=VERSIONS)
-def grafana(request: pytest.FixtureRequest) -> Iterator[StandIn]:
-    with StandIn(version=request.param) as started:
+def grafana(request: pytest.FixtureRequest) -> Iterator[FakeGrafana]:
+    with FakeGrafana(version=request.param) as started:
         yield started
 
 
-def release(grafana: StandIn) -> int:
+def release(grafana: FakeGrafana) -> int:
     return int(grafana.grafana.version.partition(".")[0])
 
 
-def newest(grafana: StandIn) -> bool:
+def newest(grafana: FakeGrafana) -> bool:
     """Whether dashboards are saved by the newer API."""
     return release(grafana) == 13
 
 
 def save(
-    grafana: StandIn, uid: str, folder: str = "", title: str = "", **body: Any
+    grafana: FakeGrafana, uid: str, folder: str = "", title: str = "", **body: Any
 ) -> tuple[int, Any]:
     spec = {"uid": uid, "title": title or uid} | body.pop("spec", {})
     return call(
@@ -169,7 +169,7 @@ def test_numbers_of_datasources_are_no_addresses_on_13(grafana):
 
 
 def test_a_datasource_leads_to_the_server_behind_it(grafana):
-    with StandIn(password="behind") as behind:
+    with FakeGrafana(password="behind") as behind:
         source = SOURCE | {"url": behind.url, "basicAuth": True, "basicAuthUser": "admin"}
         call(
             grafana,
@@ -342,7 +342,7 @@ LIST = "/apis/dashboard.grafana.app/{}/namespaces/{}/dashboards?limit={}&continu
 
 
 def pages(
-    grafana: StandIn, version: str = "v0alpha1", limit: int = 500
+    grafana: FakeGrafana, version: str = "v0alpha1", limit: int = 500
 ) -> list[list[dict[str, Any]]]:
     found, token = [], ""
     while True:
@@ -382,10 +382,10 @@ def test_a_dashboard_of_the_second_form_loses_what_the_first_cannot_say():
         "metadata": {"name": "d"},
         "spec": spec,
     }
-    with StandIn(version="12.4.3") as grafana:
+    with FakeGrafana(version="12.4.3") as grafana:
         answer = call(grafana, "POST", "/api/dashboards/db", {"dashboard": document})
         assert (answer[0], answer[1]["status"]) == (400, "empty-name")
-    with StandIn(version="13.2.3") as grafana:
+    with FakeGrafana(version="13.2.3") as grafana:
         assert call(grafana, "POST", "/api/dashboards/db", {"dashboard": document})[0] == 200
         assert "elements" not in call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]
         assert (

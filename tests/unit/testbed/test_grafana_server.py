@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stand-in for Grafana: who may log in, faults on demand, its configuration, and the packed program."""
+"""The fake Grafana: who may log in, faults on demand, its configuration, and the packed program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.testbed.grafana import settings
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.testbed.releases import build, recipe
 from tests.unit.testbed.grafana_client import POLICIES, TEMPLATES, call
 
@@ -25,8 +25,8 @@ SOURCE = {"name": "P", "uid": "p", "type": "loki", "access": "proxy", "url": "ht
 
 
 @pytest.fixture
-def grafana() -> Iterator[StandIn]:
-    with StandIn() as started:
+def grafana() -> Iterator[FakeGrafana]:
+    with FakeGrafana() as started:
         yield started
 
 
@@ -36,13 +36,13 @@ def grafana() -> Iterator[StandIn]:
 def test_health_is_told_to_everybody_and_the_rest_to_users(grafana):
     assert call(grafana, "GET", "/api/health", login="")[1] == {
         "database": "ok",
-        "commit": "stand-in",
+        "commit": "fake",
         "version": "13.2.3",
     }
     for path in ("/api/org", "/api/nothing", "/apis/dashboard.grafana.app"):
         assert call(grafana, "GET", path, login="")[0] == 401
     assert call(grafana, "GET", "/api/nothing") == (404, {"message": "Not found"})
-    with StandIn(hide_version=True) as hidden:
+    with FakeGrafana(hide_version=True) as hidden:
         assert call(hidden, "GET", "/api/health", login="")[1] == {"database": "ok"}
 
 
@@ -177,7 +177,7 @@ def test_it_stops_after_so_many_writes(grafana):
 
 
 def test_the_back_door_does_the_same_from_another_machine(grafana):
-    door = "/-/stand-in"
+    door = "/-/fake"
     call(grafana, "POST", f"{door}/fail", {"name": "429", "path": "/api/org"}, login="")
     assert call(grafana, "GET", "/api/org")[0] == 429
     [line] = call(grafana, "GET", f"{door}/requests", login="")[1]
@@ -204,16 +204,16 @@ def test_the_back_door_does_the_same_from_another_machine(grafana):
 
 def test_state_and_passwords_survive_and_another_key_cannot_read_secrets(tmp_path):
     path = tmp_path / "grafana.db"
-    with StandIn(path=path, password="first", version="12.4.3") as grafana:
+    with FakeGrafana(path=path, password="first", version="12.4.3") as grafana:
         secret = SOURCE | {"secureJsonData": {"a": "canary"}}
         call(grafana, "POST", "/api/datasources", secret, login="admin:first")
     assert b"canary" not in path.read_bytes()
     # The password is taken at the first start alone.
-    with StandIn(path=path, password="second") as grafana:
+    with FakeGrafana(path=path, password="second") as grafana:
         assert call(grafana, "GET", "/api/org", login="admin:second")[0] == 401
         assert call(grafana, "GET", "/api/datasources/proxy/uid/p/x", login="admin:first")[0] == 502
         assert grafana.store.migrated_by == ["12.4.3"]
-    with StandIn(path=path, secret_key="another") as grafana:
+    with FakeGrafana(path=path, secret_key="another") as grafana:
         assert call(grafana, "GET", "/api/datasources/uid/p", login="admin:first")[0] == 200
         status, answer = call(grafana, "GET", "/api/datasources/proxy/uid/p/x", login="admin:first")
         assert status == 500 and "decrypt" in answer["message"]
@@ -376,7 +376,7 @@ def test_the_program_serves_and_gives_its_admin_another_password(home, tmp_path)
             "unrecognized arguments",
         ),
         (["cli", "plugins", "ls"], "knows no command"),
-        (["nothing"], "stand-in"),
+        (["nothing"], "fake"),
     ],
 )
 def test_the_program_refuses_what_it_does_not_know(home, arguments, words):
