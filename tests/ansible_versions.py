@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The oldest and the newest ansible-core that the collection supports, each in an environment of its own."""
+"""The oldest and the newest supported ansible-core, each in its own virtual environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ WANTED = "import ensurepip, sys; sys.exit(sys.version_info < (3, 12))"
 
 
 def newer_python() -> str:
-    """A Python that ansible-core 2.21 runs on, which Debian 12 has not; nothing where there is none."""
+    """Return a Python for ansible-core 2.21, or None.
+
+    Debian 12 itself has none.
+    """
     named = filter(None, map(shutil.which, ("python3.14", "python3.13", "python3.12")))
     # Beside the running one, as version managers have them.
     beside = sorted(Path(sys.base_prefix).parent.glob("3.*/bin/python3"))
@@ -33,7 +36,10 @@ CORES = [OLDEST, NEWEST if newer_python() else ""]
 
 
 def programs_of(version: str) -> Path:
-    """The programs of an ansible-core, installed once; those that the tests run with for no version."""
+    """Return the directory of the programs of an ansible-core, installed once.
+
+    Without a version it is the ansible-core that runs the tests.
+    """
     if not version:
         return Path(sys.executable).parent
     folder = cache.directory() / f"venv-core-{version}"

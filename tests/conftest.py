@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests share: the test bed, and programs that run with their output in a log."""
+"""Fixtures that all tests share: the test bed, and the search path of the collection."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ hypothesis.settings.load_profile("project")
 
 @pytest.fixture(autouse=True)
 def own_umask() -> Iterator[None]:
-    """A program that is called as a function may set the mask for files that others write later."""
+    """Restore the umask; a program that runs as a function may change it."""
     mask = os.umask(0o022)
     yield
     os.umask(mask)
@@ -38,7 +38,7 @@ def own_umask() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def call_testbed(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Run a command of the test bed, uncaptured, so that the progress of long steps is seen."""
+    """Run a command of the test bed; its progress is not captured."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def call(*command: str) -> None:
@@ -52,7 +52,7 @@ def call_testbed(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def docker_daemon(call_testbed: Callable[..., None]) -> Iterator[None]:
-    """Docker's engine. One that ran before is left as it was found, else all that was started is ended."""
+    """Start the Docker daemon; unless it ran before, remove everything afterwards."""
     was_running = docker.is_running()
     try:
         call_testbed("docker")
@@ -64,6 +64,6 @@ def docker_daemon(call_testbed: Callable[..., None]) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def testbed(docker_daemon: None, call_testbed: Callable[..., None]) -> None:
-    """Images of the hosts and a mirror with the servers, which are compiled the first time."""
+    """Provide the images of the hosts and a mirror with the servers, compiled the first time."""
     for step in ("images", "releases", "mirror", "lock"):
         call_testbed(step)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the roles bring to look at and to be told by: their alerts and dashboards, and what those ask for.
+"""Alerts and dashboards of the roles, and the metrics that they query.
 
     python3 -m tests.content http://172.30.0.5:9090
 
-adds the metrics that a Prometheus has, of each component, to `tests/unit/content/metrics/<component>.txt`. Run it
-against a host that has every component, after traffic; delete a file first to be rid of metrics that are no more.
+adds the metrics of a Prometheus to `tests/unit/content/metrics/<component>.txt`. Run it against a
+host with every component, after traffic; delete a file first to remove obsolete metrics.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _AGGREGATIONS = (
 
 
 class Query(NamedTuple):
-    """An expression of an alert or of a panel, and where it stands."""
+    """An expression of an alert or a panel, and its location."""
 
     where: str
     datasource: str
@@ -77,23 +77,23 @@ class Query(NamedTuple):
 
 
 def alert_files() -> dict[str, Path]:
-    """Role -> its alerts."""
+    """Return the path of each role's alerts, by role."""
     return {path.parts[-3]: path for path in sorted(ROOT.glob("roles/*/files/alerts.yml"))}
 
 
 def dashboard_files() -> list[Path]:
-    """The dashboards of all roles."""
+    """Return the dashboards of all roles."""
     return sorted(ROOT.glob("roles/*/files/dashboards/*.json"))
 
 
 def rules(role: str) -> list[dict]:
-    """The alerts of a role."""
+    """Return the alert rules of a role."""
     document = yaml.safe_load(alert_files()[role].read_text(encoding="utf-8"))
     return [rule for group in document["groups"] for rule in group["rules"]]
 
 
 def queries() -> Iterator[Query]:
-    """All that alerts, panels and variables ask for."""
+    """Yield every query of alerts, panels and dashboard variables."""
     for role in alert_files():
         for rule in rules(role):
             yield Query(rule["alert"], "prometheus", rule["expr"])
@@ -110,7 +110,10 @@ def queries() -> Iterator[Query]:
 
 
 def selectors(expression: str) -> list[str]:
-    """The series that an expression of PromQL or LogQL selects: metric names, with matchers where it has them."""
+    """Return the series selectors of a PromQL or LogQL expression.
+
+    A selector is a metric name, with its matchers if there are any.
+    """
     text, position, found = _NOT_CODE.sub("", expression), 0, []
     while match := _TOKEN.search(text, position):
         position = match.end()
@@ -129,12 +132,15 @@ def selectors(expression: str) -> list[str]:
 
 
 def metric(selector: str) -> str:
-    """The name of the metric that a selector selects."""
+    """Return the metric name of a selector."""
     return selector.partition("{")[0]
 
 
 def expected() -> dict[str, str]:
-    """Selector of Prometheus' -> where it stands, but for those that may be empty; any value for a variable's."""
+    """Return the location of each Prometheus selector, except those that may be empty.
+
+    Dashboard variables are replaced by a pattern for any value.
+    """
     return {
         re.sub(r"\$\w+", ".*", selector): query.where
         for query in queries()
@@ -145,7 +151,10 @@ def expected() -> dict[str, str]:
 
 
 def presence(asked: list[str]) -> str:
-    """One query that gives a series for each selector that has any; its label ``selector`` is the place in the list."""
+    """Return one query that yields a series for each selector with data.
+
+    The label `selector` of a series is the index in the list.
+    """
     counts = [
         f'label_replace(count({selector}), "selector", "{index}", "", "")'
         for index, selector in enumerate(asked)
@@ -154,12 +163,12 @@ def presence(asked: list[str]) -> str:
 
 
 def known(component: str) -> set[str]:
-    """The metrics that a component really has."""
+    """Return the metrics that a component exposes."""
     return set((METRICS / f"{component}.txt").read_text(encoding="utf-8").split())
 
 
 def add_metrics(prometheus: str) -> None:
-    """Add what a Prometheus has to the lists."""
+    """Add the metrics of a Prometheus to the lists."""
     for job in ["", *_values(prometheus, "job", '{__name__!=""}')]:
         component = OWNERS.get(job, re.sub(r"^(redis|postgres)(-.*)?$", r"\1-exporter", job))
         names = set(

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the tests with pytest and close with one line of counts: `python -m tests.run [STAGE...] [-- ARGUMENT...]`.
+"""Run the tests with pytest and print one line of counts at the end.
 
-Stages are the folders of `STAGES`, all of them by default; arguments after `--` go to pytest. Fails when a test or
-its set-up failed, when nothing ran, when a skip states no reason, or when there are more skips than are agreed.
+`python -m tests.run [STAGE...] [-- ARGUMENT...]`: stages are the folders of `STAGES`, by default all
+of them; pytest gets the arguments after `--`. The run fails if a test or its set-up failed, if
+nothing ran, if a skip has no reason, or if there are more skips than allowed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ TESTS = Path(__file__).parent
 
 
 class Tally:
-    """A pytest plugin that keeps one outcome for each test, over its set-up, call and tear-down."""
+    """A pytest plugin that records one outcome for each test, over set-up, call and tear-down."""
 
     def __init__(self) -> None:
         self.outcomes: dict[str, str] = {}
@@ -38,7 +39,7 @@ class Tally:
             self.note(report)
 
     def note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
-        """Keep the worst outcome; a file that cannot be collected counts as a test."""
+        """Record the worst outcome; a file that cannot be collected counts as a test."""
         rank = ("passed", "skipped", "failed")
         self.outcomes[report.nodeid] = max(
             self.outcomes.get(report.nodeid, "passed"), report.outcome, key=rank.index
@@ -50,7 +51,7 @@ class Tally:
         return sum(kept == outcome for kept in self.outcomes.values())
 
     def verdict(self) -> list[str]:
-        """What is wrong beside failed tests."""
+        """Return the failures of the run other than failed tests."""
         wrong = [f"skipped without a reason: {nodeid}" for nodeid in self.unexplained]
         if self.count("skipped") > ALLOWED_SKIPS:
             wrong.append(
@@ -65,7 +66,7 @@ class Tally:
 
 
 def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """Why a test was skipped, or was expected to fail, in its author's words."""
+    """Return the author's reason for a skip or an expected failure."""
     if hasattr(report, "wasxfail"):
         return report.wasxfail.removeprefix("reason: ")
     message = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)

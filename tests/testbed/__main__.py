@@ -14,7 +14,7 @@ from tests.testbed import cache, docker, hosts, image, mirror
 
 
 def main() -> int:
-    """Carry one command out."""
+    """Run one command and return its exit status."""
     options = parser().parse_args()
     try:
         options.carry_out(options)
@@ -25,7 +25,7 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The commands and their arguments."""
+    """Return the parser of the commands."""
     top = argparse.ArgumentParser(
         prog="python3 -m tests.testbed", description="Test bed of hippius.monitoring."
     )
@@ -36,9 +36,7 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(carry_out=carry_out)
         return added
 
-    command(
-        commands, "docker", "start the Docker daemon unless it runs", lambda _: docker.start()
-    )
+    command(commands, "docker", "start the Docker daemon unless it runs", lambda _: docker.start())
     command(commands, "images", "build the images of the hosts", build_images)
     command(
         commands, "releases", "build the servers and pack them like their releases", build_releases
@@ -83,14 +81,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def build_images(_options: argparse.Namespace) -> None:
-    """Have every image in the engine."""
+    """Build every image that Docker does not have yet."""
     docker.start()
     for suite in image.SUITES:
         print(image.ensure(suite))
 
 
 def build_releases(_options: argparse.Namespace) -> None:
-    """Build the release archives that the roles need and print where the mirror's tree has them."""
+    """Build the release archives of all roles and print their paths in the mirror's tree."""
     from tests.testbed.releases.build import BuildError, build_all
 
     try:
@@ -101,19 +99,19 @@ def build_releases(_options: argparse.Namespace) -> None:
 
 
 def needed_releases() -> list[str]:
-    """Names of the releases that a role has; a recipe without a role is not built."""
+    """Return the names of the releases that a role uses; other recipes are not built."""
     facts = sorted((Path(__file__).parents[2] / "roles").glob("*/meta/component.yml"))
     return sorted({yaml.safe_load(path.read_text(encoding="utf-8"))["release"] for path in facts})
 
 
 def serve_mirror(_options: argparse.Namespace) -> None:
-    """Have the mirror run and print its address."""
+    """Start the mirror unless it runs, and print its address."""
     docker.start()
     print(mirror.start())
 
 
 def write_lock(options: argparse.Namespace) -> None:
-    """Write a release lock of what is in the mirror's tree, from the checksum files beside the archives."""
+    """Write a release lock of the mirror's archives, from the checksum files beside them."""
     from tests.testbed.releases import recipe
 
     locked = {}
@@ -137,13 +135,13 @@ def write_lock(options: argparse.Namespace) -> None:
 
 
 def host_up(options: argparse.Namespace) -> None:
-    """Have a host and print where it is."""
+    """Start a host unless it runs, and print its name and address."""
     host = hosts.up(options.name, options.image)
     print(host.name, host.address)
 
 
 def list_hosts(_options: argparse.Namespace) -> None:
-    """Print the hosts and their addresses."""
+    """Print the names and addresses of the hosts."""
     for host in hosts.all_hosts():
         print(host.name, host.address)
 
@@ -155,7 +153,7 @@ def print_inventory(options: argparse.Namespace) -> None:
 
 
 def app_up(options: argparse.Namespace) -> None:
-    """Start the sample application."""
+    """Restart the sample application."""
     from tests.testbed import app
 
     app.up(options.collector)
@@ -169,14 +167,14 @@ def app_down(_options: argparse.Namespace) -> None:
 
 
 def app_traffic(options: argparse.Namespace) -> None:
-    """Send requests to the sample application."""
+    """Send requests to the sample application and print their counts."""
     from tests.testbed import app
 
     print(json.dumps(app.traffic(options.requests)))
 
 
 def all_down(_options: argparse.Namespace) -> None:
-    """Remove containers and network, and stop the mirror and an engine that the bed started."""
+    """Remove containers and network; stop the mirror and a daemon that the test bed started."""
     mirror.stop()
     if docker.is_running():
         containers = docker.run(

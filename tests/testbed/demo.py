@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The demonstration: `python3 -m tests.testbed.demo up|down`.
 
-`up` brings a host and the sample application up, rolls the monitoring stack out to the host as a user would, sends
-traffic, and prints for each flow what was sent and what arrived. `down` removes all of it; the cache stays.
+`up` starts a host and the sample application, rolls the monitoring stack out to the host as a user
+would, sends traffic, and prints for each flow how much was sent and how much arrived. `down`
+removes all of it; the cache remains.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ ROOT = Path(__file__).parents[2]
 NAME = "demo"
 REQUESTS = 1000
 LINES = 10_000
-# What was sent has to arrive within this time: metrics are exported every 5 s and scraped every 15 s, and Promtail
-# finds a new container within 15 s.
+# Data must arrive within this time: metrics are exported every 5 s and scraped every 15 s, and
+# Promtail discovers a new container within 15 s.
 ARRIVE_SECONDS = 90
-# What a PutObject consists of, one span in each process: the request, then the job of each worker.
+# The spans of a PutObject, one in each process: the request, then the job of each worker.
 PUT_OBJECT = {"PUT /{bucket}/{key:path}", "uploader process", "substrate process"}
 
 
@@ -42,7 +43,7 @@ class Flow:
 
 
 def main() -> int:
-    """Carry one command out."""
+    """Run one command and return its exit status."""
     options = argparse.ArgumentParser(
         prog="python3 -m tests.testbed.demo", description=__doc__.splitlines()[0]
     )
@@ -55,7 +56,7 @@ def main() -> int:
 
 
 def up() -> int:
-    """Bring everything up and show what arrives; 1 if anything is missing."""
+    """Start everything and print the flows; return 1 if anything is missing."""
     bed("docker")
     build_all(site.GROUPS[1:])
     bed("mirror")
@@ -72,7 +73,7 @@ def up() -> int:
 
 
 def down() -> int:
-    """Remove the application and the host, and where nothing else uses the bed, what is left of it."""
+    """Remove the application and the host, and the rest of an unused test bed."""
     inventory_file().unlink(missing_ok=True)
     if docker.is_running():
         app.down()
@@ -93,15 +94,15 @@ def bed(command: str) -> None:
 
 
 def inventory_file() -> Path:
-    """Where the inventory is kept, outside the checkout, since it holds this machine's paths."""
+    """Return the path of the inventory, which is machine-specific and so not in the checkout."""
     return cache.directory("inventories") / f"{NAME}.json"
 
 
 def write_inventory(host: hosts.Host) -> Path:
-    """Write the inventory of the host; it is in every group, as a host of `inventories/dev` is."""
+    """Write the inventory of the host, which is in every group as in `inventories/dev`."""
     inventory = hosts.inventory([host], site.GROUPS)
     inventory["all"]["vars"] |= site.variables(host) | app.exporter_instances(app.PASSWORD)
-    # On a real host these listen on 127.0.0.1. Here they are to be looked at from outside the container.
+    # On a real host these listen on 127.0.0.1. Here they are reachable from outside the container.
     inventory["all"]["vars"] |= {
         "prometheus_listen_address": f"{host.address}:9090",
         "loki_listen_address": f"{host.address}:3100",
@@ -117,12 +118,13 @@ def roll_out(inventory: Path) -> None:
     console.progress(f"ansible-playbook site.yml -i {inventory}")
     subprocess.run(
         ["ansible-playbook", "site.yml", "-i", str(inventory)],
-        cwd=ROOT, env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}, stdin=subprocess.DEVNULL, check=True,
+        cwd=ROOT, env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        stdin=subprocess.DEVNULL, check=True,
     )  # fmt: skip
 
 
 def measure(host: hosts.Host) -> list[Flow]:
-    """Send traffic and lines, and count what arrives."""
+    """Send traffic and lines, and count their arrival."""
     console.progress(
         f"sending {REQUESTS} requests and {LINES} lines, and waiting for them to arrive"
     )
@@ -131,12 +133,12 @@ def measure(host: hosts.Host) -> list[Flow]:
 
 
 def arrived(count: Callable[[], int], expected: int) -> int:
-    """What has arrived in time."""
+    """Return the count that is reached in time."""
     return flows.settle(count, lambda found: found >= expected, ARRIVE_SECONDS)
 
 
 def metrics(host: hosts.Host, sent: dict) -> list[Flow]:
-    """Metrics that the application sends, and those of its servers."""
+    """Return the flows of metrics: of the application and of its servers."""
     prometheus, requests, objects = (
         f"http://{host.address}:9090",
         sent["requests"],
@@ -186,7 +188,7 @@ def metrics(host: hosts.Host, sent: dict) -> list[Flow]:
 
 
 def lines(host: hosts.Host, sent: dict, printed: dict) -> list[Flow]:
-    """Lines that containers write."""
+    """Return the flows of lines that containers write."""
     loki, api = f"http://{host.address}:3100", f'{{container_name="{app.container("api")}"}}'
     numbered = flows.settle(
         lambda: flows.numbered_lines(flows.directly, printed, loki),
@@ -207,7 +209,7 @@ def lines(host: hosts.Host, sent: dict, printed: dict) -> list[Flow]:
 
 
 def traces(host: hosts.Host, sent: dict) -> Flow:
-    """Traces that have the spans of every process that took part."""
+    """Return the flow of traces that have the spans of every involved process."""
     tempo, waiting = f"http://{host.address}:3200", set(sent["trace_ids"])
 
     def names(trace_id: str) -> set:
@@ -228,7 +230,7 @@ def traces(host: hosts.Host, sent: dict) -> Flow:
 
 
 def show(table: list[Flow], host: hosts.Host, inventory: Path) -> None:
-    """Print the table and where to look."""
+    """Print the table and the addresses of the servers."""
     width = max(len(flow.name) for flow in table)
     print(f"\n{'flow':<{width}}  {'sent':>7}  {'arrived':>7}")
     for flow in table:
@@ -237,7 +239,7 @@ def show(table: list[Flow], host: hosts.Host, inventory: Path) -> None:
 Prometheus   http://{host.address}:9090
 Loki         http://{host.address}:3100
 Tempo        http://{host.address}:3200
-Grafana      http://admin:admin@{host.address}:3000/api/search (a fake, which has an API and no pages)
+Grafana      http://admin:admin@{host.address}:3000/api/search (a fake: an API without pages)
 application  http://{app.address("api")}:{app.PORT}
 host         ssh {" ".join(hosts.ssh_options())} root@{host.address}
 roll out     tests/bootstrap ansible-playbook site.yml -i {inventory}

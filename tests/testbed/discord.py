@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A fake Discord: takes the messages of a webhook, refuses what Discord refuses, keeps and shows all of it.
+"""A fake Discord: receives, validates, stores and shows the messages of a webhook.
 
-As a program, with nothing but the standard library: `discord.py PORT TOKEN_FILE MESSAGES` serves the webhook
-`/api/webhooks/1/<token>` on the loopback address and appends what it is sent to the file MESSAGES, one JSON object a
-line, with what was wrong about it under `refused`. In a test: `with FakeDiscord() as discord: ... discord.webhook`.
-`GET /messages` shows what came, `POST /limit` with a number makes it answer 429 so many times.
+As a program, with the standard library alone: `discord.py PORT TOKEN_FILE MESSAGES` serves the
+webhook `/api/webhooks/1/<token>` on the loopback address and appends each message to the file
+MESSAGES, one JSON object a line, with its errors under `refused`. In a test:
+`with FakeDiscord() as discord: ... discord.webhook`. `GET /messages` returns the messages;
+`POST /limit` with a number answers that many posts with status 429.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def texts(message: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
 
 
 def problems(message: dict[str, Any]) -> list[str]:
-    """What Discord would refuse about a message, as `path: words`."""
+    """Return the errors that Discord reports about a message, as `path: words`."""
     found = [
         f"{path}: Must be {limit} or fewer in length."
         for path, text, limit in texts(message)
@@ -62,7 +63,7 @@ def problems(message: dict[str, Any]) -> list[str]:
 
 
 def refusal(found: list[str]) -> dict[str, Any]:
-    """Discord's answer to a message with problems."""
+    """Return Discord's answer to an invalid message."""
     errors: dict[str, Any] = {}
     for problem in found:
         path, _colon, words = problem.partition(": ")
@@ -79,14 +80,14 @@ class Handler(BaseHTTPRequestHandler):
     server: FakeDiscord
 
     def do_GET(self) -> None:
-        """Show what came."""
+        """Send the received messages."""
         if self.path == "/messages":
             self.answer(200, self.server.messages)
         else:
             self.answer(404, {"message": "404: Not Found", "code": 0})
 
     def do_POST(self) -> None:
-        """Take one message."""
+        """Receive one message."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path, _mark, query = self.path.partition("?")
         if path == "/limit":
@@ -105,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
             self.take(body, wait="wait=true" in query)
 
     def take(self, body: bytes, *, wait: bool) -> None:
-        """Keep a message and say whether it was one."""
+        """Store a message and answer whether it is valid."""
         try:
             message = json.loads(body)
             found = problems(message)
@@ -133,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
         headers: dict[str, str] | None = None,
         remaining: int = RATE - 1,
     ) -> None:
-        """Send a status and a JSON body, with Discord's headers about its limit."""
+        """Send a status and a JSON body, with Discord's headers about its rate limit."""
         body = b"" if content is None else json.dumps(content).encode()
         self.send_response(status)
         limits = {"X-RateLimit-Limit": str(RATE), "X-RateLimit-Remaining": str(remaining)}
@@ -149,7 +150,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class FakeDiscord(ThreadingHTTPServer):
-    """The server. `messages` are what came, oldest first; `limited` is how many posts are yet to be answered by 429."""
+    """The server: `messages` are oldest first, `limited` counts the posts yet to get status 429."""
 
     daemon_threads = False
 
@@ -161,16 +162,16 @@ class FakeDiscord(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
 
     def server_bind(self) -> None:
-        """Bind without asking a name server for this machine's name, as HTTPServer does."""
+        """Bind without a DNS query for this machine's name, unlike HTTPServer."""
         TCPServer.server_bind(self)
 
     @property
     def webhook(self) -> str:
-        """The webhook's address."""
+        """Return the webhook's URL."""
         return f"http://127.0.0.1:{self.server_address[1]}{self.path}"
 
     def keep(self, message: dict[str, Any]) -> None:
-        """Remember a message."""
+        """Store a message."""
         with self.lock:
             self.messages.append(message)
             if self.file:
@@ -178,7 +179,7 @@ class FakeDiscord(ThreadingHTTPServer):
                     file.write(json.dumps(message) + "\n")
 
     def is_limited(self) -> bool:
-        """Whether this post is one too many."""
+        """Return whether the rate limit applies to this post."""
         with self.lock:
             self.limited = max(self.limited, 0)
             if self.limited:

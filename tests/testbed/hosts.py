@@ -6,8 +6,8 @@
     host.restart()                       # a reboot
     down("dev1")
 
-A host's address follows from its name and stays the same over reboots. Root logs in by SSH with the bed's key.
-The logs of the engine's containers lie in /var/lib/docker/containers, read-only.
+A host's address follows from its name and survives reboots. Root logs in by SSH with the test bed's
+key. The logs of Docker's containers are in /var/lib/docker/containers, read-only.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from tests.testbed import cache, docker, image, mirror
 from tests.testbed.releases import recipe
 
 PREFIX = "hm-"
-# Flavours of the images, made when a host is created: name -> (suite, packages that this host lacks).
+# Variants of the images, prepared when a host is created: name -> (suite, packages to remove).
 IMAGES = {
     "bookworm": ("bookworm", ()),
     "trixie": ("trixie", ()),
     "bookworm-bare": ("bookworm", ("python3-requests",)),
 }
 BOOT_SECONDS = 60
-# A privileged container would need CAP_SYS_RESOURCE, which not every machine has. With these options systemd boots to
-# "running" and hardened units start.
+# A privileged container would need CAP_SYS_RESOURCE, which not every machine has. With these
+# options systemd boots to "running" and hardened units start.
 SYSTEMD_OPTIONS = (
     *("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE"),
     *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
@@ -41,8 +41,8 @@ SYSTEMD_OPTIONS = (
     *("--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp"),
     *("--cgroupns", "host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"),
 )
-# Two things are otherwise unlike a real host: mounts do not propagate, so that no service gets its credentials, and a
-# reboot keeps the boot id.
+# Two things would differ from a real host: mounts do not propagate, so that no service gets its
+# credentials, and a reboot keeps the boot id.
 BOOT = """
 mount --make-rshared / &&
 cat /proc/sys/kernel/random/uuid > /run/boot-id &&
@@ -53,24 +53,27 @@ exec /lib/systemd/systemd
 
 @dataclass(frozen=True)
 class Host:
-    """A host that is up; `address` is reachable from the machine, from other hosts and from the bed's containers."""
+    """A running host; this machine, other hosts and containers reach its `address`."""
 
     name: str
     address: str
 
     @property
     def container(self) -> str:
-        """The name of the host's container."""
+        """Return the name of the host's container."""
         return PREFIX + self.name
 
     def run(
         self,
         command: str | Sequence[str],
         check: bool = True,
-        input: str | None = None,
+        input: str | None = None,  # noqa: A002  as in subprocess.run
         timeout: float = 300,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command as root: a text by the shell, a list as it is. A failure raises with the command's message."""
+        """Run a command as root: a string by the shell, a list as it is.
+
+        Raises RuntimeError with the command's message.
+        """
         argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
         feed = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
         done = subprocess.run(
@@ -89,7 +92,7 @@ class Host:
         wait_until_running(self)
 
     def variables(self) -> dict[str, str]:
-        """What Ansible has to know of this host, as inventory variables."""
+        """Return the inventory variables of this host."""
         return {
             "ansible_host": self.address,
             "ansible_user": "root",
@@ -100,7 +103,7 @@ class Host:
 
 
 def up(name: str, image: str = "bookworm") -> Host:
-    """Have this host; one that is up already stays as it is if it was made from the same image, else it is replaced."""
+    """Start a host unless it runs; replace one that was created from another image."""
     if image not in IMAGES:
         raise ValueError(f"no image {image!r}; there are {', '.join(IMAGES)}")
     docker.start()
@@ -119,13 +122,16 @@ def up(name: str, image: str = "bookworm") -> Host:
 
 
 def down(name: str) -> None:
-    """Remove this host and all that it holds, if there is one."""
+    """Remove a host and its data, if it exists."""
     if docker.is_running() and inspect(name):
         docker.run("rm", "--force", "--volumes", PREFIX + name)
 
 
 def get(name: str) -> Host:
-    """The host of this name, which is there already."""
+    """Return an existing host.
+
+    Raises LookupError if there is none.
+    """
     known = inspect(name)
     if known is None:
         raise LookupError(f"no host {name}: python3 -m tests.testbed host up {name}")
@@ -133,7 +139,7 @@ def get(name: str) -> Host:
 
 
 def all_hosts() -> list[Host]:
-    """The hosts that there are, by name."""
+    """Return the existing hosts, by name."""
     names = docker.run(
         "ps", "--all", "--filter", "label=hippius.monitoring.image", "--format", "{{.Names}}"
     ).split()  # fmt: skip
@@ -141,7 +147,7 @@ def all_hosts() -> list[Host]:
 
 
 def inventory(hosts: Iterable[Host], groups: Iterable[str] = ()) -> dict:
-    """An Ansible inventory with every host in each of the groups; as JSON text it is a valid inventory file."""
+    """Return an Ansible inventory with every host in each group, which is valid as JSON too."""
     hosts = list(hosts)
     members = {host.name: {} for host in hosts}
     return {
@@ -154,7 +160,7 @@ def inventory(hosts: Iterable[Host], groups: Iterable[str] = ()) -> dict:
 
 
 def variables() -> dict:
-    """Inventory variables with which the roles install the bed's servers, at the versions that the bed has."""
+    """Return inventory variables for the servers and the versions of the test bed."""
     # The first version of each is the one that is rolled out.
     first = {name: release for name, release in recipe.read_all().items() if name == release.name}
     versions = {f"{name}_version": release.version for name, release in first.items()}
@@ -166,12 +172,15 @@ def variables() -> dict:
 
 
 def lock_file() -> Path:
-    """Where the lock of the bed's release archives is kept; the command `lock` writes it."""
+    """Return the path of the lock of the release archives; the command `lock` writes it."""
     return cache.directory("mirror") / "releases.lock.yml"
 
 
 def ssh_options() -> list[str]:
-    """Options for ssh, scp and Ansible: the bed's key, and no complaint about hosts that are made anew."""
+    """Return the options of ssh and scp: the test bed's key, and no check of host keys.
+
+    A host that is created again has another key.
+    """
     return [
         *("-o", f"IdentityFile={ssh_key()}", "-o", "IdentitiesOnly=yes"),
         *(
@@ -186,7 +195,7 @@ def ssh_options() -> list[str]:
 
 
 def ssh_key() -> Path:
-    """The private key that opens every host; it is made when there is none."""
+    """Return the path of the private key for every host, created if it is missing."""
     key = cache.directory("ssh") / "id_ed25519"
     with cache.locked("ssh"):
         if not key.exists():
@@ -209,7 +218,7 @@ def ssh_key() -> Path:
 
 
 def label(flavour: str) -> str:
-    """What a host is made from: the image, what is taken away, and the container's options."""
+    """Return a description of a host's source: image, removed packages, container options."""
     suite, lacking = IMAGES[flavour]
     options = zlib.crc32("\0".join([*SYSTEMD_OPTIONS, BOOT]).encode())
     return f"{' without '.join([image.tag(suite), *lacking])}, options {options:08x}"
@@ -226,7 +235,7 @@ def create(name: str, flavour: str) -> Host:
             *("run", "--detach", "--name", PREFIX + name, "--hostname", name),
             *("--label", docker.LABEL, "--label", f"hippius.monitoring.image={label(flavour)}"),
             *("--network", docker.NETWORK, "--ip", address, *SYSTEMD_OPTIONS),
-            # The logs of the engine's containers: to programs on the host they are its own Docker's.
+            # Programs on the host see these logs as those of its own Docker.
             *("--volume", f"{logs}:/var/lib/docker/containers:ro", source, "sh", "-c", BOOT),
         )
     host = Host(name, address)
@@ -236,7 +245,10 @@ def create(name: str, flavour: str) -> Host:
 
 
 def free_address(name: str) -> str:
-    """An address of the static half of the network: the one that the name's hash points at, or the next free one."""
+    """Return an unused address of the network's static half.
+
+    The hash of the name selects the first candidate.
+    """
     static = [
         str(address)
         for address in ipaddress.ip_network(docker.SUBNET).hosts()
@@ -257,19 +269,22 @@ def free_address(name: str) -> str:
 
 
 def inspect(name: str) -> dict | None:
-    """What Docker knows of a host's container, or None."""
+    """Return Docker's description of a host's container, or None."""
     found = docker.run("container", "inspect", PREFIX + name, check=False)
     return json.loads(found)[0] if found and found != "[]" else None
 
 
 def address_of(container: dict) -> str:
-    """The address that a container asked for, which a stopped one has too, or the one that it was given."""
+    """Return the address that a container requests, even if stopped, or its assigned one."""
     network = container["NetworkSettings"]["Networks"][docker.NETWORK]
     return (network.get("IPAMConfig") or {}).get("IPv4Address") or network["IPAddress"]
 
 
 def wait_until_running(host: Host) -> None:
-    """Wait until systemd has booted; a unit that failed is named."""
+    """Wait until systemd has booted.
+
+    Raises RuntimeError with the names of failed units.
+    """
     deadline = time.monotonic() + BOOT_SECONDS
     while True:
         state = host.run(["systemctl", "is-system-running"], check=False)
@@ -286,6 +301,6 @@ def wait_until_running(host: Host) -> None:
 
 
 def let_in(host: Host) -> None:
-    """Allow the bed's key to log in as root."""
+    """Allow the test bed's key to log in as root."""
     public = ssh_key().with_suffix(".pub").read_text(encoding="utf-8")
     host.run("umask 077; mkdir -p /root/.ssh; cat > /root/.ssh/authorized_keys", input=public)

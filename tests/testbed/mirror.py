@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mirror of the published release archives: serves the tree `<cache>/mirror/<host>/<path>` over HTTP.
+"""A mirror of the published release archives: the tree `<cache>/mirror/<host>/<path>` over HTTP.
 
 `python3 -m tests.testbed.mirror [start|serve|stop]`; `start` leaves it running in the background.
 """
@@ -28,17 +28,20 @@ RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 def url(address: str = docker.GATEWAY, port: int = PORT) -> str:
-    """Base address of the mirror; the address of a published file without its scheme follows it."""
+    """Return the base URL of the mirror; a published address follows without its scheme."""
     return f"http://{address}:{port}"
 
 
 def tree() -> Path:
-    """The directory that is served."""
+    """Return the directory that is served."""
     return cache.directory("mirror").resolve()
 
 
 def start(address: str = docker.GATEWAY, port: int = PORT) -> str:
-    """Have a mirror of this cache that answers; returns its base address. Raises RuntimeError where it cannot be."""
+    """Start a mirror of this cache unless it runs, and return its base URL.
+
+    Raises RuntimeError if the address is not available.
+    """
     with cache.locked("mirror"):
         if not is_serving(address, port):
             start_in_background(address, port)
@@ -46,7 +49,7 @@ def start(address: str = docker.GATEWAY, port: int = PORT) -> str:
 
 
 def stop(address: str = docker.GATEWAY, port: int = PORT) -> None:
-    """Stop the mirror that `start` left running; one that does not run is no error."""
+    """Stop the mirror that `start` left running, if there is one."""
     with cache.locked("mirror"):
         if pid_file(address, port).exists() and is_serving(address, port):
             os.kill(int(pid_file(address, port).read_text(encoding="utf-8")), signal.SIGTERM)
@@ -56,7 +59,10 @@ def stop(address: str = docker.GATEWAY, port: int = PORT) -> None:
 
 
 def is_serving(address: str, port: int) -> bool:
-    """Whether the mirror of this cache answers there; RuntimeError if anything else does."""
+    """Return whether the mirror of this cache answers at an address.
+
+    Raises RuntimeError if another program does.
+    """
     connection = http.client.HTTPConnection(address, port, timeout=5)
     try:
         connection.request("GET", "/")
@@ -77,12 +83,12 @@ def is_serving(address: str, port: int) -> bool:
 
 
 def banner(root: Path) -> str:
-    """What a mirror answers at `/`."""
+    """Return the mirror's answer at `/`."""
     return f"hippius.monitoring mirror of {root}\n"
 
 
 def start_in_background(address: str, port: int) -> None:
-    """Start a mirror that outlives the command that wanted it; it listens when this returns."""
+    """Start a mirror that outlives this command, and wait until it listens."""
     log = cache.directory("daemons") / "mirror.log"
     command = [
         sys.executable,
@@ -104,11 +110,13 @@ def start_in_background(address: str, port: int) -> None:
             check=False,
         )
     if done.returncode != 0:
-        raise RuntimeError(f"the mirror cannot listen at {url(address, port)}:\n{console.tail(log)}")
+        raise RuntimeError(
+            f"the mirror cannot listen at {url(address, port)}:\n{console.tail(log)}"
+        )
 
 
 def leave_to_background(address: str, port: int) -> None:
-    """Go on as a process of its own session, whose number is written down; the one that was started ends."""
+    """Continue as a process of its own session, with a pid file; the parent ends."""
     child = os.fork()
     if child:
         pid_file(address, port).write_text(f"{child}\n", encoding="utf-8")
@@ -117,12 +125,12 @@ def leave_to_background(address: str, port: int) -> None:
 
 
 def pid_file(address: str, port: int) -> Path:
-    """Where the process id of the mirror stands."""
+    """Return the path of the mirror's pid file."""
     return cache.directory("daemons") / f"mirror-{address}-{port}.pid"
 
 
 class Server(ThreadingHTTPServer):
-    """The server; binding to one address keeps it off the machine's public ones."""
+    """The server; it binds to one address, and so not to public ones."""
 
     daemon_threads = True
     # Hosts that roll out together ask at the same moment.
@@ -133,11 +141,11 @@ class Server(ThreadingHTTPServer):
         super().__init__((address, port), Handler)
 
     def server_bind(self) -> None:
-        """Bind without asking a name server for this machine's name, as HTTPServer does."""
+        """Bind without a DNS query for this machine's name, unlike HTTPServer."""
         TCPServer.server_bind(self)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is nothing to report: tests kill downloads on purpose."""
+        """Ignore disconnected clients, since tests interrupt downloads on purpose."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -149,7 +157,7 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_GET(self) -> None:
-        """Send a file, or the range of it that was asked for."""
+        """Send a file, or the requested range of it."""
         self.answer(with_body=True)
 
     def do_HEAD(self) -> None:
@@ -190,14 +198,14 @@ class Handler(BaseHTTPRequestHandler):
                     self.connection.sendfile(stream, offset, length)
 
     def requested_file(self) -> Path | None:
-        """The file that the request names, if it lies in the tree."""
+        """Return the requested file if it is in the tree."""
         path = (self.server.root / unquote(urlsplit(self.path).path).lstrip("/")).resolve()
         return path if path.is_relative_to(self.server.root) and path.is_file() else None
 
     def send_text(
         self, status: HTTPStatus, text: str, with_body: bool, headers: dict[str, str] | None = None
     ) -> None:
-        """Answer with a line of text."""
+        """Send a line of text."""
         body = text.encode()
         self.send_head(
             status, len(body), {"Content-Type": "text/plain; charset=utf-8"} | (headers or {})
@@ -214,12 +222,15 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Stay quiet."""
+    def log_message(self, *_arguments: object) -> None:
+        """Write no log."""
 
 
 def requested_range(header: str, size: int) -> tuple[int, int] | None:
-    """Offset and length that a Range header asks for; None for the whole file, ValueError if it cannot be had."""
+    """Return offset and length of a Range header, or None for the whole file.
+
+    Raises ValueError if the range is outside the file.
+    """
     match = RANGE.fullmatch(header.strip())
     # RFC 9110: a range that is not understood is ignored.
     if match is None or match.groups() == ("", ""):
@@ -235,7 +246,7 @@ def requested_range(header: str, size: int) -> tuple[int, int] | None:
 
 
 def main() -> int:
-    """The command line."""
+    """Run one command."""
     parser = argparse.ArgumentParser(
         prog="python3 -m tests.testbed.mirror", description=__doc__.splitlines()[0]
     )

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole site on one host of the bed: its groups, and the variables that the bed's servers and application need."""
+"""The whole site on one host: its groups, and variables for the servers of the test bed."""
 
 from __future__ import annotations
 
 from tests.testbed.hosts import Host
 
-# The sweep looks at all hosts of `monitoring`; the other groups are named after the roles that their hosts get.
+# The prune play covers all hosts of `monitoring`; each other group is named after a role.
 GROUPS = (
     "monitoring",
     "loki",
@@ -33,7 +33,7 @@ TEMPO = {
 
 
 def variables(host: Host) -> dict:
-    """Inventory variables of a host that has every component and that the application's containers reach."""
+    """Return inventory variables of a host with every component, reachable from containers."""
     return {
         "monitoring_environment": "dev",
         "alertmanager_discord_webhook": "https://discord.com/api/webhooks/dummy",

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sample application `hippius-s3` in containers: an S3-style API, its workers, Redis and PostgreSQL.
+"""The sample application `hippius-s3`: an S3-style API, workers, Redis and PostgreSQL in containers.
 
-    up("http://172.30.0.5:4317")     # telemetry goes to this collector, which need not be there yet
-    sent = traffic(200)              # {"requests": 200, "put_objects": 120, "trace_ids": [...], ...}
-    lines = log_lines(10_000)        # {"run": "…", "lines": 10000, "container": "hippius-s3-printer-1"}
+    up("http://172.30.0.5:4317")  # the collector of telemetry, which may start later
+    sent = traffic(200)           # {"requests": 200, "put_objects": 120, "trace_ids": [...], ...}
+    lines = log_lines(10_000)     # {"run": "…", "lines": 10000, "container": "…"}
     down()
 
-Names and labels are those that Docker Compose gives to the containers of a project. `flows` counts what arrived.
+Names and labels are those that Docker Compose gives to the containers of a project. `flows` counts
+the data that arrived.
 """
 
 from __future__ import annotations
@@ -33,26 +34,39 @@ START_SECONDS = 60
 PASSWORD = "hippius-dev"
 # The exporters' account of Redis and role of PostgreSQL.
 EXPORTERS = "monitoring"
+EXPORTERS_COMMANDS = (
+    "-@all +@connection +info +config|get +slowlog +latency +memory +client +select"
+)
 # Requests that were sent to each process of the API.
 SERVED: Counter[str] = Counter()
 ROLE = Path(__file__).parents[3] / "roles/postgres_exporter/files/role.sql"
+# Arguments: run, count of lines, seconds.
+PRINT_LINES = """
+import sys, time
+run, count, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+pause = seconds / count
+for number in range(1, count + 1):
+    print(f'run={run} line={number} of={count}', flush=pause > 0)
+    time.sleep(pause) if pause else None
+"""
 
 
 @dataclass(frozen=True)
 class Telemetry:
-    """Where a process of the application sends what it tells."""
+    """Destinations of the telemetry of a process of the application."""
 
     collector: str
     # For traces that go there directly, in this environment; else the collector sets its own.
     tempo: str = ""
     environment: str = "dev"
-    # For https: files by the ends of their variables' names, CERTIFICATE, CLIENT_CERTIFICATE and CLIENT_KEY.
+    # For https: files by the end of their variable's name, which is CERTIFICATE,
+    # CLIENT_CERTIFICATE or CLIENT_KEY.
     files: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Service:
-    """A service of the project: what its container runs, and the port that answers once it is ready."""
+    """A service of the project: the command of its container, and the port that becomes ready."""
 
     command: tuple[str, ...]
     port: int | None = None
@@ -62,7 +76,7 @@ class Service:
 
 
 def redis(port: int) -> Service:
-    """A Redis that keeps nothing on disk."""
+    """Return a Redis service without persistence."""
     command = (
         "redis-server",
         "--port",
@@ -78,7 +92,7 @@ def redis(port: int) -> Service:
 
 
 def instrumented(*command: str, port: int | None = None) -> Service:
-    """A process of the application, under OpenTelemetry's launcher."""
+    """Return a service of the application, run by OpenTelemetry's launcher."""
     bin_ = f"{image.ENVIRONMENT}/bin"
     return Service(
         (f"{bin_}/opentelemetry-instrument", f"{bin_}/python3", "-m", *command),
@@ -113,9 +127,10 @@ SERVICES = {
 
 
 def up(collector: str | None = None) -> None:
-    """Start the application anew, with all its counters at zero.
+    """Restart the application, with all its counters at zero.
 
-    collector: where OTLP over gRPC goes, such as http://172.30.0.5:4317; by default to the host `demo`.
+    `collector` is the address for OTLP over gRPC, such as http://172.30.0.5:4317; by default that
+    of the host `demo`.
     """
     docker.start()
     collector = collector or default_collector()
@@ -129,7 +144,7 @@ def up(collector: str | None = None) -> None:
 
 
 def send_to(telemetry: Telemetry) -> None:
-    """Start the API and the workers anew, which then send elsewhere."""
+    """Restart the API and the workers with other destinations of telemetry."""
     name = image.ensure()
     for service in (service for service, what in SERVICES.items() if what.instrumented):
         docker.run("rm", "--force", container(service))
@@ -137,13 +152,16 @@ def send_to(telemetry: Telemetry) -> None:
 
 
 def admit_exporters(password: str) -> None:
-    """Give exporters their accounts, as the roles recommend them: in two of the Redis servers, and in PostgreSQL."""
-    acl = f"ACL SETUSER {EXPORTERS} on >{password} -@all +@connection +info +config|get +slowlog +latency +memory"
+    """Create the exporters' accounts as the roles recommend.
+
+    Two of the Redis servers and PostgreSQL get one.
+    """
+    acl = f"ACL SETUSER {EXPORTERS} on >{password} {EXPORTERS_COMMANDS}\n"
     for service in ("redis", "redis-accounts"):
         port = str(SERVICES[service].port)
-        told = feed(service, "redis", f"{acl} +client +select\n", "redis-cli", "-p", port)
-        if told.strip() != "OK":
-            raise RuntimeError(f"{service}: {told}")
+        output = feed(service, "redis", acl, "redis-cli", "-p", port)
+        if output.strip() != "OK":
+            raise RuntimeError(f"{service}: {output}")
     feed(
         "postgres",
         "postgres",
@@ -156,7 +174,10 @@ def admit_exporters(password: str) -> None:
 
 
 def exporter_instances(password: str) -> dict[str, list[dict[str, str]]]:
-    """Variables of the exporters' roles for the application's servers, once `admit_exporters` was called."""
+    """Return the variables of the exporters' roles for the application's servers.
+
+    `admit_exporters` must have been called.
+    """
     account = {"user": EXPORTERS, "password": password}
     return {
         "redis_exporter_instances": [
@@ -184,14 +205,14 @@ def exporter_instances(password: str) -> dict[str, list[dict[str, str]]]:
 
 
 def default_collector() -> str:
-    """Where the collector of the host `demo` listens."""
+    """Return the OTLP address of the collector on the host `demo`."""
     from tests.testbed import hosts
 
     return f"http://{hosts.get('demo').address}:4317"
 
 
 def down() -> None:
-    """Remove the application's containers and all that they hold."""
+    """Remove the application's containers and their volumes."""
     ours = (
         "--filter",
         f"label=com.docker.compose.project={PROJECT}",
@@ -204,24 +225,24 @@ def down() -> None:
 
 
 def container(service: str) -> str:
-    """The name that Docker Compose gives to a service's container."""
+    """Return the name that Docker Compose gives to a service's container."""
     return f"{PROJECT}-{service}-1"
 
 
 def address(service: str) -> str:
-    """The address of a service's container on the bed's network, for which no port need be published."""
+    """Return the address of a service's container on the test bed's network."""
     return inspect(
         service, f'{{{{(index .NetworkSettings.Networks "{docker.NETWORK}").IPAddress}}}}'
     )
 
 
 def instance(service: str) -> str:
-    """The service.instance.id of a service's process; another one after each `up`."""
+    """Return the service.instance.id of a service's process; each `up` changes it."""
     return inspect(service, "{{.Config.Hostname}}")
 
 
 def inspect(service: str, template: str) -> str:
-    """What Docker knows of a service's container."""
+    """Return a value of a service's container, rendered by a template of `docker inspect`."""
     found = docker.run("inspect", "--format", template, container(service), check=False)
     if not found:
         raise LookupError(f"{container(service)} does not run: python3 -m tests.testbed app up")
@@ -229,7 +250,7 @@ def inspect(service: str, template: str) -> str:
 
 
 def feed(service: str, user: str, text: str, *command: str) -> str:
-    """Give a program in a service's container some text to read and return what it says."""
+    """Run a command in a service's container with standard input, and return its output."""
     done = subprocess.run(
         ["docker", "exec", "--interactive", "--user", user, container(service), *command],
         input=text, capture_output=True, text=True, check=False,
@@ -242,7 +263,7 @@ def feed(service: str, user: str, text: str, *command: str) -> str:
 
 
 def start(service: str, image_name: str, telemetry: Telemetry) -> None:
-    """Start a service's container with the application's code in it, and wait until its port answers."""
+    """Start a service's container with the application's code, and wait for its port."""
     what = SERVICES[service]
     hostname = f"{container(service)}-{uuid.uuid4().hex[:8]}"
     variables = what.environment
@@ -282,7 +303,7 @@ def create(
 
 
 def settings(service: str, hostname: str, telemetry: Telemetry) -> dict[str, str]:
-    """OpenTelemetry's settings of a process of the application."""
+    """Return OpenTelemetry's environment variables for a process of the application."""
     resource = {
         "deployment.environment.name": telemetry.environment,
         "service.instance.id": hostname,
@@ -308,7 +329,7 @@ def settings(service: str, hostname: str, telemetry: Telemetry) -> dict[str, str
 
 
 def wait_for_port(service: str, port: int) -> None:
-    """Wait until a service accepts connections. No request is sent: each would count."""
+    """Wait until a service accepts connections, without a request, which would be counted."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         state = docker.run(
@@ -327,10 +348,11 @@ def wait_for_port(service: str, port: int) -> None:
 
 
 def traffic(requests: int = 200, headers: Mapping[str, str] | None = None) -> dict:
-    """Send requests to the API, one after another; each is answered or this raises.
+    """Send requests to the API, one after another; raise if one is not answered.
 
-    Returns what was sent: `requests`, `put_objects`, `statuses` (status -> count), `trace_ids` of the PutObjects, the
-    `bucket`, a word in the log line of each request, and `served`, the requests that this process of the API has had.
+    The result has `requests`, `put_objects`, `statuses` (status -> count), `trace_ids` of the
+    PutObjects, the `bucket`, which is in the log line of each request, and `served`, the total of
+    requests to this process of the API.
     """
     bucket = f"bucket-{uuid.uuid4().hex[:8]}"
     connection = http.client.HTTPConnection(address("api"), PORT, timeout=30)
@@ -357,7 +379,7 @@ def traffic(requests: int = 200, headers: Mapping[str, str] | None = None) -> di
 
 
 def mix(requests: int, bucket: str) -> Iterator[tuple[str, str, bytes | None]]:
-    """Requests as a client's: of ten, six store an object, two read one, one lists, one asks for what is not there."""
+    """Yield a client's requests: of ten, six PUT, two GET, one list, one missing object."""
     for number in range(requests):
         step, key = number % 10, f"/{bucket}/folder/object-{number}"
         if step < 6:
@@ -371,27 +393,16 @@ def mix(requests: int, bucket: str) -> Iterator[tuple[str, str, bytes | None]]:
 
 
 def log_lines(count: int, seconds: float = 0, service: str = "printer") -> dict:
-    """Have a container of the project write numbered lines, as fast as it can or spread over some seconds.
+    """Start a container of the project that writes numbered lines.
 
-    Returns at once what is sent: `run` (a word in each of its lines), `lines`, `container`. The container stays when
-    it has ended, so that its log can be read; the one of an earlier call is removed.
+    It writes as fast as possible, or spread over `seconds`. The result, which is returned at once,
+    has `run` (a word in each line), `lines` and `container`. The container remains after its end,
+    so that its log can be read; that of an earlier call is removed.
     """
     name = image.ensure()
     run = uuid.uuid4().hex[:12]
     docker.run("rm", "--force", container(service), check=False)
-    program = (
-        "import sys, time; run, count, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]) / int(sys.argv[2])\n"
-        "for number in range(1, count + 1):\n"
-        "    print(f'run={run} line={number} of={count}', flush=pause > 0)\n"
-        "    time.sleep(pause) if pause else None\n"
-    )
-    create(
-        service,
-        name,
-        ("python3", "-c", program, run, str(count), str(seconds)),
-        "nobody",
-        {},
-        service,
-    )
+    command = ("python3", "-c", PRINT_LINES, run, str(count), str(seconds))
+    create(service, name, command, "nobody", {}, service)
     docker.run("start", container(service))
     return {"run": run, "lines": count, "container": container(service)}

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Count what arrived: ask the servers themselves, through their own query APIs, and compare with what was sent.
+"""Count the data that arrived, by the query APIs of the servers.
 
-    fetch = on_host(host)                            # the servers listen on the host's loopback address
+    fetch = on_host(host)  # the servers listen on the host's loopback address
     sent = log_lines(10_000)
-    found = settle(lambda: numbered_lines(fetch, sent), lambda found: found.distinct == 10_000, 60)
-    assert found.repeated == 0
+    lines = settle(lambda: numbered_lines(fetch, sent), lambda lines: not lines.missing, 60)
+    assert lines.repeated == 0
 
-Nothing here believes a counter of the sender: requests and lines are counted where they are stored.
+Counters of the sender are not trusted: requests and lines are counted in the servers' storage.
 """
 
 from __future__ import annotations
@@ -28,25 +28,28 @@ LOKI = "http://127.0.0.1:3100"
 TEMPO = "http://127.0.0.1:3200"
 # Loki answers a query with at most this many lines (its limits_config.max_entries_limit_per_query).
 PAGE = 5000
-GET = "import sys, urllib.request; sys.stdout.write(urllib.request.urlopen(sys.argv[1], timeout=60).read().decode())"
+GET = (
+    "import sys, urllib.request;"
+    " sys.stdout.write(urllib.request.urlopen(sys.argv[1], timeout=60).read().decode())"
+)
 
 Fetch = Callable[[str], str]
 Found = TypeVar("Found")
 
 
 def on_host(host: Host) -> Fetch:
-    """Fetch addresses from within a host, where the servers' loopback addresses are."""
+    """Return a function that fetches URLs from within a host, with its loopback addresses."""
     return lambda url: host.run(["python3", "-c", GET, url]).stdout
 
 
 def directly(url: str) -> str:
-    """Fetch an address from this machine."""
+    """Fetch a URL from this machine."""
     with urllib.request.urlopen(url, timeout=60) as response:
         return response.read().decode()
 
 
 def settle(measure: Callable[[], Found], enough: Callable[[Found], bool], seconds: float) -> Found:
-    """Measure until it is enough or the time is up; returns the last measurement, whatever it is."""
+    """Measure until the result is enough or the time is over; return the last result."""
     deadline = time.monotonic() + seconds
     while True:
         found = measure()
@@ -58,15 +61,15 @@ def settle(measure: Callable[[], Found], enough: Callable[[Found], bool], second
 def series(
     fetch: Fetch, query: str, prometheus: str = PROMETHEUS
 ) -> list[tuple[dict[str, str], float]]:
-    """What Prometheus answers to an instant query: the labels and the value of each series."""
+    """Return labels and value of each series of an instant query."""
     answer = ask(fetch, f"{prometheus}/api/v1/query", query=query)
     return [(result["metric"], float(result["value"][1])) for result in answer["result"]]
 
 
 def total(fetch: Fetch, query: str, instance: str, prometheus: str = PROMETHEUS) -> int:
-    """The sum of a query's series that one process of the application sent; 0 when there is none.
+    """Return the sum of a query's series of one process, 0 without any.
 
-    instance: its service.instance.id, whatever the label is called that it has become.
+    `instance` is its service.instance.id, whatever the name of the label that it becomes.
     """
     return int(
         sum(
@@ -78,7 +81,7 @@ def total(fetch: Fetch, query: str, instance: str, prometheus: str = PROMETHEUS)
 
 
 def requests_counted(fetch: Fetch, instance: str, prometheus: str = PROMETHEUS) -> int:
-    """Requests that this process of the API has answered, as Prometheus knows them."""
+    """Return the number of requests to a process of the API, according to Prometheus."""
     return total(fetch, "http_request_duration_seconds_count", instance, prometheus)
 
 
@@ -93,7 +96,7 @@ class Lines:
 
 
 def numbered_lines(fetch: Fetch, sent: dict, loki: str = LOKI) -> Lines:
-    """Read back every line that `log_lines` had a container write."""
+    """Read back every line that a container of `log_lines` wrote."""
     labels: dict[str, dict[str, str]] = {}
     numbers: Counter[int] = Counter()
     pattern = re.compile(rf"run={sent['run']} line=(\d+) ")
@@ -107,17 +110,18 @@ def numbered_lines(fetch: Fetch, sent: dict, loki: str = LOKI) -> Lines:
 
 
 def lines_stored(fetch: Fetch, query: str, loki: str = LOKI) -> int:
-    """How many lines a LogQL query finds, counted one by one."""
+    """Return the number of lines of a LogQL query, counted one by one."""
     return sum(1 for _ in entries(fetch, query, loki))
 
 
 def entries(
     fetch: Fetch, query: str, loki: str = LOKI, hours: float = 1
 ) -> Iterator[tuple[dict[str, str], int, str]]:
-    """All entries of the last hours that a LogQL query finds: labels, nanoseconds, line; oldest first.
+    """Yield all entries of a LogQL query: labels, nanoseconds, line; oldest first.
 
-    Loki hands out pages, and entries of one instant may lie on both sides of a page's end. So each page starts with
-    the last instant of the one before, and what was there already is left out.
+    Loki returns pages, and entries of one instant may be on both sides of a page's end. So each
+    page starts with the last instant of the previous one, and entries that were there already are
+    left out.
     """
     start, end = int((time.time() - hours * 3600) * 1e9), int((time.time() + 60) * 1e9)
     seen: set[tuple[str, int, str]] = set()
@@ -144,7 +148,7 @@ def entries(
 def page(
     fetch: Fetch, query: str, loki: str, start: int, end: int
 ) -> list[tuple[dict[str, str], int, str]]:
-    """One page of entries, in the order of their time."""
+    """Return one page of entries, in the order of time."""
     answer = ask(
         fetch,
         f"{loki}/loki/api/v1/query_range",
@@ -166,7 +170,7 @@ def page(
 
 @dataclass(frozen=True)
 class Span:
-    """A span as Tempo has it."""
+    """A span as Tempo stores it."""
 
     service: str
     scope: str  # the last word of the library that made it
@@ -177,7 +181,7 @@ class Span:
 
 
 def spans(fetch: Fetch, trace_id: str, tempo: str = TEMPO) -> list[Span]:
-    """All spans of a trace; none when Tempo does not know it yet."""
+    """Return all spans of a trace; none while Tempo does not have it."""
     try:
         answer = json.loads(fetch(f"{tempo}/api/traces/{trace_id}"))
     except (RuntimeError, OSError) as error:
@@ -205,7 +209,7 @@ def spans(fetch: Fetch, trace_id: str, tempo: str = TEMPO) -> list[Span]:
 
 
 def ask(fetch: Fetch, url: str, **parameters: Any) -> dict:
-    """The data of an answer of Prometheus or Loki; both wrap it alike."""
+    """Return the data of an answer of Prometheus or Loki, which share a format."""
     answer = json.loads(fetch(f"{url}?{urllib.parse.urlencode(parameters)}"))
     if answer["status"] != "success":
         raise RuntimeError(f"{url}: {answer}")

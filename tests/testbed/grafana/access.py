@@ -15,7 +15,7 @@ ADDRESS = {"address1": "", "address2": "", "city": "", "zipCode": "", "state": "
 
 
 def first_start(store: Store, login: str, password: str, *, admin: bool = True) -> None:
-    """Make the first organization and user; on a database that has them, nothing."""
+    """Create the first organization and user unless the database has them."""
     with store.transaction():
         if store.get(0, "org", "1") is None:
             make_org(store, "Main Org.")
@@ -24,7 +24,7 @@ def first_start(store: Store, login: str, password: str, *, admin: bool = True) 
 
 
 def make_org(store: Store, name: str) -> int:
-    """An organization, of which every server admin is Admin."""
+    """Create an organization, in which every server admin is Admin."""
     number = store.next("org")
     store.put(0, "org", str(number), {"id": number, "name": name})
     for user in store.users("is_admin"):
@@ -36,7 +36,7 @@ def make_org(store: Store, name: str) -> int:
 def make_user(
     store: Store, login: str, password: str, roles: dict[str, str], *, server_admin: bool = False
 ) -> dict[str, Any]:
-    """A user with a role in each organization."""
+    """Create a user with a role in each organization."""
     salt = secrets.token_hex(5)
     user = {
         "uid": new_uid(),
@@ -52,13 +52,16 @@ def make_user(
 
 
 def change_password(store: Store, login: str, password: str) -> None:
-    """Give a user another password."""
+    """Change the password of a user."""
     user = store.users("login = ?", login)[0]
     store.put_user(user | {"password": store.hashed(password, user["salt"])})
 
 
 def by_password(store: Store, login: str, password: str) -> dict[str, Any] | None:
-    """The user, if the password is right; an unknown one costs nothing, as in Grafana."""
+    """Return the user if the password is right.
+
+    An unknown user costs no hashing, as in Grafana.
+    """
     user = next(iter(store.users("login = ?", login)), None)
     if user is None or not secrets.compare_digest(
         store.hashed(password, user["salt"]), user["password"]
@@ -69,7 +72,7 @@ def by_password(store: Store, login: str, password: str) -> dict[str, Any] | Non
 
 
 def by_token(store: Store, token: str) -> dict[str, Any]:
-    """The service account of a token."""
+    """Return the service account of a token."""
     invalid = Refused(
         401, "Invalid API key", messageId="api-key.invalid", statusCode=401, traceID=""
     )
@@ -92,7 +95,7 @@ def by_token(store: Store, token: str) -> dict[str, Any]:
 
 
 def role_in(store: Store, user: dict[str, Any], org: int) -> str:
-    """The user's role in an organization."""
+    """Return the user's role in an organization."""
     role = user.get("held") or user.get("roles", {}).get(str(org), "")
     if not role:
         raise Refused(404, "Organization not found", traceID="")
@@ -115,11 +118,10 @@ def metrics(request: Request) -> Answer:
     login = base64.b64encode(":".join(server.metrics).encode()).decode()
     if any(server.metrics) and request.headers.get("Authorization") != f"Basic {login}":
         raise Refused(401, "Unauthorized")
-    labels = (
-        f'branch="fake",edition="oss",goversion="none",revision="",version="{server.version}"'
-    )
+    labels = f'branch="fake",edition="oss",goversion="none",revision="",version="{server.version}"'
     lines = [
-        "# HELP grafana_build_info A metric with a constant '1' value labeled by version, revision and branch",
+        "# HELP grafana_build_info A metric with a constant '1' value labeled by version,"
+        " revision and branch",
         "# TYPE grafana_build_info gauge",
         f"grafana_build_info{{{labels}}} 1",
         "# HELP grafana_stat_totals_dashboard total amount of dashboards",
@@ -199,7 +201,7 @@ def own_orgs(request: Request) -> Any:
 
 @route("POST", "/api/user/using/:org")
 def use_org(request: Request) -> Any:
-    """Changes the user's organization for everybody who logs in with that name."""
+    """Change the user's organization, for every session of that login."""
     if request.params["org"] not in request.user.get("roles", {}):
         raise Refused(401, "Not a valid organization")
     request.store.put(0, "current org", request.user["login"], {"org": int(request.params["org"])})
@@ -232,7 +234,7 @@ def change_other_password(request: Request) -> Any:
 
 
 def set_password(request: Request, login: str, password: str) -> Any:
-    """Set a password that is long enough."""
+    """Set a password of sufficient length."""
     if len(password) < 4:
         raise Refused(400, "New password is too short")
     change_password(request.store, login, password)
@@ -273,7 +275,7 @@ def frontend_settings(request: Request) -> Any:
 
 
 def account_shown(request: Request, account: dict[str, Any]) -> dict[str, Any]:
-    """A service account as the API shows it."""
+    """Return a service account in the API's form."""
     tokens = [
         token
         for token in request.store.all(request.org, "token")
@@ -295,7 +297,7 @@ def account_shown(request: Request, account: dict[str, Any]) -> dict[str, Any]:
 
 
 def account_of(request: Request) -> dict[str, Any]:
-    """The service account in the path."""
+    """Return the service account of the path."""
     account = request.store.get(request.org, "serviceaccount", request.params["id"])
     if account is None:
         raise Refused(
@@ -434,7 +436,7 @@ def delete_token(request: Request) -> Any:
 
 
 def drop_token(request: Request, token: dict[str, Any]) -> None:
-    """Forget a token."""
+    """Delete a token."""
     request.store.delete(request.org, "token", str(token["id"]))
     request.store.delete(0, "token hash", token["hash"])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Datasources, and what goes through them to the real Prometheus, Loki and Tempo."""
+"""Datasources, and queries through them to the real Prometheus, Loki and Tempo."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ FIELDS = {
     "basicAuthUser": "",
     "withCredentials": False,
 }
-# An update never empties these: Grafana's store passes over empty texts, and asks for three others alone to be written.
+# An update never empties these: Grafana's store skips empty strings, and writes only three other
+# columns regardless.
 NEVER_EMPTIED = ("url", "basicAuthUser")
 # The answer lacks these in the list.
 NOT_IN_LIST = ("basicAuthUser", "withCredentials", "secureJsonFields", "version")
@@ -61,13 +62,13 @@ FORWARD_TIMEOUT = 30
 
 
 def shown(source: dict[str, Any]) -> dict[str, Any]:
-    """A datasource as the API shows it."""
+    """Return a datasource in the API's form."""
     visible = {key: value for key, value in source.items() if key != "secure"}
     return visible | {"typeLogoUrl": "", "secureJsonFields": dict.fromkeys(source["secure"], True)}
 
 
 def find(request: Request) -> dict[str, Any]:
-    """The datasource of the path, by uid, name or number."""
+    """Return the datasource of the path, by uid, name or number."""
     for key in ("uid", "name", "id"):
         if key in request.params:
             for source in request.store.all(request.org, "datasource"):
@@ -105,7 +106,7 @@ def read_number(request: Request) -> Any:
 @route("PUT", "/api/datasources/:id", **WRITE)
 @route("DELETE", "/api/datasources/:id", **WRITE)
 def by_number(request: Request) -> Any:
-    """13 answers 404 to numbers unless a toggle brings them back."""
+    """Look for a number, for which 13 answers 404 unless a toggle is on."""
     legacy(request)
     if not request.params["id"].isdigit():
         raise Refused(400, "id is invalid")
@@ -113,13 +114,13 @@ def by_number(request: Request) -> Any:
 
 
 def legacy(request: Request) -> None:
-    """Refuse a path with a number where it is switched off."""
+    """Reject a path with a number if numbers are disabled."""
     if not request.server.legacy_ids:
         raise Refused(404, "Not found")
 
 
 def checked(body: dict[str, Any], *, updating: bool) -> dict[str, Any]:
-    """The fields of a body. Name, type and access have to be there, and the address has to be one."""
+    """Return the fields of a body, which requires name, type, access and a valid URL."""
     for key in ("name", "type", "access"):
         if not isinstance(body.get(key), str) or not body[key]:
             raise Refused(400, BAD_JSON)
@@ -177,7 +178,11 @@ def create(request: Request) -> Any:
 
 @route("PUT", "/api/datasources/uid/:uid", **WRITE)
 def update(request: Request) -> Any:
-    """A lower version than the stored one is a conflict; none resets it; secrets that are left out stay."""
+    """Update a datasource.
+
+    A lower version than the stored one is a conflict, a missing one restarts the count, and secrets
+    that are left out remain.
+    """
     body = request.json()
     fields = checked(body, updating=True)
     source = find(request)
@@ -205,7 +210,7 @@ def update(request: Request) -> Any:
 
 
 def store(request: Request, source: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
-    """Write a datasource with its secrets, take the default from others, and answer."""
+    """Store a datasource with its secrets, clear the previous default, and answer."""
     for name, secret in (body.get("secureJsonData") or {}).items():
         if secret:
             source["secure"][name] = request.store.encrypt(secret)
@@ -255,7 +260,7 @@ def proxy(request: Request) -> Any:
 def forward(
     request: Request, source: dict[str, Any], method: str, path: str, body: bytes
 ) -> Answer:
-    """Ask the server behind a datasource, with the credentials that are stored for it."""
+    """Forward a request to the server of a datasource, with the stored credentials."""
     headers = (
         {"Content-Type": request.headers["Content-Type"]}
         if request.headers.get("Content-Type")
@@ -292,7 +297,10 @@ def forward(
 
 @route("POST", "/api/ds/query", needs="datasources:query", family="proxy")
 def query(request: Request) -> Any:
-    """Queries of Prometheus and Loki as frames: the numbers are right, the frames' notes are fewer than Grafana's."""
+    """Answer queries of Prometheus and Loki as frames.
+
+    The numbers are right; the frames have less metadata than Grafana's.
+    """
     results: dict[str, Any] = {}
     for wanted in request.json().get("queries") or []:
         request.params = {"uid": (wanted.get("datasource") or {}).get("uid") or ""}
@@ -302,7 +310,7 @@ def query(request: Request) -> Any:
 
 
 def frames(request: Request, source: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """The result of one instant query."""
+    """Return the frames of one instant query."""
     paths = {"prometheus": "/api/v1/query", "loki": "/loki/api/v1/query"}
     if source["type"] not in paths:
         return {
@@ -326,7 +334,7 @@ def frames(request: Request, source: dict[str, Any], wanted: dict[str, Any]) -> 
 
 
 def frame(wanted: dict[str, Any], labels: dict[str, str], value: list[Any]) -> dict[str, Any]:
-    """One series with one value."""
+    """Return a frame of one series with one value."""
     fields = [
         {"name": "Time", "type": "time"},
         {"name": "Value", "type": "number", "labels": labels},

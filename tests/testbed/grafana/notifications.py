@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Contact points, notification policies, mute timings and templates: one configuration for each organization."""
+"""Contact points, policies, mute timings and templates: one configuration per organization."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ READ = {"needs": "alert.provisioning:read", "family": "notifications"}
 WRITE = {"role": "Editor", "needs": "alert.provisioning:write", "family": "notifications"}
 DEFAULT_RECEIVER, EMPTY_RECEIVER = "grafana-default-email", "empty"
 REDACTED = "[REDACTED]"
+CHANGED_MEANWHILE = (
+    "failed to save the Alertmanager configuration: the configuration has been changed meanwhile"
+)
+NEEDS_SECRETS = (
+    "You'll need additional permissions to perform this action."
+    " Permissions needed: alert.provisioning.secrets:read"
+)
 # What each type of integration must have, and which of its settings are secrets.
 TYPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "alertmanager": (("url",), ("basicAuthPassword",)),
@@ -63,12 +70,15 @@ ROUTE_TIMES = ("group_wait", "group_interval", "repeat_interval")
 
 
 def load(store: Store, org: int) -> dict[str, Any]:
-    """The configuration of an organization."""
+    """Return the configuration of an organization."""
     return store.get(org, "alertmanager", "") or default(store.begun_by)
 
 
 def default(version: str = "11") -> dict[str, Any]:
-    """What an organization begins with: since 12.4 a contact point without integrations (grafana/grafana#116368)."""
+    """Return the initial configuration of an organization.
+
+    Since 12.4 its contact point has no integrations (grafana/grafana#116368).
+    """
     if tuple(int(part) for part in re.split(r"[+-]", version)[0].split(".")[:2]) >= (12, 4):
         route = {**default_route(), "receiver": EMPTY_RECEIVER}
         return {**default(), "receivers": {EMPTY_RECEIVER: []}, "route": route}
@@ -90,12 +100,15 @@ def default(version: str = "11") -> dict[str, Any]:
 
 
 def default_route() -> dict[str, Any]:
-    """The tree that DELETE goes back to."""
+    """Return the tree that DELETE restores."""
     return {"receiver": DEFAULT_RECEIVER, "group_by": ["grafana_folder", "alertname"]}
 
 
 def guarded(request: Request, handler: Callable[[Request], Any]) -> Any:
-    """A write takes a moment between reading the configuration and storing it; if it changed meanwhile, it is lost."""
+    """Carry out a request, with a delay between reading and storing the configuration.
+
+    A write fails if the configuration changed meanwhile.
+    """
     if request.method == "GET":
         with request.store.transaction():
             return handler(request)
@@ -103,8 +116,8 @@ def guarded(request: Request, handler: Callable[[Request], Any]) -> Any:
     time.sleep(request.server.notification_delay)
     with request.store.transaction():
         if load(request.store, request.org)["revision"] != seen:
-            message = "failed to save the Alertmanager configuration: the configuration has been changed meanwhile"
-            raise Refused(409 if request.server.release >= (12,) else 500, message, traceID="")
+            status = 409 if request.server.release >= (12,) else 500
+            raise Refused(status, CHANGED_MEANWHILE, traceID="")
         return handler(request)
 
 
@@ -116,20 +129,20 @@ def save(request: Request, config: dict[str, Any]) -> None:
 
 
 def set_provenance(store: Store, org: int, kind: str, key: str, provenance: str) -> None:
-    """Say by what an object was made."""
+    """Set the provenance of an object."""
     config = load(store, org)
     config["provenance"][f"{kind}/{key}"] = provenance
     store.put(org, "alertmanager", "", config)
 
 
 def provenance(config: dict[str, Any], kind: str, key: str) -> dict[str, str]:
-    """The field of an answer, which is absent for what was made by hand."""
+    """Return the field of an answer, which manual objects lack."""
     found = config["provenance"].get(f"{kind}/{key}", "")
     return {"provenance": found} if found else {}
 
 
 def claim(request: Request, config: dict[str, Any], kind: str, key: str) -> None:
-    """Give an object the provenance of this request, if that may be."""
+    """Give an object the provenance of this request if that is allowed."""
     sent = "" if "X-Disable-Provenance" in request.headers else "api"
     stored = config["provenance"].get(f"{kind}/{key}", "")
     relaxed = request.server.release >= (13,) and stored != "converted_prometheus"
@@ -150,12 +163,12 @@ def claim(request: Request, config: dict[str, Any], kind: str, key: str) -> None
 
 
 def version_of(content: Any) -> str:
-    """The version of an object, by which a write can be refused when it is not the stored one."""
+    """Return the version of an object, with which a client detects concurrent writes."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def check_version(sent: str | None, stored: Any) -> None:
-    """Refuse a version that is not the stored one; none is any."""
+    """Reject a version other than the stored one; an empty version matches any."""
     if sent and sent != version_of(stored):
         message = "Provided version of the resource does not match the stored one"
         raise Refused(
@@ -164,7 +177,7 @@ def check_version(sent: str | None, stored: Any) -> None:
 
 
 def malformed(message: str) -> Refused:
-    """The refusal of an object."""
+    """Return the rejection of an object."""
     return Refused(400, f"invalid object specification: {message}", traceID="")
 
 
@@ -172,12 +185,12 @@ def malformed(message: str) -> Refused:
 
 
 def receiver_names(config: dict[str, Any]) -> set[str]:
-    """The contact points that there are."""
+    """Return the names of the contact points."""
     return set(config["receivers"])
 
 
 def points(request: Request, config: dict[str, Any], *, decrypt: bool) -> Iterator[dict[str, Any]]:
-    """Every integration as an object."""
+    """Return every integration as an object."""
     for name in sorted(config["receivers"]):
         if request.query.get("name", name) == name:
             for integration in config["receivers"][name]:
@@ -192,7 +205,7 @@ def point_shown(
     *,
     decrypt: bool = False,
 ) -> dict[str, Any]:
-    """An integration as the API shows it."""
+    """Return an integration in the API's form."""
     secrets = {
         key: request.store.decrypt(text) if decrypt else REDACTED
         for key, text in integration["secure"].items()
@@ -205,7 +218,7 @@ def point_shown(
 
 
 def locate(config: dict[str, Any], uid: str) -> tuple[str, dict[str, Any]] | None:
-    """The contact point that an integration belongs to, and the integration."""
+    """Return an integration and its contact point."""
     for name, integrations in config["receivers"].items():
         for integration in integrations:
             if uid and integration["uid"] == uid:
@@ -216,7 +229,10 @@ def locate(config: dict[str, Any], uid: str) -> tuple[str, dict[str, Any]] | Non
 def checked_point(
     request: Request, body: dict[str, Any], old: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """An integration of a body, its secrets apart; `[REDACTED]` stands for the stored one."""
+    """Return the integration of a body, with secrets apart.
+
+    `[REDACTED]` stands for the stored secret.
+    """
     kind, settings = body.get("type"), body.get("settings")
     if (
         not isinstance(settings, dict)
@@ -236,9 +252,8 @@ def checked_point(
     if kind == "slack" and not settings.get("url") and not settings.get("token"):
         missing = ["token"]
     if missing:
-        raise malformed(
-            f'failed to validate integration "{body["name"]}" of type "{kind}": no {missing[0]} in settings'
-        )
+        integration = f'integration "{body["name"]}" of type "{kind}"'
+        raise malformed(f"failed to validate {integration}: no {missing[0]} in settings")
     secure = {}
     for key in secret:
         if settings.get(key) == REDACTED and old:
@@ -262,11 +277,9 @@ def list_points(request: Request) -> Any:
 
 @route("GET", f"{POINTS}/export", **READ)
 def export_points(request: Request) -> Any:
-    """The file format; secrets are told to admins that ask for them."""
+    """Answer in the file format; only admins may request secrets."""
     if request.flag("decrypt") and ROLES.index(request.user["role"]) < ROLES.index("Admin"):
-        needs = "alert.provisioning.secrets:read"
-        message = f"You'll need additional permissions to perform this action. Permissions needed: {needs}"
-        raise Refused(403, message, title="Access denied", accessErrorId="ACE0000000000")
+        raise Refused(403, NEEDS_SECRETS, title="Access denied", accessErrorId="ACE0000000000")
     config = load(request.store, request.org)
     listed = []
     for name, integrations in sorted(config["receivers"].items()):
@@ -284,7 +297,7 @@ def export_points(request: Request) -> Any:
 
 @route("POST", POINTS, **WRITE)
 def create_point(request: Request) -> Any:
-    """One more integration, of a contact point that there is or a new one."""
+    """Add an integration to an existing or a new contact point."""
     config, body = load(request.store, request.org), request.json()
     integration = checked_point(request, body, None)
     if locate(config, integration["uid"]):
@@ -301,7 +314,10 @@ def create_point(request: Request) -> Any:
 
 @route("PUT", f"{POINTS}/:uid", **WRITE)
 def update_point(request: Request) -> Any:
-    """Another name moves it; that of the last integration renames the contact point within routes and rules."""
+    """Update an integration; another name moves it.
+
+    For the last integration it renames the contact point in routes and rules.
+    """
     config, body, uid = load(request.store, request.org), request.json(), request.params["uid"]
     found = locate(config, uid)
     if found is None:
@@ -322,7 +338,7 @@ def update_point(request: Request) -> Any:
 
 @route("DELETE", f"{POINTS}/:uid", **WRITE)
 def delete_point(request: Request) -> Any:
-    """One that is missing is no error; one that is in use is."""
+    """Delete an integration, which may be missing but not in use."""
     config, uid = load(request.store, request.org), request.params["uid"]
     found = locate(config, uid)
     if found:
@@ -337,7 +353,10 @@ def delete_point(request: Request) -> Any:
 
 
 def drop_receiver(request: Request, config: dict[str, Any], name: str, heir: str) -> None:
-    """Remove a contact point without integrations; what uses it gets the heir, or is in the way."""
+    """Remove a contact point without integrations.
+
+    Its users get the heir; without one they prevent the removal.
+    """
     routes = [one for one in all_routes(config["route"]) if one.get("receiver") == name]
     rules = [
         rule
@@ -362,14 +381,14 @@ def drop_receiver(request: Request, config: dict[str, Any], name: str, heir: str
 
 
 def all_routes(root: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A route and all below it."""
+    """Return a route and all routes below it."""
     yield root
     for child in root.get("routes") or []:
         yield from all_routes(child)
 
 
 def normal_route(config: dict[str, Any], given: dict[str, Any], *, root: bool) -> dict[str, Any]:
-    """A route as it is stored; what it names has to be there."""
+    """Return a route as stored; its references must exist."""
     if not isinstance(given, dict):
         raise Refused(400, BAD_JSON)
     kept = {
@@ -393,7 +412,7 @@ def normal_route(config: dict[str, Any], given: dict[str, Any], *, root: bool) -
 
 
 def normal_matchers(given: dict[str, Any]) -> dict[str, Any]:
-    """The matchers of a route in both of their forms, sorted."""
+    """Return the matchers of a route in both of their forms, sorted."""
     kept: dict[str, Any] = {}
     if given.get("object_matchers"):
         kept["object_matchers"] = sorted(matcher(one) for one in given["object_matchers"])
@@ -406,7 +425,7 @@ def normal_matchers(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_route(config: dict[str, Any], kept: dict[str, Any], *, root: bool) -> None:
-    """Refuse a route whose parts do not fit."""
+    """Reject a route with inconsistent fields."""
     by = kept.get("group_by", [])
     if len(set(by)) < len(by) or ("..." in by and len(by) > 1) or "" in by:
         raise malformed("group_by labels must be unique, and '...' must stand alone")
@@ -421,7 +440,7 @@ def check_route(config: dict[str, Any], kept: dict[str, Any], *, root: bool) -> 
 
 
 def route_time(given: dict[str, Any], key: str, least: int) -> str:
-    """One of a route's durations."""
+    """Return one of a route's durations."""
     try:
         length = durations.milliseconds(given[key])
     except ValueError as error:
@@ -432,7 +451,7 @@ def route_time(given: dict[str, Any], key: str, least: int) -> str:
 
 
 def matcher(given: Any) -> list[str]:
-    """A matcher of three texts, its value without one pair of quotes."""
+    """Return a matcher of three strings, its value without one pair of quotes."""
     if (
         not isinstance(given, list)
         or len(given) != 3
@@ -453,7 +472,7 @@ def matcher(given: Any) -> list[str]:
 
 
 def parsed_matcher(text: Any) -> list[str]:
-    """A matcher that is written in one text."""
+    """Return a matcher from its one-line form."""
     found = MATCHER.fullmatch(text) if isinstance(text, str) else None
     if found is None:
         raise Refused(400, BAD_JSON)
@@ -468,7 +487,10 @@ def read_tree(request: Request) -> Any:
 
 @route("PUT", TREE, **WRITE)
 def replace_tree(request: Request) -> Any:
-    """The whole tree, whose version is not asked; who made the old one is, since 11.4 (grafana/grafana#94359)."""
+    """Replace the tree, without a version check.
+
+    Since 11.4 the provenance of the old one is checked (grafana/grafana#94359).
+    """
     config, body = load(request.store, request.org), request.json()
     claim(request, config, "policy", "")
     config["route"] = normal_route(config, body, root=True)
@@ -497,7 +519,7 @@ def export_tree(request: Request) -> Any:
 
 
 def normal_interval(given: Any) -> dict[str, Any]:
-    """A time interval as it is stored: months as numbers, days in lower case."""
+    """Return a time interval as stored: months as numbers, days in lower case."""
     if not isinstance(given, dict) or not set(given) <= {*RANGES, "times", "location"}:
         raise Refused(400, BAD_JSON)
     kept: dict[str, Any] = {}
@@ -513,7 +535,7 @@ def normal_interval(given: Any) -> dict[str, Any]:
 
 
 def clock_range(given: dict[str, str]) -> dict[str, str]:
-    """Two times of a day, in order."""
+    """Return two times of a day, in order."""
     start, end = given["start_time"], given["end_time"]
     for text in (start, end):
         if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d|24:00", text):
@@ -524,7 +546,7 @@ def clock_range(given: dict[str, str]) -> dict[str, str]:
 
 
 def normal_range(text: str, read: Callable[[str], tuple[int, str]]) -> str:
-    """One value or two with a colon; ValueError if they are out of order."""
+    """Return one value, or two with a colon; raise ValueError if they are out of order."""
     first, _colon, last = text.lower().partition(":")
     start, end = read(first.strip()), read((last or first).strip())
     if start[0] > end[0] and not start[0] > 0 > end[0]:
@@ -533,7 +555,7 @@ def normal_range(text: str, read: Callable[[str], tuple[int, str]]) -> str:
 
 
 def month(text: str) -> tuple[int, str]:
-    """A month, by name or number."""
+    """Return a month, by name or number."""
     number = MONTHS.index(text) + 1 if text in MONTHS else int(text)
     if not 1 <= number <= 12:
         raise ValueError(text)
@@ -541,12 +563,12 @@ def month(text: str) -> tuple[int, str]:
 
 
 def weekday(text: str) -> tuple[int, str]:
-    """A day of the week."""
+    """Return a day of the week."""
     return DAYS.index(text), text
 
 
 def day_of_month(text: str) -> tuple[int, str]:
-    """A day from the month's beginning or, negative, its end."""
+    """Return a day from the month's beginning or, negative, its end."""
     number = int(text)
     if not 1 <= abs(number) <= 31:
         raise ValueError(text)
@@ -554,7 +576,7 @@ def day_of_month(text: str) -> tuple[int, str]:
 
 
 def year(text: str) -> tuple[int, str]:
-    """A year."""
+    """Return a year."""
     return int(text), str(int(text))
 
 
@@ -562,14 +584,14 @@ RANGES = {"weekdays": weekday, "days_of_month": day_of_month, "months": month, "
 
 
 def timing_shown(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """A mute timing as the API shows it."""
+    """Return a mute timing in the API's form."""
     found = config["intervals"][name]
     shown = {"name": name, "time_intervals": found, "version": version_of(found)}
     return shown | provenance(config, "mute_timing", name)
 
 
 def no_such(kind: str) -> Refused:
-    """The refusal of a mute timing or template that is not there."""
+    """Return the rejection of a missing mute timing or template."""
     message = {"time-intervals": "Time interval not found", "templates": "Template not found"}[kind]
     return Refused(
         404,
@@ -581,7 +603,7 @@ def no_such(kind: str) -> Refused:
 
 
 def checked_timing(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """The intervals of a body."""
+    """Return the intervals of a body."""
     if not body.get("name") or not isinstance(body.get("time_intervals") or [], list):
         raise Refused(400, BAD_JSON)
     return [normal_interval(one) for one in body.get("time_intervals") or []]
@@ -632,7 +654,11 @@ def create_timing(request: Request) -> Any:
 
 @route("PUT", f"{TIMINGS}/:name", **WRITE)
 def update_timing(request: Request) -> Any:
-    """Without a name in the body that of the path is meant; with another one the path has to be an internal uid."""
+    """Update a mute timing.
+
+    Without a name in the body the path's applies; with another name the path must be an internal
+    uid.
+    """
     config, body, name = load(request.store, request.org), request.json(), request.params["name"]
     intervals = checked_timing({"name": name} | body)
     if name not in config["intervals"] or body.get("name", name) != name:
@@ -667,7 +693,7 @@ def delete_timing(request: Request) -> Any:
 
 
 def template_shown(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """A template as the API shows it."""
+    """Return a template in the API's form."""
     text = config["templates"][name]
     return {"name": name, "template": text, "version": version_of(text)} | provenance(
         config, "template", name
@@ -708,7 +734,7 @@ def put_template(request: Request) -> Any:
 
 @route("DELETE", f"{TEMPLATES}/:name", **WRITE)
 def delete_template(request: Request) -> Any:
-    """One that is missing is no error, nor is one that is in use."""
+    """Delete a template, which may be missing or in use."""
     config, name = load(request.store, request.org), request.params["name"]
     if name in config["templates"]:
         check_version(request.query.get("version"), config["templates"][name])
@@ -730,7 +756,7 @@ TEST = {"role": "Editor", "needs": "alert.notifications.receivers:test", "family
 
 @route("POST", f"{CONFIG}/receivers/test", **TEST, until=(13,))
 def try_receivers(request: Request) -> Any:
-    """200 when all were told, 207 when not, 400 when a receiver is malformed."""
+    """Answer 200 if all were notified, 207 if not, 400 if a receiver is malformed."""
     body = request.json()
     if not body.get("receivers"):
         raise Refused(400, traceID="")
@@ -763,7 +789,7 @@ def trying_is_gone(_request: Request) -> Any:
 @route("POST", KUBERNETES_TEST.format("v0alpha1"), **TEST, since=(12, 3))
 @route("POST", KUBERNETES_TEST.format("v1beta1"), **TEST, since=(13,))
 def try_integration(request: Request) -> Any:
-    """200 in any case; the body says whether the receiver was told."""
+    """Answer 200 in any case; the body contains the result of the notification."""
     body = request.json()
     given, config = body.get("integration"), load(request.store, request.org)
     uid = (body.get("integrationRef") or {}).get("uid", "")
@@ -777,7 +803,7 @@ def try_integration(request: Request) -> Any:
 
 
 def alert_of_test(given: dict[str, Any]) -> dict[str, Any]:
-    """The alert of a test."""
+    """Return the alert of a test."""
     labels = {"alertname": "TestAlert", "instance": "Grafana"} | (given.get("labels") or {})
     return {
         "labels": labels,
@@ -786,7 +812,7 @@ def alert_of_test(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def try_to_tell(request: Request, given: dict[str, Any], alert: dict[str, Any]) -> tuple[str, bool]:
-    """What went wrong, or nothing; and whether it was the integration's own fault."""
+    """Return the error of a notification or nothing, and whether the integration caused it."""
     settings = (given.get("settings") or {}) | (given.get("secureSettings") or {})
     found = locate(load(request.store, request.org), given.get("uid") or "")
     try:
@@ -820,7 +846,7 @@ def try_to_tell(request: Request, given: dict[str, Any], alert: dict[str, Any]) 
 
 @route("GET", f"{CONFIG}/alerts", "Admin", "alert.notifications:read")
 def read_config(request: Request) -> Any:
-    """The whole, in the Alertmanager's form."""
+    """Answer with the whole configuration, in the Alertmanager's form."""
     config = load(request.store, request.org)
     receivers = [
         {
@@ -838,7 +864,7 @@ def read_config(request: Request) -> Any:
 
 
 def config_entry(name: str, integration: dict[str, Any]) -> dict[str, Any]:
-    """An integration in the Alertmanager's form."""
+    """Return an integration in the Alertmanager's form."""
     secure = dict.fromkeys(integration["secure"], True)
     return {key: value for key, value in integration.items() if key != "secure"} | {
         "name": name,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`bin/grafana`: the commands of the real program that the role uses; what it does not know it refuses."""
+"""`bin/grafana`: the commands of the real program that the role uses; it rejects all others."""
 
 from __future__ import annotations
 
@@ -45,27 +45,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def say(level: str, message: str) -> None:
-    """A line of the log."""
+    """Print a line of the log."""
     print(f'logger=fake level={level} msg="{message}"', file=sys.stderr, flush=True)
 
 
 class Parser(argparse.ArgumentParser):
-    """Refuses as the real command line does."""
+    """Reports errors as the real command line does."""
 
     def error(self, message: str) -> NoReturn:
-        """End with status 1."""
+        """Exit with status 1."""
         print(f"Incorrect Usage: {message}", file=sys.stderr)
         sys.exit(1)
 
 
 def common(parser: argparse.ArgumentParser) -> None:
-    """The options that server and cli share; Go's flags take one dash or two."""
+    """Add the options that server and cli share; Go's flags take one dash or two."""
     for name in ("homepath", "config", "configOverrides"):
         parser.add_argument(f"--{name}", f"-{name}", default="", dest=name)
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """The configuration that the options name."""
+    """Return the configuration that the options select."""
     home = Path(options.homepath or os.getcwd()).resolve()
     if options.configOverrides:
         raise SettingsError("configOverrides is beyond this fake")
@@ -73,7 +73,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def open_store(settings: Settings) -> Store:
-    """The database of the configuration, made when it is missing."""
+    """Return the database of the configuration, created if it is missing."""
     if settings.get("database", "type") != "sqlite3" or settings.get("database", "url"):
         raise SettingsError("this fake has no database but sqlite3")
     data = settings.path("paths", "data")
@@ -138,10 +138,8 @@ def serve(arguments: list[str]) -> int:
     http, _thread = server.start(grafana, address, tls)
     if options.pidfile:
         Path(options.pidfile).write_text(str(os.getpid()), encoding="ascii")
-    say(
-        "info",
-        f"HTTP Server Listen address={address[0]}:{address[1]} protocol={protocol} version={VERSION}",
-    )
+    listener = f"address={address[0]}:{address[1]} protocol={protocol}"
+    say("info", f"HTTP Server Listen {listener} version={VERSION}")
     notify("READY=1")
     signal.sigwait(stopped)
     say("info", "Shutdown started")
@@ -151,38 +149,40 @@ def serve(arguments: list[str]) -> int:
 
 
 def parts(version: str) -> tuple[int, ...]:
-    """A version to compare."""
+    """Return a version as comparable numbers."""
     return tuple(int(part) for part in version.partition("+")[0].split("."))
 
 
 def metrics_of(settings: Settings) -> tuple[str, str] | None:
-    """Who may read /metrics."""
+    """Return the user and password for /metrics, or None if it is disabled."""
     if not settings.flag("metrics", "enabled"):
         return None
-    return settings.get("metrics", "basic_auth_username"), settings.get(
-        "metrics", "basic_auth_password"
-    )
+    user = settings.get("metrics", "basic_auth_username")
+    return user, settings.get("metrics", "basic_auth_password")
 
 
 def toggles(settings: Settings) -> set[str]:
-    """The feature toggles that are on."""
+    """Return the enabled feature toggles."""
     section = settings.values.get("feature_toggles", {})
     named = section.get("enable", "").replace(",", " ").split()
     return {*named, *(key for key, value in section.items() if value.lower() == "true")}
 
 
 def notify(state: str) -> None:
-    """Tell systemd, where it waits for that."""
+    """Report readiness to systemd if it waits for that."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
+        # An abstract socket is written with @ in place of its NUL byte.
+        path = "\0" + address[1:] if address.startswith("@") else address
         with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as channel:
-            channel.sendto(
-                state.encode(), "\0" + address[1:] if address.startswith("@") else address
-            )
+            channel.sendto(state.encode(), path)
 
 
 def cli(arguments: list[str]) -> int:
-    """`cli [global options] admin reset-admin-password`: options of the one are refused after the other."""
+    """Run `cli [global options] admin reset-admin-password`.
+
+    Options of one command are rejected after the other.
+    """
     parser = Parser(prog="grafana cli", allow_abbrev=False)
     common(parser)
     parser.add_argument("words", nargs=argparse.REMAINDER)
@@ -205,7 +205,7 @@ def cli(arguments: list[str]) -> int:
 
 
 def reset_password(store: Store, number: int, password: str) -> int:
-    """Give a user, the first one unless told otherwise, a password."""
+    """Set the password of a user, by default the first one."""
     if len(password) < 4:
         print("Error: ✗ new password is too short", file=sys.stderr)
         return 1

@@ -44,32 +44,31 @@ GROUP = f"{PROVISIONING}/folder/:folder/rule-groups/:group"
 
 
 def invalid(message: str, **fields: Any) -> Refused:
-    """The refusal of a rule."""
+    """Return the rejection of a rule."""
     return Refused(400, f"invalid alert rule: {message}", **fields)
 
 
 def no_group() -> Refused:
-    """The refusal of a group that is not there."""
+    """Return the rejection of a missing group."""
     name = "alerting.alert-rule.notFound"
     return Refused(404, "Alert rule group not found", messageId=name, statusCode=404, traceID="")
 
 
 def sent_provenance(request: Request) -> str:
-    """What a write makes of what it writes."""
+    """Return the provenance that a request gives to its objects."""
     return "" if "X-Disable-Provenance" in request.headers else "api"
 
 
 def normalized(request: Request, given: dict[str, Any], folder: str, group: str) -> dict[str, Any]:
-    """A rule as it is stored; refuses what Grafana refuses, which is little."""
+    """Return a rule as stored; reject what Grafana rejects, which is little."""
     if not isinstance(given, dict):
         raise Refused(400, BAD_JSON)
     if not given.get("title"):
         raise invalid("title is empty")
     uid = given.get("uid") or ""
     if len(uid) > 40 or not re.fullmatch(r"[a-zA-Z0-9\-_]*", uid):
-        raise invalid(
-            f"cannot create rule with UID {uid!r}: uid is longer than 40 symbols or has illegal characters"
-        )
+        reason = "uid is longer than 40 symbols or has illegal characters"
+        raise invalid(f"cannot create rule with UID {uid!r}: {reason}")
     if not given.get("data"):
         raise invalid("no queries or expressions are found")
     recording = bool(given.get("record"))
@@ -104,14 +103,17 @@ def normalized(request: Request, given: dict[str, Any], folder: str, group: str)
 
 
 def state(given: dict[str, Any], key: str, known: tuple[str, ...], word: str) -> str:
-    """One of the states that there are."""
+    """Return a valid state."""
     if given.get(key) not in known:
         raise Refused(400, f"unknown {word} state option {given.get(key) or ''}")
     return given[key]
 
 
 def evaluations(request: Request, given: dict[str, Any], uid: str) -> int | None:
-    """After how many evaluations a missing series is resolved; -1 is what the rule has, which a new one has not."""
+    """Return the number of evaluations after which a missing series is resolved.
+
+    -1 keeps the rule's value, which a new rule does not have.
+    """
     number = given.get("missingSeriesEvalsToResolve")
     if number == -1 and uid and (old := request.store.get(request.org, "rule", uid)):
         return old.get("missingSeriesEvalsToResolve")
@@ -123,7 +125,7 @@ def evaluations(request: Request, given: dict[str, Any], uid: str) -> int | None
 
 
 def duration(given: dict[str, Any], key: str) -> str:
-    """A duration, which is a string; absent is zero."""
+    """Return a duration, which must be a string; a missing one is zero."""
     try:
         return durations.normal(given.get(key) or "0s")
     except ValueError as error:
@@ -131,7 +133,7 @@ def duration(given: dict[str, Any], key: str) -> str:
 
 
 def strings(given: dict[str, Any], key: str) -> dict[str, str]:
-    """Labels or annotations."""
+    """Return labels or annotations."""
     found = given.get(key) or {}
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise Refused(400, BAD_JSON)
@@ -139,7 +141,7 @@ def strings(given: dict[str, Any], key: str) -> dict[str, str]:
 
 
 def query(given: dict[str, Any]) -> dict[str, Any]:
-    """A query as it is stored, with the server's defaults in its model."""
+    """Return a query as stored, with the server's defaults in its model."""
     if not isinstance(given, dict) or not isinstance(given.get("model"), dict):
         raise Refused(400, BAD_JSON)
     span = given.get("relativeTimeRange") or {}
@@ -169,7 +171,7 @@ def query(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings(request: Request, given: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A rule's own notification settings, whose receiver and mute timings have to be there."""
+    """Return a rule's own notification settings, whose references must exist."""
     if not given:
         return None
     config = notifications.load(request.store, request.org)
@@ -197,7 +199,7 @@ def settings(request: Request, given: dict[str, Any] | None) -> dict[str, Any] |
 
 
 def shown(rule: dict[str, Any]) -> dict[str, Any]:
-    """A rule as the provisioning API shows it."""
+    """Return a rule in the provisioning API's form."""
     optional = ("provenance", "annotations", "labels", "missingSeriesEvalsToResolve")
     hidden = ("position", "interval")
     return {
@@ -208,13 +210,13 @@ def shown(rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def all_rules(request: Request) -> list[dict[str, Any]]:
-    """All rules of the organization, in the order of folders, groups and evaluation."""
+    """Return all rules of the organization by folder, group and order of evaluation."""
     rules = request.store.all(request.org, "rule")
     return sorted(rules, key=lambda rule: (rule["folderUID"], rule["ruleGroup"], rule["position"]))
 
 
 def group_rules(request: Request, folder: str, group: str) -> list[dict[str, Any]]:
-    """The rules of a group in their order."""
+    """Return the rules of a group in their order."""
     return [
         rule
         for rule in all_rules(request)
@@ -223,7 +225,7 @@ def group_rules(request: Request, folder: str, group: str) -> list[dict[str, Any
 
 
 def check_provenance(stored: str, sent: str, *, strict: bool) -> None:
-    """Refuse what must not change hands. A group may also be given back: from api to none."""
+    """Reject a change of ownership, except that a group may lose its provenance `api`."""
     given_back = not strict and not sent and stored in ("api", "converted_prometheus")
     if stored and stored != sent and not given_back:
         message = f"cannot change provenance from '{stored}' to '{sent}'"
@@ -233,7 +235,7 @@ def check_provenance(stored: str, sent: str, *, strict: bool) -> None:
 
 
 def check_interval(interval: Any) -> int:
-    """An interval in seconds."""
+    """Return an interval in seconds."""
     if not isinstance(interval, int) or isinstance(interval, bool):
         raise Refused(400, BAD_JSON)
     if interval <= 0 or interval % BASE_SECONDS:
@@ -243,13 +245,13 @@ def check_interval(interval: Any) -> int:
 
 
 def check_folder(request: Request, uid: str) -> None:
-    """Refuse a folder that is not there."""
+    """Reject a missing folder."""
     if request.store.get(request.org, "folder", uid) is None:
         raise invalid("folder does not exist")
 
 
 def write(request: Request, rule: dict[str, Any], *, strict: bool = False) -> dict[str, Any]:
-    """Write a rule if anything about it differs; that throws the state of its alerts away."""
+    """Store a rule if it differs, which resets the state of its alerts."""
     old = request.store.get(request.org, "rule", rule["uid"]) if rule["uid"] else None
     if old and all(old.get(key) == rule.get(key) for key in CONTENT):
         return old
@@ -288,7 +290,7 @@ def list_rules(request: Request) -> Any:
 @route("GET", f"{PROVISIONING}/alert-rules/export", **READ)
 @route("GET", f"{GROUP}/export", **READ)
 def export_rules(request: Request) -> Any:
-    """The file format, in the order of evaluation; 404 where there is nothing to export."""
+    """Answer in the file format, in the order of evaluation; 404 without any rule."""
     folders, groups = filters(request, "folderUid", "folder"), filters(request, "group", "group")
     uids = filters(request, "ruleUid", "")
     if uids and (folders or groups):
@@ -314,20 +316,20 @@ def export_rules(request: Request) -> Any:
 
 
 def filters(request: Request, name: str, param: str) -> list[str]:
-    """The values of a filter, from the query or the path."""
+    """Return the values of a filter, from the query or the path."""
     values = [value for key, value in request.pairs if key == name]
     return values + ([request.params[param]] if param in request.params else [])
 
 
 def folder_path(request: Request, uid: str) -> str:
-    """The titles of a folder and those around it; a slash within one is escaped."""
+    """Return the titles of a folder and its ancestors; a slash in a title is escaped."""
     folder = request.store.get(request.org, "folder", uid)
     chain = [*ancestors(request, folder), folder] if folder else []
     return "/".join(one["title"].replace("/", "\\/") for one in chain)
 
 
 def file_group(request: Request, rules: list[dict[str, Any]]) -> dict[str, Any]:
-    """A group in the file format."""
+    """Return a group in the file format."""
     head = {
         "orgId": request.org,
         "name": rules[0]["ruleGroup"],
@@ -342,7 +344,7 @@ def file_group(request: Request, rules: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def file_rule(rule: dict[str, Any]) -> dict[str, Any]:
-    """A rule in the file format."""
+    """Return a rule in the file format."""
     names = {
         "keep_firing_for": "keepFiringFor",
         "missingSeriesEvalsToResolve": "missing_series_evals_to_resolve",
@@ -382,7 +384,7 @@ def read_rule(request: Request) -> Any:
 
 @route("POST", f"{PROVISIONING}/alert-rules", **WRITE)
 def create_rule(request: Request) -> Any:
-    """The organization of the body is overlooked, and so is an interval; a uid that is taken is a conflict."""
+    """Create a rule; its organization and interval are ignored, an existing uid is a conflict."""
     body = request.json()
     folder, group = body.get("folderUID") or "", body.get("ruleGroup") or ""
     rule = normalized(request, body, folder, group)
@@ -392,7 +394,8 @@ def create_rule(request: Request) -> Any:
     if rule["uid"] and request.store.get(request.org, "rule", rule["uid"]):
         raise Refused(
             409,
-            "a conflicting alert rule is found: rule UID under the same organization should be unique",
+            "a conflicting alert rule is found:"
+            " rule UID under the same organization should be unique",
         )
     others = group_rules(request, folder, group)
     rule |= {
@@ -404,7 +407,7 @@ def create_rule(request: Request) -> Any:
 
 @route("PUT", f"{PROVISIONING}/alert-rules/:uid", **WRITE)
 def update_rule(request: Request) -> Any:
-    """The uid of the path decides, as in 11 and newer."""
+    """Update a rule by the uid of the path, as 11 and newer do."""
     body, uid = request.json(), request.params["uid"]
     old = request.store.get(request.org, "rule", uid)
     if old is None:
@@ -424,7 +427,7 @@ def update_rule(request: Request) -> Any:
 
 @route("DELETE", f"{PROVISIONING}/alert-rules/:uid", **WRITE)
 def delete_rule(request: Request) -> Any:
-    """One that is missing is no error."""
+    """Delete a rule, which may be missing."""
     rule = request.store.get(request.org, "rule", request.params["uid"])
     if rule:
         remove(request, rule, strict=True)
@@ -440,7 +443,7 @@ def read_group(request: Request) -> Any:
 
 
 def group_shown(request: Request, interval: int, rules: list[dict[str, Any]]) -> dict[str, Any]:
-    """A group as the API shows it."""
+    """Return a group in the API's form."""
     head = {
         "title": request.params["group"],
         "folderUid": request.params["folder"],
@@ -451,9 +454,10 @@ def group_shown(request: Request, interval: int, rules: list[dict[str, Any]]) ->
 
 @route("PUT", GROUP, **WRITE)
 def replace_group(request: Request) -> Any:
-    """Delete, change, then add; nothing is written when nothing differs. No rules: the interval alone is set.
+    """Delete, change, then add rules; write nothing if nothing differs.
 
-    The answer is what was sent, not what is stored.
+    Without rules it sets the interval alone. The answer is the request's body, not the stored
+    group.
     """
     body, folder, group = request.json(), request.params["folder"], request.params["group"]
     interval = check_interval(body.get("interval"))
@@ -491,7 +495,7 @@ def delete_group(request: Request) -> Any:
 
 @route("GET", "/api/ruler/grafana/api/v1/rules", needs="alert.rules:read")
 def ruler(request: Request) -> Any:
-    """All groups by the path of their folder, in the form of the alerting pages."""
+    """Answer with all groups by the path of their folder, in the form of the alerting pages."""
     folders: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for rule in all_rules(request):
         groups = folders.setdefault(folder_path(request, rule["folderUID"]), {})
@@ -510,7 +514,7 @@ def ruler(request: Request) -> Any:
 
 
 def ruler_rule(rule: dict[str, Any]) -> dict[str, Any]:
-    """A rule in the form of the alerting pages."""
+    """Return a rule in the form of the alerting pages."""
     inner = {
         key: rule[key] for key in ("id", "title", "condition", "data", "updated", "uid", "record")
     }
@@ -534,7 +538,7 @@ def ruler_rule(rule: dict[str, Any]) -> dict[str, Any]:
 
 @route("GET", "/api/prometheus/grafana/api/v1/rules", needs="alert.rules:read")
 def rule_states(request: Request) -> Any:
-    """The form of the answer; the fake evaluates nothing, so nothing fires."""
+    """Answer in the right form; the fake evaluates nothing, so nothing fires."""
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     for rule in all_rules(request):
         place = (rule["folderUID"], rule["ruleGroup"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server: who asks, what may be done, and by whom it is done. `FakeGrafana` runs it within a test."""
+"""The server: authentication, authorization and dispatch; `FakeGrafana` runs it in a test."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ LOCKOUT_ATTEMPTS, LOCKOUT_SECONDS = 5, 300
 
 
 class Grafana:
-    """One Grafana of a version: state, log and faults. `options` are the few settings that matter to its answers."""
+    """One Grafana of a version: state, log and faults.
+
+    `options` are the settings that affect its answers.
+    """
 
     def __init__(self, version: str, store: Store, **options: Any) -> None:
         self.version, self.store = version, store
@@ -66,7 +69,7 @@ class Grafana:
         self.guard = threading.Lock()
 
     def answer(self, request: Request) -> Answer:
-        """Carry a request out."""
+        """Carry out a request and return its answer."""
         try:
             return self.route(request)
         except Refused as refused:
@@ -82,7 +85,7 @@ class Grafana:
             return Answer(500, {"message": "the fake is broken"})
 
     def route(self, request: Request) -> Answer:
-        """Find what answers, and let it, if the user may."""
+        """Call the function of a request if the user has the role."""
         if request.path.startswith("/-/fake/"):
             return backdoor(self, request)
         found = find(request.method, request.path, self.release)
@@ -102,7 +105,7 @@ class Grafana:
         return result if isinstance(result, Answer) else Answer(200, result)
 
     def log_in(self, request: Request) -> None:
-        """Find out who asks and for which organization."""
+        """Set the user and the organization of a request."""
         scheme, _space, credentials = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "basic" and self.basic_auth:
             request.user = self.basic(credentials)
@@ -126,7 +129,10 @@ class Grafana:
         request.user["role"] = access.role_in(self.store, request.user, request.org)
 
     def basic(self, credentials: str) -> dict[str, Any]:
-        """A user by name and password; after too many failures a user is refused like one with a wrong password."""
+        """Return a user by name and password.
+
+        After too many failures a user is rejected as with a wrong password.
+        """
         wrong = Refused(
             401,
             "Invalid username or password",
@@ -156,7 +162,7 @@ class Grafana:
         return user
 
     def admit(self, request: Request, role: str, needs: str) -> None:
-        """Refuse who lacks the role."""
+        """Reject a user without the role."""
         held = (
             "Server"
             if request.user and request.user.get("isGrafanaAdmin")
@@ -168,7 +174,7 @@ class Grafana:
             raise Refused(403, message, title="Access denied", accessErrorId="ACE0000000000")
 
     def fault_for(self, request: Request) -> Fault | None:
-        """The fault that this request meets."""
+        """Return the fault that applies to this request."""
         if request.path.startswith("/-/fake/"):
             return None
         with self.guard:
@@ -179,7 +185,7 @@ class Grafana:
             return due[0] if due else None
 
     def log(self, request: Request, status: int, seconds: float) -> None:
-        """Keep a line about a request."""
+        """Add a line about a request to the log."""
         if request.path.startswith("/-/fake/"):
             return
         headers = {
@@ -195,7 +201,10 @@ class Grafana:
             self.requests.append(line)
 
     def fail(self, name: str = "500", **changes: Any) -> Fault:
-        """Inject one of FAULTS, changed by fields of Fault: which requests (`method`, `path`), `first` and `times`."""
+        """Inject one of FAULTS, changed by fields of Fault.
+
+        They select requests by `method` and `path`, from the `first` on, `times` times.
+        """
         fault = Fault(**(FAULTS[name] | changes))
         with self.guard:
             self.faults.append(fault)
@@ -203,7 +212,7 @@ class Grafana:
 
 
 def backdoor(grafana: Grafana, request: Request) -> Answer:
-    """What a test on another machine may do: read the log, inject faults, say who made an object."""
+    """Answer a test on another machine: read the log, inject faults, set provenance."""
     what = request.path.removeprefix("/-/fake/")
     if what == "requests":
         if request.method == "DELETE":
@@ -224,7 +233,10 @@ def backdoor(grafana: Grafana, request: Request) -> Answer:
 
 
 def set_provenance(grafana: Grafana, kind: str, key: str, provenance: str, org: int = 1) -> None:
-    """Say that an object was made by "file", by "api" or ("") by hand. Datasources and dashboards know file or not."""
+    """Set the provenance of an object: "file", "api" or "" for manual.
+
+    Datasources and dashboards distinguish only "file" from the others.
+    """
     with grafana.store.transaction():
         if kind in ("datasource", "dashboard", "rule"):
             document = grafana.store.get(org, kind, key)
@@ -240,9 +252,10 @@ def set_provenance(grafana: Grafana, kind: str, key: str, provenance: str, org: 
 
 
 class FakeGrafana:
-    """A Grafana within the test, in memory: `with FakeGrafana(version="13.2.3") as grafana: ... grafana.url`.
+    """A Grafana in the test's process: `with FakeGrafana(version="13.2.3") as grafana: ...`.
 
-    Passwords are hashed with one round unless `rounds` says otherwise; the user is admin with password `password`.
+    Its address is `grafana.url`, its user admin with the password `password`. Passwords are hashed
+    with `rounds` rounds.
     """
 
     username = "admin"
@@ -265,12 +278,12 @@ class FakeGrafana:
 
     @property
     def requests(self) -> list[Logged]:
-        """What was asked so far."""
+        """Return the requests so far."""
         return self.grafana.requests
 
     @property
     def writes(self) -> list[Logged]:
-        """What was written so far, or tried to be."""
+        """Return the writing requests so far, including failed ones."""
         return [line for line in self.requests if line.is_write]
 
     def clear(self) -> None:
@@ -281,26 +294,29 @@ class FakeGrafana:
         self.grafana.stop_after = None
 
     def stop_after_writes(self, count: int) -> None:
-        """Cut every connection once so many writes have succeeded since the log was cleared, until `clear`."""
+        """Cut every connection after that many successful writes, until `clear`.
+
+        The count starts when the log was last cleared.
+        """
         self.grafana.stop_after = count
 
     def set_provenance(self, kind: str, key: str, provenance: str, org: int = 1) -> None:
-        """Say by what an object was made; kind and key are those of the store."""
+        """Set the provenance of an object, by kind and key of the store."""
         set_provenance(self.grafana, kind, key, provenance, org)
 
     def add_user(self, login: str, password: str, role: str, org: int = 1) -> None:
-        """Have another user: Viewer, Editor or Admin."""
+        """Add a user with the role Viewer, Editor or Admin."""
         with self.store.transaction():
             access.make_user(self.store, login, password, {str(org): role})
 
     def add_org(self, name: str) -> int:
-        """Have another organization, of which admin is Admin."""
+        """Add an organization, in which admin is Admin."""
         with self.store.transaction():
             return access.make_org(self.store, name)
 
     @property
     def state_resets(self) -> dict[str, int]:
-        """How often the alert state of a rule was lost, by uid."""
+        """Return how often the alert state of each rule was lost, by uid."""
         return self.grafana.state_resets
 
     def __enter__(self) -> FakeGrafana:
@@ -328,7 +344,8 @@ def start(
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*tls)
-        # The handshake belongs to the connection's own thread: one that never begins must not hold the others up.
+        # The handshake takes place in the connection's own thread, so that a client that never
+        # starts one does not block the others.
         http.socket = context.wrap_socket(
             http.socket, server_side=True, do_handshake_on_connect=False
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Notification templates: what Grafana makes of their text, and as much of Go's syntax as tells a broken one."""
+"""Notification templates: Grafana's normalization, and enough of Go's syntax to find errors."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ WORD = re.compile(r"(?<![.$\w])[A-Za-z_]\w*")
 OPENING = ("define", "block", "if", "range", "with")
 KEYWORDS = (*OPENING, "end", "else", "template", "break", "continue", "true", "false", "nil")
 FUNCTIONS = frozenset(
-    re.findall(
-        r"\w+",
-        """
-    and or not len index slice print printf println html js urlquery call eq ne lt le gt ge toUpper toLower
-    title join match safeHtml safeUrl reReplaceAll stringSlice trimSpace tz date since humanizeDuration toJson
-    list append dict coll data tmpl tojson urlUnescape
-""",
-    )
+    """
+    and or not len index slice print printf println html js urlquery call eq ne lt le gt ge
+    toUpper toLower title join match safeHtml safeUrl reReplaceAll stringSlice trimSpace tz date
+    since humanizeDuration toJson list append dict coll data tmpl tojson urlUnescape
+    """.split()
 )
 
 
 def normal(name: str, text: str) -> str:
-    """A text as it is stored: trimmed, and wrapped in a definition if it has none. ValueError says what is wrong."""
+    """Return a template as stored: trimmed, and wrapped in a definition if it has none.
+
+    Raises ValueError with the error.
+    """
     text = text.strip()
     if not text:
         raise ValueError("template must have content")
@@ -35,7 +35,7 @@ def normal(name: str, text: str) -> str:
 
 
 def check(text: str) -> None:
-    """Raise ValueError if an action is not closed, a block has no end, or a function is unknown."""
+    """Raise ValueError for an unclosed action, a block without end, or an unknown function."""
     depth, rest = 0, 0
     text = re.sub(r"\{\{-?\s*/\*.*?\*/\s*-?\}\}", "", text, flags=re.DOTALL)
     while (start := text.find("{{", rest)) >= 0:
@@ -51,7 +51,7 @@ def check(text: str) -> None:
 
 
 def action(text: str) -> int:
-    """Check what stands in braces; how much deeper it leads."""
+    """Check the content of braces; return the change of the depth of blocks."""
     words = WORD.findall(STRING.sub('""', text))
     for word in words:
         if word not in KEYWORDS and word not in FUNCTIONS:

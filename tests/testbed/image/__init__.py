@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images of systemd hosts, built by debootstrap: `packages` says what is in them, `configure` how they are set up.
+"""Images of systemd hosts, built by debootstrap from `packages` and set up by `configure`.
 
-An image is named after the hash of its recipe and kept twice: in the engine, and as a file in the cache, because the
-engine's store may be lost. Keys and identities are no part of it.
+An image is named after the hash of its recipe and stored twice: in Docker, and as a file in the
+cache, because Docker's store may be lost. It contains neither keys nor identities.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from tests.testbed import cache, console, docker
 NAME = "hippius-monitoring-host"
 SUITES = ("bookworm", "trixie")
 RECIPE = Path(__file__).parent
-# First words of debootstrap's messages that are worth a line of progress; it says most of them for every package.
+# First words of debootstrap's messages that become a line of progress, once each: it prints most
+# of them for every package.
 STAGES = ("Retrieving", "Extracting", "Unpacking", "Configuring")
 
 
 def tag(suite: str) -> str:
-    """The image's name in the engine; it changes with everything that the image is made of."""
+    """Return the image's name, which changes with every part of the recipe."""
     digest = hashlib.sha256()
     for part in ("packages", "configure"):
         digest.update((RECIPE / part).read_bytes())
@@ -33,7 +34,7 @@ def tag(suite: str) -> str:
 
 
 def ensure(suite: str) -> str:
-    """Have the suite's image in the engine and return its name; from the engine, the cache or debootstrap."""
+    """Return the name of a suite's image, imported from the cache or built if missing."""
     name = tag(suite)
     with cache.locked(f"image-{suite}"):
         if docker.run("image", "ls", "--quiet", name):
@@ -48,7 +49,7 @@ def ensure(suite: str) -> str:
 
 
 def build(suite: str, archive: Path) -> None:
-    """Write the suite's root file system as a tar file; takes about a minute and a half."""
+    """Write the suite's root file system as a tar file, in about a minute and a half."""
     started = time.monotonic()
     root = Path(tempfile.mkdtemp(prefix=f"{suite}-", dir=cache.directory("images")))
     partial = archive.with_suffix(".partial")
@@ -69,7 +70,7 @@ def build(suite: str, archive: Path) -> None:
 
 
 def execute(command: list[str]) -> None:
-    """Run a step of the build and show its stages; its full output is in a log of the cache."""
+    """Run a step of the build and report its stages, with a log in the cache."""
     log = cache.directory("images") / f"{Path(command[0]).name}.log"
     environment = os.environ | {
         "LC_ALL": "C",

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build the releases of the bed and put them where the mirror serves them from.
+"""Build the releases of the test bed into the tree that the mirror serves.
 
-An archive is kept as `<cache>/releases/<name>-<version>-<digest>/`, where the digest covers everything that decides
-its content, and is linked into `<cache>/mirror/<host>/<path>` with its checksum file. What is there is not built again.
+An archive is stored as `<cache>/releases/<name>-<version>-<digest>/`, where the digest covers
+everything that decides its content, and is linked into `<cache>/mirror/<host>/<path>` with its
+checksum file. An existing archive is not built again.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ HEARTBEAT_SECONDS = 30
 
 
 class BuildError(Exception):
-    """A release that could not be had; the message says which and why."""
+    """A release cannot be built."""
 
 
 def build_all(names: Iterable[str] | None = None) -> dict[str, Path]:
-    """Build and publish these releases, in this order, or all; returns the path of each archive in the mirror's tree.
+    """Build and publish some releases in this order, by default all.
 
-    Raises BuildError when a name is not known or a build fails.
+    The result is the path of each archive in the mirror's tree. Raises BuildError for an unknown
+    name or a failed build.
     """
     known = recipes.read_all()
     wanted = list(known) if names is None else list(names)
@@ -47,7 +49,7 @@ def build_all(names: Iterable[str] | None = None) -> dict[str, Path]:
 
 
 def provide(recipe: Recipe) -> Path:
-    """The directory of the cache with a release's archive and checksum file, built if it is missing."""
+    """Return the cached directory of a release's archive and checksum file, built if missing."""
     directory = cache.directory("releases") / f"{recipe.name}-{recipe.version}-{recipe.digest()}"
     if not directory.exists():
         with cache.locked("releases"):
@@ -57,7 +59,7 @@ def provide(recipe: Recipe) -> Path:
 
 
 def publish(recipe: Recipe, directory: Path) -> Path:
-    """Link a release's files to where its published address has them in the mirror's tree."""
+    """Link a release's files into the mirror's tree at their published address."""
     address = recipe.archive.partition("://")[2]
     target = cache.directory("mirror") / address
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +74,10 @@ def publish(recipe: Recipe, directory: Path) -> Path:
 
 
 def build(recipe: Recipe, directory: Path) -> None:
-    """Build and pack a release; the directory appears when it is complete. The caller holds the lock."""
+    """Build and pack a release; the directory appears when it is complete.
+
+    The caller holds the lock.
+    """
     for leftover in directory.parent.glob(f"{recipe.name}-*.part"):
         shutil.rmtree(leftover, ignore_errors=True)
     work = directory.with_name(f"{directory.name}.part")
@@ -105,7 +110,7 @@ def build(recipe: Recipe, directory: Path) -> None:
 
 
 def prepare_sources(recipe: Recipe, go: str, work: Path) -> None:
-    """Copy the recipe's Go files, with a patched copy of the server's module where the recipe has a patch."""
+    """Copy the recipe's Go files, and a patched copy of the server's module if it has a patch."""
     sources = work / "sources"
     sources.mkdir()
     for path in recipe.folder.iterdir():
@@ -125,7 +130,7 @@ def prepare_sources(recipe: Recipe, go: str, work: Path) -> None:
 
 
 def build_programs(recipe: Recipe, go: str, work: Path) -> dict[str, Path]:
-    """Build the recipe's programs; returns the file of each member."""
+    """Build the recipe's programs; return the file of each member."""
     members = {}
     for member, package in recipe.programs.items():
         members[member] = work / "programs" / member
@@ -134,7 +139,7 @@ def build_programs(recipe: Recipe, go: str, work: Path) -> dict[str, Path]:
 
 
 def zip_programs(recipe: Recipe, work: Path) -> dict[str, Path]:
-    """Make a program of each of the recipe's Python packages: a zip that Python runs, which knows its version."""
+    """Pack each of the recipe's Python packages as a zip that Python runs, with its version."""
     members = {}
     for member, package in recipe.python.items():
         members[member] = work / "programs" / member
@@ -159,7 +164,7 @@ def zip_programs(recipe: Recipe, work: Path) -> dict[str, Path]:
 
 
 def plain_files(recipe: Recipe, go: str, work: Path) -> dict[str, Path]:
-    """Copy the recipe's other files, so that they have the modes that they are packed with."""
+    """Copy the recipe's other files, so that they get the modes of the archive."""
     members = {}
     for member, source in recipe.files.items():
         base = recipe.folder if source.startswith("./") else module_directory(recipe, go, work)
@@ -170,7 +175,7 @@ def plain_files(recipe: Recipe, go: str, work: Path) -> dict[str, Path]:
 
 
 def module_directory(recipe: Recipe, go: str, work: Path) -> Path:
-    """Where the server's module lies unpacked."""
+    """Return the directory of the server's unpacked module."""
     listed = subprocess.run(
         [go, "list", "-m", "-f", "{{.Dir}}", recipe.module],
         cwd=work / "sources",
@@ -185,7 +190,10 @@ def module_directory(recipe: Recipe, go: str, work: Path) -> Path:
 
 
 def run(recipe: Recipe, step: str, command: list[str], work: Path) -> None:
-    """Run a go command for one step and say how long it takes; a failure raises with the end of its output."""
+    """Run a go command and report its duration.
+
+    Raises BuildError with the end of its output.
+    """
     title = f"{recipe.name} {recipe.version}: {step}"
     console.progress(title)
     started = time.monotonic()
@@ -214,6 +222,6 @@ def run(recipe: Recipe, step: str, command: list[str], work: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hex."""
+    """Return the SHA-256 of a file in hex."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Go toolchain of the bed: one pinned release, so that the same sources give the same programs everywhere."""
+"""The Go toolchain of the test bed: one pinned release, for reproducible programs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ENVIRONMENT = {
 
 
 def environment() -> dict[str, str]:
-    """The environment of a go command; modules and compiled packages are kept in the project's cache."""
+    """Return the environment of a go command, with modules and packages in the project's cache."""
     caches = {
         "GOMODCACHE": str(cache.directory("go", "modules")),
         "GOCACHE": str(cache.directory("go", "build")),
@@ -41,7 +41,7 @@ def environment() -> dict[str, str]:
 
 
 def go_command() -> str:
-    """Path of the pinned release's go; any older or newer go of the machine is only used to download it."""
+    """Return the path of the pinned go; another go of the machine only downloads it."""
     downloaded = cache.directory("go") / VERSION
     if not downloaded.exists():
         debian.install({"go": "golang-go"})
@@ -53,14 +53,14 @@ def go_command() -> str:
 
 
 def release_of(go: str) -> str:
-    """Which release a go command is, such as go1.19.8."""
+    """Return the release of a go command, such as go1.19.8."""
     return subprocess.run(
         [go, "env", "GOVERSION"], env=environment(), capture_output=True, text=True, check=True
     ).stdout.strip()
 
 
 def download(go: str) -> Path:
-    """Fetch the toolchain's module with another go; returns the module's zip, whose hash is the pinned one."""
+    """Download the toolchain's module with another go; return the zip with the pinned hash."""
     console.progress(f"downloading Go {VERSION} through the module proxy with {release_of(go)}")
     # The hash pinned above takes the place of the checksum database.
     done = subprocess.run(
@@ -82,7 +82,7 @@ def download(go: str) -> Path:
 
 
 def unpack(archive: Path, target: Path) -> None:
-    """Unpack the toolchain as the go command itself does; nothing stands at the target until all of it is there."""
+    """Unpack the toolchain as the go command does; the target appears when it is complete."""
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     prefix = f"{MODULE}@{MODULE_VERSION}/"
