@@ -11,28 +11,26 @@ from pathlib import Path
 from tests.testbed import cache
 
 OLDEST, NEWEST = "2.17.14", "2.21.5"
-WANTED = "import ensurepip, sys; sys.exit(sys.version_info < (3, 12))"
+IS_NEWER = "import ensurepip, sys; sys.exit(sys.version_info < (3, 12))"
 
 
-def newer_python() -> str:
+def newer_python() -> str | None:
     """Return a Python for ansible-core 2.21, or None.
 
     Debian 12 itself has none.
     """
     named = filter(None, map(shutil.which, ("python3.14", "python3.13", "python3.12")))
-    # Beside the running one, as version managers have them.
-    beside = sorted(Path(sys.base_prefix).parent.glob("3.*/bin/python3"))
-    for program in (*named, *beside):
-        if (
-            subprocess.run([program, "-c", WANTED], check=False, capture_output=True).returncode
-            == 0
-        ):
+    # Version managers install versions beside each other.
+    siblings = sorted(Path(sys.base_prefix).parent.glob("3.*/bin/python3"))
+    for program in (*named, *siblings):
+        done = subprocess.run([program, "-c", IS_NEWER], check=False, capture_output=True)
+        if done.returncode == 0:
             return str(program)
-    return ""
+    return None
 
 
-# Where there is none, what the tests run with is the newest.
-CORES = [OLDEST, NEWEST if newer_python() else ""]
+# Without a newer Python the ansible-core that runs the tests stands for the newest one.
+VERSIONS = [OLDEST, NEWEST if newer_python() else ""]
 
 
 def programs_of(version: str) -> Path:
@@ -53,7 +51,7 @@ def programs_of(version: str) -> Path:
 
 
 if __name__ == "__main__":
-    # What every role asks the engine for where one host has all of them, as JSON.
+    # Print the rollout of every role on a host with all roles, as JSON.
     import json
 
     from ansible.plugins.loader import init_plugin_loader

@@ -16,12 +16,12 @@ from ansible.plugins.loader import init_plugin_loader
 from tests.testbed import docker
 
 ROOT = Path(__file__).parent.parent
-# The checkout's collection, beside those that came with Ansible.
+# The checkout's collection, in addition to those of the Ansible package.
 sys.path.insert(0, str(ROOT / "collections"))
-# The same for Ansible's own loader of plugins, before anything of the collection is imported.
+# The same for Ansible's loader of plugins, before anything imports the collection.
 init_plugin_loader([str(ROOT / "collections")])
 
-# The same examples on each run of CI; a failure elsewhere prints its example. Slow machines are no failure.
+# CI runs the same examples each time; a failure elsewhere prints its example. Slow machines pass.
 hypothesis.settings.register_profile(
     "project", database=None, deadline=None, derandomize="CI" in os.environ
 )
@@ -43,7 +43,7 @@ def call_testbed(request: pytest.FixtureRequest) -> Callable[..., None]:
 
     def call(*command: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(f"\nbed {' '.join(command)}", flush=True)
+            print(f"\ntestbed {' '.join(command)}", flush=True)
             program = [sys.executable, "-m", "tests.testbed", *command]
             subprocess.run(program, cwd=ROOT, stdin=subprocess.DEVNULL, check=True)
 

@@ -22,27 +22,30 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 METRICS = Path(__file__).parent / "unit" / "content" / "metrics"
-# What applications send is scraped from the collector, and Tempo writes its own, without a job.
+# Job -> component. Metrics of applications come from the collector, and Tempo writes its own
+# metrics without a job.
 OWNERS = {
     "otel-collector": "application",
     "otel-collector-self": "otel-collector",
     "": "tempo",
     "node": "node-exporter",
 }
-# Of each program that is written in Go, and of Prometheus for each target.
+# Metrics of every Go program, and Prometheus' own of each target.
 COMMON = re.compile(
     r"(go|process|promhttp|net_conntrack|scrape)_(?!resident_memory_bytes$|cpu_seconds_total$).*"
 )
-# Metrics, or selectors of them, of which a stack that is well has no series, and why.
+# Metrics or selectors without a series in a healthy stack, and the reason.
+NO_DESTINATION = "Metrics have no destination by default."
+NO_FAILURES = "No request fails without a fault."
+FAILED_REQUESTS = 'http_request_duration_seconds_count{job="otel-collector", '
 ALLOWED_EMPTY = {
-    "otelcol_exporter_send_failed_spans": "The counter is there once a destination has refused something for good.",
-    "otelcol_exporter_send_failed_metric_points": "As with spans; and metrics have no destination by default.",
-    'otelcol_exporter_queue_size{data_type="metrics"}': "Metrics have no destination by default.",
-    'http_request_duration_seconds_count{job="otel-collector", status_code=~"5.."}': "No request fails by itself.",
-    'http_request_duration_seconds_count{job="otel-collector", env=~"$env", exported_job=~"$service", '
-    'status_code=~"5.."}': "No request fails by itself.",
+    "otelcol_exporter_send_failed_spans": "The first permanent rejection creates the counter.",
+    "otelcol_exporter_send_failed_metric_points": NO_DESTINATION,
+    'otelcol_exporter_queue_size{data_type="metrics"}': NO_DESTINATION,
+    FAILED_REQUESTS + 'status_code=~"5.."}': NO_FAILURES,
+    FAILED_REQUESTS + 'env=~"$env", exported_job=~"$service", status_code=~"5.."}': NO_FAILURES,
     'up{job="grafana"}': "Not every inventory has Grafana.",
-}  # fmt: skip
+}
 
 _NOT_CODE = re.compile(r"#[^\n]*")
 _STRING = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'"
@@ -52,7 +55,7 @@ _TOKEN = re.compile(
 )
 _WITH_LABELS = ("by", "without", "on", "ignoring", "group_left", "group_right")
 _WORDS = ("and", "or", "unless", "bool", "offset", "inf", "nan", "start", "end")
-# They may stand before "by".
+# They may precede "by".
 _AGGREGATIONS = (
     "sum",
     "min",
@@ -105,8 +108,8 @@ def queries() -> Iterator[Query]:
                     f"{path.stem}, {panel['title']}", target["datasource"]["uid"], target["expr"]
                 )
         for variable in dashboard["templating"]["list"]:
-            asked = re.fullmatch(r"label_values\((.+), \w+\)", variable["query"]["query"])
-            yield Query(f"{path.stem}, ${variable['name']}", "prometheus", asked[1])
+            match = re.fullmatch(r"label_values\((.+), \w+\)", variable["query"]["query"])
+            yield Query(f"{path.stem}, ${variable['name']}", "prometheus", match[1])
 
 
 def selectors(expression: str) -> list[str]:
@@ -114,21 +117,19 @@ def selectors(expression: str) -> list[str]:
 
     A selector is a metric name, with its matchers if there are any.
     """
-    text, position, found = _NOT_CODE.sub("", expression), 0, []
-    while match := _TOKEN.search(text, position):
+    code, position = _NOT_CODE.sub("", expression), 0
+    selected: list[str] = []
+    while match := _TOKEN.search(code, position):
         position = match.end()
+        word = match["word"]
         if match["matchers"]:
-            found.append((match["name"] or "") + match["matchers"])
-        elif match["word"] in _WITH_LABELS:
+            selected.append((match["name"] or "") + match["matchers"])
+        elif word in _WITH_LABELS:
             # A list of labels follows.
-            position = text.index(")", position) if match["call"] else position
-        elif (
-            match["word"]
-            and not match["call"]
-            and match["word"].lower() not in (*_WORDS, *_AGGREGATIONS)
-        ):
-            found.append(match["word"])
-    return found
+            position = code.index(")", position) if match["call"] else position
+        elif word and not match["call"] and word.lower() not in (*_WORDS, *_AGGREGATIONS):
+            selected.append(word)
+    return selected
 
 
 def metric(selector: str) -> str:
@@ -150,14 +151,14 @@ def expected() -> dict[str, str]:
     }
 
 
-def presence(asked: list[str]) -> str:
+def presence(selectors_of_series: list[str]) -> str:
     """Return one query that yields a series for each selector with data.
 
     The label `selector` of a series is the index in the list.
     """
     counts = [
         f'label_replace(count({selector}), "selector", "{index}", "", "")'
-        for index, selector in enumerate(asked)
+        for index, selector in enumerate(selectors_of_series)
     ]
     return " or ".join(counts)
 
@@ -171,17 +172,12 @@ def add_metrics(prometheus: str) -> None:
     """Add the metrics of a Prometheus to the lists."""
     for job in ["", *_values(prometheus, "job", '{__name__!=""}')]:
         component = OWNERS.get(job, re.sub(r"^(redis|postgres)(-.*)?$", r"\1-exporter", job))
-        names = set(
-            _values(
-                prometheus, "__name__", f'{{job="{job}",__name__=~"[^:]+",__name__!~"ALERTS.*"}}'
-            )
-        )
+        matcher = f'{{job="{job}",__name__=~"[^:]+",__name__!~"ALERTS.*"}}'
+        names = set(_values(prometheus, "__name__", matcher))
         path = METRICS / f"{component}.txt"
         names |= known(component) if path.exists() else set()
-        path.write_text(
-            "".join(f"{name}\n" for name in sorted(names) if not COMMON.fullmatch(name)),
-            encoding="utf-8",
-        )
+        kept = [name for name in sorted(names) if not COMMON.fullmatch(name)]
+        path.write_text("".join(f"{name}\n" for name in kept), encoding="utf-8")
 
 
 def _values(prometheus: str, label: str, matcher: str) -> list[str]:

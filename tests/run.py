@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the tests with pytest and print one line of counts at the end.
 
-`python -m tests.run [STAGE...] [-- ARGUMENT...]`: stages are the folders of `STAGES`, by default all
-of them; pytest gets the arguments after `--`. The run fails if a test or its set-up failed, if
+`python -m tests.run [STAGE...] [-- ARGUMENT...]`: stages are the folders of `STAGES`, by default
+all of them; pytest gets the arguments after `--`. The run fails if a test or its set-up failed, if
 nothing ran, if a skip has no reason, or if there are more skips than allowed.
 """
 
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-# Cheap first, so that a slip is told within seconds.
+# Fast ones first, so that simple errors show within seconds.
 STAGES = ("unit", "contract", "checks", "system", "resilience")
-# Raised only together with the reason of the new skip.
+# Increase it only together with the reason of the new skip.
 ALLOWED_SKIPS = 0
 
 TESTS = Path(__file__).parent
@@ -52,12 +52,11 @@ class Tally:
 
     def verdict(self) -> list[str]:
         """Return the failures of the run other than failed tests."""
-        wrong = [f"skipped without a reason: {nodeid}" for nodeid in self.unexplained]
-        if self.count("skipped") > ALLOWED_SKIPS:
-            wrong.append(
-                f"{self.count('skipped')} skipped, where tests/run.py allows {ALLOWED_SKIPS}"
-            )
-        return wrong
+        failures = [f"skipped without a reason: {nodeid}" for nodeid in self.unexplained]
+        skipped = self.count("skipped")
+        if skipped > ALLOWED_SKIPS:
+            failures.append(f"{skipped} skipped, where tests/run.py allows {ALLOWED_SKIPS}")
+        return failures
 
     def closing_line(self) -> str:
         return ", ".join(
@@ -78,18 +77,15 @@ def main(arguments: list[str]) -> int:
     stages, options = arguments[:cut], arguments[cut + 1 :]
     folders = [TESTS / stage for stage in stages or STAGES]
     tally = Tally()
-    status = int(
-        pytest.main(
-            ["-v", "-r", "fEsxX", "--continue-on-collection-errors", *map(str, folders), *options],
-            plugins=[tally],
-        )
-    )
-    wrong = tally.verdict()
+    arguments_of_pytest = ["-v", "-r", "fEsxX", "--continue-on-collection-errors"]
+    arguments_of_pytest += [*map(str, folders), *options]
+    status = int(pytest.main(arguments_of_pytest, plugins=[tally]))
+    failures = tally.verdict()
     print("; ".join(f"{stage} {seconds:.0f} s" for stage, seconds in tally.seconds.items()))
-    for message in wrong:
+    for message in failures:
         print(message)
     print(tally.closing_line(), flush=True)
-    return status or int(bool(wrong or tally.count("failed")))
+    return status or int(bool(failures or tally.count("failed")))
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class Servers:
         )
 
 
-def settles(measure: Callable[[], flows.Found], expected: flows.Found, seconds: float = 60) -> None:
+def settles(measure: Callable[[], flows.Value], expected: flows.Value, seconds: float = 60) -> None:
     """Measure until it is as expected, or fail when the time is up."""
     assert flows.settle(measure, lambda found: found == expected, seconds) == expected
 

@@ -17,7 +17,7 @@ import pytest
 import requests
 import yaml
 
-from tests.ansible_versions import CORES, programs_of
+from tests.ansible_versions import VERSIONS, programs_of
 from tests.conftest import ROOT
 from tests.testbed.grafana.server import FakeGrafana
 from tests.testbed.releases.build import build_all
@@ -166,7 +166,7 @@ def write_all(controller: Controller) -> dict:
     return {"content": [{"directory": "grafana"}], "environment": ENVIRONMENT}
 
 
-@pytest.mark.parametrize("core", CORES, ids=lambda version: version or "own")
+@pytest.mark.parametrize("core", VERSIONS, ids=lambda version: version or "own")
 def test_content_is_read_back_as_it_was_in_files_and_inline(
     controller: Controller, core: str
 ) -> None:

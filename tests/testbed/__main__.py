@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -50,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     host = commands.add_parser("host", help="test hosts").add_subparsers(
         metavar="COMMAND", required=True
     )
-    up = command(host, "up", "have a host; prints its name and address", host_up)
+    up = command(host, "up", "start a host unless it runs; prints its name and address", host_up)
     up.add_argument("name")
     up.add_argument("--image", choices=list(hosts.IMAGES), default="bookworm")
     command(host, "down", "remove a host", lambda options: hosts.down(options.name)).add_argument(
@@ -59,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     command(
         host, "restart", "reboot a host", lambda options: hosts.get(options.name).restart()
     ).add_argument("name")
-    command(host, "list", "the hosts that there are", list_hosts)
+    command(host, "list", "print the existing hosts", list_hosts)
     inventory = command(host, "inventory", "print an inventory of hosts", print_inventory)
     inventory.add_argument("names", nargs="*", metavar="NAME", help="default: all")
     inventory.add_argument(
@@ -69,14 +70,14 @@ def parser() -> argparse.ArgumentParser:
     app = commands.add_parser("app", help="the sample application").add_subparsers(
         metavar="COMMAND", required=True
     )
-    started = command(app, "up", "start it anew", app_up)
+    started = command(app, "up", "start or restart it", app_up)
     started.add_argument(
-        "--collector", help="where OTLP over gRPC goes; default: port 4317 of the host demo"
+        "--collector", help="address for OTLP over gRPC; default: port 4317 of the host demo"
     )
     command(app, "down", "remove it", app_down)
-    traffic = command(app, "traffic", "send requests; prints what was sent", app_traffic)
+    traffic = command(app, "traffic", "send requests; prints their counts", app_traffic)
     traffic.add_argument("requests", nargs="?", type=int, default=200, help="default: %(default)s")
-    command(commands, "all-down", "remove what the bed started; the cache stays", all_down)
+    command(commands, "all-down", "remove all that was started; the cache remains", all_down)
     return top
 
 
@@ -114,17 +115,16 @@ def write_lock(options: argparse.Namespace) -> None:
     """Write a release lock of the mirror's archives, from the checksum files beside them."""
     from tests.testbed.releases import recipe
 
-    locked = {}
+    locked: dict[str, dict[str, Any]] = {}
     for release in recipe.read_all().values():
         archive = cache.directory("mirror") / release.archive.partition("://")[2]
         if not archive.exists():
             continue
-        lines = (archive.parent / release.checksums).read_text(encoding="utf-8").splitlines()
-        # A line is a checksum and the archive's name, or the checksum alone.
-        sums = {
-            name.lstrip(" *") or archive.name: digest
-            for digest, _space, name in (one.partition(" ") for one in lines)
-        }
+        sums = {}
+        for line in (archive.parent / release.checksums).read_text(encoding="utf-8").splitlines():
+            # A line is a checksum and the archive's name, or the checksum alone.
+            digest, _space, name = line.partition(" ")
+            sums[name.lstrip(" *") or archive.name] = digest
         entry = {"amd64": {"url": release.archive, "sha256": sums[archive.name]}}
         locked.setdefault(release.name, {})[release.version] = entry
     with cache.locked("lock"):

@@ -20,11 +20,14 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tests.testbed import cache, docker, image, mirror
+from tests.testbed import cache, docker, mirror
+from tests.testbed import image as images
 from tests.testbed.releases import recipe
 
 PREFIX = "hm-"
+IMAGE_LABEL = "hippius.monitoring.image"
 # Variants of the images, prepared when a host is created: name -> (suite, packages to remove).
 IMAGES = {
     "bookworm": ("bookworm", ()),
@@ -75,15 +78,18 @@ class Host:
         Raises RuntimeError with the command's message.
         """
         argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
-        feed = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
+        stdin = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
         done = subprocess.run(
             ["docker", "exec", "--interactive", self.container, *argv],
-            capture_output=True, text=True, timeout=timeout, check=False, **feed,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            **stdin,
+        )
         if check and done.returncode != 0:
-            raise RuntimeError(
-                f"{self.name}: {command} ended with {done.returncode}: {done.stderr or done.stdout}"
-            )
+            output = done.stderr or done.stdout
+            raise RuntimeError(f"{self.name}: {command} ended with {done.returncode}: {output}")
         return done
 
     def restart(self) -> None:
@@ -107,11 +113,10 @@ def up(name: str, image: str = "bookworm") -> Host:
     if image not in IMAGES:
         raise ValueError(f"no image {image!r}; there are {', '.join(IMAGES)}")
     docker.start()
-    wanted = label(image)
     with cache.locked(f"host-{name}"):
-        known = inspect(name)
-        if known and known["Config"]["Labels"].get("hippius.monitoring.image") == wanted:
-            host = Host(name, address_of(known))
+        container = inspect(name)
+        if container and container["Config"]["Labels"].get(IMAGE_LABEL) == label(image):
+            host = Host(name, address_of(container))
             docker.run("start", host.container)
         else:
             down(name)
@@ -132,36 +137,31 @@ def get(name: str) -> Host:
 
     Raises LookupError if there is none.
     """
-    known = inspect(name)
-    if known is None:
-        raise LookupError(f"no host {name}: python3 -m tests.testbed host up {name}")
-    return Host(name, address_of(known))
+    container = inspect(name)
+    if container is None:
+        raise LookupError(f"no host {name}; run python3 -m tests.testbed host up {name}")
+    return Host(name, address_of(container))
 
 
 def all_hosts() -> list[Host]:
     """Return the existing hosts, by name."""
     names = docker.run(
-        "ps", "--all", "--filter", "label=hippius.monitoring.image", "--format", "{{.Names}}"
-    ).split()  # fmt: skip
+        "ps", "--all", "--filter", f"label={IMAGE_LABEL}", "--format", "{{.Names}}"
+    ).split()
     return [get(name.removeprefix(PREFIX)) for name in sorted(names)]
 
 
-def inventory(hosts: Iterable[Host], groups: Iterable[str] = ()) -> dict:
+def inventory(hosts: Iterable[Host], groups: Iterable[str] = ()) -> dict[str, Any]:
     """Return an Ansible inventory with every host in each group, which is valid as JSON too."""
-    hosts = list(hosts)
-    members = {host.name: {} for host in hosts}
-    return {
-        "all": {
-            "hosts": {host.name: host.variables() for host in hosts},
-            "children": {group: {"hosts": members} for group in groups},
-            "vars": variables(),
-        }
-    }
+    host_variables = {host.name: host.variables() for host in hosts}
+    members: dict[str, dict[str, str]] = {name: {} for name in host_variables}
+    children = {group: {"hosts": members} for group in groups}
+    return {"all": {"hosts": host_variables, "children": children, "vars": variables()}}
 
 
-def variables() -> dict:
+def variables() -> dict[str, Any]:
     """Return inventory variables for the servers and the versions of the test bed."""
-    # The first version of each is the one that is rolled out.
+    # The roles install the first version of each recipe.
     first = {name: release for name, release in recipe.read_all().items() if name == release.name}
     versions = {f"{name}_version": release.version for name, release in first.items()}
     return {
@@ -183,14 +183,8 @@ def ssh_options() -> list[str]:
     """
     return [
         *("-o", f"IdentityFile={ssh_key()}", "-o", "IdentitiesOnly=yes"),
-        *(
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-            "-o",
-            "LogLevel=ERROR",
-        ),
+        *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
+        *("-o", "LogLevel=ERROR"),
     ]
 
 
@@ -199,48 +193,36 @@ def ssh_key() -> Path:
     key = cache.directory("ssh") / "id_ed25519"
     with cache.locked("ssh"):
         if not key.exists():
-            subprocess.run(
-                [
-                    "ssh-keygen",
-                    "-q",
-                    "-t",
-                    "ed25519",
-                    "-N",
-                    "",
-                    "-C",
-                    "hippius-monitoring-bed",
-                    "-f",
-                    str(key),
-                ],
-                check=True,
-            )
+            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", ""]
+            command += ["-C", "hippius-monitoring-testbed", "-f", str(key)]
+            subprocess.run(command, check=True)
     return key
 
 
 def label(flavour: str) -> str:
     """Return a description of a host's source: image, removed packages, container options."""
-    suite, lacking = IMAGES[flavour]
+    suite, removed = IMAGES[flavour]
     options = zlib.crc32("\0".join([*SYSTEMD_OPTIONS, BOOT]).encode())
-    return f"{' without '.join([image.tag(suite), *lacking])}, options {options:08x}"
+    return f"{' without '.join([images.tag(suite), *removed])}, options {options:08x}"
 
 
 def create(name: str, flavour: str) -> Host:
     """Start a new host's container."""
-    suite, lacking = IMAGES[flavour]
-    source = image.ensure(suite)
+    suite, removed = IMAGES[flavour]
+    source = images.ensure(suite)
     logs = Path(docker.run("info", "--format", "{{.DockerRootDir}}")) / "containers"
     with cache.locked("addresses"):
         address = free_address(name)
         docker.run(
             *("run", "--detach", "--name", PREFIX + name, "--hostname", name),
-            *("--label", docker.LABEL, "--label", f"hippius.monitoring.image={label(flavour)}"),
+            *("--label", docker.LABEL, "--label", f"{IMAGE_LABEL}={label(flavour)}"),
             *("--network", docker.NETWORK, "--ip", address, *SYSTEMD_OPTIONS),
             # Programs on the host see these logs as those of its own Docker.
             *("--volume", f"{logs}:/var/lib/docker/containers:ro", source, "sh", "-c", BOOT),
         )
     host = Host(name, address)
-    if lacking:
-        host.run(["dpkg", "--purge", *lacking])
+    if removed:
+        host.run(["dpkg", "--purge", *removed])
     return host
 
 
@@ -249,32 +231,36 @@ def free_address(name: str) -> str:
 
     The hash of the name selects the first candidate.
     """
+    dynamic = ipaddress.ip_network(docker.DYNAMIC_RANGE)
     static = [
         str(address)
         for address in ipaddress.ip_network(docker.SUBNET).hosts()
-        if address not in ipaddress.ip_network(docker.DYNAMIC_RANGE)
-        and str(address) != docker.GATEWAY
+        if address not in dynamic and str(address) != docker.GATEWAY
     ]
-    taken = set()
-    containers = docker.run(
-        "ps", "--all", "--quiet", "--filter", f"network={docker.NETWORK}"
-    ).split()
-    for container in json.loads(docker.run("inspect", *containers)) if containers else ():
-        taken.add(address_of(container))
+    taken = used_addresses()
     start = zlib.crc32(name.encode()) % len(static)
     for address in static[start:] + static[:start]:
         if address not in taken:
             return address
-    raise RuntimeError(f"no free address in {docker.SUBNET}")
+    raise RuntimeError(f"{docker.SUBNET}: no address is free; remove hosts")
 
 
-def inspect(name: str) -> dict | None:
+def used_addresses() -> set[str]:
+    """Return the addresses of all containers of the test bed's network."""
+    filters = ("--filter", f"network={docker.NETWORK}")
+    containers = docker.run("ps", "--all", "--quiet", *filters).split()
+    if not containers:
+        return set()
+    return {address_of(container) for container in json.loads(docker.run("inspect", *containers))}
+
+
+def inspect(name: str) -> dict[str, Any] | None:
     """Return Docker's description of a host's container, or None."""
-    found = docker.run("container", "inspect", PREFIX + name, check=False)
-    return json.loads(found)[0] if found and found != "[]" else None
+    output = docker.run("container", "inspect", PREFIX + name, check=False)
+    return json.loads(output)[0] if output and output != "[]" else None
 
 
-def address_of(container: dict) -> str:
+def address_of(container: dict[str, Any]) -> str:
     """Return the address that a container requests, even if stopped, or its assigned one."""
     network = container["NetworkSettings"]["Networks"][docker.NETWORK]
     return (network.get("IPAMConfig") or {}).get("IPv4Address") or network["IPAddress"]

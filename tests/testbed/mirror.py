@@ -70,15 +70,13 @@ def is_serving(address: str, port: int) -> bool:
     except OSError:
         return False
     except http.client.HTTPException as error:
-        raise RuntimeError(
-            f"{url(address, port)} is taken by something that is no mirror: {error!r}"
-        ) from error
+        message = f"{url(address, port)}: another program answers: {error!r}; stop it"
+        raise RuntimeError(message) from error
     finally:
         connection.close()
     if answer != banner(tree()):
-        raise RuntimeError(
-            f"{url(address, port)} is taken by something else, which answers {answer[:200]!r}"
-        )
+        message = f"{url(address, port)}: another program answers {answer[:200]!r}; stop it"
+        raise RuntimeError(message)
     return True
 
 
@@ -90,22 +88,14 @@ def banner(root: Path) -> str:
 def start_in_background(address: str, port: int) -> None:
     """Start a mirror that outlives this command, and wait until it listens."""
     log = cache.directory("daemons") / "mirror.log"
-    command = [
-        sys.executable,
-        "-m",
-        "tests.testbed.mirror",
-        "serve",
-        "--address",
-        address,
-        "--port",
-        str(port),
-    ]
-    with open(log, "w", encoding="utf-8") as output:
+    command = [sys.executable, "-m", "tests.testbed.mirror", "serve", "--background"]
+    command += ["--address", address, "--port", str(port)]
+    with open(log, "w", encoding="utf-8") as stream:
         done = subprocess.run(
-            [*command, "--background"],
+            command,
             cwd=Path(__file__).parents[2],
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=stream,
             stderr=subprocess.STDOUT,
             check=False,
         )
@@ -133,7 +123,7 @@ class Server(ThreadingHTTPServer):
     """The server; it binds to one address, and so not to public ones."""
 
     daemon_threads = True
-    # Hosts that roll out together ask at the same moment.
+    # Hosts that roll out together connect at the same moment.
     request_queue_size = 64
 
     def __init__(self, address: str, port: int, root: Path) -> None:
@@ -168,57 +158,54 @@ class Handler(BaseHTTPRequestHandler):
         """Answer one request."""
         path = self.requested_file()
         if urlsplit(self.path).path == "/":
-            self.send_text(HTTPStatus.OK, banner(self.server.root), with_body)
+            self.send_line(HTTPStatus.OK, banner(self.server.root), with_body)
         elif path is None:
-            self.send_text(HTTPStatus.NOT_FOUND, "not in the mirror\n", with_body)
+            self.send_line(HTTPStatus.NOT_FOUND, "not in the mirror\n", with_body)
         else:
-            with open(path, "rb") as stream:
-                size = os.fstat(stream.fileno()).st_size
-                try:
-                    wanted = requested_range(self.headers.get("Range", ""), size)
-                except ValueError:
-                    headers = {"Content-Range": f"bytes */{size}"}
-                    self.send_text(
-                        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-                        "no such range\n",
-                        with_body,
-                        headers,
-                    )
-                    return
-                offset, length = wanted or (0, size)
-                headers = {
-                    "Content-Type": mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-                }
-                if wanted:
-                    headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{size}"
-                self.send_head(
-                    HTTPStatus.PARTIAL_CONTENT if wanted else HTTPStatus.OK, length, headers
-                )
-                if with_body and length:
-                    self.connection.sendfile(stream, offset, length)
+            self.send_file(path, with_body)
 
     def requested_file(self) -> Path | None:
         """Return the requested file if it is in the tree."""
         path = (self.server.root / unquote(urlsplit(self.path).path).lstrip("/")).resolve()
         return path if path.is_relative_to(self.server.root) and path.is_file() else None
 
-    def send_text(
-        self, status: HTTPStatus, text: str, with_body: bool, headers: dict[str, str] | None = None
+    def send_file(self, path: Path, with_body: bool) -> None:
+        """Send a file, or the requested range of it."""
+        with open(path, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            try:
+                requested = requested_range(self.headers.get("Range", ""), size)
+            except ValueError:
+                headers = {"Content-Range": f"bytes */{size}"}
+                status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+                self.send_line(status, "no such range\n", with_body, headers)
+                return
+            offset, length = requested or (0, size)
+            content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            headers = {"Content-Type": content_type}
+            status = HTTPStatus.OK
+            if requested:
+                status = HTTPStatus.PARTIAL_CONTENT
+                headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{size}"
+            self.send_head(status, length, headers)
+            if with_body and length:
+                self.connection.sendfile(stream, offset, length)
+
+    def send_line(
+        self, status: HTTPStatus, line: str, with_body: bool, headers: dict[str, str] | None = None
     ) -> None:
-        """Send a line of text."""
-        body = text.encode()
-        self.send_head(
-            status, len(body), {"Content-Type": "text/plain; charset=utf-8"} | (headers or {})
-        )
+        """Send a line of plain text."""
+        body = line.encode()
+        content_type = {"Content-Type": "text/plain; charset=utf-8"}
+        self.send_head(status, len(body), content_type | (headers or {}))
         if with_body:
             self.wfile.write(body)
 
     def send_head(self, status: HTTPStatus, length: int, headers: dict[str, str]) -> None:
         """Send status and headers."""
         self.send_response(status)
-        for name, value in (
-            {"Accept-Ranges": "bytes", "Content-Length": str(length)} | headers
-        ).items():
+        every = {"Accept-Ranges": "bytes", "Content-Length": str(length)} | headers
+        for name, value in every.items():
             self.send_header(name, value)
         self.end_headers()
 
@@ -232,17 +219,19 @@ def requested_range(header: str, size: int) -> tuple[int, int] | None:
     Raises ValueError if the range is outside the file.
     """
     match = RANGE.fullmatch(header.strip())
-    # RFC 9110: a range that is not understood is ignored.
+    # RFC 9110: an unknown form of range is ignored.
     if match is None or match.groups() == ("", ""):
         return None
     first, last = match.groups()
-    if not first:
-        start, end = max(size - int(last), 0), size - 1
+    if first:
+        offset, end = int(first), size - 1
+        if last:
+            end = min(int(last), end)
     else:
-        start, end = int(first), min(int(last) if last else size - 1, size - 1)
-    if start > end:
+        offset, end = max(size - int(last), 0), size - 1
+    if offset > end:
         raise ValueError(header)
-    return start, end - start + 1
+    return offset, end - offset + 1
 
 
 def main() -> int:

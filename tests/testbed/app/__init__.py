@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sample application `hippius-s3`: an S3-style API, workers, Redis and PostgreSQL in containers.
+"""The sample application `hippius-s3`: S3-style API, workers, Redis and PostgreSQL in containers.
 
     up("http://172.30.0.5:4317")  # the collector of telemetry, which may start later
     sent = traffic(200)           # {"requests": 200, "put_objects": 120, "trace_ids": [...], ...}
@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.testbed import console, docker
 from tests.testbed.app import image
@@ -30,14 +31,14 @@ SOURCE = Path(__file__).parent / "hippius_s3"
 WORKDIR = "/srv"
 PORT = 8000
 START_SECONDS = 60
-# A password of a database that holds nothing and is reached from the bed's network only.
+# The password of an empty database, which only the test bed's network can reach.
 PASSWORD = "hippius-dev"
 # The exporters' account of Redis and role of PostgreSQL.
 EXPORTERS = "monitoring"
 EXPORTERS_COMMANDS = (
     "-@all +@connection +info +config|get +slowlog +latency +memory +client +select"
 )
-# Requests that were sent to each process of the API.
+# The count of requests to each process of the API.
 SERVED: Counter[str] = Counter()
 ROLE = Path(__file__).parents[3] / "roles/postgres_exporter/files/role.sql"
 # Arguments: run, count of lines, seconds.
@@ -77,18 +78,8 @@ class Service:
 
 def redis(port: int) -> Service:
     """Return a Redis service without persistence."""
-    command = (
-        "redis-server",
-        "--port",
-        str(port),
-        "--protected-mode",
-        "no",
-        "--save",
-        "",
-        "--dir",
-        "/tmp",
-    )
-    return Service(command, port, user="redis")
+    options = ("--protected-mode", "no", "--save", "", "--dir", "/tmp")
+    return Service(("redis-server", "--port", str(port), *options), port, user="redis")
 
 
 def instrumented(*command: str, port: int | None = None) -> Service:
@@ -146,9 +137,10 @@ def up(collector: str | None = None) -> None:
 def send_to(telemetry: Telemetry) -> None:
     """Restart the API and the workers with other destinations of telemetry."""
     name = image.ensure()
-    for service in (service for service, what in SERVICES.items() if what.instrumented):
-        docker.run("rm", "--force", container(service))
-        start(service, name, telemetry)
+    for service, definition in SERVICES.items():
+        if definition.instrumented:
+            docker.run("rm", "--force", container(service))
+            start(service, name, telemetry)
 
 
 def admit_exporters(password: str) -> None:
@@ -162,15 +154,10 @@ def admit_exporters(password: str) -> None:
         output = feed(service, "redis", acl, "redis-cli", "-p", port)
         if output.strip() != "OK":
             raise RuntimeError(f"{service}: {output}")
-    feed(
-        "postgres",
-        "postgres",
-        ROLE.read_text(encoding="utf-8"),
-        "psql",
-        "--quiet",
-        f"--set=role={EXPORTERS}",
-    )
-    feed("postgres", "postgres", f"alter role {EXPORTERS} password '{password}'", "psql", "--quiet")
+    psql = ("psql", "--quiet")
+    create_role = ROLE.read_text(encoding="utf-8")
+    feed("postgres", "postgres", create_role, *psql, f"--set=role={EXPORTERS}")
+    feed("postgres", "postgres", f"alter role {EXPORTERS} password '{password}'", *psql)
 
 
 def exporter_instances(password: str) -> dict[str, list[dict[str, str]]]:
@@ -213,13 +200,11 @@ def default_collector() -> str:
 
 def down() -> None:
     """Remove the application's containers and their volumes."""
-    ours = (
-        "--filter",
-        f"label=com.docker.compose.project={PROJECT}",
-        "--filter",
-        f"label={docker.LABEL}",
+    filters = (
+        *("--filter", f"label=com.docker.compose.project={PROJECT}"),
+        *("--filter", f"label={docker.LABEL}"),
     )
-    containers = docker.run("ps", "--all", "--quiet", *ours).split()
+    containers = docker.run("ps", "--all", "--quiet", *filters).split()
     if containers:
         docker.run("rm", "--force", "--volumes", *containers)
 
@@ -231,9 +216,8 @@ def container(service: str) -> str:
 
 def address(service: str) -> str:
     """Return the address of a service's container on the test bed's network."""
-    return inspect(
-        service, f'{{{{(index .NetworkSettings.Networks "{docker.NETWORK}").IPAddress}}}}'
-    )
+    network = f'(index .NetworkSettings.Networks "{docker.NETWORK}")'
+    return inspect(service, f"{{{{{network}.IPAddress}}}}")
 
 
 def instance(service: str) -> str:
@@ -243,38 +227,40 @@ def instance(service: str) -> str:
 
 def inspect(service: str, template: str) -> str:
     """Return a value of a service's container, rendered by a template of `docker inspect`."""
-    found = docker.run("inspect", "--format", template, container(service), check=False)
-    if not found:
-        raise LookupError(f"{container(service)} does not run: python3 -m tests.testbed app up")
-    return found
+    value = docker.run("inspect", "--format", template, container(service), check=False)
+    if not value:
+        raise LookupError(f"{container(service)} does not run; run python3 -m tests.testbed app up")
+    return value
 
 
-def feed(service: str, user: str, text: str, *command: str) -> str:
+def feed(service: str, user: str, stdin: str, *command: str) -> str:
     """Run a command in a service's container with standard input, and return its output."""
     done = subprocess.run(
         ["docker", "exec", "--interactive", "--user", user, container(service), *command],
-        input=text, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
-        raise RuntimeError(
-            f"{service}: {command[0]} ended with {done.returncode}: {done.stderr or done.stdout}"
-        )
+        output = done.stderr or done.stdout
+        raise RuntimeError(f"{service}: {command[0]} ended with {done.returncode}: {output}")
     return done.stdout
 
 
 def start(service: str, image_name: str, telemetry: Telemetry) -> None:
     """Start a service's container with the application's code, and wait for its port."""
-    what = SERVICES[service]
+    definition = SERVICES[service]
     hostname = f"{container(service)}-{uuid.uuid4().hex[:8]}"
-    variables = what.environment
-    if what.instrumented:
+    variables = definition.environment
+    if definition.instrumented:
         variables = variables | settings(service, hostname, telemetry)
-    create(service, image_name, what.command, what.user, variables, hostname)
+    create(service, image_name, definition.command, definition.user, variables, hostname)
     for path in (SOURCE, *telemetry.files.values()):
         docker.run("cp", str(path), f"{container(service)}:{WORKDIR}/{path.name}")
     docker.run("start", container(service))
-    if what.port:
-        wait_for_port(service, what.port)
+    if definition.port:
+        wait_for_port(service, definition.port)
 
 
 def create(
@@ -289,12 +275,8 @@ def create(
     docker.run(
         *("create", "--name", container(service), "--hostname", hostname),
         *("--label", docker.LABEL, "--label", f"com.docker.compose.project={PROJECT}"),
-        *(
-            "--label",
-            f"com.docker.compose.service={service}",
-            "--label",
-            "com.docker.compose.container-number=1",
-        ),
+        *("--label", f"com.docker.compose.service={service}"),
+        *("--label", "com.docker.compose.container-number=1"),
         *("--network", docker.NETWORK, "--network-alias", service, "--restart", "on-failure"),
         *("--user", user, "--workdir", WORKDIR),
         *(option for key, value in variables.items() for option in ("--env", f"{key}={value}")),
@@ -309,45 +291,42 @@ def settings(service: str, hostname: str, telemetry: Telemetry) -> dict[str, str
         "service.instance.id": hostname,
     }
     if telemetry.tempo:
-        # What the collector would have set.
+        # The collector would set it otherwise.
         resource["env"] = telemetry.environment
-    return {
+    attributes = ",".join(f"{key}={value}" for key, value in resource.items())
+    variables = {
         "OTEL_SERVICE_NAME": f"{PROJECT}-{service}",
-        "OTEL_RESOURCE_ATTRIBUTES": ",".join(f"{key}={value}" for key, value in resource.items()),
+        "OTEL_RESOURCE_ATTRIBUTES": attributes,
         "OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.collector,
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": telemetry.tempo or telemetry.collector,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
-        **{
-            f"OTEL_EXPORTER_OTLP_{end}": f"{WORKDIR}/{path.name}"
-            for end, path in telemetry.files.items()
-        },
         "OTEL_METRIC_EXPORT_INTERVAL": "5000",
         "OTEL_BSP_SCHEDULE_DELAY": "1000",
-        # Lines go to stdout and from there to Loki; through OTLP each would be stored twice.
+        # Lines reach Loki by stdout; by OTLP each would be stored a second time.
         "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "false",
     }
+    for end, path in telemetry.files.items():
+        variables[f"OTEL_EXPORTER_OTLP_{end}"] = f"{WORKDIR}/{path.name}"
+    return variables
 
 
 def wait_for_port(service: str, port: int) -> None:
     """Wait until a service accepts connections, without a request, which would be counted."""
     deadline = time.monotonic() + START_SECONDS
     while True:
-        state = docker.run(
-            "inspect", "--format", "{{.State.Status}} {{.RestartCount}}", container(service)
-        )
+        state = inspect(service, "{{.State.Status}} {{.RestartCount}}")
         try:
             socket.create_connection((address(service), port), timeout=1).close()
             return
         except OSError as error:
             if time.monotonic() > deadline or state.startswith("exited"):
                 logs = docker.run("logs", "--tail", "15", container(service))
-                raise RuntimeError(
-                    f"{container(service)} ({state}) does not answer: {error}\n{logs}"
-                ) from error
+                message = f"{container(service)} ({state}) does not answer: {error}\n{logs}"
+                raise RuntimeError(message) from error
         time.sleep(0.1)
 
 
-def traffic(requests: int = 200, headers: Mapping[str, str] | None = None) -> dict:
+def traffic(requests: int = 200, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Send requests to the API, one after another; raise if one is not answered.
 
     The result has `requests`, `put_objects`, `statuses` (status -> count), `trace_ids` of the
@@ -392,7 +371,7 @@ def mix(requests: int, bucket: str) -> Iterator[tuple[str, str, bytes | None]]:
             yield "GET", f"/{bucket}/missing-{number}", None
 
 
-def log_lines(count: int, seconds: float = 0, service: str = "printer") -> dict:
+def log_lines(count: int, seconds: float = 0, service: str = "printer") -> dict[str, Any]:
     """Start a container of the project that writes numbered lines.
 
     It writes as fast as possible, or spread over `seconds`. The result, which is returned at once,

@@ -34,7 +34,9 @@ GET = (
 )
 
 Fetch = Callable[[str], str]
-Found = TypeVar("Found")
+# The labels of the stream, nanoseconds, the line.
+Entry = tuple[dict[str, str], int, str]
+Value = TypeVar("Value")
 
 
 def on_host(host: Host) -> Fetch:
@@ -48,13 +50,13 @@ def directly(url: str) -> str:
         return response.read().decode()
 
 
-def settle(measure: Callable[[], Found], enough: Callable[[Found], bool], seconds: float) -> Found:
-    """Measure until the result is enough or the time is over; return the last result."""
+def settle(measure: Callable[[], Value], enough: Callable[[Value], bool], seconds: float) -> Value:
+    """Measure until the value is enough or the time is over; return the last value."""
     deadline = time.monotonic() + seconds
     while True:
-        found = measure()
-        if enough(found) or time.monotonic() > deadline:
-            return found
+        value = measure()
+        if enough(value) or time.monotonic() > deadline:
+            return value
         time.sleep(1)
 
 
@@ -71,13 +73,8 @@ def total(fetch: Fetch, query: str, instance: str, prometheus: str = PROMETHEUS)
 
     `instance` is its service.instance.id, whatever the name of the label that it becomes.
     """
-    return int(
-        sum(
-            value
-            for labels, value in series(fetch, query, prometheus)
-            if instance in labels.values()
-        )
-    )
+    every = series(fetch, query, prometheus)
+    return int(sum(value for labels, value in every if instance in labels.values()))
 
 
 def requests_counted(fetch: Fetch, instance: str, prometheus: str = PROMETHEUS) -> int:
@@ -95,14 +92,13 @@ class Lines:
     labels: list[dict[str, str]]  # labels of the streams that hold them
 
 
-def numbered_lines(fetch: Fetch, sent: dict, loki: str = LOKI) -> Lines:
+def numbered_lines(fetch: Fetch, sent: dict[str, Any], loki: str = LOKI) -> Lines:
     """Read back every line that a container of `log_lines` wrote."""
     labels: dict[str, dict[str, str]] = {}
     numbers: Counter[int] = Counter()
     pattern = re.compile(rf"run={sent['run']} line=(\d+) ")
-    for stream, _, line in entries(
-        fetch, f'{{container_name="{sent["container"]}"}} |= `run={sent["run"]} `', loki
-    ):
+    query = f'{{container_name="{sent["container"]}"}} |= `run={sent["run"]} `'
+    for stream, _nanoseconds, line in entries(fetch, query, loki):
         numbers[int(pattern.search(line)[1])] += 1
         labels[json.dumps(stream, sort_keys=True)] = stream
     missing = set(range(1, sent["lines"] + 1)) - set(numbers)
@@ -114,9 +110,7 @@ def lines_stored(fetch: Fetch, query: str, loki: str = LOKI) -> int:
     return sum(1 for _ in entries(fetch, query, loki))
 
 
-def entries(
-    fetch: Fetch, query: str, loki: str = LOKI, hours: float = 1
-) -> Iterator[tuple[dict[str, str], int, str]]:
+def entries(fetch: Fetch, query: str, loki: str = LOKI, hours: float = 1) -> Iterator[Entry]:
     """Yield all entries of a LogQL query: labels, nanoseconds, line; oldest first.
 
     Loki returns pages, and entries of one instant may be on both sides of a page's end. So each
@@ -124,48 +118,35 @@ def entries(
     left out.
     """
     start, end = int((time.time() - hours * 3600) * 1e9), int((time.time() + 60) * 1e9)
-    seen: set[tuple[str, int, str]] = set()
+    returned: set[tuple[str, int, str]] = set()
     while True:
-        found = page(fetch, query, loki, start, end)
-        fresh = [
-            entry
-            for entry in found
-            if (json.dumps(entry[0], sort_keys=True), *entry[1:]) not in seen
-        ]
+        current = page(fetch, query, loki, start, end)
+        fresh = [entry for entry in current if identity(entry) not in returned]
         yield from fresh
-        if len(found) < PAGE:
+        if len(current) < PAGE:
             return
         if not fresh:
             raise RuntimeError(f"more than {PAGE} lines of one instant: {query}")
-        start = found[-1][1]
-        seen = {
-            (json.dumps(stream, sort_keys=True), at, line)
-            for stream, at, line in found
-            if at == start
-        }
+        start = current[-1][1]
+        returned = {identity(entry) for entry in current if entry[1] == start}
 
 
-def page(
-    fetch: Fetch, query: str, loki: str, start: int, end: int
-) -> list[tuple[dict[str, str], int, str]]:
+def identity(entry: Entry) -> tuple[str, int, str]:
+    """Return a hashable form of an entry."""
+    labels, at, line = entry
+    return json.dumps(labels, sort_keys=True), at, line
+
+
+def page(fetch: Fetch, query: str, loki: str, start: int, end: int) -> list[Entry]:
     """Return one page of entries, in the order of time."""
-    answer = ask(
-        fetch,
-        f"{loki}/loki/api/v1/query_range",
-        query=query,
-        start=start,
-        end=end,
-        limit=PAGE,
-        direction="forward",
-    )
-    return sorted(
-        (
-            (result["stream"], int(at), line)
-            for result in answer["result"]
-            for at, line in result["values"]
-        ),
-        key=lambda entry: entry[1],
-    )
+    span = {"start": start, "end": end, "limit": PAGE, "direction": "forward"}
+    answer = ask(fetch, f"{loki}/loki/api/v1/query_range", query=query, **span)
+    unsorted = [
+        (result["stream"], int(at), line)
+        for result in answer["result"]
+        for at, line in result["values"]
+    ]
+    return sorted(unsorted, key=lambda entry: entry[1])
 
 
 @dataclass(frozen=True)
@@ -188,27 +169,29 @@ def spans(fetch: Fetch, trace_id: str, tempo: str = TEMPO) -> list[Span]:
         if "HTTP Error 404" not in str(error):
             raise
         return []
-    found = []
+    trace: list[Span] = []
     for batch in answer["batches"]:
         resource = {
-            item["key"]: item["value"].get("stringValue")
-            for item in batch["resource"]["attributes"]
+            attribute["key"]: attribute["value"].get("stringValue")
+            for attribute in batch["resource"]["attributes"]
         }
         for scoped in batch.get("scopeSpans") or batch["instrumentationLibrarySpans"]:
-            scope = (scoped.get("scope") or scoped.get("instrumentationLibrary") or {}).get(
-                "name", ""
-            )
-            found += [
+            library = scoped.get("scope") or scoped.get("instrumentationLibrary") or {}
+            trace += [
                 Span(
-                    resource["service.name"], scope.rpartition(".")[2], span["name"],
-                    span["spanId"], span.get("parentSpanId", ""), resource.get("env", ""),
+                    service=resource["service.name"],
+                    scope=library.get("name", "").rpartition(".")[2],
+                    name=span["name"],
+                    id=span["spanId"],
+                    parent=span.get("parentSpanId", ""),
+                    env=resource.get("env", ""),
                 )
                 for span in scoped["spans"]
-            ]  # fmt: skip
-    return found
+            ]
+    return trace
 
 
-def ask(fetch: Fetch, url: str, **parameters: Any) -> dict:
+def ask(fetch: Fetch, url: str, **parameters: Any) -> dict[str, Any]:
     """Return the data of an answer of Prometheus or Loki, which share a format."""
     answer = json.loads(fetch(f"{url}?{urllib.parse.urlencode(parameters)}"))
     if answer["status"] != "success":

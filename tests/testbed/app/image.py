@@ -78,16 +78,18 @@ def build(name: str, base: str) -> None:
     """Build the image in a container on the machine's network, with its access to registries."""
     started = time.monotonic()
     builder = f"{NAME}-build"
+    volumes = []
+    if CERTIFICATES.exists():
+        volumes = ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
     docker.run("rm", "--force", builder, check=False)
     docker.run(
         *("run", "--detach", "--name", builder, "--label", docker.LABEL, "--network", "host"),
-        *(("--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro") if CERTIFICATES.exists() else ()),
-        *(base, "sleep", "infinity"),
+        *(*volumes, base, "sleep", "infinity"),
     )
     try:
         docker.run("exec", builder, "mkdir", "/build")
         docker.run("cp", str(REQUIREMENTS), f"{builder}:/build/requirements.txt")
-        copy_text(builder, "/build/apt.conf", apt_access())
+        write_file(builder, "/build/apt.conf", apt_access())
         for step, command in STEPS.items():
             console.progress(f"application image: {step}")
             execute(builder, command)
@@ -106,20 +108,23 @@ def execute(builder: str, command: str) -> None:
     } | pip_access()
     options = [option for key, value in variables.items() for option in ("--env", f"{key}={value}")]
     log = cache.directory("images") / "app.log"
-    with open(log, "w", encoding="utf-8") as output:
+    with open(log, "w", encoding="utf-8") as stream:
         done = subprocess.run(
             ["docker", "exec", *options, builder, "sh", "-ec", command],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
     if done.returncode != 0:
         raise RuntimeError(f"{command} failed:\n{console.tail(log)}")
 
 
-def copy_text(container: str, path: str, text: str) -> None:
+def write_file(container: str, path: str, content: str) -> None:
     """Write a file in a running container."""
     subprocess.run(
         ["docker", "exec", "--interactive", container, "sh", "-c", f"cat > {path}"],
-        input=text,
+        input=content,
         text=True,
         check=True,
     )
@@ -136,10 +141,10 @@ def pip_access() -> dict[str, str]:
     """Return pip's settings for its index on this machine, as environment variables."""
     variables = {"PIP_CERT": str(CERTIFICATES)} if CERTIFICATES.exists() else {}
     # pip reads its settings from variables and from several files, so pip itself lists them.
-    found = subprocess.run(
+    listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     )
-    for line in found.stdout.splitlines():
+    for line in listed.stdout.splitlines():
         key, _, value = line.partition("=")
         option = key.rpartition(".")[2]
         if option in ("index-url", "extra-index-url", "trusted-host", "proxy", "default-timeout"):

@@ -12,6 +12,10 @@ from tests.testbed.grafana.store import Store, new_uid, now
 from tests.testbed.grafana.web import Answer, Refused, Request, route
 
 ADDRESS = {"address1": "", "address2": "", "city": "", "zipCode": "", "state": "", "country": ""}
+BUILD_INFO_HELP = (
+    "# HELP grafana_build_info A metric with a constant '1' value labeled by version,"
+    " revision and branch"
+)
 
 
 def first_start(store: Store, login: str, password: str, *, admin: bool = True) -> None:
@@ -79,16 +83,16 @@ def by_token(store: Store, token: str) -> dict[str, Any]:
     parts = token.split("_")
     if len(parts) != 3 or parts[0] != "glsa" or f"{zlib.crc32(parts[1].encode()):08x}" != parts[2]:
         raise invalid
-    found = store.get(0, "token hash", store.hashed(parts[1], ""))
-    if found is None:
+    token = store.get(0, "token hash", store.hashed(parts[1], ""))
+    if token is None:
         raise invalid
-    account = store.get(found["org"], "serviceaccount", str(found["account"]))
+    account = store.get(token["org"], "serviceaccount", str(token["account"]))
     if account is None or account["isDisabled"]:
         raise invalid
     return {
         "login": account["login"],
         "id": account["id"],
-        "orgId": found["org"],
+        "orgId": token["org"],
         "bound": True,
         "held": account["role"],
     }
@@ -120,8 +124,7 @@ def metrics(request: Request) -> Answer:
         raise Refused(401, "Unauthorized")
     labels = f'branch="fake",edition="oss",goversion="none",revision="",version="{server.version}"'
     lines = [
-        "# HELP grafana_build_info A metric with a constant '1' value labeled by version,"
-        " revision and branch",
+        BUILD_INFO_HELP,
         "# TYPE grafana_build_info gauge",
         f"grafana_build_info{{{labels}}} 1",
         "# HELP grafana_stat_totals_dashboard total amount of dashboards",
@@ -227,10 +230,10 @@ def change_own_password(request: Request) -> Any:
 
 @route("PUT", "/api/admin/users/:id/password", "Server", "users.password:write")
 def change_other_password(request: Request) -> Any:
-    found = request.store.users("id = ?", request.params["id"])
-    if not found:
+    users = request.store.users("id = ?", request.params["id"])
+    if not users:
         raise Refused(404, "user not found")
-    return set_password(request, found[0]["login"], request.json().get("password", ""))
+    return set_password(request, users[0]["login"], request.json().get("password", ""))
 
 
 def set_password(request: Request, login: str, password: str) -> Any:
@@ -311,12 +314,16 @@ def account_of(request: Request) -> dict[str, Any]:
 
 @route("GET", "/api/serviceaccounts/search", "Admin", "serviceaccounts:read")
 def search_accounts(request: Request) -> Any:
-    wanted = request.query.get("query", "").lower()
+    words = request.query.get("query", "").lower()
     accounts = [
-        a for a in request.store.all(request.org, "serviceaccount") if wanted in a["name"].lower()
+        account
+        for account in request.store.all(request.org, "serviceaccount")
+        if words in account["name"].lower()
     ]
     page, size = int(request.query.get("page", 1)), int(request.query.get("perpage", 1000))
-    shown = [account_shown(request, a) for a in accounts[(page - 1) * size : page * size]]
+    shown = [
+        account_shown(request, account) for account in accounts[(page - 1) * size : page * size]
+    ]
     return {"totalCount": len(accounts), "serviceAccounts": shown, "page": page, "perPage": size}
 
 

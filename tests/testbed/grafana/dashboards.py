@@ -106,13 +106,13 @@ def check_place(request: Request, uid: str, parent: str) -> None:
     """Reject a parent that is missing, too deep, or below the folder itself."""
     if not parent:
         return
-    found = request.store.get(request.org, "folder", parent)
-    if found is None:
+    folder = request.store.get(request.org, "folder", parent)
+    if folder is None:
         # Assumed.
         raise Refused(
             400, "parent folder not found", messageId="folder.parent-not-found", statusCode=400
         )
-    chain = [*ancestors(request, found), found]
+    chain = [*ancestors(request, folder), folder]
     if uid in [folder["uid"] for folder in chain]:
         raise Refused(
             400, "failed to move folder: circular reference", messageId="folder.circular-reference"
@@ -138,15 +138,15 @@ def check_title(body: dict[str, Any]) -> str:
 def list_folders(request: Request) -> Any:
     """Answer with one level: the children of `parentUid`, or the folders at the root."""
     parent = request.query.get("parentUid", "")
-    found = [
+    folders = [
         folder
         for folder in request.store.all(request.org, "folder")
         if folder["parentUid"] == parent
     ]
     keys = ("id", "uid", "title", "parentUid")
-    shown = [
-        {key: folder[key] for key in keys if folder[key]} for folder in sorted(found, key=by_title)
-    ]
+    shown = []
+    for folder in sorted(folders, key=by_title):
+        shown.append({key: folder[key] for key in keys if folder[key]})
     return page_of(request, shown, 1000)
 
 
@@ -261,14 +261,14 @@ def count_contents(request: Request) -> Any:
         "alertrule": "alertrules",
         "librarypanel": "library_elements",
     }
-    found = contents(request, request.params["uid"])
+    counted = contents(request, request.params["uid"])
     ghosts = request.server.unseen[request.params["uid"]] if request.server.index_lag > 0 else 0
     request.server.index_lag -= 1 if ghosts else 0
-    found["dashboard"] += [{}] * ghosts
-    return {
-        newer[kind] if request.server.release >= (13,) else kind: len(held)
-        for kind, held in found.items()
-    }
+    counted["dashboard"] += [{}] * ghosts
+    counts = {kind: len(documents) for kind, documents in counted.items()}
+    if request.server.release < (13,):
+        return counts
+    return {newer[kind]: count for kind, count in counts.items()}
 
 
 @route("DELETE", "/api/folders/:uid", "Editor", "folders:delete")
@@ -278,11 +278,11 @@ def delete_folder(request: Request) -> Any:
     Rules in it prevent that unless `forceDeleteRules`.
     """
     folder = folder_of(request, request.params["uid"])
-    held = contents(request, folder["uid"])
-    if held["alertrule"] and not request.flag("forceDeleteRules"):
+    documents = contents(request, folder["uid"])
+    if documents["alertrule"] and not request.flag("forceDeleteRules"):
         raise Refused(400, "folder cannot be deleted: folder contains alert rules")
     for kind, key in (("alertrule", "rule"), ("dashboard", "dashboard"), ("folder", "folder")):
-        for document in held[kind]:
+        for document in documents[kind]:
             request.store.delete(request.org, key, document["uid"])
     request.store.delete(request.org, "folder", folder["uid"])
     return {
@@ -377,12 +377,12 @@ def folder_named(request: Request, body: dict[str, Any]) -> str:
     """
     if body.get("folderUid") or not body.get("folderId") or request.server.release >= (13,):
         return body.get("folderUid") or ""
-    found = [
+    uids = [
         folder["uid"]
         for folder in request.store.all(request.org, "folder")
         if folder["id"] == body["folderId"]
     ]
-    return found[0] if found else "missing"
+    return uids[0] if uids else "missing"
 
 
 def unwrapped(request: Request, given: Any) -> tuple[dict[str, Any], str]:
@@ -534,7 +534,7 @@ def search(request: Request) -> Any:
     if kind in ("", "dash-db"):
         for board in sorted(request.store.all(request.org, "dashboard"), key=by_title):
             hits.append(hit(board, "dash-db", board_url(board), folders.get(board["folderUid"])))
-    return page_of(request, [one for one in hits if wanted(request, one)], 1000)
+    return page_of(request, [line for line in hits if matches(request, line)], 1000)
 
 
 def hit(
@@ -566,7 +566,7 @@ def hit(
     return keys
 
 
-def wanted(request: Request, one: dict[str, Any]) -> bool:
+def matches(request: Request, line: dict[str, Any]) -> bool:
     """Return whether a line matches the search's parameters."""
 
     def values(*names: str) -> list[str]:
@@ -577,13 +577,13 @@ def wanted(request: Request, one: dict[str, Any]) -> bool:
         values("folderUIDs", "folderUid"),
         values("tag"),
     )
-    if (uids and one["uid"] not in uids) or (
-        folders and one.get("folderUid", "general") not in folders
+    if (uids and line["uid"] not in uids) or (
+        folders and line.get("folderUid", "general") not in folders
     ):
         return False
     return (
-        set(tags) <= set(one["tags"])
-        and request.query.get("query", "").lower() in one["title"].lower()
+        set(tags) <= set(line["tags"])
+        and request.query.get("query", "").lower() in line["title"].lower()
     )
 
 
@@ -607,7 +607,7 @@ def served(request: Request, group: str) -> list[str]:
     if group not in GROUPS or not request.server.kubernetes:
         raise Refused(404, "Not found")
     _resource, always, newer = GROUPS[group]
-    return [*always, *(newer if request.server.release >= (13,) else [])]
+    return [*always, *newer] if request.server.release >= (13,) else list(always)
 
 
 @route("GET", "/apis/:group/:version/namespaces/:namespace/:resource", since=(12,))

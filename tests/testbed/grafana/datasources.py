@@ -83,11 +83,11 @@ def list_all(request: Request) -> Any:
         request.store.all(request.org, "datasource"), key=lambda source: source["name"].lower()
     )
     names = {"prometheus": "Prometheus", "loki": "Loki", "tempo": "Tempo"}
-    return [
-        {key: value for key, value in shown(source).items() if key not in NOT_IN_LIST}
-        | {"typeName": names.get(source["type"], source["type"])}
-        for source in sources
-    ]
+    lines = []
+    for source in sources:
+        line = {key: value for key, value in shown(source).items() if key not in NOT_IN_LIST}
+        lines.append(line | {"typeName": names.get(source["type"], source["type"])})
+    return lines
 
 
 @route("GET", "/api/datasources/uid/:uid", needs="datasources:read")
@@ -242,19 +242,18 @@ def health(request: Request) -> Any:
     if source["type"] not in HEALTH:
         raise Refused(404, "Not found", messageId="plugin.unavailable", statusCode=404, traceID="")
     answer = forward(request, source, "GET", HEALTH[source["type"]], b"")
-    good = answer.status == 200
-    word = (
-        "Successfully queried the API."
-        if good
-        else f"{answer.status}: {answer.body[:200].decode(errors='replace')}"
-    )
-    return Answer(200 if good else 400, {"message": word, "status": "OK" if good else "ERROR"})
+    if answer.status == 200:
+        return Answer(200, {"message": "Successfully queried the API.", "status": "OK"})
+    message = f"{answer.status}: {answer.body[:200].decode(errors='replace')}"
+    return Answer(400, {"message": message, "status": "ERROR"})
 
 
 @route("*", "/api/datasources/proxy/uid/:uid/*path", needs="datasources:query", family="proxy")
 def proxy(request: Request) -> Any:
-    path, _mark, query = request.target.partition("/uid/")[2].partition("/")[2].partition("?")
-    return forward(request, find(request), request.method, f"/{path}{_mark}{query}", request.raw)
+    path, _mark, parameters = request.target.partition("/uid/")[2].partition("/")[2].partition("?")
+    return forward(
+        request, find(request), request.method, f"/{path}{_mark}{parameters}", request.raw
+    )
 
 
 def forward(
@@ -274,10 +273,10 @@ def forward(
         if key.startswith("httpHeaderName"):
             headers[name] = secure.get(key.replace("Name", "Value"), "")
     url = source["url"].rstrip("/") + path
-    asked = urllib.request.Request(url, body or None, headers, method=method)
+    outgoing = urllib.request.Request(url, body or None, headers, method=method)
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-            asked, timeout=FORWARD_TIMEOUT
+            outgoing, timeout=FORWARD_TIMEOUT
         ) as got:
             return Answer(
                 got.status,
@@ -302,14 +301,14 @@ def query(request: Request) -> Any:
     The numbers are right; the frames have less metadata than Grafana's.
     """
     results: dict[str, Any] = {}
-    for wanted in request.json().get("queries") or []:
-        request.params = {"uid": (wanted.get("datasource") or {}).get("uid") or ""}
-        results[wanted.get("refId", "A")] = frames(request, find(request), wanted)
+    for target in request.json().get("queries") or []:
+        request.params = {"uid": (target.get("datasource") or {}).get("uid") or ""}
+        results[target.get("refId", "A")] = frames(request, find(request), target)
     failed = any("error" in result for result in results.values())
     return Answer(400 if failed else 200, {"results": results})
 
 
-def frames(request: Request, source: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+def frames(request: Request, source: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
     """Return the frames of one instant query."""
     paths = {"prometheus": "/api/v1/query", "loki": "/loki/api/v1/query"}
     if source["type"] not in paths:
@@ -318,7 +317,7 @@ def frames(request: Request, source: dict[str, Any], wanted: dict[str, Any]) -> 
             "error": f"this fake does not query {source['type']}",
             "frames": [],
         }
-    path = f"{paths[source['type']]}?{urllib.parse.urlencode({'query': wanted.get('expr', '')})}"
+    path = f"{paths[source['type']]}?{urllib.parse.urlencode({'query': target.get('expr', '')})}"
     answer = forward(request, source, "GET", path, b"")
     if answer.status != 200:
         return {
@@ -330,16 +329,19 @@ def frames(request: Request, source: dict[str, Any], wanted: dict[str, Any]) -> 
     series = data["result"] if data["resultType"] == "vector" else []
     if data["resultType"] == "scalar":
         series = [{"metric": {}, "value": data["result"]}]
-    return {"status": 200, "frames": [frame(wanted, one["metric"], one["value"]) for one in series]}
+    return {
+        "status": 200,
+        "frames": [frame(target, result["metric"], result["value"]) for result in series],
+    }
 
 
-def frame(wanted: dict[str, Any], labels: dict[str, str], value: list[Any]) -> dict[str, Any]:
+def frame(target: dict[str, Any], labels: dict[str, str], value: list[Any]) -> dict[str, Any]:
     """Return a frame of one series with one value."""
     fields = [
         {"name": "Time", "type": "time"},
         {"name": "Value", "type": "number", "labels": labels},
     ]
     return {
-        "schema": {"refId": wanted.get("refId", "A"), "fields": fields},
+        "schema": {"refId": target.get("refId", "A"), "fields": fields},
         "data": {"values": [[int(float(value[0]) * 1000)], [float(value[1])]]},
     }

@@ -23,6 +23,8 @@ READ = {"needs": "alert.provisioning:read", "family": "notifications"}
 WRITE = {"role": "Editor", "needs": "alert.provisioning:write", "family": "notifications"}
 DEFAULT_RECEIVER, EMPTY_RECEIVER = "grafana-default-email", "empty"
 REDACTED = "[REDACTED]"
+# Fields of an integration in the file format.
+EXPORTED_KEYS = ("uid", "type", "settings", "disableResolveMessage")
 CHANGED_MEANWHILE = (
     "failed to save the Alertmanager configuration: the configuration has been changed meanwhile"
 )
@@ -80,8 +82,8 @@ def default(version: str = "11") -> dict[str, Any]:
     Since 12.4 its contact point has no integrations (grafana/grafana#116368).
     """
     if tuple(int(part) for part in re.split(r"[+-]", version)[0].split(".")[:2]) >= (12, 4):
-        route = {**default_route(), "receiver": EMPTY_RECEIVER}
-        return {**default(), "receivers": {EMPTY_RECEIVER: []}, "route": route}
+        tree = {**default_route(), "receiver": EMPTY_RECEIVER}
+        return {**default(), "receivers": {EMPTY_RECEIVER: []}, "route": tree}
     mail = {
         "uid": "",
         "type": "email",
@@ -112,10 +114,10 @@ def guarded(request: Request, handler: Callable[[Request], Any]) -> Any:
     if request.method == "GET":
         with request.store.transaction():
             return handler(request)
-    seen = load(request.store, request.org)["revision"]
+    revision = load(request.store, request.org)["revision"]
     time.sleep(request.server.notification_delay)
     with request.store.transaction():
-        if load(request.store, request.org)["revision"] != seen:
+        if load(request.store, request.org)["revision"] != revision:
             status = 409 if request.server.release >= (12,) else 500
             raise Refused(status, CHANGED_MEANWHILE, traceID="")
         return handler(request)
@@ -128,17 +130,17 @@ def save(request: Request, config: dict[str, Any]) -> None:
     )
 
 
-def set_provenance(store: Store, org: int, kind: str, key: str, provenance: str) -> None:
+def set_provenance(store: Store, org: int, kind: str, key: str, origin: str) -> None:
     """Set the provenance of an object."""
     config = load(store, org)
-    config["provenance"][f"{kind}/{key}"] = provenance
+    config["provenance"][f"{kind}/{key}"] = origin
     store.put(org, "alertmanager", "", config)
 
 
 def provenance(config: dict[str, Any], kind: str, key: str) -> dict[str, str]:
     """Return the field of an answer, which manual objects lack."""
-    found = config["provenance"].get(f"{kind}/{key}", "")
-    return {"provenance": found} if found else {}
+    origin = config["provenance"].get(f"{kind}/{key}", "")
+    return {"provenance": origin} if origin else {}
 
 
 def claim(request: Request, config: dict[str, Any], kind: str, key: str) -> None:
@@ -206,10 +208,10 @@ def point_shown(
     decrypt: bool = False,
 ) -> dict[str, Any]:
     """Return an integration in the API's form."""
-    secrets = {
-        key: request.store.decrypt(text) if decrypt else REDACTED
-        for key, text in integration["secure"].items()
-    }
+    secrets = dict.fromkeys(integration["secure"], REDACTED)
+    if decrypt:
+        for key, secret in integration["secure"].items():
+            secrets[key] = request.store.decrypt(secret)
     if integration["uid"] == "" and request.server.release < (12,):
         name = "email receiver"
     shown = {key: value for key, value in integration.items() if key != "secure"}
@@ -285,14 +287,16 @@ def export_points(request: Request) -> Any:
     for name, integrations in sorted(config["receivers"].items()):
         # What has no integrations is not listed.
         if integrations and request.query.get("name", name) == name:
-            shown = [
-                point_shown(request, config, name, one, decrypt=request.flag("decrypt"))
-                for one in integrations
-            ]
-            keys = ("uid", "type", "settings", "disableResolveMessage")
-            receivers = [{key: one[key] for key in keys} for one in shown]
+            receivers = []
+            for integration in integrations:
+                decrypt = request.flag("decrypt")
+                shown = point_shown(request, config, name, integration, decrypt=decrypt)
+                receivers.append({key: shown[key] for key in EXPORTED_KEYS})
             listed.append({"orgId": request.org, "name": name, "receivers": receivers})
-    return exported({"apiVersion": 1} | ({"contactPoints": listed} if listed else {}), request)
+    document: dict[str, Any] = {"apiVersion": 1}
+    if listed:
+        document["contactPoints"] = listed
+    return exported(document, request)
 
 
 @route("POST", POINTS, **WRITE)
@@ -319,10 +323,10 @@ def update_point(request: Request) -> Any:
     For the last integration it renames the contact point in routes and rules.
     """
     config, body, uid = load(request.store, request.org), request.json(), request.params["uid"]
-    found = locate(config, uid)
-    if found is None:
+    located = locate(config, uid)
+    if located is None:
         raise Refused(404, f"contact point with uid '{uid}' not found", traceID="")
-    name, old = found
+    name, old = located
     claim(request, config, "contact_point", uid)
     integration = checked_point(request, body | {"uid": uid}, old)
     if body["name"] == name:
@@ -340,9 +344,9 @@ def update_point(request: Request) -> Any:
 def delete_point(request: Request) -> Any:
     """Delete an integration, which may be missing but not in use."""
     config, uid = load(request.store, request.org), request.params["uid"]
-    found = locate(config, uid)
-    if found:
-        name, integration = found
+    located = locate(config, uid)
+    if located:
+        name, integration = located
         claim(request, config, "contact_point", uid)
         config["provenance"].pop(f"contact_point/{uid}")
         config["receivers"][name].remove(integration)
@@ -357,7 +361,7 @@ def drop_receiver(request: Request, config: dict[str, Any], name: str, heir: str
 
     Its users get the heir; without one they prevent the removal.
     """
-    routes = [one for one in all_routes(config["route"]) if one.get("receiver") == name]
+    routes = [using for using in all_routes(config["route"]) if using.get("receiver") == name]
     rules = [
         rule
         for rule in request.store.all(request.org, "rule")
@@ -369,8 +373,8 @@ def drop_receiver(request: Request, config: dict[str, Any], name: str, heir: str
         what = f"alerting.notifications.contact-points.{'referenced' if routes else 'used-by-rule'}"
         message = f"Contact point is currently {words}"
         raise Refused(409, message, messageId=what, statusCode=409, traceID="")
-    for one in routes:
-        one["receiver"] = heir
+    for using in routes:
+        using["receiver"] = heir
     for rule in rules:
         rule["notification_settings"]["receiver"] = heir
         request.store.put(request.org, "rule", rule["uid"], rule)
@@ -471,12 +475,12 @@ def matcher(given: Any) -> list[str]:
     return [name, operator, value]
 
 
-def parsed_matcher(text: Any) -> list[str]:
+def parsed_matcher(line: Any) -> list[str]:
     """Return a matcher from its one-line form."""
-    found = MATCHER.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
+    match = MATCHER.fullmatch(line) if isinstance(line, str) else None
+    if match is None:
         raise Refused(400, BAD_JSON)
-    return matcher(list(found.groups()))
+    return matcher(list(match.groups()))
 
 
 @route("GET", TREE, **READ)
@@ -585,8 +589,8 @@ RANGES = {"weekdays": weekday, "days_of_month": day_of_month, "months": month, "
 
 def timing_shown(config: dict[str, Any], name: str) -> dict[str, Any]:
     """Return a mute timing in the API's form."""
-    found = config["intervals"][name]
-    shown = {"name": name, "time_intervals": found, "version": version_of(found)}
+    intervals = config["intervals"][name]
+    shown = {"name": name, "time_intervals": intervals, "version": version_of(intervals)}
     return shown | provenance(config, "mute_timing", name)
 
 
@@ -694,8 +698,8 @@ def delete_timing(request: Request) -> Any:
 
 def template_shown(config: dict[str, Any], name: str) -> dict[str, Any]:
     """Return a template in the API's form."""
-    text = config["templates"][name]
-    return {"name": name, "template": text, "version": version_of(text)} | provenance(
+    template = config["templates"][name]
+    return {"name": name, "template": template, "version": version_of(template)} | provenance(
         config, "template", name
     )
 
@@ -762,23 +766,20 @@ def try_receivers(request: Request) -> Any:
         raise Refused(400, traceID="")
     results, codes = [], set()
     for receiver in body["receivers"]:
-        told = []
+        statuses = []
         for given in receiver.get("grafana_managed_receiver_configs") or []:
-            error, malformed_one = try_to_tell(request, given, body.get("alert") or {})
-            codes.add(400 if malformed_one else 207 if error else 200)
-            told.append(
-                {
-                    "name": given.get("name", ""),
-                    "uid": given.get("uid", ""),
-                    "status": "failed" if error else "ok",
-                }
-            )
-            told[-1] |= {"error": error} if error else {}
-        results.append({"name": receiver.get("name", ""), "grafana_managed_receiver_configs": told})
-    return Answer(
-        max(codes, default=200),
-        {"alert": alert_of_test(body.get("alert") or {}), "receivers": results},
-    )
+            error, is_malformed = try_to_notify(request, given, body.get("alert") or {})
+            status = {"name": given.get("name", ""), "uid": given.get("uid", ""), "status": "ok"}
+            if error:
+                status |= {"status": "failed", "error": error}
+            statuses.append(status)
+            failure = 400 if is_malformed else 207
+            codes.add(failure if error else 200)
+        results.append(
+            {"name": receiver.get("name", ""), "grafana_managed_receiver_configs": statuses}
+        )
+    alert = alert_of_test(body.get("alert") or {})
+    return Answer(max(codes, default=200), {"alert": alert, "receivers": results})
 
 
 @route("POST", f"{CONFIG}/receivers/test", **TEST, since=(13,))
@@ -794,12 +795,12 @@ def try_integration(request: Request) -> Any:
     given, config = body.get("integration"), load(request.store, request.org)
     uid = (body.get("integrationRef") or {}).get("uid", "")
     if given is None:
-        found = locate(config, uid)
-        if found is None:
+        located = locate(config, uid)
+        if located is None:
             raise Refused(404, f"integration {uid!r} not found", reason="NotFound")
-        given = point_shown(request, config, *found, decrypt=True)
-    error, _malformed = try_to_tell(request, given, body.get("alert") or {})
-    return {"status": "failure" if error else "success"} | ({"error": error} if error else {})
+        given = point_shown(request, config, *located, decrypt=True)
+    error, _is_malformed = try_to_notify(request, given, body.get("alert") or {})
+    return {"status": "failure", "error": error} if error else {"status": "success"}
 
 
 def alert_of_test(given: dict[str, Any]) -> dict[str, Any]:
@@ -811,55 +812,51 @@ def alert_of_test(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def try_to_tell(request: Request, given: dict[str, Any], alert: dict[str, Any]) -> tuple[str, bool]:
-    """Return the error of a notification or nothing, and whether the integration caused it."""
+def try_to_notify(
+    request: Request, given: dict[str, Any], alert: dict[str, Any]
+) -> tuple[str, bool]:
+    """Notify a receiver; return the error, if any, and whether the integration is malformed."""
     settings = (given.get("settings") or {}) | (given.get("secureSettings") or {})
-    found = locate(load(request.store, request.org), given.get("uid") or "")
+    located = locate(load(request.store, request.org), given.get("uid") or "")
+    old = located[1] if located else None
+    named = given | {"name": given.get("name") or "test", "settings": settings}
     try:
-        old = found[1] if found else None
-        checked_point(
-            request, given | {"name": given.get("name") or "test", "settings": settings}, old
-        )
+        checked_point(request, named, old)
     except Refused as refused:
         return refused.body["message"], True
     if settings.get("url") == REDACTED and old:
         settings["url"] = request.store.decrypt(old["secure"]["url"])
     if not settings.get("url"):
         return "", False
-    words = "[FIRING:1] " + " ".join(
-        f"{key}={value}" for key, value in alert_of_test(alert)["labels"].items()
-    )
-    message = (
-        {"content": words}
-        if given["type"] == "discord"
-        else {"status": "firing", "alerts": [alert_of_test(alert)]}
-    )
-    asked = urllib.request.Request(
+    labels = alert_of_test(alert)["labels"]
+    message: dict[str, Any] = {"status": "firing", "alerts": [alert_of_test(alert)]}
+    if given["type"] == "discord":
+        words = " ".join(f"{key}={value}" for key, value in labels.items())
+        message = {"content": f"[FIRING:1] {words}"}
+    outgoing = urllib.request.Request(
         settings["url"], json.dumps(message).encode(), {"Content-Type": "application/json"}
     )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=10):
+        with opener.open(outgoing, timeout=10):
             return "", False
     except (OSError, ValueError) as error:
-        return f"the receiver was not told: {error}", False
+        return f"the receiver was not notified: {error}", False
 
 
 @route("GET", f"{CONFIG}/alerts", "Admin", "alert.notifications:read")
 def read_config(request: Request) -> Any:
     """Answer with the whole configuration, in the Alertmanager's form."""
     config = load(request.store, request.org)
-    receivers = [
-        {
-            "name": name,
-            "grafana_managed_receiver_configs": [config_entry(name, one) for one in integrations],
-        }
-        for name, integrations in sorted(config["receivers"].items())
+    receivers = []
+    for name, integrations in sorted(config["receivers"].items()):
+        entries = [config_entry(name, integration) for integration in integrations]
+        receivers.append({"name": name, "grafana_managed_receiver_configs": entries})
+    timings = [
+        {"name": name, "time_intervals": intervals}
+        for name, intervals in sorted(config["intervals"].items())
     ]
-    intervals = [
-        {"name": name, "time_intervals": found}
-        for name, found in sorted(config["intervals"].items())
-    ]
-    inner = {"route": config["route"], "receivers": receivers, "mute_time_intervals": intervals}
+    inner = {"route": config["route"], "receivers": receivers, "mute_time_intervals": timings}
     return {"template_files": config["templates"], "alertmanager_config": inner}
 
 
@@ -874,9 +871,6 @@ def config_entry(name: str, integration: dict[str, Any]) -> dict[str, Any]:
 
 @route("DELETE", f"{CONFIG}/alerts", "Admin", "alert.notifications:write", until=(13,))
 def delete_config(request: Request) -> Any:
-    save(
-        request,
-        default(request.server.version)
-        | {"revision": load(request.store, request.org)["revision"]},
-    )
+    revision = load(request.store, request.org)["revision"]
+    save(request, default(request.server.version) | {"revision": revision})
     return Answer(202, {"message": "configuration deleted; the default is applied"})

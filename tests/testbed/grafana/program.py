@@ -209,15 +209,15 @@ def reset_password(store: Store, number: int, password: str) -> int:
     if len(password) < 4:
         print("Error: ✗ new password is too short", file=sys.stderr)
         return 1
-    found = store.users("id = ?", number)
-    if not found:
+    users = store.users("id = ?", number)
+    if not users:
         print(
             f"Error: ✗ could not read user from database. Error: user not found (id: {number})",
             file=sys.stderr,
         )
         return 1
     with store.transaction():
-        access.change_password(store, found[0]["login"], password)
+        access.change_password(store, users[0]["login"], password)
     print("\nAdmin password changed successfully ✔")
     return 0
 

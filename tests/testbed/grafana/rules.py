@@ -16,6 +16,14 @@ WRITE = {"role": "Editor", "needs": "alert.provisioning:write"}
 READ = {"needs": "alert.provisioning:read"}
 NO_DATA = ("NoData", "OK", "Alerting", "KeepLast")
 EXEC_ERROR = ("Error", "OK", "Alerting", "KeepLast")
+# The fields of a recording rule that it does not use.
+RECORDING = {
+    "condition": "",
+    "noDataState": "",
+    "execErrState": "",
+    "for": "0s",
+    "notification_settings": None,
+}
 BASE_SECONDS = 10
 DEFAULT_INTERVAL = 60
 EXPRESSIONS = ("__expr__", "-100")
@@ -71,40 +79,45 @@ def normalized(request: Request, given: dict[str, Any], folder: str, group: str)
         raise invalid(f"cannot create rule with UID {uid!r}: {reason}")
     if not given.get("data"):
         raise invalid("no queries or expressions are found")
-    recording = bool(given.get("record"))
+    data = [query(step) for step in given["data"]]
     rule = {
         "uid": uid,
         "orgID": request.org,
         "folderUID": folder,
         "ruleGroup": group,
         "title": given["title"],
-        "condition": "" if recording else given.get("condition") or "",
-        "data": [query(one) for one in given["data"]],
-        "noDataState": "" if recording else state(given, "noDataState", NO_DATA, "NoData"),
-        "execErrState": "" if recording else state(given, "execErrState", EXEC_ERROR, "Error"),
-        "for": "0s" if recording else duration(given, "for"),
+        "data": data,
         "annotations": strings(given, "annotations"),
         "labels": strings(given, "labels"),
         "isPaused": bool(given.get("isPaused")),
-        "notification_settings": None
-        if recording
-        else settings(request, given.get("notification_settings")),
         "record": given.get("record") or None,
     }
+    rule |= RECORDING if given.get("record") else alerting_fields(request, given)
     if ("__dashboardUid__" in rule["annotations"]) != ("__panelId__" in rule["annotations"]):
         raise invalid("both annotations __dashboardUid__ and __panelId__ must be specified")
-    # 11 does not know these, and overlooks them.
+    # 11 ignores these.
     if request.server.release >= (12,):
-        rule["keep_firing_for"] = "0s" if recording else duration(given, "keep_firing_for")
-        rule["missingSeriesEvalsToResolve"] = (
-            None if recording else evaluations(request, given, uid)
-        )
+        rule |= {"keep_firing_for": "0s", "missingSeriesEvalsToResolve": None}
+        if not given.get("record"):
+            rule["keep_firing_for"] = duration(given, "keep_firing_for")
+            rule["missingSeriesEvalsToResolve"] = evaluations(request, given, uid)
     return rule
 
 
-def state(given: dict[str, Any], key: str, known: tuple[str, ...], word: str) -> str:
+def alerting_fields(request: Request, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that a recording rule does not use."""
+    return {
+        "condition": given.get("condition") or "",
+        "noDataState": state(given, "noDataState", NO_DATA, "NoData"),
+        "execErrState": state(given, "execErrState", EXEC_ERROR, "Error"),
+        "for": duration(given, "for"),
+        "notification_settings": settings(request, given.get("notification_settings")),
+    }
+
+
+def state(given: dict[str, Any], key: str, allowed: tuple[str, ...], word: str) -> str:
     """Return a valid state."""
-    if given.get(key) not in known:
+    if given.get(key) not in allowed:
         raise Refused(400, f"unknown {word} state option {given.get(key) or ''}")
     return given[key]
 
@@ -134,10 +147,10 @@ def duration(given: dict[str, Any], key: str) -> str:
 
 def strings(given: dict[str, Any], key: str) -> dict[str, str]:
     """Return labels or annotations."""
-    found = given.get(key) or {}
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+    values = given.get(key) or {}
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
         raise Refused(400, BAD_JSON)
-    return found
+    return values
 
 
 def query(given: dict[str, Any]) -> dict[str, Any]:
@@ -160,11 +173,15 @@ def query(given: dict[str, Any]) -> dict[str, Any]:
             or not model[key]
         ):
             model[key] = default
+    if expression:
+        start = end = 0
     kind = model.get("queryType")
+    if not isinstance(kind, str):
+        kind = given.get("queryType") or ""
     return {
         "refId": given.get("refId") or "",
-        "queryType": kind if isinstance(kind, str) else given.get("queryType") or "",
-        "relativeTimeRange": {"from": 0, "to": 0} if expression else {"from": start, "to": end},
+        "queryType": kind,
+        "relativeTimeRange": {"from": start, "to": end},
         "datasourceUid": given.get("datasourceUid") or "",
         "model": model,
     }
@@ -177,9 +194,8 @@ def settings(request: Request, given: dict[str, Any] | None) -> dict[str, Any] |
     config = notifications.load(request.store, request.org)
     if given.get("receiver") not in notifications.receiver_names(config):
         raise invalid(f"receiver {given.get('receiver')} does not exist")
-    for name in (given.get("mute_time_intervals") or []) + (
-        given.get("active_time_intervals") or []
-    ):
+    muted, active = given.get("mute_time_intervals"), given.get("active_time_intervals")
+    for name in [*(muted or []), *(active or [])]:
         if name not in config["intervals"]:
             raise invalid(f"mute time interval {name} does not exist")
     by = given.get("group_by") or []
@@ -191,11 +207,8 @@ def settings(request: Request, given: dict[str, Any] | None) -> dict[str, Any] |
     for key in times[1:]:
         if given.get(key) and duration(given, key) == "0s":
             raise invalid(f"{key.replace('_', ' ')} must be greater than zero")
-    return {
-        key: duration(given, key) if key in times else value
-        for key, value in given.items()
-        if value
-    }
+    kept = {key: value for key, value in given.items() if value}
+    return kept | {key: duration(given, key) for key in times if key in kept}
 
 
 def shown(rule: dict[str, Any]) -> dict[str, Any]:
@@ -239,8 +252,8 @@ def check_interval(interval: Any) -> int:
     if not isinstance(interval, int) or isinstance(interval, bool):
         raise Refused(400, BAD_JSON)
     if interval <= 0 or interval % BASE_SECONDS:
-        rest = f"should be non-zero and divided exactly by scheduler interval: {BASE_SECONDS}"
-        raise invalid(f"interval ({interval}s) {rest}")
+        reason = f"should be non-zero and divided exactly by scheduler interval: {BASE_SECONDS}"
+        raise invalid(f"interval ({interval}s) {reason}")
     return interval
 
 
@@ -259,11 +272,11 @@ def write(request: Request, rule: dict[str, Any], *, strict: bool = False) -> di
     if old:
         check_provenance(old["provenance"], sent, strict=strict)
     if request.server.release < (12,):
-        for other in request.store.all(request.org, "rule"):
-            same = (other["folderUID"], other["title"]) == (rule["folderUID"], rule["title"])
-            if same and other["uid"] != rule["uid"]:
-                text = "rule title under the same organization and folder should be unique"
-                raise Refused(400, f"a conflicting alert rule is found: {text}")
+        for stored in request.store.all(request.org, "rule"):
+            same = (stored["folderUID"], stored["title"]) == (rule["folderUID"], rule["title"])
+            if same and stored["uid"] != rule["uid"]:
+                reason = "rule title under the same organization and folder should be unique"
+                raise Refused(400, f"a conflicting alert rule is found: {reason}")
     rule["uid"] = rule["uid"] or new_uid()
     rule |= {
         "id": old["id"] if old else request.store.next("rule"),
@@ -301,18 +314,16 @@ def export_rules(request: Request) -> Any:
         raise Refused(
             400, "group name must be specified together with a single folder_uid parameter"
         )
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    chosen: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for rule in all_rules(request):
-        place = (rule["folderUID"], rule["ruleGroup"])
-        wanted = zip((*place, rule["uid"]), (folders, groups, uids), strict=True)
-        if all(not names or value in names for value, names in wanted):
-            found.setdefault(place, []).append(rule)
-    if not found:
+        key = (rule["folderUID"], rule["ruleGroup"])
+        filtered = zip((*key, rule["uid"]), (folders, groups, uids), strict=True)
+        if all(not names or value in names for value, names in filtered):
+            chosen.setdefault(key, []).append(rule)
+    if not chosen:
         return Answer(404)
-    return exported(
-        {"apiVersion": 1, "groups": [file_group(request, rules) for rules in found.values()]},
-        request,
-    )
+    entries = [file_group(request, rules) for rules in chosen.values()]
+    return exported({"apiVersion": 1, "groups": entries}, request)
 
 
 def filters(request: Request, name: str, param: str) -> list[str]:
@@ -325,7 +336,7 @@ def folder_path(request: Request, uid: str) -> str:
     """Return the titles of a folder and its ancestors; a slash in a title is escaped."""
     folder = request.store.get(request.org, "folder", uid)
     chain = [*ancestors(request, folder), folder] if folder else []
-    return "/".join(one["title"].replace("/", "\\/") for one in chain)
+    return "/".join(ancestor["title"].replace("/", "\\/") for ancestor in chain)
 
 
 def file_group(request: Request, rules: list[dict[str, Any]]) -> dict[str, Any]:
@@ -339,8 +350,13 @@ def file_group(request: Request, rules: list[dict[str, Any]]) -> dict[str, Any]:
     return head | {
         "folderUid": rules[0]["folderUID"],
         "interval": interval,
-        "rules": [file_rule(one) for one in rules],
+        "rules": [file_rule(rule) for rule in rules],
     }
+
+
+def without_empty_strings(step: dict[str, Any]) -> dict[str, Any]:
+    """Return a step of a rule in the file format."""
+    return {key: value for key, value in step.items() if value != ""}
 
 
 def file_rule(rule: dict[str, Any]) -> dict[str, Any]:
@@ -361,9 +377,7 @@ def file_rule(rule: dict[str, Any]) -> dict[str, Any]:
         "isPaused",
     )
     entry = {key: rule[key] for key in same if rule[key] != "" or key in ("uid", "title")}
-    entry["data"] = [
-        {key: value for key, value in one.items() if value != ""} for one in rule["data"]
-    ]
+    entry["data"] = [without_empty_strings(step) for step in rule["data"]]
     for key in ("notification_settings", "record"):
         if rule[key]:
             entry[key] = rule[key]
@@ -468,7 +482,7 @@ def replace_group(request: Request) -> Any:
         for rule in old:
             write(request, rule | {"interval": interval})
         return body | {"title": group, "folderUid": folder, "rules": []}
-    rules = [normalized(request, one, folder, group) for one in given]
+    rules = [normalized(request, rule, folder, group) for rule in given]
     uids = [rule["uid"] for rule in rules if rule["uid"]]
     if len(set(uids)) < len(uids):
         raise invalid("rule UIDs in the group are not unique")
@@ -477,8 +491,8 @@ def replace_group(request: Request) -> Any:
     for rule in old:
         if rule["uid"] not in uids:
             remove(request, rule)
-    known = {rule["uid"] for rule in request.store.all(request.org, "rule")}
-    for rule in sorted(rules, key=lambda rule: rule["uid"] not in known):
+    stored_uids = {rule["uid"] for rule in request.store.all(request.org, "rule")}
+    for rule in sorted(rules, key=lambda rule: rule["uid"] not in stored_uids):
         write(request, rule)
     return body | {"title": group, "folderUid": folder}
 
@@ -501,16 +515,15 @@ def ruler(request: Request) -> Any:
         groups = folders.setdefault(folder_path(request, rule["folderUID"]), {})
         groups.setdefault(rule["ruleGroup"], []).append(rule)
     return {
-        path: [
-            {
-                "name": name,
-                "interval": durations.written(rules[0]["interval"] * 1000),
-                "rules": [ruler_rule(rule) for rule in rules],
-            }
-            for name, rules in groups.items()
-        ]
+        path: [ruler_group(name, rules) for name, rules in groups.items()]
         for path, groups in folders.items()
     }
+
+
+def ruler_group(name: str, rules: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a group in the form of the alerting pages."""
+    interval = durations.written(rules[0]["interval"] * 1000)
+    return {"name": name, "interval": interval, "rules": [ruler_rule(rule) for rule in rules]}
 
 
 def ruler_rule(rule: dict[str, Any]) -> dict[str, Any]:

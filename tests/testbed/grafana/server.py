@@ -88,12 +88,12 @@ class Grafana:
         """Call the function of a request if the user has the role."""
         if request.path.startswith("/-/fake/"):
             return backdoor(self, request)
-        found = find(request.method, request.path, self.release)
-        if found is None or found[0].role:
+        match = find(request.method, request.path, self.release)
+        if match is None or match[0].role:
             self.log_in(request)
-        if found is None:
+        if match is None:
             raise Refused(404, "Not found")
-        chosen, request.params = found
+        chosen, request.params = match
         self.admit(request, chosen.role, chosen.needs)
         if chosen.family == "proxy":
             result = chosen.handler(request)
@@ -115,8 +115,8 @@ class Grafana:
             raise Refused(
                 401, "Unauthorized", messageId="auth.unauthorized", statusCode=401, traceID=""
             )
-        wanted = request.headers.get("X-Grafana-Org-Id", "") or str(request.user["orgId"])
-        request.org = int(wanted) if wanted.isdigit() else request.user["orgId"]
+        requested = request.headers.get("X-Grafana-Org-Id", "") or str(request.user["orgId"])
+        request.org = int(requested) if requested.isdigit() else request.user["orgId"]
         if request.user.get("bound") and request.org != request.user["orgId"]:
             raise Refused(
                 401,
@@ -133,7 +133,7 @@ class Grafana:
 
         After too many failures a user is rejected as with a wrong password.
         """
-        wrong = Refused(
+        rejection = Refused(
             401,
             "Invalid username or password",
             messageId="password-auth.failed",
@@ -145,30 +145,27 @@ class Grafana:
                 base64.b64decode(credentials, validate=True).decode().partition(":")
             )
         except (binascii.Error, UnicodeDecodeError) as error:
-            raise wrong from error
+            raise rejection from error
         with self.guard:
             since = time.monotonic() - LOCKOUT_SECONDS
             recent = self.failures[login] = [
                 moment for moment in self.failures[login] if moment > since
             ]
             if self.lockout and len(recent) >= LOCKOUT_ATTEMPTS:
-                raise wrong
+                raise rejection
         user = access.by_password(self.store, login, password)
         with self.guard:
             if user is None:
                 self.failures[login].append(time.monotonic())
-                raise wrong
+                raise rejection
             self.failures[login].clear()
         return user
 
     def admit(self, request: Request, role: str, needs: str) -> None:
         """Reject a user without the role."""
-        held = (
-            "Server"
-            if request.user and request.user.get("isGrafanaAdmin")
-            else (request.user or {}).get("role", "")
-        )
-        if ROLES.index(held if held in ROLES else "") < ROLES.index(role):
+        user = request.user or {}
+        granted = "Server" if user.get("isGrafanaAdmin") else user.get("role", "")
+        if ROLES.index(granted if granted in ROLES else "") < ROLES.index(role):
             needed = f"Permissions needed: {needs}" if needs else ""
             message = f"You'll need additional permissions to perform this action. {needed}".strip()
             raise Refused(403, message, title="Access denied", accessErrorId="ACE0000000000")

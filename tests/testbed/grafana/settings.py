@@ -127,10 +127,10 @@ def plain(value: str) -> str:
 def resolve(values: dict[str, dict[str, str]], section: str, value: str) -> str:
     """Replace %(key)s by another value of the section."""
     for _depth in range(9):
-        found = REFERENCE.search(value)
-        if found is None or found.group(1) not in values[section]:
+        reference = REFERENCE.search(value)
+        if reference is None or reference.group(1) not in values[section]:
             break
-        value = value.replace(found.group(0), values[section][found.group(1)])
+        value = value.replace(reference.group(0), values[section][reference.group(1)])
     return value
 
 

@@ -110,14 +110,14 @@ class Route:
         if (method != self.method and self.method != "*") or not self.since <= version < self.until:
             return None
         params: dict[str, str] = {}
-        for position, wanted in enumerate(self.segments):
-            if wanted[:1] == "*":
-                return params | {wanted[1:]: "/".join(segments[position:])}
+        for position, segment in enumerate(self.segments):
+            if segment[:1] == "*":
+                return params | {segment[1:]: "/".join(segments[position:])}
             if position >= len(segments) or not segments[position]:
                 return None
-            if wanted[:1] == ":":
-                params[wanted[1:]] = unquote(segments[position])
-            elif wanted != segments[position]:
+            if segment[:1] == ":":
+                params[segment[1:]] = unquote(segments[position])
+            elif segment != segments[position]:
                 return None
         return params if len(segments) == len(self.segments) else None
 
@@ -158,10 +158,10 @@ def find(method: str, path: str, version: tuple[int, ...]) -> tuple[Route, dict[
 
 def exported(document: Any, request: Request) -> Answer:
     """Return an export in the file format: JSON if requested, else YAML (JSON is YAML too)."""
-    asked = request.query.get("format") or (
+    format_name = request.query.get("format") or (
         "json" if "json" in request.headers.get("Accept", "") else "yaml"
     )
-    kind = "application/json" if asked == "json" else "text/yaml"
+    kind = "application/json" if format_name == "json" else "text/yaml"
     return Answer(200, json.dumps(document, indent=4).encode(), {"Content-Type": kind})
 
 

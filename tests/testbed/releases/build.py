@@ -23,7 +23,7 @@ from tests.testbed.releases import toolchain
 from tests.testbed.releases.pack import ZIP_TIME, pack
 from tests.testbed.releases.recipe import Recipe
 
-# A step that is silent for longer says that it is still at work.
+# The interval at which a silent step reports that it is still running.
 HEARTBEAT_SECONDS = 30
 
 
@@ -37,15 +37,17 @@ def build_all(names: Iterable[str] | None = None) -> dict[str, Path]:
     The result is the path of each archive in the mirror's tree. Raises BuildError for an unknown
     name or a failed build.
     """
-    known = recipes.read_all()
-    wanted = list(known) if names is None else list(names)
-    unknown = [name for name in wanted if name not in known]
+    every = recipes.read_all()
+    requested = list(every) if names is None else list(names)
+    unknown = [name for name in requested if name not in every]
     if unknown:
-        raise BuildError(f"No recipe is called {', '.join(unknown)}; there are {', '.join(known)}.")
-    chosen = [
-        title for name in wanted for title, recipe in known.items() if name in (title, recipe.name)
-    ]
-    return {title: publish(known[title], provide(known[title])) for title in dict.fromkeys(chosen)}
+        raise BuildError(f"No recipe is called {', '.join(unknown)}; there are {', '.join(every)}.")
+    archives: dict[str, Path] = {}
+    for name in requested:
+        for title, recipe in every.items():
+            if name in (title, recipe.name) and title not in archives:
+                archives[title] = publish(recipe, provide(recipe))
+    return archives
 
 
 def provide(recipe: Recipe) -> Path:
@@ -93,12 +95,10 @@ def build(recipe: Recipe, directory: Path) -> None:
     console.progress(f"{recipe.name} {recipe.version}: packing {recipe.file_name}")
     archive = work / "done" / recipe.file_name
     pack(archive, members, recipe.top)
-    # A checksum file for one archive holds nothing but the checksum.
-    line = (
-        sha256_of(archive)
-        if recipe.checksums == f"{archive.name}.sha256"
-        else f"{sha256_of(archive)}  {archive.name}"
-    )
+    line = sha256_of(archive)
+    # A checksum file for one archive contains the checksum alone.
+    if recipe.checksums != f"{archive.name}.sha256":
+        line += f"  {archive.name}"
     (work / "done" / recipe.checksums).write_text(line + "\n", encoding="utf-8")
     (work / "done").rename(directory)
     shutil.rmtree(work)
@@ -121,10 +121,10 @@ def prepare_sources(recipe: Recipe, go: str, work: Path) -> None:
     run(recipe, "downloading the module", [go, "mod", "download", recipe.module], work)
     patched = work / "patched"
     shutil.copytree(module_directory(recipe, go, work), patched, copy_function=shutil.copyfile)
-    for name, text in recipe.patch.items():
+    for name, content in recipe.patch.items():
         path = patched / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(content, encoding="utf-8")
     with open(sources / "go.mod", "a", encoding="utf-8") as module_file:
         module_file.write(f"\nreplace {recipe.module} => ../patched\n")
 
@@ -157,8 +157,8 @@ def zip_programs(recipe: Recipe, work: Path) -> dict[str, Path]:
         with open(members[member], "wb") as program:
             program.write(b"#!/usr/bin/python3\n")
             with zipfile.ZipFile(program, "a", zipfile.ZIP_DEFLATED) as archive:
-                for name, text in sorted((sources | parents | own).items()):
-                    archive.writestr(zipfile.ZipInfo(name, ZIP_TIME), text)
+                for name, content in sorted((sources | parents | own).items()):
+                    archive.writestr(zipfile.ZipInfo(name, ZIP_TIME), content)
         members[member].chmod(0o755)
     return members
 

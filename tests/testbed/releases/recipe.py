@@ -30,6 +30,7 @@ import json
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.testbed.releases import toolchain
 
@@ -37,7 +38,7 @@ FOLDER = Path(__file__).parent
 CHECKOUT = FOLDER.parents[2]
 COMMON_FLAGS = ("-trimpath", "-buildvcs=false")
 COMMON_LDFLAGS = ("-s", "-w")
-# Counted up whenever the same recipe is to be packed differently.
+# Increased whenever the format of the archives changes.
 PACKING = 1
 
 
@@ -113,15 +114,15 @@ def read_versions(folder: Path) -> list[Recipe]:
     ]
 
 
-def filled(data: dict, version: str, build: str) -> dict:
+def filled(data: dict[str, Any], version: str, build: str) -> dict[str, Any]:
     """Return the data of a recipe for one of its versions."""
 
-    def fill(text: str) -> str:
-        return text.replace("{version}", version).replace("{build}", build)
+    def fill(template: str) -> str:
+        return template.replace("{version}", version).replace("{build}", build)
 
-    texts = {key: fill(data.get(key, "")) for key in ("archive", "checksums", "top")}
+    strings = {key: fill(data.get(key, "")) for key in ("archive", "checksums", "top")}
     ldflags = tuple(fill(flag) for flag in data.get("ldflags", ()))
-    return data | texts | {"version": version, "build": build, "ldflags": ldflags}
+    return data | strings | {"version": version, "build": build, "ldflags": ldflags}
 
 
 def read_all() -> dict[str, Recipe]:
@@ -134,7 +135,8 @@ def read_all() -> dict[str, Recipe]:
         for path in sorted(FOLDER.glob("*/recipe.toml"))
         for recipe in read_versions(path.parent)
     ]
-    known: dict[str, Recipe] = {}
+    named: dict[str, Recipe] = {}
     for recipe in recipes:
-        known[f"{recipe.name} {recipe.version}" if recipe.name in known else recipe.name] = recipe
-    return known
+        is_further = recipe.name in named
+        named[f"{recipe.name} {recipe.version}" if is_further else recipe.name] = recipe
+    return named

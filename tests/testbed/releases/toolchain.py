@@ -13,12 +13,12 @@ from pathlib import Path
 from tests.testbed import cache, console, debian
 
 VERSION = "1.26.8"
-# What Go itself calls the hash of the toolchain's module, as in a go.sum.
+# The hash of the toolchain's module, in the form of a go.sum.
 SUM = "h1:ZOmGe1OnfREDMIdb1Qi4G9JSuDPBLGExZMQ4nis1RXM="
 MODULE = "golang.org/toolchain"
 MODULE_VERSION = f"v0.0.1-go{VERSION}.linux-amd64"
 
-# A build reads no setting of the machine's but where modules come from (GOPROXY).
+# A build depends on no setting of the machine except the source of modules (GOPROXY).
 ENVIRONMENT = {
     "CGO_ENABLED": "0",
     "GO111MODULE": "on",
@@ -45,10 +45,10 @@ def go_command() -> str:
     downloaded = cache.directory("go") / VERSION
     if not downloaded.exists():
         debian.install({"go": "golang-go"})
-        found = shutil.which("go")
-        if found and release_of(found) == f"go{VERSION}":
-            return found
-        unpack(download(found), downloaded)
+        installed = shutil.which("go")
+        if installed and release_of(installed) == f"go{VERSION}":
+            return installed
+        unpack(download(installed), downloaded)
     return str(downloaded / "bin" / "go")
 
 
@@ -91,7 +91,7 @@ def unpack(archive: Path, target: Path) -> None:
             path = part / member.filename.removeprefix(prefix)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(members.read(member))
-    # A module's zip has no modes, and a go.mod inside one has to be called otherwise.
+    # A module's zip has no modes, and must contain a go.mod under another name.
     for program in [*part.glob("bin/*"), *part.glob("pkg/tool/*/*")]:
         program.chmod(0o755)
     for renamed in part.rglob("_go.mod"):

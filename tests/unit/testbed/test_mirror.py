@@ -144,7 +144,7 @@ def test_it_starts_again_after_it_was_killed(free_port):
 
 
 def test_it_refuses_the_port_of_another_mirror(server, free_port):
-    with pytest.raises(RuntimeError, match="taken by something else"):
+    with pytest.raises(RuntimeError, match="another program answers"):
         mirror.start(*server.server_address)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ansible_versions import CORES, programs_of
+from tests.ansible_versions import VERSIONS, programs_of
 from tests.conftest import ROOT
 
 
@@ -25,7 +25,7 @@ def asked_of_the_engine(python: str | Path) -> dict:
     )
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", VERSIONS)
 def test_roles_ask_for_the_same(core: str) -> None:
     here = asked_of_the_engine(sys.executable)
     assert len(here) >= 10
@@ -46,7 +46,7 @@ all:
 """
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", VERSIONS)
 def test_what_is_wrong_is_told_with_its_place_before_any_host_is_asked(
     core: str, tmp_path: Path
 ) -> None:
