@@ -26,7 +26,7 @@ def call(
     login: str = "admin:admin",
     headers: dict[str, str] | None = None,
 ) -> tuple[int, Any]:
-    """Status and body of an answer; a body that is no JSON stays bytes."""
+    """Return status and body of an answer; a body that is not JSON remains bytes."""
     sent = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
     connection = http.client.HTTPConnection(grafana.url.removeprefix("http://"), timeout=10)
     try:
@@ -43,7 +43,7 @@ def call(
 
 
 def rule(uid: str, **changes: Any) -> dict[str, Any]:
-    """A rule as it is sent."""
+    """Return the body of a rule."""
     data = [
         {
             "refId": "A",
@@ -69,12 +69,12 @@ def rule(uid: str, **changes: Any) -> dict[str, Any]:
 
 
 def group(*rules: dict[str, Any], interval: int = 60) -> dict[str, Any]:
-    """A group as it is sent."""
+    """Return the body of a group."""
     return {"title": "g", "folderUid": "f", "interval": interval, "rules": list(rules)}
 
 
 def point(uid: str = "c", **changes: Any) -> dict[str, Any]:
-    """A contact point as it is sent."""
+    """Return the body of a contact point."""
     return {
         "uid": uid,
         "name": uid,

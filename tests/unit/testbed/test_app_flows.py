@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Counting what arrived in Loki and Prometheus, and the mix of requests that is sent."""
+"""The counts of data in Loki and Prometheus, and the mix of sent requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def line(number: int) -> str:
 
 
 class Loki:
-    """Answers range queries as Loki does: from the start on, up to the limit, streams apart."""
+    """Answers range queries like Loki: from the start, up to the limit, streams apart."""
 
     def __init__(self, entries):
         self.entries = sorted(entries, key=lambda entry: entry[1])

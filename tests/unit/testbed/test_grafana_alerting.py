@@ -201,7 +201,7 @@ def test_single_rules(grafana):
     ("stored", "hand", "status"),
     [("", False, 200), ("api", True, 200), ("file", False, 409), ("file", True, 409)],
 )
-def test_what_may_take_a_rule_over(grafana, stored, hand, status):
+def test_a_rule_changes_its_owner_only_as_allowed(grafana, stored, hand, status):
     put(grafana, rule("a"))
     grafana.set_provenance("rule", "a", stored)
     answer = put(grafana, rule("a", title="T"), hand=hand)
@@ -212,7 +212,7 @@ def test_what_may_take_a_rule_over(grafana, stored, hand, status):
         assert call(grafana, "DELETE", GROUP)[0] == 409
 
 
-def test_rules_are_exported_as_files_say_it(grafana):
+def test_rules_are_exported_in_the_file_format(grafana):
     export = f"{RULES}/export?format=json"
     assert call(grafana, "GET", export)[0] == 404
     call(grafana, "POST", "/api/folders", {"uid": "sub", "title": "S", "parentUid": "f"})
@@ -271,7 +271,7 @@ def test_a_contact_point_is_refused(grafana, change):
     assert call(grafana, "POST", POINTS, point() | change)[0] == 400
 
 
-def test_secrets_of_contact_points_are_told_to_admins_alone(grafana):
+def test_secrets_of_contact_points_are_shown_only_to_admins(grafana):
     shown = call(grafana, "POST", POINTS, point())[1]
     assert shown["settings"] == {"url": "[REDACTED]"}
     # The word stands for what is stored.
@@ -364,7 +364,7 @@ def test_a_policy_tree_is_refused_and_the_old_one_stays(grafana, tree):
     }
 
 
-def test_a_policy_tree_is_put_in_order(grafana):
+def test_a_policy_tree_is_normalized(grafana):
     call(grafana, "POST", POINTS, point())
     matchers = [["severity", "=", "critical"], ["alertname", "=~", '"A.*"']]
     child = {
@@ -407,7 +407,7 @@ def test_a_policy_tree_is_put_in_order(grafana):
 # Mute timings and templates
 
 
-def test_a_mute_timing_is_put_in_order(grafana):
+def test_a_mute_timing_is_normalized(grafana):
     sent = {
         "times": [{"start_time": "22:00", "end_time": "24:00"}],
         "weekdays": ["Monday:wednesday", "saturday"],
@@ -464,7 +464,10 @@ def test_a_mute_timing_is_refused(grafana, interval):
         ("one {{ .Status }}\ntwo", '{{ define "t" }}\n  one {{ .Status }}\n  two\n{{ end }}'),
         ('{{ define "a" }}{{ range .Alerts }}{{ .Labels.x | toUpper }}{{ end }}{{ end }}', None),
         (
-            '{{ define "a" }}{{- /* say */ -}}{{ if eq (len .Alerts) 1 }}"{{ else }}b{{ end }}{{ end }}',
+            (
+                '{{ define "a" }}{{- /* say */ -}}{{ if eq (len .Alerts) 1 }}"{{ else }}b{{ end }}'
+                "{{ end }}"
+            ),
             None,
         ),
     ],
@@ -499,7 +502,7 @@ def test_a_template_is_refused(grafana, text):
 @pytest.mark.parametrize(
     ("stored", "hand"), [("api", True), ("file", True), ("file", False), ("", False)]
 )
-def test_what_may_take_notifications_over(grafana, stored, hand):
+def test_notifications_change_their_owner_only_as_allowed(grafana, stored, hand):
     call(grafana, "POST", POINTS, point())
     call(grafana, "PUT", f"{TEMPLATES}/t", {"template": "x"})
     call(grafana, "POST", TIMINGS, {"name": "m", "time_intervals": []})
@@ -537,7 +540,7 @@ def test_notifications_are_written_one_at_a_time(grafana):
     assert codes[-1] == (500 if release(grafana) == 11 else 409)
 
 
-def test_a_receiver_is_tried(grafana):
+def test_a_receiver_is_tested(grafana):
     old = "/api/alertmanager/grafana/config/api/v1/receivers/test"
     new = "/apis/notifications.alerting.grafana.app/{}/namespaces/default/receivers/-/test"
     with discord.FakeDiscord() as channel:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fake Grafana: datasources, folders, dashboards and the lists of them."""
+"""The fake Grafana: datasources, folders, dashboards and their lists."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def release(grafana: FakeGrafana) -> int:
 
 
 def newest(grafana: FakeGrafana) -> bool:
-    """Whether dashboards are saved by the newer API."""
+    """Return whether dashboards are saved by the newer API."""
     return release(grafana) == 13
 
 
@@ -289,7 +289,7 @@ def test_two_dashboards_may_have_one_title(grafana):
     assert call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]["title"] == "T"
 
 
-def test_what_is_mended_in_a_dashboard_before_13_is_taken_or_refused_since(grafana):
+def test_a_dashboard_is_repaired_before_13_and_accepted_or_refused_since(grafana):
     status, _answer = save(grafana, "d", spec={"refresh": "1s"})
     assert status == (400 if newest(grafana) else 200)
     save(grafana, "e", title=" T ")
@@ -374,7 +374,7 @@ def test_dashboards_are_listed_by_pages(grafana):
     assert call(grafana, "GET", "/apis/dashboard.grafana.app")[0] == 404
 
 
-def test_a_dashboard_of_the_second_form_loses_what_the_first_cannot_say():
+def test_a_dashboard_of_the_second_form_loses_what_the_first_cannot_express():
     spec = {"title": "T", "elements": {"panel-1": {}}}
     document = {
         "apiVersion": "dashboard.grafana.app/v2beta1",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The fake Grafana: who may log in, faults on demand, its configuration, and the packed program."""
+"""The fake Grafana: logins, faults on demand, configuration, and the packed program."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def grafana() -> Iterator[FakeGrafana]:
 # Who asks
 
 
-def test_health_is_told_to_everybody_and_the_rest_to_users(grafana):
+def test_health_is_public_and_the_rest_requires_a_login(grafana):
     assert call(grafana, "GET", "/api/health", login="")[1] == {
         "database": "ok",
         "commit": "fake",
@@ -284,7 +284,7 @@ def test_a_configuration_is_refused(tmp_path, text, words):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The unpacked archive of the version that the role rolls out."""
+    """Return the unpacked archive of the version that the role rolls out."""
     folder = tmp_path_factory.mktemp("grafana")
     chosen = recipe.read_all()["grafana"]
     with tarfile.open(build.provide(chosen) / chosen.file_name) as archive:
@@ -305,7 +305,7 @@ def program(home: Path, *arguments: str, **options: object) -> subprocess.Comple
 
 
 def started(home: Path, config: Path, notify: socket.socket) -> subprocess.Popen:
-    """The server, which tells systemd that it is ready."""
+    """Return the started server, which has reported its readiness to systemd."""
     command = [
         str(home / "bin" / "grafana"),
         "server",
@@ -379,7 +379,7 @@ def test_the_program_serves_and_gives_its_admin_another_password(home, tmp_path)
         (["nothing"], "fake"),
     ],
 )
-def test_the_program_refuses_what_it_does_not_know(home, arguments, words):
+def test_the_program_refuses_unknown_commands(home, arguments, words):
     done = program(home, *arguments)
     assert done.returncode == 1
     assert words in done.stderr

@@ -125,7 +125,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def programs_are_copied(monkeypatch):
-    """Stands for the compiler; everything around it is real."""
+    """Replace the compiler by a copy; everything else is real."""
     built = []
 
     def copy_program(made, _go, work):
