@@ -30,8 +30,8 @@ def call(
     sent = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
     connection = http.client.HTTPConnection(grafana.url.removeprefix("http://"), timeout=10)
     try:
-        text = body if isinstance(body, bytes) or body is None else json.dumps(body)
-        connection.request(method, path, text, sent | (headers or {}))
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body)
+        connection.request(method, path, content, sent | (headers or {}))
         with connection.getresponse() as response:
             answer = response.read()
     finally:

@@ -53,7 +53,7 @@ def test_it_refuses_too_long_a_message(message, path):
         for part in path.split("."):
             errors = errors[part]
         assert (status, answer["code"]) == (400, 50035) and errors["_errors"]
-        assert [one["refused"] != [] for one in channel.messages] == [True]
+        assert [stored["refused"] != [] for stored in channel.messages] == [True]
 
 
 def test_it_accepts_the_longest_message():

@@ -77,16 +77,15 @@ def test_a_rule_is_refused(grafana, change):
 @pytest.mark.parametrize("number", [0, -1, -2])
 def test_a_missing_series_is_resolved_after_one_evaluation_at_least(grafana, number):
     if release(grafana) == 11:
-        # It does not know the field.
+        # 11 does not have the field.
         assert put(grafana, rule("r", missingSeriesEvalsToResolve=number))[0] == 200
         assert "missingSeriesEvalsToResolve" not in call(grafana, "GET", RULES)[1][0]
         return
     assert put(grafana, rule("r", missingSeriesEvalsToResolve=number))[0] == 400
     assert put(grafana, rule("r", missingSeriesEvalsToResolve=3))[0] == 200
-    # For one that is there it is the word for what it has.
-    assert put(grafana, rule("r", missingSeriesEvalsToResolve=number))[0] == (
-        200 if number == -1 else 400
-    )
+    # An existing rule keeps its value by this word.
+    expected = 200 if number == -1 else 400
+    assert put(grafana, rule("r", missingSeriesEvalsToResolve=number))[0] == expected
     assert call(grafana, "GET", RULES)[1][0]["missingSeriesEvalsToResolve"] == 3
     assert put(grafana, rule("r"))[0] == 200
     assert "missingSeriesEvalsToResolve" not in call(grafana, "GET", RULES)[1][0]
@@ -148,10 +147,10 @@ def test_a_group_that_is_the_same_is_not_written(grafana):
     put(grafana, rule("a"), rule("b", labels={"x": "y"}))
     assert grafana.state_resets == {"b": 1}
     put(grafana, rule("b", labels={"x": "y"}), rule("a"))
-    assert [one["uid"] for one in call(grafana, "GET", GROUP)[1]["rules"]] == ["b", "a"]
+    assert [stored["uid"] for stored in call(grafana, "GET", GROUP)[1]["rules"]] == ["b", "a"]
     # Nothing but the provenance differs: nothing is written.
     put(grafana, rule("b", labels={"x": "y"}), rule("a"), hand=True)
-    assert [one["provenance"] for one in call(grafana, "GET", RULES)[1]] == ["api", "api"]
+    assert [stored["provenance"] for stored in call(grafana, "GET", RULES)[1]] == ["api", "api"]
 
 
 def test_no_rules_are_not_an_empty_group(grafana):
@@ -167,9 +166,9 @@ def test_no_rules_are_not_an_empty_group(grafana):
 def test_a_rule_left_out_goes_and_one_of_another_group_comes(grafana):
     put(grafana, rule("a"), rule("b"))
     call(grafana, "PUT", GROUP.replace("/g", "/h"), group(rule("b"), rule("c")))
-    assert [one["uid"] for one in call(grafana, "GET", GROUP)[1]["rules"]] == ["a"]
+    assert [stored["uid"] for stored in call(grafana, "GET", GROUP)[1]["rules"]] == ["a"]
     put(grafana, rule("d"))
-    assert sorted(one["uid"] for one in call(grafana, "GET", RULES)[1]) == ["b", "c", "d"]
+    assert sorted(stored["uid"] for stored in call(grafana, "GET", RULES)[1]) == ["b", "c", "d"]
 
 
 def test_titles_are_unique_in_a_folder_before_12(grafana):
@@ -230,7 +229,7 @@ def test_rules_are_exported_in_the_file_format(grafana):
         "f",
         "1m30s",
     ]
-    assert [one["uid"] for one in first["rules"]] == ["b", "a"]
+    assert [stored["uid"] for stored in first["rules"]] == ["b", "a"]
     assert (first["rules"][1]["dashboardUid"], first["rules"][1]["panelId"]) == ("d", 3)
     assert second["folder"] == "F\\/1/S"
     assert "provenance" not in first["rules"][0]
@@ -245,12 +244,9 @@ def test_rules_are_exported_in_the_file_format(grafana):
 
 def test_the_alerting_pages_form_has_the_folder_s_path(grafana):
     put(grafana, rule("a"))
-    [found] = call(grafana, "GET", "/api/ruler/grafana/api/v1/rules")[1]["F\\/1"]
-    assert (found["name"], found["interval"], found["rules"][0]["grafana_alert"]["uid"]) == (
-        "g",
-        "1m",
-        "a",
-    )
+    [listed] = call(grafana, "GET", "/api/ruler/grafana/api/v1/rules")[1]["F\\/1"]
+    assert (listed["name"], listed["interval"]) == ("g", "1m")
+    assert listed["rules"][0]["grafana_alert"]["uid"] == "a"
 
 
 # Contact points
@@ -299,7 +295,10 @@ def test_integrations_of_one_name_are_one_contact_point(grafana):
     call(grafana, "POST", POINTS, point("a", name="team"))
     call(grafana, "POST", POINTS, point("b", name="team"))
     assert call(grafana, "POST", POINTS, point("b", name="other"))[0] == 409
-    assert [one["uid"] for one in call(grafana, "GET", f"{POINTS}?name=team")[1]] == ["a", "b"]
+    assert [stored["uid"] for stored in call(grafana, "GET", f"{POINTS}?name=team")[1]] == [
+        "a",
+        "b",
+    ]
     assert call(grafana, "PUT", POLICIES, {"receiver": "team"})[0] == 202
     assert call(grafana, "DELETE", f"{POINTS}/a")[0] == 202
     assert call(grafana, "DELETE", f"{POINTS}/b")[0] == 409
@@ -481,7 +480,7 @@ def test_a_template_is_trimmed_and_wrapped(grafana, sent, stored):
 
 
 @pytest.mark.parametrize(
-    "text",
+    "template",
     [
         "",
         "  ",
@@ -492,8 +491,8 @@ def test_a_template_is_trimmed_and_wrapped(grafana, sent, stored):
         "{{ }}",
     ],
 )
-def test_a_template_is_refused(grafana, text):
-    assert call(grafana, "PUT", f"{TEMPLATES}/t", {"template": text})[0] == 400
+def test_a_template_is_refused(grafana, template):
+    assert call(grafana, "PUT", f"{TEMPLATES}/t", {"template": template})[0] == 400
 
 
 # What holds for all of them

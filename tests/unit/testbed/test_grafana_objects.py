@@ -118,7 +118,7 @@ def test_an_update_of_a_datasource_empties_neither_address_nor_user(grafana):
 def test_secrets_of_a_datasource_go_in_and_never_out(grafana):
     secret = SOURCE | {"secureJsonData": {"a": "canary-1", "b": "canary-2"}}
     call(grafana, "POST", "/api/datasources", secret)
-    # One is left out, one is emptied, one is new.
+    # One secret is left out, one is emptied, one is new.
     call(
         grafana,
         "PUT",
@@ -146,7 +146,7 @@ def test_one_datasource_at_most_is_the_default(grafana):
     call(grafana, "POST", "/api/datasources", SOURCE | {"isDefault": True})
     call(grafana, "POST", "/api/datasources", SOURCE | {"uid": "q", "name": "Q", "isDefault": True})
     listed = call(grafana, "GET", "/api/datasources")[1]
-    assert [one["uid"] for one in listed if one["isDefault"]] == ["q"]
+    assert [stored["uid"] for stored in listed if stored["isDefault"]] == ["q"]
     assert (
         not {"version", "secureJsonFields", "basicAuthUser", "withCredentials"} & listed[0].keys()
     )
@@ -217,10 +217,12 @@ def test_folders_lie_in_folders(grafana):
         call(grafana, "POST", "/api/folders", {"uid": "f4", "title": "T", "parentUid": "f3"})[0]
         == 400
     )
-    assert [one["uid"] for one in call(grafana, "GET", "/api/folders")[1]] == ["f0"]
-    assert [one["uid"] for one in call(grafana, "GET", "/api/folders?parentUid=f0")[1]] == ["f1"]
+    assert [stored["uid"] for stored in call(grafana, "GET", "/api/folders")[1]] == ["f0"]
+    assert [stored["uid"] for stored in call(grafana, "GET", "/api/folders?parentUid=f0")[1]] == [
+        "f1"
+    ]
     parents = call(grafana, "GET", "/api/folders/f3")[1]["parents"]
-    assert [one["uid"] for one in parents] == ["f0", "f1", "f2"]
+    assert [stored["uid"] for stored in parents] == ["f0", "f1", "f2"]
     assert call(grafana, "POST", "/api/folders/f0/move", {"parentUid": "f2"})[0] == 400
     assert call(grafana, "POST", "/api/folders/f2/move", {"parentUid": ""})[0] == 200
     assert call(grafana, "POST", "/api/folders/f0/move", {"parentUid": "f3"})[0] == 200
@@ -325,13 +327,13 @@ def test_the_search_has_pages_and_a_limit(grafana):
     for number in range(5):
         save(grafana, f"d{number}", spec={"tags": ["odd" if number % 2 else "even"]})
 
-    def found(query: str) -> list[str]:
+    def uids(query: str) -> list[str]:
         return [hit["uid"] for hit in call(grafana, "GET", f"/api/search?type=dash-db&{query}")[1]]
 
-    assert found("limit=2&page=2") == ["d2", "d3"]
-    assert found("tag=odd") == ["d1", "d3"]
-    assert found("dashboardUIDs=d4,d1") == ["d1", "d4"]
-    assert found("query=d3") == ["d3"]
+    assert uids("limit=2&page=2") == ["d2", "d3"]
+    assert uids("tag=odd") == ["d1", "d3"]
+    assert uids("dashboardUIDs=d4,d1") == ["d1", "d4"]
+    assert uids("query=d3") == ["d3"]
     assert call(grafana, "GET", "/api/search?limit=5001")[0] == 422
 
 
@@ -344,14 +346,14 @@ LIST = "/apis/dashboard.grafana.app/{}/namespaces/{}/dashboards?limit={}&continu
 def pages(
     grafana: FakeGrafana, version: str = "v0alpha1", limit: int = 500
 ) -> list[list[dict[str, Any]]]:
-    found, token = [], ""
+    listed, token = [], ""
     while True:
         status, answer = call(grafana, "GET", LIST.format(version, "default", limit, token))
         assert status == 200
-        found.append(answer["items"])
+        listed.append(answer["items"])
         token = answer["metadata"].get("continue")
         if not token:
-            return found
+            return listed
 
 
 def test_dashboards_are_listed_by_pages(grafana):
