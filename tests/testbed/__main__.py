@@ -129,7 +129,7 @@ def write_lock(options: argparse.Namespace) -> None:
         locked.setdefault(release.name, {})[release.version] = entry
     with cache.locked("lock"):
         partial = options.file.with_name(f"{options.file.name}.part")
-        # JSON is YAML too, and needs no library.
+        # JSON is valid YAML.
         partial.write_text("---\n" + json.dumps(locked, indent=2) + "\n", encoding="utf-8")
         partial.replace(options.file)
 

@@ -68,7 +68,7 @@ def accepted(body: bytes) -> bool:
 
 def count(run: str, traces: int) -> None:
     """Print the number of different spans in Tempo."""
-    found = 0
+    total = 0
     for number in range(traces):
         try:
             with urllib.request.urlopen(f"{TEMPO}/{trace_id(run, number)}", timeout=10) as answer:
@@ -78,8 +78,8 @@ def count(run: str, traces: int) -> None:
                 raise
             continue
         scopes = [scope for batch in batches for scope in batch["instrumentationLibrarySpans"]]
-        found += len({one["spanId"] for scope in scopes for one in scope["spans"]})
-    print(found)
+        total += len({stored["spanId"] for scope in scopes for stored in scope["spans"]})
+    print(total)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ class Telemetry:
     """Destinations of the telemetry of a process of the application."""
 
     collector: str
-    # For traces that go there directly, in this environment; else the collector sets its own.
+    # Destination of direct traces, in this environment; otherwise the collector sets its own.
     tempo: str = ""
     environment: str = "dev"
     # For https: files by the end of their variable's name, which is CERTIFICATE,

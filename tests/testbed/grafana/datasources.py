@@ -17,7 +17,7 @@ from tests.testbed.grafana.web import BAD_JSON, Answer, Refused, Request, route
 
 WRITE = {"role": "Admin", "needs": "datasources:write"}
 TYPES = {"postgres": "grafana-postgresql-datasource"}
-# What a write sets to nothing when it is left out.
+# Fields that a write resets if they are left out.
 FIELDS = {
     "url": "",
     "user": "",
@@ -29,9 +29,9 @@ FIELDS = {
 # An update never empties these: Grafana's store skips empty strings, and writes only three other
 # columns regardless.
 NEVER_EMPTIED = ("url", "basicAuthUser")
-# The answer lacks these in the list.
+# Fields that the list lacks.
 NOT_IN_LIST = ("basicAuthUser", "withCredentials", "secureJsonFields", "version")
-# Types of which an update, and no creation, needs an address.
+# Types that require an address in an update, but not when they are created.
 WITH_URL = (
     "graphite",
     "influxdb",
@@ -147,7 +147,7 @@ def checked(body: dict[str, Any], *, updating: bool) -> dict[str, Any]:
     url = body.get("url") or ""
     if re.search(r"\s", url) or (updating and not url and body["type"] in WITH_URL):
         raise Refused(400, f"Validation error, invalid URL: {json.dumps(url)}")
-    # A uid is not validated: not its length, not its characters.
+    # Neither length nor characters of a uid are validated.
     fields = {key: body.get(key) or default for key, default in FIELDS.items()}
     kind = TYPES.get(body["type"], body["type"])
     return fields | {
@@ -170,7 +170,7 @@ def create(request: Request) -> Any:
     if any(other["uid"] == uid for other in others):
         raise Refused(409, "data source with the same uid already exists", traceID="")
     head = {"id": request.store.next("datasource"), "uid": uid, "orgId": request.org}
-    # The first one is the default, whatever it was asked to be.
+    # The first one is the default, whatever the request.
     first = {"isDefault": fields["isDefault"] or not others}
     source = head | fields | first | {"secure": {}, "version": 1, "readOnly": False}
     return store(request, source, body) | {"message": "Datasource added"}

@@ -32,7 +32,7 @@ NEEDS_SECRETS = (
     "You'll need additional permissions to perform this action."
     " Permissions needed: alert.provisioning.secrets:read"
 )
-# What each type of integration must have, and which of its settings are secrets.
+# Type of integration -> required settings, secret settings.
 TYPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "alertmanager": (("url",), ("basicAuthPassword",)),
     "dingding": (("url",), ("url",)),
@@ -264,7 +264,7 @@ def checked_point(
             secure[key] = request.store.encrypt(str(settings[key]))
     return {
         "uid": uid,
-        # Found whatever its case, and told as Grafana writes it.
+        # Matched in any case, and returned in Grafana's case.
         "type": kind.lower(),
         "settings": {key: value for key, value in settings.items() if key not in secret},
         "secure": secure,
@@ -285,7 +285,7 @@ def export_points(request: Request) -> Any:
     config = load(request.store, request.org)
     listed = []
     for name, integrations in sorted(config["receivers"].items()):
-        # What has no integrations is not listed.
+        # Contact points without integrations are not listed.
         if integrations and request.query.get("name", name) == name:
             receivers = []
             for integration in integrations:

@@ -17,7 +17,7 @@ from tests.testbed.grafana import access, server
 from tests.testbed.grafana.settings import Settings, SettingsError, read
 from tests.testbed.grafana.store import Store
 
-# In the packed program this name is a module with the version that it plays.
+# The packed program contains this module with its version.
 try:
     from tests.testbed.grafana.packed import VERSION
 except ImportError:
@@ -133,7 +133,7 @@ def serve(arguments: list[str]) -> int:
         int(settings.get("server", "http_port")),
     )
     stopped = [signal.SIGTERM, signal.SIGINT]
-    # Blocked before any thread is started, so that the main one alone takes them.
+    # Blocked before any thread starts, so that only the main thread receives them.
     signal.pthread_sigmask(signal.SIG_BLOCK, stopped)
     http, _thread = server.start(grafana, address, tls)
     if options.pidfile:
@@ -188,7 +188,7 @@ def cli(arguments: list[str]) -> int:
     parser.add_argument("words", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
     if options.words[:2] != ["admin", "reset-admin-password"]:
-        parser.error(f"this fake knows no command {' '.join(options.words[:2])}")
+        parser.error(f"this fake supports no command {' '.join(options.words[:2])}")
     command = Parser(prog="grafana cli admin reset-admin-password", allow_abbrev=False)
     command.add_argument("--password-from-stdin", "-password-from-stdin", action="store_true")
     command.add_argument("--user-id", "-user-id", type=int, default=1)

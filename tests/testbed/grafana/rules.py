@@ -27,7 +27,7 @@ RECORDING = {
 BASE_SECONDS = 10
 DEFAULT_INTERVAL = 60
 EXPRESSIONS = ("__expr__", "-100")
-# What makes a rule what it is; a rule in which all of it is as before is not written.
+# The content of a rule; a rule with the same content is not written.
 CONTENT = (
     "uid",
     "folderUID",
@@ -199,7 +199,7 @@ def settings(request: Request, given: dict[str, Any] | None) -> dict[str, Any] |
         if name not in config["intervals"]:
             raise invalid(f"mute time interval {name} does not exist")
     by = given.get("group_by") or []
-    # Whatever the labels: what must be among them is added to the route (grafana/grafana#86006).
+    # Any labels are valid: the route gets the required ones (grafana/grafana#86006).
     twice = next((label for label in by if by.count(label) > 1), None)
     if twice is not None and request.server.release >= (13, 1):
         raise invalid(f'duplicate value "{twice}" in group_by')

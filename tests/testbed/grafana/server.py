@@ -54,15 +54,15 @@ class Grafana:
         # None, or user and password of /metrics, which may be empty.
         self.metrics = options.get("metrics", ("", ""))
         self.page_bytes = options.get("page_bytes", 2 << 20)
-        # How long a notification write takes between reading and storing the configuration.
+        # Seconds of a notification write between reading and storing the configuration.
         self.notification_delay = options.get("notification_delay", 0.002)
-        # How many counts of folders still see what was deleted, by the folder's uid.
+        # Deleted objects that counts of a folder still include, by the folder's uid.
         self.index_lag = options.get("index_lag", 0)
         self.unseen: dict[str, int] = defaultdict(int)
         self.requests: list[Logged] = []
         self.faults: list[Fault] = []
         self.stop_after: int | None = None
-        # Times that the state of a rule's alerts was thrown away, by the rule's uid.
+        # How often the state of a rule's alerts was lost, by the rule's uid.
         self.state_resets: dict[str, int] = defaultdict(int)
         self.failures: dict[str, list[float]] = defaultdict(list)
         self.broken: list[str] = []
@@ -79,7 +79,7 @@ class Grafana:
                 500, {"message": "Failed to decrypt secret: cipher: message authentication failed"}
             )
         except Exception:
-            # A fault of the fake's own, which the test that met it has to tell.
+            # An error of the fake itself, which the test must report.
             self.broken.append(traceback.format_exc())
             print(self.broken[-1], file=sys.stderr)
             return Answer(500, {"message": "the fake is broken"})
@@ -329,7 +329,7 @@ class FakeGrafana:
             raise RuntimeError("\n".join(self.grafana.broken))
 
 
-# Until the tests of the Grafana room use the new name.
+# Alias until the tests of grafana/ use the new name.
 StandIn = FakeGrafana
 
 

@@ -12,7 +12,7 @@ NO_DEFAULTS = (
     "could not find config defaults, make sure homepath command line parameter is set"
     " or working directory is homepath"
 )
-# Sections whose keys are names of the user's own.
+# Sections with keys of the user's own.
 FREE_SECTIONS = (
     "feature_toggles",
     "environment_variables",
@@ -85,8 +85,8 @@ def merge(values: dict[str, dict[str, str]], own: dict[str, dict[str, str]], con
         free = section.startswith(FREE_SECTIONS)
         unknown = [key for key in keys if not free and key not in values.get(section, {})]
         if unknown:
-            raise SettingsError(f"{config}: this fake knows no {unknown[0]} in [{section}]")
-        # An empty value leaves the default as it is.
+            raise SettingsError(f"{config}: this fake supports no {unknown[0]} in [{section}]")
+        # An empty value keeps the default.
         values.setdefault(section, {}).update({key: value for key, value in keys.items() if value})
 
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-# As Grafana hashes both passwords and tokens, so that a request costs what it costs there.
+# Grafana's rounds for passwords and tokens, so that a request costs as much as there.
 ROUNDS = 10_000
 
 
@@ -47,7 +47,7 @@ class Store:
             " (org INTEGER, kind TEXT, key TEXT, number INTEGER, body TEXT,"
             " PRIMARY KEY (org, kind, key))"
         )
-        # Named and shaped as in Grafana, for programs that look into the database.
+        # Named and structured as in Grafana, for programs that read the database.
         self.database.execute(
             "CREATE TABLE IF NOT EXISTS user"
             " (id INTEGER PRIMARY KEY AUTOINCREMENT, login TEXT UNIQUE, email TEXT,"

@@ -184,7 +184,7 @@ class Logged:
         return self.method != "GET" and not self.path.endswith(("/query", "/test", "/eval"))
 
 
-# What can be injected; `fail` takes the same names to change it.
+# Faults to inject; arguments of `fail` change their fields.
 FAULTS: dict[str, dict[str, Any]] = {
     "500": {"status": 500, "body": {"message": "Internal server error"}},
     "locked": {"status": 500, "body": {"message": "database is locked"}},

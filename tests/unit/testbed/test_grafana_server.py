@@ -271,7 +271,7 @@ def test_files_and_environment_give_values(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("[security]\nadmin_pasword = a\n", "knows no admin_pasword in \\[security\\]"),
+        ("[security]\nadmin_pasword = a\n", "supports no admin_pasword in \\[security\\]"),
         ("[security]\nadmin_password\n", "key-value delimiter not found"),
         ("[security]\nadmin_password = $__file{/no/such}\n", "error while expanding /no/such"),
     ],
@@ -377,7 +377,7 @@ def test_the_program_serves_and_gives_its_admin_another_password(home, tmp_path)
             ["cli", "admin", "reset-admin-password", "--homepath", "/", "x"],
             "unrecognized arguments",
         ),
-        (["cli", "plugins", "ls"], "knows no command"),
+        (["cli", "plugins", "ls"], "supports no command"),
         (["nothing"], "fake"),
     ],
 )

@@ -43,7 +43,7 @@ async def enqueue(queue: str, **job: str) -> None:
 
 async def dequeue(queue: str, wait: int) -> dict[str, Any] | None:
     """Return the oldest job of a queue, or None after `wait` seconds without one."""
-    # Outside every trace: an idle worker would otherwise send one each time it looks.
+    # Outside every trace, since an idle worker would send one for each poll.
     with suppress_instrumentation():
         found = await cache.brpop([queue_key(queue)], timeout=wait)
     return None if found is None else json.loads(found[1])
