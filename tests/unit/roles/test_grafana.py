@@ -267,7 +267,9 @@ def test_what_is_empty_is_left_out_with_its_section():
 @pytest.mark.parametrize(
     ("sections", "words"),
     [
-        pytest.param([], "grafana.ini: the input is a list; write a dict of sections", id="no sections"),
+        pytest.param(
+            [], "grafana.ini: the input is a list; write a dict of sections", id="no sections"
+        ),
         pytest.param(
             {"smtp": "on"},
             "grafana.ini, section smtp: the section is a str; write a dict of keys",

@@ -11,7 +11,10 @@ import pytest
 import yaml
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.folders import titles
-from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import ContentLoader, Source
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import (
+    ContentLoader,
+    Source,
+)
 from tests.unit.roles.rendering import ROLES, rendered
 
 COMPONENTS = (
