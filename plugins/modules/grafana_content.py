@@ -189,7 +189,7 @@ token_changed:
   description: Whether a token was made, or in check mode would be.
   returned: when state is present and token_path is given
   type: bool
-problems:
+errors:
   description: All that is wrong with the content, each with file and line.
   returned: when the content is wrong
   type: list

@@ -211,7 +211,7 @@ def test_a_release_that_is_not_locked_is_taken_in_dev_where_that_is_allowed_and_
     # The first play, which contacts no host.
     assert (refused.returncode, len(refused.results)) == (2, 1)
     assert (
-        "node_exporter_version of faults is" in refused.message
+        "node_exporter_version of resilience is" in refused.message
         and "hippius.monitoring.lock" in refused.message
     )
     allowed = site.good("site.yml", **unlocked, monitoring_allow_unlocked=True)

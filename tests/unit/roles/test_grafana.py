@@ -266,15 +266,15 @@ def test_what_is_empty_is_left_out_with_its_section():
 @pytest.mark.parametrize(
     ("sections", "words"),
     [
-        pytest.param([], "a mapping of sections, not from a list", id="no sections"),
+        pytest.param([], "grafana.ini: the input is a list; write a dict of sections", id="no sections"),
         pytest.param(
             {"smtp": "on"},
-            "Section smtp of grafana.ini is a mapping of keys, not a text",
+            "grafana.ini, section smtp: the section is a str; write a dict of keys",
             id="no keys",
         ),
         pytest.param(
             {"smtp": {"hosts": ["a"]}},
-            "hosts is a text, a number or a truth value, not a list",
+            "hosts is a list; write a str, int, float or bool",
             id="list",
         ),
         pytest.param({"smtp": {"a=b": "c"}}, "'a=b' is not a name", id="key"),

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.folders import titles
-from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import Gathering, Source
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import ContentLoader, Source
 from tests.unit.roles.rendering import ROLES, rendered
 
 COMPONENTS = (
@@ -51,12 +51,12 @@ def gather(*components: str, **variables: Any) -> tuple[dict, list[str]]:
     """Bodies by kind and identity, and what must be there beside them; there must be nothing to complain of."""
     groups = {"all": ["here"], **{name: ["here"] for name in (*components, "grafana")}}
     given = {**BASE, "groups": groups, **variables}
-    gathering = Gathering(
+    gathering = ContentLoader(
         environment=rendered("grafana_content", "__grafana_content_environment", **given)
     )
     content = rendered("grafana_content", "__grafana_content_all", **given)
-    desired, required = gathering.desired([source(item) for item in content])
-    assert (gathering.findings.errors, gathering.findings.warnings) == ([], [])
+    desired, required = gathering.load([source(item) for item in content])
+    assert (gathering.diagnostics.errors, gathering.diagnostics.warnings) == ([], [])
     return {(item.kind, item.identity): item.body for item in desired}, [
         f"{one.kind} {one.identity}" for one in required
     ]
