@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A signal between the switch and the commit ends in the old generation, verified; elsewhere nothing is half done."""
+"""A signal between switch and commit ends in the old generation, verified."""
 
 from __future__ import annotations
 
