@@ -96,6 +96,9 @@ def previous(name: str) -> str:
 
 def write(instance: Instance, desired: Manifest, gid: int) -> str:
     """Write the next generation and return its name; its number was never used before."""
+    owner = (instance.component + "\n").encode()
+    if files.read(layout.owner(instance.name)) != owner:
+        files.replace(layout.owner(instance.name), owner, 0o644)
     numbers = map(manifest.number, observe.generations(instance.name))
     name = f"{max(numbers, default=0) + 1}-{desired['id']}"
     staging = os.path.join(layout.generations(instance.name), ".staging-" + name)
@@ -190,6 +193,8 @@ def set_links(name: str, instance_manifest: Manifest) -> None:
             files.link(links[path], path)
         else:
             files.remove(path)
+            if os.path.dirname(path).endswith(".wants"):
+                files.remove_empty(os.path.dirname(path))
 
 
 def commit(name: str, generation_name: str, unfit: set[str]) -> None:

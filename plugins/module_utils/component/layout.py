@@ -20,6 +20,11 @@ def component(name: str) -> str:
     return os.path.join(COMPONENTS, name)
 
 
+def owner(name: str) -> str:
+    """Return the file that names the component of ``name``, for when no manifest is readable."""
+    return os.path.join(component(name), "component")
+
+
 def generations(name: str) -> str:
     """Return the directory of all generations of ``name``."""
     return os.path.join(component(name), "generations")

@@ -7,11 +7,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from typing import TypedDict
+    from collections.abc import Mapping
+    from typing import Any, TypedDict
 
     from .spec import Instance, ReadyProbe, ReloadProbe
 
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
         started: bool
 
     class Manifest(TypedDict):
-        """Description of a generation; ``unit`` is the main unit's digest."""
+        """Description of a generation; ``unit`` is the main unit's digest.
+
+        ``id`` is empty in one that was recovered, since the generation's own cannot be read.
+        """
 
         format: int
         id: str
@@ -46,6 +51,9 @@ if TYPE_CHECKING:
 
 
 FORMAT = 1
+# Keys without which a manifest describes nothing, and values for those that a release lacked.
+REQUIRED = ("id", "component", "name", "release", "files", "units")
+DEFAULTS = {"unit": "", "listen_addresses": [], "ready": {}, "reload": {}}
 
 
 def build(instance: Instance, release_directory: str, key: bytes) -> Manifest:
@@ -77,18 +85,57 @@ def build(instance: Instance, release_directory: str, key: bytes) -> Manifest:
 
 
 def serialize(manifest: Manifest) -> bytes:
-    """Return the content of a manifest's file."""
-    return (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()
+    """Return the content of a manifest's file, with a checksum of all the rest."""
+    content = {**manifest, "checksum": _checksum(manifest)}
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 
 def parse(content: bytes | None) -> Manifest | None:
-    """Return the manifest that a file holds, or None when it is not as it was written."""
+    """Return the manifest that a file holds, or None when it cannot be read.
+
+    The checksum covers the file and nothing of this release, so that every later release can
+    read what this one wrote, however that one names generations.
+    """
     try:
-        manifest: Manifest = json.loads(content or b"")
-        intact = manifest["format"] == FORMAT and manifest["id"] == digest(manifest)
+        fields = json.loads(content or b"")
+        intact = fields["format"] == FORMAT and fields.pop("checksum") == _checksum(fields)
+        complete = all(key in fields for key in REQUIRED)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return manifest if intact else None
+    if not intact or not complete:
+        return None
+    return cast("Manifest", {**DEFAULTS, **fields})
+
+
+def _checksum(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def recovered(name: str, component: str, release: str, units: dict[str, str]) -> Manifest:
+    """Return a manifest for a generation whose own cannot be read, from its unit files.
+
+    It is enough to start, stop and remove the units, and equals no other manifest.
+    """
+    return {
+        "format": FORMAT,
+        "id": "",
+        "component": component,
+        "name": name,
+        "release": release,
+        "files": {},
+        "unit": "",
+        "units": {unit_name: _unit_record(content) for unit_name, content in units.items()},
+        "listen_addresses": [],
+        "ready": {},
+        "reload": {},
+    }
+
+
+def _unit_record(content: str) -> UnitRecord:
+    targets = re.findall(r"^WantedBy=(.*)$", content, re.MULTILINE)
+    wanted_by = sorted(" ".join(targets).split())
+    # A service without a target is started by a timer, path or socket.
+    return {"wanted_by": wanted_by, "started": bool(wanted_by)}
 
 
 def digest(manifest: Manifest) -> str:
@@ -132,9 +179,10 @@ def recorded(record: FileRecord) -> str:
 
 def same(left: Manifest | None, right: Manifest | None) -> bool:
     """Return whether two manifests describe the same generation, secrets included."""
-    if left is None or right is None:
+    if left is None or right is None or not (left["id"] and right["id"]):
         return False
-    return left["id"] == right["id"] and _fingerprints(left) == _fingerprints(right)
+    # Not the identities: a release that computes them in another way changes nothing.
+    return digest(left) == digest(right) and _fingerprints(left) == _fingerprints(right)
 
 
 def _fingerprints(manifest: Manifest) -> dict[str, str | None]:

@@ -89,11 +89,23 @@ def linked_generation(link: str) -> str:
 
 
 def read_manifest(name: str, generation: str) -> Manifest | None:
-    """Return the manifest of a generation, or None when it is missing or damaged."""
-    if not generation:
+    """Return the manifest of a generation, recovered if unreadable, or None without generation."""
+    directory = layout.generation(name, generation)
+    if not generation or not os.path.isdir(directory):
         return None
-    path = os.path.join(layout.generation(name, generation), "manifest.json")
-    return manifest.parse(files.read(path))
+    stored = manifest.parse(files.read(os.path.join(directory, "manifest.json")))
+    return stored or _recover_manifest(name, directory)
+
+
+def _recover_manifest(name: str, directory: str) -> Manifest:
+    units = {}
+    for path in _paths_in(directory):
+        unit_name = os.path.basename(path)
+        content = files.read(path)
+        if content is not None and unit_name.startswith((name + ".", name + "-")):
+            units[unit_name] = content.decode("utf-8", "replace")
+    release = os.path.basename(files.link_target(os.path.join(directory, "release")) or "")
+    return manifest.recovered(name, _component_of(name), release, units)
 
 
 def instances_of(component: str) -> list[str]:
@@ -121,13 +133,8 @@ def components() -> dict[str, list[str]]:
 
 
 def _component_of(name: str) -> str:
-    current = linked_generation(layout.current(name))
-    for generation in (current, *generations(name)):
-        instance_manifest = read_manifest(name, generation)
-        if instance_manifest:
-            return instance_manifest["component"]
-    # Without a readable manifest only its directory names it.
-    return name
+    owner = files.read(layout.owner(name)) or b""
+    return owner.decode("utf-8", "replace").strip() or name
 
 
 def expected_links(name: str, instance_manifest: Manifest) -> dict[str, str]:
@@ -228,7 +235,7 @@ def compare(
     gid: int | None,
 ) -> Comparison:
     """Compare the files of a generation with its manifest."""
-    if expected is None:
+    if expected is None or not expected["id"]:
         return Comparison()
     directory = layout.generation(name, generation)
     contents: dict[str, bytes] = {}

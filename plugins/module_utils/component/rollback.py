@@ -124,7 +124,7 @@ def _intact_manifest(name: str, target_name: str, key: bytes, group: int | None)
     """Return the manifest of a generation that is as it was verified."""
     generation_name = f"generation {target_name} of {name}"
     target_manifest = observe.read_manifest(name, target_name)
-    if target_manifest is None:
+    if target_manifest is None or not target_manifest["id"]:
         raise ComponentError(
             f"{generation_name}: its manifest is damaged; roll out instead. Nothing was changed."
         )

@@ -139,7 +139,10 @@ def strongest(actions: list[str]) -> str:
 
 
 def _repairs(observed: ObservedState) -> list[str]:
-    reasons = [f"{path} was changed manually" for path in observed.drift]
+    reasons = []
+    if observed.manifest and not observed.manifest["id"]:
+        reasons.append(f"the manifest of generation {observed.current} cannot be read")
+    reasons += [f"{path} was changed manually" for path in observed.drift]
     reasons += [f"{path} was added manually" for path in observed.untracked]
     reasons += [f"{path} is missing or points elsewhere" for path in observed.links]
     if not observed.release_intact:
@@ -241,6 +244,9 @@ def _paths(before: Manifest, after: Manifest) -> list[str]:
 
 def _differences(before: Manifest | None, after: Manifest) -> list[str]:
     if before is None:
+        return []
+    if not before["id"]:
+        # A recovered manifest says nothing about files.
         return []
     reasons = _file_differences(before, after)
     if before["release"] != after["release"]:

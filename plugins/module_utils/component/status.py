@@ -94,7 +94,7 @@ def _report(component: str, name: str) -> Report:
     key, group = generation.fingerprint_key(create=False), generation.group_of(name)
     observed = observe.observe(name, [], key, group)
     manifest = observed.manifest
-    if manifest is None:
+    if manifest is None or not manifest["id"]:
         damaged = f"the manifest of its generation ({observed.current or 'none'}) is damaged"
         return Report(component, "broken", diagnostics=[damaged])
     unit_name = name + ".service"

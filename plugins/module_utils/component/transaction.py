@@ -13,6 +13,7 @@ from . import (
     config_check,
     files,
     generation,
+    interruption,
     layout,
     manifest,
     observe,
@@ -265,29 +266,27 @@ def _discard_generation(rollout: Rollout) -> None:
     """Remove a generation that never became current, and the directories made for it."""
     if rollout.written:
         files.remove(layout.generation(rollout.name, rollout.generation))
-    for path in (layout.generations(rollout.name), layout.component(rollout.name)):
-        if os.path.isdir(path) and not os.listdir(path):
-            os.rmdir(path)
+    files.remove_empty(layout.generations(rollout.name))
+    if not os.path.isdir(layout.generations(rollout.name)):
+        files.remove(layout.owner(rollout.name))
+    files.remove_empty(layout.component(rollout.name))
 
 
 def switch_and_verify(result: Result) -> None:
     """Switch, verify and commit, or restore the old generations and fail."""
     changing = result.changing
     start = time.time()
-    try:
-        for rollout in changing:
-            _switch(rollout)
-        if any(rollout.plan.reload_manager for rollout in changing):
-            systemd.systemctl("daemon-reload")
-        failpoint("after-manager-reload")
-        # Programs become ready in parallel.
-        stamps = [_act_on_process(rollout) for rollout in changing]
-        for rollout, stamp in zip(changing, stamps):
-            _verify(rollout, stamp)
-    # Whatever fails after the switch, the old generation comes back.
-    except Exception as error:
-        _roll_back(changing, str(error), start)
-    _commit(result)
+    with interruption.handled():
+        try:
+            _switch_all(changing)
+            # From here on the new generations stay.
+            interruption.ignore()
+        # Whatever fails after the switch, the old generation comes back.
+        except Exception as error:
+            interruption.ignore()
+            _roll_back(changing, str(error), start)
+        _commit(result)
+    failpoint("after-commit")
     for rollout in changing:
         for path, copy in rollout.adopted.items():
             result.notices.append(f"The adopted {path} is kept as {copy}.")
@@ -295,6 +294,19 @@ def switch_and_verify(result: Result) -> None:
         remove(removal)
     for rollout in result.rollouts:
         _clean_up(rollout)
+
+
+def _switch_all(rollouts: list[Rollout]) -> None:
+    """Switch to the new generations and verify them."""
+    for rollout in rollouts:
+        _switch(rollout)
+    if any(rollout.plan.reload_manager for rollout in rollouts):
+        systemd.systemctl("daemon-reload")
+    failpoint("after-manager-reload")
+    # Programs become ready in parallel.
+    stamps = [_act_on_process(rollout) for rollout in rollouts]
+    for rollout, stamp in zip(rollouts, stamps):
+        _verify(rollout, stamp)
 
 
 def _switch(rollout: Rollout) -> None:
@@ -360,7 +372,6 @@ def _commit(result: Result) -> None:
             if observed.drift or observed.untracked:
                 unfit.add(observed.current)
             generation.commit(rollout.name, rollout.active_generation, unfit)
-    failpoint("after-commit")
 
 
 def _roll_back(rollouts: list[Rollout], reason: str, start: float) -> NoReturn:
@@ -387,7 +398,7 @@ def _journal_excerpt(rollout: Rollout, start: float) -> str:
 
 def _restore_instance(rollout: Rollout) -> bool:
     """Restore an instance; return whether there was anything to restore."""
-    target = _restore_target(rollout.observed)
+    target = _restore_target(rollout.name, rollout.observed)
     before = observe.read_manifest(rollout.name, target)
     if before is None:
         _undo_install(rollout)
@@ -409,10 +420,22 @@ def _restore_instance(rollout: Rollout) -> bool:
     return True
 
 
-def _restore_target(observed: ObservedState) -> str:
-    """Return the generation to restore, empty after a first install."""
-    damaged = observed.last_known_good and not observed.last_known_good_manifest
-    return observed.current if damaged else observed.last_known_good
+def _restore_target(name: str, observed: ObservedState) -> str:
+    """Return the generation to restore, empty after a first install.
+
+    One whose manifest can be read comes first. Where none can, the last-known-good generation
+    is still what answered before this rollout.
+    """
+    if not observed.last_known_good:
+        return ""
+    recovered = ""
+    for candidate in (observed.last_known_good, observed.current):
+        candidate_manifest = observe.read_manifest(name, candidate)
+        if candidate_manifest and candidate_manifest["id"]:
+            return candidate
+        if candidate_manifest and not recovered:
+            recovered = candidate
+    return recovered
 
 
 def _undo_install(rollout: Rollout) -> None:
