@@ -211,7 +211,7 @@ def test_a_release_that_is_not_locked_is_taken_in_dev_where_that_is_allowed_and_
     # The first play, which contacts no host.
     assert (refused.returncode, len(refused.results)) == (2, 1)
     assert (
-        "node_exporter_version of resilience is" in refused.message
+        "node_exporter_version of resilience: " in refused.message
         and "hippius.monitoring.lock" in refused.message
     )
     allowed = site.good("site.yml", **unlocked, monitoring_allow_unlocked=True)
@@ -225,4 +225,4 @@ def test_a_release_that_is_not_locked_is_taken_in_dev_where_that_is_allowed_and_
         "site.yml", **unlocked, monitoring_allow_unlocked=True, monitoring_environment="prod"
     )
     assert len(in_prod.results) == 1
-    assert "monitoring_allow_unlocked counts in the environment dev only" in in_prod.message
+    assert "monitoring_allow_unlocked applies to the environment dev only" in in_prod.message

@@ -62,8 +62,8 @@ def test_what_is_wrong_is_told_with_its_place_before_any_host_is_asked(
     told = squeezed(done.stdout + done.stderr)
     assert done.returncode == 2
     for words in (
-        f"loki_secrets of a: it has to be a mapping. (loki_secrets: {place}:6)",
-        f"loki_retentoin of a is no variable of a role; loki_retention is. (loki_retentoin: {place}:5)",
+        f"{place}:6: loki_secrets of a: must be a dict;",
+        f"{place}:5: loki_retentoin of a: is not a variable of a role; did you mean loki_retention?",
     ):
         assert squeezed(words) in told
     assert "canary" not in told

@@ -168,6 +168,9 @@ class FakeHost:
         self, options: dict[str, Any], check: bool, die_at: str, with_signal: int, report: Path
     ) -> None:
         """Run the work, write how it ended, and end without pytest noticing."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             if die_at:
                 os.environ[failpoints.KILL_AT] = die_at
@@ -182,6 +185,8 @@ class FakeHost:
                 }
             except OSError as error:
                 outcome = {"values": {}, "error": f"{error.filename}: {error.strerror}"}
+            except KeyboardInterrupt:
+                outcome = {"values": {}, "error": "interrupted"}
             report.write_text(json.dumps(outcome), encoding="utf-8")
         finally:
             os._exit(0)

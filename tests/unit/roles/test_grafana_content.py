@@ -136,7 +136,7 @@ def test_alerts_go_to_discord_by_their_severity() -> None:
 
 
 def test_without_a_webhook_it_is_told_what_to_set() -> None:
-    with pytest.raises(Exception, match="Set grafana_content_discord_webhook"):
+    with pytest.raises(Exception, match="grafana_content_discord_webhook is empty; set it"):
         gather(*COMPONENTS, grafana_content_discord_webhook="")
 
 
