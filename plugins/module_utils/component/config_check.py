@@ -12,7 +12,7 @@ from .component_errors import ComponentError
 from .spec import Instance
 
 
-def staged(desired: Instance, release: str, generation_name: str) -> list[str]:
+def check_staged(desired: Instance, release: str, generation_name: str) -> list[str]:
     """Check a generation that is written and not active yet; return notices."""
     directory = layout.generation(desired.name, generation_name)
     mount_point = layout.etc(desired.name)
@@ -26,7 +26,7 @@ def staged(desired: Instance, release: str, generation_name: str) -> list[str]:
             os.rmdir(mount_point)
 
 
-def privately(desired: Instance, release: str) -> list[str]:
+def check_copy(desired: Instance, release: str) -> list[str]:
     """Check a configuration from a temporary copy, as check mode must; return notices."""
     group = generation.group_of(desired.name)
     missing = _missing(desired, release, group)

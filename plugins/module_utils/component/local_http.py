@@ -9,48 +9,48 @@ import os
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from http.client import HTTPException
-from typing import Any
+from typing import TYPE_CHECKING
 
 from . import files, layout
 
+if TYPE_CHECKING:
+    from .spec import ReadyProbe
+
 REQUEST_SECONDS = 5
-# The module's option ``ready`` or ``reload``.
-ProbeOptions = Mapping[str, Any]
 
 
-def ask(unit_name: str, options: ProbeOptions) -> tuple[int, str]:
+def ask(unit_name: str, probe: ReadyProbe) -> tuple[int, str]:
     """Return status and body of a probe with its credentials."""
     etc = layout.etc(unit_name.rpartition(".")[0])
     context = None
     headers = {}
     try:
-        if options["url"].startswith("https:"):
-            context = _tls_context(options, etc)
-        if options.get("username"):
-            headers["Authorization"] = _basic_authentication(options, etc)
+        if probe["url"].startswith("https:"):
+            context = _tls_context(probe, etc)
+        if probe.get("username"):
+            headers["Authorization"] = _basic_authentication(probe, etc)
     except (OSError, ValueError) as error:
         return 0, f"{etc}: {error}"
-    return get(options["url"], headers, context)
+    return get(probe["url"], headers, context)
 
 
-def _tls_context(options: ProbeOptions, etc: str) -> ssl.SSLContext:
+def _tls_context(probe: ReadyProbe, etc: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
     # The socket's owner was verified; the certificate may be for the name that peers use.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    if options.get("certificate_file"):
+    if probe.get("certificate_file"):
         context.load_cert_chain(
-            os.path.join(etc, options["certificate_file"]),
-            os.path.join(etc, options["key_file"]),
+            os.path.join(etc, probe["certificate_file"]),
+            os.path.join(etc, probe["key_file"]),
         )
     return context
 
 
-def _basic_authentication(options: ProbeOptions, etc: str) -> str:
-    content = files.read(os.path.join(etc, options["password_file"])) or b""
-    credentials = options["username"].encode() + b":" + content.rstrip(b"\n")
+def _basic_authentication(probe: ReadyProbe, etc: str) -> str:
+    content = files.read(os.path.join(etc, probe["password_file"])) or b""
+    credentials = probe["username"].encode() + b":" + content.rstrip(b"\n")
     return "Basic " + base64.b64encode(credentials).decode()
 
 

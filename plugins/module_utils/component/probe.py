@@ -17,7 +17,7 @@ from .component_errors import ComponentError
 from .rollout_plan import Unit
 
 if TYPE_CHECKING:
-    from .local_http import ProbeOptions
+    from .spec import ReadyProbe, ReloadProbe
 
 INTERVAL_SECONDS = 0.2
 # Consecutive probes that the same process has to pass.
@@ -32,7 +32,7 @@ class HealthCheckFailed(Exception):
 
 
 def started(
-    unit_name: str, addresses: Sequence[str], ready: ProbeOptions, default_timeout: float = 40
+    unit_name: str, addresses: Sequence[str], ready: ReadyProbe, default_timeout: float = 40
 ) -> Unit:
     """Wait until a unit that was just started is ready and stays so; return its state."""
     timeout = ready.get("timeout") or default_timeout
@@ -65,7 +65,7 @@ def _require_alive(unit_name: str, state: Unit, first: Unit) -> None:
 
 
 def not_ready(
-    unit_name: str, state: Unit, addresses: Sequence[str], ready: ProbeOptions
+    unit_name: str, state: Unit, addresses: Sequence[str], ready: ReadyProbe
 ) -> str | None:
     """Return why a unit is not ready, or None."""
     if state.active != "active" or not state.main_pid:
@@ -89,12 +89,12 @@ def not_ready(
     return None
 
 
-def metric(unit_name: str, reload: ProbeOptions, name: str) -> float | None:
+def metric(unit_name: str, reload: ReloadProbe, name: str) -> float | None:
     """Return the value of a metric without labels, or None."""
     return metric_value(_metrics(unit_name, reload), name)
 
 
-def _metrics(unit_name: str, reload: ProbeOptions) -> str:
+def _metrics(unit_name: str, reload: ReloadProbe) -> str:
     status, body = ask(unit_name, reload)
     return body if status == 200 else ""
 
@@ -108,7 +108,7 @@ def metric_value(exposition: str, name: str) -> float | None:
         return None
 
 
-def reloaded(unit_name: str, reload: ProbeOptions, before: float, pid: int) -> Unit:
+def reloaded(unit_name: str, reload: ReloadProbe, before: float, pid: int) -> Unit:
     """Wait until the program's metrics show a successful reload; return the unit's state.
 
     The timestamp has to differ from ``before`` and not to be later, as clocks are set back.
@@ -131,12 +131,12 @@ def reloaded(unit_name: str, reload: ProbeOptions, before: float, pid: int) -> U
         time.sleep(INTERVAL_SECONDS)
 
 
-def ask(unit_name: str, options: ProbeOptions) -> tuple[int, str]:
+def ask(unit_name: str, probe: ReadyProbe) -> tuple[int, str]:
     """Return status and body of a probe; see ``local_http.ask``."""
     # Most runs probe nothing, so they need not load HTTP.
     from . import local_http
 
-    return local_http.ask(unit_name, options)
+    return local_http.ask(unit_name, probe)
 
 
 def address_owner(address: str, own_pid: int) -> str | None:

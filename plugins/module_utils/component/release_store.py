@@ -8,13 +8,15 @@ import ctypes
 import json
 import os
 import platform
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from . import files, layout
 from .component_errors import ComponentError
 from .failpoints import failpoint
 from .spec import Release
+
+if TYPE_CHECKING:
+    from .spec import Archive
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # ELF's e_machine of each architecture.
@@ -88,7 +90,7 @@ def stage(release: Release, name: str, program: str) -> bool:
     return True
 
 
-def foresee(release: Release, name: str) -> None:
+def require_available(release: Release, name: str) -> None:
     """Raise when staging could not obtain the archive; do not try the download."""
     host = architecture()
     archive = release.archive(host)
@@ -99,7 +101,7 @@ def foresee(release: Release, name: str) -> None:
         _require_source(archive)
 
 
-def _require_source(archive: Mapping[str, Any]) -> None:
+def _require_source(archive: Archive) -> None:
     if not archive["urls"] and archive.get("missing"):
         raise ComponentError(
             f"{archive['missing']}: not on the controller, and not downloaded, since"

@@ -130,10 +130,10 @@ def _predict_rollout(params: dict[str, Any], desired: list[Instance]) -> Result:
     for rollout in result.rollouts:
         refuse_taken_ports(rollout)
         if rollout.plan.changed:
-            release_store.foresee(rollout.desired.release, rollout.name)
+            release_store.require_available(rollout.desired.release, rollout.name)
         if rollout.plan.stage and rollout.desired.check:
             release = rollout.manifest["release"]
-            result.notices += config_check.privately(rollout.desired, release)
+            result.notices += config_check.check_copy(rollout.desired, release)
     return result
 
 
@@ -246,7 +246,7 @@ def _check_generation(rollout: Rollout) -> list[str]:
     if not rollout.generation or not rollout.desired.check:
         return []
     release = rollout.manifest["release"]
-    return config_check.staged(rollout.desired, release, rollout.generation)
+    return config_check.check_staged(rollout.desired, release, rollout.generation)
 
 
 def refuse_taken_ports(rollout: Rollout) -> None:

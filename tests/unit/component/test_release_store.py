@@ -102,22 +102,22 @@ def test_an_archive_that_the_controller_lacks_is_not_downloaded(
     desired.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
     refused = r"/srv/bundle/loki: not on the controller, .*monitoring_archives_dir"
     with pytest.raises(ComponentError, match=refused):
-        release_store.foresee(desired, "loki")
+        release_store.require_available(desired, "loki")
     with pytest.raises(ComponentError, match=refused):
         release_store.stage(desired, "loki", "loki")
     assert (stored(), web.requests) == ([], [])
 
 
-def test_an_available_release_is_foreseen_without_a_request(publish: Callable, web: Web) -> None:
+def test_an_available_release_is_accepted_without_a_request(publish: Callable, web: Web) -> None:
     desired = publish(("loki", program()), ("x", b""))
-    release_store.foresee(desired, "loki")
+    release_store.require_available(desired, "loki")
     assert (stored(), web.requests) == ([], [])
     release_store.stage(desired, "loki", "loki")
     desired.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
-    release_store.foresee(desired, "loki")
+    release_store.require_available(desired, "loki")
     other = publish(("loki", program()), ("y", b""))
     other.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
-    release_store.foresee(replace(other, pushable=(HOST,)), "loki")
+    release_store.require_available(replace(other, pushable=(HOST,)), "loki")
 
 
 def damage_content(path: Path) -> None:
