@@ -329,10 +329,6 @@ class FakeGrafana:
             raise RuntimeError("\n".join(self.grafana.broken))
 
 
-# Alias until the tests of grafana/ use the new name.
-StandIn = FakeGrafana
-
-
 def start(
     grafana: Grafana, address: tuple[str, int], tls: tuple[str, str] | None = None
 ) -> tuple[Server, threading.Thread]:

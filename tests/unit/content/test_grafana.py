@@ -18,7 +18,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.re
     reconcile,
 )
 from tests import content
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 
 FOLDER = "hippius"
 
@@ -54,7 +54,7 @@ def role_content() -> list[DesiredObject]:
 
 @pytest.mark.parametrize("version", ["11.6.4", "12.4.3", "13.2.3"])
 def test_content_is_created_once_and_then_unchanged(version):
-    with StandIn(version=version) as grafana:
+    with FakeGrafana(version=version) as grafana:
         client = Client(grafana.url, username=grafana.username, password=grafana.password)
         first = reconcile(client, role_content(), Options(fingerprint_key="key"))
         assert len(first.changes) == len(role_content())

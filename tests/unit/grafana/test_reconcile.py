@@ -18,7 +18,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.r
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import live
 from tests.testbed.grafana import notifications
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.conftest import REAL, Apply, connect, writes
 from tests.unit.grafana.factories import BODIES, CHANGES, IDENTITIES, RULE, absent, changed, desired
 
@@ -199,7 +199,7 @@ def test_a_rotated_webhook_is_one_change(grafana: Any, apply: Apply) -> None:
     assert not apply(rotated).changed and not writes(grafana)
 
 
-def test_a_user_who_may_not_read_secrets_is_warned(stand_in: StandIn, apply: Apply) -> None:
+def test_a_user_who_may_not_read_secrets_is_warned(stand_in: FakeGrafana, apply: Apply) -> None:
     apply(desired("contact_point"))
     stand_in.fail("500", method="GET", path=r"export$", status=403, body={"message": "no"}, times=1)
     from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
@@ -282,7 +282,7 @@ def test_a_routed_contact_point_is_renamed(grafana: Any, apply: Apply) -> None:
 
 
 def test_an_unchanged_rule_of_a_changed_group_keeps_its_state(
-    stand_in: StandIn, apply: Apply
+    stand_in: FakeGrafana, apply: Apply
 ) -> None:
     apply(*SURROUNDINGS, desired("rule_group"))
     apply(desired("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
@@ -305,7 +305,7 @@ def test_a_rule_that_changes_its_group_keeps_its_uid(grafana: Any, apply: Apply)
 
 
 def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
-    stand_in: StandIn, apply: Apply
+    stand_in: FakeGrafana, apply: Apply
 ) -> None:
     second = {
         **BODIES["rule_group"],
@@ -328,7 +328,7 @@ def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].stamped])
 @pytest.mark.parametrize("provenance", ["file", "", "api"])
-def test_provenance(kind: str, provenance: str, stand_in: StandIn, apply: Apply) -> None:
+def test_provenance(kind: str, provenance: str, stand_in: FakeGrafana, apply: Apply) -> None:
     apply(*surroundings(kind), desired(kind))
     keys = {"rule_group": ("rule", "target-down"), "contact_point": ("contact_point", "chat-1")}
     stand_in.set_provenance(*keys.get(kind, (kind, IDENTITIES[kind])), provenance)
@@ -350,7 +350,9 @@ def test_provenance(kind: str, provenance: str, stand_in: StandIn, apply: Apply)
 
 
 @pytest.mark.parametrize("kind", ["datasource", "dashboard"])
-def test_what_a_file_provisions_is_left_alone(kind: str, stand_in: StandIn, apply: Apply) -> None:
+def test_what_a_file_provisions_is_left_alone(
+    kind: str, stand_in: FakeGrafana, apply: Apply
+) -> None:
     apply(*surroundings(kind), desired(kind))
     stand_in.set_provenance(kind, IDENTITIES[kind], "file")
     for item in (desired(kind, changed(BODIES[kind], *CHANGES[kind][0])), absent(kind)):
@@ -397,7 +399,9 @@ def test_a_policy_tree_made_by_hand_is_not_lost(grafana: Any, apply: Apply) -> N
     assert not apply(desired("policy")).changed
 
 
-def test_the_tree_that_newer_servers_begin_with_is_nobodys(stand_in: StandIn, apply: Apply) -> None:
+def test_the_tree_that_newer_servers_begin_with_is_nobodys(
+    stand_in: FakeGrafana, apply: Apply
+) -> None:
     """Since 12.4 it leads to a contact point without integrations."""
     stand_in.store.put(1, "alertmanager", "", notifications.default("12.4.0"))
     routed = {
@@ -438,7 +442,7 @@ def test_a_dashboard_whose_title_is_taken_is_refused(grafana: Any, apply: Apply)
     assert not writes(grafana)
 
 
-def test_a_save_in_between_is_not_overwritten_blindly(stand_in: StandIn, apply: Apply) -> None:
+def test_a_save_in_between_is_not_overwritten_blindly(stand_in: FakeGrafana, apply: Apply) -> None:
     apply(desired("dashboard"))
     sent = [line.body for line in stand_in.writes]
     apply(desired("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other")))
@@ -559,7 +563,7 @@ def test_a_prune_spares_a_folder_with_content(grafana: Any, apply: Apply) -> Non
     )
 
 
-def test_a_prune_does_not_follow_a_failure(stand_in: StandIn, apply: Apply) -> None:
+def test_a_prune_does_not_follow_a_failure(stand_in: FakeGrafana, apply: Apply) -> None:
     apply(
         desired("folder"),
         desired("folder", {"uid": "place", "title": "Place", "parentUid": ""}),

@@ -12,7 +12,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.r
     REGISTRY,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import live
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.conftest import Apply, connect, writes
 from tests.unit.grafana.factories import BODIES, absent, changed, desired
 
@@ -42,7 +42,7 @@ def test_spaces_around_a_title_are_no_difference(grafana: Any, apply: Apply, kin
     assert not apply(desired(kind, changed(BODIES[kind], where, "Spaced"))).changed
 
 
-def test_a_dashboard_that_was_overtaken_is_read_again(stand_in: StandIn, apply: Apply) -> None:
+def test_a_dashboard_that_was_overtaken_is_read_again(stand_in: FakeGrafana, apply: Apply) -> None:
     """As 13.1 says it, with a word that means for other objects that there is nothing to be done."""
     apply(desired("dashboard"))
     body = {"message": "Dashboard already exists. Use overwrite flag to update."}
@@ -71,7 +71,7 @@ def test_what_would_be_refused_again_is_not_repeated(text: str, final: bool) -> 
 
 @pytest.mark.parametrize("kind", ["folder", "datasource", "mute_timing"])
 def test_a_creation_that_comes_about_late_is_this_runs_own(
-    stand_in: StandIn, apply: Apply, monkeypatch: pytest.MonkeyPatch, kind: str
+    stand_in: FakeGrafana, apply: Apply, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """A proxy gave up, and Grafana went on: what is not there yet is sent again, and is there by then."""
     chosen, reads = REGISTRY[kind], []
@@ -88,7 +88,7 @@ def test_a_creation_that_comes_about_late_is_this_runs_own(
 
 
 def test_a_folder_goes_once_the_index_has_seen_that_it_is_empty(
-    stand_in: StandIn, apply: Apply
+    stand_in: FakeGrafana, apply: Apply
 ) -> None:
     """The newer storage counts by its index, which follows what was deleted a moment later."""
     inside = desired("dashboard", {**BODIES["dashboard"], "folderUid": "ops"})

@@ -16,7 +16,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.re
     reconcile,
 )
 from tests.testbed.grafana import notifications
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.conftest import REAL, VERSIONS, connect
 from tests.unit.grafana.factories import RULE, desired
 from tests.unit.grafana.test_reconcile import SURROUNDINGS
@@ -214,7 +214,7 @@ STRATEGIES = {
 }
 
 
-def known(kind: str, body: dict, grafana: StandIn) -> dict:
+def known(kind: str, body: dict, grafana: FakeGrafana) -> dict:
     """A body without what Grafana 11 does not know."""
     if kind != "rule_group" or grafana.grafana.release >= (12,):
         return body
@@ -226,9 +226,9 @@ def known(kind: str, body: dict, grafana: StandIn) -> dict:
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[list[StandIn]]:
+def servers() -> Iterator[list[FakeGrafana]]:
     """One of each version, between which the variations are spread."""
-    running = [StandIn(version=version).__enter__() for version in VERSIONS]
+    running = [FakeGrafana(version=version).__enter__() for version in VERSIONS]
     for server in running:
         server.store.put(1, "alertmanager", "", notifications.default())
     for grafana in running:
@@ -239,7 +239,9 @@ def servers() -> Iterator[list[StandIn]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_after_a_variation_is_applied_the_plan_is_empty(kind: str, servers: list[StandIn]) -> None:
+def test_after_a_variation_is_applied_the_plan_is_empty(
+    kind: str, servers: list[FakeGrafana]
+) -> None:
     clients = [connect(grafana) for grafana in servers]
 
     @settings(max_examples=100, suppress_health_check=list(HealthCheck))
