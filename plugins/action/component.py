@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ..module_utils import upstream_releases
 from ..plugin_utils import lock_files, pinned_releases
 from ..plugin_utils.action_helpers import VAULT_HEADER, lock_owner, plain
+from ..plugin_utils.yaml_writer import to_yaml
 
 ARCHITECTURES = ("amd64", "arm64")
 Values = dict[str, Any]
@@ -77,7 +77,7 @@ class ActionModule(ActionBase):
         source = entry.pop("source", None)
         if not source:
             if isinstance(entry.get("content"), (dict, list)):
-                entry["content"] = _to_yaml(entry["content"])
+                entry["content"] = to_yaml(entry["content"])
             return
         try:
             path = Path(self._find_needle("files", source))
@@ -187,10 +187,6 @@ class ActionModule(ActionBase):
             return self._execute(args, variables)
         finally:
             self._remove_tmp_path(directory)
-
-
-def _to_yaml(value: Any) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=160)
 
 
 def _files_of(args: Values) -> list[FileOption]:

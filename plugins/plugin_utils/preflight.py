@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 
 from . import catalog, transport
 from .catalog import (
@@ -65,12 +65,12 @@ def _deduplicate(messages: list[str]) -> list[str]:
     or if its subject is the template of a variable that has a message of its own.
     """
     matches = [match for match in map(OF_VARIABLE.fullmatch, messages) if match]
-    users = [f" on {match['host']}{end}" for match in matches for end in _template_ends(match)]
+    wrong = {(match["host"], match["variable"]) for match in matches}
+    causes = {message.removesuffix(".") for message in messages}
+    lengths = {len(cause) for cause in causes}
     hosts: dict[tuple[str, str], list[str]] = {}
     for message in messages:
-        is_quoting = any(_is_quoted(cause, message) for cause in messages)
-        is_about_user = any(user in message for user in users)
-        if is_quoting or is_about_user:
+        if _quotes_any(message, causes, lengths) or wrong & _templates_in(message):
             continue
         match = OF_VARIABLE.fullmatch(message)
         if match:
@@ -81,15 +81,22 @@ def _deduplicate(messages: list[str]) -> list[str]:
     return [_of_hosts(*key, names) for key, names in hosts.items()]
 
 
-def _template_ends(match: re.Match[str]) -> list[str]:
-    template = f"{{{{ {match['variable']} }}}}"
-    return [f", {template}", f": {template}"]
+def _templates_in(message: str) -> set[tuple[str, str]]:
+    """Return host and variable of each template that is a message's subject."""
+    return set(re.findall(r" on (\S+?)[,:] \{\{ (\w+) \}\}", message))
 
 
-def _is_quoted(cause: str, message: str) -> bool:
-    """Return whether a message is the error of a template that quotes another message."""
-    quote = cause.removesuffix(".")
-    return f": {quote}" in message or message.startswith(f"{quote}; ")
+def _quotes_any(message: str, causes: set[str], lengths: set[int]) -> bool:
+    """Return whether a message is the error of a template that quotes another message.
+
+    A fleet has as many messages as hosts, so each is looked up rather than searched for.
+    """
+    starts = [match.end() for match in re.finditer(": ", message)]
+    for start in starts:
+        if any(message[start : start + length] in causes for length in lengths):
+            return True
+    ends = [match.start() for match in re.finditer("; ", message)]
+    return any(message[:end] in causes for end in ends)
 
 
 def _of_hosts(variable: str, message: str, hosts: list[str]) -> str:
@@ -352,9 +359,15 @@ def _named_hosts(message: str, hosts: list[str]) -> list[str]:
 
     A host may have any word as its name, so the word before it counts too.
     """
-    positions: dict[str, int] = {}
-    for host in hosts:
-        match = re.search(rf"{BEFORE_HOST}{re.escape(host)}(?![\w-])", message)
-        if match:
-            positions[host] = match.start()
-    return sorted(positions, key=positions.__getitem__)
+    if not hosts:
+        return []
+    matches = _host_pattern(tuple(hosts)).finditer(message)
+    return list(dict.fromkeys(match[1] for match in matches))
+
+
+@lru_cache(maxsize=4)
+def _host_pattern(hosts: tuple[str, ...]) -> re.Pattern[str]:
+    """Return one pattern for all hosts of an inventory: one for each took minutes for a fleet."""
+    longest_first = sorted(hosts, key=len, reverse=True)
+    names = "|".join(map(re.escape, longest_first))
+    return re.compile(rf"{BEFORE_HOST}({names})(?![\w-])")

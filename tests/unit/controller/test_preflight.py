@@ -318,3 +318,21 @@ def test_puts_the_locations_of_named_variables_first(
 ) -> None:
     inventory = Located({"bell": ["a", "b"]})
     assert preflight.with_locations(message, [BELL], inventory) == f"{locations}{message}"
+
+
+def test_reports_a_fleet_with_one_pattern_for_all_of_its_hosts() -> None:
+    hosts = [f"host{number}.example.com" for number in range(600)]
+    inventory = Inventory({"hub": hosts})
+    preflight._host_pattern.cache_clear()
+    for host in hosts:
+        message = f"hub on {host}: cannot be reached; let it listen on another address."
+        assert preflight._named_hosts(message, inventory.all_hosts([HUB])) == [host]
+    assert preflight._host_pattern.cache_info().misses == 1
+
+
+def test_reports_the_same_mistake_on_a_fleet_once() -> None:
+    hosts = [f"host{number}" for number in range(600)]
+    messages = [f"loki_retention of {host}: must be a str; correct it." for host in hosts]
+    users = [f"loki on {host}, {{{{ loki_retention }}}}: it fails." for host in hosts]
+    (message,) = preflight._deduplicate(messages + users)
+    assert message.startswith("loki_retention of host0, host1, ")
