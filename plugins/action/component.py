@@ -14,7 +14,12 @@ from ansible.plugins.action import ActionBase
 
 from ..module_utils import upstream_releases
 from ..plugin_utils import lock_files, pinned_releases
-from ..plugin_utils.action_helpers import VAULT_HEADER, lock_owner, plain
+from ..plugin_utils.action_helpers import (
+    VAULT_HEADER,
+    lock_owner,
+    plain,
+    run_component,
+)
 from ..plugin_utils.yaml_writer import to_yaml
 
 ARCHITECTURES = ("amd64", "arm64")
@@ -61,12 +66,7 @@ class ActionModule(ActionBase):
         return self._templar.template(variables.get(name) or default)
 
     def _execute(self, args: Values, variables: Values) -> Values:
-        return self._execute_module(
-            module_name="hippius.monitoring.component",
-            module_args=args,
-            task_vars=variables,
-            wrap_async=self._task.async_val,
-        )
+        return run_component(self, args, variables)
 
     def _read_source(self, file: FileOption) -> None:
         """Replace ``source`` by the content of that file, byte for byte and without templating.

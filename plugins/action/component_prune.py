@@ -37,16 +37,12 @@ class ActionModule(ActionBase):
             "known": options["managed_components"],
             "prune_max": options["prune_max"],
         }
-        return self._execute_module(
-            module_name="hippius.monitoring.component",
-            module_args={
-                # The module requires a name and, unless absent, a release.
-                "name": "*",
-                "state": "absent",
-                "_prune": prune,
-                "lock_timeout": options["lock_timeout"],
-                "lock_owner": action_helpers.lock_owner(),
-            },
-            task_vars=task_vars,
-            wrap_async=self._task.async_val,
-        )
+        args = {
+            # The module requires a name and, unless absent, a release.
+            "name": "*",
+            "state": "absent",
+            "_prune": prune,
+            "lock_timeout": options["lock_timeout"],
+            "lock_owner": action_helpers.lock_owner(),
+        }
+        return action_helpers.run_component(self, args, task_vars or {})

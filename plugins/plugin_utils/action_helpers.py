@@ -5,16 +5,52 @@
 from __future__ import annotations
 
 import getpass
+import multiprocessing
 import os
 import socket
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ansible.plugins.action import ActionBase
 
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
+# Seconds: the module's default, how long it waits on the host itself, and between two tries.
+LOCK_TIMEOUT, LOCK_WAIT_ON_HOST, LOCK_PAUSE = 60, 2, 1.0
+Values = dict[str, Any]
 
 
 def lock_owner() -> str:
     """Return the name of this run that others show while they wait for its lock."""
     return f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"
+
+
+def run_component(action: ActionBase, args: Values, variables: Values) -> Values:
+    """Run the component module, again and again while another run holds the component's lock.
+
+    The waiting is done here and not on the host, where a module whose controller was killed would
+    take the lock later and roll out what nobody asks for any more.
+    """
+    seconds = args.get("lock_timeout")
+    deadline = time.monotonic() + float(LOCK_TIMEOUT if seconds is None else seconds)
+    while True:
+        remaining = max(0, int(deadline - time.monotonic()))
+        result = action._execute_module(
+            module_name="hippius.monitoring.component",
+            module_args={**args, "lock_timeout": min(remaining, LOCK_WAIT_ON_HOST)},
+            task_vars=variables,
+            wrap_async=action._task.async_val,
+        )
+        locked = result.pop("locked", False)
+        if not locked or not remaining or not controller_is_alive():
+            return result
+        time.sleep(LOCK_PAUSE)
+
+
+def controller_is_alive() -> bool:
+    """Return whether the process that started this task's worker still runs."""
+    parent = multiprocessing.parent_process()
+    return parent is None or parent.is_alive()
 
 
 def plain(value: Any) -> Any:

@@ -12,7 +12,16 @@ class ComponentError(Exception):
     ``notices`` are shown with the error, such as the path of a saved manual change.
     """
 
+    # Whether another run holds the component's lock, so that the controller may try again.
+    locked = False
+
     def __init__(self, message: str, rolled_back: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.rolled_back = tuple(rolled_back)
         self.notices: tuple[str, ...] = ()
+
+
+class LockedError(ComponentError):
+    """Another run holds the component's lock."""
+
+    locked = True

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -116,3 +117,38 @@ def test_releases_are_not_pruned_while_one_is_staged(hold: Callable) -> None:
 def test_a_component_called_releases_has_a_lock_of_its_own(places: Path) -> None:
     with run_lock.held("releases", "", 0), run_lock.releases(exclusive=True) as alone:
         assert alone
+
+
+WAIT = """
+import sys
+import time
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import layout, run_lock
+layout.RUN = sys.argv[2]
+run_lock.POLL_SECONDS = 0.02
+try:
+    with run_lock.held("loki", "", 20):
+        open(sys.argv[3], "w").write("rolled out")
+except run_lock.ComponentError as error:
+    open(sys.argv[3], "w").write(str(error))
+"""
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_run_whose_controller_was_killed_while_it_waited_changes_nothing(
+    tmp_path: Path, hold: Callable, killed: bool
+) -> None:
+    owner = hold("run_lock.held('loki', 'anna', 0)")
+    report = tmp_path / "report"
+    command = [sys.executable, "-c", WAIT, str(COLLECTIONS), layout.RUN, str(report)]
+    waiting = subprocess.Popen(command, stdout=subprocess.PIPE)
+    if killed:
+        # What a controller reads ends with it.
+        waiting.stdout.close()
+    time.sleep(0.5)
+    owner.kill()
+    waiting.wait(10)
+    expected = "the controller of this run is gone" if killed else "rolled out"
+    assert expected in report.read_text()
+    if not killed:
+        waiting.stdout.close()

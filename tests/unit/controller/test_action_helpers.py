@@ -49,3 +49,53 @@ def test_another_object_becomes_its_string() -> None:
 
 def test_the_lock_owner_names_the_process() -> None:
     assert action_helpers.lock_owner().endswith(f", process {os.getpid()}")
+
+
+class FakeAction:
+    """Return prepared results of the module in turn, and keep how it was called."""
+
+    class _task:  # noqa: N801 — the name of Ansible's own attribute
+        async_val = 0
+
+    def __init__(self, *results: dict[str, Any]) -> None:
+        self.results = list(results)
+        self.timeouts: list[int] = []
+
+    def _execute_module(self, **call: Any) -> dict[str, Any]:
+        self.timeouts.append(call["module_args"]["lock_timeout"])
+        return dict(self.results.pop(0) if len(self.results) > 1 else self.results[0])
+
+
+LOCKED = {"failed": True, "locked": True, "msg": "another run holds its lock"}
+DONE = {"changed": True}
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(action_helpers, "LOCK_PAUSE", 0)
+
+
+def test_tries_again_while_another_run_holds_the_lock(no_pause: None) -> None:
+    action = FakeAction(LOCKED, LOCKED, DONE)
+    assert action_helpers.run_component(action, {"name": "loki"}, {}) == DONE
+    # It never waits long on the host, where it would outlive its controller.
+    assert action.timeouts == [2, 2, 2]
+
+
+def test_gives_up_when_the_lock_is_not_free_in_time(no_pause: None) -> None:
+    action = FakeAction(LOCKED)
+    result = action_helpers.run_component(action, {"lock_timeout": 0}, {})
+    assert (result["failed"], "locked" in result, action.timeouts) == (True, False, [0])
+
+
+def test_tries_no_more_once_its_controller_is_gone(
+    no_pause: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(action_helpers, "controller_is_alive", lambda: False)
+    action = FakeAction(LOCKED, DONE)
+    assert action_helpers.run_component(action, {}, {})["failed"]
+
+
+def test_another_failure_is_returned_at_once() -> None:
+    action = FakeAction({"failed": True, "msg": "refused"}, DONE)
+    assert action_helpers.run_component(action, {}, {})["msg"] == "refused"

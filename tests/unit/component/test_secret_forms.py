@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A secret is masked in every form in which a program may print it, whole or in part."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote_plus
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_module import (
+    run,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.secret_forms import (
+    secret_forms,
+)
+
+CANARY = 'S3CRET/canary "77" ü'
+
+
+@pytest.mark.parametrize(
+    ("content", "printed"),
+    [
+        pytest.param("S3CRET-canary-77\n", "S3CRET-canary-77", id="ends in a newline"),
+        pytest.param("  S3CRET-canary-77 ", "S3CRET-canary-77", id="between spaces"),
+        pytest.param("one\nS3CRET-canary-77\n", "S3CRET-canary-77", id="a line"),
+        pytest.param(
+            '{"redis://a": "S3CRET-canary-77"}', 'S3CRET-canary-77"}', id="a leaf of JSON"
+        ),
+        pytest.param('{"a": [{"b": "S3CRET-77"}]}', "S3CRET-77", id="a nested leaf of JSON"),
+        pytest.param({"redis://a": "S3CRET-77"}, "S3CRET-77", id="a dict"),
+        pytest.param('{"pin": 12345678}', "12345678", id="an int in JSON"),
+        pytest.param("a:\n  password: S3CRET-77\n", "`S3CRET-77`", id="a scalar of YAML"),
+        pytest.param("- 'S3CRET-77'\n", "!!seq S3CRET-77", id="an element of YAML"),
+        pytest.param("[a]\npassword = S3CRET-77\n", "S3CRET-77", id="a value of an INI file"),
+        pytest.param(CANARY, json.dumps(CANARY)[1:-1], id="escaped for JSON"),
+        pytest.param(CANARY, quote_plus(CANARY), id="escaped for a URL"),
+        pytest.param(
+            "postgres://u:S3CRET@h/db\n", "dial postgres://u:S3CRET@h/db", id="a URL in a file"
+        ),
+    ],
+)
+@pytest.mark.parametrize("in_instance", [False, True])
+def test_masks_what_a_program_prints(content: Any, printed: str, in_instance: bool) -> None:
+    secrets = {"secrets": {"password": content}}
+    params = {"instances": [secrets]} if in_instance else secrets
+    masked = printed
+    for form in sorted(secret_forms(params), key=len, reverse=True):
+        masked = masked.replace(form, "********")
+    assert "S3CRET" not in masked
+    assert "12345678" not in masked
+
+
+def test_leaves_short_words_readable() -> None:
+    assert secret_forms({"secrets": {"flags": "on\n"}}) == set()
+
+
+def test_has_nothing_to_mask_without_secrets() -> None:
+    assert secret_forms({"secrets": None, "instances": None}) == set()
+
+
+class FakeModule:
+    """Keep what a module would return, masked as Ansible masks it."""
+
+    check_mode = False
+
+    def __init__(self, **params: Any) -> None:
+        self.params = params
+        self.no_log_values: set[str] = set()
+        self.result: dict[str, Any] = {}
+
+    def fail_json(self, **values: Any) -> None:
+        self.result = {"failed": True, **values, "masked": set(self.no_log_values)}
+        raise SystemExit
+
+    def exit_json(self, **values: Any) -> None:
+        self.result = {**values, "masked": set(self.no_log_values)}
+
+
+def test_every_module_of_the_engine_masks_before_it_ends() -> None:
+    module = FakeModule(secrets={"password": "S3CRET-77\n"})
+
+    def fail(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+        raise ComponentError("cannot log in with S3CRET-77")
+
+    with pytest.raises(SystemExit):
+        run(module, fail)
+    assert "S3CRET-77" in module.result["masked"]
