@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the collector's role makes of its variables."""
+"""Test the variables of the collector role."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def pipelines(**variables):
 
 
 def endpoints(value):
-    """Every address in a configuration that something listens on."""
+    """Return every listen address in a configuration."""
     if not isinstance(value, dict):
         return []
     own = [value["endpoint"]] if "endpoint" in value else []
-    return own + [found for item in value.values() for found in endpoints(item)]
+    return own + [endpoint for child in value.values() for endpoint in endpoints(child)]
 
 
-def test_everything_listens_on_loopback_unless_told_otherwise():
+def test_everything_listens_on_loopback_by_default():
     made = config()
     found = (
         endpoints(made["receivers"]) + endpoints(made["exporters"]) + endpoints(made["extensions"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the Promtail role's variables amount to."""
+"""Test the variables of the Promtail role."""
 
 from __future__ import annotations
 

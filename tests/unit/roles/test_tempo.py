@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Tempo's role makes of its variables."""
+"""Test the variables of the Tempo role."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ COMMON = {
     "overrides.defaults.metrics_generator.processors": ["span-metrics", "service-graphs"],
     "usage_report.reporting_enabled": False,
 }
-# Tried on 2.10.7 and on 3.0.3. Each refuses the other's keys.
-PROVEN = {
+# Verified on 2.10.7 and on 3.0.3. Each refuses the keys of the other.
+VERIFIED = {
     "2.10.7": {"ingester.max_block_duration": "5m", "compactor.compaction.block_retention": "336h"},
     "3.0.3": {
         "stream_over_http_enabled": True,
@@ -59,9 +59,9 @@ def flat(value, path=""):
     }
 
 
-@pytest.mark.parametrize("version", PROVEN)
+@pytest.mark.parametrize("version", VERIFIED)
 def test_the_configuration_is_the_one_that_was_proven(version):
-    assert flat(config(tempo_version=version)) == COMMON | PROVEN[version]
+    assert flat(config(tempo_version=version)) == COMMON | VERIFIED[version]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_version_decides_the_form(version, key):
     assert {"ingester", "live_store"} & set(config(tempo_version=version)) == {key}
 
 
-@pytest.mark.parametrize("version", PROVEN)
+@pytest.mark.parametrize("version", VERIFIED)
 def test_retention_is_the_same_everywhere(version):
     made = flat(config(tempo_version=version, tempo_retention="48h"))
     assert {value for key, value in made.items() if key.endswith("retention")} == {"48h"}
