@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the role brings to Grafana is right in itself, whatever components an inventory has."""
+"""Test that the role's content is consistent for any components of an inventory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BASE = {
 
 
 def source(item: dict) -> Source:
-    """An item of content as the action plugin reads it."""
+    """Return an item of content as the action plugin reads it."""
     options = {"folder": titles(item.get("folder", ""))}
     if "objects" in item:
         return Source(objects=item["objects"], **options)
@@ -42,13 +42,13 @@ def source(item: dict) -> Source:
     root = path.parent if path.is_file() else path
     return Source(
         str(root),
-        {found.relative_to(root).as_posix(): found.read_bytes() for found in paths},
+        {file.relative_to(root).as_posix(): file.read_bytes() for file in paths},
         **options,
     )
 
 
 def gather(*components: str, **variables: Any) -> tuple[dict, list[str]]:
-    """Bodies by kind and identity, and what must be there beside them; there must be nothing to complain of."""
+    """Return the objects by kind and identity, and the names of required other objects."""
     groups = {"all": ["here"], **{name: ["here"] for name in (*components, "grafana")}}
     given = {**BASE, "groups": groups, **variables}
     gathering = Gathering(

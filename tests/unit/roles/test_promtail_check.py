@@ -53,7 +53,8 @@ def test_it_reports_why_promtail_does_not_start(check, capsys: pytest.CaptureFix
 
 
 def test_it_reports_why_a_file_cannot_be_parsed(check, capsys: pytest.CaptureFixture) -> None:
-    code = "echo 'Unable to parse config: yaml: unmarshal errors:'; echo '  line 2: field x not found'; exit 1"
+    code = """echo 'Unable to parse config: yaml: unmarshal errors:'
+        echo '  line 2: field x not found'; exit 1"""
     assert check(code) == 1
     assert "line 2: field x not found" in capsys.readouterr().out
 
@@ -64,12 +65,8 @@ def test_it_reports_all_lines_if_none_is_an_error(check, capsys: pytest.CaptureF
 
 
 def test_it_accepts_a_port_that_the_running_promtail_holds(check) -> None:
-    assert (
-        check(
-            "echo 'level=error error=\"listen tcp 127.0.0.1:1514: bind: address already in use\"'; exit 1"
-        )
-        == 0
-    )
+    message = "listen tcp 127.0.0.1:1514: bind: address already in use"
+    assert check(f"echo 'level=error error=\"{message}\"'; exit 1") == 0
 
 
 def test_it_does_not_wait_forever(

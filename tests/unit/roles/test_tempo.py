@@ -53,14 +53,14 @@ def flat(value, path=""):
     if not isinstance(value, dict):
         return {path: value}
     return {
-        name: found
+        name: leaf
         for key in value
-        for name, found in flat(value[key], f"{path}.{key}".lstrip(".")).items()
+        for name, leaf in flat(value[key], f"{path}.{key}".lstrip(".")).items()
     }
 
 
 @pytest.mark.parametrize("version", VERIFIED)
-def test_the_configuration_is_the_one_that_was_proven(version):
+def test_the_configuration_is_the_verified_one(version):
     assert flat(config(tempo_version=version)) == COMMON | VERIFIED[version]
 
 
@@ -91,7 +91,7 @@ def test_addresses_are_split_into_host_and_port():
     assert (server["grpc_listen_address"], server["grpc_listen_port"]) == ("traces.example.com", 81)
 
 
-def test_metrics_are_made_where_they_can_be_written():
+def test_metrics_are_generated_if_they_can_be_written():
     alone = config(groups={"prometheus": []})
     assert "overrides" not in alone
     assert alone["metrics_generator"]["storage"]["remote_write"] == []
@@ -110,14 +110,14 @@ def test_extra_configuration_is_merged():
     assert content["storage"]["trace"]["backend"] == "local"
 
 
-def test_an_own_file_replaces_the_configuration_without_asking_the_inventory():
+def test_an_own_file_replaces_the_configuration_without_a_lookup():
     item = rollout("tempo", tempo_config_file="/srv/mine.yaml", groups={"prometheus": ["unknown"]})[
         "config"
     ][0]
     assert item == {"path": "tempo.yaml", "content": "", "source": "/srv/mine.yaml"}
 
 
-def test_a_change_is_a_restart_that_may_end_by_a_kill():
+def test_a_change_causes_a_restart_that_may_end_in_a_kill():
     arguments = rollout("tempo")
     assert "reload" not in arguments
     assert arguments["unit"]["Service"] == {"ExecReload": None, "TimeoutStopSec": "30s"}
