@@ -115,7 +115,7 @@ def send_metrics() -> None:
 
 
 def kill(times: int) -> None:
-    """Kill the collector repeatedly, once it is ready: a killed start can lose batches in flight."""
+    """Kill the collector repeatedly, once it is ready: a killed start may lose batches."""
     for _ in range(times):
         subprocess.run(["systemctl", "kill", "--signal=KILL", "otel-collector.service"], check=True)
         time.sleep(1)
