@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Push numbered lines to Loki, each until it is acknowledged, or tell which of them Loki has.
+"""Push numbered lines to Loki until it acknowledges them, or count those that it lacks.
 
 Usage: lines.py push STREAM NUMBER [HOURS_AGO], or lines.py missing STREAM NUMBER
 """
@@ -20,7 +20,7 @@ HOUR = 3600 * 10**9
 
 
 def push(stream: str, number: int, hours_ago: float = 0) -> None:
-    """Send lines in batches and try each again for as long as it takes, as Promtail does."""
+    """Send lines in batches, and each batch until it is acknowledged, as Promtail does."""
     for first in range(0, number, BATCH):
         now = time.time_ns() - int(hours_ago * HOUR)
         lines = [[str(now + index), f"line {index}"] for index in range(first, first + BATCH)]
@@ -31,7 +31,7 @@ def push(stream: str, number: int, hours_ago: float = 0) -> None:
 
 
 def accepted(body: bytes) -> bool:
-    """Whether Loki acknowledged a batch; one that it refuses for good ends the program."""
+    """Return whether Loki acknowledged a batch; raise if it refuses the batch permanently."""
     request = urllib.request.Request(f"{API}/push", body, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=5):
@@ -44,21 +44,21 @@ def accepted(body: bytes) -> bool:
     return False
 
 
-def missing(stream: str, number: int) -> dict:
-    """How many of the numbered lines Loki lacks, and how many it has more than once."""
-    seen = Counter(line for _stamp, line in stored(stream))
+def missing(stream: str, number: int) -> dict[str, int]:
+    """Return how many of the lines Loki lacks, and how many it has more than once."""
+    counts = Counter(line for _stamp, line in stored(stream))
     return {
-        "missing": sum(f"line {index}" not in seen for index in range(number)),
-        "twice": sum(count > 1 for count in seen.values()),
+        "missing": sum(f"line {index}" not in counts for index in range(number)),
+        "twice": sum(count > 1 for count in counts.values()),
     }
 
 
-def stored(stream: str) -> list:
-    """All lines of a stream, page by page."""
-    found: list = []
+def stored(stream: str) -> list[tuple[int, str]]:
+    """Return all lines of a stream with their timestamps, read page by page."""
+    lines: list[tuple[int, str]] = []
     start, end = time.time_ns() - 100 * HOUR, time.time_ns()
     while True:
-        question = {
+        query = {
             "query": f'{{job="{stream}"}}',
             "limit": PAGE,
             "direction": "forward",
@@ -66,13 +66,13 @@ def stored(stream: str) -> list:
             "end": end,
         }
         with urllib.request.urlopen(
-            f"{API}/query_range?{urllib.parse.urlencode(question)}", timeout=60
+            f"{API}/query_range?{urllib.parse.urlencode(query)}", timeout=60
         ) as answer:
             result = json.load(answer)["data"]["result"]
         page = sorted((int(stamp), line) for item in result for stamp, line in item["values"])
-        found += page
+        lines += page
         if len(page) < PAGE:
-            return found
+            return lines
         start = page[-1][0] + 1
 
 

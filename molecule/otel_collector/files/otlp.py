@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An application that sends OTLP to the collector, and a destination that keeps what it gets from it.
+"""Send OTLP to the collector as an application does, or act as a destination of it.
 
-Usage: otlp.py traces FIRST NUMBER   send traces of two spans, the first with a health check; every tenth has failed
+Usage: otlp.py traces FIRST NUMBER   send traces of two spans, the first also with a health check;
+                                     every tenth has failed
        otlp.py metrics               send a histogram and a counter
        otlp.py kill TIMES            kill the collector, each time once it is ready
-       otlp.py sink                  be the destination
-       otlp.py got                   tell what the destination got
+       otlp.py sink                  run the destination
+       otlp.py got                   print a summary of the data that the destination received
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import urllib.request
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 COLLECTOR = "http://127.0.0.1:4318"
 HEALTH = "http://127.0.0.1:13133/"
@@ -33,13 +35,13 @@ RESOURCE = {
 }
 
 
-def attributes(values: dict) -> list:
-    """Attributes as OTLP writes them."""
+def attributes(values: dict[str, str]) -> list[dict[str, Any]]:
+    """Return attributes in OTLP's format."""
     return [{"key": key, "value": {"stringValue": value}} for key, value in values.items()]
 
 
-def post(signal: str, body: dict) -> None:
-    """Send one request, again and again until it is acknowledged, as an SDK does."""
+def post(signal: str, body: dict[str, Any]) -> None:
+    """Send one request until it is acknowledged, as an SDK does."""
     request = urllib.request.Request(
         f"{COLLECTOR}/v1/{signal}", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
@@ -52,7 +54,7 @@ def post(signal: str, body: dict) -> None:
 
 
 def send_traces(first: int, number: int) -> None:
-    """Send numbered traces, one a request. Their ids are as good as random, and the same each time."""
+    """Send numbered traces, one in each request, with reproducible pseudo-random ids."""
     for index in range(first, first + number):
         chance = random.Random(index)
         trace = chance.randbytes(16).hex()
@@ -71,8 +73,8 @@ def send_traces(first: int, number: int) -> None:
         )
 
 
-def span(trace: str, own: str, name: str, failed: bool) -> dict:
-    """A span as OTLP writes it."""
+def span(trace: str, own: str, name: str, failed: bool) -> dict[str, Any]:
+    """Return a span in OTLP's format."""
     now = time.time_ns()
     return {
         "traceId": trace, "spanId": own, "name": name, "kind": 2,
@@ -83,7 +85,7 @@ def span(trace: str, own: str, name: str, failed: bool) -> dict:
 
 
 def send_metrics() -> None:
-    """Send a histogram whose name has its unit already, as the architecture's applications do, and a counter."""
+    """Send a histogram with the unit in its name, as the applications do, and a counter."""
     now = time.time_ns()
     common = {
         "startTimeUnixNano": str(now - 10**9),
@@ -113,7 +115,7 @@ def send_metrics() -> None:
 
 
 def kill(times: int) -> None:
-    """Kill the collector and see it come back, again and again. A start that is killed can lose what was being sent."""
+    """Kill the collector repeatedly, once it is ready: a killed start may lose batches."""
     for _ in range(times):
         subprocess.run(["systemctl", "kill", "--signal=KILL", "otel-collector.service"], check=True)
         time.sleep(1)
@@ -122,7 +124,7 @@ def kill(times: int) -> None:
 
 
 def is_ready() -> bool:
-    """Whether the collector says that it is ready."""
+    """Return whether the collector is ready."""
     try:
         with urllib.request.urlopen(HEALTH, timeout=5):
             return True
@@ -131,16 +133,16 @@ def is_ready() -> bool:
 
 
 class Sink(BaseHTTPRequestHandler):
-    """Appends every body to a file before it answers, and refuses for good what has no token."""
+    """Append every body to a file before answering; refuse requests without the token."""
 
     def do_POST(self) -> None:
-        """Take one request."""
+        """Receive one request."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        known = self.headers["Authorization"] == TOKEN
-        if known:
+        is_authorized = self.headers["Authorization"] == TOKEN
+        if is_authorized:
             with KEPT.open("ab") as stream:
                 stream.write(body + b"\n")
-        self.send_response(200 if known else 401)
+        self.send_response(200 if is_authorized else 401)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", "2")
         self.end_headers()
@@ -150,27 +152,28 @@ class Sink(BaseHTTPRequestHandler):
         """Stay silent."""
 
 
-def got() -> dict:
-    """What the destination got: how much of it, and the names that occur."""
-    spans: dict = {}
-    found: dict = {"names": set(), "attributes": set(), "resources": set()}
+def got() -> dict[str, Any]:
+    """Return the number of spans and traces received, and the names in them."""
+    trace_of_span: dict[str, str] = {}
+    names: dict[str, set[str]] = {"names": set(), "attributes": set(), "resources": set()}
     for line in KEPT.read_text(encoding="utf-8").splitlines() if KEPT.exists() else ():
         for item in json.loads(line).get("resourceSpans", ()):
             for attribute in item["resource"]["attributes"]:
-                found["resources"].add(
-                    f"{attribute['key']}={attribute['value'].get('stringValue')}"
-                )
-            for one in (one for scope in item["scopeSpans"] for one in scope["spans"]):
-                spans[one["spanId"]] = one["traceId"]
-                found["names"].add(one["name"])
-                found["attributes"] |= {attribute["key"] for attribute in one.get("attributes", ())}
-    traces = Counter(spans.values())
+                value = attribute["value"].get("stringValue")
+                names["resources"].add(f"{attribute['key']}={value}")
+            for scope in item["scopeSpans"]:
+                for received in scope["spans"]:
+                    trace_of_span[received["spanId"]] = received["traceId"]
+                    names["names"].add(received["name"])
+                    keys = {attribute["key"] for attribute in received.get("attributes", ())}
+                    names["attributes"] |= keys
+    traces = Counter(trace_of_span.values())
     counts = {
-        "spans": len(spans),
+        "spans": len(trace_of_span),
         "traces": len(traces),
         "spans_a_trace": sorted(set(traces.values())),
     }
-    return {**counts, **{key: sorted(values) for key, values in found.items()}}
+    return {**counts, **{key: sorted(values) for key, values in names.items()}}
 
 
 if __name__ == "__main__":

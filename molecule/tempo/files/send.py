@@ -7,6 +7,7 @@ import json
 import sys
 import time
 import urllib.request
+from typing import Any
 
 SERVER, CLIENT = 2, 3
 # Service -> span id, its parent's, name and kind. The worker is called by the shop.
@@ -16,8 +17,8 @@ SPANS = {
 }
 
 
-def span(trace: str, own: int, parent: int, name: str, kind: int) -> dict:
-    """A span as OTLP writes it."""
+def span(trace: str, own: int, parent: int, name: str, kind: int) -> dict[str, Any]:
+    """Return a span in OTLP's format."""
     now = time.time_ns()
     times = {"startTimeUnixNano": str(now - 10**7), "endTimeUnixNano": str(now)}
     ids = {
@@ -28,8 +29,8 @@ def span(trace: str, own: int, parent: int, name: str, kind: int) -> dict:
     return {**ids, **times, "name": name, "kind": kind}
 
 
-def resource(service: str, environment: str) -> dict:
-    """A resource as OTLP writes it."""
+def resource(service: str, environment: str) -> dict[str, Any]:
+    """Return a resource in OTLP's format."""
     values = {"service.name": service, "env": environment}
     return {
         "attributes": [

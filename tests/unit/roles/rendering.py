@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a role's variables amount to on a host, templated by Ansible itself without a run."""
+"""Render a role's variables for a host with Ansible's own templating, without a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ try:
 except ImportError:  # ansible-core before 2.19 templates every string
 
     def trust_as_template(value: str) -> str:
-        """Give the text back as it is."""
+        """Return the string unchanged."""
         return value
 
 
@@ -25,38 +25,42 @@ HOST = {"monitoring_environment": "test", "inventory_hostname": "here", "groups"
 
 
 class HostVars:
-    """The only host of an inventory, with these variables."""
+    """The variables of the inventory's only host."""
 
-    def __init__(self, variables: dict) -> None:
+    def __init__(self, variables: dict[str, Any]) -> None:
         self._variables = variables
 
-    def raw_get(self, host: str) -> dict:
-        """The variables before templating."""
+    def raw_get(self, host: str) -> dict[str, Any]:
+        """Return the variables before templating."""
         return self._variables
 
 
 def rendered(role: str, expression: str, **variables: Any) -> Any:
-    """The value of a Jinja expression in a role, as plain Python; ``variables`` win over all of the role's own."""
+    """Return the value of a Jinja expression in a role, as plain Python.
+
+    ``variables`` override all of the role's own.
+    """
     return _templated(role, "{{ " + expression + " }}", variables)
 
 
-def rollout(role: str, **variables: Any) -> dict:
-    """The arguments of the role's only task, as the component's action plugin gets them."""
+def rollout(role: str, **variables: Any) -> dict[str, Any]:
+    """Return the arguments of the role's only task, as the action plugin receives them."""
     tasks = _read(DataLoader(), role, "tasks")
     assert len(tasks) == 1, f"Role {role} has {len(tasks)} tasks."
     return _templated(role, tasks[0]["hippius.monitoring.component"], variables)
 
 
-def _templated(role: str, value: Any, variables: dict) -> Any:
+def _templated(role: str, value: Any, variables: dict[str, Any]) -> Any:
     loader = DataLoader()
     inventory = _trusted({**HOST, **variables})
-    known = {
+    all_variables = {
         **_trusted(_read(loader, role, "defaults")),
         **inventory,
         **_trusted(_read(loader, role, "vars")),
+        **_trusted(variables),
+        "hostvars": HostVars(inventory),
     }
-    known |= {**_trusted(variables), "hostvars": HostVars(inventory)}
-    return plain(Templar(loader=loader, variables=known).template(_trusted(value)))
+    return plain(Templar(loader=loader, variables=all_variables).template(_trusted(value)))
 
 
 def _read(loader: DataLoader, role: str, folder: str) -> Any:
@@ -65,9 +69,9 @@ def _read(loader: DataLoader, role: str, folder: str) -> Any:
 
 
 def _trusted(value: Any) -> Any:
-    """The value with every string in it as a template that Ansible fills in."""
+    """Return the value with each string marked as a template for Ansible."""
     if isinstance(value, dict):
-        return {key: _trusted(item) for key, item in value.items()}
+        return {key: _trusted(content) for key, content in value.items()}
     if isinstance(value, list):
-        return [_trusted(item) for item in value]
+        return [_trusted(content) for content in value]
     return trust_as_template(value) if isinstance(value, str) else value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Alertmanager's role makes of its variables."""
+"""Test the variables of the Alertmanager role."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def config(**variables):
     return arguments(**variables)["config"][0]["content"]
 
 
-def test_each_severity_has_its_route_and_the_rest_has_one_too():
+def test_each_severity_has_a_route_and_all_other_alerts_have_one():
     routes = config(
         alertmanager_medium_route={"group_wait": "9m"}, alertmanager_default_severity="medium"
     )["route"]
@@ -35,11 +35,11 @@ def test_each_severity_has_its_route_and_the_rest_has_one_too():
 
 
 def test_own_routes_come_first_and_own_receivers_are_added():
-    made = config(
+    result = config(
         alertmanager_routes=[{"receiver": "pager"}], alertmanager_receivers=[{"name": "pager"}]
     )
-    assert made["route"]["routes"][0] == {"receiver": "pager"}
-    assert [receiver["name"] for receiver in made["receivers"]] == [
+    assert result["route"]["routes"][0] == {"receiver": "pager"}
+    assert [receiver["name"] for receiver in result["receivers"]] == [
         "critical",
         "high",
         "medium",
@@ -48,9 +48,9 @@ def test_own_routes_come_first_and_own_receivers_are_added():
 
 
 def test_the_webhook_is_in_its_file_only():
-    made = arguments(alertmanager_secrets={"pager-key": "k"})
-    assert made.pop("secrets") == {"pager-key": "k", "discord-webhook": WEBHOOK}
-    assert WEBHOOK not in str(made)
+    result = arguments(alertmanager_secrets={"pager-key": "k"})
+    assert result.pop("secrets") == {"pager-key": "k", "discord-webhook": WEBHOOK}
+    assert WEBHOOK not in str(result)
     files = {
         receiver["discord_configs"][0]["webhook_url_file"] for receiver in config()["receivers"]
     }
@@ -63,59 +63,59 @@ def test_a_missing_webhook_is_refused_by_name():
 
 
 def test_an_own_file_needs_no_webhook():
-    made = arguments(alertmanager_discord_webhook="", alertmanager_config_file="/srv/mine.yml")
-    assert made["config"][0] == {
+    result = arguments(alertmanager_discord_webhook="", alertmanager_config_file="/srv/mine.yml")
+    assert result["config"][0] == {
         "path": "alertmanager.yml",
         "content": "",
         "source": "/srv/mine.yml",
     }
-    assert made["secrets"] == {}
+    assert result["secrets"] == {}
 
 
 @pytest.mark.parametrize(
     ("mention", "content"),
     [("", ""), ("<@&42>", '{{ if eq .Status "firing" }}<@&42>{{ end }}')],
 )
-def test_only_critical_alerts_call_somebody(mention, content):
+def test_only_critical_alerts_mention_somebody(mention, content):
     critical, high, medium = config(alertmanager_critical_mention=mention)["receivers"]
     assert critical["discord_configs"][0]["content"] == content
     assert "content" not in high["discord_configs"][0] | medium["discord_configs"][0]
 
 
 def test_templates_are_read_in_order():
-    made = arguments(alertmanager_templates=["/srv/b.tmpl", "/srv/a.tmpl"])
-    assert made["config"][1:] == [
+    result = arguments(alertmanager_templates=["/srv/b.tmpl", "/srv/a.tmpl"])
+    assert result["config"][1:] == [
         {"path": "templates/discord.tmpl", "source": "discord.tmpl"},
         {"path": "templates/b.tmpl", "source": "/srv/b.tmpl"},
         {"path": "templates/a.tmpl", "source": "/srv/a.tmpl"},
     ]
-    assert made["config"][0]["content"]["templates"] == [
-        f"/etc/alertmanager/{item['path']}" for item in made["config"][1:]
+    assert result["config"][0]["content"]["templates"] == [
+        f"/etc/alertmanager/{item['path']}" for item in result["config"][1:]
     ]
 
 
 def test_extra_configuration_is_merged():
-    made = config(
+    result = config(
         alertmanager_config_extra={
             "global": {"resolve_timeout": "9m"},
             "route": {"group_by": ["job"]},
         }
     )
-    assert made["global"] == {"resolve_timeout": "9m"}
-    assert (made["route"]["group_by"], made["route"]["receiver"]) == (["job"], "high")
+    assert result["global"] == {"resolve_timeout": "9m"}
+    assert (result["route"]["group_by"], result["route"]["receiver"]) == (["job"], "high")
 
 
 def test_prometheus_without_an_alertmanager_has_none():
     assert rendered("prometheus", "__prometheus_alertmanagers") == []
 
 
-def test_single_texts_of_extra_vars_are_lists_of_one():
+def test_a_string_of_extra_vars_is_a_list_of_one():
     given = {
         "alertmanager_flags": "--one",
         "alertmanager_templates": "/x/own.tmpl",
         "alertmanager_group_by": "job",
     }
-    told = arguments(**given)
-    assert told["command"][-1] == "--one"
-    assert [file["path"] for file in told["config"]][-1] == "templates/own.tmpl"
+    result = arguments(**given)
+    assert result["command"][-1] == "--one"
+    assert [file["path"] for file in result["config"]][-1] == "templates/own.tmpl"
     assert config(**given)["route"]["group_by"] == ["job"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Grafana's role makes of its variables, the text of grafana.ini, and the program that runs before each start."""
+"""Test the Grafana role, the filter grafana_ini and the script that runs before each start."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from plugins.filter.grafana_ini import grafana_ini
 from tests.unit.roles.rendering import rollout
 
-PROGRAM = Path(__file__).parents[3] / "roles/grafana/files/grafana_prepare.py"
-specification = importlib.util.spec_from_file_location("grafana_prepare", PROGRAM)
+SCRIPT = Path(__file__).parents[3] / "roles/grafana/files/grafana_prepare.py"
+specification = importlib.util.spec_from_file_location("grafana_prepare", SCRIPT)
 grafana_prepare = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(grafana_prepare)
 
@@ -46,20 +46,20 @@ def ini(**variables):
 
 
 def test_secrets_are_in_their_files_only():
-    made = arguments(
+    result = arguments(
         grafana_secrets={"smtp": "mail secret"},
         grafana_database={"type": "postgres", "host": "db:5432"},
         grafana_database_password="database secret",
     )
-    told = made.pop("secrets")
-    assert told == {
+    secrets = result.pop("secrets")
+    assert secrets == {
         "smtp": "mail secret",
         "admin-password": PASSWORD,
         "secret-key": KEY,
         "database-password": "database secret",
     }
-    assert [secret for secret in told.values() if secret in str(made)] == []
-    references = re.findall(r"\$__file{/etc/grafana/([^}]+)}", made["config"][0]["content"])
+    assert [secret for secret in secrets.values() if secret in str(result)] == []
+    references = re.findall(r"\$__file{/etc/grafana/([^}]+)}", result["config"][0]["content"])
     assert sorted(references) == ["admin-password", "database-password", "secret-key"]
 
 
@@ -77,7 +77,7 @@ def test_a_missing_secret_is_refused_by_name(variable):
         ("https://g.example/", "true", "strict"),
     ],
 )
-def test_cookies_are_marked_for_tls_where_people_use_it(url, secure, site):
+def test_cookies_are_marked_for_tls_if_the_url_has_it(url, secure, site):
     security = ini(grafana_url=url)["security"]
     assert (
         security["cookie_secure"],
@@ -90,13 +90,13 @@ def test_cookies_are_marked_for_tls_where_people_use_it(url, secure, site):
     )
 
 
-def test_extra_sections_are_merged_and_null_leaves_grafanas_own_default():
-    made = ini(
+def test_extra_sections_are_merged_and_null_selects_grafanas_own_default():
+    result = ini(
         grafana_config_extra={"security": {"cookie_samesite": None}, "smtp": {"enabled": True}}
     )
-    assert made["smtp"] == {"enabled": "true"}
-    assert "cookie_samesite" not in made["security"]
-    assert made["security"]["disable_gravatar"] == "true"
+    assert result["smtp"] == {"enabled": "true"}
+    assert "cookie_samesite" not in result["security"]
+    assert result["security"]["disable_gravatar"] == "true"
 
 
 def test_it_is_ready_when_the_administrator_can_log_in():
@@ -126,11 +126,11 @@ def test_it_is_ready_when_the_administrator_can_log_in():
         ),
     ],
 )
-def test_it_is_asked_where_it_answers(variables, url):
+def test_it_is_probed_at_its_url(variables, url):
     assert arguments(**variables)["ready"]["url"] == url
 
 
-def test_where_others_reach_it_it_speaks_tls_and_asks_prometheus_for_a_password():
+def test_it_uses_tls_and_requires_a_password_of_prometheus_on_a_public_address():
     tls = {
         "scheme": "https",
         "config": [{"path": "tls/certificate.pem", "content": "certificate"}],
@@ -141,8 +141,8 @@ def test_where_others_reach_it_it_speaks_tls_and_asks_prometheus_for_a_password(
             "password_file": "tls/password",
         },
     }
-    made = arguments(__grafana_tls=tls)
-    sections = read_ini(made["config"][0]["content"])
+    result = arguments(__grafana_tls=tls)
+    sections = read_ini(result["config"][0]["content"])
     assert (sections["server"]["protocol"], sections["security"]["cookie_secure"]) == (
         "https",
         "true",
@@ -150,40 +150,41 @@ def test_where_others_reach_it_it_speaks_tls_and_asks_prometheus_for_a_password(
     assert sections["metrics"]["basic_auth_username"] == "monitoring"
     written = {
         f"/etc/grafana/{path}"
-        for path in [*made["secrets"], *(file["path"] for file in made["config"])]
+        for path in [*result["secrets"], *(file["path"] for file in result["config"])]
     }
     paths = [sections["server"][key] for key in ("cert_file", "cert_key")]
     assert sections["metrics"]["basic_auth_password"] == "$__file{/etc/grafana/tls/password}"
-    paths += re.findall(r"\$__file{([^}]+)}", made["config"][0]["content"])
+    paths += re.findall(r"\$__file{([^}]+)}", result["config"][0]["content"])
     assert set(paths) <= written
-    assert made["ready"]["url"] == "https://127.0.0.1:3000/api/org"
-    assert (made["ready"]["username"], made["ready"]["password_file"]) == (
+    assert result["ready"]["url"] == "https://127.0.0.1:3000/api/org"
+    assert (result["ready"]["username"], result["ready"]["password_file"]) == (
         "admin",
         "admin-password",
     )
 
 
 def test_an_own_file_needs_no_secrets_and_listens_where_the_role_says():
-    made = arguments(
+    result = arguments(
         grafana_admin_password="", grafana_secret_key="", grafana_config_file="/srv/mine.ini",
         grafana_listen_address="10.0.0.1:3000",
     )  # fmt: skip
-    assert made["config"] == [{"path": "grafana.ini", "content": "", "source": "/srv/mine.ini"}]
-    assert made["secrets"] == {}
-    assert made["ready"] == {"url": "http://10.0.0.1:3000/api/health", "timeout": 300}
-    assert made["environment"]["GF_SERVER_HTTP_ADDR"] == "10.0.0.1"
-    assert made["environment"]["GF_SECURITY_SECRET_KEY"] is None
+    assert result["config"] == [{"path": "grafana.ini", "content": "", "source": "/srv/mine.ini"}]
+    assert result["secrets"] == {}
+    assert result["ready"] == {"url": "http://10.0.0.1:3000/api/health", "timeout": 300}
+    assert result["environment"]["GF_SERVER_HTTP_ADDR"] == "10.0.0.1"
+    assert result["environment"]["GF_SECURITY_SECRET_KEY"] is None
 
 
 def test_an_own_file_gets_the_secrets_that_are_set():
-    made = arguments(grafana_config_file="/srv/mine.ini")
-    assert made["environment"]["GF_SECURITY_SECRET_KEY"] == "$__file{/etc/grafana/secret-key}"
+    result = arguments(grafana_config_file="/srv/mine.ini")
+    assert result["environment"]["GF_SECURITY_SECRET_KEY"] == "$__file{/etc/grafana/secret-key}"
     assert (
-        made["environment"]["GF_SECURITY_ADMIN_PASSWORD"] == "$__file{/etc/grafana/admin-password}"
+        result["environment"]["GF_SECURITY_ADMIN_PASSWORD"]
+        == "$__file{/etc/grafana/admin-password}"
     )
 
 
-def test_another_database_is_not_taken_for_a_file():
+def test_another_database_is_not_a_file():
     assert (
         "--database="
         in arguments(grafana_database={"type": "postgres", "host": "db:5432"})["check"]
@@ -204,7 +205,7 @@ def test_another_secret_key_is_accepted_for_one_run_without_a_trace():
 
 
 def read_ini(text: str) -> dict[str, dict[str, str]]:
-    """What Grafana's parser, gopkg.in/ini.v1, makes of a file of ours: see readValue and readKeyName there."""
+    """Parse a file as Grafana's gopkg.in/ini.v1 does; see readValue and readKeyName there."""
     sections: dict[str, dict[str, str]] = {}
     for line in filter(str.strip, text.split("\n")):
         if line.startswith("["):
@@ -297,9 +298,9 @@ def test_what_cannot_be_written_is_refused_without_its_value(sections, words):
     assert "canary" not in str(refused.value)
 
 
-# The program that runs before each start
+# The script that runs before each start
 
-# What `grafana cli admin reset-admin-password` does; a password that it refuses has the word weak in it.
+# Acts as `grafana cli admin reset-admin-password`; it refuses passwords with the word weak.
 COMMAND_LINE = """
 import hashlib, os, sqlite3, sys
 with open(ROOT + "/calls", "a") as calls:
@@ -316,7 +317,7 @@ if os.path.exists(ROOT + "/data/grafana.db"):
 
 
 class Host:
-    """Directories as the role makes them, and a Grafana that only counts how often it was asked for a password."""
+    """Directories in the role's layout, and a Grafana that only counts its password resets."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.etc, self.data = root, root / "etc", root / "data"
@@ -326,25 +327,25 @@ class Host:
             path.mkdir()
         self.secrets()
         self.use(OLD)
-        self.prove()
+        self.verify()
 
     def secrets(self, password: str = PASSWORD, key: str = KEY) -> None:
-        for name, text in {"admin-password": password, "secret-key": key}.items():
-            (self.etc / name).write_text(text)
+        for name, value in {"admin-password": password, "secret-key": key}.items():
+            (self.etc / name).write_text(value)
         (self.etc / "grafana.ini").write_text(
             f"; $__file{{/nowhere}}\nkey = $__file{{{self.etc}/secret-key}}\n"
         )
 
     def use(self, version: str) -> None:
-        """Have a release in place, whose command line sets passwords as Grafana's does."""
+        """Install a release, whose command line sets passwords as Grafana's does."""
         self.version, self.release = version, self.root / f"releases/grafana-{version}-0123abcd"
         program = self.release / "bin/grafana"
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(f"#!{sys.executable} -IS\nROOT = {str(self.root)!r}\n{COMMAND_LINE}")
         program.chmod(0o755)
 
-    def prove(self) -> None:
-        """Note the release as the engine does after a rollout."""
+    def verify(self) -> None:
+        """Mark the release as last-known-good, as the engine does after a rollout."""
         (self.root / "last-known-good").mkdir(exist_ok=True)
         link = self.root / "last-known-good/release"
         link.unlink(missing_ok=True)
@@ -361,7 +362,7 @@ class Host:
         )
 
     def start(self, note: str = "", rows: int = 1, login: str = "admin") -> int:
-        """Start Grafana: it makes its database and administrator at its first start, and notes what is done."""
+        """Start Grafana, which creates its database and administrator and saves notes."""
         code = self.run(f"--login={login}")
         if code == 0:
             with closing(sqlite3.connect(self.database)) as connection:
@@ -385,7 +386,7 @@ class Host:
     def resets(self) -> list[str]:
         return self.calls.read_text().splitlines() if self.calls.exists() else []
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, str]:
         return json.loads((self.data / "grafana-prepare.json").read_text())
 
     def kept(self, pattern: str = "*") -> list[str]:
@@ -404,13 +405,13 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 @pytest.fixture
 def fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passwords that only their fingerprint tells, as those in a database of another shape or elsewhere."""
+    """Leave only fingerprints to compare, as for a database of another form or host."""
     monkeypatch.setattr(grafana_prepare, "HASH_BYTES", 1)
 
 
-def told(capsys: pytest.CaptureFixture) -> str:
-    printed = capsys.readouterr()
-    return printed.out + printed.err
+def output(capsys: pytest.CaptureFixture) -> str:
+    captured = capsys.readouterr()
+    return captured.out + captured.err
 
 
 def test_a_first_start_sets_no_password_and_keeps_secrets_from_others(host):
@@ -437,11 +438,11 @@ def test_a_changed_password_is_set_once(host, capsys):
     (command,) = host.resets()
     assert command.split(" ", 3)[::3] == ["cli", "admin reset-admin-password --password-from-stdin"]
     assert f"--config={host.etc}/grafana.ini" in command
-    assert "another password" not in command + told(capsys)
+    assert "another password" not in command + output(capsys)
     assert grafana_prepare.read_account(installation(host), "another password") == (1, True)
 
 
-def test_a_password_that_was_changed_in_grafana_is_set_again(host):
+def test_a_password_that_was_changed_in_grafana_is_reset(host):
     host.start()
     with closing(sqlite3.connect(host.database)) as connection:
         connection.execute('UPDATE "user" SET password = ?', (hashed("hands off"),))
@@ -451,7 +452,7 @@ def test_a_password_that_was_changed_in_grafana_is_set_again(host):
 
 
 @pytest.mark.usefixtures("fingerprints")
-def test_a_password_of_another_form_is_told_by_its_fingerprint(host):
+def test_a_password_of_another_form_is_compared_by_its_fingerprint(host):
     host.start()
     assert (host.start(), host.resets()) == (0, [])
     host.secrets(password="another password")
@@ -465,11 +466,11 @@ def test_a_database_elsewhere_gets_the_password_at_the_first_start_and_after_a_c
     assert not host.backups.exists()
 
 
-def test_a_password_that_grafana_refuses_ends_the_start_without_being_told(host, capsys):
+def test_a_password_that_grafana_refuses_ends_the_start_and_is_not_printed(host, capsys):
     host.start()
     host.secrets(password="weak canary")
     assert host.start() == 1
-    assert "could not be set: new password ... is too short" in told(capsys)
+    assert "could not be set: new password ... is too short" in output(capsys)
     host.secrets()
     assert host.start() == 0
 
@@ -477,20 +478,20 @@ def test_a_password_that_grafana_refuses_ends_the_start_without_being_told(host,
 def test_an_administrator_of_another_name_is_refused(host, capsys):
     host.start()
     assert (host.run("--check", "--login=boss"), host.start(login="boss")) == (1, 1)
-    assert told(capsys).count("grafana_admin_user: Grafana's database has no user boss;") == 2
+    assert output(capsys).count("grafana_admin_user: Grafana's database has no user boss;") == 2
 
 
 def test_a_password_with_blanks_around_it_is_refused(host, capsys):
     host.secrets(password=" " + PASSWORD)
-    assert host.run("--check") == 0, "there is no database yet that it could be compared with"
+    assert host.run("--check") == 0, "there is no database yet to compare it with"
     assert host.start() == 1
-    assert "admin-password: begins or ends with whitespace" in told(capsys)
+    assert "admin-password: begins or ends with whitespace" in output(capsys)
 
 
 def test_a_missing_file_is_refused(host, capsys):
     (host.etc / "grafana.ini").write_text("a = $__file{/nowhere/key}\n")
     assert host.run("--check") == 1
-    assert "takes a value from /nowhere/key, which is missing" in told(capsys)
+    assert "takes a value from /nowhere/key, which is missing" in output(capsys)
 
 
 def test_another_secret_key_is_refused_and_changes_nothing(host, capsys):
@@ -498,16 +499,16 @@ def test_another_secret_key_is_refused_and_changes_nothing(host, capsys):
     before = host.state()
     host.secrets(key="another key")
     assert host.run("--check") == 1
-    assert "grafana_secret_key was changed" in told(capsys)
+    assert "grafana_secret_key was changed" in output(capsys)
     assert host.run("--check", "--accept-secret-key") == 0
     assert host.state() == before
-    # Once it was accepted and Grafana has started, the new one is the one that may not be changed.
+    # Once accepted, the new key is the one that must not change.
     assert (host.start(), host.run("--check")) == (0, 0)
     host.secrets()
     assert host.run("--check") == 1
 
 
-def test_another_secret_key_does_no_harm_where_there_is_no_database(host):
+def test_another_secret_key_is_harmless_without_a_database(host):
     host.start()
     host.database.unlink()
     host.secrets(key="another key")
@@ -515,18 +516,18 @@ def test_another_secret_key_does_no_harm_where_there_is_no_database(host):
     assert host.run("--check", "--database=") == 1
 
 
-def test_a_database_of_another_maker_is_taken_when_its_key_is_accepted(host, capsys):
+def test_an_unmanaged_database_is_adopted_when_its_key_is_accepted(host, capsys):
     host.start()
     (host.data / "grafana-prepare.json").unlink()
     assert host.run("--check") == 1
-    assert "was not made by this role" in told(capsys)
+    assert "was not made by this role" in output(capsys)
     assert (host.run("--check", "--accept-secret-key"), host.start()) == (0, 0)
     assert host.kept() == ["grafana-unknown"]
 
 
-def test_a_newer_version_starts_after_a_copy_of_all_that_is_saved(host):
+def test_a_newer_version_starts_after_a_copy_of_all_data(host):
     host.start("old")
-    # What is in the log only, as after a crash.
+    # A row in the write-ahead log only, as after a crash.
     with closing(sqlite3.connect(host.database)) as connection:
         connection.execute("INSERT INTO note VALUES ('in the log')")
         connection.commit()
@@ -542,7 +543,7 @@ def test_a_newer_version_starts_after_a_copy_of_all_that_is_saved(host):
     assert oct(host.backups.stat().st_mode)[-3:] == "700"
 
 
-def test_what_a_crash_left_half_written_is_not_in_the_copy(host):
+def test_a_half_written_transaction_is_not_in_the_copy(host):
     host.start("old")
     with closing(sqlite3.connect(host.database)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
@@ -562,7 +563,7 @@ def test_the_last_two_copies_stay(host):
     for version in ("13.0.0", "13.0.1", "13.0.1+security-01", "13.1.0"):
         host.use(version)
         assert host.start() == 0
-        # Each an hour after the one before.
+        # Each copy is an hour newer than the previous one.
         for path in host.backups.iterdir():
             os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 3600))
     assert host.kept() == ["grafana-13.0.1", "grafana-13.0.1+security-01"]
@@ -572,13 +573,13 @@ def test_a_failed_upgrade_is_undone_with_its_changes_kept_aside(host, capsys):
     host.start("old")
     host.use(NEW)
     assert host.start("new") == 0
-    # The engine could not prove it and starts the old one again.
+    # Its verification failed, and the engine starts the old one again.
     host.use(OLD)
     assert host.start("after") == 0
     assert host.notes() == ["old", "after"]
     assert host.notes(next(host.backups.glob("newer-*"))) == ["old", "new"]
-    assert "The database was restored from" in told(capsys)
-    # And it may be tried again.
+    assert "The database was restored from" in output(capsys)
+    # The upgrade can be repeated.
     host.use(NEW)
     assert (host.run("--check"), host.start()) == (0, 0)
     assert host.kept("grafana-*")[-1] == f"grafana-{OLD}"
@@ -596,7 +597,7 @@ def test_a_failed_upgrade_with_a_new_password_is_undone_too(host):
 
 
 @pytest.mark.parametrize("killed_at", ["copy", "sync", "remember"])
-def test_undoing_is_done_again_when_it_was_killed(host, monkeypatch, killed_at):
+def test_a_restore_is_repeated_after_a_kill(host, monkeypatch, killed_at):
     host.start("old")
     host.use(NEW)
     host.start("new")
@@ -612,15 +613,15 @@ def test_undoing_is_done_again_when_it_was_killed(host, monkeypatch, killed_at):
     assert ["old", "new"] in [host.notes(path) for path in host.backups.glob("newer-*")]
 
 
-def test_an_older_version_is_refused_once_the_newer_one_was_proven(host, capsys):
+def test_an_older_version_is_refused_once_the_newer_one_is_verified(host, capsys):
     host.start("old")
     host.use(NEW)
     host.start("new")
-    host.prove()
+    host.verify()
     host.use(OLD)
     assert (host.run("--check"), host.start()) == (1, 1)
     assert (
-        told(capsys).count(
+        output(capsys).count(
             f"Grafana {NEW} has used the database, and the older {OLD} might damage it; keep {NEW}"
         )
         == 2
@@ -635,32 +636,32 @@ def test_an_older_version_without_a_copy_is_refused(host, capsys):
     shutil.rmtree(host.backups)
     host.use(OLD)
     assert (host.run("--check"), host.start()) == (1, 1)
-    assert f"there is no backup for the older {OLD}; keep {NEW}." in told(capsys)
+    assert f"there is no backup for the older {OLD}; keep {NEW}." in output(capsys)
     assert host.notes() == ["old", "new"]
 
 
 @pytest.fixture
 def unit_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A systemctl that tells a state."""
+    """Return a function that sets the state which systemctl reports."""
     (tmp_path / "bin").mkdir()
 
-    def tell(state: str) -> None:
+    def set_state(state: str) -> None:
         program = tmp_path / "bin/systemctl"
         program.write_text(f"#!/bin/sh\necho {state}\n")
         program.chmod(0o755)
 
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
-    return tell
+    return set_state
 
 
-def test_a_person_may_go_back_once_grafana_is_stopped(host, unit_state, capsys):
+def test_a_manual_restore_needs_a_stopped_grafana(host, unit_state, capsys):
     host.start("old")
     host.use(NEW)
     host.start("new")
-    host.prove()
+    host.verify()
     unit_state("active")
     assert host.run("--restore") == 1
-    assert "grafana.service: is active; stop it first" in told(capsys)
+    assert "grafana.service: is active; stop it first" in output(capsys)
     unit_state("inactive")
     assert host.run("--restore") == 0
     host.use(OLD)
@@ -668,7 +669,7 @@ def test_a_person_may_go_back_once_grafana_is_stopped(host, unit_state, capsys):
     assert host.notes() == ["old", "after"]
 
 
-def test_a_person_who_goes_back_need_not_say_where_the_database_is(host, unit_state):
+def test_a_manual_restore_finds_the_database_itself(host, unit_state):
     unit_state("inactive")
     assert host.start("old") == 0
     moved = host.data / "of-ours.db"
@@ -677,7 +678,7 @@ def test_a_person_who_goes_back_need_not_say_where_the_database_is(host, unit_st
     assert host.run("--database=of-ours.db") == 0
     with closing(sqlite3.connect(moved)) as connection, connection:
         connection.execute("INSERT INTO note VALUES ('new')")
-    host.prove()
+    host.verify()
     assert host.run("--restore") == 0
     assert host.notes(moved) == ["old"]
     assert not host.database.exists()
@@ -694,7 +695,7 @@ def test_a_person_who_goes_back_need_not_say_where_the_database_is(host, unit_st
         ),
     ],
 )
-def test_a_damaged_database_is_told_before_an_upgrade_and_left_as_it_is(
+def test_a_damaged_database_is_reported_before_an_upgrade_and_unchanged(
     host, capsys, damaged, words
 ):
     host.start("x" * 2000, rows=50)
@@ -703,13 +704,13 @@ def test_a_damaged_database_is_told_before_an_upgrade_and_left_as_it_is(
     host.database.write_bytes(content)
     host.use(NEW)
     assert host.start() == 1
-    assert re.search(f"grafana.db: {words}", told(capsys), re.IGNORECASE | re.DOTALL)
+    assert re.search(f"grafana.db: {words}", output(capsys), re.IGNORECASE | re.DOTALL)
     assert host.database.read_bytes() == bytes(content)
     assert host.kept() == []
 
 
 @pytest.mark.usefixtures("fingerprints")
-def test_a_restored_database_gets_the_password_of_now(host, unit_state):
+def test_a_restored_database_gets_the_current_password(host, unit_state):
     unit_state("inactive")
     host.start()
     host.use(NEW)
@@ -719,7 +720,7 @@ def test_a_restored_database_gets_the_password_of_now(host, unit_state):
     assert (host.start(), len(host.resets())) == (0, 2)
 
 
-def test_a_damaged_newer_database_is_kept_as_it_is(host):
+def test_a_damaged_newer_database_is_kept_unchanged(host):
     host.start("old")
     host.use(NEW)
     host.start("new")

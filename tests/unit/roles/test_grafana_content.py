@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the role brings to Grafana is right in itself, whatever components an inventory has."""
+"""Test that the role's content is consistent for any components of an inventory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BASE = {
 
 
 def source(item: dict) -> Source:
-    """An item of content as the action plugin reads it."""
+    """Return an item of content as the action plugin reads it."""
     options = {"folder": titles(item.get("folder", ""))}
     if "objects" in item:
         return Source(objects=item["objects"], **options)
@@ -45,13 +45,13 @@ def source(item: dict) -> Source:
     root = path.parent if path.is_file() else path
     return Source(
         str(root),
-        {found.relative_to(root).as_posix(): found.read_bytes() for found in paths},
+        {file.relative_to(root).as_posix(): file.read_bytes() for file in paths},
         **options,
     )
 
 
 def gather(*components: str, **variables: Any) -> tuple[dict, list[str]]:
-    """Bodies by kind and identity, and what must be there beside them; there must be nothing to complain of."""
+    """Return the objects by kind and identity, and the names of required other objects."""
     groups = {"all": ["here"], **{name: ["here"] for name in (*components, "grafana")}}
     given = {**BASE, "groups": groups, **variables}
     gathering = ContentLoader(
@@ -65,7 +65,7 @@ def gather(*components: str, **variables: Any) -> tuple[dict, list[str]]:
     ]
 
 
-def test_everything_refers_to_what_the_role_brings_itself() -> None:
+def test_all_references_are_to_objects_of_the_role() -> None:
     bodies, required = gather(*COMPONENTS)
     assert required == []
     assert {uid for kind, uid in bodies if kind == "datasource"} == {
@@ -87,7 +87,7 @@ def test_everything_refers_to_what_the_role_brings_itself() -> None:
 @pytest.mark.parametrize(
     "components", [(), ("loki",), ("tempo",), ("loki", "tempo"), ("prometheus", "alertmanager")]
 )
-def test_nothing_points_at_a_datasource_that_the_inventory_has_not(
+def test_nothing_refers_to_a_datasource_that_the_inventory_lacks(
     components: tuple[str, ...],
 ) -> None:
     gathered = gather(*components, grafana_content_from_components=True)
@@ -95,7 +95,7 @@ def test_nothing_points_at_a_datasource_that_the_inventory_has_not(
         name for name in components if name in ("prometheus", "loki", "tempo", "alertmanager")
     }
     assert {uid for kind, uid in gathered[0] if kind == "datasource"} == desired
-    # Dashboards and alerts of a component ask Prometheus, without which there is nothing to see.
+    # Dashboards and alerts of a component query Prometheus and are useless without it.
     assert set(gathered[1]) <= (
         {"datasource prometheus", "datasource loki"} if "prometheus" not in desired else set()
     )
@@ -138,12 +138,12 @@ def test_alerts_go_to_discord_by_their_severity() -> None:
     assert root["routes"][1]["repeat_interval"] == "1h"
 
 
-def test_without_a_webhook_it_is_told_what_to_set() -> None:
+def test_a_missing_webhook_is_refused_by_name() -> None:
     with pytest.raises(Exception, match="grafana_content_discord_webhook is empty; set it"):
         gather(*COMPONENTS, grafana_content_discord_webhook="")
 
 
-def test_what_is_not_wanted_is_left_out() -> None:
+def test_parts_that_are_disabled_are_left_out() -> None:
     bodies, required = gather(*COMPONENTS, grafana_content_datasources=False)
     assert "datasource" not in {kind for kind, _ in bodies}
     assert "datasource prometheus" in required
@@ -156,7 +156,7 @@ def test_what_is_not_wanted_is_left_out() -> None:
     assert not {kind for kind, _ in bodies} & {"template", "contact_point", "policy"}
 
 
-def test_datasources_present_certificates_where_others_speak_tls() -> None:
+def test_datasources_present_certificates_to_components_with_tls() -> None:
     hosts = {
         "loki_listen_address": "10.0.0.1:3100",
         "monitoring_tls_certificate": "CERT",
@@ -171,7 +171,7 @@ def test_datasources_present_certificates_where_others_speak_tls() -> None:
     assert bodies["datasource", "prometheus"]["secureJsonData"] == {}
 
 
-def test_datasources_log_in_where_a_password_is_asked_for() -> None:
+def test_datasources_log_in_to_components_that_require_a_password() -> None:
     addresses = {
         f"{name}_listen_address": "10.0.0.1:80"
         for name in ("prometheus", "alertmanager", "loki", "tempo")
@@ -186,7 +186,7 @@ def test_datasources_log_in_where_a_password_is_asked_for() -> None:
         "monitoring_basic_auth_password": "pa$$word $HOME",
     }
 
-    def told(**variables: str) -> dict:
+    def logins(**variables: str) -> dict[str, tuple[bool, str, str | None]]:
         bodies = gather(*COMPONENTS, **tls, **login, **variables)[0]
         return {
             uid: (
@@ -198,17 +198,17 @@ def test_datasources_log_in_where_a_password_is_asked_for() -> None:
             if kind == "datasource"
         }
 
-    asked, free = (True, "us", "pa$$word $HOME"), (False, "", None)
-    assert told(**addresses) == {
-        "prometheus": asked,
-        "alertmanager": asked,
-        "loki": free,
-        "tempo": free,
+    login_required, public = (True, "us", "pa$$word $HOME"), (False, "", None)
+    assert logins(**addresses) == {
+        "prometheus": login_required,
+        "alertmanager": login_required,
+        "loki": public,
+        "tempo": public,
     }
-    assert set(told().values()) == {free}
+    assert set(logins().values()) == {public}
 
 
-def test_missing_library_is_known_by_what_the_module_says() -> None:
+def test_a_missing_library_is_recognized_by_the_modules_message() -> None:
     (block,) = yaml.safe_load(
         (ROLES / "grafana_content" / "tasks" / "main.yml").read_text(encoding="utf-8")
     )

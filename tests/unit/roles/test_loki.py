@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Loki's role makes of its variables."""
+"""Test the variables of the Loki role."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def test_the_address_is_split_into_host_and_port(address, host, port):
 
 
 def test_retention_deletes():
-    made = config(loki_retention="48h")
-    assert made["limits_config"]["retention_period"] == "48h"
+    result = config(loki_retention="48h")
+    assert result["limits_config"]["retention_period"] == "48h"
     # Without these Loki keeps everything.
-    assert made["compactor"]["retention_enabled"] is True
-    assert made["compactor"]["delete_request_store"] == "filesystem"
-    assert [item["index"]["period"] for item in made["schema_config"]["configs"]] == ["24h"]
+    assert result["compactor"]["retention_enabled"] is True
+    assert result["compactor"]["delete_request_store"] == "filesystem"
+    assert [item["index"]["period"] for item in result["schema_config"]["configs"]] == ["24h"]
 
 
-def test_a_line_is_taken_for_as_long_as_it_would_be_kept():
+def test_a_line_is_accepted_as_long_as_it_is_retained():
     limits = config(loki_retention="48h")["limits_config"]
     assert limits["reject_old_samples_max_age"] == limits["retention_period"]
 
 
-def test_all_data_lies_in_its_own_directory():
+def test_all_data_is_in_its_own_directory():
     def paths(value):
         if isinstance(value, dict):
-            return [found for item in value.values() for found in paths(item)]
+            return [path for child in value.values() for path in paths(child)]
         return [value] if isinstance(value, str) and value.startswith("/") else []
 
     assert [path for path in paths(config()) if not path.startswith("/var/lib/loki")] == [
@@ -64,7 +64,7 @@ def test_an_own_file_replaces_the_configuration():
     assert item == {"path": "loki-config.yml", "content": "", "source": "/srv/mine.yml"}
 
 
-def test_overrides_need_no_restart_but_are_checked():
+def test_overrides_are_checked_and_need_no_restart():
     arguments = rollout("loki", loki_overrides={"ingestion_rate_mb": 64})
     runtime, checked = arguments["config"][1:]
     assert runtime == {
@@ -76,7 +76,7 @@ def test_overrides_need_no_restart_but_are_checked():
     assert checked["path"].removesuffix(".yml") in arguments["check"][-1]
 
 
-def test_a_change_is_a_restart():
+def test_a_change_causes_a_restart():
     arguments = rollout("loki")
     assert "reload" not in arguments
     assert arguments["unit"]["Service"]["ExecReload"] is None

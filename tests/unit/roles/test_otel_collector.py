@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the collector's role makes of its variables."""
+"""Test the variables of the collector role."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def pipelines(**variables):
 
 
 def endpoints(value):
-    """Every address in a configuration that something listens on."""
+    """Return every listen address in a configuration."""
     if not isinstance(value, dict):
         return []
     own = [value["endpoint"]] if "endpoint" in value else []
-    return own + [found for item in value.values() for found in endpoints(item)]
+    return own + [endpoint for child in value.values() for endpoint in endpoints(child)]
 
 
-def test_everything_listens_on_loopback_unless_told_otherwise():
+def test_everything_listens_on_loopback_by_default():
     made = config()
-    found = (
+    addresses = (
         endpoints(made["receivers"]) + endpoints(made["exporters"]) + endpoints(made["extensions"])
     )
     reader = made["service"]["telemetry"]["metrics"]["readers"][0]["pull"]["exporter"]["prometheus"]
-    assert sorted(found) == [
+    assert sorted(addresses) == [
         "127.0.0.1:13133",
         "127.0.0.1:4317",
         "127.0.0.1:4318",
@@ -55,7 +55,7 @@ def test_each_address_gets_a_receiver_with_both_ports():
         assert pipeline["receivers"] == ["otlp/127.0.0.1", "otlp/172.30.0.1"]
 
 
-def test_an_ipv6_address_makes_no_double_colon_in_a_name():
+def test_an_ipv6_address_has_no_double_colon_in_the_receivers_name():
     # The collector reads a double colon in a key as a path.
     receivers = config(otel_collector_listen_addresses=["[::1]", "[fd00::2]"])["receivers"]
     assert len(receivers) == 2
@@ -68,7 +68,7 @@ def test_an_ipv6_address_makes_no_double_colon_in_a_name():
     ]
 
 
-def test_the_engine_is_told_every_address_that_is_opened():
+def test_the_rollout_lists_every_listen_address():
     listen_addresses = rollout(
         "otel_collector", otel_collector_listen_addresses=["127.0.0.1", "172.30.0.1"]
     )["listen_addresses"]
@@ -78,7 +78,7 @@ def test_the_engine_is_told_every_address_that_is_opened():
     ]  # fmt: skip
 
 
-def test_env_is_set_on_everything_but_taken_off_towards_prometheus():
+def test_env_is_set_on_all_data_except_the_metrics_for_prometheus():
     made = config()
     steps = made["processors"]
     assert {item["key"]: item["value"] for item in steps["resource"]["attributes"]} == {
@@ -114,18 +114,18 @@ def test_rules_are_applied_in_order_and_sampling_to_traces_only():
     assert flows["metrics/destinations"]["processors"] == rules
 
 
-def test_rules_that_are_not_given_make_no_processor():
+def test_empty_rules_have_no_processor():
     assert set(config()["processors"]) == {"memory_limiter", "resource", "resource/prometheus"}
 
 
-def test_without_destinations_traces_are_taken_and_dropped_and_logs_refused():
+def test_without_destinations_traces_are_dropped_and_logs_refused():
     assert {name: flow["exporters"] for name, flow in pipelines().items()} == {
         "traces": ["nop"],
         "metrics": ["prometheus"],
     }
 
 
-def test_each_signal_goes_to_the_destinations_that_ask_for_it():
+def test_each_signal_reaches_the_destinations_that_take_it():
     more = {
         **VENDOR,
         "otlp_http/logs": {"signals": ["logs"], "endpoint": "http://127.0.0.1:3100/otlp"},
@@ -155,7 +155,7 @@ def test_a_destination_has_a_durable_queue_and_never_gives_up():
     assert "signals" not in exporter
 
 
-def test_a_destination_may_change_a_setting_or_leave_it_out():
+def test_a_destination_can_change_or_remove_a_setting():
     desired = {
         "otlp_http/small": {
             "signals": ["traces"],
@@ -174,7 +174,7 @@ def test_a_destination_may_change_a_setting_or_leave_it_out():
     assert exporters["file/archive"] == {"path": "x"}
 
 
-def test_tempo_is_a_destination_where_the_inventory_has_it():
+def test_tempo_is_a_destination_if_the_inventory_has_it():
     tempo = {
         "otlp_grpc/tempo": {
             "signals": ["traces"],
@@ -191,7 +191,7 @@ def test_tempo_is_a_destination_where_the_inventory_has_it():
     ] == ["nop"]
 
 
-def test_tempo_can_be_given_other_settings_or_no_signals():
+def test_tempo_can_have_other_settings_or_no_signals():
     tempo = {
         "otlp_grpc/tempo": {
             "signals": ["traces"],
@@ -216,7 +216,7 @@ def test_extra_configuration_is_merged():
     assert content["exporters"]["prometheus"]["endpoint"] == "127.0.0.1:8889"
 
 
-def test_an_own_file_replaces_the_configuration_without_asking_the_inventory():
+def test_an_own_file_replaces_the_configuration_without_a_lookup():
     item = rollout(
         "otel_collector",
         otel_collector_config_file="/srv/mine.yml",
@@ -232,7 +232,7 @@ def test_go_collects_garbage_below_the_memory_limit(limit, soft):
     }
 
 
-def test_a_change_is_a_restart():
+def test_a_change_causes_a_restart():
     arguments = rollout("otel_collector")
     assert "reload" not in arguments
     assert arguments["unit"]["Service"]["ExecReload"] is None

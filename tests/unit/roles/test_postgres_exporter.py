@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the PostgreSQL exporters' role makes of its instances."""
+"""Test the instances of the role for PostgreSQL exporters."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ ADDRESSES = {
 
 
 def instance(**fields):
-    """The module's instance that comes of one of the role's."""
-    (made,) = rollout("postgres_exporter", postgres_exporter_instances=[{**ADDRESSES, **fields}])[
+    """Return the component instance of an exporter with these fields."""
+    (result,) = rollout("postgres_exporter", postgres_exporter_instances=[{**ADDRESSES, **fields}])[
         "instances"
     ]
-    return made
+    return result
 
 
 def test_the_default_is_one_exporter_without_a_password():
-    (made,) = rollout("postgres_exporter")["instances"]
-    assert (made["name"], made["listen_addresses"]) == ("main", ["127.0.0.1:9187"])
-    assert made["secrets"] == {}
-    assert made["environment"]["DATA_SOURCE_USER"] == "postgres_exporter"
-    # The module takes it away.
-    assert made["environment"]["DATA_SOURCE_PASS_FILE"] is None
+    (result,) = rollout("postgres_exporter")["instances"]
+    assert (result["name"], result["listen_addresses"]) == ("main", ["127.0.0.1:9187"])
+    assert result["secrets"] == {}
+    assert result["environment"]["DATA_SOURCE_USER"] == "postgres_exporter"
+    # The module leaves an unset variable out.
+    assert result["environment"]["DATA_SOURCE_PASS_FILE"] is None
 
 
-# The exporter puts postgresql://user:password@ before it.
+# The exporter prepends postgresql://user:password@.
 @pytest.mark.parametrize(
     ("fields", "uri"),
     [
@@ -50,17 +50,17 @@ def test_the_default_is_one_exporter_without_a_password():
         ),
     ],
 )
-def test_the_server_is_told_by_a_uri(fields, uri):
+def test_the_server_is_given_as_a_uri(fields, uri):
     assert instance(**fields)["environment"]["DATA_SOURCE_URI"] == uri
 
 
 @pytest.mark.parametrize("password", ["c4n4ry", "{\"'%$ {{ x }}"])
 def test_the_password_is_in_its_file_and_nowhere_else(password):
-    # Marked as what it is, so that a password with braces stays as it is.
-    made = instance(password="{% raw %}" + password + "{% endraw %}")
-    assert made["secrets"].pop("password") == password
-    assert made["environment"]["DATA_SOURCE_PASS_FILE"] == "{etc}/password"
-    assert password not in json.dumps(made)
+    # Raw, so that Ansible does not template a password with braces.
+    result = instance(password="{% raw %}" + password + "{% endraw %}")
+    assert result["secrets"].pop("password") == password
+    assert result["environment"]["DATA_SOURCE_PASS_FILE"] == "{etc}/password"
+    assert password not in json.dumps(result)
 
 
 def test_flags_come_last():

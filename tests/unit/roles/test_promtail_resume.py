@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program that decides where Promtail reads on after a stop."""
+"""Test the script that adjusts Promtail's positions before a start."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).parents[3] / "roles/promtail/files/promtail_resume.py"
-specification = importlib.util.spec_from_file_location("promtail_resume", PROGRAM)
+SCRIPT = Path(__file__).parents[3] / "roles/promtail/files/promtail_resume.py"
+specification = importlib.util.spec_from_file_location("promtail_resume", SCRIPT)
 promtail_resume = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(promtail_resume)
 
@@ -23,7 +23,7 @@ UNSENT = 1000
 
 
 def line(number: int, at: float = SAVED_AT - 3600) -> bytes:
-    """A line as Docker writes it; Loki gets eleven bytes of it."""
+    """Return a line in Docker's format, of which Loki receives eleven bytes."""
     time = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
     return (
         json.dumps(
@@ -38,7 +38,7 @@ def lines(first: int, last: int, at: float = SAVED_AT - 3600) -> bytes:
 
 
 def numbers(path: Path) -> list[int]:
-    """Which lines a file has, each of them whole."""
+    """Return the numbers of the lines in a file, all of them whole."""
     return [
         int(json.loads(text)["log"].removeprefix("line ")) for text in path.read_text().splitlines()
     ]
@@ -63,8 +63,8 @@ class Host:
         path.write_bytes(gzip.compress(content) if suffix.endswith(".gz") else content)
         return path
 
-    def know(self, *paths: Path) -> None:
-        """Have a target of each log."""
+    def write_targets(self, *paths: Path) -> None:
+        """Write a target for each log."""
         self.targets.write_text(
             json.dumps(
                 [
@@ -77,8 +77,8 @@ class Host:
             )
         )
 
-    def have_read(self, offsets: dict[Path, int | str], at: float = SAVED_AT) -> None:
-        """What Promtail saved last, in the two forms that it writes."""
+    def save_positions(self, offsets: dict[Path, int | str], at: float = SAVED_AT) -> None:
+        """Save positions in both of Promtail's formats."""
         text = "positions:\n"
         for path, offset in offsets.items():
             text += (
@@ -90,11 +90,11 @@ class Host:
         os.utime(self.positions, (at, at))
 
     def start(self) -> dict[str, int]:
-        """What Promtail starts with."""
+        """Return the positions that Promtail starts with."""
         words = ["--data", str(self.data), "--targets", str(self.targets), "--unsent", str(UNSENT)]
         assert promtail_resume.main(words) == 0
-        found = promtail_resume.POSITION.finditer(self.positions.read_text(errors="replace"))
-        return {match["long"] or match["short"]: int(match["offset"]) for match in found}
+        matches = promtail_resume.POSITION.finditer(self.positions.read_text(errors="replace"))
+        return {match["long"] or match["short"]: int(match["offset"]) for match in matches}
 
     def stop(self, result: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SERVICE_RESULT", result)
@@ -106,7 +106,7 @@ class Host:
         )
 
     def remainders(self) -> dict[str, list[int]]:
-        """Numbers of the lines that are kept of rotated logs, and Promtail is told of, by the container's name."""
+        """Return the numbers of the lines in remainders with a target, by container name."""
         written = json.loads((self.data / "remainders" / "targets.json").read_text())
         kept = {
             target["labels"]["__path__"]: target["labels"]["__container_name"] for target in written
@@ -124,7 +124,7 @@ def host(tmp_path: Path) -> Host:
 
 def test_it_steps_back_by_one_batch_of_lines_after_a_crash(host: Host) -> None:
     log = host.log(API, lines(1, 500))
-    host.have_read({log: 400 * LENGTH})
+    host.save_positions({log: 400 * LENGTH})
     assert host.start() == {str(log): (400 - 91 - 32) * LENGTH}, (
         "91 lines of 11 bytes are the fewest that hold 1000"
     )
@@ -132,20 +132,20 @@ def test_it_steps_back_by_one_batch_of_lines_after_a_crash(host: Host) -> None:
 
 def test_it_steps_back_to_the_start_of_a_short_file(host: Host) -> None:
     log = host.log(API, lines(1, 20))
-    host.have_read({log: 20 * LENGTH})
+    host.save_positions({log: 20 * LENGTH})
     assert host.start() == {str(log): 0}
 
 
-def test_it_counts_what_loki_gets_and_not_what_docker_has_around_it(host: Host) -> None:
+def test_it_counts_the_content_of_lines_without_dockers_format(host: Host) -> None:
     empty = b'{"log":"\\n","stream":"stdout","time":"2026-09-21T13:13:20.000000000Z"}\n'
     log = host.log(API, empty * 50_000)
-    host.have_read({log: len(empty) * 50_000})
+    host.save_positions({log: len(empty) * 50_000})
     assert host.start() == {str(log): len(empty) * (49_000 - 32)}
 
 
 def test_it_trusts_a_clean_stop(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     log = host.log(API, lines(1, 500))
-    host.have_read({log: 400 * LENGTH})
+    host.save_positions({log: 400 * LENGTH})
     host.stop("success", monkeypatch)
     assert host.start() == {str(log): 400 * LENGTH}
 
@@ -155,16 +155,16 @@ def test_it_trusts_a_clean_stop(host: Host, monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_it_trusts_no_other_stop(host: Host, monkeypatch: pytest.MonkeyPatch, result: str) -> None:
     log = host.log(API, lines(1, 500))
-    host.have_read({log: 400 * LENGTH})
+    host.save_positions({log: 400 * LENGTH})
     host.stop(result, monkeypatch)
     assert host.start() == {str(log): 277 * LENGTH}
 
 
 def test_it_does_not_trust_an_old_clean_stop(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     log = host.log(API, lines(1, 500))
-    host.have_read({log: 400 * LENGTH})
+    host.save_positions({log: 400 * LENGTH})
     host.stop("success", monkeypatch)
-    host.have_read({log: 500 * LENGTH})
+    host.save_positions({log: 500 * LENGTH})
     assert host.start() == {str(log): 377 * LENGTH}
 
 
@@ -172,7 +172,7 @@ def test_it_steps_back_once_when_promtail_cannot_start(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = host.log(API, lines(1, 500))
-    host.have_read({log: 400 * LENGTH})
+    host.save_positions({log: 400 * LENGTH})
     for _attempt in range(5):
         assert host.start() == {str(log): 277 * LENGTH}
         host.stop("exit-code", monkeypatch)
@@ -183,33 +183,33 @@ def test_it_never_starts_inside_a_line(
     host: Host, monkeypatch: pytest.MonkeyPatch, offset: int
 ) -> None:
     log = host.log(API, lines(1, 10))
-    host.have_read({log: offset})
+    host.save_positions({log: offset})
     host.stop("success", monkeypatch)
     assert host.start() == {str(log): offset // LENGTH * LENGTH}
 
 
 def test_it_repairs_a_negative_position(host: Host) -> None:
     log = host.log(API, lines(1, 10))
-    host.have_read({log: -4096})
+    host.save_positions({log: -4096})
     assert host.start() == {str(log): 0}
 
 
-def test_it_starts_a_truncated_file_anew(host: Host) -> None:
+def test_it_starts_a_truncated_file_at_its_beginning(host: Host) -> None:
     log = host.log(API, lines(1, 3))
-    host.have_read({log: 400 * LENGTH})
+    host.save_positions({log: 400 * LENGTH})
     assert host.start() == {str(log): 0}
 
 
 def test_it_steps_back_in_files_that_docker_did_not_write(host: Host, tmp_path: Path) -> None:
     log = tmp_path / "nginx access.log"
     log.write_bytes(b"x" * 99 + b"\n" + (b"GET /\n" * 1000))
-    host.have_read({log: 100 + 6000})
+    host.save_positions({log: 100 + 6000})
     assert host.start() == {str(log): 100 + 6000 - (167 + 32) * 6}
 
 
-def test_it_leaves_alone_what_it_does_not_know(host: Host) -> None:
+def test_it_leaves_unknown_entries_unchanged(host: Host) -> None:
     gone = host.containers / API / f"{API}-json.log"
-    host.have_read({gone: 77})
+    host.save_positions({gone: 77})
     text = host.positions.read_text() + '  cursor-journal: s=ab;i=1\n  journal-x: "s=ab"\n'
     host.positions.write_text(text)
     host.start()
@@ -228,26 +228,26 @@ def test_it_leaves_a_damaged_file_to_promtail(host: Host, content: bytes) -> Non
 def test_it_adjusts_nothing_before_the_first_start(host: Host) -> None:
     log = host.log(API, lines(1, 3, SAVED_AT))
     host.log(API, lines(1, 3), ".1")
-    host.know(log)
+    host.write_targets(log)
     assert promtail_resume.main(["--data", str(host.data), "--targets", str(host.targets)]) == 0
     assert [str(path.relative_to(host.data)) for path in host.data.rglob("*")] == ["remainders"]
 
 
 def rotated(host: Host, suffixes: tuple[str, ...] = (".1",)) -> Path:
-    """A log of which Promtail has read 100 lines of 200 before Docker rotated it for each of the suffixes."""
+    """Return a log that was rotated to each suffix after Promtail had read 100 of 200 lines."""
     log = host.log(API, lines(901, 1000, SAVED_AT + 500))
     host.log(API, lines(1, 200), suffixes[-1])
     for count, suffix in enumerate(reversed(suffixes[:-1])):
         host.log(API, lines(201 + 100 * count, 300 + 100 * count, SAVED_AT + 100 + count), suffix)
-    host.know(log)
+    host.write_targets(log)
     return log
 
 
-def test_it_keeps_the_unread_rest_of_a_log_that_was_rotated(
+def test_it_keeps_the_unread_remainder_of_a_rotated_log(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = rotated(host)
-    host.have_read({log: 100 * LENGTH})
+    host.save_positions({log: 100 * LENGTH})
     host.stop("success", monkeypatch)
     assert host.start() == {str(log): 0}
     assert host.remainders() == {"api": list(range(101, 201))}
@@ -255,7 +255,7 @@ def test_it_keeps_the_unread_rest_of_a_log_that_was_rotated(
 
 def test_it_steps_back_in_the_rotated_file_after_a_crash(host: Host) -> None:
     log = rotated(host)
-    host.have_read({log: 150 * LENGTH})
+    host.save_positions({log: 150 * LENGTH})
     assert host.start() == {str(log): 0}
     assert host.remainders() == {"api": list(range(28, 201))}
 
@@ -263,18 +263,18 @@ def test_it_steps_back_in_the_rotated_file_after_a_crash(host: Host) -> None:
 @pytest.mark.parametrize(
     "suffixes", [(".1", ".2", ".3"), (".1", ".2.gz", ".3.gz"), (".1.gz", ".2.gz", ".3.gz")]
 )
-def test_it_keeps_all_that_was_rotated_since(
+def test_it_keeps_all_logs_that_were_rotated_since(
     host: Host, monkeypatch: pytest.MonkeyPatch, suffixes: tuple
 ) -> None:
     log = rotated(host, suffixes)
     host.log(API, lines(1, 5), ".4")
-    host.have_read({log: 100 * LENGTH})
+    host.save_positions({log: 100 * LENGTH})
     host.stop("success", monkeypatch)
     assert host.start() == {str(log): 0}
     assert host.remainders() == {"api": list(range(101, 401))}
 
 
-def test_it_knows_by_the_ends_of_lines_which_file_was_read(
+def test_it_recognizes_the_file_that_was_read_by_the_ends_of_its_lines(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = host.log(API, lines(201, 400, SAVED_AT - 100))
@@ -282,51 +282,51 @@ def test_it_knows_by_the_ends_of_lines_which_file_was_read(
         # Lines of other lengths, as real ones have.
         content = lines(100 * count + 1, 100 * count + 100).replace(b"stdout", b"out" * (3 - count))
         host.log(API, content, suffix)
-    host.know(log)
-    host.have_read({log: 50 * (LENGTH + 3)})
+    host.write_targets(log)
+    host.save_positions({log: 50 * (LENGTH + 3)})
     host.stop("success", monkeypatch)
     assert host.start() == {str(log): 0}
     assert host.remainders() == {"api": list(range(51, 201))}
 
 
-def test_it_keeps_what_docker_has_left_when_the_file_is_gone(
+def test_it_keeps_the_files_that_docker_still_has_when_the_read_one_is_gone(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = host.log(API, lines(901, 1000, SAVED_AT + 500))
     host.log(API, lines(801, 900, SAVED_AT + 400), ".1")
-    host.know(log)
-    host.have_read({log: 300 * LENGTH})
+    host.write_targets(log)
+    host.save_positions({log: 300 * LENGTH})
     host.stop("success", monkeypatch)
     assert host.start() == {str(log): 0}
     assert host.remainders() == {"api": list(range(801, 901))}
 
 
-def test_it_keeps_a_rotated_log_of_a_container_that_is_new(host: Host) -> None:
+def test_it_keeps_a_rotated_log_of_a_new_container(host: Host) -> None:
     log = host.log(API, lines(101, 120, SAVED_AT + 60))
     host.log(API, lines(1, 100, SAVED_AT + 30), ".1")
-    host.know(log)
-    host.have_read({})
+    host.write_targets(log)
+    host.save_positions({})
     assert host.start() == {}
     assert host.remainders() == {"api": list(range(1, 101))}
 
 
-def test_it_does_not_keep_what_was_rotated_while_promtail_ran(
+def test_it_does_not_keep_a_log_that_was_rotated_while_promtail_ran(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = host.log(API, lines(101, 200, SAVED_AT - 60))
     host.log(API, lines(1, 100), ".1")
-    host.know(log)
-    host.have_read({log: 50 * LENGTH})
+    host.write_targets(log)
+    host.save_positions({log: 50 * LENGTH})
     host.stop("success", monkeypatch)
     assert host.start() == {str(log): 50 * LENGTH}
     assert host.remainders() == {}
 
 
-def test_it_keeps_the_same_when_it_was_killed_before_the_positions_were_written(
+def test_it_keeps_the_same_lines_after_a_kill_before_the_positions_were_written(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = rotated(host)
-    host.have_read({log: 100 * LENGTH})
+    host.save_positions({log: 100 * LENGTH})
     host.stop("success", monkeypatch)
     with monkeypatch.context() as patched:
         patched.setattr(
@@ -340,9 +340,9 @@ def test_it_keeps_the_same_when_it_was_killed_before_the_positions_were_written(
     assert host.remainders() == {"api": list(range(101, 201))}
 
 
-def test_it_removes_a_rest_that_loki_has(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_removes_a_remainder_that_loki_has(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     log = rotated(host)
-    host.have_read({log: 100 * LENGTH})
+    host.save_positions({log: 100 * LENGTH})
     host.stop("success", monkeypatch)
     host.start()
     (remainder,) = (host.data / "remainders").glob("*.log")
@@ -350,22 +350,22 @@ def test_it_removes_a_rest_that_loki_has(host: Host, monkeypatch: pytest.MonkeyP
         {log: 100 * LENGTH, remainder: 50 * LENGTH},
         {log: 100 * LENGTH, remainder: 100 * LENGTH},
     )
-    host.have_read(half, SAVED_AT + 1000)
+    host.save_positions(half, SAVED_AT + 1000)
     host.stop("success", monkeypatch)
     assert host.start()[str(remainder)] == 50 * LENGTH
-    host.have_read(whole, SAVED_AT + 1000)
+    host.save_positions(whole, SAVED_AT + 1000)
     host.stop("signal", monkeypatch)
-    assert host.start()[str(remainder)] == 0, "what was read is not yet what Loki has"
-    host.have_read(whole, SAVED_AT + 1000)
+    assert host.start()[str(remainder)] == 0, "lines that were read may not have reached Loki"
+    host.save_positions(whole, SAVED_AT + 1000)
     host.stop("success", monkeypatch)
     host.start()
     assert host.remainders() == {}
 
 
-def test_it_goes_on_when_one_log_cannot_be_read(host: Host, capsys: pytest.CaptureFixture) -> None:
-    log, other = rotated(host), host.log(REDIS, lines(1, 500))
+def test_it_continues_when_a_log_cannot_be_read(host: Host, capsys: pytest.CaptureFixture) -> None:
+    log, readable = rotated(host), host.log(REDIS, lines(1, 500))
     (host.containers / API / f"{API}-json.log.1").unlink()
     (host.containers / API / f"{API}-json.log.1.gz").write_bytes(b"no archive")
-    host.have_read({log: 100 * LENGTH, other: 400 * LENGTH})
-    assert host.start() == {str(log): 100 * LENGTH, str(other): 277 * LENGTH}
+    host.save_positions({log: 100 * LENGTH, readable: 400 * LENGTH})
+    assert host.start() == {str(log): 100 * LENGTH, str(readable): 277 * LENGTH}
     assert "json.log: " in capsys.readouterr().err

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the Promtail role's variables amount to."""
+"""Test the variables of the Promtail role."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def value(expression: str, **variables: Any) -> Any:
 
 
 def unit_text(name: str, **variables: Any) -> list[str]:
-    """Lines of one of the units."""
+    """Return the lines of a unit."""
     sections = value("__promtail_units", **variables)[name]
     return unit.render(
         unit.further_unit(name, sections), layout.placeholders("promtail")
@@ -30,7 +30,7 @@ def main_unit(**variables: Any) -> list[str]:
     return unit.render(sections, layout.placeholders("promtail")).splitlines()
 
 
-def docker_job(**variables: Any) -> dict:
+def docker_job(**variables: Any) -> dict[str, Any]:
     return value("__promtail_config", **variables)["scrape_configs"][0]
 
 
@@ -48,14 +48,14 @@ def test_it_never_gives_up_on_loki() -> None:
     }
 
 
-def test_it_takes_settings_of_the_client() -> None:
+def test_it_accepts_settings_of_the_client() -> None:
     extra = {"tenant_id": "storage", "backoff_config": {"max_period": "5s"}}
     (client,) = value("__promtail_config", promtail_client_extra=extra)["clients"]
     assert client["tenant_id"] == "storage"
     assert client["backoff_config"] == {"min_period": "500ms", "max_period": "5s", "max_retries": 0}
 
 
-def test_the_file_name_is_no_label_and_is_dropped_last() -> None:
+def test_the_file_name_is_not_a_label_and_is_dropped_last() -> None:
     stages = [{"drop": {"expression": "health"}}]
     assert docker_job(promtail_pipeline_stages=stages)["pipeline_stages"] == [
         {"docker": {}},
@@ -75,7 +75,7 @@ def test_a_users_rules_come_after_its_own() -> None:
     assert {"target_label": "job", "replacement": "other"} in rules
 
 
-def test_a_users_scrape_configs_come_beside_its_own() -> None:
+def test_a_users_scrape_configs_are_added_to_its_own() -> None:
     job = {"job_name": "nginx", "static_configs": []}
     assert value("__promtail_config", promtail_scrape_configs=[job])["scrape_configs"][1:] == [job]
 
@@ -104,7 +104,7 @@ def test_the_step_back_is_as_large_as_a_batch() -> None:
     )
 
 
-def test_promtail_has_one_capability_and_no_more() -> None:
+def test_promtail_has_one_capability_only() -> None:
     lines = main_unit()
     assert "CapabilityBoundingSet=CAP_DAC_READ_SEARCH" in lines
     assert "AmbientCapabilities=CAP_DAC_READ_SEARCH" in lines
@@ -132,14 +132,14 @@ def test_the_target_writer_is_root_without_network() -> None:
     assert "RuntimeDirectoryPreserve=yes" in lines
 
 
-def test_the_target_writer_runs_at_least_every_ten_seconds_and_when_containers_come() -> None:
+def test_the_target_writer_runs_every_ten_seconds_and_when_a_container_starts() -> None:
     timer, path = unit_text("promtail-targets.timer"), unit_text("promtail-targets.path")
     assert "OnUnitInactiveSec=5s" in timer
     assert "AccuracySec=500ms" in timer
     assert "PathChanged=/var/lib/docker/containers" in path
 
 
-def test_the_target_writer_passes_labels_on() -> None:
+def test_the_target_writer_exports_labels() -> None:
     (start,) = [
         line
         for line in unit_text(
@@ -148,6 +148,7 @@ def test_the_target_writer_passes_labels_on() -> None:
         if line.startswith("ExecStart=")
     ]
     assert start.endswith(
-        "/bin/promtail-targets --containers=/var/lib/docker/containers --output=/run/promtail-targets/docker.json"
+        "/bin/promtail-targets --containers=/var/lib/docker/containers"
+        " --output=/run/promtail-targets/docker.json"
         " --label=org.example/team --label=tier"
     )

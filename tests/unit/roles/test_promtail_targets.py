@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program that tells Promtail which container's log lies where."""
+"""Test the script that writes Promtail's targets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).parents[3] / "roles/promtail/files/promtail_targets.py"
-specification = importlib.util.spec_from_file_location("promtail_targets", PROGRAM)
+SCRIPT = Path(__file__).parents[3] / "roles/promtail/files/promtail_targets.py"
+specification = importlib.util.spec_from_file_location("promtail_targets", SCRIPT)
 promtail_targets = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(promtail_targets)
 
@@ -21,7 +21,7 @@ API_LABELS = {"com.docker.compose.project": "hippius-s3", "com.docker.compose.se
 
 
 class Docker:
-    """A directory such as Docker's own, and the targets that the program makes of it."""
+    """A directory in Docker's layout, and the targets that the script writes for it."""
 
     def __init__(self, root: Path) -> None:
         self.containers = root / "containers"
@@ -36,7 +36,7 @@ class Docker:
         labels: object = None,
         driver: str = "json-file",
     ):
-        """Have a container as `docker run` leaves it."""
+        """Create the files of a container as `docker run` does."""
         directory = self.containers / container
         directory.mkdir()
         config = {
@@ -60,7 +60,7 @@ class Docker:
         )
 
     def labels(self, *words: str) -> dict[str, dict]:
-        """What the program writes: labels by container id."""
+        """Run the script and return the labels that it writes, by container id."""
         assert self.run(*words) == 0
         written = json.loads(self.output.read_text())
         assert all(target["targets"] == ["localhost"] for target in written)
@@ -86,22 +86,22 @@ def test_it_names_container_project_service_and_path(docker: Docker) -> None:
     }
 
 
-def test_it_passes_on_nothing_else(docker: Docker) -> None:
+def test_it_exports_nothing_else(docker: Docker) -> None:
     docker.add(API, labels={**API_LABELS, "password": "canary"})
     docker.labels()
     assert "canary" not in docker.output.read_text()
 
 
-def test_it_passes_on_labels_that_were_asked_for(docker: Docker) -> None:
+def test_it_exports_requested_labels(docker: Docker) -> None:
     docker.add(API, labels={**API_LABELS, "org.example/team": "storage"})
     docker.add(REDIS, labels=None)
-    found = docker.labels("--label", "org.example/team")
-    assert found[API]["__container_label_org_example_team"] == "storage"
-    assert "__container_label_org_example_team" not in found[REDIS]
+    labels = docker.labels("--label", "org.example/team")
+    assert labels[API]["__container_label_org_example_team"] == "storage"
+    assert "__container_label_org_example_team" not in labels[REDIS]
 
 
 @pytest.mark.parametrize("labels", [None, {}, [], "text", {"com.docker.compose.project": None}])
-def test_it_takes_a_container_without_compose(docker: Docker, labels: object) -> None:
+def test_it_includes_a_container_without_compose(docker: Docker, labels: object) -> None:
     docker.add(API, name="lonely", labels=labels)
     assert docker.labels() == {
         API: {"__path__": str(docker.log(API)), "__container_name": "lonely"}
@@ -115,19 +115,19 @@ def test_it_follows_a_renamed_container(docker: Docker) -> None:
     assert docker.labels()[API]["__container_name"] == "renamed"
 
 
-def test_it_knows_a_container_before_it_logs(docker: Docker) -> None:
+def test_it_includes_a_container_before_it_logs(docker: Docker) -> None:
     docker.add(API)
     docker.log(API).unlink()
     assert API in docker.labels()
 
 
 @pytest.mark.parametrize("driver", ["local", "journald", "none", "syslog"])
-def test_it_leaves_out_containers_that_log_elsewhere(docker: Docker, driver: str) -> None:
+def test_it_omits_containers_that_log_elsewhere(docker: Docker, driver: str) -> None:
     docker.add(API, driver=driver)
     assert docker.labels() == {}
 
 
-def test_it_takes_json_file_where_the_driver_is_not_known(docker: Docker) -> None:
+def test_it_assumes_json_file_for_an_unknown_driver(docker: Docker) -> None:
     directory = docker.add(API)
     (directory / "hostconfig.json").unlink()
     assert API in docker.labels()
@@ -153,7 +153,7 @@ def test_it_waits_for_a_half_written_description(docker: Docker, content: bytes)
 
 
 @pytest.mark.parametrize("content", HALF_WRITTEN, ids=lambda content: repr(content[:12]))
-def test_it_keeps_what_it_knew_while_the_log_is_there(docker: Docker, content: bytes) -> None:
+def test_it_keeps_the_previous_labels_while_the_log_exists(docker: Docker, content: bytes) -> None:
     directory = docker.add(API, labels=API_LABELS)
     before = docker.labels()
     (directory / "config.v2.json").write_bytes(content)
@@ -164,7 +164,7 @@ def test_it_keeps_what_it_knew_while_the_log_is_there(docker: Docker, content: b
     assert docker.labels() == {}
 
 
-def test_it_forgets_a_container_that_is_gone(docker: Docker) -> None:
+def test_it_drops_a_removed_container(docker: Docker) -> None:
     directory = docker.add(API)
     docker.add(REDIS, name="redis")
     docker.labels()
@@ -174,7 +174,7 @@ def test_it_forgets_a_container_that_is_gone(docker: Docker) -> None:
     assert list(docker.labels()) == [REDIS]
 
 
-def test_it_survives_a_container_that_vanishes_while_it_looks(
+def test_it_survives_a_container_that_vanishes_during_the_scan(
     docker: Docker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     docker.add(REDIS, name="redis")
@@ -182,7 +182,7 @@ def test_it_survives_a_container_that_vanishes_while_it_looks(
     assert list(docker.labels()) == [REDIS]
 
 
-def test_it_writes_an_empty_list_where_there_is_no_docker(docker: Docker) -> None:
+def test_it_writes_an_empty_list_without_docker(docker: Docker) -> None:
     docker.containers.rmdir()
     assert docker.labels() == {}
 
@@ -202,7 +202,7 @@ def test_it_keeps_the_targets_when_the_directory_cannot_be_read(
 
 
 @pytest.mark.parametrize("name", ["tmp", "A1" * 32, "a1" * 31, "a1" * 32 + "\n", "..", "-" * 64])
-def test_it_looks_only_at_directories_named_like_containers(docker: Docker, name: str) -> None:
+def test_it_reads_only_directories_named_like_containers(docker: Docker, name: str) -> None:
     assert not promtail_targets.CONTAINER_ID.match(name)
     if "/" not in name and name != "..":
         (docker.containers / name).mkdir()
@@ -255,7 +255,7 @@ def test_it_writes_only_when_something_changes(docker: Docker) -> None:
     )
 
 
-def test_it_replaces_a_damaged_targets_file_and_what_a_killed_run_left(docker: Docker) -> None:
+def test_it_replaces_a_damaged_targets_file_and_leftovers_of_a_killed_run(docker: Docker) -> None:
     docker.add(API)
     docker.output.write_text('[{"labels": {}}, 7')
     (docker.output.parent / ".docker.json.new").write_text("rest")

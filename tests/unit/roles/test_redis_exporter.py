@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the Redis exporters' role makes of its instances."""
+"""Test the instances of the role for Redis exporters."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ ADDRESSES = {"name": "main", "listen_address": "127.0.0.1:9121", "redis_address"
 
 
 def instance(**fields):
-    """The module's instance that comes of one of the role's."""
-    (made,) = rollout("redis_exporter", redis_exporter_instances=[{**ADDRESSES, **fields}])[
+    """Return the component instance of an exporter with these fields."""
+    (result,) = rollout("redis_exporter", redis_exporter_instances=[{**ADDRESSES, **fields}])[
         "instances"
     ]
-    return made
+    return result
 
 
 def test_the_default_is_an_exporter_for_each_redis():
-    made = rollout("redis_exporter")["instances"]
-    assert [(item["name"], item["listen_addresses"], item["command"][2]) for item in made] == [
+    result = rollout("redis_exporter")["instances"]
+    assert [(item["name"], item["listen_addresses"], item["command"][2]) for item in result] == [
         ("main", ["127.0.0.1:9121"], "--redis.addr=redis://127.0.0.1:6379"),
         ("accounts", ["127.0.0.1:9122"], "--redis.addr=redis://127.0.0.1:6380"),
         ("chain", ["127.0.0.1:9123"], "--redis.addr=redis://127.0.0.1:6381"),
@@ -30,12 +30,12 @@ def test_the_default_is_an_exporter_for_each_redis():
 
 
 def test_without_a_password_there_is_no_file():
-    made = instance()
-    assert made["secrets"] == {}
-    assert [word for word in made["command"] if "user" in word or "password" in word] == []
+    result = instance()
+    assert result["secrets"] == {}
+    assert [word for word in result["command"] if "user" in word or "password" in word] == []
 
 
-# The keys are what exporter/redis.go of redis_exporter 1.86.0 asks for.
+# The keys by which exporter/redis.go of redis_exporter 1.86.0 looks up a password.
 @pytest.mark.parametrize(
     ("fields", "key"),
     [
@@ -46,12 +46,12 @@ def test_without_a_password_there_is_no_file():
     ],
 )
 @pytest.mark.parametrize("password", ["c4n4ry", "{\"'%$ {{ x }}"])
-def test_the_password_is_found_by_the_address_and_is_nowhere_else(fields, key, password):
-    # Marked as what it is, so that a password with braces stays as it is.
-    made = instance(password="{% raw %}" + password + "{% endraw %}", **fields)
-    assert json.loads(made["secrets"].pop("passwords.json")) == {key: password}
-    assert "--redis.password-file={etc}/passwords.json" in made["command"]
-    assert password not in json.dumps(made)
+def test_the_password_has_the_url_as_its_key_and_is_nowhere_else(fields, key, password):
+    # Raw, so that Ansible does not template a password with braces.
+    result = instance(password="{% raw %}" + password + "{% endraw %}", **fields)
+    assert json.loads(result["secrets"].pop("passwords.json")) == {key: password}
+    assert "--redis.password-file={etc}/passwords.json" in result["command"]
+    assert password not in json.dumps(result)
 
 
 def test_flags_come_last():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Tempo's role makes of its variables."""
+"""Test the variables of the Tempo role."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ COMMON = {
     "overrides.defaults.metrics_generator.processors": ["span-metrics", "service-graphs"],
     "usage_report.reporting_enabled": False,
 }
-# Tried on 2.10.7 and on 3.0.3. Each refuses the other's keys.
-PROVEN = {
+# Verified on 2.10.7 and on 3.0.3. Each refuses the keys of the other.
+VERIFIED = {
     "2.10.7": {"ingester.max_block_duration": "5m", "compactor.compaction.block_retention": "336h"},
     "3.0.3": {
         "stream_over_http_enabled": True,
@@ -53,15 +53,15 @@ def flat(value, path=""):
     if not isinstance(value, dict):
         return {path: value}
     return {
-        name: found
+        name: leaf
         for key in value
-        for name, found in flat(value[key], f"{path}.{key}".lstrip(".")).items()
+        for name, leaf in flat(value[key], f"{path}.{key}".lstrip(".")).items()
     }
 
 
-@pytest.mark.parametrize("version", PROVEN)
-def test_the_configuration_is_the_one_that_was_proven(version):
-    assert flat(config(tempo_version=version)) == COMMON | PROVEN[version]
+@pytest.mark.parametrize("version", VERIFIED)
+def test_the_configuration_is_the_verified_one(version):
+    assert flat(config(tempo_version=version)) == COMMON | VERIFIED[version]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_version_decides_the_form(version, key):
     assert {"ingester", "live_store"} & set(config(tempo_version=version)) == {key}
 
 
-@pytest.mark.parametrize("version", PROVEN)
+@pytest.mark.parametrize("version", VERIFIED)
 def test_retention_is_the_same_everywhere(version):
     made = flat(config(tempo_version=version, tempo_retention="48h"))
     assert {value for key, value in made.items() if key.endswith("retention")} == {"48h"}
@@ -91,7 +91,7 @@ def test_addresses_are_split_into_host_and_port():
     assert (server["grpc_listen_address"], server["grpc_listen_port"]) == ("traces.example.com", 81)
 
 
-def test_metrics_are_made_where_they_can_be_written():
+def test_metrics_are_generated_if_they_can_be_written():
     alone = config(groups={"prometheus": []})
     assert "overrides" not in alone
     assert alone["metrics_generator"]["storage"]["remote_write"] == []
@@ -110,14 +110,14 @@ def test_extra_configuration_is_merged():
     assert content["storage"]["trace"]["backend"] == "local"
 
 
-def test_an_own_file_replaces_the_configuration_without_asking_the_inventory():
+def test_an_own_file_replaces_the_configuration_without_a_lookup():
     item = rollout("tempo", tempo_config_file="/srv/mine.yaml", groups={"prometheus": ["unknown"]})[
         "config"
     ][0]
     assert item == {"path": "tempo.yaml", "content": "", "source": "/srv/mine.yaml"}
 
 
-def test_a_change_is_a_restart_that_may_end_by_a_kill():
+def test_a_change_causes_a_restart_that_may_end_in_a_kill():
     arguments = rollout("tempo")
     assert "reload" not in arguments
     assert arguments["unit"]["Service"] == {"ExecReload": None, "TimeoutStopSec": "30s"}

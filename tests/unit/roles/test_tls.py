@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the roles make of the inventory's certificates, each in the words of its program."""
+"""Test the TLS settings that each role derives from the inventory's certificates."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ PASSWORD = {
     "monitoring_basic_auth_password": "word",
     "monitoring_basic_auth_hash": "$2b$hash",
 }
-# Role -> variables with which others reach it, in each program's own way.
-REACHED = {
+# Role -> variables with which other hosts reach its component.
+REACHABLE = {
     "alertmanager": {
         "alertmanager_listen_address": f"{ADDRESS}:9093",
         "alertmanager_discord_webhook": "https://x/y",
@@ -51,27 +51,27 @@ REACHED = {
         "tempo_otlp_listen_address": f"{ADDRESS}:4319",
     },
 }
-ALL = {key: value for variables in REACHED.values() for key, value in variables.items()}
-HERE = {"groups": {name: ["here"] for name in ("all", *REACHED)}}
+ALL = {key: value for variables in REACHABLE.values() for key, value in variables.items()}
+HERE = {"groups": {name: ["here"] for name in ("all", *REACHABLE)}}
 
 
-def made(role: str, **variables: Any) -> dict:
-    """One host with every component, whose own arguments or those of its only instance are given."""
+def rollout_arguments(role: str, **variables: Any) -> dict[str, Any]:
+    """Return a component's arguments, or those of its only instance, on a host with all roles."""
     arguments = rollout(role, **{**HERE, **ALL, **TLS, **variables})
     return arguments["instances"][0] if "instances" in arguments else arguments
 
 
-def files(arguments: dict) -> dict:
+def files(arguments: dict[str, Any]) -> dict[str, Any]:
     return {item["path"]: item.get("content") for item in arguments["config"]}
 
 
-def config(role: str, **variables: Any) -> dict:
-    return made(role, **variables)["config"][0]["content"]
+def config(role: str, **variables: Any) -> dict[str, Any]:
+    return rollout_arguments(role, **variables)["config"][0]["content"]
 
 
-@pytest.mark.parametrize("role", REACHED)
-def test_role_brings_the_certificate_and_keeps_its_key_secret(role: str) -> None:
-    arguments = made(role)
+@pytest.mark.parametrize("role", REACHABLE)
+def test_role_installs_the_certificate_and_keeps_its_key_secret(role: str) -> None:
+    arguments = rollout_arguments(role)
     assert (files(arguments)["tls/certificate.pem"], files(arguments)["tls/ca.pem"]) == (
         "CERT",
         "CA",
@@ -80,9 +80,9 @@ def test_role_brings_the_certificate_and_keeps_its_key_secret(role: str) -> None
     assert "KEY" not in str(arguments)
 
 
-@pytest.mark.parametrize("role", [role for role in REACHED if role != "otel_collector"])
-def test_role_is_asked_by_tls_whether_it_is_ready(role: str) -> None:
-    arguments = made(role)
+@pytest.mark.parametrize("role", [role for role in REACHABLE if role != "otel_collector"])
+def test_role_is_probed_with_tls(role: str) -> None:
+    arguments = rollout_arguments(role)
     for probe_auth in (arguments["ready"], arguments.get("reload") or arguments["ready"]):
         assert probe_auth["url"].startswith(f"https://{ADDRESS}:")
         assert (probe_auth["certificate_file"], probe_auth["key_file"]) == (
@@ -91,25 +91,25 @@ def test_role_is_asked_by_tls_whether_it_is_ready(role: str) -> None:
         )
 
 
-@pytest.mark.parametrize("role", REACHED)
-def test_role_speaks_plain_text_in_a_network_that_is_trusted(role: str) -> None:
+@pytest.mark.parametrize("role", REACHABLE)
+def test_role_uses_plain_text_in_a_trusted_network(role: str) -> None:
     plain = {"monitoring_tls_certificate": "", "monitoring_tls_key": "", "monitoring_tls_ca": ""}
-    trusted = made(role, monitoring_plaintext_networks=["10.0.0.0/24"])
-    expected = made(role, **plain)
-    # Who asks others has the files all the same.
+    trusted = rollout_arguments(role, monitoring_plaintext_networks=["10.0.0.0/24"])
+    expected = rollout_arguments(role, **plain)
+    # A client of other components has the files in any case.
     trusted["config"] = [item for item in trusted["config"] if not item["path"].startswith("tls/")]
     trusted["secrets"] = {
-        name: text for name, text in trusted["secrets"].items() if not name.startswith("tls/")
+        name: content for name, content in trusted["secrets"].items() if not name.startswith("tls/")
     }
     assert trusted == expected
     assert "https://10" not in str(trusted)
 
 
 @pytest.mark.parametrize("role", ["alertmanager", "prometheus", "postgres_exporter"])
-def test_web_server_of_prometheus_programs_is_configured_by_a_file_that_is_not_shown(
+def test_web_configuration_of_prometheus_programs_is_a_secret_file(
     role: str,
 ) -> None:
-    arguments = made(role, **PASSWORD)
+    arguments = rollout_arguments(role, **PASSWORD)
     web = json.loads(arguments["secrets"]["web.yml"])
     assert web["tls_server_config"]["client_auth_type"] == "VerifyClientCertIfGiven"
     assert web["basic_auth_users"] == {"us": "$2b$hash"}
@@ -126,13 +126,13 @@ def test_node_exporter_merges_the_users_settings_and_hides_them_with_a_hash() ->
     shown = config("node_exporter", **extra)
     assert shown["tls_server_config"]["client_auth_type"] == "RequireAndVerifyClientCert"
     assert shown["http_server_config"] == {"http2": False}
-    hidden = made("node_exporter", **extra, **PASSWORD)
+    hidden = rollout_arguments("node_exporter", **extra, **PASSWORD)
     assert set(files(hidden)) == {"tls/certificate.pem", "tls/ca.pem"}
     assert json.loads(hidden["secrets"]["web.yml"])["http_server_config"] == {"http2": False}
 
 
-def test_prometheus_judges_its_web_configuration_and_asks_alertmanager_by_tls() -> None:
-    assert "check web-config {etc}/web.yml" in made("prometheus")["check"][-1]
+def test_prometheus_checks_its_web_configuration_and_uses_tls_for_alertmanager() -> None:
+    assert "check web-config {etc}/web.yml" in rollout_arguments("prometheus")["check"][-1]
     (alertmanager,) = rendered("prometheus", "__prometheus_alertmanagers", **{**HERE, **ALL, **TLS})
     assert alertmanager["scheme"] == "https"
     assert alertmanager["tls_config"]["ca_file"] == "tls/ca.pem"
@@ -140,7 +140,7 @@ def test_prometheus_judges_its_web_configuration_and_asks_alertmanager_by_tls() 
 
 
 @pytest.mark.parametrize("role", ["loki", "tempo", "promtail"])
-def test_grafanas_servers_want_a_certificate_of_whoever_asks(role: str) -> None:
+def test_servers_of_grafana_labs_require_a_client_certificate(role: str) -> None:
     tls = config(role)["server"]["http_tls_config"]
     assert tls.pop("client_auth_type") == "RequireAndVerifyClientCert"
     assert set(tls.values()) == {
@@ -148,7 +148,7 @@ def test_grafanas_servers_want_a_certificate_of_whoever_asks(role: str) -> None:
     }
 
 
-def test_tempo_wants_a_certificate_of_whoever_sends_and_shows_its_own_to_prometheus() -> None:
+def test_tempo_requires_a_client_certificate_and_presents_its_own_to_prometheus() -> None:
     assert config("tempo")["distributor"]["receivers"]["otlp"]["protocols"]["grpc"] == {
         "endpoint": f"{ADDRESS}:4319",
         "tls": {
@@ -163,7 +163,7 @@ def test_tempo_wants_a_certificate_of_whoever_sends_and_shows_its_own_to_prometh
     assert write["basic_auth"] == {"username": "us", "password_file": "/etc/tempo/tls/password"}
 
 
-def test_promtail_shows_its_certificate_to_the_inventorys_loki_only() -> None:
+def test_promtail_presents_its_certificate_to_the_inventorys_loki_only() -> None:
     (client,) = config("promtail")["clients"]
     assert client["url"].startswith(f"https://{ADDRESS}:3100/")
     assert client["tls_config"]["cert_file"] == "/etc/promtail/tls/certificate.pem"
@@ -171,7 +171,7 @@ def test_promtail_shows_its_certificate_to_the_inventorys_loki_only() -> None:
     assert "tls_config" not in client
 
 
-def test_collector_speaks_plain_text_on_loopback_and_tls_elsewhere() -> None:
+def test_collector_uses_plain_text_on_loopback_and_tls_elsewhere() -> None:
     receivers = config("otel_collector")["receivers"]
     assert "tls" not in receivers["otlp/127.0.0.1"]["protocols"]["grpc"]
     for protocol in receivers[f"otlp/{ADDRESS}"]["protocols"].values():
@@ -181,18 +181,22 @@ def test_collector_speaks_plain_text_on_loopback_and_tls_elsewhere() -> None:
     assert exporters["prometheus"]["tls"]["client_ca_file"] == "/etc/otel-collector/tls/ca.pem"
 
 
-def test_collector_passes_on_by_tls_what_it_tells_of_itself() -> None:
-    found = config("otel_collector")
-    (reader,) = found["service"]["telemetry"]["metrics"]["readers"]
+def test_collector_republishes_its_own_metrics_with_tls() -> None:
+    collector = config("otel_collector")
+    (reader,) = collector["service"]["telemetry"]["metrics"]["readers"]
     assert reader["pull"]["exporter"]["prometheus"] == {"host": "127.0.0.1", "port": 8887}
-    (job,) = found["receivers"]["prometheus/self"]["config"]["scrape_configs"]
+    (job,) = collector["receivers"]["prometheus/self"]["config"]["scrape_configs"]
     assert job["static_configs"] == [{"targets": ["127.0.0.1:8887"]}]
-    assert found["exporters"]["prometheus/self"]["endpoint"] == f"{ADDRESS}:8888"
-    assert found["service"]["pipelines"]["metrics/self"]["exporters"] == ["prometheus/self"]
+    assert collector["exporters"]["prometheus/self"]["endpoint"] == f"{ADDRESS}:8888"
+    assert collector["service"]["pipelines"]["metrics/self"]["exporters"] == ["prometheus/self"]
 
 
-def test_redis_exporter_wants_a_certificate() -> None:
-    flags = {flag for flag in made("redis_exporter")["command"] if flag.startswith("--tls-server")}
+def test_redis_exporter_requires_a_client_certificate() -> None:
+    flags = {
+        flag
+        for flag in rollout_arguments("redis_exporter")["command"]
+        if flag.startswith("--tls-server")
+    }
     assert flags == {
         "--tls-server-cert-file={etc}/tls/certificate.pem",
         "--tls-server-key-file={etc}/tls/key.pem",
