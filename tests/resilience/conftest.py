@@ -15,7 +15,7 @@ pytest.register_assert_rewrite("tests.resilience.assertions")
 
 
 @pytest.fixture(scope="session")
-def host(docker_engine: None) -> hosts.Host:
+def host(docker_daemon: None) -> hosts.Host:
     """Return a systemd host without any rollout."""
     yield hosts.up("resilience")
     hosts.down("resilience")
