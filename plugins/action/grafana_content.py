@@ -45,7 +45,7 @@ class ActionModule(ActionBase):
                 "warnings": gathering.findings.warnings,
             }
         try:
-            args["parcel"] = payload.wanted_parcel(desired, required)
+            args["payload"] = payload.encode_content(desired, required)
         except ValueError as error:
             raise AnsibleActionFail(
                 f"The content holds a number that is none in JSON: {error}"
@@ -143,7 +143,7 @@ class ActionModule(ActionBase):
         if not directory:
             raise AnsibleActionFail("state=exported needs export_directory.")
         result = self._module(args, task_vars)
-        exported = payload.unpacked(result.pop("parcel")) if result.get("parcel") else None
+        exported = payload.decode(result.pop("payload")) if result.get("payload") else None
         if result.get("failed") or exported is None:
             return result
         root = Path(self._loader.path_dwim(directory))

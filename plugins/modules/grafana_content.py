@@ -134,7 +134,7 @@ options:
   export_directory:
     description: Directory on the controller that is written to. Required when O(state=exported).
     type: str
-  parcel:
+  payload:
     description: What the controller made of O(content). Set by the action plugin.
     type: str
 notes:
@@ -212,14 +212,15 @@ from ..module_utils.grafana.files import exporting
 from ..module_utils.grafana.grafana_module import (
     CONNECTION,
     ONE_LOGIN,
-    STAMPED,
+    PROVENANCE,
     connect,
     finish,
-    hide,
+    hide_secrets,
     unplanned,
 )
-from ..module_utils.grafana.kinds.names import KINDS
-from ..module_utils.grafana.sync.reconcile import Options, live, reconcile
+from ..module_utils.grafana.kinds.registry import KINDS
+from ..module_utils.grafana.sync.load import read_existing
+from ..module_utils.grafana.sync.reconcile import Options, reconcile
 from ..module_utils.unlogged_module import QuietModule
 
 OPTIONS = {
@@ -232,7 +233,7 @@ OPTIONS = {
     "prune_max": {"type": "int", "default": 10},
     "exact": {"type": "bool", "default": False},
     "fingerprint_key": {"type": "str", "no_log": True},
-    "parcel": {"type": "str", "no_log": True},
+    "payload": {"type": "str", "no_log": True},
 }
 
 
@@ -256,11 +257,11 @@ def client(params: dict, check: bool) -> tuple:
 def present(module: QuietModule) -> dict:
     """Make Grafana have what is wanted."""
     params = module.params
-    desired, required = payload.opened(params["parcel"])
-    hide(module, desired)
-    unknown = unplanned(module, bool(desired))
-    if unknown:
-        return unknown
+    desired, required = payload.decode_content(params["payload"])
+    hide_secrets(module, desired)
+    values = unplanned(module, bool(desired))
+    if values is not None:
+        return values
     options = Options(
         check=module.check_mode,
         owner=params["owner"],
@@ -280,13 +281,13 @@ def present(module: QuietModule) -> dict:
 def exported(module: QuietModule) -> dict:
     """What Grafana has, as files that the controller writes."""
     connected, _made = client(module.params, True)
-    return {"changed": False, "parcel": payload.packed(exporting.files(live(connected)))}
+    return {"changed": False, "payload": payload.encode(exporting.files(read_existing(connected)))}
 
 
 def main() -> None:
     """Run the module."""
     module = QuietModule(
-        argument_spec={**CONNECTION, **STAMPED, **OPTIONS}, supports_check_mode=True, **ONE_LOGIN
+        argument_spec={**CONNECTION, **PROVENANCE, **OPTIONS}, supports_check_mode=True, **ONE_LOGIN
     )
     act = present if module.params["state"] == "present" else exported
     finish(module, lambda: act(module))

@@ -93,11 +93,11 @@ def main() -> None:
         return connect({**params, "password": None, "token": token}, check)
 
     def act() -> dict:
-        is_wanted = params["state"] == "present"
-        unknown = unplanned(module, is_wanted)
-        if unknown:
-            return {**unknown, "token_changed": is_wanted and bool(desired.token_path)}
-        if not is_wanted:
+        is_desired = params["state"] == "present"
+        values = unplanned(module, is_desired)
+        if values is not None:
+            return {**values, "token_changed": is_desired and bool(desired.token_path)}
+        if not is_desired:
             return service_account.remove(connect(params, check), desired, check)
         return service_account.converge(connect(params, check), with_token, desired, check)
 

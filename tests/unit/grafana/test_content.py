@@ -24,10 +24,10 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.d
     Unreadable,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import Live
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.payload import (
-    opened,
-    wanted_parcel,
+    decode_content,
+    encode_content,
 )
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import Gathering, Source
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.export_files import rendered
@@ -596,7 +596,7 @@ def test_odd_content_is_told_and_never_breaks_the_reader(odd: object) -> None:
             desired, required, _gathering = gather(
                 Source("", written) if as_file else Source(objects=content)
             )
-            assert opened(wanted_parcel(desired, required)) == (desired, required)
+            assert decode_content(encode_content(desired, required)) == (desired, required)
 
 
 def test_uid_of_a_folder_holds_whichever_file_names_it() -> None:

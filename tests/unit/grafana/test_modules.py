@@ -19,12 +19,12 @@ from ansible_collections.hippius.monitoring.plugins.doc_fragments.grafana import
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import grafana_module
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_module import (
     CONNECTION,
-    STAMPED,
+    PROVENANCE,
     STATE,
     unready,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.payload import (
-    wanted_parcel,
+    encode_content,
 )
 from tests.unit.grafana.conftest import Apply, writes
 from tests.unit.grafana.factories import BODIES, desired
@@ -170,7 +170,7 @@ def test_shared_options_are_documented() -> None:
     for text, spec in (
         (fragment.DOCUMENTATION, CONNECTION),
         (fragment.STATE, STATE),
-        (fragment.PROVENANCE, STAMPED),
+        (fragment.PROVENANCE, PROVENANCE),
     ):
         documented = {
             name: {key: value for key, value in option.items() if key != "description"}
@@ -245,7 +245,7 @@ def test_what_is_no_token_is_not_told(call: Any, tmp_path: Path) -> None:
 def test_content_is_planned_before_there_is_a_grafana(call: Any) -> None:
     """Quickly, and though neither token nor certificates are there yet."""
     content = {
-        "parcel": wanted_parcel([desired("folder")], []),
+        "payload": encode_content([desired("folder")], []),
         "token_path": "/none/token",
         "ca_path": "/none/ca.pem",
     }

@@ -11,12 +11,14 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
     GrafanaError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
+    KINDS,
     REGISTRY,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import live
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
+    read_existing,
+)
 from tests.testbed.grafana import notifications
 from tests.testbed.grafana.server import StandIn
 from tests.unit.grafana.conftest import REAL, Apply, connect, writes
@@ -54,7 +56,7 @@ def test_the_life_of_an_object(kind: str, grafana: Any, apply: Apply) -> None:
     assert actions(apply(absent(kind))) == [(kind, "delete")]
     assert not apply(absent(kind)).changed and not writes(grafana)
     if kind != "policy":
-        assert IDENTITIES[kind] not in live(connect(grafana), (kind,))[kind]
+        assert IDENTITIES[kind] not in read_existing(connect(grafana), (kind,))[kind]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -93,7 +95,7 @@ def test_folders_nest_and_move(grafana: Any, apply: Apply) -> None:
     to_the_top = {**moved, "parentUid": ""}
     assert actions(apply(desired("folder", to_the_top))) == [("folder", "update")]
     assert not apply(desired("folder", to_the_top)).changed and not writes(grafana)
-    assert live(connect(grafana), ("folder",))["folder"]["below"].body["parentUid"] == ""
+    assert read_existing(connect(grafana), ("folder",))["folder"]["below"].body["parentUid"] == ""
     apply(desired("folder", below))
     # All go, those below first, however they are listed.
     for order in (("ops", "below", "place"), ("place", "below", "ops")):
@@ -127,7 +129,7 @@ def test_a_folder_with_content_is_never_deleted(grafana: Any, apply: Apply) -> N
         apply(absent("folder"), absent("rule_group"))
     assert not writes(grafana)
     apply(absent("folder"), absent("rule_group"), absent("dashboard"))
-    assert "ops" not in live(connect(grafana), ("folder",))["folder"]
+    assert "ops" not in read_existing(connect(grafana), ("folder",))["folder"]
 
 
 def test_the_default_datasource_moves(grafana: Any, apply: Apply) -> None:
@@ -151,7 +153,7 @@ def test_a_datasource_exactly(grafana: Any, apply: Apply) -> None:
     assert not apply(desired("datasource"), exact_json_data=True).changed
     assert (
         "added"
-        not in live(connect(grafana), ("datasource",))["datasource"]["prometheus"].body["jsonData"]
+        not in read_existing(connect(grafana), ("datasource",))["datasource"]["prometheus"].body["jsonData"]
     )
 
 
@@ -195,7 +197,7 @@ def test_a_rotated_webhook_is_one_change(grafana: Any, apply: Apply) -> None:
     )
     done = apply(rotated)
     assert actions(done) == [("contact_point", "update")]
-    assert "(hidden, another one)" in done.diff[0]["after"] and "webhooks" not in str(done.values())
+    assert "(hidden, changed)" in done.diff[0]["after"] and "webhooks" not in str(done.values())
     assert not apply(rotated).changed and not writes(grafana)
 
 
@@ -248,7 +250,7 @@ def test_odd_texts_come_back_equal(grafana: Any, apply: Apply, text: str) -> Non
         )
     apply(*items)
     assert not apply(*items).changed and not writes(grafana)
-    found = live(connect(grafana), ("dashboard", "rule_group"))
+    found = read_existing(connect(grafana), ("dashboard", "rule_group"))
     assert found["dashboard"]["app"].body["dashboard"]["panels"] == [panel]
     assert found["rule_group"]["ops/targets"].body["rules"][0]["annotations"] == {"summary": text}
 
@@ -275,7 +277,7 @@ def test_a_routed_contact_point_is_renamed(grafana: Any, apply: Apply) -> None:
         [] if REAL else ["POST", "PUT", "DELETE", "POST", "DELETE"]
     )
     assert not apply(*items).changed
-    points = live(connect(grafana), ("contact_point",))["contact_point"]
+    points = read_existing(connect(grafana), ("contact_point",))["contact_point"]
     assert "chat" not in points and [one["uid"] for one in points["discord"].body["receivers"]] == [
         "chat-1"
     ]
@@ -301,7 +303,7 @@ def test_a_rule_that_changes_its_group_keeps_its_uid(grafana: Any, apply: Apply)
     items = [desired("rule_group", group), absent("rule_group")]
     apply(*items)
     assert not apply(*items).changed and not writes(grafana)
-    assert list(live(connect(grafana), ("rule_group",))["rule_group"]) == ["ops/renamed"]
+    assert list(read_existing(connect(grafana), ("rule_group",))["rule_group"]) == ["ops/renamed"]
 
 
 def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
@@ -326,7 +328,7 @@ def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
 # Drift and provenance
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].stamped])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance])
 @pytest.mark.parametrize("provenance", ["file", "", "api"])
 def test_provenance(kind: str, provenance: str, stand_in: StandIn, apply: Apply) -> None:
     apply(*surroundings(kind), desired(kind))
@@ -362,12 +364,12 @@ def test_what_a_file_provisions_is_left_alone(kind: str, stand_in: StandIn, appl
     assert not writes(stand_in)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].stamped])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance])
 def test_editable_objects(kind: str, grafana: Any, apply: Apply) -> None:
     apply(*surroundings(kind))
     apply(desired(kind), editable=True)
     assert not apply(desired(kind), editable=True).changed and not writes(grafana)
-    assert live(connect(grafana), (kind,))[kind][IDENTITIES[kind]].provenance == ""
+    assert read_existing(connect(grafana), (kind,))[kind][IDENTITIES[kind]].provenance == ""
     assert apply(desired(kind, changed(BODIES[kind], *CHANGES[kind][0])), editable=True).changed
 
 
@@ -377,7 +379,7 @@ def test_an_object_of_the_api_becomes_editable_on_newer_servers(grafana: Any, ap
         assert apply(desired("template"), editable=True).changed
         assert not apply(desired("template"), editable=True).changed
         return
-    with pytest.raises(GrafanaError, match="before 13 does not hand an object of the API back"):
+    with pytest.raises(GrafanaError, match="before 13 does not make an object of the API editable"):
         apply(desired("template"), editable=True)
     assert not writes(grafana)
 
@@ -389,7 +391,7 @@ def test_a_policy_tree_made_by_hand_is_not_lost(grafana: Any, apply: Apply) -> N
     }
     apply(desired("policy", by_hand), editable=True)
     with pytest.raises(
-        GrafanaError, match=r"policy tree .* made by hand, and is replaced only with adopt"
+        GrafanaError, match=r"policy tree .* made manually, and is replaced only with adopt"
     ):
         apply(desired("policy"))
     assert not writes(grafana)
@@ -480,7 +482,7 @@ def environment() -> list[DesiredObject]:
 
 def test_an_environment_is_made_in_order_and_kept(grafana: Any, apply: Apply) -> None:
     done = apply(*environment(), **OWNER, adopt=True)
-    assert [change["kind"] for change in done.changes if change["kind"] != "ledger"] == list(KINDS)
+    assert [change["kind"] for change in done.changes if change["kind"] != "ownership"] == list(KINDS)
     kept = apply(*environment(), **OWNER)
     assert not kept.changed and not writes(grafana)
     assert all(counts["keep"] == 1 and sum(counts.values()) == 1 for counts in kept.counts.values())
@@ -509,7 +511,7 @@ def test_what_is_owned_and_unwanted_is_pruned_and_nothing_else(grafana: Any, app
         assert not [
             change
             for change in apply(*environment(), **options).changes
-            if change["kind"] != "ledger"
+            if change["kind"] != "ownership"
         ]
     planned = apply(*environment(), **rules, check=True)
     assert not writes(grafana)
@@ -522,7 +524,7 @@ def test_what_is_owned_and_unwanted_is_pruned_and_nothing_else(grafana: Any, app
     assert deleted == [("mute_timing", "quiet"), ("datasource", "loki"), ("folder", "place")]
     assert {str(change) for change in planned.changes} == {str(change) for change in done.changes}
     assert not apply(*environment(), **rules).changed and not writes(grafana)
-    assert "below" in live(connect(grafana), ("folder",))["folder"]
+    assert "below" in read_existing(connect(grafana), ("folder",))["folder"]
 
 
 def test_a_prune_above_its_limit_does_nothing(grafana: Any, apply: Apply) -> None:
@@ -532,7 +534,7 @@ def test_a_prune_above_its_limit_does_nothing(grafana: Any, apply: Apply) -> Non
     apply(desired("folder"), *more, **OWNER)
     with pytest.raises(
         GrafanaError,
-        match=r"2 objects are no longer wanted, more than prune_max \(1\): folder below",
+        match=r"2 objects are no longer desired, more than prune_max \(1\): folder below",
     ):
         apply(desired("folder"), **OWNER, prune=KINDS, prune_max=1)
     assert not writes(grafana)
@@ -541,8 +543,8 @@ def test_a_prune_above_its_limit_does_nothing(grafana: Any, apply: Apply) -> Non
 def test_a_prune_with_nothing_wanted_does_nothing_and_says_why(grafana: Any, apply: Apply) -> None:
     apply(desired("folder"), **OWNER)
     result = apply(desired("template"), **OWNER, prune=KINDS)
-    assert "No folder is wanted at all, so none is pruned." in result.warnings
-    assert "ops" in live(connect(grafana), ("folder",))["folder"]
+    assert "No folder is desired at all, so none is pruned." in result.warnings
+    assert "ops" in read_existing(connect(grafana), ("folder",))["folder"]
 
 
 def test_a_prune_spares_a_folder_with_content(grafana: Any, apply: Apply) -> None:
@@ -555,7 +557,7 @@ def test_a_prune_spares_a_folder_with_content(grafana: Any, apply: Apply) -> Non
     result = apply(desired("folder"), **OWNER, prune=KINDS)
     assert not result.changed
     assert (
-        "folder place is no longer wanted, but is kept: it holds 1 dashboard" in result.warnings[0]
+        "folder place is no longer desired, but is kept: it holds 1 dashboard" in result.warnings[0]
     )
 
 
@@ -581,12 +583,12 @@ def test_a_prune_does_not_follow_a_failure(stand_in: StandIn, apply: Apply) -> N
             Options(owner="tests", prune=KINDS),
         )
     assert [line for line in stand_in.writes if line.method == "DELETE"] == []
-    assert [change["kind"] for change in raised.value.result.changes] == ["ledger"]
+    assert [change["kind"] for change in raised.value.result.changes] == ["ownership"]
 
 
 def test_the_ledger_is_hidden(grafana: Any, apply: Apply) -> None:
     apply(desired("template"), **OWNER)
-    assert "tests.owned" not in live(connect(grafana), ("template",))["template"]
+    assert "tests.owned" not in read_existing(connect(grafana), ("template",))["template"]
 
 
 def test_what_others_need_is_looked_up(grafana: Any, apply: Apply) -> None:
@@ -594,7 +596,7 @@ def test_what_others_need_is_looked_up(grafana: Any, apply: Apply) -> None:
     assert not apply(required=(("datasource", "prometheus", "app.json:3"),)).changed
     with pytest.raises(
         GrafanaError,
-        match=r"datasource loki \(app.json:9\): it is neither wanted nor on the server",
+        match=r"datasource loki \(app.json:9\): it is neither desired nor on the server",
     ):
         apply(desired("folder"), required=(("datasource", "loki", "app.json:9"),))
     assert not writes(grafana)
@@ -638,12 +640,12 @@ def test_a_prune_spares_what_another_owner_has_too(grafana: Any, apply: Apply) -
     result = apply(other, owner="tests", prune=("template",))
     assert ("template", "delete") not in actions(result)
     assert (
-        "template discord is no longer wanted, but is kept: another owner has it too."
+        "template discord is no longer desired, but is kept: another owner has it too."
         in result.warnings
     )
     result = apply(other, owner="tests", prune=("template",))
     assert not result.changed and not result.warnings and not writes(grafana)
-    assert "discord" in live(connect(grafana), ("template",))["template"]
+    assert "discord" in read_existing(connect(grafana), ("template",))["template"]
     apply(absent("template", "first.owned"), absent("template", "other"))
 
 
@@ -661,24 +663,24 @@ def test_what_leaves_one_folder_does_not_empty_another(grafana: Any, apply: Appl
     kept = {"dashboard": {"uid": "other", "title": "Kept", "panels": []}, "folderUid": ""}
     apply(desired("dashboard", theirs))
     result = apply(desired("folder"), desired("dashboard", kept), **OWNER, prune=KINDS)
-    assert "folder place is no longer wanted, but is kept: it holds 1 dashboard" in " ".join(
+    assert "folder place is no longer desired, but is kept: it holds 1 dashboard" in " ".join(
         result.warnings
     )
-    assert set(live(connect(grafana), ("folder",))["folder"]) == {"ops", "place"}
+    assert set(read_existing(connect(grafana), ("folder",))["folder"]) == {"ops", "place"}
     apply(
         *[absent("dashboard", uid) for uid in ("twin", "other")],
         absent("folder"),
         absent("folder", "place"),
     )
-    assert not live(connect(grafana), ("folder",))["folder"]
+    assert not read_existing(connect(grafana), ("folder",))["folder"]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].stamped])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance])
 def test_an_owner_of_editable_objects_knows_its_own(kind: str, grafana: Any, apply: Apply) -> None:
     other = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     apply(*surroundings(kind))
     apply(desired(kind), editable=True)
-    with pytest.raises(GrafanaError, match="made by hand, and is replaced only with adopt"):
+    with pytest.raises(GrafanaError, match="made manually, and is replaced only with adopt"):
         apply(other, editable=True, **OWNER)
     assert not writes(grafana)
     assert apply(other, editable=True, adopt=True, **OWNER).changed
@@ -712,10 +714,10 @@ def test_what_others_still_use_is_neither_deleted_nor_pruned(grafana: Any, apply
     assert not pruned.changed and not writes(grafana)
     reason = "contact point theirs still uses its template discord.title"
     assert sorted(pruned.warnings) == [
-        "contact point chat is no longer wanted, but is kept: routes or rules still use it.",
-        "mute timing weekend is no longer wanted, but is kept: routes or rules still use it.",
-        f"template discord is no longer wanted, but is kept: {reason}.",
+        "contact point chat is no longer desired, but is kept: routes or rules still use it.",
+        "mute timing weekend is no longer desired, but is kept: routes or rules still use it.",
+        f"template discord is no longer desired, but is kept: {reason}.",
     ]
     apply(absent("rule_group"), absent("contact_point", "theirs"), absent("folder"), adopt=True)
-    assert len(apply(*rest, **OWNER, prune=KINDS).changes) == len([*mine, "ledger"])
+    assert len(apply(*rest, **OWNER, prune=KINDS).changes) == len([*mine, "ownership"])
     apply(*(absent(item.kind, item.identity) for item in rest), absent("template", "tests.owned"))

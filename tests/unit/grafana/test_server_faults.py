@@ -11,8 +11,11 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
     GrafanaError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
+    read_existing,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
     reconcile,
@@ -55,11 +58,7 @@ def state(grafana: StandIn) -> dict:
 
 
 def _live(grafana: StandIn) -> dict:
-    from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
-        live,
-    )
-
-    return live(connect(grafana))
+    return read_existing(connect(grafana))
 
 
 def second() -> list[DesiredObject]:
@@ -162,7 +161,7 @@ def test_a_fault_that_stays_is_told_once_and_clearly(server: StandIn, kind: str)
     assert sum(line.status == 500 for line in server.requests) == 1
     before = [one for one in KINDS if KINDS.index(one) < KINDS.index(kind)]
     assert [
-        change["kind"] for change in raised.value.result.changes if change["kind"] != "ledger"
+        change["kind"] for change in raised.value.result.changes if change["kind"] != "ownership"
     ] == before
     for secret in ("first-secret", "webhooks", "admin:"):
         assert secret not in told
@@ -248,6 +247,6 @@ def test_a_server_that_keeps_another_value_is_told() -> None:
         )
         with pytest.raises(
             GrafanaError,
-            match=r"group ops/targets .*has it otherwise: .*\"0s\".*\"120s\".*was sent",
+            match=r"group ops/targets .*but stored .*\"0s\".*\"120s\".*was sent",
         ):
             run(server, [other])

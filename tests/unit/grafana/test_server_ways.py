@@ -11,7 +11,9 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.cli
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
     REGISTRY,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import live
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
+    read_existing,
+)
 from tests.testbed.grafana.server import StandIn
 from tests.unit.grafana.conftest import Apply, connect, writes
 from tests.unit.grafana.factories import BODIES, absent, changed, desired
@@ -29,7 +31,7 @@ def test_what_no_update_empties_is_left_there(grafana: Any, apply: Apply) -> Non
     apply(desired("datasource", asked))
     assert apply(desired("datasource", bare)).changed
     assert not apply(desired("datasource", bare)).changed and not writes(grafana)
-    body = live(connect(grafana), ("datasource",))["datasource"]["prometheus"].body
+    body = read_existing(connect(grafana), ("datasource",))["datasource"]["prometheus"].body
     assert (body["basicAuth"], body["user"]) == (False, "")
 
 

@@ -10,11 +10,18 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import (
+    CONFLICT,
+    CREATE,
+    DELETE,
+    KEEP,
+    UNMANAGED,
+    UPDATE,
     Live,
     Settings,
+    Step,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
+    KINDS,
     REGISTRY,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
@@ -24,15 +31,9 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync im
     unique_names,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.sync_plan import (
-    CONFLICT,
-    CREATE,
-    DELETE,
-    KEEP,
-    UNMANAGED,
-    UPDATE,
+    Plan,
     Rules,
-    Step,
-    plan,
+    make_plan,
 )
 from tests.unit.grafana.factories import (
     BODIES,
@@ -47,14 +48,16 @@ from tests.unit.grafana.factories import (
 
 SETTINGS = Settings(fingerprint_key="key", salt="salt")
 RULES = Rules(SETTINGS)
-STAMPED = [kind for kind in KINDS if REGISTRY[kind].stamped]
+NAMED = ("folder", "datasource", "dashboard", "rule_group")
+IN_USE = REGISTRY["contact_point"].in_use_blocker
+WITH_PROVENANCE = [kind for kind in KINDS if REGISTRY[kind].has_provenance]
 
 
 def held(kind: str, body: dict | None = None, **facts: Any) -> Live:
     """An object as the server has it once it was written."""
     chosen = REGISTRY[kind]
     sent = chosen.prepared(deepcopy(BODIES[kind] if body is None else body), None, SETTINGS)
-    provenance = "api" if chosen.stamped else ""
+    provenance = "api" if chosen.has_provenance else ""
     secret = {"facts": {"secrets": tuple(sent["secureJsonData"])}} if kind == "datasource" else {}
     return Live(
         **{"body": chosen.expected(sent), "provenance": provenance, "version": 1, **secret, **facts}
@@ -66,8 +69,16 @@ def server(**objects: dict) -> dict:
     return {kind: objects.get(kind, {}) for kind in KINDS}
 
 
-def one(step_of: list) -> Step:
-    (step,) = step_of
+def plan(items: list[DesiredObject], existing: dict, rules: Rules) -> list[Step]:
+    return list(make_plan(items, existing, rules).steps)
+
+
+def blockers(steps: list[Step]) -> list[str]:
+    return Plan(tuple(steps), RULES).blockers
+
+
+def one(steps: list[Step]) -> Step:
+    (step,) = steps
     return step
 
 
@@ -100,7 +111,7 @@ def test_each_change_is_seen_on_either_side(kind: str, where: tuple, value: Any)
     assert one(plan([desired(kind)], drifted, RULES)).action == UPDATE
 
 
-@pytest.mark.parametrize("kind", STAMPED)
+@pytest.mark.parametrize("kind", WITH_PROVENANCE)
 @pytest.mark.parametrize(
     ("provenance", "rules", "action"),
     [
@@ -121,7 +132,7 @@ def test_whose_an_object_is(kind: str, provenance: str, rules: dict, action: str
     assert bool(step.reason) is (action != UPDATE)
 
 
-@pytest.mark.parametrize("kind", STAMPED)
+@pytest.mark.parametrize("kind", WITH_PROVENANCE)
 def test_what_we_own_we_may_take_back(kind: str) -> None:
     live = server(**{kind: {IDENTITIES[kind]: held(kind, provenance="")}})
     rules = replace(RULES, owned={kind: frozenset({IDENTITIES[kind]})})
@@ -183,12 +194,12 @@ def test_what_servers_would_do_wrong_is_refused(
 def test_an_object_is_wanted_once() -> None:
     second = desired("folder", source="b.yml:2")
     steps = plan([desired("folder"), second], server(), RULES)
-    assert "b.yml:2): folder ops stands in test.yml:1 as well" in plan_checks.refused(steps)[0]
+    assert "b.yml:2): folder ops stands in test.yml:1 as well" in blockers(steps)[0]
     group = {**BODIES["rule_group"], "title": "others"}
     steps = plan(
         [desired("rule_group"), desired("rule_group", group, source="b.yml:2")], server(), RULES
     )
-    assert "rule target-down stands in test.yml:1 as well" in plan_checks.refused(steps)[0]
+    assert "rule target-down stands in test.yml:1 as well" in blockers(steps)[0]
 
 
 def test_absent_objects_known_by_another_key() -> None:
@@ -247,7 +258,7 @@ def test_only_what_is_owned_is_pruned_and_only_when_asked() -> None:
         rules = replace(RULES, owned=owned(folder={"ops", "mine", "gone"}), prune=prune)
         steps = plan([desired("folder")], live, rules)
         assert [step.identity for step in steps if step.action == DELETE] == pruned
-    # Nothing is wanted at all: a list that was not read would look the same.
+    # Nothing is desired at all: a list that was not read would look the same.
     rules = replace(RULES, owned=owned(folder={"ops", "mine"}), prune=("folder",))
     assert plan([], live, rules) == []
 
@@ -282,17 +293,17 @@ def refused(items: list, live: dict, required: list | None = None) -> str:
     """Why a run does not begin, or nothing."""
     steps = plan_checks.check_moves(plan(items, live, RULES), live, RULES)
     steps = plan_checks.check_references(plan_checks.check_use(steps, live), live, required or [])
-    return "; ".join(plan_checks.refused(unique_names.check(steps, name_owners(live))))
+    return "; ".join(blockers(unique_names.check(steps, name_owners(live))))
 
 
 def name_owners(live: dict) -> dict:
     """Who has which name."""
-    found: dict = {kind: {} for kind in unique_names.NAMED}
-    for kind in found:
-        for identity, one_held in live[kind].items():
-            for uid, name in unique_names.names(kind, identity, one_held.body).items():
-                found[kind].setdefault(name, []).append(uid)
-    return found
+    owners: dict = {kind: {} for kind in NAMED}
+    for kind in owners:
+        for identity, existing in live[kind].items():
+            for uid, name in unique_names.names(kind, identity, existing.body).items():
+                owners[kind].setdefault(name, []).append(uid)
+    return owners
 
 
 def test_a_tree_needs_its_receivers_and_timings() -> None:
@@ -315,7 +326,7 @@ def test_a_tree_needs_its_receivers_and_timings() -> None:
     doomed = server(
         contact_point={"chat": held("contact_point")}, mute_timing={"weekend": held("mute_timing")}
     )
-    assert plan_checks.IN_USE in refused([desired("policy", tree), absent("contact_point")], doomed)
+    assert IN_USE in refused([desired("policy", tree), absent("contact_point")], doomed)
 
 
 def test_rules_need_what_they_name() -> None:
@@ -351,19 +362,19 @@ def test_dashboards_and_folders_need_their_folder() -> None:
 def test_what_others_asked_to_be_there() -> None:
     required = [("datasource", "prometheus", "app.json:7")]
     assert refused([], server(), required) == (
-        "datasource prometheus (app.json:7): it is neither wanted nor on the server"
+        "datasource prometheus (app.json:7): it is neither desired nor on the server"
     )
     assert refused([desired("datasource")], server(), required) == ""
     live = server(datasource={"prometheus": held("datasource")})
     assert refused([], live, required) == ""
-    assert "neither wanted" in refused([absent("datasource")], live, required)
+    assert "neither desired" in refused([absent("datasource")], live, required)
     # Old dashboards say a datasource's name, and what uses a template says what it defines.
     assert refused([], live, [("datasource", "Prometheus", "app.json:7")]) == ""
     assert (
         refused([desired("template")], server(), [("template", "discord.title", "chat.yml:3")])
         == ""
     )
-    assert "neither wanted" in refused(
+    assert "neither desired" in refused(
         [desired("template")], server(), [("template", "title", "chat.yml:3")]
     )
 
@@ -423,7 +434,7 @@ def test_what_is_used_is_not_deleted() -> None:
     }
     both = [absent("contact_point"), absent("mute_timing")]
     assert (
-        refused(both, server(policy={"": held("policy", tree)}, **points)).count(plan_checks.IN_USE)
+        refused(both, server(policy={"": held("policy", tree)}, **points)).count(IN_USE)
         == 2
     )
     group = changed(
@@ -432,7 +443,7 @@ def test_what_is_used_is_not_deleted() -> None:
     assert (
         refused(
             both, server(rule_group={"ops/targets": held("rule_group", group)}, **points)
-        ).count(plan_checks.IN_USE)
+        ).count(IN_USE)
         == 1
     )
     assert refused(both, server(policy={"": held("policy")}, **points)) == ""
@@ -450,7 +461,7 @@ def test_a_prune_spares_what_is_used() -> None:
     steps = plan_checks.check_use(plan([desired("mute_timing")], live, rules), live)
     assert [(step.action, step.reason) for step in steps] == [
         (CREATE, ""),
-        (KEEP, plan_checks.IN_USE),
+        (KEEP, IN_USE),
     ]
 
 
@@ -525,7 +536,7 @@ def test_an_integration_moves() -> None:
     assert refused([renamed, desired("policy", {"receiver": "discord"})], live) == ""
     live["contact_point"]["chat"] = held("contact_point", provenance="file")
     assert (
-        "its receivers are now in contact point chat, and it is provisioned from a file"
+        "its integrations are now in contact point chat, and it is provisioned from a file"
         in refused([renamed, desired("policy", {"receiver": "discord"})], live)
     )
 
@@ -535,7 +546,7 @@ def test_a_rule_moves_only_out_of_what_is_ours() -> None:
     live = server(rule_group={"ops/targets": held("rule_group")}, folder={"ops": held("folder")})
     assert refused([desired("rule_group", group)], live) == ""
     live["rule_group"]["ops/targets"] = held("rule_group", provenance="")
-    assert "its rules are now in rule group ops/targets, and it was made by hand" in refused(
+    assert "its rules are now in rule group ops/targets, and it was made manually" in refused(
         [desired("rule_group", group)], live
     )
 
@@ -543,7 +554,7 @@ def test_a_rule_moves_only_out_of_what_is_ours() -> None:
 def test_an_object_is_handed_back_only_by_newer_servers() -> None:
     live = server(template={"discord": held("template")})
     steps = plan([desired("template")], live, Rules(Settings(editable=True)))
-    assert plan_checks.hands_back(steps) == steps
+    assert plan_checks.steps_released_to_ui(steps) == steps
     assert one(steps).action == UPDATE
 
 
@@ -558,7 +569,7 @@ def test_what_leaves_a_folder() -> None:
     moved = desired("dashboard", {"dashboard": {"uid": "a", "title": "a"}, "folderUid": ""})
     kept = desired("dashboard", {"dashboard": {"uid": "b", "title": "b"}, "folderUid": "ops"})
     steps = plan([absent("rule_group"), moved, kept, absent("dashboard", "c")], live, RULES)
-    assert plan_checks.leaving_folder(steps, {"ops"}) == {
+    assert plan_checks.leaving(steps, {"ops"}) == {
         "dashboard": 2,
         "alertrule": len([RULE, RULE_2]),
         "folder": 0,
@@ -572,8 +583,8 @@ def test_what_leaves_a_folder() -> None:
     "names", [set(), {"a"}, {"*/}}", 'quo"te', "ünï \u2028", "a/b", "{{ end }}", "\\"}]
 )
 def test_a_ledger_is_read_as_it_was_written(names: set) -> None:
-    text = ownership.written("prod", owned(contact_point=names, folder={"ops"}))
-    assert ownership.read(text) == owned(contact_point=names, folder={"ops"})
+    text = ownership.encode("prod", owned(contact_point=names, folder={"ops"}))
+    assert ownership.decode(text) == owned(contact_point=names, folder={"ops"})
     assert text.count("*/") == 1 and text.startswith('{{ define "prod.owned" }}{{/*')
     # The server stores it as it is.
     chosen = REGISTRY["template"]
@@ -585,7 +596,7 @@ def test_a_ledger_is_read_as_it_was_written(names: set) -> None:
     "text", ["", "{{/* note */}}", '{{ define "x" }}{{/*\n{broken}\n*/}}{{ end }}']
 )
 def test_other_texts_own_nothing(text: str) -> None:
-    assert ownership.read(text) == owned()
+    assert ownership.decode(text) == owned()
 
 
 def test_a_switch_is_no_secret() -> None:

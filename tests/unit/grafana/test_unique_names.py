@@ -12,19 +12,24 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana
     GrafanaError,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync import (
-    plan_checks,
-    unique_names,
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync import unique_names
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
+    read_existing,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
-    live,
     reconcile,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.sync_plan import plan
 from tests.unit.grafana.conftest import Apply, connect, writes
 from tests.unit.grafana.factories import RULE, absent, desired
-from tests.unit.grafana.test_sync_plan import RULES, held, name_owners, server
+from tests.unit.grafana.test_sync_plan import (
+    RULES,
+    blockers,
+    held,
+    name_owners,
+    plan,
+    server,
+)
 
 OPS = desired("folder", {"uid": "ops", "title": "Operations", "parentUid": ""})
 
@@ -55,6 +60,7 @@ def group(title: str, **titles: str) -> dict:
     return {"folderUid": "ops", "title": title, "interval": 60, "rules": rules}
 
 
+RULE_NAMES_REPEAT_SINCE = 12
 KINDS = ["datasource", "dashboard", "rule_group"]
 # What is there, what is wanted, and the order of the writes; without one, whose names go round.
 PASSED: list[tuple[dict, dict, list[str], list[str]]] = [
@@ -75,11 +81,11 @@ def test_a_name_is_free_before_it_is_taken(
 ) -> None:
     live = server(**{kind: {item.identity: held(kind, item.body) for item in named(kind, **first)}})
     steps = unique_names.check(plan(named(kind, **then), live, RULES), name_owners(live))
-    told = plan_checks.refused(steps)
+    told = blockers(steps)
     assert [line.split(" (")[1].split(".")[0] for line in told] == round_
     assert all("third name first" in line and line.count(".yml:1)") == 2 for line in told)
     if not round_:
-        lists, left = unique_names.in_turn(steps)
+        lists, left = unique_names.order_by_name_dependency(steps)
         assert [
             step.source.split(".")[0] for found in lists for step in found
         ] == order and left == []
@@ -96,10 +102,10 @@ NAMES = strategies.builds(
 def test_no_order_takes_what_is_not_free(first: dict, then: dict, kind: str) -> None:
     live = server(**{kind: {item.identity: held(kind, item.body) for item in named(kind, **first)}})
     steps = unique_names.check(plan(named(kind, **then), live, RULES), name_owners(live))
-    if plan_checks.refused(steps):
+    if blockers(steps):
         return
     has = dict(first)
-    lists, left = unique_names.in_turn(steps)
+    lists, left = unique_names.order_by_name_dependency(steps)
     for found in lists:
         # Whoever is written beside others may be the first or the last of them.
         before = dict(has)
@@ -112,7 +118,7 @@ def test_no_order_takes_what_is_not_free(first: dict, then: dict, kind: str) -> 
 
 def test_what_waits_for_nothing_stays_together() -> None:
     steps = plan(named("dashboard", a="A", b="B", c="C"), server(), RULES)
-    assert unique_names.in_turn(steps) == ([steps], [])
+    assert unique_names.order_by_name_dependency(steps) == ([steps], [])
 
 
 def test_the_title_of_a_rule_that_moves_is_its_own() -> None:
@@ -122,16 +128,17 @@ def test_the_title_of_a_rule_that_moves_is_its_own() -> None:
         live,
         RULES,
     )
-    assert plan_checks.refused(unique_names.check(steps, name_owners(live))) == []
-    assert len(unique_names.in_turn(steps)[0]) == 1
+    assert blockers(unique_names.check(steps, name_owners(live))) == []
+    assert len(unique_names.order_by_name_dependency(steps)[0]) == 1
 
 
 def test_a_name_that_goes_last_is_not_free() -> None:
     live = server(rule_group={"ops/of-a": held("rule_group", group("of-a", a="A"))})
     steps = plan([*named("rule_group", n="A"), absent("rule_group", "ops/of-a")], live, RULES)
-    (told,) = plan_checks.refused(unique_names.check(steps, name_owners(live)))
+    (told,) = blockers(unique_names.check(steps, name_owners(live)))
     assert told.endswith(
-        "its name 'A' is taken there by the rule with the uid a, which goes after all else"
+        "its name 'A' is taken there by the rule with the uid a, "
+        "which is deleted only after all writes"
     )
 
 
@@ -142,7 +149,7 @@ def test_grafana_agrees(
 ) -> None:
     apply(OPS, *named(kind, **first))
     if round_ and (
-        kind != "rule_group" or connect(grafana).major_version() < unique_names.RULES_ARE_FREE
+        kind != "rule_group" or connect(grafana).major_version() < RULE_NAMES_REPEAT_SINCE
     ):
         with pytest.raises(GrafanaError, match=r"Nothing was changed\. .* third name first"):
             apply(*named(kind, **then))
@@ -188,7 +195,7 @@ def test_integrations_change_their_names(then: dict, grafana: Any, apply: Apply)
     apply(*points(A="a", B="b"), owner="tests")
     apply(*points(**then), owner="tests", prune=("contact_point",))
     assert not apply(*points(**then), owner="tests", prune=("contact_point",)).changed
-    found = live(connect(grafana), ("contact_point",))["contact_point"]
+    found = read_existing(connect(grafana), ("contact_point",))["contact_point"]
     assert {
         name: held.body["receivers"][0]["uid"] for name, held in found.items() if name in "ABC"
     } == then
@@ -212,7 +219,7 @@ def test_the_default_moves_while_names_are_passed_on(grafana: Any, apply: Apply)
     ]
     assert apply(*then).changed
     assert not apply(*then).changed
-    found = live(connect(grafana), ("datasource",))["datasource"]
+    found = read_existing(connect(grafana), ("datasource",))["datasource"]
     assert {uid: held.body["isDefault"] for uid, held in found.items() if uid in "ab"} == {
         "a": False,
         "b": True,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
     reconcile,
