@@ -133,7 +133,8 @@ class Client:
         session.verify = (ca_path or True) if validate_certs else False
         if not validate_certs:
             # The user has asked for it, so a warning for each request adds nothing.
-            requests.packages.urllib3.disable_warnings()  # type: ignore[attr-defined, unused-ignore]
+            packages: Any = requests.packages
+            packages.urllib3.disable_warnings()
         if client_cert:
             session.cert = (client_cert, client_key) if client_key else client_cert
         if token:

@@ -141,7 +141,7 @@ class Kind:
         return []
 
     def unlisted_references(self, body: Body) -> list[Reference]:
-        """Return the references of a stored body to objects that exist although no list has them."""
+        """Return references of a stored body to objects that exist but that no list has."""
         return []
 
     def definitions(self, body: Body) -> list[str]:

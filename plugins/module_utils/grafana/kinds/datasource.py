@@ -161,7 +161,7 @@ def _digests(record: Any) -> dict[str, str] | None:
 def _new_record(
     uid: str, secrets: dict[str, str], live: Live | None, changes: bool, settings: Settings
 ) -> Body:
-    """Return the stored record if it holds and nothing is written, else that of the next version."""
+    """Return the stored record if it holds and nothing is written, else a new one."""
     key = settings.fingerprint_key
     if live is None:
         return fingerprint.record(secrets, uid, key, settings.salt, 1)

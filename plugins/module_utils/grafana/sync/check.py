@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..kinds.base import DELETE
@@ -37,7 +36,7 @@ def check(plan: Plan, loader: Loader, required: Sequence[RequiredObject]) -> Pla
     steps = unique_names.check(steps, name_owners)
     steps = _check_releases_to_ui(steps, loader.client)
     steps = _check_containers(steps, loader)
-    return replace(plan, steps=tuple(steps), unique_kinds=frozenset(name_owners))
+    return plan._replace(steps=tuple(steps), unique_kinds=frozenset(name_owners))
 
 
 def _check_releases_to_ui(steps: list[Step], client: Client) -> list[Step]:

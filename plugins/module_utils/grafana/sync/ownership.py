@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..grafana_errors import GrafanaError
 from ..kinds.base import DELETE
@@ -34,13 +34,12 @@ NOTE = "Made by automation; deleting this makes it forget what it owns."
 OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """The record of one owner as Grafana has it; without an owner nothing is recorded."""
 
     owner: str = ""
     template: str = ""
-    owned: Owned = field(default_factory=dict)
+    owned: Owned = MappingProxyType({})
 
 
 def check_owner(owner: str) -> None:

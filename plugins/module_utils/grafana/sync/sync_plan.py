@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import normalize
 from ..grafana_errors import GrafanaError
@@ -58,8 +58,7 @@ class Rules:
     prune: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Steps for all objects of a run.
 
     ``unique_kinds`` are kinds of which steps take names that only one object may have.
