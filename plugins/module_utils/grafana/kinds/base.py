@@ -113,8 +113,8 @@ class Kind:
     parent_field = ""
     # Objects of other kinds are in it, and it is deleted only when empty.
     is_container = False
-    # Name of the kind in Grafana's counts of what a container holds.
-    count_name = ""
+    # Names of the kind in Grafana's counts of what a container holds, in older and newer storage.
+    count_names: tuple[str, ...] = ()
     # Field of the body with a list of parts that have uids of their own, and the name of a part.
     parts = ""
     part_label = ""
@@ -206,7 +206,7 @@ class Kind:
         return None
 
     def contents(self, client: Client, identity: str) -> dict[str, int]:
-        """Return the number of objects in a container by their `count_name`."""
+        """Return the number of objects in a container by the `count_names` of their kinds."""
         return {}
 
     def write(self, client: Client, step: Step, settings: Settings) -> None:

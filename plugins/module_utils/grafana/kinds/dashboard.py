@@ -36,7 +36,7 @@ class Dashboard(Kind):
     serial = False
     refers_to = (FOLDER,)
     parent_field = "folderUid"
-    count_name = "dashboard"
+    count_names = ("dashboard", "dashboards")
     # Grafana 11 refuses a dashboard with the uid of a folder.
     uids_differ_from = (FOLDER,)
 

@@ -28,13 +28,6 @@ SEARCH_PAGE = 5000
 # Up to so many folders are read one by one.
 FEW = 2
 COUNT_ATTEMPTS = 4
-# Names of the counts in newer storage.
-COUNT_NAMES = {
-    "folders": "folder",
-    "dashboards": "dashboard",
-    "alertrules": "alertrule",
-    "recordingrules": "alertrule",
-}
 
 
 class Folder(Kind):
@@ -44,7 +37,7 @@ class Folder(Kind):
     refers_to = (FOLDER,)
     parent_field = "parentUid"
     is_container = True
-    count_name = "folder"
+    count_names = ("folder", "folders")
     # Two folders may have the same title for a moment.
     renames_in_order = False
 
@@ -99,11 +92,9 @@ class Folder(Kind):
 
     def contents(self, client: Client, identity: str) -> dict[str, int]:
         """Count what is in the folder and in those below it."""
-        counts: dict[str, int] = {}
-        where = path("folders", identity, "counts")
-        for name, number in client.get(where, f"folder {identity}").items():
-            count_name = COUNT_NAMES.get(name, name)
-            counts[count_name] = counts.get(count_name, 0) + number
+        counts: dict[str, int] = client.get(
+            path("folders", identity, "counts"), f"folder {identity}"
+        )
         return counts
 
     def write(self, client: Client, step: Step, settings: Settings) -> None:

@@ -44,7 +44,7 @@ class RuleGroup(Kind):
     lists_everything = True
     refers_to = (FOLDER, CONTACT_POINT, MUTE_TIMING)
     parent_field = "folderUid"
-    count_name = "alertrule"
+    count_names = ("alertrule", "alertrules", "recordingrules")
     parts = "rules"
     part_label = "rule"
     names_repeat_since = 12

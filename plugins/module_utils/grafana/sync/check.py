@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..kinds.base import DELETE
@@ -60,10 +61,18 @@ def _check_containers(steps: list[Step], loader: Loader) -> list[Step]:
 def _check_container(kind: Kind, step: Step, steps: list[Step], loader: Loader) -> list[Step]:
     inside = plan_checks.subtree(kind, step.identity, loader.existing[kind.name])
     leaving = plan_checks.leaving(steps, inside)
-    contents = kind.contents(loader.client, step.identity)
-    remaining = {name: number - leaving.get(name, 0) for name, number in contents.items()}
+    remaining = Counter({name: -number for name, number in leaving.items()})
+    for name, number in kind.contents(loader.client, step.identity).items():
+        remaining[_first_count_name(name)] += number
     parts = [f"{number} {name}" for name, number in sorted(remaining.items()) if number > 0]
     if not parts:
         return steps
     reason = f"it holds {', '.join(parts)}, and is deleted only when empty"
     return plan_checks.with_conflicts(steps, {id(step): reason})
+
+
+def _first_count_name(name: str) -> str:
+    for kind in REGISTRY.values():
+        if name in kind.count_names:
+            return kind.count_names[0]
+    return name

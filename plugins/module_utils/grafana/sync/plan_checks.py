@@ -364,15 +364,15 @@ def subtree(kind: Kind, identity: str, live: Mapping[str, Live]) -> set[str]:
 
 
 def leaving(steps: Sequence[Step], containers: set[str]) -> dict[str, int]:
-    """Return how many objects leave these containers in this run, by `count_name`."""
-    counts = {kind.count_name: 0 for kind in REGISTRY.values() if kind.count_name}
+    """Return how many objects leave these containers in this run, by the first count name."""
+    counts = {kind.count_names[0]: 0 for kind in REGISTRY.values() if kind.count_names}
     for step in steps:
         kind = REGISTRY[step.kind]
-        if not kind.count_name or step.live is None:
+        if not kind.count_names or step.live is None:
             continue
         if kind.parent(step.live.body) not in containers:
             continue
         moves = step.action == UPDATE and kind.parent(step.body) not in containers
         if step.action == DELETE or moves:
-            counts[kind.count_name] += len(step.live.body[kind.parts]) if kind.parts else 1
+            counts[kind.count_names[0]] += len(step.live.body[kind.parts]) if kind.parts else 1
     return counts
