@@ -572,7 +572,6 @@ def test_what_leaves_a_folder() -> None:
     assert plan_checks.leaving(steps, {"ops"}) == {
         "dashboard": 2,
         "alertrule": len([RULE, RULE_2]),
-        "folder": 0,
     }
 
 

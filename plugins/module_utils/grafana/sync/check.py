@@ -60,11 +60,11 @@ def _check_containers(steps: list[Step], loader: Loader) -> list[Step]:
 
 def _check_container(kind: Kind, step: Step, steps: list[Step], loader: Loader) -> list[Step]:
     inside = plan_checks.subtree(kind, step.identity, loader.existing[kind.name])
-    leaving = plan_checks.leaving(steps, inside)
-    remaining = Counter({name: -number for name, number in leaving.items()})
+    remaining: Counter[str] = Counter()
     for name, number in kind.contents(loader.client, step.identity).items():
         remaining[_first_count_name(name)] += number
-    parts = [f"{number} {name}" for name, number in sorted(remaining.items()) if number > 0]
+    remaining -= plan_checks.leaving(steps, inside)
+    parts = [f"{number} {name}" for name, number in sorted(remaining.items())]
     if not parts:
         return steps
     reason = f"it holds {', '.join(parts)}, and is deleted only when empty"

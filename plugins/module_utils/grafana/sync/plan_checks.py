@@ -7,7 +7,7 @@ Each check returns the steps, with a conflict in place of each step that cannot 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -363,9 +363,9 @@ def subtree(kind: Kind, identity: str, live: Mapping[str, Live]) -> set[str]:
     return inside
 
 
-def leaving(steps: Sequence[Step], containers: set[str]) -> dict[str, int]:
+def leaving(steps: Sequence[Step], containers: set[str]) -> Counter[str]:
     """Return how many objects leave these containers in this run, by the first count name."""
-    counts = {kind.count_names[0]: 0 for kind in REGISTRY.values() if kind.count_names}
+    counts: Counter[str] = Counter()
     for step in steps:
         kind = REGISTRY[step.kind]
         if not kind.count_names or step.live is None:
