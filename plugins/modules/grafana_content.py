@@ -132,6 +132,7 @@ options:
     choices:
       - folder
       - datasource
+      - library_panel
       - dashboard
       - template
       - mute_timing

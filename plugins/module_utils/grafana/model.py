@@ -18,12 +18,13 @@ PRESENT, ABSENT = "present", "absent"
 class DesiredObject:
     """One object that must exist, or must not.
 
-    ``identity``: folder, datasource and dashboard: uid; template, mute timing and contact point:
-    name; policy: ""; rule group: "<uid of its folder>/<title>". ``body`` has the form of Grafana's
+    ``identity``: folder, datasource, library panel and dashboard: uid; template, mute timing and
+    contact point: name; policy: ""; rule group: "<uid of its folder>/<title>". ``body`` has the form of Grafana's
     HTTP API:
 
     - folder: {uid, title, parentUid, description?}
     - datasource: the body of POST /api/datasources, secureJsonData included
+    - library_panel: {uid, name, model, folderUid}
     - dashboard: {dashboard: {...}, folderUid}
     - template: {name, template}
     - mute_timing: {name, time_intervals}

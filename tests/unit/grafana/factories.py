@@ -57,6 +57,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "jsonData": {"httpMethod": "POST", "httpHeaderName1": "X-Scope"},
         "secureJsonData": {"httpHeaderValue1": "first-secret"},
     },
+    "library_panel": {"uid": "rate", "name": "Rate", "model": PANEL, "folderUid": ""},
     "dashboard": {
         "dashboard": {
             "uid": "app",
@@ -107,6 +108,7 @@ BODIES: dict[str, dict[str, Any]] = {
 IDENTITIES = {
     "folder": "ops",
     "datasource": "prometheus",
+    "library_panel": "rate",
     "dashboard": "app",
     "template": "discord",
     "mute_timing": "weekend",
@@ -133,6 +135,15 @@ CHANGES: dict[str, list[tuple[tuple, Any]]] = {
         (("secureJsonData", "httpHeaderValue1"), "second-secret"),
         (("secureJsonData", "basicAuthPassword"), "third-secret"),
         (("secureJsonData",), {}),
+    ],
+    "library_panel": [
+        (("name",), "Ratio"),
+        (("model", "title"), "Ratio"),
+        (("model", "type"), "stat"),
+        (("model", "description"), "Requests a second"),
+        (("model", "targets"), []),
+        (("model", "options"), {"legend": {"showLegend": False}}),
+        (("model", "fieldConfig"), {"defaults": {"unit": "reqps"}}),
     ],
     "dashboard": [
         (("dashboard", "title"), "Other"),
@@ -210,6 +221,7 @@ def desired(
     identity = {
         "folder": lambda: body["uid"],
         "datasource": lambda: body["uid"],
+        "library_panel": lambda: body["uid"],
         "dashboard": lambda: body["dashboard"]["uid"],
         "policy": lambda: "",
         "rule_group": lambda: f"{body['folderUid']}/{body['title']}",

@@ -64,6 +64,11 @@ CASES: dict[str, tuple[dict, dict, dict]] = {
         {"dashboard": PANELS, "folder_uid": "ops"},
         {"dashboard": {**PANELS, "title": "B"}, "folder_uid": "place"},
     ),
+    "grafana_library_panel": (
+        {"uid": "rate"},
+        {"name": "Rate", "model": BODIES["library_panel"]["model"]},
+        {"name": "Ratio"},
+    ),
     "grafana_rule_group": (
         {"folder_uid": "ops", "title": "targets"},
         {"rules": BODIES["rule_group"]["rules"]},

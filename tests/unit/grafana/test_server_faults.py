@@ -142,6 +142,7 @@ def test_a_fault_that_stays_is_told_once_and_clearly(server: StandIn, kind: str)
     places = {
         "folder": r"/api/folders",
         "datasource": r"/api/datasources",
+        "library_panel": r"/api/library-elements",
         "dashboard": r"/api/dashboards/db",
         "template": r"/templates/discord",
         "mute_timing": r"/mute-timings",

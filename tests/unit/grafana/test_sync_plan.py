@@ -48,7 +48,7 @@ from tests.unit.grafana.factories import (
 
 SETTINGS = Settings(fingerprint_key="key", salt="salt")
 RULES = Rules(SETTINGS)
-NAMED = ("folder", "datasource", "dashboard", "rule_group")
+NAMED = ("folder", "datasource", "library_panel", "dashboard", "rule_group")
 IN_USE = REGISTRY["contact_point"].in_use_blocker
 WITH_PROVENANCE = [kind for kind in KINDS if REGISTRY[kind].has_provenance]
 
@@ -165,6 +165,10 @@ def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
     [
         ("folder", ("title",), "", "needs a title"),
         ("datasource", ("type",), "", "needs a type"),
+        ("library_panel", ("name",), "", "needs a name"),
+        ("library_panel", ("uid",), "x" * 41, "longer than 40"),
+        ("library_panel", ("uid",), "a b", "letters, digits"),
+        ("library_panel", ("model", "type"), 5, "the type of its panel must be a str"),
         ("dashboard", ("dashboard", "title"), "", "needs a title"),
         ("dashboard", ("dashboard", "elements"), {}, "not in the classic format"),
         ("dashboard", ("dashboard", "__inputs"), [{"name": "DS"}], "__inputs are not resolved"),

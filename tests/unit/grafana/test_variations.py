@@ -73,6 +73,17 @@ PANEL = st.builds(
     st.integers(1, 99),
     st.dictionaries(WORD, JSON, max_size=3),
 )
+LIBRARY_PANEL = st.builds(
+    lambda name, model, more: {
+        "uid": "v",
+        "name": name,
+        "folderUid": "ops",
+        "model": {**more, **model},
+    },
+    WORD,
+    bodies(type=WORD, description=TEXT, title=TEXT, targets=st.lists(JSON, max_size=2)),
+    st.dictionaries(WORD, JSON, max_size=3),
+)
 DASHBOARD = st.builds(
     lambda model, place: {"dashboard": {"title": "V", **model, "uid": "board"}, "folderUid": place},
     bodies(
@@ -205,6 +216,7 @@ RULE_GROUP = st.builds(
 STRATEGIES = {
     "folder": FOLDER,
     "datasource": DATASOURCE,
+    "library_panel": LIBRARY_PANEL,
     "dashboard": DASHBOARD,
     "template": TEMPLATE,
     "mute_timing": MUTE_TIMING,

@@ -11,7 +11,8 @@ from ..api.client import path
 from ..model import Reference
 from .base import Kind, Live, Settings, Step
 from .folder import PARENT, manager, pages
-from .names import DASHBOARD, FOLDER
+from .library_panel import panels_used
+from .names import DASHBOARD, FOLDER, LIBRARY_PANEL
 
 if TYPE_CHECKING:
     from ..api.client import Client
@@ -34,16 +35,17 @@ class Dashboard(Kind):
 
     name = DASHBOARD
     serial = False
-    refers_to = (FOLDER,)
+    refers_to = (FOLDER, LIBRARY_PANEL)
     parent_field = "folderUid"
     count_names = ("dashboard", "dashboards")
     # Grafana 11 refuses a dashboard with the uid of a folder.
     uids_differ_from = (FOLDER,)
 
     def references(self, body: Body) -> list[Reference]:
-        """Return the folder."""
+        """Return the folder and the library panels."""
         parent = self.parent(body)
-        return [Reference(FOLDER, parent)] if parent else []
+        folders = [Reference(FOLDER, parent)] if parent else []
+        return folders + panels_used(body["dashboard"])
 
     def unique_names(self, identity: str, body: Body) -> dict[str, Name]:
         """Return the title, unique in the folder."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 FOLDER = "folder"
 DATASOURCE = "datasource"
+LIBRARY_PANEL = "library_panel"
 DASHBOARD = "dashboard"
 TEMPLATE = "template"
 MUTE_TIMING = "mute_timing"

@@ -9,6 +9,7 @@ from .contact_point import ContactPoint
 from .dashboard import Dashboard
 from .datasource import Datasource
 from .folder import Folder
+from .library_panel import LibraryPanel
 from .mute_timing import MuteTiming
 from .policy import Policy
 from .rule_group import RuleGroup
@@ -18,6 +19,7 @@ from .template import Template
 _IN_ORDER_OF_CREATION: tuple[Kind, ...] = (
     Folder(),
     Datasource(),
+    LibraryPanel(),
     Dashboard(),
     Template(),
     MuteTiming(),
