@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Grafana has what was wanted, and nothing is written when nothing differs: on each version, for each kind."""
+"""A run brings Grafana to the desired state, and writes nothing without a difference."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_folders_nest_and_move(grafana: Any, apply: Apply) -> None:
         assert [change["action"] for change in done.changes] == ["delete"] * 3
 
 
-def test_a_description_where_it_can_be_read(grafana: Any, apply: Apply) -> None:
+def test_a_description_is_compared_where_it_is_readable(grafana: Any, apply: Apply) -> None:
     described = {**BODIES["folder"], "description": "All of it"}
     apply(desired("folder", described))
     assert not apply(desired("folder", described)).changed
@@ -146,14 +146,16 @@ def test_the_default_datasource_moves(grafana: Any, apply: Apply) -> None:
     assert not apply(*turned).changed and not writes(grafana)
 
 
-def test_a_datasource_exactly(grafana: Any, apply: Apply) -> None:
+def test_exact_removes_other_keys_of_a_datasource(grafana: Any, apply: Apply) -> None:
     apply(desired("datasource", changed(BODIES["datasource"], ("jsonData", "added"), True)))
     assert not apply(desired("datasource")).changed
     assert apply(desired("datasource"), exact_json_data=True).changed
     assert not apply(desired("datasource"), exact_json_data=True).changed
     assert (
         "added"
-        not in read_existing(connect(grafana), ("datasource",))["datasource"]["prometheus"].body["jsonData"]
+        not in read_existing(connect(grafana), ("datasource",))["datasource"]["prometheus"].body[
+            "jsonData"
+        ]
     )
 
 
@@ -168,14 +170,12 @@ def test_a_rotated_secret_is_one_change(grafana: Any, apply: Apply, key: str) ->
     assert actions(done) == [("datasource", "update")]
     assert "(hidden)" in done.diff[0]["before"] and "second" not in str(done.values())
     assert not apply(rotated, fingerprint_key=key).changed
-    # With another key it cannot be told, so the secret is written once more.
+    # With another key it cannot be message, so the secret is written once more.
     assert apply(rotated, fingerprint_key="another").changed
     assert not apply(rotated, fingerprint_key="another").changed
 
 
-def test_somebody_elses_edit_makes_a_secret_be_written_once_more(
-    grafana: Any, apply: Apply
-) -> None:
+def test_secrets_are_written_again_after_another_edit(grafana: Any, apply: Apply) -> None:
     apply(desired("datasource"))
     client = connect(grafana)
     held = client.get("/api/datasources/uid/prometheus")
@@ -223,7 +223,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_odd_texts_come_back_equal(grafana: Any, apply: Apply, text: str) -> None:
+def test_odd_strings_come_back_equal(grafana: Any, apply: Apply, text: str) -> None:
     panel = {
         "id": 1,
         "title": text,
@@ -330,7 +330,9 @@ def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance])
 @pytest.mark.parametrize("provenance", ["file", "", "api"])
-def test_provenance(kind: str, provenance: str, stand_in: StandIn, apply: Apply) -> None:
+def test_provenance_decides_who_changes_an_object(
+    kind: str, provenance: str, stand_in: StandIn, apply: Apply
+) -> None:
     apply(*surroundings(kind), desired(kind))
     keys = {"rule_group": ("rule", "target-down"), "contact_point": ("contact_point", "chat-1")}
     stand_in.set_provenance(*keys.get(kind, (kind, IDENTITIES[kind])), provenance)
@@ -352,7 +354,9 @@ def test_provenance(kind: str, provenance: str, stand_in: StandIn, apply: Apply)
 
 
 @pytest.mark.parametrize("kind", ["datasource", "dashboard"])
-def test_what_a_file_provisions_is_left_alone(kind: str, stand_in: StandIn, apply: Apply) -> None:
+def test_a_file_provisioned_object_is_left_alone(
+    kind: str, stand_in: StandIn, apply: Apply
+) -> None:
     apply(*surroundings(kind), desired(kind))
     stand_in.set_provenance(kind, IDENTITIES[kind], "file")
     for item in (desired(kind, changed(BODIES[kind], *CHANGES[kind][0])), absent(kind)):
@@ -365,7 +369,7 @@ def test_what_a_file_provisions_is_left_alone(kind: str, stand_in: StandIn, appl
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance])
-def test_editable_objects(kind: str, grafana: Any, apply: Apply) -> None:
+def test_editable_objects_have_no_provenance(kind: str, grafana: Any, apply: Apply) -> None:
     apply(*surroundings(kind))
     apply(desired(kind), editable=True)
     assert not apply(desired(kind), editable=True).changed and not writes(grafana)
@@ -384,7 +388,7 @@ def test_an_object_of_the_api_becomes_editable_on_newer_servers(grafana: Any, ap
     assert not writes(grafana)
 
 
-def test_a_policy_tree_made_by_hand_is_not_lost(grafana: Any, apply: Apply) -> None:
+def test_a_manual_policy_tree_is_not_lost(grafana: Any, apply: Apply) -> None:
     by_hand = {
         "receiver": "grafana-default-email",
         "routes": [{"object_matchers": [["team", "=", "theirs"]]}],
@@ -399,8 +403,8 @@ def test_a_policy_tree_made_by_hand_is_not_lost(grafana: Any, apply: Apply) -> N
     assert not apply(desired("policy")).changed
 
 
-def test_the_tree_that_newer_servers_begin_with_is_nobodys(stand_in: StandIn, apply: Apply) -> None:
-    """Since 12.4 it leads to a contact point without integrations."""
+def test_the_initial_tree_of_newer_servers_is_replaced(stand_in: StandIn, apply: Apply) -> None:
+    """Since 12.4 its receiver is a contact point without integrations."""
     stand_in.store.put(1, "alertmanager", "", notifications.default("12.4.0"))
     routed = {
         "receiver": "empty",
@@ -449,7 +453,7 @@ def test_a_save_in_between_is_not_overwritten_blindly(stand_in: StandIn, apply: 
     assert '"version"' not in sent[0] and '"version"' in sent[1]
 
 
-def test_all_hindrances_are_told_at_once_before_the_first_write(grafana: Any, apply: Apply) -> None:
+def test_all_blockers_are_reported_before_the_first_write(grafana: Any, apply: Apply) -> None:
     tree = {"receiver": "gone"}
     items = [
         desired("folder", {"uid": "ops", "title": ""}),
@@ -470,7 +474,7 @@ OWNER = {"owner": "tests"}
 
 
 def environment() -> list[DesiredObject]:
-    """An object of each kind, which refer to each other."""
+    """Return an object of each kind, with references between them."""
     tree = {
         "receiver": "chat",
         "routes": [{"mute_time_intervals": ["weekend"], "object_matchers": [["a", "=", "b"]]}],
@@ -482,15 +486,17 @@ def environment() -> list[DesiredObject]:
 
 def test_an_environment_is_made_in_order_and_kept(grafana: Any, apply: Apply) -> None:
     done = apply(*environment(), **OWNER, adopt=True)
-    assert [change["kind"] for change in done.changes if change["kind"] != "ownership"] == list(KINDS)
+    assert [change["kind"] for change in done.changes if change["kind"] != "ownership"] == list(
+        KINDS
+    )
     kept = apply(*environment(), **OWNER)
     assert not kept.changed and not writes(grafana)
     assert all(counts["keep"] == 1 and sum(counts.values()) == 1 for counts in kept.counts.values())
-    # Whoever runs it in check mode is told the same.
+    # Whoever runs it in check mode is message the same.
     assert not apply(*environment(), **OWNER, check=True).changed
 
 
-def test_what_is_owned_and_unwanted_is_pruned_and_nothing_else(grafana: Any, apply: Apply) -> None:
+def test_only_owned_and_undesired_objects_are_pruned(grafana: Any, apply: Apply) -> None:
     old = [
         desired("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
         desired("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}),
@@ -540,14 +546,14 @@ def test_a_prune_above_its_limit_does_nothing(grafana: Any, apply: Apply) -> Non
     assert not writes(grafana)
 
 
-def test_a_prune_with_nothing_wanted_does_nothing_and_says_why(grafana: Any, apply: Apply) -> None:
+def test_a_prune_with_nothing_desired_does_nothing_and_warns(grafana: Any, apply: Apply) -> None:
     apply(desired("folder"), **OWNER)
     result = apply(desired("template"), **OWNER, prune=KINDS)
     assert "No folder is desired at all, so none is pruned." in result.warnings
     assert "ops" in read_existing(connect(grafana), ("folder",))["folder"]
 
 
-def test_a_prune_spares_a_folder_with_content(grafana: Any, apply: Apply) -> None:
+def test_a_prune_keeps_a_folder_with_content(grafana: Any, apply: Apply) -> None:
     apply(
         desired("folder"),
         desired("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
@@ -586,12 +592,12 @@ def test_a_prune_does_not_follow_a_failure(stand_in: StandIn, apply: Apply) -> N
     assert [change["kind"] for change in raised.value.result.changes] == ["ownership"]
 
 
-def test_the_ledger_is_hidden(grafana: Any, apply: Apply) -> None:
+def test_the_ownership_record_is_hidden(grafana: Any, apply: Apply) -> None:
     apply(desired("template"), **OWNER)
     assert "tests.owned" not in read_existing(connect(grafana), ("template",))["template"]
 
 
-def test_what_others_need_is_looked_up(grafana: Any, apply: Apply) -> None:
+def test_required_objects_are_looked_up(grafana: Any, apply: Apply) -> None:
     apply(desired("datasource"))
     assert not apply(required=(("datasource", "prometheus", "app.json:3"),)).changed
     with pytest.raises(
@@ -609,16 +615,16 @@ def test_planning_changes_no_argument(grafana: Any, apply: Apply) -> None:
     assert items == kept
 
 
-def test_a_password_in_an_address_is_shown_nowhere(grafana: Any, apply: Apply) -> None:
+def test_a_password_in_a_url_is_not_shown(grafana: Any, apply: Apply) -> None:
     for url in ("http://me:planted-one@127.0.0.1:1", "http://me:planted-two@127.0.0.1:2"):
         item = desired("datasource", {**BODIES["datasource"], "url": url})
         assert REGISTRY["datasource"].secrets(item.body) == {"first-secret", url[10:21]}
-        told = str(apply(item).values())
-        assert "http://me:(hidden)@127.0.0.1" in told and "planted" not in told
+        message = str(apply(item).values())
+        assert "http://me:(hidden)@127.0.0.1" in message and "planted" not in message
         assert not apply(item).changed
 
 
-def test_a_secret_without_a_value_is_none(grafana: Any, apply: Apply) -> None:
+def test_a_secret_without_a_value_is_not_set(grafana: Any, apply: Apply) -> None:
     empty = {
         **BODIES["datasource"],
         "secureJsonData": {"httpHeaderValue1": "first", "a": "", "b": None},
@@ -633,7 +639,7 @@ def test_a_secret_without_a_value_is_none(grafana: Any, apply: Apply) -> None:
     assert not apply(desired("datasource", emptied)).changed
 
 
-def test_a_prune_spares_what_another_owner_has_too(grafana: Any, apply: Apply) -> None:
+def test_a_prune_keeps_objects_of_another_owner(grafana: Any, apply: Apply) -> None:
     other = desired("template", {"name": "other", "template": "x"})
     apply(desired("template"), owner="first")
     apply(desired("template"), owner="tests")
@@ -649,7 +655,7 @@ def test_a_prune_spares_what_another_owner_has_too(grafana: Any, apply: Apply) -
     apply(absent("template", "first.owned"), absent("template", "other"))
 
 
-def test_what_leaves_one_folder_does_not_empty_another(grafana: Any, apply: Apply) -> None:
+def test_leaving_one_folder_does_not_empty_another(grafana: Any, apply: Apply) -> None:
     place, below = ({"uid": uid, "title": uid, "parentUid": "ops"} for uid in ("place", "below"))
     mine = {**BODIES["dashboard"], "folderUid": "below"}
     apply(
@@ -676,7 +682,7 @@ def test_what_leaves_one_folder_does_not_empty_another(grafana: Any, apply: Appl
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance])
-def test_an_owner_of_editable_objects_knows_its_own(kind: str, grafana: Any, apply: Apply) -> None:
+def test_an_owner_recognizes_its_editable_objects(kind: str, grafana: Any, apply: Apply) -> None:
     other = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     apply(*surroundings(kind))
     apply(desired(kind), editable=True)
@@ -688,11 +694,11 @@ def test_an_owner_of_editable_objects_knows_its_own(kind: str, grafana: Any, app
     assert not apply(desired(kind), editable=True, **OWNER).changed and not writes(grafana)
 
 
-def test_what_others_still_use_is_neither_deleted_nor_pruned(grafana: Any, apply: Apply) -> None:
+def test_objects_in_use_are_neither_deleted_nor_pruned(grafana: Any, apply: Apply) -> None:
     other = desired("template", {"name": "other", "template": "x"})
     quiet = desired("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]})
-    spare = desired("contact_point", {"name": "discord", "receivers": [{"uid": "d", "type": "email", "settings": {
-        "addresses": "a@example.com"}}]})  # fmt: skip
+    email = {"uid": "d", "type": "email", "settings": {"addresses": "a@example.com"}}
+    spare = desired("contact_point", {"name": "discord", "receivers": [email]})
     mine = [desired("template"), desired("mute_timing"), desired("contact_point")]
     rest = [other, quiet, spare]
     apply(*mine, *rest, **OWNER)

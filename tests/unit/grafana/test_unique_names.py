@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names that pass from one object to another within a run: in turn, or refused before the first write."""
+"""Names pass from one object to another within a run in order, or are refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OPS = desired("folder", {"uid": "ops", "title": "Operations", "parentUid": ""})
 
 
 def named(kind: str, **titles: str) -> list[DesiredObject]:
-    """Objects, or rules in a group each, by uid and name; each stands in a file of its own."""
+    """Return objects, or rules in a group each, by uid and name; each has its own source."""
     bodies: dict[str, Any] = {
         "datasource": lambda uid, name: {
             "uid": uid,
@@ -62,7 +62,7 @@ def group(title: str, **titles: str) -> dict:
 
 RULE_NAMES_REPEAT_SINCE = 12
 KINDS = ["datasource", "dashboard", "rule_group"]
-# What is there, what is wanted, and the order of the writes; without one, whose names go round.
+# Existing and desired names, the order of the writes, or the uids whose names go in a circle.
 PASSED: list[tuple[dict, dict, list[str], list[str]]] = [
     ({"a": "A", "b": "B"}, {"a": "B", "b": "C"}, ["b", "a"], []),
     ({"a": "A", "b": "B", "c": "C"}, {"a": "B", "b": "C", "c": "D"}, ["c", "b", "a"], []),
@@ -81,9 +81,9 @@ def test_a_name_is_free_before_it_is_taken(
 ) -> None:
     live = server(**{kind: {item.identity: held(kind, item.body) for item in named(kind, **first)}})
     steps = unique_names.check(plan(named(kind, **then), live, RULES), name_owners(live))
-    told = blockers(steps)
-    assert [line.split(" (")[1].split(".")[0] for line in told] == round_
-    assert all("third name first" in line and line.count(".yml:1)") == 2 for line in told)
+    message = blockers(steps)
+    assert [line.split(" (")[1].split(".")[0] for line in message] == round_
+    assert all("third name first" in line and line.count(".yml:1)") == 2 for line in message)
     if not round_:
         lists, left = unique_names.order_by_name_dependency(steps)
         assert [
@@ -99,7 +99,7 @@ NAMES = strategies.builds(
 
 
 @given(first=NAMES, then=NAMES, kind=strategies.sampled_from(KINDS))
-def test_no_order_takes_what_is_not_free(first: dict, then: dict, kind: str) -> None:
+def test_no_order_takes_a_name_in_use(first: dict, then: dict, kind: str) -> None:
     live = server(**{kind: {item.identity: held(kind, item.body) for item in named(kind, **first)}})
     steps = unique_names.check(plan(named(kind, **then), live, RULES), name_owners(live))
     if blockers(steps):
@@ -116,7 +116,7 @@ def test_no_order_takes_what_is_not_free(first: dict, then: dict, kind: str) -> 
     assert has == {**first, **then} and left == []
 
 
-def test_what_waits_for_nothing_stays_together() -> None:
+def test_independent_steps_stay_in_one_batch() -> None:
     steps = plan(named("dashboard", a="A", b="B", c="C"), server(), RULES)
     assert unique_names.order_by_name_dependency(steps) == ([steps], [])
 
@@ -132,11 +132,11 @@ def test_the_title_of_a_rule_that_moves_is_its_own() -> None:
     assert len(unique_names.order_by_name_dependency(steps)[0]) == 1
 
 
-def test_a_name_that_goes_last_is_not_free() -> None:
+def test_the_name_of_a_deleted_object_is_not_free() -> None:
     live = server(rule_group={"ops/of-a": held("rule_group", group("of-a", a="A"))})
     steps = plan([*named("rule_group", n="A"), absent("rule_group", "ops/of-a")], live, RULES)
-    (told,) = blockers(unique_names.check(steps, name_owners(live)))
-    assert told.endswith(
+    (message,) = blockers(unique_names.check(steps, name_owners(live)))
+    assert message.endswith(
         "its name 'A' is taken there by the rule with the uid a, "
         "which is deleted only after all writes"
     )
@@ -144,7 +144,7 @@ def test_a_name_that_goes_last_is_not_free() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("first", "then", "order", "round_"), PASSED)
-def test_grafana_agrees(
+def test_grafana_accepts_the_order(
     kind: str, first: dict, then: dict, order: list, round_: list, grafana: Any, apply: Apply
 ) -> None:
     apply(OPS, *named(kind, **first))
@@ -165,7 +165,7 @@ def test_grafana_agrees(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_that_is_cut_is_finished_by_the_next(kind: str, stand_in: Any, apply: Apply) -> None:
+def test_an_interrupted_run_is_finished_by_the_next(kind: str, stand_in: Any, apply: Apply) -> None:
     first, then = {"a": "A", "b": "B", "c": "C"}, {"a": "B", "b": "C", "c": "D"}
     for count in (1, 2):
         apply(OPS, *named(kind, **first))
@@ -179,7 +179,7 @@ def test_a_run_that_is_cut_is_finished_by_the_next(kind: str, stand_in: Any, app
 
 
 def points(**uids: str) -> list[DesiredObject]:
-    """Contact points by name and the uid of their integration, and a tree that leads to all of them."""
+    """Return contact points by name and uid of their integration, and a tree that uses all."""
     settings = {uid: {"addresses": f"{uid}@example.com"} for uid in uids.values()}
     bodies = [
         {"name": name, "receivers": [{"uid": uid, "type": "email", "settings": settings[uid]}]}
@@ -207,7 +207,7 @@ def test_integrations_change_their_names(then: dict, grafana: Any, apply: Apply)
 
 
 def test_the_default_moves_while_names_are_passed_on(grafana: Any, apply: Apply) -> None:
-    """The one that had the mark waits for the name of the one that takes it, and must not take it back."""
+    """The old default waits for the name of the new one, and must not take the mark back."""
     bodies = {item.identity: item.body for item in named("datasource", a="A", b="B")}
     apply(
         desired("datasource", {**bodies["a"], "isDefault": True}),

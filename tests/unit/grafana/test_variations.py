@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever an object holds: once it is applied, the plan is empty."""
+"""After any object is applied the plan is empty."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LABELS = st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), TEXT, ma
 
 
 def bodies(**fields: Any) -> Any:
-    """Mappings of which each field may be missing."""
+    """Return dicts of which each field may be missing."""
     return st.fixed_dictionaries({}, optional=fields)
 
 
@@ -227,7 +227,7 @@ STRATEGIES = {
 
 
 def known(kind: str, body: dict, grafana: StandIn) -> dict:
-    """A body without what Grafana 11 does not know."""
+    """Return a body without the fields that Grafana 11 lacks."""
     if kind != "rule_group" or grafana.grafana.release >= (12,):
         return body
     newer = ("keep_firing_for", "missingSeriesEvalsToResolve")
@@ -239,7 +239,7 @@ def known(kind: str, body: dict, grafana: StandIn) -> dict:
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[list[StandIn]]:
-    """One of each version, between which the variations are spread."""
+    """Yield one server of each version, between which the variations are spread."""
     running = [StandIn(version=version).__enter__() for version in VERSIONS]
     for server in running:
         server.store.put(1, "alertmanager", "", notifications.default())
