@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# make and git are all that must be there: tests/bootstrap installs the rest. ARGS goes to pytest: make test ARGS=-x
+# Requires make and git; tests/bootstrap installs the rest. pytest gets ARGS: make test ARGS=-x
 .PHONY: test unit lint demo demo-down
 
 test:

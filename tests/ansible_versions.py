@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The oldest and the newest ansible-core that the collection supports, each in an environment of its own."""
+"""The oldest and the newest supported ansible-core, each in its own virtual environment."""
 
 from __future__ import annotations
 
@@ -8,35 +8,39 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.testbed import engine
+from tests.testbed import cache
 
 OLDEST, NEWEST = "2.17.14", "2.21.5"
-WANTED = "import ensurepip, sys; sys.exit(sys.version_info < (3, 12))"
+IS_NEWER = "import ensurepip, sys; sys.exit(sys.version_info < (3, 12))"
 
 
-def newer_python() -> str:
-    """A Python that ansible-core 2.21 runs on, which Debian 12 has not; nothing where there is none."""
+def newer_python() -> str | None:
+    """Return a Python for ansible-core 2.21, or None.
+
+    Debian 12 itself has none.
+    """
     named = filter(None, map(shutil.which, ("python3.14", "python3.13", "python3.12")))
-    # Beside the running one, as version managers have them.
-    beside = sorted(Path(sys.base_prefix).parent.glob("3.*/bin/python3"))
-    for program in (*named, *beside):
-        if (
-            subprocess.run([program, "-c", WANTED], check=False, capture_output=True).returncode
-            == 0
-        ):
+    # Version managers install versions beside each other.
+    siblings = sorted(Path(sys.base_prefix).parent.glob("3.*/bin/python3"))
+    for program in (*named, *siblings):
+        done = subprocess.run([program, "-c", IS_NEWER], check=False, capture_output=True)
+        if done.returncode == 0:
             return str(program)
-    return ""
+    return None
 
 
-# Where there is none, what the tests run with is the newest.
-CORES = [OLDEST, NEWEST if newer_python() else ""]
+# Without a newer Python the ansible-core that runs the tests stands for the newest one.
+VERSIONS = [OLDEST, NEWEST if newer_python() else ""]
 
 
 def programs_of(version: str) -> Path:
-    """The programs of an ansible-core, installed once; those that the tests run with for no version."""
+    """Return the directory of the programs of an ansible-core, installed once.
+
+    Without a version it is the ansible-core that runs the tests.
+    """
     if not version:
         return Path(sys.executable).parent
-    folder = engine.cache() / f"venv-core-{version}"
+    folder = cache.directory() / f"venv-core-{version}"
     if not (folder / "bin/ansible-playbook").exists():
         python = newer_python() if version == NEWEST else sys.executable
         subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
@@ -47,7 +51,7 @@ def programs_of(version: str) -> Path:
 
 
 if __name__ == "__main__":
-    # What every role asks the engine for where one host has all of them, as JSON.
+    # Print the rollout of every role on a host with all roles, as JSON.
     import json
 
     from ansible.plugins.loader import init_plugin_loader

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests share: the test bed, and programs that run with their output in a log."""
+"""Fixtures that all tests share: the test bed, and the search path of the collection."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import hypothesis
 import pytest
 from ansible.plugins.loader import init_plugin_loader
 
-from tests.testbed import engine
+from tests.testbed import docker
 
 ROOT = Path(__file__).parent.parent
-# The checkout's collection, beside those that came with Ansible.
+# The checkout's collection, in addition to those of the Ansible package.
 sys.path.insert(0, str(ROOT / "collections"))
-# The same for Ansible's own loader of plugins, before anything of the collection is imported.
+# The same for Ansible's loader of plugins, before anything imports the collection.
 init_plugin_loader([str(ROOT / "collections")])
 
-# The same examples on each run of CI; a failure elsewhere prints its example. Slow machines are no failure.
+# CI runs the same examples each time; a failure elsewhere prints its example. Slow machines pass.
 hypothesis.settings.register_profile(
     "project", database=None, deadline=None, derandomize="CI" in os.environ
 )
@@ -30,7 +30,7 @@ hypothesis.settings.load_profile("project")
 
 @pytest.fixture(autouse=True)
 def own_umask() -> Iterator[None]:
-    """A program that is called as a function may set the mask for files that others write later."""
+    """Restore the umask; a program that runs as a function may change it."""
     mask = os.umask(0o022)
     yield
     os.umask(mask)
@@ -38,12 +38,12 @@ def own_umask() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def call_testbed(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Run a command of the test bed, uncaptured, so that the progress of long steps is seen."""
+    """Run a command of the test bed; its progress is not captured."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def call(*command: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(f"\nbed {' '.join(command)}", flush=True)
+            print(f"\ntestbed {' '.join(command)}", flush=True)
             program = [sys.executable, "-m", "tests.testbed", *command]
             subprocess.run(program, cwd=ROOT, stdin=subprocess.DEVNULL, check=True)
 
@@ -51,11 +51,11 @@ def call_testbed(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def docker_engine(call_testbed: Callable[..., None]) -> Iterator[None]:
-    """Docker's engine. One that ran before is left as it was found, else all that was started is ended."""
-    was_running = engine.answers()
+def docker_daemon(call_testbed: Callable[..., None]) -> Iterator[None]:
+    """Start the Docker daemon; unless it ran before, remove everything afterwards."""
+    was_running = docker.is_running()
     try:
-        call_testbed("engine")
+        call_testbed("docker")
         yield
     finally:
         if not was_running:
@@ -63,7 +63,7 @@ def docker_engine(call_testbed: Callable[..., None]) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def testbed(docker_engine: None, call_testbed: Callable[..., None]) -> None:
-    """Images of the hosts and a mirror with the servers, which are compiled the first time."""
+def testbed(docker_daemon: None, call_testbed: Callable[..., None]) -> None:
+    """Provide the images of the hosts and a mirror with the servers, compiled the first time."""
     for step in ("images", "releases", "mirror", "lock"):
         call_testbed(step)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the roles bring to look at and to be told by: their alerts and dashboards, and what those ask for.
+"""Alerts and dashboards of the roles, and the metrics that they query.
 
     python3 -m tests.content http://172.30.0.5:9090
 
-adds the metrics that a Prometheus has, of each component, to `tests/unit/content/metrics/<component>.txt`. Run it
-against a host that has every component, after traffic; delete a file first to be rid of metrics that are no more.
+adds the metrics of a Prometheus to `tests/unit/content/metrics/<component>.txt`. Run it against a
+host with every component, after traffic; delete a file first to remove obsolete metrics.
 """
 
 from __future__ import annotations
@@ -22,27 +22,30 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 METRICS = Path(__file__).parent / "unit" / "content" / "metrics"
-# What applications send is scraped from the collector, and Tempo writes its own, without a job.
+# Job -> component. Metrics of applications come from the collector, and Tempo writes its own
+# metrics without a job.
 OWNERS = {
     "otel-collector": "application",
     "otel-collector-self": "otel-collector",
     "": "tempo",
     "node": "node-exporter",
 }
-# Of each program that is written in Go, and of Prometheus for each target.
+# Metrics of every Go program, and Prometheus' own of each target.
 COMMON = re.compile(
     r"(go|process|promhttp|net_conntrack|scrape)_(?!resident_memory_bytes$|cpu_seconds_total$).*"
 )
-# Metrics, or selectors of them, of which a stack that is well has no series, and why.
+# Metrics or selectors without a series in a healthy stack, and the reason.
+NO_DESTINATION = "Metrics have no destination by default."
+NO_FAILURES = "No request fails without a fault."
+FAILED_REQUESTS = 'http_request_duration_seconds_count{job="otel-collector", '
 ALLOWED_EMPTY = {
-    "otelcol_exporter_send_failed_spans": "The counter is there once a destination has refused something for good.",
-    "otelcol_exporter_send_failed_metric_points": "As with spans; and metrics have no destination by default.",
-    'otelcol_exporter_queue_size{data_type="metrics"}': "Metrics have no destination by default.",
-    'http_request_duration_seconds_count{job="otel-collector", status_code=~"5.."}': "No request fails by itself.",
-    'http_request_duration_seconds_count{job="otel-collector", env=~"$env", exported_job=~"$service", '
-    'status_code=~"5.."}': "No request fails by itself.",
+    "otelcol_exporter_send_failed_spans": "The first permanent rejection creates the counter.",
+    "otelcol_exporter_send_failed_metric_points": NO_DESTINATION,
+    'otelcol_exporter_queue_size{data_type="metrics"}': NO_DESTINATION,
+    FAILED_REQUESTS + 'status_code=~"5.."}': NO_FAILURES,
+    FAILED_REQUESTS + 'env=~"$env", exported_job=~"$service", status_code=~"5.."}': NO_FAILURES,
     'up{job="grafana"}': "Not every inventory has Grafana.",
-}  # fmt: skip
+}
 
 _NOT_CODE = re.compile(r"#[^\n]*")
 _STRING = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'"
@@ -52,7 +55,7 @@ _TOKEN = re.compile(
 )
 _WITH_LABELS = ("by", "without", "on", "ignoring", "group_left", "group_right")
 _WORDS = ("and", "or", "unless", "bool", "offset", "inf", "nan", "start", "end")
-# They may stand before "by".
+# They may precede "by".
 _AGGREGATIONS = (
     "sum",
     "min",
@@ -69,7 +72,7 @@ _AGGREGATIONS = (
 
 
 class Query(NamedTuple):
-    """An expression of an alert or of a panel, and where it stands."""
+    """An expression of an alert or a panel, and its location."""
 
     where: str
     datasource: str
@@ -77,23 +80,23 @@ class Query(NamedTuple):
 
 
 def alert_files() -> dict[str, Path]:
-    """Role -> its alerts."""
+    """Return the path of each role's alerts, by role."""
     return {path.parts[-3]: path for path in sorted(ROOT.glob("roles/*/files/alerts.yml"))}
 
 
 def dashboard_files() -> list[Path]:
-    """The dashboards of all roles."""
+    """Return the dashboards of all roles."""
     return sorted(ROOT.glob("roles/*/files/dashboards/*.json"))
 
 
 def rules(role: str) -> list[dict]:
-    """The alerts of a role."""
+    """Return the alert rules of a role."""
     document = yaml.safe_load(alert_files()[role].read_text(encoding="utf-8"))
     return [rule for group in document["groups"] for rule in group["rules"]]
 
 
 def queries() -> Iterator[Query]:
-    """All that alerts, panels and variables ask for."""
+    """Yield every query of alerts, panels and dashboard variables."""
     for role in alert_files():
         for rule in rules(role):
             yield Query(rule["alert"], "prometheus", rule["expr"])
@@ -105,36 +108,40 @@ def queries() -> Iterator[Query]:
                     f"{path.stem}, {panel['title']}", target["datasource"]["uid"], target["expr"]
                 )
         for variable in dashboard["templating"]["list"]:
-            asked = re.fullmatch(r"label_values\((.+), \w+\)", variable["query"]["query"])
-            yield Query(f"{path.stem}, ${variable['name']}", "prometheus", asked[1])
+            match = re.fullmatch(r"label_values\((.+), \w+\)", variable["query"]["query"])
+            yield Query(f"{path.stem}, ${variable['name']}", "prometheus", match[1])
 
 
 def selectors(expression: str) -> list[str]:
-    """The series that an expression of PromQL or LogQL selects: metric names, with matchers where it has them."""
-    text, position, found = _NOT_CODE.sub("", expression), 0, []
-    while match := _TOKEN.search(text, position):
+    """Return the series selectors of a PromQL or LogQL expression.
+
+    A selector is a metric name, with its matchers if there are any.
+    """
+    code, position = _NOT_CODE.sub("", expression), 0
+    selected: list[str] = []
+    while match := _TOKEN.search(code, position):
         position = match.end()
+        word = match["word"]
         if match["matchers"]:
-            found.append((match["name"] or "") + match["matchers"])
-        elif match["word"] in _WITH_LABELS:
+            selected.append((match["name"] or "") + match["matchers"])
+        elif word in _WITH_LABELS:
             # A list of labels follows.
-            position = text.index(")", position) if match["call"] else position
-        elif (
-            match["word"]
-            and not match["call"]
-            and match["word"].lower() not in (*_WORDS, *_AGGREGATIONS)
-        ):
-            found.append(match["word"])
-    return found
+            position = code.index(")", position) if match["call"] else position
+        elif word and not match["call"] and word.lower() not in (*_WORDS, *_AGGREGATIONS):
+            selected.append(word)
+    return selected
 
 
 def metric(selector: str) -> str:
-    """The name of the metric that a selector selects."""
+    """Return the metric name of a selector."""
     return selector.partition("{")[0]
 
 
 def expected() -> dict[str, str]:
-    """Selector of Prometheus' -> where it stands, but for those that may be empty; any value for a variable's."""
+    """Return the location of each Prometheus selector, except those that may be empty.
+
+    Dashboard variables are replaced by a pattern for any value.
+    """
     return {
         re.sub(r"\$\w+", ".*", selector): query.where
         for query in queries()
@@ -144,35 +151,33 @@ def expected() -> dict[str, str]:
     }
 
 
-def presence(asked: list[str]) -> str:
-    """One query that gives a series for each selector that has any; its label ``selector`` is the place in the list."""
+def presence(selectors_of_series: list[str]) -> str:
+    """Return one query that yields a series for each selector with data.
+
+    The label `selector` of a series is the index in the list.
+    """
     counts = [
         f'label_replace(count({selector}), "selector", "{index}", "", "")'
-        for index, selector in enumerate(asked)
+        for index, selector in enumerate(selectors_of_series)
     ]
     return " or ".join(counts)
 
 
 def known(component: str) -> set[str]:
-    """The metrics that a component really has."""
+    """Return the metrics that a component exposes."""
     return set((METRICS / f"{component}.txt").read_text(encoding="utf-8").split())
 
 
 def add_metrics(prometheus: str) -> None:
-    """Add what a Prometheus has to the lists."""
+    """Add the metrics of a Prometheus to the lists."""
     for job in ["", *_values(prometheus, "job", '{__name__!=""}')]:
         component = OWNERS.get(job, re.sub(r"^(redis|postgres)(-.*)?$", r"\1-exporter", job))
-        names = set(
-            _values(
-                prometheus, "__name__", f'{{job="{job}",__name__=~"[^:]+",__name__!~"ALERTS.*"}}'
-            )
-        )
+        matcher = f'{{job="{job}",__name__=~"[^:]+",__name__!~"ALERTS.*"}}'
+        names = set(_values(prometheus, "__name__", matcher))
         path = METRICS / f"{component}.txt"
         names |= known(component) if path.exists() else set()
-        path.write_text(
-            "".join(f"{name}\n" for name in sorted(names) if not COMMON.fullmatch(name)),
-            encoding="utf-8",
-        )
+        kept = [name for name in sorted(names) if not COMMON.fullmatch(name)]
+        path.write_text("".join(f"{name}\n" for name in kept), encoding="utf-8")
 
 
 def _values(prometheus: str, label: str, matcher: str) -> list[str]:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the tests with pytest and close with one line of counts: `python -m tests.run [STAGE...] [-- ARGUMENT...]`.
+"""Run the tests with pytest and print one line of counts at the end.
 
-Stages are the folders of `STAGES`, all of them by default; arguments after `--` go to pytest. Fails when a test or
-its set-up failed, when nothing ran, when a skip states no reason, or when there are more skips than are agreed.
+`python -m tests.run [STAGE...] [-- ARGUMENT...]`: stages are the folders of `STAGES`, by default
+all of them; pytest gets the arguments after `--`. The run fails if a test or its set-up failed, if
+nothing ran, if a skip has no reason, or if there are more skips than allowed.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-# Cheap first, so that a slip is told within seconds.
+# Fast ones first, so that simple errors show within seconds.
 STAGES = ("unit", "contract", "checks", "system", "resilience")
-# Raised only together with the reason of the new skip.
+# Increase it only together with the reason of the new skip.
 ALLOWED_SKIPS = 0
 
 TESTS = Path(__file__).parent
 
 
 class Tally:
-    """A pytest plugin that keeps one outcome for each test, over its set-up, call and tear-down."""
+    """A pytest plugin that records one outcome for each test, over set-up, call and tear-down."""
 
     def __init__(self) -> None:
         self.outcomes: dict[str, str] = {}
@@ -38,7 +39,7 @@ class Tally:
             self.note(report)
 
     def note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
-        """Keep the worst outcome; a file that cannot be collected counts as a test."""
+        """Record the worst outcome; a file that cannot be collected counts as a test."""
         rank = ("passed", "skipped", "failed")
         self.outcomes[report.nodeid] = max(
             self.outcomes.get(report.nodeid, "passed"), report.outcome, key=rank.index
@@ -50,13 +51,12 @@ class Tally:
         return sum(kept == outcome for kept in self.outcomes.values())
 
     def verdict(self) -> list[str]:
-        """What is wrong beside failed tests."""
-        wrong = [f"skipped without a reason: {nodeid}" for nodeid in self.unexplained]
-        if self.count("skipped") > ALLOWED_SKIPS:
-            wrong.append(
-                f"{self.count('skipped')} skipped, where tests/run.py allows {ALLOWED_SKIPS}"
-            )
-        return wrong
+        """Return the failures of the run other than failed tests."""
+        failures = [f"skipped without a reason: {nodeid}" for nodeid in self.unexplained]
+        skipped = self.count("skipped")
+        if skipped > ALLOWED_SKIPS:
+            failures.append(f"{skipped} skipped, where tests/run.py allows {ALLOWED_SKIPS}")
+        return failures
 
     def closing_line(self) -> str:
         return ", ".join(
@@ -65,7 +65,7 @@ class Tally:
 
 
 def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """Why a test was skipped, or was expected to fail, in its author's words."""
+    """Return the author's reason for a skip or an expected failure."""
     if hasattr(report, "wasxfail"):
         return report.wasxfail.removeprefix("reason: ")
     message = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
@@ -77,18 +77,15 @@ def main(arguments: list[str]) -> int:
     stages, options = arguments[:cut], arguments[cut + 1 :]
     folders = [TESTS / stage for stage in stages or STAGES]
     tally = Tally()
-    status = int(
-        pytest.main(
-            ["-v", "-r", "fEsxX", "--continue-on-collection-errors", *map(str, folders), *options],
-            plugins=[tally],
-        )
-    )
-    wrong = tally.verdict()
+    arguments_of_pytest = ["-v", "-r", "fEsxX", "--continue-on-collection-errors"]
+    arguments_of_pytest += [*map(str, folders), *options]
+    status = int(pytest.main(arguments_of_pytest, plugins=[tally]))
+    failures = tally.verdict()
     print("; ".join(f"{stage} {seconds:.0f} s" for stage, seconds in tally.seconds.items()))
-    for message in wrong:
+    for message in failures:
         print(message)
     print(tally.closing_line(), flush=True)
-    return status or int(bool(wrong or tally.count("failed")))
+    return status or int(bool(failures or tally.count("failed")))
 
 
 if __name__ == "__main__":

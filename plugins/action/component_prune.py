@@ -1,36 +1,52 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Remove components that a host should no longer have, by the module that brought them."""
+"""Remove components that a host should no longer have, by the module that installed them."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible.plugins.action import ActionBase
 
-from .component import lock_owner
+from ..plugin_utils import action_helpers
 
 OPTIONS = {
     "keep": {"type": "list", "elements": "str", "required": True},
-    "known": {"type": "list", "elements": "str", "required": True},
+    "managed_components": {"type": "list", "elements": "str", "required": True},
     "prune_max": {"type": "int", "default": 1},
     "lock_timeout": {"type": "int", "default": 60},
 }
 
 
 class ActionModule(ActionBase):
-    """Run the component module, which is packed already where components are rolled out."""
+    """Run the component module, which Ansible has packed already while it rolled out components."""
 
     TRANSFERS_FILES = False
 
-    def run(self, tmp: str | None = None, task_vars: dict | None = None) -> dict:
-        """Run the module once."""
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Run the module once, unless nothing may be removed."""
         super().run(tmp, task_vars)
-        _result, args = self.validate_argument_spec(argument_spec=OPTIONS)
-        if not set(args["known"]) - set(args["keep"]):
-            # Whatever is there, nothing of it may be removed: the host need not be asked.
+        _result, options = self.validate_argument_spec(argument_spec=OPTIONS)
+        if not set(options["managed_components"]) - set(options["keep"]):
+            # Nothing may be removed from any host, so none has to be contacted.
             return {"changed": False, "action": "none", "instances": {}, "notices": []}
+        prune = {
+            "keep": options["keep"],
+            "known": options["managed_components"],
+            "prune_max": options["prune_max"],
+        }
         return self._execute_module(
             module_name="hippius.monitoring.component",
-            module_args={**args, "state": "pruned", "lock_owner": lock_owner()},
+            module_args={
+                # The module requires a name and, unless absent, a release.
+                "name": "*",
+                "state": "absent",
+                "_prune": prune,
+                "lock_timeout": options["lock_timeout"],
+                "lock_owner": action_helpers.lock_owner(),
+            },
             task_vars=task_vars,
             wrap_async=self._task.async_val,
         )

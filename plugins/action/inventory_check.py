@@ -1,53 +1,87 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Refuse an inventory that is not complete, on the controller and before any host is contacted."""
+"""Refuse an incomplete or inconsistent inventory, before any host is contacted."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any, TypedDict
 
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils import arguments, inventory, lock_files, pinned_releases, preflight
+from ..plugin_utils import arguments, lock_files, pinned_releases, preflight
+from ..plugin_utils.inventory import Inventory, all_components, inventory_of
+
+
+class Result(TypedDict, total=False):
+    """The result of the module; ``msg`` and ``warnings`` have a sentence for each diagnostic."""
+
+    changed: bool
+    failed: bool
+    msg: str
+    warnings: list[str]
 
 
 class ActionModule(ActionBase):
-    """Look at all hosts of the inventory: refuse what is in the way of the run's, warn of what else is wrong.
+    """Check all hosts of the inventory: fail on blockers of this run, warn of everything else.
 
-    The process that starts the tasks loads this file, so that all of them have at hand what the roles ask for, too.
+    The process that starts the tasks loads this file and with it the facts of the roles, which are
+    then in memory for all tasks.
     """
 
     TRANSFERS_FILES = False
     _requires_connection = False
 
-    def run(self, tmp: str | None = None, task_vars: dict | None = None) -> dict:
-        """Fail with everything that is wrong."""
+    def run(
+        self,
+        tmp: str | None = None,
+        task_vars: dict[str, Any] | None = None,
+    ) -> Result:
+        """Return a failure with all blockers, or success with all warnings."""
         super().run(tmp, task_vars)
         self.validate_argument_spec(argument_spec={})
-        task_vars = task_vars or {}
-        return judged(inventory.of(self._loader, task_vars), task_vars["ansible_play_hosts_all"])
+        variables = task_vars or {}
+        inventory = inventory_of(self._loader, variables)
+        return check_inventory(inventory, variables["ansible_play_hosts_all"])
 
 
-def judged(found: inventory.Inventory, run: list) -> dict:
-    """What the module returns for an inventory and the hosts of a run; what is wrong with others is only told."""
-    hosts = found.all_hosts(inventory.all_components())
-    problems = problems_of([host for host in hosts if host in run], found)
-    others = problems_of([host for host in hosts if host not in run], found)
-    remarks = [
-        f"Not in the way of this run: {problem}" for problem in others if problem not in problems
+def check_inventory(
+    inventory: Inventory,
+    run_hosts: list[str],
+) -> Result:
+    """Return the module's result for an inventory; blockers of other hosts are only warnings."""
+    hosts = inventory.all_hosts(all_components())
+    blockers = blockers_of([host for host in hosts if host in run_hosts], inventory)
+    other_blockers = blockers_of([host for host in hosts if host not in run_hosts], inventory)
+    warnings = [
+        f"{blocker.removesuffix('.')} (this does not block the run)."
+        for blocker in other_blockers
+        if blocker not in blockers
     ]
-    remarks += [*arguments.misspelt(found), *arguments.strange_groups(found)]
-    told = {"failed": True, "msg": "\n".join(placed(problems, found))} if problems else {}
-    return {"changed": False, **told, **({"warnings": placed(remarks, found)} if remarks else {})}
+    warnings += arguments.misspelled_variables(inventory)
+    warnings += arguments.group_warnings(inventory)
+    result: Result = {"changed": False}
+    if blockers:
+        result["failed"] = True
+        result["msg"] = "\n".join(with_locations(blockers, inventory))
+    if warnings:
+        result["warnings"] = with_locations(warnings, inventory)
+    return result
 
 
-def problems_of(hosts: list, found: inventory.Inventory) -> list:
-    """What stands in the way of a rollout to some hosts."""
-    components = inventory.all_components()
-    unlocked = partial(pinned_releases.unlocked, components, found, hosts, lock_files.archives)
-    return preflight.problems(components, found, hosts, *arguments.checks(found, hosts), unlocked)
+def blockers_of(hosts: list[str], inventory: Inventory) -> list[str]:
+    """Return the reasons why nothing can be rolled out to some hosts."""
+    components = all_components()
+    checks = arguments.type_checks(inventory, hosts)
+    archives = lock_files.archives
+    checks.append(partial(pinned_releases.unlocked, components, inventory, hosts, archives))
+    return preflight.blockers(components, inventory, hosts, *checks)
 
 
-def placed(sentences: list, found: inventory.Inventory) -> list:
-    """Sentences with the places of what they name."""
-    return [preflight.placed(sentence, inventory.all_components(), found) for sentence in sentences]
+def with_locations(
+    messages: list[str],
+    inventory: Inventory,
+) -> list[str]:
+    """Return messages with file and line of the variables that they name."""
+    components = all_components()
+    return [preflight.with_locations(message, components, inventory) for message in messages]

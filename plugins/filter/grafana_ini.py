@@ -11,14 +11,17 @@ version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Turns sections of keys into the text of a C(grafana.ini) that Grafana reads back as the same values.
-  - What Grafana replaces in a value, such as C($__file{/etc/grafana/key}) and C(${VARIABLE}), is left for it to
-    replace.
+  - Converts sections of keys to the content of a C(grafana.ini) that Grafana reads back as the
+    same values.
+  - Expressions that Grafana replaces in a value, such as C($__file{/etc/grafana/key}) and
+    C(${VARIABLE}), stay unchanged.
 options:
   _input:
     description:
-      - Sections, each a mapping of keys to texts, numbers or truth values. V(DEFAULT) holds what belongs to no section.
-      - A key whose value is null or empty is left out, since Grafana takes no notice of empty values in its file.
+      - Sections by name, each a dict of keys to strings, numbers or booleans. V(DEFAULT) has the
+        keys outside all sections.
+      - Keys whose value is null or empty are left out, since Grafana ignores empty values in its
+        file.
     type: dict
     required: true
 """
@@ -26,87 +29,110 @@ options:
 EXAMPLES = r"""
 - name: Show a configuration
   ansible.builtin.debug:
-    msg: "{{ {'server': {'http_port': 3000}, 'users': {'allow_sign_up': false}} | hippius.monitoring.grafana_ini }}"
+    msg: "{{ sections | hippius.monitoring.grafana_ini }}"
+  vars:
+    sections:
+      server:
+        http_port: 3000
+      users:
+        allow_sign_up: false
 """
 
 RETURN = r"""
 _value:
-  description: The text of the file.
+  description: Content of the file.
   type: str
 """
 
 import re
+from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(?<! )\Z")
+# A string with one of these has another meaning unless it is quoted.
+_SPECIAL = re.compile(r"[#;`\"'\\]")
+# Ansible's names of types; the rest keep Python's.
+_KINDS = ((bool, "bool"), (str, "str"), (dict, "dict"), (list, "list"))
 
 
-def grafana_ini(sections: object) -> str:
-    """The text of a grafana.ini; raises AnsibleFilterError where Grafana would read something else."""
+def grafana_ini(sections: Any) -> str:
+    """Return the content of a grafana.ini.
+
+    Raises AnsibleFilterError for values that Grafana would not read back unchanged.
+    """
     if not isinstance(sections, dict):
         raise AnsibleFilterError(
-            f"grafana.ini is made from a mapping of sections, not from {_kind(sections)}."
+            f"grafana.ini: the input is a {_type_name(sections)}; write a dict of sections."
         )
-    return "\n".join(
-        text for name, keys in sections.items() for text in [_section(name, keys)] if text
-    )
+    contents = [_section(name, keys) for name, keys in sections.items()]
+    return "\n".join(content for content in contents if content)
 
 
-def _section(name: object, keys: object) -> str:
-    where = f"Section {_named(name, 'a section')} of grafana.ini"
+def _section(name: Any, keys: Any) -> str:
+    _check_name(name, "grafana.ini")
+    location = f"grafana.ini, section {name}"
     if not isinstance(keys, dict):
-        raise AnsibleFilterError(f"{where} is a mapping of keys, not {_kind(keys)}.")
-    lines = [
-        f"{_named(key, where)} = {_value(value, where, key)}"
-        for key, value in keys.items()
-        if _is_set(value)
-    ]
+        raise AnsibleFilterError(
+            f"{location}: the section is a {_type_name(keys)}; write a dict of keys."
+        )
+    lines = []
+    for key, value in keys.items():
+        if value is not None and value != "":
+            _check_name(key, location)
+            lines.append(f"{key} = {_encode(value, f'{location}: {key}')}")
     return "\n".join([f"[{name}]", *lines, ""]) if lines else ""
 
 
-def _is_set(value: object) -> bool:
-    return value is not None and value != ""
-
-
-def _named(name: object, where: str) -> object:
+def _check_name(name: Any, location: str) -> None:
     if not isinstance(name, str) or not NAME.match(name):
         raise AnsibleFilterError(
-            f"{where}: {name!r} is not a name of letters, digits, '_', '.', '-' and spaces."
+            f"{location}: {name!r} is not a name; use letters, digits, '_', '.', '-' and spaces."
         )
-    return name
 
 
-def _value(value: object, where: str, key: str) -> str:
+def _encode(value: Any, location: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return str(value)
-    # The value itself may be a secret, so it is not told.
+    # The value may be a secret, so the messages do not quote it.
     if not isinstance(value, str):
         raise AnsibleFilterError(
-            f"{where}: {key} is a text, a number or a truth value, not {_kind(value)}."
+            f"{location} is a {_type_name(value)}; write a str, int, float or bool."
         )
-    if any(ord(character) < 32 and character != "\t" for character in value) or "\x7f" in value:
-        raise AnsibleFilterError(f"{where}: {key} has a line break or another control character.")
-    return _quoted(value)
+    if any(_is_control(character) for character in value):
+        raise AnsibleFilterError(
+            f"{location} has a line break or another control character; remove it."
+        )
+    return _quote(value)
 
 
-def _quoted(text: str) -> str:
-    """A text as Grafana's parser wants it: between backquotes all is literal, up to the last backquote of the line."""
-    plain = not re.search(r"[#;`\"'\\]", text) and text == text.strip()
-    return text if plain else f"`{text}`"
+def _is_control(character: str) -> bool:
+    return (ord(character) < 32 and character != "\t") or character == "\x7f"
 
 
-def _kind(value: object) -> str:
-    return {"dict": "a mapping", "list": "a list", "str": "a text"}.get(
-        type(value).__name__, type(value).__name__
-    )
+def _quote(string: str) -> str:
+    """Quote a string when Grafana's parser requires it.
+
+    Everything between backquotes is literal, up to the last backquote of the line.
+    """
+    if _SPECIAL.search(string) or string != string.strip():
+        return f"`{string}`"
+    return string
+
+
+def _type_name(value: Any) -> str:
+    names = [name for kind, name in _KINDS if isinstance(value, kind)]
+    return names[0] if names else type(value).__name__
 
 
 class FilterModule:
-    """Ansible looks for this name."""
+    """The filters of this file, under the class name that Ansible requires."""
 
-    def filters(self) -> dict:
-        """The filters of this file."""
+    def filters(self) -> dict[str, Callable[[Any], str]]:
+        """Return the filters by name."""
         return {"grafana_ini": grafana_ini}

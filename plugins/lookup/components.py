@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Answer questions about the components of the whole inventory."""
+"""Look up the components of the whole inventory."""
 
 from __future__ import annotations
 
@@ -11,67 +11,89 @@ version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Reads C(meta/component.yml) and the defaults of this collection's roles, and the groups and variables of the
-    inventory, and tells where components run and how they are reached.
-  - The answer covers all hosts and is the same under C(--limit) and C(--tags). Nothing is contacted.
-  - Role defaults count for every host of the group that the role is named after, overridden by the variables that
-    the host has in the inventory, as facts or by C(--extra-vars). Variables of plays, blocks and tasks do not count,
-    since they are not visible from elsewhere.
+  - Returns the components of the inventory, their addresses, and the settings by which other
+    components reach them.
+  - Reads C(meta/component.yml), the defaults and the files of this collection's roles, and the
+    groups and variables of the inventory.
+  - Covers all hosts, also under C(--limit) and C(--tags). No host is contacted.
+  - The defaults of a role apply to every host of the group that is named after the role. Variables
+    of the host in the inventory, facts and C(--extra-vars) override them. Variables of plays,
+    blocks and tasks are ignored, since they are not visible to other hosts.
 options:
   _terms:
-    description:
-      - V(scrape_jobs) gives Prometheus' C(scrape_configs) for all components, seen from the current host. Each target
-        has the labels C(env) (C(monitoring_environment) of its host) and C(host) (its name in the inventory).
-      - V(address) gives C(host:port) of one component. It is the current host's own one if it has the component,
-        else that of the first host in the group.
-      - V(url) gives the same with what is spoken there, such as V(https://10.0.0.2:3100).
-      - V(client) gives what the current host needs to ask that component, C(tls_config) and C(basic_auth) in the form
-        of Prometheus, with files below O(etc). It is empty where plain text is spoken.
-      - V(tls) gives what O(component) on the current host needs for TLS on its own O(address), or, without an
-        address, to ask others. C(scheme) is what it speaks there, C(config) and C(secrets) are files for the component
-        module, C(probe_auth) belongs into its C(ready) and C(reload), and C(web) is the configuration of the web server that
-        Prometheus' own programs share. All of them are empty where plain text is spoken.
-      - V(names) gives the names of the components that the current host should have.
-      - V(known) gives the names of all components that this collection has a role for.
-      - V(releases) gives what the inventory rolls out, as a lock has it, by name, version and architecture.
-      - V(alerts) gives the rule files of the components that the inventory has, C(files/alerts.yml) of their roles, as
-        a list of C(component), C(path) and C(document). Nothing in them is taken for a template of Ansible.
-      - V(content) gives what the components of the inventory bring to Grafana, C(files/dashboards) and, of
-        C(files/alerts.yml), Grafana's share, as items for the option C(content) of the module
-        M(hippius.monitoring.grafana_content), put into O(folder).
-    choices: [scrape_jobs, address, url, client, tls, names, known, releases, alerts, content]
+    description: Question about the inventory; exactly one.
+    type: list
+    elements: str
     required: true
+    choices:
+      scrape_jobs:
+        - C(scrape_configs) of a Prometheus on the current host, for all components. Each target has
+          the labels C(env) (C(monitoring_environment) of its host) and C(host) (the name of its
+          host in the inventory).
+      address:
+        - C(host:port) of a component. On a host without the component it is that of the first host
+          in the group.
+      url:
+        - The address with its scheme, such as V(https://10.0.0.2:3100).
+      client:
+        - C(tls_config) and C(basic_auth) in the format of Prometheus, by which the current host
+          reaches the component, with files below O(etc). Empty for plain text.
+      tls:
+        - Settings for TLS of O(component) on the current host, which listens on O(address). Without
+          O(address), the settings of a client.
+        - C(scheme) is the scheme of the listener. C(config) and C(secrets) are files for the
+          component module, C(probe_auth) is part of its options C(ready) and C(reload). C(web) is
+          the web configuration that Prometheus and its exporters share. All but C(scheme) are empty
+          for plain text.
+      names:
+        - Names of the components that the current host should have.
+      known:
+        - Names of all components that this collection has a role for.
+      releases:
+        - Releases that the inventory requests, in the format of a release lock, by name, version
+          and architecture.
+      alerts:
+        - Rule files of the components in the inventory, C(files/alerts.yml) of their roles, as a
+          list of C(component), C(path) and C(document). They are not templated.
+      content:
+        - Grafana content of the components in the inventory, C(files/dashboards) and the share of
+          C(files/alerts.yml) that Grafana evaluates, as a value for the option C(content) of
+          M(hippius.monitoring.grafana_content).
   component:
-    description: Component whose address is wanted, for example V(otel-collector).
+    description: Name of the component, such as V(otel-collector). Required for V(address), V(url),
+      V(client), V(tls).
     type: str
-  listen:
-    description: Name of the address in the C(listen_addresses) of the component's role.
+    default: ""
+  listener:
+    description: Name of the listener in the C(listen_addresses) of the component's role.
     type: str
     default: http
   address:
-    description: The component's own listener, as C(host:port).
+    description: Listen address of the component itself, as C(host:port), for V(tls).
     type: str
     default: ""
   etc:
-    description: Directory of the asker's files, such as V(/etc/promtail); empty for paths relative to it.
+    description: Directory of the client's files, such as V(/etc/promtail). By default their paths
+      are relative to it.
     type: str
     default: ""
   engine:
     description:
-      - Only V(alerts) that are evaluated by V(grafana) or by V(prometheus), as their label C(engine) says, and without
-        that label. Components without such alerts are left out.
+      - Evaluator of the V(alerts), as in their label C(engine). The result lacks this label, and
+        components without such alerts. By default all alerts are returned.
     type: str
     default: ""
     choices: ["", grafana, prometheus]
   folder:
-    description: Path of the folder of Grafana that V(content) goes into.
+    description: Path of the Grafana folder for V(content).
     type: str
     default: ""
 notes:
-  - On another host a component is reached at C(monitoring_address) of that host; where it is not set, at the address
-    it listens on, or, where that is every address, at C(ansible_host), or at the host's name in the inventory.
-  - A listener speaks TLS, and wants a certificate of whoever asks, where C(monitoring_tls_certificate) of its host is
-    set and its address is neither loopback nor in C(monitoring_plaintext_networks).
+  - Other hosts reach a component at C(monitoring_address) of its host. If that is not set, they
+    reach it at its listen address or, if it listens on every address, at C(ansible_host), by
+    default the name of the host in the inventory.
+  - A listener uses TLS and requires a client certificate if C(monitoring_tls_certificate) of its
+    host is set, unless its address is loopback or in C(monitoring_plaintext_networks).
 """
 
 EXAMPLES = r"""
@@ -79,18 +101,21 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ lookup('hippius.monitoring.components', 'scrape_jobs') }}"
 
-- name: Show where this host's logs go
+- name: Show where this host sends its logs
   ansible.builtin.debug:
     msg: "{{ lookup('hippius.monitoring.components', 'address', component='loki') }}"
 """
 
 RETURN = r"""
 _raw:
-  description: A list with one element, the answer.
+  description: A list of one element, the answer.
   type: list
   elements: raw
 """
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
@@ -102,15 +127,139 @@ from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
 )
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.inventory import (
     ROLES,
+    Inventory,
     all_components,
+    inventory_of,
     named_component,
-    of,
-    read,
+    read_yaml,
 )
 
-# Questions about one component.
-ABOUT = ("address", "url", "client", "tls")
-QUESTIONS = ("scrape_jobs", *ABOUT, "names", "known", "releases", "alerts", "content")
+
+class RuleFile(TypedDict):
+    """A rule file of a component, or the share of it that one engine evaluates."""
+
+    component: str
+    path: str
+    document: dict[str, Any]
+
+
+class Query(NamedTuple):
+    """The inventory, the current host and the options of the lookup."""
+
+    inventory: Inventory
+    host: str
+    component: str
+    listener: str
+    address: str
+    etc: str
+    engine: str
+    folder: str
+
+
+def find_scrape_jobs(query: Query) -> list[catalog.ScrapeConfig]:
+    """Return ``scrape_configs`` of a Prometheus on the current host."""
+    return catalog.scrape_jobs(all_components(), query.inventory, query.host)
+
+
+def find_address(query: Query) -> str:
+    """Return ``host:port`` of a component."""
+    component = named_component(query.component)
+    return catalog.address_of(component, query.listener, query.inventory, query.host)
+
+
+def find_url(query: Query) -> str:
+    """Return the address of a component with its scheme."""
+    component = named_component(query.component)
+    return catalog.url_of(component, query.listener, query.inventory, query.host)
+
+
+def client_settings(query: Query) -> catalog.transport.ClientConfig:
+    """Return the settings by which the current host reaches a component."""
+    component = named_component(query.component)
+    return catalog.client_config_of(
+        component, query.listener, query.inventory, query.host, query.etc
+    )
+
+
+def tls_settings(query: Query) -> catalog.TlsFiles:
+    """Return the files and settings for TLS of a component on the current host."""
+    component = named_component(query.component)
+    consumed = [named_component(name) for name in component.consumes]
+    return catalog.tls_files(component, consumed, query.address, query.inventory, query.host)
+
+
+def expected_names(query: Query) -> list[str]:
+    """Return the names of the components that the current host should have."""
+    return catalog.component_names(all_components(), query.inventory, query.host)
+
+
+def known_names(_query: Query) -> list[str]:
+    """Return the names of all components that have a role."""
+    return [component.name for component in all_components()]
+
+
+def requested_releases(query: Query) -> pinned_releases.Lock:
+    """Return a lock of the releases that the inventory requests."""
+    return pinned_releases.locked(all_components(), query.inventory, lock_files.archives)
+
+
+def find_alerts(query: Query) -> list[RuleFile]:
+    """Return the rule files of the components in the inventory, or one engine's share of each."""
+    return _rule_files(query.inventory, query.engine)
+
+
+def find_content(query: Query) -> list[dict[str, str]]:
+    """Return the Grafana content of the components in the inventory, as sources of it."""
+    paths = _role_paths(query.inventory, "files/dashboards").values()
+    directories = [path for path in paths if path.is_dir()]
+    dashboards = [{"directory": str(path), "folder": query.folder} for path in directories]
+    rule_files = _rule_files(query.inventory, "grafana")
+    rules = [{"file": rule_file["path"], "folder": query.folder} for rule_file in rule_files]
+    return dashboards + rules
+
+
+def _rule_files(inventory: Inventory, engine: str) -> list[RuleFile]:
+    # Imported here, since it costs each task time and few tasks look up alerts.
+    from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
+        prometheus_rules,
+    )
+
+    engines = prometheus_rules.ENGINES
+    if engine not in ("", *engines):
+        raise catalog.CatalogError(
+            f"engine {engine!r}: does not exist; choose one of: {', '.join(engines)}."
+        )
+    rule_files = []
+    for component, path in _role_paths(inventory, "files/alerts.yml").items():
+        document = read_yaml(path) if path.exists() else {}
+        if engine and document:
+            try:
+                document = prometheus_rules.split(document)[engines.index(engine)]
+            except prometheus_rules.RuleError as error:
+                raise catalog.CatalogError(f"{path}: {error}") from error
+        if document.get("groups"):
+            rule_files.append(RuleFile(component=component, path=str(path), document=document))
+    return rule_files
+
+
+def _role_paths(inventory: Inventory, path: str) -> dict[str, Path]:
+    """Return a path below the role of each component that the inventory has, by component."""
+    components = [component for component in all_components() if inventory.hosts(component)]
+    return {component.name: ROLES / component.role / path for component in components}
+
+
+ANSWERS: Mapping[str, Callable[[Query], Any]] = {
+    "scrape_jobs": find_scrape_jobs,
+    "address": find_address,
+    "url": find_url,
+    "client": client_settings,
+    "tls": tls_settings,
+    "names": expected_names,
+    "known": known_names,
+    "releases": requested_releases,
+    "alerts": find_alerts,
+    "content": find_content,
+}
 
 
 class LookupModule(LookupBase):
@@ -118,97 +267,24 @@ class LookupModule(LookupBase):
 
     def run(
         self,
-        terms: list,
-        variables: dict,
+        terms: list[str],
+        variables: dict[str, Any],
         component: str = "",
-        listen: str = "http",
+        listener: str = "http",
         address: str = "",
         etc: str = "",
         engine: str = "",
         folder: str = "",
-    ) -> list:
-        """Answer one question; the answer is the only element of the list."""
-        if len(terms) != 1 or terms[0] not in QUESTIONS:
-            raise AnsibleError(f"Ask for one of {', '.join(QUESTIONS)}, not for {terms}.")
-        inventory = of(self._loader, variables)
+    ) -> list[Any]:
+        """Return the answer to one question as the only element of a list."""
+        if len(terms) != 1 or terms[0] not in ANSWERS:
+            raise AnsibleError(
+                f"components lookup: {terms} is not one question; ask one of: {', '.join(ANSWERS)}."
+            )
         host = variables["inventory_hostname"]
+        inventory = inventory_of(self._loader, variables)
+        query = Query(inventory, host, component, listener, address, etc, engine, folder)
         try:
-            if terms[0] in ABOUT:
-                return [
-                    _about(
-                        terms[0], named_component(component), inventory, host, listen, address, etc
-                    )
-                ]
-            if terms[0] == "names":
-                return [catalog.names(all_components(), inventory, host)]
-            if terms[0] == "known":
-                return [[item.name for item in all_components()]]
-            if terms[0] == "releases":
-                return [pinned_releases.locked(all_components(), inventory, lock_files.archives)]
-            if terms[0] == "alerts":
-                return [alerts(inventory, engine)]
-            if terms[0] == "content":
-                return [content(inventory, folder)]
-            return [catalog.scrape_jobs(all_components(), inventory, host)]
+            return [ANSWERS[terms[0]](query)]
         except catalog.CatalogError as error:
             raise AnsibleError(str(error)) from error
-
-
-def _about(
-    question: str,
-    item: catalog.Component,
-    inventory: catalog.Inventory,
-    host: str,
-    listen: str,
-    address: str,
-    etc: str,
-) -> object:
-    """The answer to a question about one component."""
-    if question == "tls":
-        asked = [named_component(name) for name in item.consumes]
-        return catalog.tls(item, asked, address, inventory, host)
-    if question == "client":
-        return catalog.client(item, listen, inventory, host, etc)
-    return getattr(catalog, question)(item, listen, inventory, host)
-
-
-def alerts(inventory: catalog.Inventory, engine: str) -> list:
-    """The rule files that the components of an inventory bring, or one engine's share of each."""
-    # Loading it costs each task time, and few ask for alerts.
-    from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
-        prometheus_rules,
-    )
-
-    if engine not in ("", *prometheus_rules.ENGINES):
-        raise catalog.CatalogError(
-            f"engine is {engine!r}; it may be {' or '.join(prometheus_rules.ENGINES)}."
-        )
-    files = [
-        (item, ROLES / item.role / "files" / "alerts.yml")
-        for item in all_components()
-        if inventory.hosts(item)
-    ]
-    found = []
-    for item, path in files:
-        try:
-            document = read(path) if path.exists() else {}
-            if engine and document:
-                document = prometheus_rules.split(document)[prometheus_rules.ENGINES.index(engine)]
-        except prometheus_rules.RuleError as error:
-            raise catalog.CatalogError(f"{path}: {error}") from error
-        if document.get("groups"):
-            found.append({"component": item.name, "path": str(path), "document": document})
-    return found
-
-
-def content(inventory: catalog.Inventory, folder: str) -> list:
-    """What the components of an inventory bring to Grafana, as items of grafana_content."""
-    paths = [
-        ROLES / item.role / "files" / "dashboards"
-        for item in all_components()
-        if inventory.hosts(item)
-    ]
-    brought = [{"directory": str(path), "folder": folder} for path in paths if path.is_dir()]
-    return brought + [
-        {"file": item["path"], "folder": folder} for item in alerts(inventory, "grafana")
-    ]

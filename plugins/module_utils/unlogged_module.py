@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What all modules of the collection are."""
+"""Base of the collection's modules that run on hosts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 
 class QuietModule(AnsibleModule):
-    """A module that does not write its parameters, whole files among them, into the host's journal."""
+    """A module that does not log its parameters, which include whole files, to the journal."""
 
     def _log_invocation(self) -> None:
-        """Write nothing; who may read the journal may not read every configuration."""
+        """Log nothing: not every reader of the journal may read every configuration."""

@@ -10,13 +10,20 @@ from urllib.error import HTTPError
 from ansible.module_utils.urls import open_url
 
 from . import upstream_releases
+from .upstream_releases import Archives, ReleaseError
 
-# More than any checksum file is long.
+# More than the size of any checksum file.
 LONGEST = 1024 * 1024
+# Object storage that hides its listing answers 403 for a missing file.
+MISSING = (403, 404, 410)
 
 
-def checksums(name: str, archive: str, mirrors: list, failures: list) -> str:
-    """Content of the first checksum file that is there; else nothing, and ``failures`` gets the reasons."""
+def checksum_file(name: str, archive: str, mirrors: list[str], failures: list[str]) -> str | None:
+    """Return the content of the first checksum file of an archive that exists.
+
+    Appends the reasons to ``failures`` when none does, and raises ReleaseError when a mirror
+    fails in another way.
+    """
     for address in upstream_releases.checksum_urls(name, archive):
         for url in upstream_releases.mirrored(address, mirrors):
             try:
@@ -25,23 +32,23 @@ def checksums(name: str, archive: str, mirrors: list, failures: list) -> str:
             except HTTPError as error:
                 error.close()
                 failures.append(f"{url}: HTTP {error.code}")
-                # Storage that shows nothing of its listing answers 403 for a file that is not there.
-                if error.code not in (403, 404, 410):
-                    raise upstream_releases.ReleaseError(failures[-1]) from error
+                if error.code not in MISSING:
+                    raise ReleaseError(failures[-1]) from error
             except (OSError, HTTPException, ValueError) as error:
-                raise upstream_releases.ReleaseError(
-                    f"{url}: {getattr(error, 'reason', error)}"
-                ) from error
-    return ""
+                raise ReleaseError(f"{url}: {getattr(error, 'reason', error)}") from error
+    return None
 
 
-def archives(name: str, version: str, build: str, architectures: list, mirrors: list) -> dict:
-    """For each architecture that upstream publishes the address and checksum of the archive, as a lock has it.
+def archives(
+    name: str, version: str, build: str, architectures: list[str], mirrors: list[str]
+) -> Archives:
+    """Return the published archives of a release with their checksums, as a lock has them.
 
-    Raises ReleaseError, with the reasons, where none is to be had.
+    Architectures that are not published are left out. Raises ReleaseError when none is.
     """
-    texts, failures = {}, []
+    contents: dict[str, str | None] = {}
+    failures: list[str] = []
     for architecture in architectures:
         archive = upstream_releases.archive_url(name, version, architecture, build)
-        texts[architecture] = checksums(name, archive, mirrors, failures)
-    return upstream_releases.lock_entries(name, version, build, texts, failures)
+        contents[architecture] = checksum_file(name, archive, mirrors, failures)
+    return upstream_releases.lock_entries(name, version, build, contents, failures)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where releases are published, and what the lock file says of them. Pure."""
+"""URLs of published releases, and the content of release locks. Pure."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 UPSTREAM = "upstream"
@@ -13,25 +15,31 @@ GITHUB = "https://github.com/{}/releases/download/v{{version}}"
 SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
 LISTED = re.compile(r"([0-9a-fA-F]{64})[ \t]+\*?(\S.*)\Z")
 
+# The archives of a release by architecture, each with its ``url`` and ``sha256``.
+Archives = dict[str, dict[str, str]]
+# A release lock: archives by name and version.
+Lock = dict[str, dict[str, Archives]]
+
 
 class ReleaseError(Exception):
-    """A release that is not known, or a checksum file that does not say what it should."""
+    """An unknown release, or a lock or checksum file without valid content."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where one program is published.
+    """The URL of a program's releases.
 
-    ``checksums`` are files beside the archive, in the order in which they are tried: lists of many archives, or with
-    ``{file}`` in the name one for the archive itself.
+    ``checksums`` are files beside the archive in the order in which they are tried: lists of
+    many archives, or with ``{file}`` in the name one for the archive itself.
     """
 
     folder: str
     file: str
-    checksums: tuple
+    checksums: tuple[str, ...]
 
 
 def _promu(repository: str) -> Source:
+    """Return the source of a program that is built by Prometheus' promu."""
     file = repository.rpartition("/")[2] + "-{version}.linux-{architecture}.tar.gz"
     return Source(GITHUB.format(repository), file, ("sha256sums.txt",))
 
@@ -47,7 +55,7 @@ SOURCES = {
         ("sha256sums.txt",),
     ),
     "loki": Source(GITHUB.format("grafana/loki"), "loki-linux-{architecture}.zip", ("SHA256SUMS",)),
-    # Published with Loki's releases, the last time with 3.6.11.
+    # Published with Loki's releases until 3.6.11.
     "promtail": Source(
         GITHUB.format("grafana/loki"), "promtail-linux-{architecture}.zip", ("SHA256SUMS",)
     ),
@@ -56,13 +64,13 @@ SOURCES = {
         "tempo_{version}_linux_{architecture}.tar.gz",
         ("SHA256SUMS",),
     ),
-    # Since 0.158.0 each archive has a file of its own, with nothing in it but the checksum.
+    # Since 0.158.0 each archive has its own file, which contains only the checksum.
     "otel_collector": Source(
         GITHUB.format("open-telemetry/opentelemetry-collector-releases"),
         "otelcol-contrib_{version}_linux_{architecture}.tar.gz",
         ("opentelemetry-collector-releases_otelcol-contrib_checksums.txt", "{file}.sha256"),
     ),
-    # The shorter address without the build's number was seen to change its content after a release.
+    # The content of the shorter URL without the build number has changed after a release.
     "grafana": Source(
         "https://dl.grafana.com/grafana/release/{version}",
         "grafana_{version}_{build}_linux_{architecture}.tar.gz",
@@ -72,12 +80,13 @@ SOURCES = {
 
 
 def archive_url(name: str, version: str, architecture: str, build: str = "") -> str:
-    """Published address of an archive; raises ReleaseError when the release is not known or its build is missing."""
+    """Return the published URL of an archive.
+
+    Raises ReleaseError for an unknown release, and for a missing build.
+    """
     source = _source(name)
     if "{build}" in source.file and not build:
-        raise ReleaseError(
-            f"{name} {version}: the number of the build is part of the address, so build is needed."
-        )
+        raise ReleaseError(f"{name} {version}: its URL contains a build number; set build.")
     values = {
         "version": quote(version, safe=""),
         "architecture": architecture,
@@ -86,156 +95,174 @@ def archive_url(name: str, version: str, architecture: str, build: str = "") -> 
     return f"{source.folder}/{source.file}".format(**values)
 
 
-def checksum_urls(name: str, archive: str) -> list:
-    """Published addresses at which the checksum of an archive may stand, to be tried in turn."""
+def checksum_urls(name: str, archive: str) -> list[str]:
+    """Return the published URLs of an archive's checksum, in the order in which to try them."""
     folder, _slash, file = archive.rpartition("/")
     return [f"{folder}/{checksums.format(file=file)}" for checksums in _source(name).checksums]
 
 
-def checksum_in(text: str, file: str) -> str:
-    """The SHA-256 of ``file`` that a checksum file tells, or nothing: a line ``hash  file``, or a hash alone.
+def checksum_in(content: str, file: str) -> str | None:
+    """Return the SHA-256 of ``file`` in a checksum file, or None.
 
-    Raises ReleaseError when it tells two.
+    The content is lines ``hash  file``, or a hash alone. Raises ReleaseError for two hashes.
     """
-    if SHA256.match(text.strip()):
-        return text.strip().lower()
-    lines = (LISTED.match(line.strip()) for line in text.splitlines())
-    found = {
-        line.group(1).lower() for line in lines if line and line.group(2).rpartition("/")[2] == file
-    }
-    if len(found) > 1:
-        raise ReleaseError(f"{file} is listed with {len(found)} checksums.")
-    return found.pop() if found else ""
+    if SHA256.match(content.strip()):
+        return content.strip().lower()
+    checksums = set()
+    for line in content.splitlines():
+        listed = LISTED.match(line.strip())
+        if listed and listed[2].rpartition("/")[2] == file:
+            checksums.add(listed[1].lower())
+    if len(checksums) > 1:
+        raise ReleaseError(f"{file}: it is listed with {len(checksums)} checksums.")
+    return checksums.pop() if checksums else None
 
 
-def lock_entries(name: str, version: str, build: str, texts: dict, failures: list) -> dict:
-    """For each architecture of ``texts``, which maps it to a checksum file's content, the archive's lock entry.
+def lock_entries(
+    name: str, version: str, build: str, contents: Mapping[str, str | None], failures: list[str]
+) -> Archives:
+    """Return the archives that have a checksum, from the checksum file of each architecture.
 
-    An architecture that upstream does not publish is left out; raises ReleaseError, which tells ``failures``, when
-    nothing is left.
+    Raises ReleaseError with ``failures`` when there is none.
     """
     entries = {}
-    for architecture, text in texts.items():
+    for architecture, content in contents.items():
         url = archive_url(name, version, architecture, build)
-        checksum = checksum_in(text, url.rpartition("/")[2])
+        checksum = checksum_in(content or "", url.rpartition("/")[2])
         if checksum:
             entries[architecture] = {"url": url, "sha256": checksum}
     if not entries:
-        why = f" ({'; '.join(dict.fromkeys(failures))})" if failures else ""
+        reasons = f" ({'; '.join(dict.fromkeys(failures))})" if failures else ""
         raise ReleaseError(
-            f"{name} {version}: no checksum is published for {', '.join(texts)}{why}."
+            f"{name} {version}: no checksum is published for {', '.join(contents)}{reasons}."
         )
     return entries
 
 
-def conflicts(lock: dict, name: str, version: str, entries: dict) -> list:
-    """What speaks against taking ``entries`` into a lock: archives that were locked with another checksum."""
+def conflicts(lock: Lock, name: str, version: str, entries: Archives) -> list[str]:
+    """Return a message for each archive that is locked with another checksum."""
     locked = archives(lock, name, version)
-    return [
-        f"{name} {version} on {architecture} is locked with {locked[architecture]['sha256']}, and"
-        f" {entry['sha256']} is published now"
-        for architecture, entry in entries.items()
-        if architecture in locked and locked[architecture]["sha256"] != entry["sha256"]
-    ]
+    messages = []
+    for architecture, entry in entries.items():
+        previous = locked.get(architecture, entry)["sha256"]
+        if previous != entry["sha256"]:
+            messages.append(
+                f"{name} {version} on {architecture}: it is locked with {previous}, and"
+                f" {entry['sha256']} is published now"
+            )
+    return messages
 
 
-def merged(lock: dict, name: str, version: str, entries: dict) -> dict:
-    """A lock with the entries of one release added, in order of names, versions and architectures."""
+def merged(lock: Lock, name: str, version: str, entries: Archives) -> Lock:
+    """Return a lock with added archives, sorted by name, version and architecture."""
     versions = {str(key): value for key, value in (lock.get(name) or {}).items()}
-    known = {**versions.get(version, {}), **entries}
-    versions[version] = {key: known[key] for key in sorted(known)}
-    result = {**lock, name: {key: versions[key] for key in sorted(versions, key=_version_order)}}
-    return {key: result[key] for key in sorted(result)}
+    versions[version] = _sorted({**versions.get(version, {}), **entries})
+    in_order = sorted(versions, key=_version_order)
+    return _sorted({**lock, name: {key: versions[key] for key in in_order}})
 
 
-def archives(lock: dict, name: str, version: str) -> dict:
-    """For each architecture the ``url`` and ``sha256`` that a lock file holds of one release.
+def _sorted(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: value[key] for key in sorted(value)}
 
-    Raises ReleaseError where the file is not what a lock is.
+
+def archives(lock: Lock, name: str, version: str) -> Archives:
+    """Return the archives of a release in a lock file's content, none when it is not locked.
+
+    Raises ReleaseError when the content is not that of a lock.
     """
     versions = lock.get(name) or {} if isinstance(lock, dict) else None
     if not isinstance(versions, dict):
         raise ReleaseError(
-            f"A release lock maps names to versions, architectures, url and sha256; {name} does not."
+            f"{name}: invalid release lock; it maps names to versions, architectures, url and"
+            " sha256."
         )
-    # A version such as 1.10 that somebody wrote without quotes is a number.
-    found = {str(key): value for key, value in versions.items()}.get(version) or {}
-    for architecture, entry in (
-        found.items() if isinstance(found, dict) else [("every architecture", found)]
-    ):
-        if (
-            not isinstance(entry, dict)
-            or not entry.get("url")
-            or not SHA256.match(str(entry.get("sha256")))
-        ):
-            raise ReleaseError(
-                f"{name} {version} on {architecture} needs url and sha256, the latter as 64 hex digits."
-            )
-    return {
-        key: {"url": str(entry["url"]), "sha256": entry["sha256"].lower()}
-        for key, entry in found.items()
-    }
+    # YAML reads a version such as 1.10 without quotes as a float.
+    by_string = {str(key): value for key, value in versions.items()}
+    entries = by_string.get(version) or {}
+    if not isinstance(entries, dict):
+        raise _invalid_entry(name, version, "every architecture")
+    result = {}
+    for architecture, entry in entries.items():
+        if not _is_entry(entry):
+            raise _invalid_entry(name, version, architecture)
+        sha256 = str(entry["sha256"]).lower()
+        result[architecture] = {"url": str(entry["url"]), "sha256": sha256}
+    return result
 
 
-def chosen(locked: dict, architectures: list | None) -> dict:
-    """What a lock holds for these architectures, for all that it has where none are given.
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not entry.get("url"):
+        return False
+    return bool(SHA256.match(str(entry.get("sha256"))))
 
-    Raises ReleaseError, which names every release that is not locked for one of them.
+
+def _invalid_entry(name: str, version: str, architecture: str) -> ReleaseError:
+    return ReleaseError(
+        f"{name} {version} on {architecture}: invalid release lock; url and sha256 (64 hex"
+        " digits) are required."
+    )
+
+
+def chosen(lock: Lock, architectures: list[str] | None) -> Lock:
+    """Return the part of a lock for these architectures, or for all when there are none.
+
+    Raises ReleaseError naming every release that is not locked for one of them.
     """
-    result: dict = {}
+    result: Lock = {}
     missing = []
-    for name, versions in locked.items():
-        for version in versions:
-            known = archives(locked, name, str(version))
-            desired = architectures or sorted(known)
-            result.setdefault(name, {})[str(version)] = {
-                key: known[key] for key in desired if key in known
-            }
-            missing += [
-                f"No checksum is known for release {name} {version} on {key}:"
-                f" ansible-playbook hippius.monitoring.lock -e {name}_version={version} adds it where it is published."
-                for key in desired
-                if key not in known
-            ]
+    for name, versions in lock.items():
+        for version in map(str, versions):
+            locked = archives(lock, name, version)
+            selected: Archives = {}
+            for architecture in architectures or sorted(locked):
+                if architecture in locked:
+                    selected[architecture] = locked[architecture]
+                else:
+                    missing.append(_not_locked(name, version, architecture))
+            result.setdefault(name, {})[version] = selected
     if missing:
         raise ReleaseError(" ".join(missing))
     return result
 
 
-def entries_of(locked: dict) -> list:
-    """Every archive of a lock, as its ``url`` and ``sha256``."""
+def _not_locked(name: str, version: str, architecture: str) -> str:
+    return (
+        f"Release {name} {version} on {architecture}: its checksum is unknown;"
+        f" ansible-playbook hippius.monitoring.lock -e {name}_version={version} adds it if it is"
+        " published."
+    )
+
+
+def entries_of(lock: Lock) -> list[dict[str, str]]:
+    """Return every archive of a lock, as its ``url`` and ``sha256``."""
     return [
         entry
-        for versions in locked.values()
-        for known in versions.values()
-        for entry in known.values()
+        for versions in lock.values()
+        for locked in versions.values()
+        for entry in locked.values()
     ]
 
 
 def mirror_path(url: str) -> str:
-    """Path of a published address below a mirror or a folder of archives: the address without its scheme."""
+    """Return the path of a published URL in a mirror or a folder: the URL without its scheme."""
     return url.split("://", 1)[-1]
 
 
-def mirrored(url: str, mirrors: list) -> list:
-    """The addresses to try in turn; the word ``upstream`` among the mirrors stands for the published address."""
+def mirrored(url: str, mirrors: list[str]) -> list[str]:
+    """Return the URLs to try in order; the mirror ``upstream`` stands for the published URL."""
     if not mirrors:
         return [url]
-    return [
-        url if mirror == UPSTREAM else f"{mirror.rstrip('/')}/{mirror_path(url)}"
-        for mirror in mirrors
-    ]
+    path = mirror_path(url)
+    return [url if mirror == UPSTREAM else f"{mirror.rstrip('/')}/{path}" for mirror in mirrors]
 
 
 def _source(name: str) -> Source:
     if name not in SOURCES:
-        raise ReleaseError(
-            f"Release {name!r} is not known; there are {', '.join(sorted(SOURCES))}."
-        )
+        raise ReleaseError(f"Release {name!r}: unknown; use one of {', '.join(sorted(SOURCES))}.")
     return SOURCES[name]
 
 
-def _version_order(version: str) -> list:
-    return [
-        (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.+-]", version)
-    ]
+def _version_order(version: str) -> list[tuple[int, str]]:
+    """Return a sort key; other parts, such as rc, precede numbers."""
+    parts = re.split(r"[.+-]", version)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

@@ -1,85 +1,254 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Roll a monitoring component out to this host as one transaction."""
+"""Roll out a monitoring component on this host as one transaction."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: component
-short_description: Roll a component out as one transaction
+short_description: Roll out a component as one transaction
 version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Brings a release, its configuration and its systemd units to a host as one transaction, or removes them.
-  - The module observes the host, plans, stages the release and a new I(generation) of configuration and units,
-    lets the new release's own checker judge the staged configuration, switches by renaming one link, reloads or
-    restarts, and proves that the program took the change. Any failure after the switch rolls back to the last
-    proven generation.
-  - What must happen is decided from what runs and what is on disk, never from what this run happened to change,
-    so a run that was killed is finished by the next one.
-  - Runs with the system's Python and its standard library only, needs no facts, and uses one process a call.
-  - The action plugin of the same name runs on the controller. It looks the release up in the lock file
-    (variable C(monitoring_releases_lock)), reads O(config[].source) and O(scripts[].source), renders mappings
-    as YAML, and brings archives from C(monitoring_archives_dir) when the host lacks them.
+  - Installs a release, its configuration and its systemd units on a host as one transaction, or
+    removes them.
+  - The module observes the host, plans, stages the release and a new I(generation) of configuration
+    and units, runs the new release's own checker on the staged configuration, switches by renaming
+    one link, reloads or restarts, and verifies that the program accepted the change. Any failure
+    after the switch rolls back to the last-known-good generation.
+  - The plan is derived from the running processes and the files on disk, never from the changes of
+    this run, so the next run completes one that was killed.
+  - Runs with the system's Python and its standard library only, requires no facts, and uses one
+    process per call.
+  - The action plugin of the same name runs on the controller. It reads the release from the lock
+    file (variable C(monitoring_releases_lock)), reads O(config[].source) and O(scripts[].source),
+    renders dicts as YAML, and copies archives from C(monitoring_archives_dir) to a host that lacks
+    them.
 notes:
-  - A release is unpacked to C(/opt/monitoring/releases/<release>-<version>-<sha8>), a generation is written to
-    C(/opt/monitoring/components/<name>/generations/<n>-<id>), C(current) links to the one in force, and
-    C(/etc/<name>) links to its configuration. Data lives in C(/var/lib/<name>) and no rollout touches it.
+  - A release is unpacked to C(/opt/monitoring/releases/<release>-<version>-<sha8>), a generation is
+    written to C(/opt/monitoring/components/<name>/generations/<n>-<id>), C(current) links to the
+    active one, and C(/etc/<name>) links to its configuration. Data is in C(/var/lib/<name>), which
+    no rollout changes.
   - With O(instances), C(<name>) is the component's name, a dash, and the instance's name.
-  - "In O(command), O(check), O(environment), O(unit) and O(units) these placeholders are replaced: C({etc}) by
-    C(/etc/<name>), C({release}) by the directory of the running release (a stable path), C({bin}) by the directory
-    of O(scripts), C({data}) by C(/var/lib/<name>), and C({name}) by C(<name>)."
-  - "The main unit, over which O(unit) is merged: C(Type=exec), C(Restart=always) every two seconds without a limit,
-    C(TimeoutStopSec=90), C(StateDirectory=<name>), C(LimitNOFILE=65536), C(WantedBy=multi-user.target), after
-    C(network-online.target); C(ProtectSystem=strict), C(ProtectHome), C(ProtectProc=invisible), C(ProcSubset=pid),
-    C(PrivateDevices), C(PrivateTmp), C(PrivateUsers), C(NoNewPrivileges), no capabilities,
-    C(MemoryDenyWriteExecute), C(SystemCallFilter=@system-service) without C(@privileged) and C(@resources),
-    C(RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX), C(RestrictNamespaces), C(UMask=0077) and the other C(Protect)
-    directives. C(systemctl cat <name>) shows it."
-  - A further service of O(units) is there for a timer, path or socket to start. It is neither started nor restarted.
-  - O(check) may take 60 seconds. Without O(ready), a restarted unit has 40 seconds to be active and to listen.
-  - Archives are looked for below the addresses in C(monitoring_mirrors), where that is set.
+  - "These placeholders are replaced in O(command), O(check), O(environment), O(unit) and O(units):
+    C({etc}) by C(/etc/<name>), C({release}) by the stable path of the running release, C({bin}) by
+    the directory of O(scripts), C({data}) by C(/var/lib/<name>), and C({name}) by C(<name>)."
+  - "The main unit, over which O(unit) is merged: C(Type=exec), C(Restart=always) every two seconds
+    without a limit, C(TimeoutStopSec=90), C(StateDirectory=<name>), C(LimitNOFILE=65536),
+    C(WantedBy=multi-user.target), after C(network-online.target); C(ProtectSystem=strict),
+    C(ProtectHome), C(ProtectProc=invisible), C(ProcSubset=pid), C(PrivateDevices), C(PrivateTmp),
+    C(PrivateUsers), C(NoNewPrivileges), no capabilities, C(MemoryDenyWriteExecute),
+    C(SystemCallFilter=@system-service) without C(@privileged) and C(@resources),
+    C(RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX), C(RestrictNamespaces), C(UMask=0077) and
+    the other C(Protect) directives. C(systemctl cat <name>) shows it."
+  - A further service of O(units) is for a timer, path or socket to start. The module neither starts
+    nor restarts it.
+  - O(check) may take 60 seconds. Without O(ready), a restarted unit has 40 seconds to become active
+    and listen.
+  - Archives are downloaded from the mirrors in C(monitoring_mirrors), if it is set.
 requirements:
   - Linux with systemd 247 or newer
   - Python 3.9 or newer
 attributes:
   check_mode:
     description:
-      - The plan is the same one. The configuration is judged by the wanted release's own checker, from a copy below
-        C(/run) that is gone afterwards; a notice says so where the release or the user is not there yet.
+      - The plan is the same. The new release's own checker runs on a temporary copy of the
+        configuration below C(/run), unless the release or the user is missing, which a notice
+        reports.
     support: full
   diff_mode:
-    description: Every file and unit that would change, with secrets left out.
+    description: Every file and unit that would change, except secrets.
     support: full
 options:
+  # Options of an instance as well, through this anchor.
+  <<: &instance_options
+    description:
+      description: Description of the unit.
+      type: str
+    command:
+      description:
+        - Program and arguments of the main unit.
+        - Required when O(state=present), of the component or of each instance.
+      type: list
+      elements: str
+    config:
+      description:
+        - Configuration files below C(/etc/<name>), owned by root and readable by the component's
+          group.
+      type: list
+      elements: dict
+      suboptions:
+        path:
+          description: Path relative to C(/etc/<name>).
+          type: str
+          required: true
+        content:
+          description:
+            - Content of the file. A string is written unchanged.
+            - The action plugin renders a dict or list as YAML.
+          type: raw
+        source:
+          description:
+            - File on the controller that is copied unchanged, without templating.
+            - Overrides O(config[].content) unless it is empty.
+          type: path
+        on_change:
+          description:
+            - Action on the main unit after a change of this file. V(reload) becomes a restart
+              without O(reload).
+            - V(none) is for files that the program watches by itself.
+          type: str
+          choices: [reload, restart, none]
+          default: reload
+    secrets:
+      description:
+        - Secret files below C(/etc/<name>), as a dict of relative path to content, with mode 0640.
+        - They are never shown. A change is detected by a fingerprint that is keyed with a secret of
+          the host.
+        - A change of a secret restarts the main unit.
+      type: dict
+    scripts:
+      description: Scripts of the component itself, installed with mode 0755 in C({bin}).
+      type: list
+      elements: dict
+      suboptions:
+        path:
+          description: File name.
+          type: str
+          required: true
+        content:
+          description: Content of the script.
+          type: str
+        source:
+          description: File on the controller, searched for in the role's C(files) as well.
+          type: path
+        on_change:
+          description:
+            - Action on the main unit after a change of this script; V(none) is for scripts that
+              only another unit runs.
+          type: str
+          choices: [reload, restart, none]
+          default: none
+    environment:
+      description: Environment of the main unit. Every user can read it, so it is not for secrets.
+      type: dict
+    unit:
+      description:
+        - Sections of the main unit as dicts of directive to value, merged over the hardened base.
+        - A list is written as one line per value; null removes a directive of the base.
+      type: dict
+    units:
+      description:
+        - Further units of the component, as a dict of file name to sections. Names start with
+          C(<name>-).
+        - Services get the same hardened base; timers, paths and sockets are started and kept
+          running.
+      type: dict
+    check:
+      description:
+        - Command that checks the staged configuration before anything is switched, run as the
+          component's user with the staged files in place of C(/etc/<name>).
+      type: list
+      elements: str
+    check_ignore_pattern:
+      description:
+        - Regular expression for checkers that fail on warnings. A failure is ignored when every
+          line of the output matches.
+      type: str
+    listen_addresses:
+      description:
+        - Addresses C(host:port) on which the main process listens.
+        - A port that another process holds is refused before anything is changed. After a restart
+          each port must belong to the unit.
+      type: list
+      elements: str
+    ready:
+      description:
+        - Request by which the program reports that it is ready. Without it, a unit that stays
+          active counts as ready.
+      type: dict
+      suboptions:
+        # Of O(reload) as well, through this anchor.
+        <<: &probe_options
+          username:
+            description: User for basic authentication.
+            type: str
+          password_file:
+            description:
+              - File of O(config) or O(secrets) that contains the password. Required with
+                C(username).
+            type: str
+          certificate_file:
+            description:
+              - File of O(config) or O(secrets) that is presented as client certificate.
+              - The program's own certificate is not verified, since its socket is known to belong
+                to the unit.
+            type: str
+          key_file:
+            description:
+              - File of O(config) or O(secrets) that contains the key of C(certificate_file), with
+                which it is required.
+            type: str
+        url:
+          description: URL that answers with a 2xx status once the program is ready.
+          type: str
+          required: true
+        timeout:
+          description: Seconds to wait until the program is ready.
+          type: int
+          default: 60
+    reload:
+      description:
+        - Metrics by which the program reports a successful reload. Without them every change is a
+          restart.
+        - The unit is reloaded by C(SIGHUP) unless O(unit) sets C(ExecReload).
+      type: dict
+      suboptions:
+        <<: *probe_options
+        url:
+          description: URL of the program's own metrics.
+          type: str
+          required: true
+        success:
+          description: Metric that is 1 after a successful reload.
+          type: str
+          required: true
+        timestamp:
+          description: Metric with the time of the last successful reload; it must change.
+          type: str
+          required: true
+        timeout:
+          description: Seconds to wait for a successful reload.
+          type: int
+          default: 30
   name:
     description:
-      - Name of the component, used for its directory, user, group and unit.
+      - Name of the component and of its directory, user, group and unit.
       - Lower-case letters, digits and dashes.
-      - Required but with O(state=swept).
     type: str
+    required: true
   state:
     description:
-      - V(present) rolls the component out.
+      - V(present) rolls out the component.
       - V(absent) stops, disables and removes it. Data and user stay unless O(purge=true).
-      - V(previous) brings back the generation that was proven before the last rollout, proves it, and returns to the
-        present one when that fails. All instances go back together; one that the last rollout did not change stays
-        as it is, and one that it removed does not come back. Done once, it is done until the next rollout.
-      - V(pruned) is what M(hippius.monitoring.component_prune) does, by which it is documented. That one runs this
-        module, since Ansible takes longer to pack a second one than it takes to run.
+      - V(previous) activates the generation that was verified before the last rollout, verifies it,
+        and returns to the current one when that fails. All instances go back together, except one
+        that the last rollout did not change; one that it removed is not restored. Repeating it has
+        no effect until the next rollout.
     type: str
-    choices: [present, absent, previous, swept]
+    choices: [present, absent, previous]
     default: present
   release:
-    description: What to run. Required with O(state=present).
+    description: Release to run. Required when O(state=present).
     type: dict
     suboptions:
       name:
         description:
           - Name of the release in the lock file.
-          - The only file of an archive, or a file that is no archive, is installed as C({release}/<release name>).
+          - The only file of an archive, or a file that is not an archive, is installed as
+            C({release}/<release name>).
         type: str
         required: true
       version:
@@ -88,340 +257,59 @@ options:
         required: true
       archives:
         description:
-          - For each architecture (V(amd64), V(arm64)) a mapping of C(urls), tried in turn, and C(sha256). Where
-            nothing may be downloaded C(missing) is what the controller lacks.
-          - Filled in by the action plugin from the lock file.
+          - Archives as a dict of architecture (V(amd64), V(arm64)) to C(urls), which are tried in
+            order, and C(sha256). C(missing) is the controller's path of an archive that it lacks
+            while downloads are not allowed.
+          - Set by the action plugin from the lock file.
         type: dict
         default: {}
       pushed:
-        description: Path on this host of an archive brought from the controller; set by the action plugin.
+        description: Path on this host of an archive from the controller; set by the action plugin.
         type: path
       pushable:
-        description: Architectures that the action plugin could bring from the controller; set by it.
+        description:
+          - Architectures whose archive is on the controller; set by the action plugin.
         type: list
         elements: str
         default: []
-  description:
-    description: Description of the unit.
-    type: str
-  command:
-    description: Program and arguments of the main unit. Required with O(state=present) without O(instances).
-    type: list
-    elements: str
-  config:
-    description: Configuration files below C(/etc/<name>), owned by root, readable by the component's group.
-    type: list
-    elements: dict
-    suboptions:
-      path:
-        description: Path relative to C(/etc/<name>).
-        type: str
-        required: true
-      content:
-        description:
-          - Content of the file. A string is written as it is.
-          - A mapping or list is written as YAML by the action plugin.
-        type: raw
-      source:
-        description:
-          - File on the controller that is rolled out as it is, without templating.
-          - Wins over O(config[].content) when it is not empty.
-        type: path
-      on_change:
-        description:
-          - What a change of this file needs. V(reload) falls back to a restart where O(reload) is not given.
-          - V(none) is for files that the program watches by itself.
-        type: str
-        choices: [reload, restart, none]
-        default: reload
-  secrets:
-    description:
-      - Secret files below C(/etc/<name>), as a mapping of relative path to content, written with mode 0640.
-      - They are never shown, and a change is told by a fingerprint that is keyed with a secret of the host.
-      - A change of one needs a restart.
-    type: dict
-  scripts:
-    description: Small programs of the component's own, installed with mode 0755 in C({bin}).
-    type: list
-    elements: dict
-    suboptions:
-      path:
-        description: File name.
-        type: str
-        required: true
-      content:
-        description: Content of the program.
-        type: str
-      source:
-        description: File on the controller, searched for in the role's C(files) too.
-        type: path
-      on_change:
-        description: What a change of this program needs of the main unit; V(none) where only another unit runs it.
-        type: str
-        choices: [reload, restart, none]
-        default: none
-  environment:
-    description: Environment of the main unit. Not for secrets, since units can be read by every user.
-    type: dict
-  unit:
-    description:
-      - Sections of the main unit as mappings of directive to value, merged over the hardened base.
-      - A list is written as one line a value; null takes a directive of the base away.
-    type: dict
-  units:
-    description:
-      - Further units of the component, as a mapping of file name to sections. Names start with C(<name>-).
-      - Services get the same hardened base, timers, paths and sockets are started and kept running.
-    type: dict
-  check:
-    description:
-      - Command that judges the staged configuration before anything is switched, run as the component's user with
-        the staged files in place of C(/etc/<name>).
-    type: list
-    elements: str
-  check_ignore_pattern:
-    description:
-      - Regular expression. A checker that fails is believed only when a line of its output does not match, for
-        checkers that fail on warnings.
-    type: str
-  listen_addresses:
-    description:
-      - Addresses C(host:port) that the main process opens.
-      - A port that another process holds is refused before anything is changed, and after a restart each must
-        belong to the unit.
-    type: list
-    elements: str
-  ready:
-    description: How the program says that it is ready. Without it, a unit that stays active is taken as ready.
-    type: dict
-    suboptions:
-      url:
-        description: URL that answers with a 2xx status once the program is ready.
-        type: str
-        required: true
-      username:
-        description: User of basic authentication, where the program wants one.
-        type: str
-      password_file:
-        description:
-          - The one of O(config) and O(secrets) that holds the password of O(ready.username).
-        type: str
-      certificate_file:
-        description:
-          - The one of O(config) and O(secrets) that is shown as client certificate where the program wants one.
-          - The program's own certificate is not verified. Its socket was found to belong to the unit.
-        type: str
-      key_file:
-        description: The one of O(config) and O(secrets) with the key of O(ready.certificate_file).
-        type: str
-      timeout:
-        description: Seconds to wait for it.
-        type: int
-        default: 60
-  reload:
-    description:
-      - How the program proves a reload. Without it every change is a restart.
-      - The unit is reloaded by C(SIGHUP) unless O(unit) sets C(ExecReload).
-    type: dict
-    suboptions:
-      url:
-        description: URL of the program's own metrics.
-        type: str
-        required: true
-      username:
-        description: User of basic authentication, where the program wants one.
-        type: str
-      password_file:
-        description:
-          - The one of O(config) and O(secrets) that holds the password of O(reload.username).
-        type: str
-      certificate_file:
-        description:
-          - The one of O(config) and O(secrets) that is shown as client certificate where the program wants one.
-          - The program's own certificate is not verified. Its socket was found to belong to the unit.
-        type: str
-      key_file:
-        description: The one of O(config) and O(secrets) with the key of O(reload.certificate_file).
-        type: str
-      success:
-        description: Metric that is 1 after a successful reload.
-        type: str
-        required: true
-      timestamp:
-        description: Metric that holds the time of the last successful reload; it must advance.
-        type: str
-        required: true
-      timeout:
-        description: Seconds to wait for the proof.
-        type: int
-        default: 30
   instances:
     description:
-      - Instances of one release, handled as one transaction. What an instance leaves out is the component's.
+      - Instances of one release, rolled out as one transaction. An option that an instance omits is
+        that of the component.
       - An instance of this component that is no longer listed is removed.
     type: list
     elements: dict
     suboptions:
+      <<: *instance_options
       name:
         description: Name of the instance, appended to the component's with a dash.
         type: str
         required: true
-      description:
-        description: Description of the unit.
-        type: str
-      command:
-        description: Like O(command).
-        type: list
-        elements: str
-      config:
-        description: Like O(config).
-        type: list
-        elements: dict
-        suboptions:
-          path:
-            description: Like O(config[].path).
-            type: str
-            required: true
-          content:
-            description: Like O(config[].content).
-            type: raw
-          source:
-            description: Like O(config[].source).
-            type: path
-          on_change:
-            description: Like O(config[].on_change).
-            type: str
-            choices: [reload, restart, none]
-            default: reload
-      secrets:
-        description: Like O(secrets).
-        type: dict
-      scripts:
-        description: Like O(scripts).
-        type: list
-        elements: dict
-        suboptions:
-          path:
-            description: Like O(scripts[].path).
-            type: str
-            required: true
-          content:
-            description: Like O(scripts[].content).
-            type: str
-          source:
-            description: Like O(scripts[].source).
-            type: path
-          on_change:
-            description: Like O(scripts[].on_change).
-            type: str
-            choices: [reload, restart, none]
-            default: none
-      environment:
-        description: Like O(environment).
-        type: dict
-      unit:
-        description: Like O(unit).
-        type: dict
-      units:
-        description: Like O(units).
-        type: dict
-      check:
-        description: Like O(check).
-        type: list
-        elements: str
-      check_ignore_pattern:
-        description: Like O(check_ignore_pattern).
-        type: str
-      listen_addresses:
-        description: Like O(listen_addresses).
-        type: list
-        elements: str
-      ready:
-        description: Like O(ready).
-        type: dict
-        suboptions:
-          url:
-            description: Like O(ready.url).
-            type: str
-            required: true
-          username:
-            description: Like O(ready.username).
-            type: str
-          password_file:
-            description: Like O(ready.password_file).
-            type: str
-          certificate_file:
-            description: Like O(ready.certificate_file).
-            type: str
-          key_file:
-            description: Like O(ready.key_file).
-            type: str
-          timeout:
-            description: Like O(ready.timeout).
-            type: int
-            default: 60
-      reload:
-        description: Like O(reload).
-        type: dict
-        suboptions:
-          url:
-            description: Like O(reload.url).
-            type: str
-            required: true
-          username:
-            description: Like O(reload.username).
-            type: str
-          password_file:
-            description: Like O(reload.password_file).
-            type: str
-          certificate_file:
-            description: Like O(reload.certificate_file).
-            type: str
-          key_file:
-            description: Like O(reload.key_file).
-            type: str
-          success:
-            description: Like O(reload.success).
-            type: str
-            required: true
-          timestamp:
-            description: Like O(reload.timestamp).
-            type: str
-            required: true
-          timeout:
-            description: Like O(reload.timeout).
-            type: int
-            default: 30
   adopt:
     description:
-      - Take over an existing C(/etc/<name>) or unit of that name that this collection did not make.
+      - Take over an existing C(/etc/<name>) or unit of that name that this collection did not
+        create.
       - A copy is kept below C(/opt/monitoring/edited/<name>).
-      - Without this option, variable C(monitoring_adopt) decides; C(-e monitoring_adopt=true) reaches every role.
+      - By default the variable C(monitoring_adopt) decides; C(-e monitoring_adopt=true) applies to
+        every role.
     type: bool
     default: false
   purge:
-    description: With O(state=absent), remove data and user as well.
+    description: Remove data and user as well when O(state=absent).
     type: bool
     default: false
-  keep:
-    description: With O(state=swept), names of the components that the host should have.
-    type: list
-    elements: str
-  known:
-    description: With O(state=swept), names of the components that may be removed when they are not to be kept.
-    type: list
-    elements: str
-  prune_max:
-    description: With O(state=swept), refuse, and remove nothing, when more components than this would go.
-    type: int
-    default: 1
   lock_owner:
-    description: Who runs this, for the message to others that find the component locked; set by the action plugin.
+    description:
+      - Name of this run, shown to other runs that wait for the component's lock; set by the action
+        plugin.
     type: str
   lock_timeout:
-    description: Seconds to wait while another run holds this component on the host.
+    description: Seconds to wait while another run holds the component's lock on the host.
     type: int
     default: 60
+  _prune:
+    description: Internal; set by the action plugin of M(hippius.monitoring.component_prune).
+    type: dict
 seealso:
   - module: hippius.monitoring.component_prune
 """
@@ -445,19 +333,25 @@ EXAMPLES = r"""
     release: {name: redis_exporter, version: 1.86.0}
     instances:
       - name: main
-        command: ["{release}/redis_exporter", "--redis.addr=127.0.0.1:6379", "--web.listen-address=127.0.0.1:9121"]
+        command:
+          - "{release}/redis_exporter"
+          - --redis.addr=127.0.0.1:6379
+          - --web.listen-address=127.0.0.1:9121
         listen_addresses: [127.0.0.1:9121]
       - name: accounts
-        command: ["{release}/redis_exporter", "--redis.addr=127.0.0.1:6380", "--web.listen-address=127.0.0.1:9122"]
+        command:
+          - "{release}/redis_exporter"
+          - --redis.addr=127.0.0.1:6380
+          - --web.listen-address=127.0.0.1:9122
         secrets: {passwords.json: "{{ redis_accounts_passwords | to_json }}"}
         listen_addresses: [127.0.0.1:9122]
 
-- name: Return to how Loki was before the last rollout
+- name: Roll Loki back to the state before the last rollout
   hippius.monitoring.component:
     name: loki
     state: previous
 
-- name: Remove Loki but keep its data
+- name: Remove Loki and keep its data
   hippius.monitoring.component:
     name: loki
     state: absent
@@ -466,148 +360,144 @@ EXAMPLES = r"""
 RETURN = r"""
 action:
   description:
-    - The strongest of the instances' actions.
-    - V(switch) brings a new generation into force that the running program need not be told of, such as a timer.
+    - The strongest action of all instances.
+    - V(switch) activates a generation without a signal to the running program, such as a changed
+      timer.
   returned: success
   type: str
   sample: reload
   choices: [none, switch, remove, reload, restart, install]
 instances:
-  description: For each C(<name>) what happened.
+  description: Result of each C(<name>).
   returned: success
   type: dict
   contains:
     action:
-      description: What was done, or would be done in check mode.
+      description: Action of the run; in check mode the planned one.
       type: str
     reasons:
-      description: Why, in words.
+      description: Reasons for the action.
       type: list
       elements: str
     generation:
       description:
-        - Generation in force after the run. In check mode the current one, or with O(state=previous) the one to return
-          to.
+        - Active generation after the run. In check mode the current one, or when O(state=previous)
+          the one to roll back to.
       type: str
     previous:
-      description: Generation in force before the run.
+      description: Active generation before the run.
       type: str
     release:
-      description: Release in force.
+      description: Active release.
       type: str
-archive_wanted:
-  description: Architecture whose archive the action plugin must bring; it does so and runs the module again.
+archive_required:
+  description:
+    - Architecture whose archive the action plugin must copy to the host before it runs the module
+      again.
   returned: when the host lacks a release that the controller has
   type: str
 rolled_back:
-  description: Names whose previous generation was put back because the new one could not be proven.
+  description: Names whose previous generation was restored, since the new one failed verification.
   returned: on failure
   type: list
   elements: str
 notices:
-  description: What could not be checked, or what was kept. The action plugin shows it as warnings.
+  description: Skipped checks and kept files, which the action plugin shows as warnings.
   returned: always
   type: list
   elements: str
 """
 
+from typing import Any
+
 from ..module_utils.component import removal, spec, transaction
 from ..module_utils.component.component_module import run
 from ..module_utils.unlogged_module import QuietModule
 
-FILE = {"path": {"type": "str", "required": True}, "source": {"type": "path"}}
+STRING = {"type": "str"}
+REQUIRED_STRING = {"type": "str", "required": True}
+STRINGS = {"type": "list", "elements": "str"}
+DICT = {"type": "dict"}
 ON_CHANGE = ["reload", "restart", "none"]
-# A file's name is not secret.
-CREDENTIALS = {key: {"type": "str", "no_log": False} for key in spec.CREDENTIALS}
-# What an instance may have of its own. There are no defaults here, since what it leaves out is the component's.
-OF_AN_INSTANCE = {
-    "description": {"type": "str"},
-    "command": {"type": "list", "elements": "str"},
-    "config": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            **FILE,
-            "content": {"type": "raw"},
-            "on_change": {"type": "str", "choices": ON_CHANGE, "default": "reload"},
-        },
-    },
-    "secrets": {"type": "dict", "no_log": True},
-    "scripts": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            **FILE,
-            "content": {"type": "str"},
-            "on_change": {"type": "str", "choices": ON_CHANGE, "default": "none"},
-        },
-    },
-    "environment": {"type": "dict"},
-    "unit": {"type": "dict"},
-    "units": {"type": "dict"},
-    "check": {"type": "list", "elements": "str"},
-    "check_ignore_pattern": {"type": "str"},
-    "listen_addresses": {"type": "list", "elements": "str"},
-    "ready": {
-        "type": "dict",
-        "options": {
-            "url": {"type": "str", "required": True},
-            **CREDENTIALS,
-            "timeout": {"type": "int", "default": 60},
-        },
-    },
-    "reload": {
-        "type": "dict",
-        "options": {
-            "url": {"type": "str", "required": True},
-            **CREDENTIALS,
-            "success": {"type": "str", "required": True},
-            "timestamp": {"type": "str", "required": True},
-            "timeout": {"type": "int", "default": 30},
-        },
-    },
+FILE = {
+    "path": REQUIRED_STRING,
+    "source": {"type": "path"},
 }
+CONFIG = {
+    **FILE,
+    "content": {"type": "raw"},
+    "on_change": {"type": "str", "choices": ON_CHANGE, "default": "reload"},
+}
+SCRIPT = {
+    **FILE,
+    "content": STRING,
+    "on_change": {"type": "str", "choices": ON_CHANGE, "default": "none"},
+}
+PROBE = {
+    "url": REQUIRED_STRING,
+    # The name of a file is not secret.
+    **{name: {"type": "str", "no_log": False} for name in spec.CREDENTIALS},
+}
+READY = {
+    **PROBE,
+    "timeout": {"type": "int", "default": 60},
+}
+RELOAD = {
+    **PROBE,
+    "success": REQUIRED_STRING,
+    "timestamp": REQUIRED_STRING,
+    "timeout": {"type": "int", "default": 30},
+}
+# Options without defaults, since an instance that omits one has the component's.
+INSTANCE = {
+    "description": STRING,
+    "command": STRINGS,
+    "config": {"type": "list", "elements": "dict", "options": CONFIG},
+    "secrets": {"type": "dict", "no_log": True},
+    "scripts": {"type": "list", "elements": "dict", "options": SCRIPT},
+    "environment": DICT,
+    "unit": DICT,
+    "units": DICT,
+    "check": STRINGS,
+    "check_ignore_pattern": STRING,
+    "listen_addresses": STRINGS,
+    "ready": {"type": "dict", "options": READY},
+    "reload": {"type": "dict", "options": RELOAD},
+}
+NAMED_INSTANCE = {
+    "name": REQUIRED_STRING,
+    **INSTANCE,
+}
+RELEASE = {
+    "name": REQUIRED_STRING,
+    "version": REQUIRED_STRING,
+    "archives": {"type": "dict", "default": {}},
+    "pushed": {"type": "path"},
+    "pushable": {"type": "list", "elements": "str", "default": []},
+}
+STATES = ["present", "absent", "previous"]
 OPTIONS = {
-    "name": {"type": "str"},
-    "state": {
-        "type": "str",
-        "choices": ["present", "absent", "previous", "pruned"],
-        "default": "present",
-    },
-    "release": {
-        "type": "dict",
-        "options": {
-            "name": {"type": "str", "required": True},
-            "version": {"type": "str", "required": True},
-            "archives": {"type": "dict", "default": {}},
-            "pushed": {"type": "path"},
-            "pushable": {"type": "list", "elements": "str", "default": []},
-        },
-    },
-    **OF_AN_INSTANCE,
-    "instances": {
-        "type": "list",
-        "elements": "dict",
-        "options": {"name": {"type": "str", "required": True}, **OF_AN_INSTANCE},
-    },
+    "name": REQUIRED_STRING,
+    "state": {"type": "str", "choices": STATES, "default": "present"},
+    "release": {"type": "dict", "options": RELEASE},
+    **INSTANCE,
+    "instances": {"type": "list", "elements": "dict", "options": NAMED_INSTANCE},
     "adopt": {"type": "bool", "default": False},
     "purge": {"type": "bool", "default": False},
-    "keep": {"type": "list", "elements": "str"},
-    "known": {"type": "list", "elements": "str"},
-    "prune_max": {"type": "int", "default": 1},
-    "lock_owner": {"type": "str"},
+    "lock_owner": STRING,
     "lock_timeout": {"type": "int", "default": 60},
+    "_prune": DICT,
 }
 
 
-def act(params: dict, check_mode: bool) -> dict:
-    """Roll out, roll back or remove, as ``state`` says."""
+def apply(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Roll out, roll back, remove or prune; return the module's values."""
+    if params["_prune"]:
+        return removal.prune({**params, **params["_prune"]}, check_mode)
     if params["state"] == "absent":
         return removal.absent(params, check_mode)
-    if params["state"] == "pruned":
-        return removal.prune(params, check_mode)
     if params["state"] == "previous":
-        # Loading it costs each run time, and hardly any needs it.
+        # Loading it costs time, and most runs do not need it.
         from ..module_utils.component import rollback
 
         return transaction.summary(rollback.roll_back(params, check_mode))
@@ -616,13 +506,8 @@ def act(params: dict, check_mode: bool) -> dict:
 
 def main() -> None:
     """Run the module."""
-    required_if = [
-        ("state", "present", ["name", "release"]),
-        ("state", "absent", ["name"]),
-        ("state", "previous", ["name"]),
-        ("state", "pruned", ["keep", "known"]),
-    ]
-    run(QuietModule(OPTIONS, supports_check_mode=True, required_if=required_if), act)
+    required_if = [("state", "present", ["release"])]
+    run(QuietModule(OPTIONS, supports_check_mode=True, required_if=required_if), apply)
 
 
 if __name__ == "__main__":

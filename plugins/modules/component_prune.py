@@ -7,25 +7,27 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: component_prune
-short_description: Remove components whose inventory group a host has left
+short_description: Remove components that a host should no longer have
 version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Stops, disables and removes each component that is named in O(known) and not in O(keep), and that
-    M(hippius.monitoring.component) made on this host. Data in C(/var/lib/<name>) and users stay.
-  - Components that are not in O(known), such as those of a role of your own, and what this collection did not make are
-    never touched.
-  - It is run on the host by M(hippius.monitoring.component), unless nothing in O(known) may go.
+  - Stops, disables and removes each component of O(managed_components) that is not in O(keep) and
+    that M(hippius.monitoring.component) installed on this host. Data in C(/var/lib/<name>) and
+    users stay.
+  - A component that is not in O(managed_components), such as that of another role, is never
+    removed, and neither is anything that this collection did not create.
+  - The host is not contacted when O(keep) contains all of O(managed_components). Otherwise
+    M(hippius.monitoring.component) runs there.
 requirements:
   - Linux with systemd 247 or newer
   - Python 3.9 or newer
 attributes:
   check_mode:
-    description: Tells what would be removed.
+    description: Reports the components that would be removed.
     support: full
   diff_mode:
-    description: The files and units of each component that would go.
+    description: Files and units of each component that would be removed.
     support: full
 options:
   keep:
@@ -33,17 +35,17 @@ options:
     type: list
     elements: str
     required: true
-  known:
-    description: Names of the components that may be removed when they are not to be kept.
+  managed_components:
+    description: Names of the components that are removed unless O(keep) contains them.
     type: list
     elements: str
     required: true
   prune_max:
-    description: Refuse, and remove nothing, when more components than this would go.
+    description: Maximum number of components to remove. With more of them nothing is removed.
     type: int
     default: 1
   lock_timeout:
-    description: Seconds to wait while another run holds a component on the host.
+    description: Seconds to wait while another run holds a component's lock on the host.
     type: int
     default: 60
 seealso:
@@ -51,24 +53,24 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Remove what the host should no longer have
+- name: Remove components that the host should no longer have
   hippius.monitoring.component_prune:
     keep: [prometheus, loki]
-    known: [prometheus, loki, promtail]
+    managed_components: [prometheus, loki, promtail]
 """
 
 RETURN = r"""
 action:
-  description: Whether something was removed.
+  description: V(remove) when a component was removed, or would be in check mode.
   returned: always
   type: str
   choices: [none, remove]
 instances:
-  description: For each removed name what it was.
+  description: Generation and release of each removed C(<name>).
   returned: always
   type: dict
 notices:
-  description: Remarks for people to read.
+  description: Messages that the run reports besides its result.
   returned: always
   type: list
   elements: str

@@ -1,37 +1,37 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Tell what runs on this host."""
+"""Report the components of this host."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: component_status
-short_description: Tell what runs on a host, since when, and what is not as it was rolled out
+short_description: Report version, state and drift of a host's components
 version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - For each component that M(hippius.monitoring.component) made on this host its version, generation, state and drift,
-    and whether its program answers. Changes nothing.
-  - A file, link or unit that somebody changed is drift, and so is a drop-in of C(systemctl edit). A rollout puts right
-    all but drop-ins, which stay in force until somebody removes them.
+  - Reports version, generation, state, drift and readiness of each component that
+    M(hippius.monitoring.component) installed on this host. Changes nothing.
+  - Drift is a file, link or unit that was changed manually, or a drop-in of C(systemctl edit). A
+    rollout corrects all except drop-ins, which stay active until they are removed manually.
 requirements:
   - Linux with systemd 247 or newer
   - Python 3.9 or newer
 attributes:
   check_mode:
-    description: Nothing is ever changed.
+    description: The module never changes anything.
     support: full
   diff_mode:
-    description: Nothing is ever changed.
+    description: The module never changes anything.
     support: none
 options:
   expected:
     description:
-      - Names of the components that the host should have. One that is not there is told as well, and so is one that
-        is there and not expected.
-      - Without it nothing is said about either.
+      - Names of the components that the host should have. A missing one and an additional one are
+        reported.
+      - Without it neither is reported.
     type: list
     elements: str
 seealso:
@@ -39,7 +39,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: See what runs
+- name: Get the status of all components
   hippius.monitoring.component_status:
     expected: [loki, prometheus]
   register: components
@@ -47,52 +47,52 @@ EXAMPLES = r"""
 
 RETURN = r"""
 instances:
-  description: For each installed C(<name>), and for each component that is expected and missing, what is true of it.
+  description: Status of each installed C(<name>), and of each expected component that is missing.
   returned: success
   type: dict
   contains:
     component:
-      description: Its component.
+      description: Component of the instance.
       type: str
     release:
-      description: Name and version of the release in force.
+      description: Name and version of the active release.
       type: str
       sample: loki-3.7.8
     version:
-      description: Version of the release in force.
+      description: Version of the active release.
       type: str
     generation:
-      description: Generation in force.
+      description: Active generation.
       type: str
     previous:
-      description: Generation that a rollback goes to; empty when there is none.
+      description: Generation to roll back to; empty when there is none.
       type: str
     rolled_back_from:
-      description: Generation that was rolled back from; empty when the last thing done was a rollout.
+      description: Generation that was rolled back from; empty after a rollout.
       type: str
     since:
-      description: When the generation came into force, in UTC.
+      description: Time at which the generation became active, in UTC.
       type: str
       sample: "2026-01-31T03:00:00Z"
     started:
-      description: When the unit became active, in UTC.
+      description: Time at which the unit became active, in UTC.
       type: str
     state:
-      description: What systemd says of the unit; V(absent) for a component that is not there.
+      description: State of the unit in systemd; V(absent) for a missing component.
       type: str
       sample: active
     restarts:
-      description: How often systemd started the program again by itself.
+      description: Number of times that systemd restarted the program by itself.
       type: int
     ready:
-      description: Whether it is active, listens, and says that it is ready.
+      description: Whether the unit is active, listens, and reports that it is ready.
       type: bool
     drift:
-      description: What is not as it was rolled out, in words.
+      description: Differences from the rollout, a sentence for each.
       type: list
       elements: str
-    problems:
-      description: Everything that a person should know, the drift included.
+    diagnostics:
+      description: Everything that requires attention, including the drift, a sentence for each.
       type: list
       elements: str
 header:
@@ -100,7 +100,7 @@ header:
   returned: success
   type: str
 lines:
-  description: The same for people, one line an instance.
+  description: The status as a table, one line for each instance.
   returned: success
   type: list
   elements: str

@@ -220,7 +220,7 @@ token_changed:
   description: Whether a token was created, or would be in check mode.
   returned: when state is present and token_path is given
   type: bool
-problems:
+errors:
   description: Errors in the content, each with file and line.
   returned: when the content has errors
   type: list

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: inventory_check
-short_description: Refuse an inventory that the roles cannot work with
+short_description: Refuse an inventory that the roles cannot use
 version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Looks at the variables of the hosts of the play, and fails with a sentence for each one that is missing, has not the
-    type that its role documents, holds an example outside the environment dev, or would leave a component of theirs
-    unable to reach another.
-  - What is wrong with other hosts of the inventory, as where a run is limited, is warned about.
-  - A variable that is nearly one of a role's is warned about.
+  - Checks the variables of the play's hosts. Fails with a sentence for each variable that is
+    missing, has another type than its role documents, has an example value outside the environment
+    dev, or makes a component unreachable for another one.
+  - Warns of the same diagnostics for other hosts of the inventory, such as with C(--limit).
+  - Warns of a variable whose name nearly equals that of a role.
   - Runs on the controller. No host is contacted.
-  - Variables of plays, blocks and tasks do not count.
+  - Ignores variables of plays, blocks and tasks.
 attributes:
   check_mode:
-    description: It changes nothing in any mode.
+    description: The module never changes anything.
     support: full
   diff_mode:
-    description: There is nothing to compare.
+    description: The module never changes anything.
     support: none
 options: {}
 seealso:
@@ -33,15 +33,15 @@ seealso:
 """
 
 EXAMPLES = r"""
-# In the first play, of all hosts.
-- name: Require what every host needs
+# In the first play, for all hosts.
+- name: Check the inventory
   hippius.monitoring.inventory_check:
   run_once: true
 """
 
 RETURN = r"""
 msg:
-  description: What is wrong, a line each, with file and line where they are known.
+  description: One line for each diagnostic, with file and line of the variable if they are known.
   returned: on failure
   type: str
 """

@@ -1,52 +1,54 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Collect the archives of locked releases in one folder."""
+"""Collect the archives of locked releases in one directory."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release_bundle
-short_description: Collect the archives of locked releases in one folder
+short_description: Collect the archives of locked releases in one directory
 version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Downloads archives into a folder that is laid out like a mirror, each verified by the SHA-256 that the lock has,
-    and writes a lock file of just these releases beside them.
-  - The folder works as C(monitoring_archives_dir), from which archives are pushed, and as a mirror when any web server
-    serves it.
-  - An archive that is there already is verified and left alone. A run that was killed is finished by the next one,
-    which resumes what was half downloaded. Archives that are no longer asked for stay.
-  - Runs where the folder is, which is the controller.
+  - Downloads archives into a directory with the layout of a mirror, verifies each by the SHA-256 of
+    the lock, and writes a lock file of these releases beside them.
+  - The directory can be C(monitoring_archives_dir), from which archives are copied to hosts, or a
+    mirror that any web server serves.
+  - An existing archive is verified and kept. After a killed run the next one resumes the partial
+    download. Archives of other releases stay.
+  - Runs where the directory is, usually on the controller.
 requirements:
   - PyYAML
 attributes:
   check_mode:
-    description: Archives that are there are verified, and nothing is downloaded.
+    description: Existing archives are verified, and nothing is downloaded.
     support: full
   diff_mode:
     description: The lock file before and after.
     support: full
 options:
   path:
-    description: Folder, made when it is not there.
+    description: Directory of the bundle, created if it is missing.
     type: path
     required: true
   releases:
-    description: What to collect, as a lock file has it, by name, version and architecture with C(url) and C(sha256).
+    description:
+      - Releases to collect, in the format of a lock file, as a dict of name, version and
+        architecture to C(url) and C(sha256).
     type: dict
     required: true
   architectures:
     description:
       - Architectures to collect. Each release must be locked for all of them.
-      - Without it, every architecture that a release is locked for is collected.
+      - By default every architecture that a release is locked for.
     type: list
     elements: str
   mirrors:
     description:
-      - Mirrors to download from, in turn. The address without its scheme is appended to each of them.
-        V(upstream) stands for the published address, which alone is used when the list is empty.
+      - Mirrors to download from, tried in order. The URL without its scheme is appended to each.
+        V(upstream) stands for the published URL, which is the only one when the list is empty.
     type: list
     elements: str
     default: []
@@ -56,7 +58,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Collect what the inventory rolls out
+- name: Collect the releases of the inventory
   hippius.monitoring.release_bundle:
     path: /srv/bundle
     releases: "{{ lookup('hippius.monitoring.components', 'releases') }}"
@@ -65,12 +67,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 archives:
-  description: Path of each archive below the folder.
+  description: Path of each archive below the directory.
   returned: success
   type: list
   elements: str
 downloaded:
-  description: Those that this run downloaded, or would have.
+  description: Paths of the archives that were downloaded, or would be in check mode.
   returned: success
   type: list
   elements: str
@@ -82,14 +84,13 @@ lock:
 
 import os
 import traceback
+from typing import Any
 
+YAML_ERROR: str | None = None
 try:
     import yaml
 except ImportError:
-    yaml = None
     YAML_ERROR = traceback.format_exc()
-else:
-    YAML_ERROR = None
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -97,7 +98,11 @@ from ..module_utils import upstream_releases
 from ..module_utils.component import download, files
 from ..module_utils.component.component_errors import ComponentError
 
-HEADER = "---\n# What this bundle holds: name it as monitoring_releases_lock.\n# yamllint disable rule:line-length\n"
+HEADER = """\
+---
+# Releases of this bundle; set monitoring_releases_lock to this file.
+# yamllint disable rule:line-length
+"""
 OPTIONS = {
     "path": {"type": "path", "required": True},
     "releases": {"type": "dict", "required": True},
@@ -109,7 +114,7 @@ OPTIONS = {
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(OPTIONS, supports_check_mode=True)
-    if yaml is None:
+    if YAML_ERROR:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_ERROR)
     try:
         module.exit_json(**collect(module))
@@ -117,45 +122,45 @@ def main() -> None:
         module.fail_json(msg=str(error))
 
 
-def collect(module: AnsibleModule) -> dict:
-    """Bring the folder up to date; return the module's values."""
-    folder, mirrors = module.params["path"], module.params["mirrors"]
-    desired = upstream_releases.chosen(module.params["releases"], module.params["architectures"])
+def collect(module: AnsibleModule) -> dict[str, Any]:
+    """Update the directory and its lock file; return the module's values."""
+    directory = module.params["path"]
+    lock = upstream_releases.chosen(module.params["releases"], module.params["architectures"])
     entries = {
         upstream_releases.mirror_path(entry["url"]): entry
-        for entry in upstream_releases.entries_of(desired)
+        for entry in upstream_releases.entries_of(lock)
     }
-    paths = {name: os.path.join(folder, name) for name in entries}
     missing = [
-        name for name, path in sorted(paths.items()) if not _there(path, entries[name]["sha256"])
+        name
+        for name, entry in sorted(entries.items())
+        if not _is_intact(os.path.join(directory, name), entry["sha256"])
     ]
-    for name in missing:
-        if not module.check_mode:
-            # Made here, since the engine's own directories are root's.
-            os.makedirs(os.path.dirname(paths[name]), exist_ok=True)
-            download.fetch(
-                upstream_releases.mirrored(entries[name]["url"], mirrors),
-                entries[name]["sha256"],
-                paths[name],
-            )
-    lock = os.path.join(folder, "releases.lock.yml")
-    before = (files.read(lock) or b"").decode("utf-8", "replace")
-    after = HEADER + yaml.safe_dump(desired, sort_keys=True, width=1000)
+    if not module.check_mode:
+        for name in missing:
+            _download(entries[name], os.path.join(directory, name), module.params["mirrors"])
+    path = os.path.join(directory, "releases.lock.yml")
+    before = (files.read(path) or b"").decode("utf-8", "replace")
+    after = HEADER + yaml.safe_dump(lock, sort_keys=True, width=1000)
     if before != after and not module.check_mode:
-        _write(module, lock, after)
-    diff = {"before_header": lock, "after_header": lock, "before": before, "after": after}
-    changed = bool(missing) or before != after
+        _write(module, path, after)
     return {
-        "changed": changed,
-        "archives": sorted(paths),
+        "changed": bool(missing) or before != after,
+        "archives": sorted(entries),
         "downloaded": missing,
-        "lock": lock,
-        "diff": diff,
+        "lock": path,
+        "diff": {"before_header": path, "after_header": path, "before": before, "after": after},
     }
 
 
-def _there(path: str, sha256: str) -> bool:
+def _is_intact(path: str, sha256: str) -> bool:
     return os.path.isfile(path) and download.sha256_of(path) == sha256
+
+
+def _download(entry: dict[str, str], path: str, mirrors: list[str]) -> None:
+    # Created here, since the rollout engine would give the directory to root.
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    urls = upstream_releases.mirrored(entry["url"], mirrors)
+    download.fetch(urls, entry["sha256"], path)
 
 
 def _write(module: AnsibleModule, path: str, content: str) -> None:

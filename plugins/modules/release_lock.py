@@ -1,33 +1,33 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Write the published checksum of a release into a lock file."""
+"""Write the published checksums of a release into a lock file."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release_lock
-short_description: Lock a release to its published checksum
+short_description: Lock a release to its published checksums
 version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Reads the checksum file that is published beside a release's archives and writes addresses and SHA-256 into a
-    lock file, without which M(hippius.monitoring.component) refuses the release.
-  - Runs where the lock file is, which is the controller. No archive is downloaded.
-  - Other releases in the file stay as they are.
+  - Reads the checksums that are published beside a release's archives, and writes URLs and SHA-256
+    into a lock file. M(hippius.monitoring.component) refuses a release that is not locked.
+  - Runs where the lock file is, usually on the controller. No archive is downloaded.
+  - Other releases in the file stay unchanged.
 requirements:
   - PyYAML
 attributes:
   check_mode:
-    description: The checksums are read, and the file is left alone.
+    description: The checksums are read, and the file is not changed.
     support: full
   diff_mode:
     description: The lock file before and after.
     support: full
 options:
   path:
-    description: Lock file, made when it is not there.
+    description: Lock file, created if it is missing.
     type: path
     required: true
   name:
@@ -51,26 +51,28 @@ options:
     required: true
   build:
     description:
-      - Number of the build, needed where it is part of the address (V(grafana)).
-      - It stands in the name of the archive on Grafana's download page.
+      - Build number, required when it is part of the URL (V(grafana)).
+      - It is part of the archive's name on Grafana's download page.
     type: str
   architectures:
-    description: Architectures to lock. One that upstream does not publish is left out; one at least must be there.
+    description:
+      - Architectures to lock. One that is not published is omitted; at least one must be published.
     type: list
     elements: str
     default: [amd64, arm64]
   mirrors:
     description:
-      - Mirrors to read the checksum file from, in turn. The address without its scheme is appended to each of them.
-        V(upstream) stands for the published address, which alone is read when the list is empty.
-      - The published address of the archive goes into the lock file all the same.
+      - Mirrors to read the checksum file from, tried in order. The URL without its scheme is
+        appended to each. V(upstream) stands for the published URL, which is the only one when the
+        list is empty.
+      - The lock file always contains the published URL of the archive.
     type: list
     elements: str
     default: []
   replace:
     description:
-      - Take a checksum that differs from the locked one.
-      - A published archive should never change, so a difference is an error otherwise.
+      - Replace a locked checksum that differs from the published one.
+      - By default a difference is an error, since a published archive should never change.
     type: bool
     default: false
 seealso:
@@ -94,29 +96,30 @@ EXAMPLES = r"""
 
 RETURN = r"""
 archives:
-  description: For each architecture that is locked now its C(url) and C(sha256).
+  description: C(url) and C(sha256) of each locked architecture.
   returned: success
   type: dict
 """
 
 import os
 import traceback
+from typing import Any
 
+YAML_ERROR: str | None = None
 try:
     import yaml
 except ImportError:
-    yaml = None
     YAML_ERROR = traceback.format_exc()
-else:
-    YAML_ERROR = None
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils import upstream_checksums, upstream_releases
+from ..module_utils.upstream_releases import ReleaseError
 
 HEADER = """\
 ---
-# Releases that may be rolled out, each archive with its published address and SHA-256. The lock playbook adds more.
+# Releases that may be rolled out, with the URL and SHA-256 of each archive.
+# The playbook lock adds releases.
 # yamllint disable rule:line-length
 """
 OPTIONS = {
@@ -133,43 +136,43 @@ OPTIONS = {
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(OPTIONS, supports_check_mode=True)
-    if yaml is None:
+    if YAML_ERROR:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_ERROR)
     try:
         module.exit_json(**lock(module))
-    except (upstream_releases.ReleaseError, OSError, yaml.YAMLError) as error:
+    except (ReleaseError, OSError, yaml.YAMLError) as error:
         module.fail_json(msg=str(error))
 
 
-def lock(module: AnsibleModule) -> dict:
-    """Bring the lock file up to date; return the module's values."""
-    path, name, version, build = (
-        module.params[key] or "" for key in ("path", "name", "version", "build")
-    )
+def lock(module: AnsibleModule) -> dict[str, Any]:
+    """Update the lock file; return the module's values."""
+    params = module.params
+    path, name, version = params["path"], params["name"], params["version"]
     before = read(path)
-    known = yaml.safe_load(before) or {}
+    locked = yaml.safe_load(before) or {}
     entries = upstream_checksums.archives(
-        name, version, build, module.params["architectures"], module.params["mirrors"]
+        name, version, params["build"] or "", params["architectures"], params["mirrors"]
     )
-    conflicts = upstream_releases.conflicts(known, name, version, entries)
-    if conflicts and not module.params["replace"]:
-        raise upstream_releases.ReleaseError(
-            f"{'; '.join(conflicts)}. Nothing was changed; replace: true takes the new one."
+    conflicts = upstream_releases.conflicts(locked, name, version, entries)
+    if conflicts and not params["replace"]:
+        raise ReleaseError(
+            f"{', '.join(conflicts)}; nothing was changed, replace: true takes the published one."
         )
-    desired = upstream_releases.merged(known, name, version, entries)
-    after = (
-        before
-        if desired == known
-        else HEADER + yaml.safe_dump(desired, sort_keys=False, width=1000)
-    )
+    desired = upstream_releases.merged(locked, name, version, entries)
+    after = before
+    if desired != locked:
+        after = HEADER + yaml.safe_dump(desired, sort_keys=False, width=1000)
     if after != before and not module.check_mode:
         write(module, path, after)
-    diff = {"before_header": path, "after_header": path, "before": before, "after": after}
-    return {"changed": after != before, "archives": desired[name][version], "diff": diff}
+    return {
+        "changed": after != before,
+        "archives": desired[name][version],
+        "diff": {"before_header": path, "after_header": path, "before": before, "after": after},
+    }
 
 
 def read(path: str) -> str:
-    """Content of the lock file; nothing when it is not there."""
+    """Return the content of the lock file, empty when it is missing."""
     if not os.path.exists(path):
         return ""
     with open(path, encoding="utf-8") as stream:
@@ -177,7 +180,7 @@ def read(path: str) -> str:
 
 
 def write(module: AnsibleModule, path: str, content: str) -> None:
-    """Put the lock file in place by one rename."""
+    """Replace the lock file by one rename."""
     temporary = os.path.join(module.tmpdir, "releases.lock.yml")
     with open(temporary, "w", encoding="utf-8") as stream:
         stream.write(content)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether the inventory's variables are what the roles document, and its groups what the playbooks look for."""
+"""Comparison of the inventory's variables and groups with those that the roles document."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Mapping
 from functools import cache, partial
+from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import (
@@ -16,190 +18,271 @@ from ansible.module_utils.errors import (
 )
 
 from . import inventory as site
-from .catalog import CatalogError, Inventory
+from .catalog import CatalogError, Component, Inventory, Value
+from .preflight import Check
+
+# An option of a role in its argument specification, and the options of a role by name.
+Option = Mapping[str, Any]
+Options = Mapping[str, Option]
 
 # The group of all hosts.
 ALL = "monitoring"
-# How much of a name has to be that of a variable, for people to have meant it.
-LIKENESS = 0.85
-# Ansible's types of options as people call them; others are texts of some form.
+# Similarity above which a name is a likely misspelling of another one.
+SIMILARITY = 0.85
+# Ansible's types with their articles; the values of all other types are strings of some form.
 TYPES = {
-    "dict": "mapping",
-    "list": "list",
-    "bool": "boolean",
-    "int": "number",
-    "float": "number",
-    "str": "text",
+    "dict": "a dict",
+    "list": "a list",
+    "bool": "a bool",
+    "int": "an int",
+    "float": "a float",
+    "str": "a str",
 }
-
-# What all roles share, as README.md has it. What is raw is judged where it is used.
-SHARED = {
-    f"monitoring_{name}": {"type": kind} for kind, names in (
-        ("raw", "environment address serial plaintext_networks tls_certificate tls_key tls_ca"),
-        ("raw", "basic_auth_username basic_auth_password basic_auth_hash mirrors archives_dir releases_lock"),
-        ("raw", "lock_file lock_roles bundle_architectures bundle_mirrors"),
-        ("bool", "lock_replace allow_unlocked adopt"),
-        ("int", "prune_max"),
-    ) for name in names.split()
-}  # fmt: skip
+REMEDY = "correct it, or remove it to use the default"
+NAMES_OF_SHARED = {
+    # The code that uses these checks their values.
+    "raw": """
+        environment address serial plaintext_networks tls_certificate tls_key tls_ca
+        basic_auth_username basic_auth_password basic_auth_hash mirrors archives_dir releases_lock
+        lock_file lock_roles bundle_architectures bundle_mirrors
+    """,
+    "bool": "lock_replace allow_unlocked adopt",
+    "int": "prune_max",
+}
+# The variables that all roles share, as README.md documents them.
+SHARED: Options = {
+    f"monitoring_{name}": {"type": type_name}
+    for type_name, names in NAMES_OF_SHARED.items()
+    for name in names.split()
+}
 
 
 @cache
-def options() -> dict:
-    """The options of each role, as its argument specification has them, and of all."""
+def role_options() -> dict[str, Options]:
+    """Return the options of each role from its argument specification, and those of all roles."""
     files = sorted(site.ROLES.glob("*/meta/argument_specs.yml"))
-    specified = {
-        path.parts[-3]: site.read(path)["argument_specs"]["main"]["options"] for path in files
+    specified = {path.parts[-3]: site.read_yaml(path) for path in files}
+    options = {
+        role: specification["argument_specs"]["main"]["options"]
+        for role, specification in specified.items()
     }
-    return {**specified, ALL: SHARED}
+    return {**options, ALL: SHARED}
 
 
-def hosts_of(role: str, inventory: Inventory) -> list:
-    """The hosts that a role is for; one without a component goes along with that which its name begins with."""
+def hosts_of(role: str, inventory: Inventory) -> list[str]:
+    """Return the hosts to which a role applies.
+
+    A role without a component, such as grafana_content, goes with the one that begins its name.
+    """
     components = site.all_components()
     if role == ALL:
         return inventory.all_hosts(components)
-    owners = [item for item in components if f"{role}_".startswith(f"{item.role}_")]
-    return inventory.hosts(max(owners, key=lambda item: len(item.role))) if owners else []
+    owners = [owner for owner in components if f"{role}_".startswith(f"{owner.role}_")]
+    if not owners:
+        return []
+    return inventory.hosts(max(owners, key=_role_length))
 
 
-def checks(inventory: site.Inventory, hosts: list) -> list:
-    """What has to be asked to know each variable of some hosts that has not the type that its role documents."""
-    return [
-        partial(wrong, role, host, {name: known[name] for name in inventory.named(host) if name in known}, inventory)
-        for role, known in options().items() for host in hosts_of(role, inventory) if host in hosts
-    ]  # fmt: skip
+def _role_length(component: Component) -> int:
+    return len(component.role)
 
 
-def wrong(role: str, host: str, spec: dict, inventory: site.Inventory) -> list:
-    """What is wrong with a host's variables of a role, in sentences that tell no secret."""
-    found = []
-    for name, option in spec.items():
+def type_checks(
+    inventory: site.Inventory,
+    hosts: list[str],
+) -> list[Check]:
+    """Return the checks of some hosts' variables against the types that the roles document."""
+    checks: list[Check] = []
+    for role, options in role_options().items():
+        for host in hosts_of(role, inventory):
+            if host in hosts:
+                names = [name for name in inventory.variable_names(host) if name in options]
+                used_options = {name: options[name] for name in names}
+                checks.append(partial(type_errors, role, host, used_options, inventory))
+    return checks
+
+
+def type_errors(
+    role: str,
+    host: str,
+    options: Options,
+    inventory: site.Inventory,
+) -> list[str]:
+    """Return the errors of a host's variables of a role, without quoting a secret."""
+    errors = []
+    for name, option in options.items():
         try:
             value = inventory.variable(host, name)
         except CatalogError as error:
-            found.append(str(error))
+            errors.append(str(error))
             continue
-        messages = refusals(name, option, value) or absent(role, option, value, inventory)
-        found += [f"{name} of {host}: {message}." for message in messages]
-    return found
+        messages = value_errors(name, option, value)
+        if not messages:
+            messages = missing_files(role, option, value, inventory)
+        errors += [f"{name} of {host}: {message}." for message in messages]
+    return errors
 
 
-def absent(role: str, option: dict, value: object, inventory: site.Inventory) -> list:
-    """Which files of the controller are named and not there; those of hosts are texts, not paths."""
-    found = []
-    named = value if isinstance(value, list) else [value]
-    for path in named if "path" in (option.get("type"), option.get("elements")) else ():
-        try:
-            inventory.file(role, str(path)) if path else None
-        except CatalogError as error:
-            found.append(str(error))
-    return found
+def missing_files(
+    role: str,
+    option: Option,
+    value: Value,
+    inventory: site.Inventory,
+) -> list[str]:
+    """Return an error for each file of the controller that an option names and that is missing.
 
-
-def refusals(name: str, option: dict, value: object) -> list:
-    """Why a value will not do as an option of a role. Pure."""
-    if value is None:
-        # A role takes it as it is, and not its default.
-        return (
-            []
-            if option.get("default") in (None, "")
-            else ["it has no value; without it the role's default counts"]
-        )
-    errors = (
-        ArgumentSpecValidator({name: option})
-        .validate({name: value}, validate_role_argument_spec=True)
-        .errors
-    )
-    messages = [_told(option, error) for error in errors.errors] or _converted(option, value)
-    return list(dict.fromkeys(message.removesuffix(".") for message in messages))
-
-
-def _converted(option: dict, value: object, what: str = "it") -> list:
-    """Where something else stands of which Ansible makes what is documented; roles take it as it is.
-
-    Only of a text alone, as it comes from --extra-vars, they make a list of texts.
+    The type ``path`` is for files of the controller; paths on hosts are of the type ``str``.
     """
-    kind, parts = option.get("type", "str"), option.get("options") or {}
-    if (
-        kind == "list"
-        and option.get("elements") in ("str", "path")
-        and what == "it"
-        and not isinstance(value, list)
-    ):
-        kind = option["elements"]
-    if kind == "list" and isinstance(value, list):
-        element = {"type": option.get("elements", "raw"), "options": parts}
-        return [
-            message
-            for item in value
-            for message in _converted(element, item, f"each element of {what}")
-        ]
-    if kind == "dict" and isinstance(value, dict):
-        named = [(parts[name], part, name) for name, part in value.items() if name in parts]
-        return [
-            message for *both, name in named for message in _converted(*both, f"{name} in {what}")
-        ]
-    wrong = isinstance(value, (dict, list)) if kind in ("str", "path") else kind in ("list", "dict")
-    return [f"{what} has to be a {TYPES.get(kind, 'text')}"] if wrong and value is not None else []
+    if "path" not in (option.get("type"), option.get("elements")):
+        return []
+    paths = value if isinstance(value, list) else [value]
+    errors = []
+    for path in filter(None, paths):
+        try:
+            inventory.find_file(role, str(path))
+        except CatalogError as error:
+            errors.append(str(error))
+    return errors
 
 
-def _told(option: dict, error: Exception) -> str:
-    """An error of Ansible's validation; where it quotes what it cannot convert, in words of our own."""
-    if isinstance(error, (RequiredError, UnsupportedError)):
-        return str(error)
-    if isinstance(error, (ArgumentTypeError, ElementError)) or holds_secrets(option):
-        elements = f" of {TYPES[option['elements']]}s" if option.get("elements") in TYPES else ""
-        return f"it has to be a {TYPES.get(option.get('type'), 'text')}{elements}"
-    return str(error)
+def value_errors(name: str, option: Option, value: Value) -> list[str]:
+    """Return the reasons why a role does not accept a value of an option. Pure."""
+    if value is None:
+        # A role uses an empty value as it is, instead of its default.
+        is_default = option.get("default") in (None, "")
+        return [] if is_default else [f"has no value; {REMEDY}"]
+    validator = ArgumentSpecValidator({name: option})
+    result = validator.validate({name: value}, validate_role_argument_spec=True)
+    messages = [_validation_message(option, error) for error in result.errors.errors]
+    if not messages:
+        messages = _conversion_errors(option, value)
+    return [f"{message}; {REMEDY}" for message in dict.fromkeys(messages)]
 
 
-def holds_secrets(option: dict) -> bool:
-    """Whether an option or a part of it is a secret. Pure."""
-    return bool(option.get("no_log")) or any(
-        map(holds_secrets, (option.get("options") or {}).values())
-    )
+def _conversion_errors(
+    option: Option,
+    value: Value,
+    path: str = "",
+) -> list[str]:
+    """Return an error for each part of a value that Ansible would convert to its documented type.
 
-
-def misspelt(inventory: site.Inventory) -> list:
-    """A remark for each variable that no role has and that is nearly one of a role's."""
-    first: dict = {}
-    for host in sorted(inventory.all_hosts(site.all_components())):
-        for name in inventory.named(host):
-            first.setdefault(name, host)
-    meant = {name: nearest(name, options()) for name in sorted(first)}
-    return [
-        f"{name} of {first[name]} is no variable of a role; {right} is."
-        for name, right in meant.items()
-        if right
-    ]
-
-
-def strange_groups(inventory: Inventory) -> list:
-    """A remark for each group that is nearly a role's, and one for the hosts that are not in that of all hosts."""
-    groups = {
-        **dict.fromkeys([item.group for item in site.all_components()], ()),
-        **inventory.groups,
-    }
-    found = []
-    for name in sorted(set(groups) - set(site.roles()) - {ALL}):
-        for meant in difflib.get_close_matches(name, site.roles(), 1, LIKENESS):
-            if others := [host for host in groups[name] if host not in groups[meant]]:
-                found.append(
-                    f"{', '.join(others)} in the group {name}: no role is called so; {meant} is."
-                )
-    if apart := [host for host in hosts_of(ALL, inventory) if host not in groups.get(ALL, ())]:
-        found.append(
-            f"{', '.join(apart)} should be in the group {ALL}, whose hosts status, sweep and uninstall look at."
+    Roles use values as they are. They make a list only of a lone string, as --extra-vars yields it.
+    """
+    type_name = option.get("type", "str")
+    elements = option.get("elements")
+    if value is None:
+        return []
+    if type_name == "list" and isinstance(value, list):
+        element_option = {"type": elements or "raw", "options": option.get("options")}
+        element_path = f"each element of {path}" if path else "each element"
+        return _errors_of_parts((element_option, element, element_path) for element in value)
+    if type_name == "dict" and isinstance(value, dict):
+        options = option.get("options") or {}
+        suffix = f" in {path}" if path else ""
+        return _errors_of_parts(
+            (options[name], part, f"{name}{suffix}")
+            for name, part in value.items()
+            if name in options
         )
-    return found
+    if type_name == "list" and elements in ("str", "path") and not path:
+        type_name = elements
+    if type_name in ("str", "path"):
+        is_wrong = isinstance(value, (dict, list))
+    else:
+        is_wrong = type_name in ("list", "dict")
+    return [f"{path} must be {_with_article(type_name)}".lstrip()] if is_wrong else []
 
 
-def nearest(name: str, known: dict) -> str:
-    """The variable that somebody meant, of those of each role; empty if there is none, or if it is right. Pure."""
-    others = [
-        option for role, own in known.items() if name.startswith(f"{role}_") for option in own
+def _errors_of_parts(parts: Iterable[tuple[Option, Value, str]]) -> list[str]:
+    return [
+        message
+        for option, part, path in parts
+        for message in _conversion_errors(option, part, path)
     ]
-    if name in others:
-        return ""
-    return next(iter(difflib.get_close_matches(name, others, 1, LIKENESS)), "")
+
+
+def _validation_message(option: Option, error: Exception) -> str:
+    """Return an error of Ansible's validation; where Ansible quotes the value, in other words."""
+    is_about_names = isinstance(error, (RequiredError, UnsupportedError))
+    is_about_type = isinstance(error, (ArgumentTypeError, ElementError))
+    is_quoting = is_about_type or has_secrets(option)
+    if is_about_names or not is_quoting:
+        return str(error).removesuffix(".")
+    message = f"must be {_with_article(option.get('type', 'str'))}"
+    elements = option.get("elements")
+    return f"{message} of {elements}" if elements in TYPES else message
+
+
+def _with_article(type_name: str) -> str:
+    return TYPES.get(type_name, TYPES["str"])
+
+
+def has_secrets(option: Option) -> bool:
+    """Return whether an option or a part of it is secret. Pure."""
+    if option.get("no_log"):
+        return True
+    parts = option.get("options") or {}
+    return any(has_secrets(part) for part in parts.values())
+
+
+def misspelled_variables(inventory: site.Inventory) -> list[str]:
+    """Return a warning for each variable that no role has and that resembles one of a role."""
+    hosts: dict[str, str] = {}
+    for host in sorted(inventory.all_hosts(site.all_components())):
+        for name in inventory.variable_names(host):
+            hosts.setdefault(name, host)
+    warnings = []
+    for name in sorted(hosts):
+        closest = closest_variable(name, role_options())
+        if closest:
+            warnings.append(
+                f"{name} of {hosts[name]}: is not a variable of a role; did you mean {closest}?"
+            )
+    return warnings
+
+
+def closest_variable(
+    name: str,
+    options: Mapping[str, Options],
+) -> str | None:
+    """Return the variable that a name is a likely misspelling of, from the options by role. Pure.
+
+    None stands for a name that is right, and for one that resembles no variable.
+    """
+    variables = [
+        variable
+        for role, options_of_role in options.items()
+        if name.startswith(f"{role}_")
+        for variable in options_of_role
+    ]
+    if name in variables:
+        return None
+    return _closest(name, variables)
+
+
+def _closest(name: str, candidates: Iterable[str]) -> str | None:
+    matches = difflib.get_close_matches(name, candidates, 1, SIMILARITY)
+    return matches[0] if matches else None
+
+
+def group_warnings(inventory: Inventory) -> list[str]:
+    """Return a warning for each group that resembles that of a role, and for hosts outside ALL."""
+    warnings = []
+    for name in sorted(set(inventory.groups) - set(site.component_roles()) - {ALL}):
+        role = _closest(name, site.component_roles())
+        if role:
+            role_hosts = inventory.groups.get(role, ())
+            hosts = [host for host in inventory.groups[name] if host not in role_hosts]
+            if hosts:
+                warnings.append(
+                    f"{', '.join(hosts)} in the group {name}: no role has this name;"
+                    f" did you mean {role}?"
+                )
+    members = inventory.groups.get(ALL, ())
+    outsiders = [host for host in hosts_of(ALL, inventory) if host not in members]
+    if outsiders:
+        warnings.append(
+            f"{', '.join(outsiders)}: not in the group {ALL}, which status, prune and uninstall"
+            " cover; add each of these hosts to it."
+        )
+    return warnings

@@ -1,71 +1,233 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where components run and how they are reached, from the roles' facts and the inventory. Pure."""
+"""Addresses and scrape jobs of components, from the roles' facts and the inventory. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import product
+from typing import Any, NamedTuple, TypedDict
 
 from . import transport
 
-FACTS = {
-    "release": str, "group": str, "component": str, "listen_addresses": dict, "scrape_jobs": list,
-    "instances": str, "required_variables": dict, "consumes": dict, "plaintext_listeners": list, "supports_basic_auth": bool,
-}  # fmt: skip
-# The environment in which examples will do.
+ENVIRONMENT = "monitoring_environment"
+# The environment that allows example values, plain text and releases that are not locked.
 DEV = "dev"
-VARIABLE_FACTS = {"value": str, "examples": list, "min_length": int, "always": bool}
-JOB_FACTS = {"name": str, "address": str, "path": str, "interval": str, "labels": dict}
+DEFAULT_METRICS_PATH = "/metrics"
+
+# A variable of the inventory, templated: anything that YAML or a template yields.
+Value = Any
+# One of several instances of a component, as the user describes it in a variable of the role.
+Instance = Mapping[str, Any]
+# The types of some fields, by name.
+Schema = Mapping[str, type]
+
+REQUIRED_FACTS: Schema = {"release": str, "group": str, "component": str}
+FACTS: Schema = {
+    **REQUIRED_FACTS,
+    "listen_addresses": dict,
+    "scrape_jobs": list,
+    "instances": str,
+    "required_variables": dict,
+    "consumes": dict,
+    "plaintext_listeners": list,
+    "supports_basic_auth": bool,
+}
+REQUIRED_JOB_FACTS: Schema = {"name": str, "address": str}
+JOB_FACTS: Schema = {**REQUIRED_JOB_FACTS, "path": str, "interval": str, "labels": dict}
+REQUIRED_VARIABLE_FACTS: Schema = {"value": str}
+VARIABLE_FACTS: Schema = {
+    **REQUIRED_VARIABLE_FACTS,
+    "examples": list,
+    "min_length": int,
+    "always": bool,
+}
 
 
 class CatalogError(Exception):
-    """The inventory or a role's facts do not answer a question."""
+    """The inventory or the facts of a role are incomplete or contradict each other."""
+
+
+class _RequiredVariableFacts(TypedDict):
+    value: str
+
+
+class RequiredVariable(_RequiredVariableFacts, total=False):
+    """A value that must be set, as a template, and the values that only dev accepts.
+
+    With ``always`` it is required even beside a configuration file of the user's own.
+    """
+
+    examples: list[str]
+    min_length: int
+    always: bool
+
+
+class _ScrapeJobFacts(TypedDict):
+    name: str
+    address: str
+
+
+class ScrapeJob(_ScrapeJobFacts, total=False):
+    """A scrape job of a component, as templates; ``address`` is the name of a listener."""
+
+    path: str
+    interval: str
+    labels: dict[str, str]
+
+
+class StaticConfig(TypedDict):
+    """Targets of a scrape job with their labels, as Prometheus spells them."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
+class ScrapeConfig(transport.ClientConfig, total=False):
+    """An element of ``scrape_configs`` of Prometheus."""
+
+    job_name: str
+    scrape_interval: str
+    metrics_path: str
+    static_configs: list[StaticConfig]
+
+
+class TlsFiles(TypedDict):
+    """Scheme of a listener, and the files and settings that TLS requires of its component.
+
+    ``config`` and ``secrets`` are options of the component module, ``probe_auth`` is part of its
+    options ``ready`` and ``reload``. All but ``scheme`` are empty for plain text.
+    """
+
+    scheme: str
+    config: list[transport.ConfigFile]
+    secrets: dict[str, str]
+    probe_auth: transport.ProbeAuth
+    web: transport.WebConfig
+
+
+class BindAddress(NamedTuple):
+    """Host and port on which a component listens; an empty host stands for every address."""
+
+    host: str
+    port: str
+
+
+class Endpoint(NamedTuple):
+    """Scheme and ``host:port`` by which a client reaches a listener."""
+
+    scheme: str
+    address: str
+
+    @property
+    def url(self) -> str:
+        """The endpoint as a URL without a path."""
+        return f"{self.scheme}://{self.address}"
 
 
 @dataclass(frozen=True)
 class Component:
-    """What a role tells about its component, before templating.
+    """The facts of a role about its component, before templating.
 
-    ``instances`` gives a list where it has several, ``consumes`` the listeners of other components that it needs where the
-    inventory has them, ``plaintext_listeners`` the listeners that know no TLS; ``supports_basic_auth`` says whether it can ask for one.
-    ``required_variables`` are values that have to be there, the ``always`` ones beside a configuration file of the user's own too.
+    ``listen_addresses`` are templates by the name of the listener. ``instances`` is a template
+    that yields a list, and empty for a component that exists once a host. ``consumes`` has the
+    listeners that the component uses, by the names of their components. ``plaintext_listeners``
+    are listeners of its own that do not support TLS.
     """
 
     role: str
     name: str
     group: str
-    listen_addresses: dict = field(default_factory=dict)
-    scrape_jobs: tuple = ()
+    listen_addresses: Mapping[str, Value] = field(default_factory=dict)
+    scrape_jobs: tuple[ScrapeJob, ...] = ()
     instances: str = ""
-    required_variables: dict = field(default_factory=dict)
-    consumes: dict = field(default_factory=dict)
-    plaintext_listeners: tuple = ()
+    required_variables: Mapping[str, RequiredVariable] = field(default_factory=dict)
+    consumes: Mapping[str, str] = field(default_factory=dict)
+    plaintext_listeners: tuple[str, ...] = ()
     supports_basic_auth: bool = False
     release: str = ""
 
 
-def component(role: str, facts: object) -> Component:
-    """The component that ``meta/component.yml`` of a role describes."""
-    where = f"meta/component.yml of role {role}"
-    _require_fields(where, facts, FACTS, required=("release", "group", "component"))
+class Listener(NamedTuple):
+    """A listener of a component on a host, of one instance if the component has several."""
+
+    component: Component
+    name: str
+    host: str
+    instance: Instance | None = None
+
+    @property
+    def description(self) -> str:
+        """The listener as the subject of an error message, with the template of its address."""
+        subject = f"{self.component.name} on {self.host}"
+        if self.instance:
+            subject += f", instance {self.instance.get('name')}"
+        return f"{subject}, {self.component.listen_addresses[self.name]}"
+
+
+class Inventory:
+    """The groups and variables of an inventory; the lookup plugin implements the latter."""
+
+    groups: Mapping[str, list[str]]
+
+    def variable(self, host: str, name: str) -> Value:
+        """Return a variable of a host, None where it is not set."""
+        raise NotImplementedError
+
+    def role_variable(
+        self,
+        host: str,
+        component: Component,
+        name: str,
+    ) -> Value:
+        """Return a variable of a component's role, its default where the host does not set it."""
+        raise NotImplementedError
+
+    def render(
+        self,
+        host: str,
+        component: Component,
+        value: Value,
+        instance: Instance | None = None,
+    ) -> Value:
+        """Return a template of a component's role, rendered for a host.
+
+        The host's variables override the role's defaults; ``instance`` is a variable too.
+        """
+        raise NotImplementedError
+
+    def location(self, host: str, name: str) -> str | None:
+        """Return file and line of the active definition of a variable, None if they are unknown."""
+        return None
+
+    def hosts(self, component: Component) -> list[str]:
+        """Return the hosts that have a component."""
+        return self.groups.get(component.group) or []
+
+    def all_hosts(self, components: Iterable[Component]) -> list[str]:
+        """Return the hosts that have any of some components."""
+        hosts = [host for component in components for host in self.hosts(component)]
+        return list(dict.fromkeys(hosts))
+
+
+def parse_component(role: str, facts: Any) -> Component:
+    """Return the component that ``meta/component.yml`` of a role describes."""
+    file = f"meta/component.yml of role {role}"
+    _require_fields(file, facts, FACTS, REQUIRED_FACTS)
+    listeners = facts.get("listen_addresses", {})
     for job in facts.get("scrape_jobs", ()):
-        _require_fields(f"{where}, scrape_jobs", job, JOB_FACTS, required=("name", "address"))
-        if job["address"] not in facts.get("listen_addresses", {}):
-            raise CatalogError(
-                f"{where}: scrape job {job['name']} is at {job['address']}, which listens lacks."
-            )
-    if unknown := set(facts.get("plaintext_listeners", ())) - set(
-        facts.get("listen_addresses", {})
-    ):
-        raise CatalogError(f"{where}: plain has {', '.join(sorted(unknown))}, which listens lacks.")
-    for variable, need in facts.get("required_variables", {}).items():
-        _require_fields(f"{where}, needs, {variable}", need, VARIABLE_FACTS, required=("value",))
+        _require_fields(f"{file}, scrape_jobs", job, JOB_FACTS, REQUIRED_JOB_FACTS)
+        _require_listener(f"{file}, scrape job {job['name']}", job["address"], listeners)
+    for listener in facts.get("plaintext_listeners", ()):
+        _require_listener(f"{file}, plaintext_listeners", listener, listeners)
+    for name, variable in facts.get("required_variables", {}).items():
+        subject = f"{file}, required_variables, {name}"
+        _require_fields(subject, variable, VARIABLE_FACTS, REQUIRED_VARIABLE_FACTS)
     return Component(
         role=role,
         name=facts["component"],
         group=facts["group"],
-        listen_addresses=facts.get("listen_addresses", {}),
+        listen_addresses=listeners,
         scrape_jobs=tuple(facts.get("scrape_jobs", ())),
         instances=facts.get("instances", ""),
         required_variables=facts.get("required_variables", {}),
@@ -76,351 +238,468 @@ def component(role: str, facts: object) -> Component:
     )
 
 
-class Inventory:
-    """What is asked of an inventory; the lookup plugin answers."""
-
-    groups: dict
-
-    def variable(self, host: str, name: str) -> object:
-        """A variable of a host, None where it is not set."""
-        raise NotImplementedError
-
-    def setting(self, host: str, item: Component, name: str) -> object:
-        """A variable of the component's role, its default where the host does not set it."""
-        raise NotImplementedError
-
-    def render(
-        self, host: str, item: Component, value: object, instance: dict | None = None
-    ) -> object:
-        """``value`` templated with the variables of the host over the defaults of the component's role.
-
-        The instance that it is asked for is the variable ``instance``.
-        """
-        raise NotImplementedError
-
-    def place(self, host: str, name: str) -> str:
-        """File and line of the definition of a host's variable that counts, empty where they are not known."""
-        return ""
-
-    def hosts(self, item: Component) -> list:
-        """The hosts that have a component."""
-        return self.groups.get(item.group) or []
-
-    def all_hosts(self, components: list) -> list:
-        """The hosts that have any of some components."""
-        return list(dict.fromkeys(host for item in components for host in self.hosts(item)))
+def component_names(
+    components: Iterable[Component],
+    inventory: Inventory,
+    host: str,
+) -> list[str]:
+    """Return the names of the components that a host should have, by the groups it is in."""
+    return [component.name for component in components if host in inventory.hosts(component)]
 
 
-def names(components: list, inventory: Inventory, host: str) -> list:
-    """The components that a host should have, by the groups it is in."""
-    return [item.name for item in components if host in inventory.hosts(item)]
+def address_of(
+    component: Component,
+    listener: str,
+    inventory: Inventory,
+    client_host: str,
+) -> str:
+    """Return the ``host:port`` at which ``client_host`` reaches a component.
+
+    That is the component on ``client_host`` if it has one, else on the first host of the group.
+    """
+    server = _server(component, listener, inventory, client_host)
+    return reachable_endpoint(server, client_host, inventory).address
 
 
-def address(item: Component, listen: str, inventory: Inventory, client_host: str) -> str:
-    """``host:port`` at which ``client_host`` reaches a component: its own one, else that of the group's first host."""
-    return _seen(
-        item, listen, _server(item, listen, inventory, client_host), client_host, inventory
-    )[1]
+def url_of(
+    component: Component,
+    listener: str,
+    inventory: Inventory,
+    client_host: str,
+) -> str:
+    """Return the address with its scheme, as ``https://host:port``."""
+    server = _server(component, listener, inventory, client_host)
+    return reachable_endpoint(server, client_host, inventory).url
 
 
-def url(item: Component, listen: str, inventory: Inventory, client_host: str) -> str:
-    """The address with what is spoken there, as ``https://host:port``."""
-    return "://".join(
-        _seen(item, listen, _server(item, listen, inventory, client_host), client_host, inventory)
-    )
+def client_config_of(
+    component: Component,
+    listener: str,
+    inventory: Inventory,
+    client_host: str,
+    etc: str = "",
+) -> transport.ClientConfig:
+    """Return the settings by which ``client_host`` reaches a component, empty for plain text."""
+    server = _server(component, listener, inventory, client_host)
+    endpoint = reachable_endpoint(server, client_host, inventory)
+    if endpoint.scheme == transport.HTTP:
+        return {}
+    return _client_config(server, client_host, inventory, etc)
 
 
-def client(
-    item: Component, listen: str, inventory: Inventory, client_host: str, etc: str = ""
-) -> dict:
-    """What ``client_host`` needs to ask a component, in Prometheus' form; nothing for plain text."""
-    host = _server(item, listen, inventory, client_host)
-    scheme, _address = _seen(item, listen, host, client_host, inventory)
-    return _client(item, host, client_host, inventory, etc) if scheme == transport.HTTPS else {}
-
-
-def _server(item: Component, listen: str, inventory: Inventory, client_host: str) -> str:
-    """The host whose component ``client_host`` uses."""
-    hosts = inventory.hosts(item)
+def _server(
+    component: Component,
+    listener: str,
+    inventory: Inventory,
+    client_host: str,
+) -> Listener:
+    """Return the listener that ``client_host`` uses."""
+    hosts = inventory.hosts(component)
     if not hosts:
         raise CatalogError(
-            f"No host is in the inventory group {item.group}, so {item.name} has no address."
+            f"{component.name}: no host has it; add one to the inventory group {component.group}."
         )
-    if listen not in item.listen_addresses:
+    if listener not in component.listen_addresses:
+        listeners = ", ".join(sorted(component.listen_addresses))
         raise CatalogError(
-            f"{item.name} has no address {listen!r}, only {', '.join(sorted(item.listen_addresses))}."
+            f"{component.name}: there is no listener {listener!r}; choose one of: {listeners}."
         )
-    if item.instances:
+    if component.instances:
         raise CatalogError(
-            f"{item.name} has an address {listen!r} for each of its instances, not one."
+            f"{component.name}: each of its instances has a listener {listener!r};"
+            " use scrape_jobs, which names all of them."
         )
-    return client_host if client_host in hosts else hosts[0]
+    host = client_host if client_host in hosts else hosts[0]
+    return Listener(component, listener, host)
 
 
-def _client(
-    item: Component, host: str, client_host: str, inventory: Inventory, etc: str = ""
-) -> dict:
-    own = credentials(inventory, client_host)
+def _client_config(
+    server: Listener,
+    client_host: str,
+    inventory: Inventory,
+    etc: str = "",
+) -> transport.ClientConfig:
+    """Return the settings of a client with its certificate, and its login where supported."""
+    component = server.component
+    own = credentials_of(inventory, client_host)
     if not (own.certificate and own.key and own.authority):
         variables = ", ".join(transport.TLS_VARIABLES)
         raise CatalogError(
-            f"{item.name} on {host} wants to know who asks by TLS: set {variables} of {client_host}."
+            f"{component.name} on {server.host}: a client certificate is required;"
+            f" set {variables} of {client_host}."
         )
-    login = (own.username, own.password)
-    if item.supports_basic_auth and login != tuple(
-        texts(inventory, host, transport.PASSWORD_VARIABLES)[:2]
-    ):
-        variables = " and ".join(transport.PASSWORD_VARIABLES[:2])
+    if not component.supports_basic_auth:
+        return transport.client_config(own, etc, with_password=False)
+    server_login = strings(inventory, server.host, transport.LOGIN_VARIABLES)
+    if [own.username, own.password] != server_login:
+        variables = " and ".join(transport.LOGIN_VARIABLES)
         raise CatalogError(
-            f"{item.name} on {host} asks for a password: {variables} of {client_host} have to be the same."
+            f"{component.name} on {server.host}: the login of {client_host} differs;"
+            f" set {variables} of {client_host} to those of {server.host}."
         )
-    return transport.client(own, etc, item.supports_basic_auth and bool(own.password))
+    return transport.client_config(own, etc, with_password=bool(own.password))
 
 
-def credentials(inventory: Inventory, host: str) -> transport.Credentials:
-    """What a host has to show to others."""
-    return transport.Credentials(
-        *texts(inventory, host, transport.TLS_VARIABLES + transport.PASSWORD_VARIABLES)
-    )
+def credentials_of(
+    inventory: Inventory,
+    host: str,
+) -> transport.Credentials:
+    """Return the certificate and login of a host."""
+    variables = transport.TLS_VARIABLES + transport.PASSWORD_VARIABLES
+    return transport.Credentials(*strings(inventory, host, variables))
 
 
-def texts(inventory: Inventory, host: str, names: tuple) -> list:
-    """Variables of a host as texts, empty where they are not set."""
+def strings(
+    inventory: Inventory,
+    host: str,
+    names: Iterable[str],
+) -> list[str]:
+    """Return variables of a host as strings, empty where they are not set."""
     return [str(inventory.variable(host, name) or "") for name in names]
 
 
-def tls(item: Component, asked: list, bind_address: str, inventory: Inventory, host: str) -> dict:
-    """What a component needs so that its listener on an address speaks as others expect; without one, to ask others.
+def tls_files(
+    component: Component,
+    consumed: Iterable[Component],
+    bind_address: str,
+    inventory: Inventory,
+    host: str,
+) -> TlsFiles:
+    """Return the files and settings of a component that listens on ``bind_address``.
 
-    ``scheme`` is what it speaks, ``config`` and ``secrets`` are files, ``proof`` is what its readiness has to be asked
-    with, and ``web`` is the configuration of the web server that Prometheus' own programs share. All are empty where
-    nothing but plain text is spoken.
+    Without ``bind_address`` they are those of a client of the ``consumed`` components only.
     """
-    where = f"{item.name} on {host}, {bind_address}"
-    scheme = (
-        scheme_of(item, "", host, _split(bind_address, where)[0], inventory)
-        if bind_address
-        else transport.HTTP
-    )
-    own = credentials(inventory, host)
-    if not own.certificate or (bind_address and scheme == transport.HTTP):
-        return {"scheme": scheme, "config": [], "secrets": {}, "probe_auth": {}, "web": {}}
-    wants_password = item.supports_basic_auth and bool(own.password)
-    tells_password = bool(own.password) and any(
-        component.supports_basic_auth for component in (item, *asked)
-    )
-    return {
-        "scheme": scheme,
-        **transport.files(own, tells_password),
-        "probe_auth": transport.probe_auth(own, wants_password) if bind_address else {},
-        "web": transport.web(own) if bind_address else {},
-    }
+    scheme = transport.HTTP
+    if bind_address:
+        subject = f"{component.name} on {host}, {bind_address}"
+        bind_host = _parse_bind_address(bind_address, subject).host
+        scheme = _scheme_at(bind_host, host, inventory)
+    own = credentials_of(inventory, host)
+    files = TlsFiles(scheme=scheme, config=[], secrets={}, probe_auth={}, web={})
+    is_plaintext_listener = bool(bind_address) and scheme == transport.HTTP
+    if is_plaintext_listener or not own.certificate:
+        return files
+    peers = (component, *consumed)
+    is_password_used = any(peer.supports_basic_auth for peer in peers)
+    has_password = bool(own.password)
+    files["config"] = transport.config_files(own)
+    files["secrets"] = transport.secret_files(own, has_password and is_password_used)
+    if bind_address:
+        requires_password = has_password and component.supports_basic_auth
+        files["probe_auth"] = transport.probe_auth(own, requires_password)
+        files["web"] = transport.web_config(own)
+    return files
 
 
-def scrape_jobs(components: list, inventory: Inventory, client_host: str) -> list:
-    """Prometheus' scrape_configs for everything in the inventory, seen from ``client_host``."""
-    jobs: dict = {}
-    wrong = []
-    for item in components:
-        for host in inventory.hosts(item):
-            for instance, facts in product(
-                instances_of(item, host, inventory, wrong), item.scrape_jobs
-            ):
-                try:
-                    job = inventory.render(host, item, facts, instance)
-                    scheme, target = _seen(
-                        item, facts["address"], host, client_host, inventory, instance
-                    )
-                    _add_target(
-                        jobs,
-                        job,
-                        target,
-                        item.name,
-                        host,
-                        inventory.variable(host, "monitoring_environment"),
-                    )
-                    if scheme == transport.HTTPS:
-                        _ask_by_tls(
-                            jobs[job["name"]][1], _client(item, host, client_host, inventory)
-                        )
-                except CatalogError as error:
-                    wrong.append(str(error))
-    if wrong:
-        raise CatalogError("\n".join(dict.fromkeys(wrong)))
-    return [job for _owner, job in jobs.values()]
+class _Job(NamedTuple):
+    """A scrape job, the component and host that introduced it, and its settings for all targets."""
+
+    component: str
+    host: str
+    settings: ScrapeConfig
+    config: ScrapeConfig
 
 
-def _ask_by_tls(job: dict, settings: dict) -> None:
-    """Ask the last target of a job by TLS; others of it may speak plain text, as those on Prometheus' own host do."""
-    job["static_configs"][-1]["labels"]["__scheme__"] = transport.HTTPS
-    job.update(settings)
+def scrape_jobs(
+    components: Iterable[Component],
+    inventory: Inventory,
+    client_host: str,
+) -> list[ScrapeConfig]:
+    """Return the ``scrape_configs`` of a Prometheus on ``client_host`` for all components.
+
+    Raise CatalogError with one line for each target that has an error.
+    """
+    jobs: dict[str, _Job] = {}
+    errors: list[str] = []
+    for component in components:
+        for host in inventory.hosts(component):
+            errors += _add_targets(jobs, component, host, client_host, inventory)
+    if errors:
+        raise CatalogError("\n".join(dict.fromkeys(errors)))
+    return [job.config for job in jobs.values()]
 
 
-def instances_of(item: Component, host: str, inventory: Inventory, wrong: list) -> list:
-    """The instances that a host has of a component, ``[None]`` for one without instances; adds to ``wrong``."""
-    if not item.instances:
-        return [None]
-    try:
-        found = inventory.render(host, item, item.instances)
-    except CatalogError as error:
-        wrong.append(str(error))
-        return []
-    if isinstance(found, list) and all(isinstance(instance, dict) for instance in found):
-        return found
-    # What it holds is not told, since passwords are in it.
-    wrong.append(f"{item.name} on {host}: {item.instances} has to be a list of mappings.")
-    return []
-
-
-def _add_target(
-    jobs: dict, facts: dict, target: str, name: str, host: str, environment: object
-) -> None:
-    if not environment:
-        raise CatalogError(f"{name} on {host}: monitoring_environment is not set.")
-    job = _job(facts)
-    (owner, first, same), known = jobs.setdefault(
-        facts["name"], ((name, host, job), {**job, "static_configs": []})
-    )  # fmt: skip
-    if owner != name:
-        raise CatalogError(f"Scrape job {facts['name']} belongs to both {owner} and {name}.")
-    if job != same:
-        raise CatalogError(
-            f"Scrape job {facts['name']} differs between the hosts {first} and {host}."
-        )
-    labels = {**facts.get("labels", {}), "env": str(environment), "host": host}
-    known["static_configs"].append({"targets": [target], "labels": labels})
-
-
-def _job(facts: dict) -> dict:
-    """A scrape job without its targets; what is Prometheus' default anyway is left out."""
-    job = {"job_name": facts["name"]}
-    if facts.get("interval"):
-        job["scrape_interval"] = facts["interval"]
-    if facts.get("path", "/metrics") != "/metrics":
-        job["metrics_path"] = facts["path"]
-    return job
-
-
-def _seen(
-    item: Component,
-    listen: str,
+def _add_targets(
+    jobs: dict[str, _Job],
+    component: Component,
     host: str,
     client_host: str,
     inventory: Inventory,
-    instance: dict | None = None,
-) -> tuple:
-    """What a component on ``host`` speaks, and its address as ``client_host`` can use it."""
-    bind_addresses = bind_addresses_of(item, listen, host, inventory, instance)
-    if host == client_host:
-        bind_address, port = bind_addresses[0]
-        scheme = scheme_of(item, listen, host, bind_address, inventory)
-        if scheme == transport.HTTPS and _is_wildcard(bind_address):
-            # The certificate names what others know it by.
-            bind_address = _known_as(host, bind_address, inventory)
-        return scheme, join(_to_itself(bind_address), port)
-    # A network of containers is no way to another host.
-    by_others = [
-        pair for pair in bind_addresses if not transport.is_loopback(pair[0])
-    ] or bind_addresses
-    bind_address, port = (
-        [pair for pair in by_others if not allows_plaintext(pair[0], host, inventory)] or by_others
-    )[0]
-    where = _where(item, listen, host, instance)
-    if transport.is_loopback(bind_address):
+) -> list[str]:
+    """Add the targets of a component on a host to ``jobs`` and return the errors."""
+    try:
+        instances = instances_of(component, host, inventory)
+    except CatalogError as error:
+        return [str(error)]
+    errors = []
+    for instance in instances:
+        for job in component.scrape_jobs:
+            listener = Listener(component, job["address"], host, instance)
+            try:
+                _add_target(jobs, job, listener, client_host, inventory)
+            except CatalogError as error:
+                errors.append(str(error))
+    return errors
+
+
+def _add_target(
+    jobs: dict[str, _Job],
+    template: ScrapeJob,
+    listener: Listener,
+    client_host: str,
+    inventory: Inventory,
+) -> None:
+    component, host = listener.component, listener.host
+    facts: ScrapeJob = inventory.render(host, component, template, listener.instance)
+    endpoint = reachable_endpoint(listener, client_host, inventory)
+    environment = inventory.variable(host, ENVIRONMENT)
+    if not environment:
         raise CatalogError(
-            f"{where}: {bind_address} cannot be reached from {client_host}; let it listen on another address."
+            f"{component.name} on {host}: {ENVIRONMENT} is not set;"
+            " set it to the environment's name, such as dev or prod."
         )
-    known_as = _known_as(host, bind_address, inventory)
-    if transport.is_loopback(known_as):
+    config = _find_or_add_job(jobs, facts, component.name, host)
+    labels = {**facts.get("labels", {}), "env": str(environment), "host": host}
+    config["static_configs"].append({"targets": [endpoint.address], "labels": labels})
+    if endpoint.scheme == transport.HTTP:
+        return
+    # Other targets of the job may use plain text, as those on Prometheus' own host do.
+    labels["__scheme__"] = transport.HTTPS
+    client = _client_config(listener, client_host, inventory)
+    config["tls_config"] = client["tls_config"]
+    if "basic_auth" in client:
+        config["basic_auth"] = client["basic_auth"]
+
+
+def _find_or_add_job(
+    jobs: dict[str, _Job],
+    facts: ScrapeJob,
+    component: str,
+    host: str,
+) -> ScrapeConfig:
+    """Return the job of that name, which is new or belongs to the same component.
+
+    Raise CatalogError if another component has it, or if its settings differ.
+    """
+    name = facts["name"]
+    settings = _job_settings(facts)
+    if name not in jobs:
+        config = settings.copy()
+        config["static_configs"] = []
+        jobs[name] = _Job(component, host, settings, config)
+    job = jobs[name]
+    if job.component != component:
         raise CatalogError(
-            f"{where}: {known_as} means {client_host} itself there; set monitoring_address of {host}."
+            f"scrape job {name}: both {job.component} and {component} have it; rename one of them."
         )
-    return scheme_of(item, listen, host, bind_address, inventory), join(known_as, port)
+    if job.settings != settings:
+        raise CatalogError(
+            f"scrape job {name}: it differs between the hosts {job.host} and {host};"
+            " give it the same interval and path on both."
+        )
+    return job.config
+
+
+def _job_settings(facts: ScrapeJob) -> ScrapeConfig:
+    """Return a scrape job without its targets and without Prometheus' own defaults."""
+    settings: ScrapeConfig = {"job_name": facts["name"]}
+    interval = facts.get("interval")
+    if interval:
+        settings["scrape_interval"] = interval
+    path = facts.get("path", DEFAULT_METRICS_PATH)
+    if path != DEFAULT_METRICS_PATH:
+        settings["metrics_path"] = path
+    return settings
+
+
+def instances_of(
+    component: Component,
+    host: str,
+    inventory: Inventory,
+) -> list[Instance] | list[None]:
+    """Return the instances of a component on a host, ``[None]`` if it has no instances at all."""
+    if not component.instances:
+        return [None]
+    instances = inventory.render(host, component, component.instances)
+    is_list = isinstance(instances, list)
+    if is_list and all(isinstance(instance, dict) for instance in instances):
+        return list(instances)
+    # The value is not quoted, since it contains passwords.
+    raise CatalogError(
+        f"{component.name} on {host}: {component.instances} must be a list of dict; correct it."
+    )
+
+
+def reachable_endpoint(
+    listener: Listener,
+    client_host: str,
+    inventory: Inventory,
+) -> Endpoint:
+    """Return the endpoint at which ``client_host`` reaches a listener."""
+    bind_addresses = bind_addresses_of(listener, inventory)
+    if listener.host == client_host:
+        return _local_endpoint(listener, bind_addresses[0], inventory)
+    bind_address = _remote_bind_address(bind_addresses, listener.host, inventory)
+    if transport.is_loopback(bind_address.host):
+        raise CatalogError(
+            f"{listener.description}: {bind_address.host} cannot be reached from {client_host};"
+            " set an address that other hosts can reach."
+        )
+    host = _advertised_host(listener.host, bind_address.host, inventory)
+    if transport.is_loopback(host):
+        raise CatalogError(
+            f"{listener.description}: {host} leads {client_host} to itself;"
+            f" set monitoring_address of {listener.host}."
+        )
+    scheme = scheme_of(listener, bind_address.host, inventory)
+    return Endpoint(scheme, host_port(host, bind_address.port))
+
+
+def _local_endpoint(
+    listener: Listener,
+    bind_address: BindAddress,
+    inventory: Inventory,
+) -> Endpoint:
+    """Return the endpoint at which the host of a listener reaches it."""
+    bind_host, port = bind_address
+    scheme = scheme_of(listener, bind_host, inventory)
+    host = bind_host
+    if scheme == transport.HTTPS and transport.is_wildcard(bind_host):
+        # The certificate names the address that other hosts use, not the loopback one.
+        host = _advertised_host(listener.host, bind_host, inventory)
+    return Endpoint(scheme, host_port(_connectable(host), port))
+
+
+def _remote_bind_address(
+    bind_addresses: list[BindAddress],
+    host: str,
+    inventory: Inventory,
+) -> BindAddress:
+    """Return the bind address that is best for clients on other hosts.
+
+    An address in a network that allows plain text is the second choice, since such a network may
+    be a bridge of containers, which other hosts cannot reach. Loopback is the last choice.
+    """
+    routable = [address for address in bind_addresses if not transport.is_loopback(address.host)]
+    candidates = routable or bind_addresses
+    for address in candidates:
+        if not allows_plaintext(address.host, host, inventory):
+            return address
+    return candidates[0]
 
 
 def bind_addresses_of(
-    item: Component, listen: str, host: str, inventory: Inventory, instance: dict | None
-) -> list:
-    """Host and port of each address of a listener, which may have several."""
-    found = inventory.render(host, item, item.listen_addresses[listen], instance)
-    where = _where(item, listen, host, instance)
-    return [
-        _split(bind_address, where)
-        for bind_address in (found if isinstance(found, list) and found else [found])
-    ]
-
-
-def _where(item: Component, listen: str, host: str, instance: dict | None) -> str:
-    which = f"instance {instance.get('name')}, " if instance else ""
-    return f"{item.name} on {host}, {which}{item.listen_addresses[listen]}"
+    listener: Listener,
+    inventory: Inventory,
+) -> list[BindAddress]:
+    """Return the addresses of a listener, of which it may have several."""
+    component = listener.component
+    template = component.listen_addresses[listener.name]
+    value = inventory.render(listener.host, component, template, listener.instance)
+    addresses = value if isinstance(value, list) and value else [value]
+    return [_parse_bind_address(address, listener.description) for address in addresses]
 
 
 def scheme_of(
-    item: Component, listen: str, host: str, bind_address: str, inventory: Inventory
+    listener: Listener,
+    bind_host: str,
+    inventory: Inventory,
 ) -> str:
-    """What a listener speaks."""
-    protected = listen not in item.plaintext_listeners and inventory.variable(
-        host, transport.CERTIFICATE_VARIABLE
-    )
-    return (
-        transport.HTTPS
-        if protected and not allows_plaintext(bind_address, host, inventory)
-        else transport.HTTP
-    )
+    """Return the scheme of a listener on one of its addresses."""
+    if listener.name in listener.component.plaintext_listeners:
+        return transport.HTTP
+    return _scheme_at(bind_host, listener.host, inventory)
 
 
-def allows_plaintext(bind_address: str, host: str, inventory: Inventory) -> bool:
-    """Whether plain text will do on an address of a host."""
+def _scheme_at(bind_host: str, host: str, inventory: Inventory) -> str:
+    """Return the scheme of a listener that supports TLS."""
+    if not inventory.variable(host, transport.CERTIFICATE_VARIABLE):
+        return transport.HTTP
+    if allows_plaintext(bind_host, host, inventory):
+        return transport.HTTP
+    return transport.HTTPS
+
+
+def allows_plaintext(
+    bind_host: str,
+    host: str,
+    inventory: Inventory,
+) -> bool:
+    """Return whether plain text is safe on an address of a host."""
+    networks = inventory.variable(host, transport.NETWORKS_VARIABLE)
     try:
-        return transport.allows_plaintext(
-            bind_address, inventory.variable(host, transport.NETWORKS_VARIABLE)
-        )
+        return transport.allows_plaintext(bind_host, networks)
     except transport.TransportError as error:
-        raise CatalogError(f"{host}: {error}") from error
+        raise CatalogError(f"{transport.NETWORKS_VARIABLE} of {host}: {error}.") from error
 
 
-def _known_as(host: str, bind_address: str, inventory: Inventory) -> str:
-    """Who names an address knows the network; else the bound one is the only one that is certain to answer."""
-    named = inventory.variable(host, "monitoring_address") or (
-        "" if _is_wildcard(bind_address) else bind_address
+def _advertised_host(
+    host: str,
+    bind_host: str,
+    inventory: Inventory,
+) -> str:
+    """Return the name or address of a host for other hosts.
+
+    Without ``monitoring_address`` that is the bind address, the only one that is certain to answer,
+    unless the component listens on every address.
+    """
+    address = inventory.variable(host, "monitoring_address")
+    if address:
+        return str(address)
+    if not transport.is_wildcard(bind_host):
+        return bind_host
+    return str(inventory.variable(host, "ansible_host") or host)
+
+
+def _parse_bind_address(address: Value, subject: str) -> BindAddress:
+    if isinstance(address, str):
+        host, colon, port = address.rpartition(":")
+        if colon and port.isdigit():
+            return BindAddress(host.strip("[]"), port)
+    raise CatalogError(
+        f"{subject}: {address!r} is not host:port; write an address such as 127.0.0.1:3100."
     )
-    return named or inventory.variable(host, "ansible_host") or host
 
 
-def _split(bind_address: object, where: str) -> tuple:
-    host, colon, port = (
-        bind_address.rpartition(":") if isinstance(bind_address, str) else ("", "", "")
-    )
-    if not colon or not port.isdigit():
-        raise CatalogError(f"{where}: {bind_address!r} is not host:port.")
-    return host.strip("[]"), port
-
-
-def join(host: str, port: str) -> str:
-    """Host and port as one address."""
+def host_port(host: str, port: str) -> str:
+    """Return a host and a port as one address, with an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _to_itself(bind_address: str) -> str:
-    if not _is_wildcard(bind_address):
-        return bind_address
-    return "::1" if ":" in bind_address else "127.0.0.1"
+def _connectable(bind_host: str) -> str:
+    """Return the host by which a machine reaches its own listener."""
+    if not transport.is_wildcard(bind_host):
+        return bind_host
+    return "::1" if ":" in bind_host else "127.0.0.1"
 
 
-def _is_wildcard(host: str) -> bool:
-    parsed = transport.ip(host)
-    return not host or bool(parsed and parsed.is_unspecified)
+def _require_listener(
+    subject: str,
+    listener: Any,
+    listeners: Mapping[str, Value],
+) -> None:
+    if listener not in listeners:
+        raise CatalogError(
+            f"{subject}: there is no listener {listener!r}; add it to listen_addresses."
+        )
 
 
-def _require_fields(where: str, facts: object, known: dict, required: tuple) -> None:
+def _require_fields(
+    subject: str,
+    facts: Any,
+    schema: Schema,
+    required: Schema,
+) -> None:
+    """Raise CatalogError unless ``facts`` is a dict with the fields of a schema."""
     if not isinstance(facts, dict):
-        raise CatalogError(f"{where}: {facts!r} is not a mapping.")
-    missing, unknown = sorted(set(required) - set(facts)), sorted(set(facts) - set(known))
+        raise CatalogError(f"{subject}: must be a dict, not {facts!r}; correct the file.")
+    missing = [f"{name} is missing" for name in sorted(set(required) - set(facts))]
+    unknown = [f"{name} is unknown" for name in sorted(set(facts) - set(schema))]
     if missing or unknown:
-        problems = [f"{key} is missing" for key in missing] + [
-            f"{key} is unknown" for key in unknown
-        ]
-        raise CatalogError(f"{where}: {', '.join(problems)}.")
-    for key, value in facts.items():
-        if not isinstance(value, known[key]):
-            raise CatalogError(f"{where}: {key} must be a {known[key].__name__}, not {value!r}.")
+        raise CatalogError(f"{subject}: {', '.join(missing + unknown)}; correct the file.")
+    for name, value in facts.items():
+        if not isinstance(value, schema[name]):
+            type_name = schema[name].__name__
+            raise CatalogError(
+                f"{subject}: {name} must be a {type_name}, not {value!r}; correct the file."
+            )

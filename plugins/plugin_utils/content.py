@@ -1,264 +1,324 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Make one list of what is wanted in a Grafana, of directories, files and objects. Reads files only by callbacks."""
+"""Convert directories, files and inline objects to the desired objects of a Grafana.
+
+Files are read only through callbacks.
+"""
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..module_utils.grafana.files import prometheus_rules
-from ..module_utils.grafana.files.dashboards import Dashboards, Place
-from ..module_utils.grafana.files.documents import Document, Unreadable
+from ..module_utils.grafana.files.dashboards import Dashboards, Placement
+from ..module_utils.grafana.files.documents import Document, DocumentError
 from ..module_utils.grafana.files.folders import Folders
 from ..module_utils.grafana.files.lint import lint
-from ..module_utils.grafana.files.provisioning_files import Provider, Provisioning
-from ..module_utils.grafana.files.schema import Findings, Reader, raw_text
+from ..module_utils.grafana.files.provisioning_files import Provisioning
+from ..module_utils.grafana.files.schema import Diagnostics, Reader, raw_string
 from ..module_utils.grafana.model import PRESENT
-from .yaml_documents import document
+from .yaml_documents import parse_document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..module_utils.grafana.files.documents import JsonObject
+    from ..module_utils.grafana.files.folders import Titles
+    from ..module_utils.grafana.files.provisioning_files import Provider
+    from ..module_utils.grafana.files.schema import Schema
+    from ..module_utils.grafana.model import DesiredObject, RequiredObject
 
 SUFFIXES = (".json", ".yml", ".yaml")
 FOLDER_FILES = ("_folder.yml", "_folder.yaml")
-FOLDER_FIELDS = {"title": raw_text, "uid": raw_text, "description": raw_text}
-# Where Grafana's packages and images keep provisioning files: there, this is the directory itself.
+FOLDER_FIELDS: Schema = {"title": raw_string, "uid": raw_string, "description": raw_string}
+# Grafana's packages and images keep provisioning files here; the source's directory stands for it.
 PROVISIONING = "/etc/grafana/provisioning"
 
 
 @dataclass(frozen=True)
 class Source:
-    """One item of the task's content.
+    """One element of the task's content.
 
-    ``files``: path below the directory -> content. ``root``: what stands before the path in messages. ``objects``: a
-    document that was given in place of files. ``paths``: a path in a file of dashboard providers -> one of here.
+    ``files``: content by path below the directory. ``root``: prefix of the paths in messages.
+    ``objects``: a document in place of files. ``paths``: paths on the controller, by the paths
+    that providers of dashboards name.
     """
 
     root: str = ""
-    files: dict = field(default_factory=dict)
-    objects: dict | None = None
-    folder: tuple = ()
+    files: dict[str, bytes] = field(default_factory=dict)
+    objects: JsonObject | None = None
+    folder: Titles = ()
     datasource_uid: str = "prometheus"
-    paths: dict = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
 
     def name(self, path: str) -> str:
-        """A file as messages name it."""
+        """Return the name of a file in messages."""
         return posixpath.join(self.root, path)
 
 
-@dataclass
-class Gathering:
-    """The list in the making. ``list_directory`` gives path -> content below a directory, or None without one."""
+class Content(NamedTuple):
+    """The desired objects, and those that the server must have since these refer to them."""
 
-    environment: dict = field(default_factory=dict)
+    desired: list[DesiredObject]
+    required: list[RequiredObject]
+
+
+@dataclass
+class ContentLoader:
+    """Load sources.
+
+    ``list_directory`` returns the content of the files below a directory by their path in it, or
+    None when the directory does not exist.
+    """
+
+    environment: dict[str, str] = field(default_factory=dict)
     org_id: int = 1
-    inputs: dict = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
     read_file: Callable[[str], str] | None = None
-    list_directory: Callable[[str], dict | None] = lambda _path: None
-    findings: Findings = field(default_factory=Findings)
+    list_directory: Callable[[str], dict[str, bytes] | None] = lambda _path: None
+    diagnostics: Diagnostics = field(default_factory=Diagnostics)
 
     def __post_init__(self) -> None:
-        self.folders = Folders(self.findings)
+        self.folders = Folders(self.diagnostics)
         self.provisioning = Provisioning(self.folders, self.org_id)
-        self.dashboards = Dashboards(self.folders, self.findings, self.inputs)
+        self.dashboards = Dashboards(self.folders, self.diagnostics, self.inputs)
 
-    def desired(self, sources: list) -> tuple:
-        """What is wanted, and what it refers to that must be on the server; problems are in ``findings``."""
-        read = [self._read(source) for source in sources]
-        for part in read:
-            self._provision(part)
-        provisioned = _meant(self.provisioning.desired)
-        self.dashboards.datasources = [
-            item.body for item in provisioned if item.kind == "datasource" and item.state == PRESENT
-        ]
-        for part in read:
-            self._add_dashboards(part)
+    def load(self, sources: list[Source]) -> Content:
+        """Return the content of sources; ``diagnostics`` has the errors and warnings."""
+        parsed = [self._parse(source) for source in sources]
+        for documents in parsed:
+            self._add_provisioning(documents)
+        provisioned = _without_replaced(self.provisioning.desired)
+        datasources = filter(_is_present_datasource, provisioned)
+        self.dashboards.datasources = [datasource.body for datasource in datasources]
+        for documents in parsed:
+            self._add_dashboards(documents)
         desired = [*self.folders.desired(), *provisioned, *self.dashboards.desired]
-        required = lint(desired, self.findings)
-        return desired, required
+        required = lint(desired, self.diagnostics)
+        return Content(desired, required)
 
-    def _read(self, source: Source) -> _Parts:
-        """A source's documents by what they are; the folders that they name are known after this."""
-        parts = _Parts(source)
+    def _parse(self, source: Source) -> _SourceDocuments:
+        """Parse the documents of a source and declare the folders that they name."""
+        documents = _SourceDocuments(source)
         if source.objects is not None:
-            parts.provisioning.append(Document("inline", source.objects, interpolated=False))
+            inline = Document("inline", source.objects, interpolated=False)
+            documents.provisioning.append(inline)
         for path, data in sorted(source.files.items()):
-            self._sort_in(parts, path, data)
-        for found in parts.provisioning:
-            self.provisioning.declare_folders(self._reader(found))
-        # A folder's path has the titles of those above it, so that all of them come first.
-        items = {path: self._folder(parts, path, found) for path, found in parts.folders.items()}
-        for path, item in items.items():
-            at = parts.folders[path].at()
-            self.folders.declare(
-                parts.folder(path), at, item.get("uid", ""), item.get("description")
-            )
-        return parts
+            document = self._parse_file(source.name(path), data)
+            if document and document.content is not None:
+                documents.add(path, document)
+        for document in documents.provisioning:
+            self.provisioning.declare_folders(self._reader(document))
+        self._declare_folders(documents)
+        return documents
 
-    def _sort_in(self, parts: _Parts, path: str, data: bytes) -> None:
-        found = self._document(parts.source.name(path), data)
-        if found is None or found.content is None:
-            return
-        keys = set(found.content) if isinstance(found.content, dict) else set()
-        if posixpath.basename(path) in FOLDER_FILES:
-            parts.folders[posixpath.dirname(path)] = found
-        elif path.endswith(".json") and str(found.content.get("apiVersion") if keys else "") != "1":
-            parts.dashboards[path] = found
-        elif keys == {"groups"}:
-            parts.rules.append(found)
-        else:
-            parts.provisioning.append(found)
-
-    def _document(self, name: str, data: bytes) -> Document | None:
-        shown = name.encode("utf-8", "backslashreplace").decode()
-        if shown != name:
-            self.findings.error(shown, "the name of this file is not UTF-8.")
+    def _parse_file(self, name: str, data: bytes) -> Document | None:
+        readable = name.encode("utf-8", "backslashreplace").decode()
+        if readable != name:
+            self.diagnostics.error(readable, "the file name is not UTF-8; rename the file.")
             return None
         try:
-            return document(name, data)
-        except Unreadable as error:
-            self.findings.errors.append(str(error))
+            return parse_document(name, data)
+        except DocumentError as error:
+            self.diagnostics.errors.append(str(error))
             return None
 
-    def _folder(self, parts: _Parts, path: str, found: Document) -> dict:
-        """Title, uid and description of a directory's folder, from the file in it."""
-        item = self._reader(found).record((), found.content, FOLDER_FIELDS, "a folder's file")
-        if item.get("title"):
-            parts.titles[path] = item["title"]
-        return item
+    def _declare_folders(self, documents: _SourceDocuments) -> None:
+        """Declare the folders of directories that have a file for them."""
+        fields_by_directory = {}
+        for directory, document in documents.folders.items():
+            root = self._reader(document).root()
+            fields = root.fields(FOLDER_FIELDS, "a folder file")
+            fields_by_directory[directory] = fields
+            if fields.get("title"):
+                documents.titles[directory] = fields["title"]
+        # The path of a folder has the titles of its parents, so that all titles are read before.
+        for directory, fields in fields_by_directory.items():
+            self.folders.declare(
+                documents.folder(directory),
+                documents.folders[directory].at(),
+                fields.get("uid", ""),
+                fields.get("description"),
+            )
 
-    def _provision(self, parts: _Parts) -> None:
-        before = len(self.provisioning.providers)
-        for found in parts.provisioning:
-            self.provisioning.read(self._reader(found))
-        parts.providers = self.provisioning.providers[before:]
-        for found in parts.rules:
-            self._convert_rules(parts.source, found)
+    def _add_provisioning(self, documents: _SourceDocuments) -> None:
+        first_provider = len(self.provisioning.providers)
+        for document in documents.provisioning:
+            self.provisioning.read(self._reader(document))
+        documents.providers = self.provisioning.providers[first_provider:]
+        for document in documents.rules:
+            self._convert_rules(documents.source, document)
 
-    def _convert_rules(self, source: Source, found: Document) -> None:
+    def _convert_rules(self, source: Source, document: Document) -> None:
         """Add Grafana's share of the alerts in a Prometheus rule file."""
         if not source.folder:
-            self.findings.error(
-                found.at(), "rules of Prometheus need a folder; give their content item one."
+            self.diagnostics.error(
+                document.at(),
+                "Prometheus rules require a folder; set folder of their content element.",
             )
             return
-        uid = self.folders.uid(source.folder, found.at())
+        folder_uid = self.folders.uid(source.folder, document.at())
         try:
             self.provisioning.desired += prometheus_rules.rule_groups(
-                found.content, found.at("groups"), uid, source.datasource_uid
+                document.content,
+                document.at("groups"),
+                folder_uid,
+                source.datasource_uid,
             )
         except prometheus_rules.RuleError as error:
-            self.findings.error(found.at(*error.steps), str(error))
+            self.diagnostics.error(document.at(*error.steps), str(error))
 
-    def _add_dashboards(self, parts: _Parts) -> None:
-        for found in parts.provisioning:
-            if not found.interpolated:
-                self.dashboards.read_inline(found)
-        if parts.providers:
-            taken = {
-                path for provider in parts.providers for path in self._provided(parts, provider)
-            }
-            for path in sorted(set(parts.dashboards) - taken):
-                self.findings.warn(
-                    parts.dashboards[path].at(),
-                    "no provider's path covers this dashboard; left out.",
-                )
+    def _add_dashboards(self, documents: _SourceDocuments) -> None:
+        for document in documents.provisioning:
+            if not document.interpolated:
+                self.dashboards.read_inline(document)
+        if documents.providers:
+            self._add_provided_dashboards(documents)
             return
-        for path, found in parts.dashboards.items():
-            self.dashboards.read(found, found.content, Place(parts.folder(posixpath.dirname(path))))
+        for path, document in documents.dashboards.items():
+            folder = documents.folder(posixpath.dirname(path))
+            self.dashboards.read(document, document.content, Placement(folder))
 
-    def _provided(self, parts: _Parts, provider: Provider) -> set:
-        """Add the dashboards of a provider's directory; gives which files of the source they were."""
-        inside = _below(provider.path, PROVISIONING)
-        if inside is not None:
-            found = {
-                path: item
-                for path, item in parts.dashboards.items()
-                if _below(path, inside) is not None
-            }
-            relative = {_below(path, inside): item for path, item in found.items()}
-        else:
-            found, relative = {}, self._directory(parts.source, provider)
-        for path, item in relative.items():
-            folder = (
-                posixpath.basename(posixpath.dirname(path))
-                if provider.folders_from_directories
-                else ""
+    def _add_provided_dashboards(self, documents: _SourceDocuments) -> None:
+        """Add the dashboards of the source's providers; warn about files outside their paths."""
+        provided_paths: set[str] = set()
+        for provider in documents.providers:
+            provided_paths |= self._add_provider(documents, provider)
+        for path in sorted(set(documents.dashboards) - provided_paths):
+            self.diagnostics.warn(
+                documents.dashboards[path].at(),
+                "the dashboard is outside the path of every provider, so it is left out; move it.",
             )
-            place = Place((folder,) if folder else provider.folder, name=f"{provider.name}/{path}")
-            self.dashboards.read(item, item.content, place)
-        return set(found)
 
-    def _directory(self, source: Source, provider: Provider) -> dict:
-        """The dashboards in a directory that a provider names and that is elsewhere on the controller."""
-        mapped = _mapped(provider.path, source.paths)
-        files = self.list_directory(mapped)
+    def _add_provider(self, documents: _SourceDocuments, provider: Provider) -> set[str]:
+        """Add the dashboards of a provider, and return the paths of those within the source."""
+        subdirectory = _relative_path(provider.path, PROVISIONING)
+        if subdirectory is None:
+            dashboards = self._parse_directory(documents.source, provider)
+            self._place_dashboards(provider, dashboards)
+            return set()
+        dashboards = {}
+        paths = set()
+        for path, document in documents.dashboards.items():
+            relative_path = _relative_path(path, subdirectory)
+            if relative_path is not None:
+                dashboards[relative_path] = document
+                paths.add(path)
+        self._place_dashboards(provider, dashboards)
+        return paths
+
+    def _place_dashboards(self, provider: Provider, dashboards: dict[str, Document]) -> None:
+        """Add the dashboards of a provider by their path below the provider's."""
+        for path, document in dashboards.items():
+            folder = provider.folder
+            directory = posixpath.basename(posixpath.dirname(path))
+            if directory and provider.folders_from_directories:
+                folder = (directory,)
+            placement = Placement(folder, name=f"{provider.name}/{path}")
+            self.dashboards.read(document, document.content, placement)
+
+    def _parse_directory(self, source: Source, provider: Provider) -> dict[str, Document]:
+        """Parse the dashboards of a provider whose directory is elsewhere on the controller."""
+        directory = _mapped_path(provider.path, source.paths)
+        files = self.list_directory(directory)
         if files is None:
-            self.findings.error(
+            self.diagnostics.error(
                 provider.source,
-                f"{mapped} of provider {provider.name} is no directory here; name in paths where"
-                f" {provider.path} of Grafana is on the controller.",
+                f"directory {directory} of provider {provider.name} is not on the controller;"
+                f" map {provider.path} to its location in paths.",
             )
             return {}
-        listed = {path: data for path, data in sorted(files.items()) if path.endswith(".json")}
-        found = {
-            path: self._document(posixpath.join(mapped, path), data)
-            for path, data in listed.items()
-        }
-        return {path: item for path, item in found.items() if item is not None}
+        documents = {}
+        for path, data in sorted(files.items()):
+            if not path.endswith(".json"):
+                continue
+            document = self._parse_file(posixpath.join(directory, path), data)
+            if document is not None:
+                documents[path] = document
+        return documents
 
-    def _reader(self, found: Document) -> Reader:
-        options = {} if self.read_file is None else {"read_file": self.read_file}
-        return Reader(found, self.findings, self.environment, **options)
-
-
-def _meant(desired: list) -> list:
-    """What is wanted, but for the deletion of datasources that are wanted: Grafana deletes, then makes them anew."""
-    named = {
-        item.body["name"] for item in desired if item.kind == "datasource" and item.state == PRESENT
-    }
-    return [
-        item
-        for item in desired
-        if item.kind != "datasource" or item.state == PRESENT or item.body["name"] not in named
-    ]
+    def _reader(self, document: Document) -> Reader:
+        if self.read_file is None:
+            return Reader(document, self.diagnostics, self.environment)
+        return Reader(document, self.diagnostics, self.environment, self.read_file)
 
 
-class _Parts:
-    """The documents of one source, by what they are."""
+def _is_present_datasource(desired: DesiredObject) -> bool:
+    return desired.kind == "datasource" and desired.state == PRESENT
+
+
+def _without_replaced(desired_objects: list[DesiredObject]) -> list[DesiredObject]:
+    """Drop the removal of datasources that are also present.
+
+    Grafana removes them, then creates them anew.
+    """
+    datasources = filter(_is_present_datasource, desired_objects)
+    present_names = {datasource.body["name"] for datasource in datasources}
+
+    def is_replaced(desired: DesiredObject) -> bool:
+        if desired.kind != "datasource" or desired.state == PRESENT:
+            return False
+        return desired.body["name"] in present_names
+
+    return [desired for desired in desired_objects if not is_replaced(desired)]
+
+
+class _SourceDocuments:
+    """The documents of one source by their format."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.provisioning: list = []
-        self.rules: list = []
-        self.dashboards: dict = {}
-        self.folders: dict = {}
-        self.titles: dict = {}
-        self.providers: list = []
+        self.provisioning: list[Document] = []
+        self.rules: list[Document] = []
+        self.dashboards: dict[str, Document] = {}
+        # Directory -> the document for its folder, and the title of the folder.
+        self.folders: dict[str, Document] = {}
+        self.titles: dict[str, str] = {}
+        self.providers: list[Provider] = []
 
-    def folder(self, directory: str) -> tuple:
-        """The titles of the folders that a directory stands for; a directory ``dashboards`` at the top is none."""
+    def add(self, path: str, document: Document) -> None:
+        """Add the document of a file to those of its format."""
+        fields: dict[str, Any] = document.content if isinstance(document.content, dict) else {}
+        is_provisioning = str(fields.get("apiVersion")) == "1"
+        if posixpath.basename(path) in FOLDER_FILES:
+            self.folders[posixpath.dirname(path)] = document
+        elif path.endswith(".json") and not is_provisioning:
+            self.dashboards[path] = document
+        elif set(fields) == {"groups"}:
+            self.rules.append(document)
+        else:
+            self.provisioning.append(document)
+
+    def folder(self, directory: str) -> Titles:
+        """Return the folder titles of a directory; a top directory ``dashboards`` is no folder."""
         names = [name for name in directory.split("/") if name]
-        found = []
+        titles = list(self.source.folder)
         for depth, name in enumerate(names, start=1):
             if depth > 1 or name != "dashboards":
-                found.append(self.titles.get("/".join(names[:depth]), name))
-        return (*self.source.folder, *found)
+                path = "/".join(names[:depth])
+                titles.append(self.titles.get(path, name))
+        return tuple(titles)
 
 
-def _below(path: str, directory: str) -> str | None:
-    """A path relative to a directory, None where it is not in it."""
-    path, directory = posixpath.normpath(path), posixpath.normpath(directory or ".")
-    if directory == ".":
-        return "" if path == "." else path
+def _relative_path(path: str, directory: str) -> str | None:
+    """Return a path relative to a directory; None for a path outside it."""
+    path = posixpath.normpath(path)
+    directory = posixpath.normpath(directory or ".")
     if path == directory:
         return ""
-    return path[len(directory) + 1 :] if path.startswith(f"{directory}/") else None
+    if directory == ".":
+        return path
+    prefix = f"{directory}/"
+    return path[len(prefix) :] if path.startswith(prefix) else None
 
 
-def _mapped(path: str, paths: dict) -> str:
-    """A path of Grafana's as one of the controller's; the longest of the mapped directories decides."""
+def _mapped_path(path: str, paths: dict[str, str]) -> str:
+    """Return the path on the controller of a path of Grafana; the longest mapped prefix applies."""
     for directory in sorted(paths, key=len, reverse=True):
-        rest = _below(path, directory)
-        if rest is not None:
-            return posixpath.join(paths[directory], rest) if rest else paths[directory]
+        relative_path = _relative_path(path, directory)
+        if relative_path is not None:
+            mapped = paths[directory]
+            return posixpath.join(mapped, relative_path) if relative_path else mapped
     return path

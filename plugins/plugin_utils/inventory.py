@@ -1,180 +1,251 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""This collection's roles, and the inventory of a run, as the catalog asks for them."""
+"""The roles of this collection, and the inventory of a run, as the catalog requires them."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import yaml
 from ansible.errors import AnsibleError
 from ansible.template import Templar
 
 from . import catalog
+from .catalog import CatalogError, Component, Instance, Value
 
 try:
     from ansible.template import trust_as_template
 except ImportError:  # ansible-core before 2.19 templates every string
 
     def trust_as_template(value: str) -> str:
-        """Give the text back as it is."""
+        """Return the string as it is."""
         return value
 
 
 try:
     from ansible._internal._datatag._tags import Origin
-except ImportError:  # ansible-core before 2.19 notes it in another way
+except ImportError:  # ansible-core before 2.19 records it as an attribute
     Origin = None
 
 ROLES = Path(__file__).parents[2] / "roles"
-# Hostvars, and the inventory that was made of them in this process.
-_last: list = []
 
 
-def of(loader: object, variables: dict) -> Inventory:
-    """The inventory of a task with these variables.
+class Location(NamedTuple):
+    """File and line of a definition."""
 
-    A task runs in a process of its own, in which nothing changes; it asks many times, and gathering a host's variables
-    is what takes long. The process that starts the tasks lives on and keeps nothing.
-    """
-    hostvars = variables["hostvars"]
-    if _last and _last[0] is hostvars:
-        return _last[1]
-    found = Inventory(loader, variables["groups"], hostvars)
-    if multiprocessing.parent_process():
-        _last[:] = [hostvars, found]
-    return found
+    path: str
+    line: int
 
 
 class Inventory(catalog.Inventory):
-    """The inventory of this run; each host's variables are gathered once, and templated only where asked for."""
+    """The inventory of this run.
 
-    def __init__(self, loader: object, groups: dict, hostvars: object) -> None:
+    The variables of a host are gathered once, and each of them is templated when it is requested.
+    """
+
+    def __init__(
+        self,
+        loader: Any,
+        groups: Mapping[str, list[str]],
+        hostvars: Any,
+    ) -> None:
         self.groups = groups
         self._hostvars = hostvars
         self._loader = loader
         self._templar = Templar(loader=loader)
-        self._gathered: dict = {}
-        self._known: dict = {}
+        self._raw_variables: dict[str, dict[str, Value]] = {}
+        self._values: dict[tuple[str, str], Value] = {}
 
-    def variable(self, host: str, name: str) -> object:
-        """See the base class."""
-        if (host, name) not in self._known:
+    def variable(self, host: str, name: str) -> Value:
+        """Return a variable of a host, None where it is not set."""
+        key = (host, name)
+        if key not in self._values:
             variables = self._variables(host)
-            self._known[host, name] = self._template(
-                variables, variables.get(name), f"{name} of {host}"
-            )
-        return self._known[host, name]
+            value = self._template(variables, variables.get(name), f"{name} of {host}")
+            self._values[key] = value
+        return self._values[key]
 
-    def setting(self, host: str, item: catalog.Component, name: str) -> object:
-        """See the base class."""
-        variables = {**defaults(item.role), **self._variables(host)}
+    def role_variable(
+        self,
+        host: str,
+        component: Component,
+        name: str,
+    ) -> Value:
+        """Return a variable of a component's role, its default where the host does not set it."""
+        variables = {**defaults_of(component.role), **self._variables(host)}
         return self._template(variables, variables.get(name), f"{name} of {host}")
 
     def render(
-        self, host: str, item: catalog.Component, value: object, instance: dict | None = None
-    ) -> object:
-        """See the base class."""
-        variables = {**defaults(item.role), **self._variables(host), "instance": instance}
-        return self._template(variables, trusted(value), f"{item.name} on {host}, {value}")
+        self,
+        host: str,
+        component: Component,
+        value: Value,
+        instance: Instance | None = None,
+    ) -> Value:
+        """Return a template of a component's role, rendered for a host."""
+        defaults = defaults_of(component.role)
+        variables = {**defaults, **self._variables(host), "instance": instance}
+        subject = f"{component.name} on {host}, {value}"
+        return self._template(variables, trusted_as_template(value), subject)
 
-    def named(self, host: str) -> list:
-        """The names of a host's variables."""
+    def variable_names(self, host: str) -> list[str]:
+        """Return the names of a host's variables."""
         return list(self._variables(host))
 
-    def place(self, host: str, name: str) -> str:
-        """File and line of the definition of a host's variable that counts, empty where there is none."""
-        variables = self._variables(host)
-        key, value = next((item for item in variables.items() if item[0] == name), (None, None))
-        # Where definitions override each other, the key is that of the first one, and the value that of the last one.
-        first, last = _origin(key), _origin(value)
-        if last is None:
-            # Of a truth value or an empty one nobody knows; texts from a command line are nowhere.
-            last = first if value is None or isinstance(value, (bool, int, float)) else None
-        path, line = first if first and last and first[0] == last[0] else last or ("", 0)
-        return f"{os.path.relpath(path)}:{line}" if path and line else ""
+    def location(self, host: str, name: str) -> str | None:
+        """Return file and line of the active definition of a variable, None if they are unknown."""
+        # Not by name: the key that Ansible read has an origin.
+        for key, value in self._variables(host).items():
+            if key == name:
+                location = _location(key, value)
+                if location is None:
+                    return None
+                return f"{os.path.relpath(location.path)}:{location.line}"
+        return None
 
-    def file(self, role: str, name: str) -> str:
-        """Where a file of the controller is, looked for as the role's tasks do; raises CatalogError without one."""
-        places = [str(ROLES / role), str(ROLES / role / "tasks")]
+    def find_file(self, role: str, name: str) -> str:
+        """Return the path of a file of the controller, found as the tasks of a role find it.
+
+        Raise CatalogError if there is none.
+        """
+        directories = [str(ROLES / role), str(ROLES / role / "tasks")]
         try:
-            return self._loader.path_dwim_relative_stack(places, "files", name)
+            path: str = self._loader.path_dwim_relative_stack(directories, "files", name)
         except AnsibleError as error:
-            raise catalog.CatalogError(f"there is no file {name} on the controller") from error
+            raise CatalogError(
+                f"there is no file {name!r} on the controller;"
+                " add it to files/ beside the playbook, or set an absolute path"
+            ) from error
+        return path
 
-    def _variables(self, host: str) -> dict:
-        if host not in self._gathered:
-            # The raw ones: templating all of them would fail on what does not matter here.
-            self._gathered[host] = {**self._hostvars.raw_get(host), "hostvars": self._hostvars}
-        return self._gathered[host]
+    def _variables(self, host: str) -> dict[str, Value]:
+        """Return the variables of a host, not templated: unrelated ones may have errors."""
+        if host not in self._raw_variables:
+            variables = self._hostvars.raw_get(host)
+            self._raw_variables[host] = {**variables, "hostvars": self._hostvars}
+        return self._raw_variables[host]
 
-    def _template(self, variables: dict, value: object, where: str) -> object:
+    def _template(
+        self,
+        variables: Mapping[str, Value],
+        template: Value,
+        subject: str,
+    ) -> Value:
         self._templar.available_variables = variables
         try:
-            found = self._templar.template(value)
+            value = self._templar.template(template)
             if Origin is None:
-                # A vaulted text is decrypted when somebody looks at it.
-                repr(found)
-            return found
+                # A vaulted string is decrypted on its first use.
+                repr(value)
+            return value
         except Exception as error:
-            # A filter may raise anything, and ansible-core before 2.19 lets it pass.
-            raise catalog.CatalogError(f"{where}: {error}") from error
+            # A filter may raise anything, and ansible-core before 2.19 does not wrap it.
+            message = str(error).removesuffix(".")
+            raise CatalogError(f"{subject}: {message}; correct the value.") from error
 
 
-def _origin(value: object) -> tuple | None:
-    """File and line from which something was read; None where it does not know."""
+# The hostvars of the last call in this process, and the inventory that was built from them.
+_last: list[Any] = []
+
+
+def inventory_of(
+    loader: Any,
+    variables: Mapping[str, Value],
+) -> Inventory:
+    """Return the inventory of a task with these variables.
+
+    A task runs in a process of its own, in which no variable changes. It queries the inventory many
+    times, and gathering the variables of a host is the slow part, so the inventory is kept there.
+    The process that starts the tasks lives on and keeps nothing.
+    """
+    hostvars = variables["hostvars"]
+    if _last and _last[0] is hostvars:
+        last: Inventory = _last[1]
+        return last
+    inventory = Inventory(loader, variables["groups"], hostvars)
+    if multiprocessing.parent_process():
+        _last[:] = [hostvars, inventory]
+    return inventory
+
+
+def _location(key: Value, value: Value) -> Location | None:
+    """Return the location of the active definition of a variable.
+
+    If definitions override each other, the key is that of the first one, and the value that of the
+    last one.
+    """
+    first = _origin(key)
+    last = _origin(value)
+    if last is None and (value is None or isinstance(value, (bool, int, float))):
+        # These values have no origin. A string without one comes from a command line.
+        last = first
+    if last is None:
+        return None
+    # The key is the better location: a value may begin on a later line.
+    is_same_file = first is not None and first.path == last.path
+    location = first if is_same_file else last
+    if location is None or not (location.path and location.line):
+        return None
+    return location
+
+
+def _origin(value: Value) -> Location | None:
+    """Return the location from which Ansible read something, None if it is unknown."""
     if Origin is None:
-        return getattr(value, "ansible_pos", ())[:2] or None
+        position = getattr(value, "ansible_pos", None)
+        return Location(*position[:2]) if position else None
     origin = Origin.get_tag(value)
-    return origin and (origin.path, origin.line_num)
+    return Location(origin.path, origin.line_num) if origin else None
 
 
 @cache
-def roles() -> tuple:
-    """The roles that bring a component, in order of their names."""
+def component_roles() -> tuple[str, ...]:
+    """Return the names of the roles with a component, sorted."""
     return tuple(sorted(path.parts[-3] for path in ROLES.glob("*/meta/component.yml")))
 
 
-def all_components() -> list:
-    """The components of all roles."""
-    return [component_of(role) for role in roles()]
+def all_components() -> list[Component]:
+    """Return the components of all roles."""
+    return [component_of(role) for role in component_roles()]
 
 
-def named_component(name: str) -> catalog.Component:
-    """The component of that name, without reading the other roles."""
+def named_component(name: str) -> Component:
+    """Return the component of a name, without reading the other roles."""
     role = name.replace("-", "_")
-    if role not in roles():
-        raise catalog.CatalogError(
-            f"There is no component {name!r}; roles with one: {', '.join(roles())}."
-        )
+    if role not in component_roles():
+        names = ", ".join(role.replace("_", "-") for role in component_roles())
+        raise CatalogError(f"component {name!r}: does not exist; choose one of: {names}.")
     return component_of(role)
 
 
 @cache
-def component_of(role: str) -> catalog.Component:
-    """The component that a role brings."""
-    return catalog.component(role, read(ROLES / role / "meta" / "component.yml"))
+def component_of(role: str) -> Component:
+    """Return the component of a role."""
+    return catalog.parse_component(role, read_yaml(ROLES / role / "meta" / "component.yml"))
 
 
 @cache
-def defaults(role: str) -> dict:
-    """The defaults of a role."""
-    return trusted(read(ROLES / role / "defaults" / "main.yml") or {})
+def defaults_of(role: str) -> dict[str, Value]:
+    """Return the defaults of a role, as templates."""
+    defaults = read_yaml(ROLES / role / "defaults" / "main.yml") or {}
+    return {name: trusted_as_template(value) for name, value in defaults.items()}
 
 
-def trusted(value: object) -> object:
-    """Texts of our own roles, marked for templating wherever they are nested."""
+def trusted_as_template(value: Value) -> Value:
+    """Return a value of our own roles with each string in it marked as a template."""
     if isinstance(value, dict):
-        return {key: trusted(item) for key, item in value.items()}
+        return {key: trusted_as_template(element) for key, element in value.items()}
     if isinstance(value, (list, tuple)):
-        return [trusted(item) for item in value]
+        return [trusted_as_template(element) for element in value]
     return trust_as_template(value) if isinstance(value, str) else value
 
 
-def read(path: Path) -> object:
-    """A YAML file."""
+def read_yaml(path: Path) -> Value:
+    """Return the content of a YAML file."""
     with path.open(encoding="utf-8") as stream:
         return yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -5,42 +5,45 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from ..module_utils import upstream_releases
+from .pinned_releases import Archives
 
 DEFAULT = str(Path(__file__).resolve().parents[2] / "releases.lock.yml")
-# Every task would read and parse the lock again otherwise.
-_locks: dict = {}
+# Contents by path and time of change: without them each task would parse its lock files again.
+_locks: dict[tuple[str, int], Any] = {}
 
 
-def archives(files: list, name: str, version: str) -> dict:
-    """What the lock files hold of a release, by architecture; the last file wins, and none stand for the default.
+def archives(files: Iterable[str], name: str, version: str) -> Archives:
+    """Return the archives of a release in some lock files; the last file wins.
 
-    Raises ReleaseError, which names the file, where one cannot be read or is not what a lock is.
+    No files stand for the default one. Raise ReleaseError, which names the file, for one that
+    cannot be read or has no valid entry.
     """
-    found: dict = {}
-    for path in files or [DEFAULT]:
+    entries: Archives = {}
+    for path in list(files) or [DEFAULT]:
         try:
-            found.update(upstream_releases.archives(read(path), name, version))
+            entries.update(upstream_releases.archives(read_lock(path), name, version))
         except upstream_releases.ReleaseError as error:
             raise upstream_releases.ReleaseError(f"{path}: {error}") from error
-    return found
+    return entries
 
 
-def read(path: str) -> dict:
-    """A lock file, parsed once for each of its versions."""
+def read_lock(path: str) -> Any:
+    """Return the content of a lock file, parsed once unless the file changes."""
     try:
         key = (path, os.stat(path).st_mtime_ns)
         if key not in _locks:
-            text = Path(path).read_text(encoding="utf-8")
-            _locks[key] = (
-                yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
-            )
+            content = Path(path).read_text(encoding="utf-8")
+            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            _locks[key] = yaml.load(content, Loader=loader) or {}
     except (OSError, yaml.YAMLError) as error:
         raise upstream_releases.ReleaseError(
-            f"it cannot be read as monitoring_releases_lock: {error}"
+            f"cannot be read as a release lock: {error}; correct it or monitoring_releases_lock."
         ) from error
     return _locks[key]

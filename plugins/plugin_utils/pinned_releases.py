@@ -1,103 +1,149 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Which releases an inventory asks for, and which of them no lock file has. Pure."""
+"""Releases that an inventory requests, and those of them that no lock file has. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Callable
 
 from ..module_utils.upstream_releases import ReleaseError
-from .catalog import DEV, CatalogError, Inventory
+from .catalog import DEV, ENVIRONMENT, CatalogError, Component, Inventory, Value
 
-# For the lock files of a host, a release's name and its version: its archives by architecture.
-Archives = Callable[[list, str, str], dict]
+# The archives of a release by architecture, each with its url and sha256.
+Archives = dict[str, dict[str, str]]
+# A release lock: archives by name and version.
+Lock = dict[str, dict[str, Archives]]
+# A function that returns the archives of a release, from lock files, its name and its version.
+FindArchives = Callable[[list[str], str, str], Archives]
 ALLOW = "monitoring_allow_unlocked"
 FILES = "monitoring_releases_lock"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A release that hosts ask for, with the lock files that they look it up in; none stand for the default."""
+class Release:
+    """A release that hosts request, and their lock files; no files stand for the default one."""
 
     role: str
     name: str
     version: str
-    files: tuple
+    lock_files: tuple[str, ...]
 
 
-def asked(components: list, inventory: Inventory, hosts: list) -> dict:
-    """Each release that some hosts ask for, with those that do."""
-    found: dict = {}
-    for item in components:
-        for host in [host for host in inventory.hosts(item) if host in hosts]:
-            version = str(inventory.setting(host, item, _variable(item.role)))
-            release = Asked(item.role, item.release, version, _files(host, inventory))
-            found.setdefault(release, []).append(host)
-    return found
+def requested_releases(
+    components: Iterable[Component],
+    inventory: Inventory,
+    hosts: list[str],
+) -> dict[Release, list[str]]:
+    """Return the releases that ``hosts`` request, each with the hosts that do."""
+    releases: dict[Release, list[str]] = {}
+    for component in components:
+        for host in inventory.hosts(component):
+            if host in hosts:
+                release = _release(component, host, inventory)
+                releases.setdefault(release, []).append(host)
+    return releases
 
 
-def unlocked(components: list, inventory: Inventory, hosts: list, archives: Archives) -> list:
-    """A sentence for each release that cannot be rolled out to some hosts since no lock file has it."""
-    found = []
-    for release, asking in asked(components, inventory, hosts).items():
+def _release(
+    component: Component,
+    host: str,
+    inventory: Inventory,
+) -> Release:
+    version = inventory.role_variable(host, component, _variable(component.role))
+    files = _lock_files(host, inventory)
+    return Release(component.role, component.release, str(version), files)
+
+
+def unlocked(
+    components: Iterable[Component],
+    inventory: Inventory,
+    hosts: list[str],
+    find_archives: FindArchives,
+) -> list[str]:
+    """Return a blocker for each requested release that is in no lock file."""
+    blockers = []
+    for release, requesting_hosts in requested_releases(components, inventory, hosts).items():
+        files = list(release.lock_files)
         try:
-            known = archives(list(release.files), release.name, release.version)
+            archives = find_archives(files, release.name, release.version)
         except ReleaseError as error:
-            found.append(str(error))
+            blockers.append(str(error))
             continue
-        refused = [host for host in asking if not _allowed_on(host, inventory)]
-        if not known and refused:
-            request = f"{_variable(release.role)} of {', '.join(refused)} is {release.version}."
-            in_vain = any(inventory.variable(host, ALLOW) for host in refused)
-            found.append(
-                f"{request} {refusal(release.name, release.version, list(release.files), in_vain)}"
-            )
-    return list(dict.fromkeys(found))
+        refused_hosts = [host for host in requesting_hosts if not _allowed_on(host, inventory)]
+        if refused_hosts and not archives:
+            is_ignored = any(inventory.variable(host, ALLOW) for host in refused_hosts)
+            message = refusal(release.name, release.version, files, is_ignored)
+            variable = _variable(release.role)
+            blockers.append(f"{variable} of {', '.join(refused_hosts)}: {message}")
+    return list(dict.fromkeys(blockers))
 
 
-def locked(components: list, inventory: Inventory, archives: Archives) -> dict:
-    """What the inventory asks for, as a lock has it; raises CatalogError where no lock file has something."""
-    result: dict = {}
+def locked(
+    components: Iterable[Component],
+    inventory: Inventory,
+    find_archives: FindArchives,
+) -> Lock:
+    """Return a lock of all releases that the inventory requests.
+
+    Raise CatalogError if one of them is in no lock file.
+    """
+    components = list(components)
+    lock: Lock = {}
     missing = []
-    for release in asked(components, inventory, inventory.all_hosts(components)):
+    for release in requested_releases(components, inventory, inventory.all_hosts(components)):
+        files = list(release.lock_files)
         try:
-            known = archives(list(release.files), release.name, release.version)
+            archives = find_archives(files, release.name, release.version)
         except ReleaseError as error:
             raise CatalogError(str(error)) from error
-        if not known:
-            missing.append(refusal(release.name, release.version, list(release.files)))
-        result.setdefault(release.name, {}).setdefault(release.version, {}).update(known)
+        if not archives:
+            missing.append(refusal(release.name, release.version, files))
+        versions = lock.setdefault(release.name, {})
+        versions.setdefault(release.version, {}).update(archives)
     if missing:
         raise CatalogError("\n".join(dict.fromkeys(missing)))
-    return result
+    return lock
 
 
-def allowed(wish: object, environment: object) -> bool:
-    """Whether a host may take a release that is not locked: only where that is asked for, and in dev only."""
-    return str(wish).lower() in ("true", "yes", "1", "on") and environment == DEV
+def allowed(value: Value, environment: Value) -> bool:
+    """Return whether a host may have a release that is not locked, from its value of ALLOW.
+
+    A template or a command line may yield a string. Only dev allows it.
+    """
+    return str(value).lower() in ("true", "yes", "1", "on") and environment == DEV
 
 
-def refusal(name: str, version: str, files: list, in_vain: bool = False) -> str:
-    """Why a release is refused, and what to do."""
-    where = ", ".join(files) or "the collection's releases.lock.yml"
-    into = f" -e monitoring_lock_file={files[-1]}" if files else ""
-    remedy = f"ansible-playbook hippius.monitoring.lock -e {name}_version={version}{into} adds it."
-    vain = f" {ALLOW} counts in the environment {DEV} only." if in_vain else ""
+def refusal(
+    name: str,
+    version: str,
+    files: list[str],
+    is_ignored: bool = False,
+) -> str:
+    """Return the message for a release that is in no lock file.
+
+    ``is_ignored`` says that ALLOW is set without effect.
+    """
+    lock = ", ".join(files) or "the collection's releases.lock.yml"
+    command = f"ansible-playbook hippius.monitoring.lock -e {name}_version={version}"
+    if files:
+        command += f" -e monitoring_lock_file={files[-1]}"
+    hint = f" ({ALLOW} applies to the environment {DEV} only)" if is_ignored else ""
     return (
-        f"Release {name} {version} is not in {where} ({FILES}), so no checksum is known and it is refused."
-        f"{vain} {remedy}"
+        f"release {name} {version} is not in {lock} ({FILES}), so its checksum is unknown{hint};"
+        f" run {command} to add it."
     )
 
 
-def _files(host: str, inventory: Inventory) -> tuple:
-    files = inventory.variable(host, FILES) or ()
-    files = (files,) if isinstance(files, str) else files
-    if not isinstance(files, (list, tuple)) or not all(isinstance(path, str) for path in files):
-        raise CatalogError(
-            f"{FILES} of {host} has to be the path of a lock file, or a list of paths."
-        )
-    return tuple(files)
+def _lock_files(host: str, inventory: Inventory) -> tuple[str, ...]:
+    value = inventory.variable(host, FILES) or ()
+    files = (value,) if isinstance(value, str) else value
+    is_list = isinstance(files, (list, tuple))
+    if is_list and all(isinstance(path, str) for path in files):
+        return tuple(files)
+    raise CatalogError(
+        f"{FILES} of {host}: must be the path of a lock file or a list of paths; correct it."
+    )
 
 
 def _variable(role: str) -> str:
@@ -105,6 +151,4 @@ def _variable(role: str) -> str:
 
 
 def _allowed_on(host: str, inventory: Inventory) -> bool:
-    return allowed(
-        inventory.variable(host, ALLOW), inventory.variable(host, "monitoring_environment")
-    )
+    return allowed(inventory.variable(host, ALLOW), inventory.variable(host, ENVIRONMENT))

@@ -1,211 +1,360 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What an inventory lacks, told before any host is touched. Pure."""
+"""Reasons why an inventory cannot be rolled out, found before any host is contacted. Pure."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import product
-from typing import Callable
 
 from . import catalog, transport
-from .catalog import DEV, CatalogError, Component, Inventory
+from .catalog import (
+    DEV,
+    ENVIRONMENT,
+    CatalogError,
+    Component,
+    Instance,
+    Inventory,
+    Listener,
+    RequiredVariable,
+    Value,
+)
 
-# The group whose hosts scrape all others.
+# A function that returns blockers, or raises CatalogError with one per line.
+Check = Callable[[], list[str]]
+# The group whose hosts scrape all components.
 SCRAPER = "prometheus"
+# What precedes the name of a host in a message.
+BEFORE_HOST = r"(?:\b(?:of|on|from|leads|hosts|and) |, )"
+# A blocker of one variable of one host.
+OF_VARIABLE = re.compile(r"(?P<variable>\w+) of (?P<host>\S+): (?P<message>.*)")
 
 
-def problems(
-    components: list, inventory: Inventory, hosts: list, *more: Callable[[], list]
-) -> list:
-    """What stands in the way of a rollout to some hosts, in sentences for people; ``more`` look further."""
-    lacking = [host for host in hosts if not inventory.variable(host, "monitoring_environment")]
-    if lacking:
-        remedy = (
-            "Set it in the inventory's group_vars to the environment's name, such as dev or prod."
+def blockers(
+    components: list[Component], inventory: Inventory, hosts: list[str], *more_checks: Check
+) -> list[str]:
+    """Return the reasons why nothing can be rolled out to ``hosts``, as sentences.
+
+    Each is ``<object>: <what is wrong>; <what to do>``.
+    """
+    without_environment = [host for host in hosts if not inventory.variable(host, ENVIRONMENT)]
+    if without_environment:
+        message = (
+            f"{ENVIRONMENT} of {', '.join(without_environment)}: is not set; set it in the"
+            " inventory's group_vars to the environment's name, such as dev or prod."
         )
-        return [f"monitoring_environment is not set for {', '.join(lacking)}. {remedy}"]
-    found: dict = {}
-    for check in (*_checks(components, inventory, hosts), *more):
-        try:
-            found.update(dict.fromkeys(check()))
-        except CatalogError as error:
-            found.update(dict.fromkeys(str(error).splitlines()))
-    return _once(list(found))
+        return [message]
+    messages: list[str] = []
+    for check in (*_checks(components, inventory, hosts), *more_checks):
+        messages += _run(check)
+    return _deduplicate(list(dict.fromkeys(messages)))
 
 
-def _once(problems: list) -> list:
-    """Each problem once: not for each host, nor as a lookup tells it, nor where a variable is used that is wrong."""
-    told = [re.fullmatch(r"(\w+) of (\S+): (.*)", problem) for problem in problems]
-    users = [
-        f" on {found[2]}{mark} {{{{ {found[1]} }}}}" for found in told if found for mark in ",:"
-    ]
-    hosts: dict = {}
-    for problem, found in zip(problems, told):
-        repeated = any(problem.endswith(f": {other}") for other in problems)
-        if not repeated and not any(user in problem for user in users):
-            name, host, message = found.groups() if found else ("", "", problem)
-            hosts.setdefault((name, message), []).append(host)
-    return [
-        f"{name} of {', '.join(whom)}: {message}" if name else message
-        for (name, message), whom in hosts.items()
-    ]
+def _run(check: Check) -> list[str]:
+    try:
+        return check()
+    except CatalogError as error:
+        return str(error).splitlines()
 
 
-def _checks(components: list, inventory: Inventory, hosts: list) -> list:
-    """What has to be asked to know all problems."""
-    checks = [
-        partial(check, item, host, inventory)
-        for item in components for host in inventory.hosts(item) if host in hosts for check in (_empty_secrets, _unmet)
-    ]  # fmt: skip
+def _deduplicate(messages: list[str]) -> list[str]:
+    """Return one message for all hosts of a variable, and drop those that follow from others.
+
+    A message follows from another one if it quotes it, as the error of a lookup in a template does,
+    or if its subject is the template of a variable that has a message of its own.
+    """
+    matches = [match for match in map(OF_VARIABLE.fullmatch, messages) if match]
+    users = [f" on {match['host']}{end}" for match in matches for end in _template_ends(match)]
+    hosts: dict[tuple[str, str], list[str]] = {}
+    for message in messages:
+        is_quoting = any(_is_quoted(cause, message) for cause in messages)
+        is_about_user = any(user in message for user in users)
+        if is_quoting or is_about_user:
+            continue
+        match = OF_VARIABLE.fullmatch(message)
+        if match:
+            key = (match["variable"], match["message"])
+            hosts.setdefault(key, []).append(match["host"])
+        else:
+            hosts[("", message)] = []
+    return [_of_hosts(*key, names) for key, names in hosts.items()]
+
+
+def _template_ends(match: re.Match[str]) -> list[str]:
+    template = f"{{{{ {match['variable']} }}}}"
+    return [f", {template}", f": {template}"]
+
+
+def _is_quoted(cause: str, message: str) -> bool:
+    """Return whether a message is the error of a template that quotes another message."""
+    quote = cause.removesuffix(".")
+    return f": {quote}" in message or message.startswith(f"{quote}; ")
+
+
+def _of_hosts(variable: str, message: str, hosts: list[str]) -> str:
+    if not variable:
+        return message
+    return f"{variable} of {', '.join(hosts)}: {message}"
+
+
+def _checks(
+    components: list[Component],
+    inventory: Inventory,
+    hosts: list[str],
+) -> list[Check]:
+    """Return the checks of some hosts and their components."""
+    checks: list[Check] = []
+    for component in components:
+        for host in _selected(inventory.hosts(component), hosts):
+            checks.append(partial(_empty_secrets, component, host, inventory))
+            checks.append(partial(_required_variables, component, host, inventory))
     for host in hosts:
-        present = [item for item in components if host in inventory.hosts(item)]
-        checks.append(partial(_half_protected, host, inventory))
-        checks.append(partial(_plain_text, present, host, inventory))
-        checks += [partial(_unreachable, item, components, host, inventory) for item in present]
-    # Who rolls out a file of their own scrapes what they like.
-    client_hosts = [
-        host for host in inventory.groups.get(SCRAPER) or []
-        if host in hosts and not inventory.variable(host, f"{SCRAPER}_config_file")
-    ]  # fmt: skip
-    return checks + [partial(_unscrapable, components, host, inventory) for host in client_hosts]
+        present = [component for component in components if host in inventory.hosts(component)]
+        checks.append(partial(_incomplete_credentials, host, inventory))
+        checks.append(partial(_plaintext_listeners, present, host, inventory))
+        for component in present:
+            checks.append(partial(_unreachable, component, components, host, inventory))
+    for host in _selected(inventory.groups.get(SCRAPER) or [], hosts):
+        # A configuration file of the user's own has scrape jobs of the user's own.
+        if not inventory.variable(host, f"{SCRAPER}_config_file"):
+            checks.append(partial(_unscrapable, components, host, inventory))
+    return checks
 
 
-def _unscrapable(components: list, client_host: str, inventory: Inventory) -> list:
+def _selected(hosts: Iterable[str], selection: list[str]) -> list[str]:
+    return [host for host in hosts if host in selection]
+
+
+def _unscrapable(
+    components: list[Component],
+    client_host: str,
+    inventory: Inventory,
+) -> list[str]:
+    """Raise CatalogError unless ``client_host`` can scrape all components."""
     catalog.scrape_jobs(components, inventory, client_host)
     return []
 
 
-def _empty_secrets(item: Component, host: str, inventory: Inventory) -> list:
-    """Which secrets of a host are empty, as those are that a vault or the environment lacks."""
-    name = f"{item.role}_secrets"
-    values = inventory.variable(host, name)
-    if not isinstance(values, dict):
-        # Its type is told elsewhere.
+def _empty_secrets(
+    component: Component,
+    host: str,
+    inventory: Inventory,
+) -> list[str]:
+    """Return a blocker for each empty secret, such as one that the environment lacks."""
+    variable = f"{component.role}_secrets"
+    secrets = inventory.variable(host, variable)
+    if not isinstance(secrets, dict):
+        # Another check reports the type.
         return []
-    return [f"{file} in {name} is empty for {host}." for file in values if not values[file]]
+    empty = [file for file, value in secrets.items() if not value]
+    return [f"{file} in {variable} of {host}: is empty; set its value." for file in empty]
 
 
-def _unmet(item: Component, host: str, inventory: Inventory) -> list:
-    """Which variables a host lacks for a component, or still has as an example; what they hold is not told."""
-    found: list = []
-    instances = catalog.instances_of(item, host, inventory, found)
-    # It may do without, but what it takes of them it takes as it is.
-    own_file = inventory.variable(host, f"{item.role}_config_file")
-    for instance, (variable, need) in product(instances, item.required_variables.items()):
-        required = need.get("always") or not own_file
-        try:
-            value = inventory.render(host, item, need["value"], instance)
-        except CatalogError as error:
-            found += [str(error)] if required else []
-            continue
-        whose = f"{host}, instance {instance.get('name')}" if instance else host
-        if value or required:
-            found += _judged(
-                value,
-                need,
-                variable,
-                whose,
-                item.name,
-                inventory.variable(host, "monitoring_environment"),
-            )
-    return found
+def _required_variables(
+    component: Component,
+    host: str,
+    inventory: Inventory,
+) -> list[str]:
+    """Return a blocker for each required variable that is not set or may not have its value."""
+    messages: list[str] = []
+    for instance in catalog.instances_of(component, host, inventory):
+        for name, required in component.required_variables.items():
+            subject = f"{name} of {host}"
+            if instance:
+                subject += f", instance {instance.get('name')}"
+            check = partial(_check_value, subject, required, component, host, inventory, instance)
+            messages += _run(check)
+    return messages
 
 
-def _judged(
-    value: object, need: dict, variable: str, whose: str, name: str, environment: object
-) -> list:
-    """Why a value will not do, without telling it."""
-    if not value:
-        return [f"{variable} is not set for {whose}, and {name} needs it."]
-    if environment != DEV and value in need.get("examples", ()):
-        return [
-            f"{variable} of {whose} is the example of {DEV}, which will not do in {environment}."
-        ]
-    if environment != DEV and len(str(value)) < need.get("min_length", 0):
-        return [f"{variable} of {whose} is shorter than {need['min_length']} characters."]
+def _check_value(
+    subject: str,
+    required: RequiredVariable,
+    component: Component,
+    host: str,
+    inventory: Inventory,
+    instance: Instance | None,
+) -> list[str]:
+    own_file = inventory.variable(host, f"{component.role}_config_file")
+    # A configuration file of the user's own may do without a variable, but not use an example.
+    is_optional = bool(own_file) and not required.get("always")
+    try:
+        value = inventory.render(host, component, required["value"], instance)
+    except CatalogError:
+        if is_optional:
+            return []
+        raise
+    if value:
+        environment = inventory.variable(host, ENVIRONMENT)
+        return _value_blockers(subject, value, required, environment)
+    if is_optional:
+        return []
+    return [f"{subject}: is not set; set the value that {component.name} requires."]
+
+
+def _value_blockers(
+    subject: str,
+    value: Value,
+    required: RequiredVariable,
+    environment: Value,
+) -> list[str]:
+    """Return a blocker for a value that is refused, without quoting it: it may be secret."""
+    if environment == DEV:
+        return []
+    if value in required.get("examples", ()):
+        message = f"{subject}: is the example of {DEV}, which is refused in {environment}"
+        return [f"{message}; set a value of your own."]
+    min_length = required.get("min_length", 0)
+    if len(str(value)) < min_length:
+        return [f"{subject}: is shorter than {min_length} characters; set a longer value."]
     return []
 
 
-def _half_protected(host: str, inventory: Inventory) -> list:
-    """Which of the variables of TLS and of passwords a host lacks, while it has others of them."""
-    found = []
+def _incomplete_credentials(
+    host: str,
+    inventory: Inventory,
+) -> list[str]:
+    """Return a blocker for each set of TLS or login variables of which a host has only a part."""
+    messages = []
     for names in (transport.TLS_VARIABLES, transport.PASSWORD_VARIABLES):
-        values = dict(zip(names, catalog.texts(inventory, host, names)))
-        found += [
-            f"{name} of {host} has to be a text."
-            for name in names if isinstance(inventory.variable(host, name), (dict, list, tuple))
-        ]  # fmt: skip
-        lacking, others = (
-            [name for name in names if bool(values[name]) is present] for present in (False, True)
-        )
-        if lacking and others:
-            found.append(
-                f"{' and '.join(lacking)} of {host} must be set where {' and '.join(others)} is."
+        values = {name: inventory.variable(host, name) for name in names}
+        containers = [name for name in names if isinstance(values[name], (dict, list, tuple))]
+        messages += [f"{name} of {host}: must be a str; correct it." for name in containers]
+        present = [name for name in names if values[name]]
+        missing = [name for name in names if not values[name]]
+        if present and missing:
+            messages.append(
+                f"{' and '.join(missing)} of {host}: must be set together with"
+                f" {' and '.join(present)}; set all of them or none."
             )
-    return found
+    return messages
 
 
-def _plain_text(present: list, host: str, inventory: Inventory) -> list:
-    """Which listeners of a host would speak plain text to others; examples of everything do in the environment dev."""
-    environment, could, cannot = inventory.variable(host, "monitoring_environment"), {}, {}
+def _plaintext_listeners(
+    present: list[Component],
+    host: str,
+    inventory: Inventory,
+) -> list[str]:
+    """Return blockers for the listeners of a host that other hosts would reach in plain text."""
+    environment = inventory.variable(host, ENVIRONMENT)
     if environment == DEV:
         return []
-    for item in present:
-        for instance, listen in product(
-            catalog.instances_of(item, host, inventory, []), item.listen_addresses
-        ):
-            for bind_address, port in catalog.bind_addresses_of(
-                item, listen, host, inventory, instance
-            ):
-                scheme = catalog.scheme_of(item, listen, host, bind_address, inventory)
-                if scheme == transport.HTTP and not catalog.allows_plaintext(
-                    bind_address, host, inventory
-                ):
-                    (cannot if listen in item.plaintext_listeners else could)[
-                        f"{item.name} at {catalog.join(bind_address, port)}"
-                    ] = True
-    found = []
-    if could:
-        found.append(
-            f"On {host} others would be answered in plain text, which will not do in {environment}, by"
-            f" {', '.join(could)}: set {', '.join(transport.TLS_VARIABLES)} of {host}, or, if"
-            f" what they are reached by is safe, name it in {transport.NETWORKS_VARIABLE}."
+    without_certificate: list[str] = []
+    without_tls_support: list[str] = []
+    for listener in _listeners(present, host, inventory):
+        addresses = _exposed_plaintext_addresses(listener, inventory)
+        if listener.name in listener.component.plaintext_listeners:
+            without_tls_support += addresses
+        else:
+            without_certificate += addresses
+    messages = []
+    if without_certificate:
+        messages.append(
+            f"{_join(without_certificate)} on {host}: plain text to other hosts is refused in"
+            f" {environment}; set {', '.join(transport.TLS_VARIABLES)} of {host}, or add a trusted"
+            f" network to {transport.NETWORKS_VARIABLE}."
         )
-    if cannot:
-        found.append(
-            f"Nothing but plain text is spoken on {host} by {', '.join(cannot)}: let it listen on 127.0.0.1."
+    if without_tls_support:
+        messages.append(
+            f"{_join(without_tls_support)} on {host}: only plain text is supported;"
+            " listen on 127.0.0.1."
         )
-    return found
+    return messages
 
 
-def _unreachable(item: Component, components: list, host: str, inventory: Inventory) -> list:
-    """Why a host cannot ask what one of its components needs of others."""
-    if inventory.variable(host, f"{item.role}_config_file"):
-        return []
-    found = []
-    for asked in [
-        other for other in components if other.name in item.consumes and inventory.hosts(other)
-    ]:
-        try:
-            catalog.client(asked, item.consumes[asked.name], inventory, host)
-        except CatalogError as error:
-            found.append(str(error))
-    return found
-
-
-def placed(problem: str, components: list, inventory: Inventory) -> str:
-    """A sentence, and where the variables that it names are set."""
-    named = [
-        host
-        for host in inventory.all_hosts(components)
-        if re.search(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", problem)
+def _listeners(
+    present: list[Component],
+    host: str,
+    inventory: Inventory,
+) -> list[Listener]:
+    """Return the listeners of all instances of some components on a host."""
+    return [
+        Listener(component, name, host, instance)
+        for component in present
+        for instance in _valid_instances(component, host, inventory)
+        for name in component.listen_addresses
     ]
-    prefixes = ("monitoring_", *(f"{item.role}_" for item in components))
-    places = []
-    for variable in dict.fromkeys(re.findall(r"\w+", problem)):
-        if variable.startswith(prefixes):
-            found = dict.fromkeys(filter(None, (inventory.place(host, variable) for host in named)))
-            places += [f"{variable}: {', '.join(found)}"] if found else []
-    return f"{problem} ({'; '.join(places)})" if places else problem
+
+
+def _valid_instances(
+    component: Component,
+    host: str,
+    inventory: Inventory,
+) -> list[Instance] | list[None]:
+    try:
+        return catalog.instances_of(component, host, inventory)
+    except CatalogError:
+        # Another check reports it.
+        return []
+
+
+def _exposed_plaintext_addresses(
+    listener: Listener,
+    inventory: Inventory,
+) -> list[str]:
+    """Return the addresses on which a listener uses plain text where TLS is required."""
+    host = listener.host
+    addresses = []
+    for bind_address in catalog.bind_addresses_of(listener, inventory):
+        scheme = catalog.scheme_of(listener, bind_address.host, inventory)
+        is_safe = catalog.allows_plaintext(bind_address.host, host, inventory)
+        if scheme == transport.HTTP and not is_safe:
+            address = catalog.host_port(*bind_address)
+            addresses.append(f"{listener.component.name} at {address}")
+    return addresses
+
+
+def _join(names: list[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
+
+
+def _unreachable(
+    component: Component,
+    components: list[Component],
+    host: str,
+    inventory: Inventory,
+) -> list[str]:
+    """Return a blocker for each component that one of a host consumes and cannot reach."""
+    if inventory.variable(host, f"{component.role}_config_file"):
+        return []
+    messages = []
+    for server in components:
+        if server.name not in component.consumes or not inventory.hosts(server):
+            continue
+        listener = component.consumes[server.name]
+        try:
+            catalog.client_config_of(server, listener, inventory, host)
+        except CatalogError as error:
+            messages.append(str(error))
+    return messages
+
+
+def with_locations(
+    message: str,
+    components: list[Component],
+    inventory: Inventory,
+) -> str:
+    """Return a message after file and line of each variable that it names, where known."""
+    prefixes = ("monitoring_", *(f"{component.role}_" for component in components))
+    words = re.findall(r"\w+", message)
+    variables = [word for word in words if word.startswith(prefixes)]
+    hosts = _named_hosts(message, inventory.all_hosts(components))
+    locations = [inventory.location(host, name) for name in variables for host in hosts]
+    known_locations = dict.fromkeys(location for location in locations if location)
+    if not known_locations:
+        return message
+    return f"{', '.join(known_locations)}: {message}"
+
+
+def _named_hosts(message: str, hosts: list[str]) -> list[str]:
+    """Return the hosts that a message names, in its order.
+
+    A host may have any word as its name, so the word before it counts too.
+    """
+    positions: dict[str, int] = {}
+    for host in hosts:
+        match = re.search(rf"{BEFORE_HOST}{re.escape(host)}(?![\w-])", message)
+        if match:
+            positions[host] = match.start()
+    return sorted(positions, key=positions.__getitem__)

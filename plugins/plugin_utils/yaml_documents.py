@@ -1,133 +1,167 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Read YAML as Grafana does, with the line of each value. PyYAML is on the controller only."""
+"""Parse YAML as Grafana does, with the line of each value; only the controller has PyYAML."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
 from ..module_utils.grafana.files.documents import (
     Document,
-    Place,
-    Unreadable,
-    decoded,
-    json_document,
+    DocumentError,
+    Location,
+    decode_utf8,
+    parse_json,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..module_utils.grafana.files.documents import Steps
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
 
 
-class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Scalars as Go's yaml.v3 takes them: yes, no, on and off are texts, 1e21 is a number, a date is a text."""
-
-    yaml_implicit_resolvers: dict = {}  # noqa: RUF012 — PyYAML's own name and way
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-for _kind, _pattern, _first in (
+class Loader(_SafeLoader):
+    """Load scalars as Go's yaml.v3 does.
+
+    yes, no, on, off and dates are strings, and 1e21 is a number.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+
+
+for _kind, _pattern, _first_characters in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("int", r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)", "-+0123456789"),
     ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
     ("merge", r"<<", "<"),
 ):
-    Loader.add_implicit_resolver(_TAG + _kind, re.compile(rf"(?:{_pattern})$"), list(_first))
+    Loader.add_implicit_resolver(
+        _TAG + _kind, re.compile(rf"(?:{_pattern})$"), list(_first_characters)
+    )
 
 
-def _mapping(loader: Loader, node: yaml.MappingNode) -> Any:
-    """Keys are texts, as in JSON."""
-    result: dict = {}
-    yield result
+def _construct_dict(loader: Loader, node: yaml.MappingNode) -> Iterator[dict[str, Any]]:
+    """Construct a dict whose keys are strings, as in JSON."""
+    content: dict[str, Any] = {}
+    yield content
     loader.flatten_mapping(node)
     for key, value in node.value:
-        result[key.value] = loader.construct_object(value)
+        content[key.value] = loader.construct_object(value)
 
 
-def _float(loader: Loader, node: yaml.ScalarNode) -> Any:
-    """A number; what is too large for one is a text."""
-    number = loader.construct_yaml_float(node)
-    return number if math.isfinite(number) else node.value
+def _construct_float(loader: Loader, node: yaml.ScalarNode) -> float | str:
+    """Construct a float; a literal that is out of range is a string."""
+    number: float = loader.construct_yaml_float(node)
+    return number if math.isfinite(number) else str(node.value)
 
 
-Loader.add_constructor(f"{_TAG}map", _mapping)
-Loader.add_constructor(f"{_TAG}float", _float)
+Loader.add_constructor(f"{_TAG}map", _construct_dict)
+Loader.add_constructor(f"{_TAG}float", _construct_float)
 
 
-def document(name: str, data: bytes) -> Document:
-    """The document in a file: JSON where its name says so, else YAML."""
+def parse_document(name: str, data: bytes) -> Document:
+    """Parse a file, as JSON when its name ends in .json, otherwise as YAML."""
     if name.endswith(".json"):
-        return json_document(name, data)
+        return parse_json(name, data)
     loader = None
     try:
-        # Marks of the C parser know no name, and its problems are told with ours.
-        loader = Loader(decoded(name, data))
-        node = loader.get_single_node()
-        if node is None:
+        # The marks of the C parser have no file name, so that the messages add it.
+        loader = Loader(decode_utf8(name, data))
+        root = loader.get_single_node()
+        if root is None:
             return Document(name, None)
-        _refuse_odd_keys(name, node, set(), ())
-        content = loader.construct_document(node)
+        _check_node(name, root, set(), ())
+        content = loader.construct_document(root)
     except yaml.YAMLError as error:
-        raise Unreadable(_told(name, error)) from error
+        raise DocumentError(_message(name, error)) from error
     except (RecursionError, ValueError) as error:
-        raise Unreadable(
-            f"{name}: this is nested too deeply, or holds a number that is none: {error}."
+        raise DocumentError(
+            f"{name}: the file is nested too deeply or has an invalid number ({error});"
+            " correct the value."
         ) from error
     finally:
         if loader is not None:
             loader.dispose()
-    return Document(name, content, lambda steps: _locate(node, steps))
+    return Document(name, content, lambda steps: _locate(root, steps))
 
 
-def _refuse_odd_keys(name: str, node: yaml.Node, seen: set, above: tuple) -> None:
-    """What YAML allows and Grafana's files do not: keys that are no texts, keys twice, a value that holds itself."""
-    if id(node) in above:
-        raise Unreadable(f"{name}:{node.start_mark.line + 1}: this value holds itself.")
-    if id(node) in seen or isinstance(node, yaml.ScalarNode):
+def _check_node(name: str, node: yaml.Node, checked: set[int], ancestors: tuple[int, ...]) -> None:
+    """Raise DocumentError for YAML that Grafana's files cannot have.
+
+    These are keys that are not strings, repeated keys, and values that contain themselves.
+    """
+    if id(node) in ancestors:
+        raise DocumentError(
+            f"{_at(name, node)}: the value contains itself; remove the alias within it."
+        )
+    if id(node) in checked or isinstance(node, yaml.ScalarNode):
         return
-    seen.add(id(node))
-    keys: set = set()
-    for item in node.value:
-        key, value = item if isinstance(item, tuple) else (None, item)
-        if key is not None and key.tag != _MERGE:
-            where = f"{name}:{key.start_mark.line + 1}"
-            if not isinstance(key, yaml.ScalarNode):
-                raise Unreadable(f"{where}: a key must be a text.")
-            if key.value in keys:
-                raise Unreadable(f"{where}: the key {key.value} is here a second time.")
-            keys.add(key.value)
-        _refuse_odd_keys(name, value, seen, (*above, id(node)))
+    checked.add(id(node))
+    keys: set[str] = set()
+    for child in node.value:
+        value = child
+        if isinstance(node, yaml.MappingNode):
+            key, value = child
+            _check_key(name, key, keys)
+        _check_node(name, value, checked, (*ancestors, id(node)))
 
 
-def _told(name: str, error: yaml.YAMLError) -> str:
+def _check_key(name: str, key: yaml.Node, keys: set[str]) -> None:
+    if key.tag == _MERGE:
+        return
+    if not isinstance(key, yaml.ScalarNode):
+        raise DocumentError(f"{_at(name, key)}: a key is not a scalar; write a str.")
+    if key.value in keys:
+        raise DocumentError(
+            f"{_at(name, key)}: the key {key.value} is repeated; remove one of them."
+        )
+    keys.add(key.value)
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _at(name: str, node: yaml.Node) -> str:
+    return f"{name}:{_line(node)}"
+
+
+def _message(name: str, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    where = f"{name}:{mark.line + 1}" if mark else name
-    problem = " ".join(
-        str(part)
-        for part in (getattr(error, "context", None), getattr(error, "problem", None))
-        if part
-    )
-    return f"{where}: this is not YAML: {problem or str(error).splitlines()[0]}."
+    at = f"{name}:{mark.line + 1}" if mark else name
+    parts = [getattr(error, "context", None), getattr(error, "problem", None)]
+    details = " ".join(str(part) for part in parts if part)
+    details = details or str(error).splitlines()[0]
+    return f"{at}: invalid YAML ({details}); correct the syntax."
 
 
-def _locate(node: yaml.Node, steps: tuple) -> Place:
+def _locate(root: yaml.Node, steps: Steps) -> Location:
+    """Return the location of a value, or of the innermost value on the way to a missing one."""
+    node = root
     for step in steps:
-        found = _child(node, step)
-        if found is None:
-            return Place(node.start_mark.line + 1)
-        node = found
-    return Place(
-        node.start_mark.line + 1, node.value if isinstance(node, yaml.ScalarNode) else None
-    )
+        child = _child(node, step)
+        if child is None:
+            return Location(_line(node))
+        node = child
+    scalar = node.value if isinstance(node, yaml.ScalarNode) else None
+    return Location(_line(node), scalar)
 
 
-def _child(node: yaml.Node, step: object) -> yaml.Node | None:
+def _child(node: yaml.Node, step: str | int) -> yaml.Node | None:
     if isinstance(node, yaml.MappingNode):
-        # A mapping's own keys stand after those that it merged.
+        # The keys of the dict itself follow those that it merged.
         return next((value for key, value in reversed(node.value) if key.value == step), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        return node.value[step]
-    return None
+    if not isinstance(node, yaml.SequenceNode) or not isinstance(step, int):
+        return None
+    return next(iter(node.value[step : step + 1]), None)

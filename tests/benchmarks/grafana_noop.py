@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What it costs to find a Grafana's content unchanged: `python -m tests.benchmarks.grafana_noop [--community N]`.
+"""Measure a run over unchanged Grafana content: `python -m tests.benchmarks.grafana_noop`.
 
-Puts 300 dashboards and 200 rules in 20 folders, with two datasources, into a stand-in of each version (logins cost
-what they cost in Grafana), then counts the requests of a second run. Then a playbook of one task `grafana_content` and
-one of a task an object of community.grafana, with the kinds that it has, find the datasources, folders and dashboards
-unchanged. --community N takes only N of the dashboards there, since all of them take minutes; the ratio is then by the
-time that an object takes.
+It puts 300 dashboards and 200 rules in 20 folders, with two datasources, into a fake of each
+version (with Grafana's cost of logins), and counts the requests of a second run. Then two playbooks
+find the datasources, folders and dashboards unchanged: one task `grafana_content`, and a task for
+each object with community.grafana. `--community N` limits the dashboards of the latter to N, since
+all of them take minutes; the ratio is then by the time for one object.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "collections"))
@@ -34,12 +35,12 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.re
 VERSIONS = ("11.6.4", "12.4.3", "13.2.3")
 FOLDERS, DASHBOARDS, RULES, SOURCES, PANELS = 20, 300, 200, 2, 12
 OPTIONS = Options(owner="benchmark", fingerprint_key="key")
-# Beside those for the datasources and the pages: what design.md allows.
+# Allowed requests in addition to those for datasources and pages.
 ALLOWED = 12
 
 
 def content() -> list[DesiredObject]:
-    """All that is wanted."""
+    """Return all desired objects."""
     items = [
         desired("folder", f"f{n}", {"uid": f"f{n}", "title": f"Folder {n}", "parentUid": ""})
         for n in range(FOLDERS)
@@ -66,12 +67,12 @@ def content() -> list[DesiredObject]:
 
 
 def desired(kind: str, identity: str, body: dict) -> DesiredObject:
-    """An object."""
+    """Return an object of the benchmark."""
     return DesiredObject(kind, identity, body, "benchmark")
 
 
-def dashboard(number: int) -> dict:
-    """A dashboard of some 7 kB, as dashboards are."""
+def dashboard(number: int) -> dict[str, Any]:
+    """Return a dashboard of about 7 kB, a usual size."""
     options = {
         "legend": {"displayMode": "table", "placement": "bottom"},
         "tooltip": {"mode": "multi", "sort": "desc"},
@@ -100,8 +101,8 @@ def dashboard(number: int) -> dict:
     return {"dashboard": model, "folderUid": f"f{number % FOLDERS}"}
 
 
-def rule(uid: str) -> dict:
-    """A rule of two steps."""
+def rule(uid: str) -> dict[str, Any]:
+    """Return a rule of two steps."""
     up = {
         "refId": "A",
         "datasourceUid": "s0",
@@ -124,9 +125,9 @@ def rule(uid: str) -> dict:
 
 
 def ours(version: str) -> None:
-    """Count the requests of one version, and print."""
+    """Print the number of requests of one version."""
     items = content()
-    with StandIn(version=version, rounds=10_000) as grafana:
+    with FakeGrafana(version=version, rounds=10_000) as grafana:
         reconcile(client(grafana), items, OPTIONS)
         grafana.clear()
         begun = time.monotonic()
@@ -137,45 +138,41 @@ def ours(version: str) -> None:
             "/dashboards" in line.path and line.path.startswith("/apis/") for line in requests
         )
         more = SOURCES + pages + (DASHBOARDS if version.startswith("11") else 0)
-        print(
-            f"Grafana {version}, all {len(items)} objects unchanged: {seconds:.2f} s without Ansible, {len(requests)} "
-            f"requests (allowed {ALLOWED} + {more}), {len(grafana.writes)} writes"
-        )
+        took = f"{seconds:.2f} s without Ansible, {len(requests)} requests"
+        allowed = f"allowed {ALLOWED} + {more}"
+        print(f"Grafana {version}, all {len(items)} objects unchanged: {took} ({allowed}),")
+        print(f"{len(grafana.writes)} writes")
         if result.changed or grafana.writes or len(requests) > ALLOWED + more:
-            sys.exit("That is more than is allowed.")
+            sys.exit("More than the allowed requests.")
 
 
-def client(grafana: StandIn) -> Client:
-    """As a module makes it."""
+def client(grafana: FakeGrafana) -> Client:
+    """Return a client as a module creates it."""
     return Client(grafana.url, username=grafana.username, password=grafana.password)
 
 
 def beside(version: str, count: int) -> None:
-    """Time a playbook of one task of ours, then one of a task an object of community.grafana, and print the ratio."""
+    """Print the ratio of the times of community.grafana and of our module."""
     items = [item for item in content() if item.kind in ("folder", "datasource", "dashboard")]
     dashboards = [item for item in items if item.kind == "dashboard"]
     fewer = [item for item in items if item.kind != "dashboard"] + dashboards[:count]
     with (
-        StandIn(version=version, rounds=10_000) as grafana,
+        FakeGrafana(version=version, rounds=10_000) as grafana,
         tempfile.TemporaryDirectory() as folder,
     ):
         seconds, requests = unchanged(grafana, folder, [whole(grafana, folder, items)])
-        print(
-            f"grafana_content, {version}: {len(items)} objects in {seconds:.1f} s with Ansible, {requests} requests"
-        )
+        ours_took = f"{len(items)} objects in {seconds:.1f} s with Ansible, {requests} requests"
+        print(f"grafana_content, {version}: {ours_took}")
         each, requests = unchanged(grafana, folder, [task(item, folder, grafana) for item in fewer])
-        print(
-            f"community.grafana, {version}: {len(fewer)} objects in {each:.1f} s, {requests} requests"
-        )
+        theirs_took = f"{len(fewer)} objects in {each:.1f} s, {requests} requests"
+        print(f"community.grafana, {version}: {theirs_took}")
         ratio = each / len(fewer) * len(items) / seconds
-        print(
-            f"ratio: {ratio:.0f}"
-            + ("" if count == len(dashboards) else ", by the time that an object takes")
-        )
+        note = "" if count == len(dashboards) else ", by the time for one object"
+        print(f"ratio: {ratio:.0f}{note}")
 
 
-def unchanged(grafana: StandIn, folder: str, tasks: list[dict]) -> tuple[float, int]:
-    """Time and requests of the second run of a playbook."""
+def unchanged(grafana: FakeGrafana, folder: str, tasks: list[dict]) -> tuple[float, int]:
+    """Return time and requests of the second run of a playbook."""
     play(folder, tasks)
     grafana.clear()
     begun = time.monotonic()
@@ -206,8 +203,8 @@ def play(folder: str, tasks: list[dict]) -> None:
         sys.exit(run.stdout[-3000:] + run.stderr[-2000:])
 
 
-def whole(grafana: StandIn, folder: str, items: list[DesiredObject]) -> dict:
-    """The one task that brings all of it: dashboards as files in directories, as people have them."""
+def whole(grafana: FakeGrafana, folder: str, items: list[DesiredObject]) -> dict[str, Any]:
+    """Return our one task for all objects, with the dashboards as files in directories."""
     objects: dict = {"folders": [], "datasources": []}
     titles = {item.identity: item.body["title"] for item in items if item.kind == "folder"}
     for item in items:
@@ -224,8 +221,8 @@ def whole(grafana: StandIn, folder: str, items: list[DesiredObject]) -> dict:
     return {"hippius.monitoring.grafana_content": {**login, "content": content}}
 
 
-def task(item: DesiredObject, folder: str, grafana: StandIn) -> dict:
-    """The task of community.grafana for an object."""
+def task(item: DesiredObject, folder: str, grafana: FakeGrafana) -> dict[str, Any]:
+    """Return the task of community.grafana for an object."""
     login = {"url": grafana.url, "url_username": grafana.username, "url_password": grafana.password}
     if item.kind == "folder":
         return {
@@ -251,7 +248,7 @@ def task(item: DesiredObject, folder: str, grafana: StandIn) -> dict:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmarks."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument(
         "--community",
@@ -263,7 +260,7 @@ def main() -> None:
     for version in VERSIONS:
         ours(version)
     if count:
-        # The newest major version that its releases are tested with.
+        # The newest major version with which community.grafana is tested.
         beside("12.4.3", count)
 
 

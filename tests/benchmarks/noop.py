@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What it costs to find that nothing has to change: `python -m tests.benchmarks.noop [--rounds N]`.
+"""Measure a rollout without changes: `python -m tests.benchmarks.noop [--rounds N]`.
 
-Rolls site.yml out to a test host, then runs in turn, over SSH with pipelining and the same ansible.cfg: a playbook of
-one ping, one of as many plays of a ping as site.yml runs modules on the host, site.yml, and site.yml without Grafana's
-content. Prints the median of each and its ratio to the first one. The mirror is not asked any more by then: a no-op
-needs nothing but SSH. The target is a ratio of at most 6.
+It rolls site.yml out to a test host, then runs in turn, over SSH with pipelining and the same
+ansible.cfg: a playbook of one ping, one with as many plays of a ping as site.yml runs modules on
+the host, site.yml, and site.yml without Grafana's content. It prints the median of each and its
+ratio to the first. The mirror gets no request at that point: a no-op needs only SSH. The target is
+a ratio of at most 6.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.testbed import engine, hosts, site
+from tests.testbed import cache, hosts, site
 
 ROOT = Path(__file__).resolve().parents[2]
 PING = {
@@ -26,9 +27,10 @@ PING = {
     "gather_facts": False,
     "tasks": [{"name": "Ping", "ansible.builtin.ping": {}}],
 }
-# A module for each component and one for Grafana's content; the sweep asks only hosts that lack a component.
+# A module for each component and one for Grafana's content; the prune play skips hosts that
+# should have every component.
 MODULES = len(site.GROUPS) - 1 + 1
-# What is measured: its name, and the arguments of ansible-playbook.
+# Measurement -> arguments of ansible-playbook.
 MEASURED = {
     "one ping": ["ping.json"],
     f"{MODULES} plays of a ping": ["pings.json"],
@@ -38,12 +40,12 @@ MEASURED = {
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rounds", type=int, default=5)
     rounds = options.parse_args().rounds
     host = hosts.up("bench")
-    folder = engine.cache("benchmarks")
+    folder = cache.directory("benchmarks")
     inventory = hosts.inventory([host], site.GROUPS)
     inventory["all"]["vars"] |= site.variables(host)
     (folder / "inventory.json").write_text(json.dumps(inventory), encoding="utf-8")
@@ -61,24 +63,21 @@ def main() -> None:
     ping = statistics.median(times["one ping"])
     for name, taken in times.items():
         median = statistics.median(taken)
-        print(
-            f"{name}: {median / ping:.1f} x, median {median:.2f} s of {' '.join(f'{one:.2f}' for one in taken)}"
-        )
+        every = " ".join(f"{duration:.2f}" for duration in taken)
+        print(f"{name}: {median / ping:.1f} x, median {median:.2f} s of {every}")
 
 
 def seconds(arguments: list[str], folder: Path) -> float:
-    """Wall time of one run of ansible-playbook, which must not fail; its own playbooks are in the folder."""
+    """Return the duration of one run of ansible-playbook, which must not fail.
+
+    Playbooks other than site.yml are in the folder.
+    """
     playbook, *flags = arguments
     path = playbook if playbook == "site.yml" else str(folder / playbook)
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
     began = time.monotonic()
     done = subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            "-i",
-            str(folder / "inventory.json"),
-            path,
-            *flags,
-        ],
+        [program, "-i", str(folder / "inventory.json"), path, *flags],
         cwd=ROOT,
         env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         stdin=subprocess.DEVNULL,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is checked, and a way to run the programs that check it."""
+"""A clean copy of the checkout, and a way to run the programs that check it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from tests.conftest import ROOT
 Run = Callable[..., str]
 
 
-def known_files() -> list[str]:
-    """What git knows or would add, as paths from the root of the checkout."""
+def tracked_and_new_files() -> list[str]:
+    """Return the files that git tracks or would add, as paths relative to the checkout."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [name for name in listed.split("\0") if name]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [name for name in listed.stdout.split("\0") if name]
 
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkout without what git ignores and without the link `collections/…`, which leads back to it."""
+    """Return a copy of the checkout without ignored files.
+
+    The link `collections/…`, which leads back to the checkout, is left out too.
+    """
     copy = tmp_path_factory.mktemp("tree") / "ansible_collections" / "hippius" / "monitoring"
-    for name in known_files():
+    for name in tracked_and_new_files():
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
@@ -36,9 +39,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(tree: Path) -> Run:
-    """Run a program in the copied tree; its output is returned, or the message of the failed test."""
-
-    # As a user has it who has set nothing.
+    """Run a program in the copied tree; return its output, or fail the test with it."""
+    # The environment of a user who has configured nothing.
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")
     }
@@ -56,9 +58,8 @@ def run(tree: Path) -> Run:
             check=False,
         )
         if done.returncode != 0:
-            pytest.fail(
-                f"{' '.join(command)} exits with {done.returncode}:\n{done.stdout}", pytrace=False
-            )
+            message = f"{' '.join(command)} exits with {done.returncode}:\n{done.stdout}"
+            pytest.fail(message, pytrace=False)
         return done.stdout
 
     return run_program
@@ -66,7 +67,7 @@ def run(tree: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def archive(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The collection as it is published."""
+    """Return the archive of the collection as it is published."""
     folder = tmp_path_factory.mktemp("archive")
     run("ansible-galaxy", "collection", "build", "--output-path", str(folder))
     (built,) = folder.glob("*.tar.gz")
@@ -75,15 +76,8 @@ def archive(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def installed(run: Run, archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which ansible-galaxy has installed the collection."""
+    """Return a folder into which ansible-galaxy has installed the collection."""
     folder = tmp_path_factory.mktemp("installed")
-    run(
-        "ansible-galaxy",
-        "collection",
-        "install",
-        str(archive),
-        "--offline",
-        "--collections-path",
-        str(folder),
-    )
+    install = ["ansible-galaxy", "collection", "install", "--offline"]
+    run(*install, str(archive), "--collections-path", str(folder))
     return folder

@@ -96,12 +96,12 @@ def ratio(total: int, count: int) -> float:
 
 
 def measure(paths: list[Path]) -> Figures:
-    """Return the figures of files, of which Python files count for all and others for length."""
+    """Return the figures of files; files other than Python count only for line lengths."""
     figures = Figures()
     for path in paths:
-        text = path.read_text(encoding="utf-8")
+        source = path.read_text(encoding="utf-8")
         name = path.relative_to(ROOT)
-        lines = text.splitlines()
+        lines = source.splitlines()
         figures.lines += len(lines)
         figures.long_lines += [
             f"{name}:{number}"
@@ -109,19 +109,19 @@ def measure(paths: list[Path]) -> Figures:
             if len(line) > LINE_LENGTH
         ]
         if path.suffix == ".py":
-            measure_python(figures, name, text)
+            measure_python(figures, name, source)
     figures.shared_names = shared_names(paths)
     return figures
 
 
-def measure_python(figures: Figures, name: Path, text: str) -> None:
-    """Add what only Python files have."""
-    tree = ast.parse(text)
+def measure_python(figures: Figures, name: Path, source: str) -> None:
+    """Add the figures of a Python file."""
+    tree = ast.parse(source)
     skipped = documentation_lines(tree)
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in LAYOUT_TOKENS and token.start[0] not in skipped:
             figures.tokens += 1
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(source.splitlines(), start=1):
         code = line.strip()
         if code and not code.startswith("#") and number not in skipped:
             figures.code_lines += 1
@@ -181,7 +181,7 @@ def documentation_lines(tree: ast.Module) -> set[int]:
 
 
 def shared_names(paths: list[Path]) -> list[str]:
-    """Return the names that two Python files below plugins/ have, but for Ansible's own pairs."""
+    """Return the names that two Python files below plugins/ share, except Ansible's own pairs."""
     named = defaultdict(list)
     for path in paths:
         relative = path.relative_to(ROOT)
@@ -191,30 +191,30 @@ def shared_names(paths: list[Path]) -> list[str]:
     return [" and ".join(same) for same in named.values() if len(same) > 1]
 
 
-def tracked(places: list[str]) -> list[Path]:
-    """Return the source files that git knows below some places, generated dashboards left out."""
+def tracked(below: list[str]) -> list[Path]:
+    """Return the tracked source files below some paths, without generated dashboards."""
     listed = subprocess.run(
-        ["git", "ls-files", "--", *places], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "--", *below], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     suffixes = (".py", ".yml", ".sql", ".tmpl")
     return [ROOT / name for name in listed if name.endswith(suffixes) and (ROOT / name).is_file()]
 
 
-def main(places: list[str]) -> int:
-    """Print the figures, and with -v as the first argument each place that counts."""
-    verbose = places[:1] == ["-v"]
-    figures = measure(tracked(places[verbose:] or ["plugins", "roles"]))
+def main(arguments: list[str]) -> int:
+    """Print the figures, and with -v as the first argument each line that counts."""
+    verbose = arguments[:1] == ["-v"]
+    figures = measure(tracked(arguments[verbose:] or ["plugins", "roles"]))
     for name, value in figures.rows().items():
         print(f"{value:8} {name}")
     if verbose:
-        for places_found in (
+        for offenders in (
             figures.questions,
             figures.bare_returns,
             figures.kind_literals,
             figures.long_lines,
             figures.shared_names,
         ):
-            print(*places_found, sep="\n")
+            print(*offenders, sep="\n")
     print(f"({figures.functions} functions, {figures.code_lines} code lines)")
     return 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tree keeps the promises that its parts make to each other."""
+"""Roles, modules, tests and documentation agree with each other."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,26 +16,26 @@ import yaml
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
     FAILPOINTS,
 )
-from tests.checks.conftest import known_files
+from tests.checks.conftest import tracked_and_new_files
 from tests.conftest import ROOT
 
 ROLES = sorted(path.name for path in ROOT.glob("roles/*") if path.is_dir())
-# The others bring nothing to a host that runs there.
+# The other roles install no program on a host.
 COMPONENTS = [role for role in ROLES if (ROOT / "roles" / role / "meta" / "component.yml").exists()]
 MODULES = sorted(path.stem for path in ROOT.glob("plugins/modules/*.py"))
 COMPONENT = "hippius.monitoring.component"
-# Module -> why no action group has it.
+# Module -> reason why it belongs to no action group.
 UNGROUPED = {
     "inventory_check": "runs on the controller and has no options",
-    "component_status": "shares no option with what changes a host",
-    "release_bundle": "writes files on the controller and shares no option with what changes a host",
-    "release_lock": "writes a file on the controller and shares no option with what changes a host",
+    "component_status": "shares no option with modules that change a host",
+    "release_bundle": "runs on the controller, shares no option with modules that change a host",
+    "release_lock": "runs on the controller, shares no option with modules that change a host",
 }
 SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 GNU = "# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)"
 
-# Package registries and folders of one machine: whoever has others could not use the project. Written in two halves,
-# so that this file does not hold what it looks for.
+# Package registries and folders of one machine would make the project unusable on another one.
+# The patterns are split, so that this file does not match them.
 HOSTS = re.compile(
     r"\b(?:pypi|pythonhosted|debian|nodesource)\.(?:org|com)\b"
     r"|\b(?:proxy|sum)\.golang\b"
@@ -43,12 +44,13 @@ HOSTS = re.compile(
 PATHS = re.compile(r"/wor" + r"k/(?:main|shared|notes)\b|/roo" + r"t/\.(?:cache|pyenv)\b|/home/\w")
 
 
-def load(*parts: str) -> dict:
+def load(*parts: str) -> Any:
+    """Return the document of a YAML file of the checkout."""
     return yaml.safe_load(ROOT.joinpath(*parts).read_text(encoding="utf-8"))
 
 
-def tasks_in(block: list[dict]) -> list[dict]:
-    """All tasks, those in blocks too."""
+def tasks_in(block: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return all tasks, including those in blocks."""
     nested = [
         inner
         for task in block
@@ -59,21 +61,18 @@ def tasks_in(block: list[dict]) -> list[dict]:
 
 
 def constants(path: Path) -> dict[str, str]:
-    """The strings that a Python file assigns at its top."""
-    assigned = [
-        node
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.Assign)
-    ]
-    return {
-        node.targets[0].id: node.value.value
-        for node in assigned
-        if isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Constant)
-    }
+    """Return the strings that a Python file assigns at its top level, by name."""
+    values: dict[str, str] = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            target = node.targets[0]
+            if isinstance(target, ast.Name):
+                values[target.id] = node.value.value
+    return values
 
 
 def text_files(tree: Path) -> dict[str, str]:
-    """Path -> content of what is text."""
+    """Return the content of each text file, by relative path."""
     files = (path for path in sorted(tree.rglob("*")) if path.is_file() and not path.is_symlink())
     contents = {str(path.relative_to(tree)): path.read_bytes() for path in files}
     return {name: content.decode() for name, content in contents.items() if b"\0" not in content}
@@ -83,27 +82,20 @@ def text_files(tree: Path) -> dict[str, str]:
 def test_role_documents_its_defaults(role: str) -> None:
     defaults = load("roles", role, "defaults", "main.yml")
     options = load("roles", role, "meta", "argument_specs.yml")["argument_specs"]["main"]["options"]
-    # What all roles share is the inventory's, and a role's own documentation may mention it.
-    assert sorted(name for name in options if not name.startswith("monitoring_")) == sorted(
-        defaults
-    )
+    # Variables that all roles share belong to the inventory; a role's documentation may list them.
+    own = [name for name in options if not name.startswith("monitoring_")]
+    assert sorted(own) == sorted(defaults)
     documented = {name: options[name]["default"] for name in defaults if "default" in options[name]}
     assert documented == {name: defaults[name] for name in documented}
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_role_names_its_variables_after_itself(role: str) -> None:
-    assert [
-        name
-        for name in load("roles", role, "defaults", "main.yml")
-        if not name.startswith(f"{role}_")
-    ] == []
+    defaults = load("roles", role, "defaults", "main.yml")
+    assert [name for name in defaults if not name.startswith(f"{role}_")] == []
     if (ROOT / "roles" / role / "vars" / "main.yml").exists():
-        assert [
-            name
-            for name in load("roles", role, "vars", "main.yml")
-            if not name.startswith(f"__{role}_")
-        ] == []
+        internal = load("roles", role, "vars", "main.yml")
+        assert [name for name in internal if not name.startswith(f"__{role}_")] == []
 
 
 @pytest.mark.parametrize("role", COMPONENTS)
@@ -123,14 +115,11 @@ def test_role_has_the_variables_that_every_role_has(role: str) -> None:
     defaults = load("roles", role, "defaults", "main.yml")
     if "instances" in load("roles", role, "meta", "component.yml"):
         assert {f"{role}_version", f"{role}_instances"} <= set(defaults)
-        assert all(
-            {"name", "listen_address"} <= set(instance)
-            for instance in defaults[f"{role}_instances"]
-        )
+        for instance in defaults[f"{role}_instances"]:
+            assert {"name", "listen_address"} <= set(instance)
         return
-    assert {f"{role}_{name}" for name in ("version", "config_extra", "config_file")} <= set(
-        defaults
-    )
+    required = {f"{role}_{name}" for name in ("version", "config_extra", "config_file")}
+    assert required <= set(defaults)
     assert {name for name in defaults if re.fullmatch(f"{role}_listen_address(es)?", name)}
 
 
@@ -153,16 +142,12 @@ def test_module_is_documented(module: str) -> None:
 def test_module_is_used_and_its_core_has_unit_tests(module: str) -> None:
     files = [ROOT / "plugins" / folder / f"{module}.py" for folder in ("modules", "action")]
     source = "\n".join(path.read_text(encoding="utf-8") for path in files if path.exists())
-    # From a package, several from one folder, or, of an action plugin, from the one of another module.
+    # Imports from a package, from a folder, or from another module's action plugin.
     cores = set(re.findall(r"^from \.(?:\.module_utils\.)?(\w+)", source, re.MULTILINE))
     imported = re.findall(r"^from \.\.(?:module|plugin)_utils import (.+)$", source, re.MULTILINE)
     cores |= {name for names in imported for name in names.split(", ")}
-    tests = [
-        f"tests/unit/{form}"
-        for core in cores
-        for form in (f"{core}/test_*.py", f"*/test_{core}.py")
-    ]
-    assert [path for pattern in tests for path in ROOT.glob(pattern)]
+    patterns = [pattern for core in cores for pattern in (f"{core}/test_*.py", f"*/test_{core}.py")]
+    assert [path for pattern in patterns for path in (ROOT / "tests" / "unit").glob(pattern)]
     users = [
         path
         for folder in ("roles", "playbooks", "molecule")
@@ -173,38 +158,29 @@ def test_module_is_used_and_its_core_has_unit_tests(module: str) -> None:
 
 
 def test_modules_are_in_an_action_group() -> None:
-    grouped = {
-        name
-        for members in load("meta", "runtime.yml")["action_groups"].values()
-        for name in members
-    }
+    groups = load("meta", "runtime.yml")["action_groups"]
+    grouped = {name for members in groups.values() for name in members}
     assert grouped | set(UNGROUPED) == set(MODULES)
     assert not grouped & set(UNGROUPED)
 
 
-def test_every_point_of_a_rollout_has_a_fault_case() -> None:
-    collect = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--collect-only",
-        "-q",
-        "-o",
-        "addopts=-p no:cacheprovider",
-    ]
-    listed = subprocess.run(
-        [*collect, "tests/resilience"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout
+def test_every_failpoint_of_a_rollout_has_a_resilience_test() -> None:
+    collect = [sys.executable, "-m", "pytest", "--collect-only", "-q"]
+    collect += ["-o", "addopts=-p no:cacheprovider", "tests/resilience"]
+    listed = subprocess.run(collect, cwd=ROOT, capture_output=True, text=True, check=False).stdout
     cases = {
-        word
+        name
         for parameters in re.findall(r"\[(.+)\]$", listed, re.MULTILINE)
-        for word in split(parameters)
+        for name in parameter_names(parameters)
     }
-    assert [point for point in FAILPOINTS if point not in cases] == []
+    assert [failpoint for failpoint in FAILPOINTS if failpoint not in cases] == []
 
 
-def split(parameters: str) -> set[str]:
-    """What the id of a test may name: its parameters are joined by dashes, which their names may hold too."""
+def parameter_names(parameters: str) -> set[str]:
+    """Return each name that the id of a test may contain.
+
+    pytest joins the parameters by dashes, which the names may contain too.
+    """
     words = parameters.split("-")
     return {
         "-".join(words[start:end])
@@ -213,26 +189,25 @@ def split(parameters: str) -> set[str]:
     }
 
 
-def test_python_files_say_what_they_are(tree: Path) -> None:
-    sources = {
-        name: text for name, text in text_files(tree).items() if name.endswith(".py") and text
-    }
+def test_python_files_have_a_license_and_a_docstring(tree: Path) -> None:
+    files = text_files(tree).items()
+    sources = {name: source for name, source in files if name.endswith(".py") and source}
     assert sources
-    for name, text in sources.items():
-        lines = [line for line in text.splitlines()[:3] if not line.startswith("#!")]
+    for name, source in sources.items():
+        lines = [line for line in source.splitlines()[:3] if not line.startswith("#!")]
         assert lines[:1] == [SPDX], name
         assert not name.startswith("plugins/") or lines[1] == GNU, name
-        assert ast.get_docstring(ast.parse(text)), f"{name} has no docstring"
+        assert ast.get_docstring(ast.parse(source)), f"{name} has no docstring"
 
 
 def test_nothing_depends_on_one_machine(tree: Path) -> None:
-    found = [
+    matches = [
         f"{name}:{number}: {match.group()}"
-        for name, text in text_files(tree).items()
-        for number, line in enumerate(text.splitlines(), start=1)
+        for name, content in text_files(tree).items()
+        for number, line in enumerate(content.splitlines(), start=1)
         for match in [*HOSTS.finditer(line), *PATHS.finditer(line)]
     ]
-    assert not found, "\n".join(found)
+    assert not matches, "\n".join(matches)
 
 
 def test_no_file_is_large(tree: Path) -> None:
@@ -245,11 +220,7 @@ def test_no_file_is_large(tree: Path) -> None:
 
 
 def test_links_stay_in_the_tree() -> None:
-    links = [ROOT / name for name in known_files()]
-    outside = [
-        link
-        for link in links
-        if link.is_symlink() and not link.resolve().is_relative_to(ROOT.resolve())
-    ]
-    assert outside == []
-    assert (ROOT / "collections/ansible_collections/hippius/monitoring").resolve() == ROOT.resolve()
+    root = ROOT.resolve()
+    links = [ROOT / name for name in tracked_and_new_files() if (ROOT / name).is_symlink()]
+    assert [link for link in links if not link.resolve().is_relative_to(root)] == []
+    assert (ROOT / "collections/ansible_collections/hippius/monitoring").resolve() == root

@@ -12,9 +12,11 @@ from tests.checks.conftest import Run
 LINTERS = {
     "ruff check": ["ruff", "check", "--no-cache"],
     "ruff format": ["ruff", "format", "--no-cache", "--check", "--diff"],
+    "mypy": ["mypy", "--no-incremental"],
     "yamllint": ["yamllint", "--strict", "."],
     "antsibull-changelog": ["antsibull-changelog", "lint"],
 }
+SHELL = (b"#!/bin/sh", b"#!/usr/bin/env bash")
 
 
 @pytest.mark.parametrize(
@@ -36,4 +38,4 @@ def test_shellcheck_finds_nothing(run: Run, tree: Path) -> None:
 
 def is_shell_script(path: Path) -> bool:
     with path.open("rb") as stream:
-        return stream.readline().rstrip() in (b"#!/bin/sh", b"#!/usr/bin/env bash")
+        return stream.readline().rstrip() in SHELL

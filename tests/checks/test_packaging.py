@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection builds, installs, and its names resolve, from the installed copy and from a plain checkout."""
+"""The collection builds and installs; its names resolve when installed and in a checkout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 from tests.checks.conftest import Run
 from tests.conftest import ROOT
 
-# Asks the module on this machine for the state of a component that nobody has, and changes nothing.
+LOCALLY = ["ansible-playbook", "-i", "localhost,"]
+ENTRY_POINTS = ["site.yml", "hippius.monitoring.site"]
+# Run the module on this machine for a component that does not exist; it changes nothing.
 PLAYBOOK = """
 - hosts: localhost
   gather_facts: false
@@ -47,41 +49,18 @@ def test_archive_holds_what_users_need_and_nothing_else(archive: Path) -> None:
 def test_playbook_finds_the_installed_collection(run: Run, installed: Path, tmp_path: Path) -> None:
     (tmp_path / "playbook.yml").write_text(PLAYBOOK)
     path = {"ANSIBLE_COLLECTIONS_PATH": str(installed)}
-    run("ansible-playbook", "-i", "localhost,", "-c", "local", "playbook.yml", cwd=tmp_path, **path)
-    run(
-        "ansible-playbook",
-        "-i",
-        "localhost,",
-        "--syntax-check",
-        "hippius.monitoring.site",
-        cwd=tmp_path,
-        **path,
-    )
+    run(*LOCALLY, "-c", "local", "playbook.yml", cwd=tmp_path, **path)
+    run(*LOCALLY, "--syntax-check", "hippius.monitoring.site", cwd=tmp_path, **path)
 
 
 def test_checkout_finds_itself_with_nothing_installed(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "playbook.yml").write_text(PLAYBOOK)
-    run(
-        "ansible-playbook",
-        "-i",
-        "localhost,",
-        "-c",
-        "local",
-        str(tmp_path / "playbook.yml"),
-        cwd=ROOT,
-        HOME=str(tmp_path),
-    )
+    playbook = tmp_path / "playbook.yml"
+    playbook.write_text(PLAYBOOK)
+    run(*LOCALLY, "-c", "local", str(playbook), cwd=ROOT, HOME=str(tmp_path))
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_checkout_knows_its_entry_points(run: Run, tmp_path: Path, environment: str) -> None:
-    inventory = ["-i", f"inventories/{environment}"]
-    run("ansible-playbook", *inventory, "--syntax-check", "site.yml", cwd=ROOT, HOME=str(tmp_path))
-    run(
-        "ansible-playbook",
-        *inventory,
-        "--syntax-check",
-        "hippius.monitoring.site",
-        cwd=ROOT,
-        HOME=str(tmp_path),
-    )
+def test_checkout_finds_its_entry_points(run: Run, tmp_path: Path, environment: str) -> None:
+    check = ["ansible-playbook", "-i", f"inventories/{environment}", "--syntax-check"]
+    for playbook in ENTRY_POINTS:
+        run(*check, playbook, cwd=ROOT, HOME=str(tmp_path))

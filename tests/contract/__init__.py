@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judges of the stand-in for Grafana that nobody here wrote."""
+"""Contract tests: programs and recordings by others check the fake Grafana."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules of community.grafana work against the stand-in as they are, and find nothing to do the second time."""
+"""The modules of community.grafana work with the fake, and change nothing the second time."""
 
 from __future__ import annotations
 
@@ -7,23 +7,15 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 
 
 def test_they_converge() -> None:
-    # They write datasources by number, which 13 refuses; 12 is the newest that they know.
-    with StandIn(version="12.4.3") as grafana:
+    # They write datasources by number, which 13 rejects; 12 is the newest that they support.
+    command = ["ansible-playbook", "-i", "localhost,", "-c", "local", "community.yml"]
+    with FakeGrafana(version="12.4.3") as grafana:
         done = subprocess.run(
-            [
-                "ansible-playbook",
-                "-i",
-                "localhost,",
-                "-c",
-                "local",
-                "community.yml",
-                "-e",
-                f"grafana={grafana.url}",
-            ],
+            [*command, "-e", f"grafana={grafana.url}"],
             cwd=Path(__file__).parent,
             env=dict(os.environ) | {"ANSIBLE_NOCOLOR": "1"},
             capture_output=True,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The library grafana-client works with the stand-in as it is."""
+"""The library grafana-client works with the fake."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 
 from tests.contract.conftest import VERSIONS
 from tests.testbed.grafana import notifications
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_it_manages_one_of_each_kind(library: dict[str, str], version: str) -> None:
-    with StandIn(version=version) as grafana:
-        # One that has been upgraded, with the contact point by mail.
+    with FakeGrafana(version=version) as grafana:
+        # An upgraded server, with the contact point by mail.
         grafana.store.put(1, "alertmanager", "", notifications.default())
         address = grafana.url.replace("//", f"//{grafana.username}:{grafana.password}@")
         program = [sys.executable, str(Path(__file__).parent / "use_library.py"), address]
@@ -26,8 +26,7 @@ def test_it_manages_one_of_each_kind(library: dict[str, str], version: str) -> N
             program, env=library, capture_output=True, text=True, timeout=60, check=False
         )
     assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout)
-    assert seen == {
+    assert json.loads(done.stdout) == {
         "org": "Main Org.",
         "edition": "Open Source",
         "datasource": {"httpMethod": "POST"},

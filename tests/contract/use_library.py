@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Uses grafana-client as its users do: `use_library.py URL`; prints what came out as JSON."""
+"""Use grafana-client as its users do: `use_library.py URL` prints the results as JSON."""
 
 from __future__ import annotations
 
@@ -50,40 +50,40 @@ DASHBOARD = {
 
 
 def use(grafana: GrafanaApi) -> dict[str, Any]:
-    """Make, read, change and remove one of each kind."""
-    seen: dict[str, Any] = {"org": grafana.organization.get_current_organization()["name"]}
-    seen["edition"] = grafana.connect()["edition"]
+    """Create, read, change and remove one object of each kind."""
+    results: dict[str, Any] = {"org": grafana.organization.get_current_organization()["name"]}
+    results["edition"] = grafana.connect()["edition"]
     grafana.datasource.create_datasource(SOURCE)
     grafana.datasource.update_datasource_by_uid("p", SOURCE | {"jsonData": {"httpMethod": "POST"}})
-    seen["datasource"] = grafana.datasource.get_datasource_by_uid("p")["jsonData"]
-    seen["datasources"] = len(grafana.datasource.list_datasources())
+    results["datasource"] = grafana.datasource.get_datasource_by_uid("p")["jsonData"]
+    results["datasources"] = len(grafana.datasource.list_datasources())
     grafana.folder.create_folder("F", "f")
     grafana.folder.update_folder("f", "F2", overwrite=True)
-    seen["folder"] = grafana.folder.get_folder("f")["title"]
+    results["folder"] = grafana.folder.get_folder("f")["title"]
     grafana.dashboard.update_dashboard(DASHBOARD)
-    seen["dashboard"] = grafana.dashboard.get_dashboard("d")["meta"]["folderUid"]
-    seen["search"] = [
+    results["dashboard"] = grafana.dashboard.get_dashboard("d")["meta"]["folderUid"]
+    results["search"] = [
         hit["uid"] for hit in grafana.search.search_dashboards(query="D", type_="dash-db")
     ]
     points = grafana.alertingprovisioning
     points.create_contactpoint(POINT)
     points.update_contactpoint("c", POINT | {"disableResolveMessage": True})
-    seen["contact points"] = [point["uid"] for point in points.get_contactpoints()]
+    results["contact points"] = [point["uid"] for point in points.get_contactpoints()]
     points.set_notification_policy_tree({"receiver": "discord"})
-    seen["policy"] = points.get_notification_policy_tree()["receiver"]
+    results["policy"] = points.get_notification_policy_tree()["receiver"]
     points.create_alertrule(RULE)
     points.update_alertrule("r1", RULE | {"title": "Changed"})
-    seen["rule"] = points.get_alertrule("r1")["title"]
+    results["rule"] = points.get_alertrule("r1")["title"]
     points.delete_alertrule("r1")
-    seen["rules"] = points.get_alertrules_all()
+    results["rules"] = points.get_alertrules_all()
     grafana.dashboard.delete_dashboard("d")
     grafana.folder.delete_folder("f")
     grafana.datasource.delete_datasource_by_uid("p")
     try:
         grafana.folder.get_folder("f")
     except GrafanaClientError as error:
-        seen["missing"] = error.status_code
-    return seen
+        results["missing"] = error.status_code
+    return results
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the sample application's requests have to come to in the servers: the same proofs on one host and on several."""
+"""Assertions about the sample application's data in the servers, on one host and on several."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tests.testbed import app
 from tests.testbed.app import flows
 
-# All spans of a PutObject, as the libraries call them. By SELECT asyncpg resets a connection that was used.
+# All spans of a PutObject, in the libraries' names. asyncpg resets a used connection by SELECT.
 PUT = "PUT /{bucket}/{key:path}"
 PUT_OBJECT = Counter(
     (f"hippius-s3-{service}", library, name)
@@ -35,34 +35,34 @@ PUT_OBJECT = Counter(
 
 @dataclass(frozen=True)
 class Servers:
-    """How the servers are asked, and which labels they give to what arrives."""
+    """Access to the servers, and the labels that they give to data."""
 
     fetch: flows.Fetch
-    # The collector's page about itself, as it is at the moment.
+    # Fetches the collector's current page about itself.
     page: Callable[[], str]
     env: str
-    # Where the collector and the exporters run.
+    # The host of the collector and the exporters.
     host: str
     prometheus: str = flows.PROMETHEUS
     tempo: str = flows.TEMPO
 
     def series(self, query: str) -> list[tuple[dict[str, str], float]]:
-        """What Prometheus answers to a query."""
+        """Return Prometheus' answer to a query."""
         return flows.series(self.fetch, query, self.prometheus)
 
     def spans(self, trace_id: str) -> list[flows.Span]:
-        """What Tempo has of a trace."""
+        """Return a trace's spans from Tempo."""
         return flows.spans(self.fetch, trace_id, self.tempo)
 
     def accepted(self) -> float:
-        """How many spans the collector has been sent."""
+        """Return the number of spans that the collector has received."""
         return sum(
             map(float, re.findall(r"^otelcol_receiver_accepted_spans\S* (\S+)", self.page(), re.M))
         )
 
 
-def settles(measure: Callable[[], flows.Found], expected: flows.Found, seconds: float = 60) -> None:
-    """Measure until it is as expected, or fail when the time is up."""
+def settles(measure: Callable[[], flows.Value], expected: flows.Value, seconds: float = 60) -> None:
+    """Measure until the value is as expected; fail after the time."""
     assert flows.settle(measure, lambda found: found == expected, seconds) == expected
 
 
@@ -82,10 +82,10 @@ def requests_are_counted_once(servers: Servers, requests: int) -> None:
 
 
 def redis_and_postgresql_are_measured(servers: Servers) -> None:
-    """Three Redis servers, each with its role, and what PostgreSQL has returned."""
+    """Find three Redis servers, each with its role, and PostgreSQL's returned rows."""
     ports = {"main": "6379", "accounts": "6380", "chain": "6381"}
 
-    def of(query: str, *names: str) -> list:
+    def of(query: str, *names: str) -> list[tuple[str | None, ...]]:
         return sorted(
             tuple(labels.get(name) for name in names) for labels, _value in servers.series(query)
         )
@@ -99,9 +99,9 @@ def redis_and_postgresql_are_measured(servers: Servers) -> None:
 
 
 def a_put_object_has_all_its_spans(servers: Servers) -> float:
-    """Send one and find its spans in Tempo, all of them, in one tree, with the environment.
+    """Send one and find all its spans in Tempo, in one tree, with the environment.
 
-    Returns how many spans the collector was sent meanwhile.
+    The result is the number of spans that the collector received meanwhile.
     """
     before = servers.accepted()
     [trace_id] = app.traffic(1)["trace_ids"]
@@ -119,7 +119,8 @@ def a_put_object_has_all_its_spans(servers: Servers) -> float:
 
 def metrics_of_spans_lead_to_the_trace(servers: Servers) -> None:
     """Find a PutObject among the metrics that Tempo makes, and its trace by the exemplar."""
-    # Tempo leaves zeros at the beginning of an id out of exemplars. One trace of sixteen has some; this one has.
+    # Tempo omits leading zeros of an id in exemplars. One trace of sixteen has some; so has this
+    # one.
     trace_id = f"{uuid.uuid4().int >> 4:032x}"
     sent = app.traffic(1, {"traceparent": f"00-{trace_id}-{os.urandom(8).hex()}-01"})
     assert sent["trace_ids"] == [trace_id]
@@ -128,7 +129,7 @@ def metrics_of_spans_lead_to_the_trace(servers: Servers) -> None:
         lambda: servers.series(f"traces_spanmetrics_calls_total{{{put}}} > 0"), len, 30
     )
 
-    def exemplars() -> set:
+    def exemplars() -> set[str]:
         query, ago = f"traces_spanmetrics_latency_bucket{{{put}}}", time.time() - 600
         address = f"{servers.prometheus}/api/v1/query_exemplars"
         found = flows.ask(servers.fetch, address, query=query, start=ago, end=ago + 1200)
@@ -138,6 +139,6 @@ def metrics_of_spans_lead_to_the_trace(servers: Servers) -> None:
         return {told_id for told_id in told if int(told_id, 16) == int(trace_id, 16)}
 
     [told_id] = flows.settle(exemplars, len, 30)
-    # Grafana asks Tempo for what the exemplar says, as it says it.
+    # Grafana sends the id of the exemplar to Tempo unchanged.
     found = flows.settle(lambda: servers.spans(told_id), len, 30)
     assert PUT in {span.name for span in found}

@@ -10,20 +10,20 @@ import pytest
 from tests.resilience.rollout import Rollout
 from tests.testbed import hosts
 
-# The assertions of what several modules prove are explained, too.
+# pytest explains the shared assertions, too.
 pytest.register_assert_rewrite("tests.resilience.assertions")
 
 
 @pytest.fixture(scope="session")
 def host(docker_engine: None) -> hosts.Host:
-    """A systemd host that no rollout has touched."""
+    """Return a systemd host without any rollout."""
     yield hosts.up("resilience")
     hosts.down("resilience")
 
 
 @pytest.fixture
 def rollout(host: hosts.Host, tmp_path: Path) -> Rollout:
-    """The test daemon's playbook for a host that is bare again."""
+    """Return the test daemon's playbook for a cleaned host."""
     prepared = Rollout(host, tmp_path)
     prepared.clean()
     return prepared

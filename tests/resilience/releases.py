@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Releases of the test daemon: `python -m tests.resilience.releases FOLDER` writes their archives and their lock."""
+"""Releases of the test daemon: `python -m tests.resilience.releases FOLDER` writes them.
+
+The folder gets the archives and their lock.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ URL = "https://releases.example/testd-{version}.tar.gz"
 
 
 def archive(version: str = "1.0.0", members: dict | None = None) -> bytes:
-    """A release of the test daemon in the layout of upstream's archives: one directory around everything."""
+    """Return a release of the test daemon in upstream's layout, with one top directory."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         content = TESTD.read_bytes().replace(
@@ -26,12 +29,12 @@ def archive(version: str = "1.0.0", members: dict | None = None) -> bytes:
             info = tarfile.TarInfo(f"testd-{version}/{name}")
             info.size, info.mode = len(data), 0o755
             tar.addfile(info, io.BytesIO(data))
-    # The same bytes each time, so that releases and generations have the same names in every test.
+    # Reproducible, so that releases and generations have the same names in every test.
     return gzip.compress(buffer.getvalue(), mtime=0)
 
 
 class Releases:
-    """A release lock of the test daemon, and the folder that its archives are pushed from."""
+    """A release lock of the test daemon, and the folder of the pushed archives."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -40,7 +43,7 @@ class Releases:
             self.add(version, archive(version))
 
     def add(self, version: str, content: bytes, sha256: str = "") -> None:
-        """Have one more release."""
+        """Add a release."""
         url = URL.format(version=version)
         self.lock["testd"][version] = {
             "amd64": {"url": url, "sha256": sha256 or hashlib.sha256(content).hexdigest()}

@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
     strongest,
@@ -22,11 +23,12 @@ from tests.testbed.app import flows
 from tests.testbed.hosts import Host, inventory
 
 ROOT = Path(__file__).resolve().parents[2]
+JSON_OUTPUT = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
 
 
 @dataclass
 class Outcome:
-    """What one run of ansible-playbook came to."""
+    """Result of one run of ansible-playbook."""
 
     returncode: int
     result: dict
@@ -35,13 +37,16 @@ class Outcome:
 
     @property
     def action(self) -> str:
-        """The strongest action; the JSON callback hides the module's own value behind the task's name."""
+        """Return the strongest action of all instances.
+
+        The JSON callback replaces the module's own value by the task's name.
+        """
         actions = [instance["action"] for instance in self.result.get("instances", {}).values()]
         return strongest(actions)
 
     @property
     def message(self) -> str:
-        """The error, for a run that failed."""
+        """Return the error of a failed run."""
         return self.result.get("msg", "")
 
 
@@ -52,8 +57,10 @@ class Rollout:
         self.host, self.folder = host, folder
         self.releases = Releases(folder)
 
-    def task(self, config: dict | None = None, version: str = "1.0.0", **options: object) -> dict:
-        """Options of the component module that run the test daemon."""
+    def task(
+        self, config: dict | None = None, version: str = "1.0.0", **options: object
+    ) -> dict[str, Any]:
+        """Return options of the component module for the test daemon."""
         return {
             "name": "testd",
             "release": {"name": "testd", "version": version},
@@ -87,7 +94,7 @@ class Rollout:
     def start(
         self, task: dict, *flags: str, module: str = "component", environment: dict | None = None
     ) -> subprocess.Popen:
-        """Start the playbook in a process group of its own."""
+        """Start the playbook in its own process group."""
         play = {
             "hosts": "all",
             "gather_facts": False,
@@ -116,11 +123,7 @@ class Rollout:
         return subprocess.Popen(
             [str(Path(sys.executable).with_name(command[0])), *command[1:]],
             cwd=self.folder,
-            env={
-                **os.environ,
-                **ansible_environment(),
-                "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-            },
+            env={**os.environ, **ansible_environment(), **JSON_OUTPUT},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -129,13 +132,13 @@ class Rollout:
         )
 
     def kill(self, process: subprocess.Popen) -> None:
-        """Kill the controller's run with everything it started, as a crash of the controller would."""
+        """Kill the controller's run with all its processes, as a crash of the controller would."""
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
     def _outcome(self, returncode: int, stdout: str, stderr: str) -> Outcome:
         try:
-            # With -vvvv, lines of another kind come first.
+            # With -vvvv, other lines precede the result.
             told = json.loads(stdout[stdout.index("{\n") :])
             result = told["plays"][0]["tasks"][0]["hosts"][self.host.name]
         except (ValueError, LookupError):
@@ -144,58 +147,68 @@ class Rollout:
             ) from None
         return Outcome(returncode, result, stdout + stderr, told["stats"][self.host.name])
 
-    # What the host shows
+    # State of the host
 
     def answer(self, path: str = "/", port: int = 7070) -> str:
-        """What the test daemon answers, or nothing when it does not."""
+        """Return the test daemon's answer, or the empty string without one."""
         fetch = ["python3", "-c", flows.GET, f"http://127.0.0.1:{port}{path}"]
         return self.host.run(fetch, check=False).stdout.strip()
 
     def pid(self, unit: str = "testd.service") -> int:
-        """Main process of a unit."""
+        """Return the main process of a unit."""
         return int(self.host.run(f"systemctl show --property=MainPID --value {unit}").stdout)
 
     def started(self) -> str:
-        """When the main process was started."""
+        """Return the start time of the main process."""
         return self.host.run(
             "systemctl show --property=ExecMainStartTimestampMonotonic --value testd"
         ).stdout.strip()
 
     def snapshot(self, *more: str, times: bool = True) -> str:
-        """Every path, mode, owner, time and content that a rollout may touch, but the lock files."""
+        """Return path, mode, owner, time and content of all files that a rollout may change.
+
+        Lock files are left out.
+        """
         time_field = "%T@ " if times else ""
         roots = " ".join(
             ["/etc", "/opt", "/usr/local", "/var/lib/systemd", "/run/monitoring", *more]
         )
         command = (
-            f"find {roots} -xdev ! -name '*.lock' ! -path /run/monitoring ! -path '/var/lib/docker*'"
+            f"find {roots} -xdev"
+            " ! -name '*.lock' ! -path /run/monitoring ! -path '/var/lib/docker*'"
             f" -printf '%p %M %U %G {time_field}%l\\n' 2>/dev/null | sort;"
-            f" find {roots} -xdev -type f ! -name '*.lock' -exec sha256sum {{}} + 2>/dev/null | sort"
+            f" find {roots} -xdev -type f ! -name '*.lock'"
+            " -exec sha256sum {} + 2>/dev/null | sort"
         )
         return self.host.run(command, check=False).stdout
 
     def state(self) -> str:
-        """What a converged host looks like: paths, modes and contents, without times and without counts."""
+        """Return paths, modes and contents of a converged host, without times and counts."""
         command = (
-            "cd / && find etc/testd* etc/systemd opt/monitoring usr/sbin/nologin var/lib/testd ! -name '*.lock'"
+            "cd / &&"
+            " find etc/testd* etc/systemd opt/monitoring usr/sbin/nologin var/lib/testd"
+            " ! -name '*.lock'"
             " ! -name manifest.json ! -name .release.json -printf '%p %M %U %G %l\\n' 2>/dev/null"
             " | sed -E 's/generations\\/[0-9]+-/generations\\/N-/g' | sort -u;"
-            " sha256sum /etc/testd/* $(find /opt/monitoring/releases -type f ! -name .release.json) | sort;"
+            " sha256sum /etc/testd/*"
+            " $(find /opt/monitoring/releases -type f ! -name .release.json) | sort;"
             " systemctl is-active testd; systemctl is-enabled testd"
         )
         return self.host.run(command, check=False).stdout
 
     def clean(self) -> None:
-        """Bring the host back to where no rollout has been."""
+        """Remove everything that rollouts created on the host."""
         self.host.run(
-            "systemctl stop 'testd*' 2>/dev/null; rm -rf /opt/monitoring /etc/testd* /var/lib/testd* /run/monitoring"
-            " /etc/systemd/system/testd* /etc/systemd/system/*.wants/testd*; systemctl daemon-reload;"
-            " systemctl reset-failed; for u in $(getent passwd | grep -o '^testd[^:]*'); do userdel $u; done; true"
+            "systemctl stop 'testd*' 2>/dev/null;"
+            " rm -rf /opt/monitoring /etc/testd* /var/lib/testd* /run/monitoring"
+            " /etc/systemd/system/testd* /etc/systemd/system/*.wants/testd*;"
+            " systemctl daemon-reload; systemctl reset-failed;"
+            " for u in $(getent passwd | grep -o '^testd[^:]*'); do userdel $u; done; true"
         )
 
 
-def ansible_environment() -> dict:
-    """What makes ansible-playbook find the collection and connect as users do."""
+def ansible_environment() -> dict[str, str]:
+    """Return variables with which ansible-playbook finds the collection, as for users."""
     return {
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
@@ -205,8 +218,8 @@ def ansible_environment() -> dict:
     }
 
 
-def differences(before: str, after: str) -> list:
-    """Lines of two snapshots that differ; nothing when they are the same."""
+def differences(before: str, after: str) -> list[str]:
+    """Return the different lines of two snapshots."""
     return [
         line
         for line in difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
@@ -215,7 +228,7 @@ def differences(before: str, after: str) -> list:
 
 
 def wait_until(question: object, seconds: float = 30) -> None:
-    """Wait until a question is answered with yes, or fail."""
+    """Wait until a question is true; fail after the time."""
     deadline = time.monotonic() + seconds
     while not question():
         assert time.monotonic() < deadline, f"not within {seconds} s"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Roll the whole site out to a test host, by ansible-playbook over SSH as a user would, and look at what it is then."""
+"""Roll the whole site out to a test host, by ansible-playbook over SSH, and observe it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.resilience.rollout import ROOT, ansible_environment
+from tests.resilience.rollout import JSON_OUTPUT, ROOT, ansible_environment
 from tests.testbed import hosts
 from tests.testbed import site as whole
 from tests.testbed.app import flows
 from tests.testbed.releases import recipe
 
 ROLES = whole.GROUPS[1:]
-# What no run may ever show; every secret of the tests begins with it.
+# Every secret of the tests begins with it; no run may show it.
 CANARY = "c4n4ry"
-# Each unit, and where it says that it is ready.
+# Unit -> URL of its readiness.
 READY = {
     "loki": "http://127.0.0.1:3100/ready",
     "tempo": "http://127.0.0.1:3200/ready",
@@ -37,10 +37,10 @@ READY = {
 }
 UNITS = [f"{name}.service" for name in READY]
 GREETING = "greeting"
-# The architecture's ports and our own: who listens there, what it is asked, and the beginning of a line in which the
-# right program names itself and its version.
+# Port -> unit, request, and the beginning of the line with the program's name and version.
+# The ports are the architecture's and our own.
 PORTS = {
-    # A stand-in.
+    # The fake Grafana.
     3000: ("grafana", "/metrics", r'grafana_build_info\{.*version="VERSION"'),
     3100: ("loki", "/metrics", r'loki_build_info\{.*version="VERSION"'),
     3200: ("tempo", "/status/version", r"tempo, version VERSION "),
@@ -52,7 +52,7 @@ PORTS = {
         "/metrics",
         r'target_info\{.*service_name="otelcol-contrib",service_version="VERSION"',
     ),
-    # It has nothing to tell until applications have sent something.
+    # It is empty until applications have sent something.
     8889: ("otel-collector", "/metrics", ""),
     9080: ("promtail", "/metrics", r'promtail_build_info\{.*version="VERSION"'),
     9090: ("prometheus", "/metrics", r'prometheus_build_info\{.*version="VERSION"'),
@@ -71,7 +71,7 @@ PORTS = {
         r'postgres_exporter_build_info\{.*version="VERSION"',
     ),
 }
-# Asks each port on the address on which it listens; a POST where OTLP is spoken.
+# Queries each port on its address; a POST for OTLP.
 ASK = """
 import json, socket, sys, urllib.request
 answers = {}
@@ -79,8 +79,10 @@ for port, (address, question) in json.load(sys.stdin).items():
     try:
         if question == "greeting":
             with socket.create_connection((address, int(port)), 5) as connection:
-                connection.sendall(b"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
-                answers[port] = "HTTP/2 settings" if connection.recv(9)[3:4] == b"\\4" else "something else"
+                preface = b"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n"
+                connection.sendall(preface + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+                is_settings = connection.recv(9)[3:4] == b"\\4"
+                answers[port] = "HTTP/2 settings" if is_settings else "something else"
         else:
             asked = urllib.request.Request(f"http://{address}:{port}{question}")
             if question.startswith("/v1/"):
@@ -95,7 +97,7 @@ print(json.dumps(answers))
 
 @dataclass
 class Outcome:
-    """What one run of site.yml came to."""
+    """Result of one run of site.yml."""
 
     returncode: int
     stdout: str
@@ -104,7 +106,7 @@ class Outcome:
 
 
 class Site:
-    """A host that has every component, and the playbook that rolls them out."""
+    """A host with every component, and the playbook that rolls them out."""
 
     def __init__(self, host: hosts.Host, folder: Path, **variables: object) -> None:
         self.host, self.folder = host, folder
@@ -116,7 +118,10 @@ class Site:
         )
 
     def run(self, *flags: str, playbook: str = "site.yml", **variables: object) -> Outcome:
-        """Run site.yml, or another playbook, with some variables changed. Whatever happens, no secret is told."""
+        """Run site.yml or another playbook with changed variables.
+
+        No run may show a secret.
+        """
         (self.folder / "variables.json").write_text(
             json.dumps({**self.variables, **variables}), encoding="utf-8"
         )
@@ -132,7 +137,7 @@ class Site:
         ]
         done = subprocess.run(
             [Path(sys.executable).with_name("ansible-playbook"), *command],
-            cwd=ROOT, env={**os.environ, **ansible_environment(), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+            cwd=ROOT, env={**os.environ, **ansible_environment(), **JSON_OUTPUT},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         lines = (done.stdout + done.stderr).splitlines()
@@ -156,34 +161,42 @@ class Site:
         assert outcome.returncode == 0, outcome.messages or outcome.stdout
         return outcome
 
-    def pids(self) -> dict:
-        """Main process of each unit."""
+    def pids(self) -> dict[str, str]:
+        """Return the main process of each unit."""
         told = self.host.run(
             ["systemctl", "show", "--property=MainPID", "--value", *UNITS]
         ).stdout.split()
         return dict(zip(READY, told, strict=True))
 
     def ready(self, name: str) -> bool:
-        """Whether a component says that it is ready."""
+        """Return whether a component is ready."""
         return self.host.run(["python3", "-c", flows.GET, READY[name]], check=False).returncode == 0
 
     def snapshot(self, times: bool = True) -> str:
-        """Paths, modes, owners, times and contents of what a rollout may touch, but the lock files."""
+        """Return path, mode, owner, time and content of all files that a rollout may change.
+
+        Lock files are left out.
+        """
         time = "%T@ " if times else ""
         roots = "/etc /opt /usr /var/lib/systemd /run/monitoring"
-        what = f"{roots} -xdev ! -name '*.lock' ! -name '*.pyc' ! -path /run/monitoring ! -path '*/systemd/timers*'"
-        listing = f"find {what} -printf '%p %M %U %G {time}%l\\n' | sort"
-        hashes = "find /etc /opt/monitoring /usr/local -xdev -type f ! -name '*.lock' -exec sha256sum {} + | sort"
+        excluded = (
+            "! -name '*.lock' ! -name '*.pyc' ! -path /run/monitoring ! -path '*/systemd/timers*'"
+        )
+        listing = f"find {roots} -xdev {excluded} -printf '%p %M %U %G {time}%l\\n' | sort"
+        hashes = (
+            "find /etc /opt/monitoring /usr/local -xdev -type f ! -name '*.lock'"
+            " -exec sha256sum {} + | sort"
+        )
         return self.host.run(f"{listing}; {hashes}", check=False).stdout
 
-    def wrong_ports(self) -> dict:
-        """The ports at which there is not the right program, with what is there instead."""
+    def wrong_ports(self) -> dict[int, str]:
+        """Return the ports without the right program, with the program that answers instead."""
         listeners = {}
         for line in self.host.run(
             "ss --no-header --listening --tcp --numeric --processes"
         ).stdout.splitlines():
             address, port = line.split()[3].rsplit(":", 1)
-            # Where there are several addresses any will do.
+            # Of several addresses any one is enough.
             listeners[int(port)] = (address, next(iter(re.findall(r"pid=(\d+)", line)), ""))
         there = {
             port: (listeners[port][0], asked[1])
@@ -204,7 +217,7 @@ class Site:
         return wrong
 
     def refusals(self) -> str:
-        """What the journal has of system calls and capabilities that a daemon wanted and does not have."""
+        """Return the journal's lines about denied system calls and missing capabilities."""
         units = " ".join(f"--unit='{name}*'" for name in READY)
         words = "SIGSYS|status=31/SYS|operation not permitted|permission denied|EPERM"
         return self.host.run(
@@ -213,7 +226,7 @@ class Site:
 
 
 def version(unit: str) -> str:
-    """The version that the bed has of a unit's program, as a regular expression."""
+    """Return the test bed's version of a unit's program, as a regular expression."""
     return re.escape(next(
         release.version
         for name, release in recipe.read_all().items()

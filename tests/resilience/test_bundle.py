@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A site without internet, rolled out from a bundle, and releases that are in no lock file."""
+"""A site without internet is rolled out from a bundle, also with releases in no lock file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from tests.resilience.rollout import ROOT, ansible_environment
-from tests.testbed import engine, hosts, mirror
+from tests.resilience.rollout import JSON_OUTPUT, ROOT, ansible_environment
+from tests.testbed import docker, hosts, mirror
 from tests.testbed.app import flows
 
 METRICS = "http://127.0.0.1:9100/metrics"
@@ -27,7 +28,7 @@ METRICS = "http://127.0.0.1:9100/metrics"
 
 @dataclass(frozen=True)
 class Played:
-    """What a playbook came to: its results in order, and how many of them changed something."""
+    """Result of a playbook: its results in order, and the number of changes."""
 
     returncode: int
     results: list
@@ -35,7 +36,7 @@ class Played:
 
     @property
     def message(self) -> str:
-        """The error of a playbook that failed."""
+        """Return the error of a failed playbook."""
         return next(result["msg"] for result in self.results if result.get("failed"))
 
 
@@ -48,13 +49,13 @@ class Site:
 
     @property
     def bundle(self) -> Path:
-        """Where the bundle is."""
+        """Return the path of the bundle."""
         return self.folder / "bundle"
 
     def play(self, playbook: str, **variables: object) -> Played:
         """Run a playbook to its end."""
         inventory = hosts.inventory([self.host], ["monitoring", "node_exporter"])
-        # What the bed says of mirrors and locks is left to each test.
+        # Each test sets the test bed's variables of mirrors and locks itself.
         version = inventory["all"]["vars"]["node_exporter_version"]
         inventory["all"]["vars"] = {
             "monitoring_environment": "dev",
@@ -71,7 +72,7 @@ class Site:
         ]
         done = subprocess.run(
             [Path(sys.executable).with_name("ansible-playbook"), *command],
-            cwd=ROOT, env={**os.environ, **ansible_environment(), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+            cwd=ROOT, env={**os.environ, **ansible_environment(), **JSON_OUTPUT},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         told = json.loads(done.stdout[done.stdout.index("{\n") :])
@@ -92,21 +93,22 @@ class Site:
         return played
 
     def fetch(self, url: str) -> str:
-        """What the host gets from an address; nothing where it cannot be reached."""
+        """Return the host's answer from an address, or the empty string."""
         return self.host.run(["python3", "-c", flows.GET, url], check=False).stdout
 
     def runs(self) -> bool:
-        """Whether the component answers."""
+        """Return whether the component answers."""
         return "node_exporter_build_info" in self.fetch(METRICS)
 
     def lose_releases(self) -> None:
-        """Have the host need the archive again."""
+        """Remove the releases, so that the host needs the archive again."""
         self.host.run("rm -rf /opt/monitoring/releases/*")
 
     def clean(self) -> None:
-        """Bring the host back to where no rollout has been."""
+        """Remove everything that rollouts created on the host."""
         self.host.run(
-            "systemctl disable --now node-exporter; rm -rf /opt/monitoring /etc/node-exporter /var/lib/node-exporter"
+            "systemctl disable --now node-exporter;"
+            " rm -rf /opt/monitoring /etc/node-exporter /var/lib/node-exporter"
             " /etc/systemd/system/node-exporter*; userdel node-exporter; systemctl daemon-reload"
         )
 
@@ -115,16 +117,16 @@ class Site:
 def site(
     testbed: None, host: hosts.Host, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """A host, and a bundle of what it needs."""
+    """Return a host, and a bundle of its releases."""
     site = Site(host, tmp_path_factory.mktemp("bundle"))
-    found = site.good("playbooks/bundle.yml", bundle=str(site.bundle), **from_the_bed())
+    found = site.good("playbooks/bundle.yml", bundle=str(site.bundle), **from_testbed())
     assert found.changed == 1
     yield site
     site.clean()
 
 
-def from_the_bed() -> dict:
-    """Where the bundle comes from."""
+def from_testbed() -> dict[str, Any]:
+    """Return the variables of the bundle's source."""
     return {
         "monitoring_bundle_mirrors": [mirror.url()],
         "monitoring_releases_lock": str(hosts.lock_file()),
@@ -133,8 +135,8 @@ def from_the_bed() -> dict:
 
 @contextlib.contextmanager
 def only(site: Site, *allowed: tuple) -> Iterator[None]:
-    """Let a host be reached by SSH, and let it reach these addresses and nothing else."""
-    pid = engine.docker("inspect", "--format", "{{.State.Pid}}", site.host.container)
+    """Allow a host only SSH from outside and these addresses to the outside."""
+    pid = docker.run("inspect", "--format", "{{.State.Pid}}", site.host.container)
     tables = ["nsenter", "--target", pid, "--net", "iptables"]
     rules = [["-o", "lo"], ["-p", "tcp", "--sport", "22"]]
     rules += [["-p", "tcp", "-d", address, "--dport", str(port)] for address, port in allowed]
@@ -149,13 +151,13 @@ def only(site: Site, *allowed: tuple) -> Iterator[None]:
 
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[int]:
-    """Any web server that serves the bundle, and the paths that it was asked for."""
+    """Serve the bundle by a plain web server; yield its port."""
 
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, *words: object) -> None:
-            """Say nothing."""
+            """Write no log."""
 
-    server = ThreadingHTTPServer((engine.GATEWAY, 0), partial(Handler, directory=str(folder)))
+    server = ThreadingHTTPServer((docker.GATEWAY, 0), partial(Handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield server.server_port
@@ -165,7 +167,7 @@ def served(folder: Path) -> Iterator[int]:
 
 
 def test_a_second_run_downloads_nothing(site: Site) -> None:
-    again = site.good("playbooks/bundle.yml", bundle=str(site.bundle), **from_the_bed())
+    again = site.good("playbooks/bundle.yml", bundle=str(site.bundle), **from_testbed())
     assert (again.changed, again.results[-1]["downloaded"], len(again.results[-1]["archives"])) == (
         0,
         [],
@@ -173,16 +175,16 @@ def test_a_second_run_downloads_nothing(site: Site) -> None:
     )
 
 
-def test_a_site_is_rolled_out_from_a_bundle_that_is_the_only_thing_hosts_can_reach(
+def test_a_site_is_rolled_out_from_a_bundle_as_the_only_reachable_server(
     site: Site,
 ) -> None:
     lock = {"monitoring_releases_lock": str(site.bundle / "releases.lock.yml")}
     assert site.fetch(mirror.url())
-    with served(site.bundle) as port, only(site, (engine.GATEWAY, port)):
+    with served(site.bundle) as port, only(site, (docker.GATEWAY, port)):
         assert not site.fetch(mirror.url())
         assert (
             site.good(
-                "site.yml", **lock, monitoring_mirrors=[f"http://{engine.GATEWAY}:{port}"]
+                "site.yml", **lock, monitoring_mirrors=[f"http://{docker.GATEWAY}:{port}"]
             ).changed
             == 1
         )
@@ -193,7 +195,7 @@ def test_a_site_is_rolled_out_from_a_bundle_that_is_the_only_thing_hosts_can_rea
         assert site.good("site.yml", **lock, **folder).changed == 1
         assert site.runs()
         site.lose_releases()
-        # What the folder lacks is not looked for elsewhere.
+        # Files that the folder lacks are not searched elsewhere.
         (archive,) = site.bundle.rglob("*.tar.gz")
         archive.rename(site.folder / "away")
         message = site.play("site.yml", **lock, **folder).message
@@ -201,7 +203,7 @@ def test_a_site_is_rolled_out_from_a_bundle_that_is_the_only_thing_hosts_can_rea
         assert str(archive) in message and "bundle" in message and "\n" not in message
 
 
-def test_a_release_that_is_not_locked_is_taken_in_dev_where_that_is_allowed_and_never_elsewhere(
+def test_an_unlocked_release_is_installed_only_in_dev_and_only_if_allowed(
     site: Site,
 ) -> None:
     lock = site.folder / "empty.lock.yml"
@@ -211,7 +213,7 @@ def test_a_release_that_is_not_locked_is_taken_in_dev_where_that_is_allowed_and_
     # The first play, which contacts no host.
     assert (refused.returncode, len(refused.results)) == (2, 1)
     assert (
-        "node_exporter_version of faults is" in refused.message
+        "node_exporter_version of resilience: " in refused.message
         and "hippius.monitoring.lock" in refused.message
     )
     allowed = site.good("site.yml", **unlocked, monitoring_allow_unlocked=True)
@@ -225,4 +227,4 @@ def test_a_release_that_is_not_locked_is_taken_in_dev_where_that_is_allowed_and_
         "site.yml", **unlocked, monitoring_allow_unlocked=True, monitoring_environment="prod"
     )
     assert len(in_prod.results) == 1
-    assert "monitoring_allow_unlocked counts in the environment dev only" in in_prod.message
+    assert "monitoring_allow_unlocked applies to the environment dev only" in in_prod.message

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The component module on a real systemd host: what it promises in good times and in bad ones."""
+"""The component module on a real systemd host: its guarantees with and without faults."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +20,11 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.failp
     KILL_AT,
 )
 from tests.resilience.releases import archive
-from tests.resilience.rollout import Rollout, differences, wait_until
+from tests.resilience.rollout import Outcome, Rollout, differences, wait_until
 
 
-def good(outcome) -> object:
-    """The outcome of a run that must not fail."""
+def good(outcome) -> Outcome:
+    """Return the outcome of a run that must not fail."""
     assert outcome.returncode == 0, outcome.message or outcome.stdout
     return outcome
 
@@ -53,13 +55,13 @@ def test_it_installs_then_reloads_then_restarts_and_writes_nothing_when_nothing_
     )
 
 
-def edit_by_hand(rollout: Rollout) -> None:
-    """What somebody does at night."""
+def edit_manually(rollout: Rollout) -> None:
+    """Change a file manually."""
     rollout.host.run("sed -i s/one/edited/ /etc/testd/testd.json && systemctl reload testd")
 
 
-def stop_by_hand(rollout: Rollout) -> None:
-    """A unit that should run and does not."""
+def stop_manually(rollout: Rollout) -> None:
+    """Stop a unit manually."""
     rollout.host.run("systemctl stop testd")
 
 
@@ -72,8 +74,8 @@ def stop_by_hand(rollout: Rollout) -> None:
             lambda rollout: None, {"config": {"answer": "two"}}, "reload", id="new configuration"
         ),
         pytest.param(lambda rollout: None, {"version": "1.1.0"}, "restart", id="new release"),
-        pytest.param(edit_by_hand, {}, "reload", id="hand-edited file"),
-        pytest.param(stop_by_hand, {}, "restart", id="stopped unit"),
+        pytest.param(edit_manually, {}, "reload", id="hand-edited file"),
+        pytest.param(stop_manually, {}, "restart", id="stopped unit"),
     ],
 )
 def test_check_mode_predicts_what_the_next_run_does_and_writes_nothing(
@@ -90,14 +92,14 @@ def test_check_mode_predicts_what_the_next_run_does_and_writes_nothing(
         assert outcome.action == action
         assert outcome.result["changed"] == (action != "none")
     assert predicted.result["diff"] == done.result["diff"]
-    # Only a unit that was stopped is changed without a file that differs.
-    assert bool(done.result["diff"]) == (action != "none" and prepare is not stop_by_hand)
+    # Only a stopped unit changes without a different file.
+    assert bool(done.result["diff"]) == (action != "none" and prepare is not stop_manually)
     told = [outcome.result["instances"]["testd"]["reasons"] for outcome in (predicted, done)]
     assert told[0] == told[1]
     assert good(rollout.run(rollout.task(**task))).action == "none"
 
 
-def test_check_mode_judges_with_the_real_checker(rollout):
+def test_check_mode_runs_the_real_checker(rollout):
     good(rollout.run(rollout.task()))
     refused = rollout.run(rollout.task({"nonsense": 1}), "--check")
     assert refused.returncode == 2
@@ -106,7 +108,7 @@ def test_check_mode_judges_with_the_real_checker(rollout):
 
 def test_a_hand_edited_file_is_kept_and_repaired(rollout):
     good(rollout.run(rollout.task()))
-    edit_by_hand(rollout)
+    edit_manually(rollout)
     assert rollout.answer() == "edited"
     refused = rollout.run(rollout.task({"nonsense": 1}))
     assert "kept as /opt/monitoring/edited/testd" in refused.result["notices"][0]
@@ -117,14 +119,18 @@ def test_a_hand_edited_file_is_kept_and_repaired(rollout):
     assert rollout.answer() == "one"
 
 
-def watched(rollout: Rollout, seconds: float = 0.2) -> tuple:
-    """Ask the service all the time; returns how to stop, which gives the longest silence in seconds."""
+def watched(rollout: Rollout, seconds: float = 0.2) -> Callable[[], float]:
+    """Query the service continuously.
+
+    The result is a function that stops it and returns the longest silence in seconds.
+    """
     script = (
         "import time, urllib.request\nlast = longest = 0\n"
         "import sys\n"
         "while True:\n"
         "  try:\n"
-        "    urllib.request.urlopen('http://127.0.0.1:7070/', timeout=2).read(); now = time.time()\n"
+        "    urllib.request.urlopen('http://127.0.0.1:7070/', timeout=2).read()\n"
+        "    now = time.time()\n"
         "    longest = max(longest, now - last if last else 0); last = now\n"
         "    print(longest, flush=True)\n"
         "  except OSError: pass\n"
@@ -190,7 +196,7 @@ def test_a_configuration_that_the_checker_refuses_leaves_the_old_process_answeri
         ),
     ],
 )
-def test_a_change_that_cannot_be_proven_is_rolled_back(rollout, config, options, message):
+def test_a_change_that_cannot_be_verified_is_rolled_back(rollout, config, options, message):
     good(rollout.run(rollout.task()))
     before, stop = rollout.state(), watched(rollout)
     failed = rollout.run(rollout.task({"answer": "two", **config}, **options))
@@ -222,7 +228,8 @@ def test_a_first_install_that_cannot_start_leaves_nothing_running_and_can_be_rer
 def test_a_port_that_another_process_holds_is_refused_before_anything_changes(rollout):
     good(rollout.run(rollout.task()))
     rollout.host.run(
-        "nohup python3 -m http.server --bind 127.0.0.1 7071 >/dev/null 2>&1 & echo $! >/tmp/holder.pid"
+        "nohup python3 -m http.server --bind 127.0.0.1 7071 >/dev/null 2>&1 &"
+        " echo $! >/tmp/holder.pid"
     )
     wait_until(lambda: rollout.answer(port=7071))
     pid, before = rollout.pid(), rollout.snapshot(times=False)
@@ -230,7 +237,7 @@ def test_a_port_that_another_process_holds_is_refused_before_anything_changes(ro
     refused = rollout.run(task)
     rollout.host.run("kill $(cat /tmp/holder.pid)")
     assert refused.returncode == 2
-    assert "127.0.0.1:7071, which is held by python3 (process" in refused.message
+    assert "127.0.0.1:7071: in use by python3 (process" in refused.message
     assert (rollout.pid(), rollout.snapshot(times=False)) == (pid, before)
     assert good(rollout.run(task)).action == "restart"
 
@@ -273,7 +280,7 @@ def test_an_unlocked_release_is_refused_in_one_line_that_names_the_lock_playbook
     )
 
 
-# What each kill sweep does to a converged host, or to a bare one.
+# Scenario -> whether the host is converged, and the change that is interrupted.
 SCENARIOS = {
     "install": (False, {}),
     "restart": (True, {"config": {"answer": "two"}, "version": "1.1.0", "environment": {"A": "b"}}),
@@ -281,7 +288,7 @@ SCENARIOS = {
 }
 
 
-# A run passes these only when it fails, or removes.
+# A run passes these only if it fails or removes.
 NOT_IN_A_GOOD_RUN = ("after-restore", "after-unlink", "after-set-aside")
 
 
@@ -310,7 +317,7 @@ def test_a_run_killed_at_any_point_is_finished_by_the_next_one(
     assert there == undisturbed(rollout, scenario)
 
 
-# A reload brings no release, so it passes no point of one.
+# A reload installs no release, so it passes no failpoint of one.
 NOT_PASSED = {("reload", "after-download"), ("reload", "after-unpack")}
 
 
@@ -348,8 +355,8 @@ def test_a_removal_that_is_killed_is_finished_by_the_next_run(rollout, point):
 
 
 @pytest.fixture(scope="session")
-def undisturbed() -> object:
-    """The end state of an undisturbed run of each sweep, made once."""
+def undisturbed() -> Callable[[Rollout, str], str]:
+    """Return the end state of each undisturbed scenario, computed once."""
     states: dict = {}
 
     def state(rollout: Rollout, scenario: str) -> str:
@@ -377,7 +384,7 @@ def test_a_controller_that_is_killed_leaves_a_host_that_converges(rollout, secon
     assert good(rollout.run(task)).result["changed"] is False
 
 
-def test_a_second_run_at_the_same_time_fails_naming_the_holder(rollout):
+def test_a_concurrent_run_fails_naming_the_lock_owner(rollout):
     good(rollout.run(rollout.task()))
     slow = rollout.task({"fault": "never ready"}, environment={"A": "b"})
     outcomes = []
@@ -405,7 +412,7 @@ def test_everything_runs_after_a_reboot_and_nothing_changes(rollout):
 
 
 def test_a_secret_is_compared_and_never_shown(rollout):
-    def task(secret: str) -> dict:
+    def task(secret: str) -> dict[str, Any]:
         return rollout.task({"secret_file": "/etc/testd/password"}, secrets={"password": secret})
 
     outcomes = [
@@ -453,15 +460,16 @@ def test_a_file_that_ansible_vault_encrypted_is_rolled_out_as_a_secret(rollout):
     assert good(rollout.run(task, *flags)).action == "none"
 
 
-def instances(rollout: Rollout, *names: str) -> dict:
-    """A task with an instance of the test daemon for each name."""
+def instances(rollout: Rollout, *names: str) -> dict[str, Any]:
+    """Return a task with an instance of the test daemon for each name."""
     task = rollout.task()
     own = []
     for number, name in enumerate(names):
         port = 7080 + number
+        content = json.dumps({"answer": name, "port": port})
         own.append({
             "name": name,
-            "config": [{"path": "testd.json", "content": json.dumps({"answer": name, "port": port})}],
+            "config": [{"path": "testd.json", "content": content}],
             "listen_addresses": [f"127.0.0.1:{port}"],
             "ready": {"url": f"http://127.0.0.1:{port}/ready"},
         })  # fmt: skip
@@ -488,7 +496,7 @@ def test_instances_are_one_transaction_and_a_dropped_one_is_removed(rollout):
 PREVIOUS = {"name": "testd", "state": "previous"}
 
 
-def test_what_was_rolled_out_is_taken_back_by_one_command_until_the_next_rollout(rollout):
+def test_one_command_rolls_the_last_rollout_back(rollout):
     rollout.host.run("touch /srv/testd-needs")
     good_task = rollout.task({"secret_file": "/srv/testd-needs"})
     bad_task = rollout.task({"answer": "two"}, version="1.1.0", environment={"A": "b"})
@@ -497,14 +505,14 @@ def test_what_was_rolled_out_is_taken_back_by_one_command_until_the_next_rollout
     assert nothing.returncode == 2
     assert "nothing to roll back to" in nothing.message and "\n" not in nothing.message
     good(rollout.run(bad_task))
-    # What cannot be proven any more is no way back.
+    # A release that can no longer be verified is not used for a rollback.
     rollout.host.run("rm /srv/testd-needs")
     before = rollout.snapshot(times=False)
     failed = rollout.run(PREVIOUS)
     assert failed.returncode == 2
     assert "No such file" in failed.message
     assert (failed.result["rolled_back"], rollout.answer()) == (["testd"], "two")
-    # The program was started again, and that is noted.
+    # The program was started again, which is recorded.
     assert [
         line
         for line in differences(before, rollout.snapshot(times=False))
@@ -518,7 +526,7 @@ def test_what_was_rolled_out_is_taken_back_by_one_command_until_the_next_rollout
     assert (predicted.action, done.action, rollout.answer()) == ("restart", "restart", "one")
     assert predicted.result["diff"] == done.result["diff"] != []
     assert predicted.result["instances"] == done.result["instances"]
-    assert "The next rollout brings what the inventory says" in done.result["notices"][0]
+    assert "The next rollout applies the inventory again" in done.result["notices"][0]
     before = rollout.snapshot()
     again = good(rollout.run(PREVIOUS))
     assert (again.action, again.result["changed"], differences(before, rollout.snapshot())) == (
@@ -526,7 +534,7 @@ def test_what_was_rolled_out_is_taken_back_by_one_command_until_the_next_rollout
         False,
         [],
     )
-    # It is rolled forward, and what was taken back is not what one goes back to after that.
+    # It is rolled forward; the rolled-back release does not become last-known-good.
     assert good(rollout.run(bad_task)).action == "restart"
     assert rollout.answer() == "two"
     assert good(rollout.run(PREVIOUS)).action == "restart"
@@ -571,8 +579,8 @@ def test_only_instances_that_the_last_rollout_changed_go_back(rollout):
     assert (rollout.answer(port=7081), rollout.pid("testd-main")) == ("chain", pid)
 
 
-def test_status_tells_what_is_not_as_it_was_rolled_out_and_writes_nothing(rollout):
-    def told() -> dict:
+def test_status_reports_drift_and_writes_nothing(rollout):
+    def told() -> dict[str, Any]:
         outcome = good(rollout.run({"expected": ["testd", "loki"]}, module="component_status"))
         assert outcome.result["changed"] is False
         return outcome.result["instances"]
@@ -580,34 +588,40 @@ def test_status_tells_what_is_not_as_it_was_rolled_out_and_writes_nothing(rollou
     good(rollout.run(rollout.task()))
     before, fine = rollout.snapshot(), told()
     assert differences(before, rollout.snapshot()) == []
-    assert (fine["testd"]["version"], fine["testd"]["ready"], fine["testd"]["problems"]) == (
+    assert (fine["testd"]["version"], fine["testd"]["ready"], fine["testd"]["diagnostics"]) == (
         "1.0.0",
         True,
         [],
     )
-    assert (fine["loki"]["state"], fine["loki"]["problems"]) == ("absent", ["it is not installed"])
-    edit_by_hand(rollout)
+    assert (fine["loki"]["state"], fine["loki"]["diagnostics"]) == (
+        "absent",
+        ["it is not installed"],
+    )
+    edit_manually(rollout)
     drop_in = "/etc/systemd/system/testd.service.d/override.conf"
     rollout.host.run(
-        f"mkdir {drop_in.rpartition('/')[0]}; printf '[Service]\\nNice=5\\n' >{drop_in}; systemctl stop testd"
+        f"mkdir {drop_in.rpartition('/')[0]}; printf '[Service]\\nNice=5\\n' >{drop_in};"
+        " systemctl stop testd"
     )
     found = told()["testd"]
-    assert found["problems"] == ["testd.service is inactive", *found["drift"]]
+    assert found["diagnostics"] == ["testd.service is inactive", *found["drift"]]
     assert found["drift"] == [
-        "/etc/testd/testd.json was changed by hand",
+        "/etc/testd/testd.json was changed manually",
         f"{drop_in} overrides testd.service",
     ]
 
 
-def test_the_sweep_removes_what_the_host_should_no_longer_have_below_a_limit(rollout):
+def test_prune_removes_obsolete_components_up_to_a_limit(rollout):
     good(rollout.run(rollout.task()))
-    # A host that is to have everything is not asked.
+    # A host that should have everything is skipped.
     for keep, asked in ((["prometheus"], True), (["prometheus", "loki"], False)):
         others = rollout.run(
-            {"keep": keep, "known": ["prometheus", "loki"]}, "-vvv", module="component_prune"
+            {"keep": keep, "managed_components": ["prometheus", "loki"]},
+            "-vvv",
+            module="component_prune",
         )
         assert (good(others).result["changed"], "SSH: EXEC" in others.stdout) == (False, asked)
-    prune = {"keep": ["prometheus"], "known": ["prometheus", "testd"], "prune_max": 0}
+    prune = {"keep": ["prometheus"], "managed_components": ["prometheus", "testd"], "prune_max": 0}
     refused = rollout.run(prune, module="component_prune")
     assert refused.returncode == 2 and "monitoring_prune_max" in refused.message
     prune["prune_max"] = 1
@@ -619,11 +633,12 @@ def test_the_sweep_removes_what_the_host_should_no_longer_have_below_a_limit(rol
     assert rollout.host.run("ls /opt/monitoring", check=False).stdout == ""
 
 
-def test_what_is_not_ours_is_refused_unless_it_is_adopted_and_is_put_back_when_that_fails(rollout):
+def test_unmanaged_files_are_refused_unless_adopted_and_are_restored_after_a_failure(rollout):
     unit = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
     rollout.host.run("mkdir -p /etc/testd && echo theirs >/etc/testd/testd.json")
     rollout.host.run(
-        "cat >/etc/systemd/system/testd.service && systemctl daemon-reload && systemctl start testd",
+        "cat >/etc/systemd/system/testd.service &&"
+        " systemctl daemon-reload && systemctl start testd",
         input=unit,
     )
     refused = rollout.run(rollout.task())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The example of docs/several-hosts.md on three real hosts: what arrives, who is let in, and who is left alone."""
+"""The example of docs/several-hosts.md on three real hosts: arrival of data, and access."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.resilience import assertions
-from tests.resilience.rollout import ROOT, ansible_environment
-from tests.testbed import app, engine, hosts, site
+from tests.resilience.rollout import JSON_OUTPUT, ROOT, ansible_environment
+from tests.testbed import app, docker, hosts, site
 from tests.testbed.app import flows
 
 DOCUMENT = ROOT / "docs" / "several-hosts.md"
 NAMES = ("app", "storage", "dashboards")
-# What bcrypt makes of the password "of three test hosts".
+# The bcrypt hash of the password "of three test hosts".
 HASH = "$2b$10$ofthreetesthostsofthrO0EgCPqQwA1mTyXsdR7eWCt45Bt8LySS"
 # A service of the application that prints numbered lines.
 PRINTER = "fleet"
 WEBHOOK = "https://discord.example/api/webhooks/1/token"
-# Of the exporters' accounts in the application's servers.
+# The password of the exporters' accounts in the application's servers.
 PASSWORD = "exporters-on-three-test-hosts"
-# How a client begins to speak HTTP/2, which gRPC is, and the type of the message by which a server does.
+# A client's first bytes of HTTP/2, which gRPC uses, and the type of a server's first message.
 SETTINGS = bytes([4])
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + SETTINGS + bytes(5)
-# What listens beside loopback and SSH, by who needs it.
+# Listeners except loopback and SSH, by their clients.
 PROMETHEUS_ASKS = {
     "app": {8888, 8889, 9080, 9100, 9121, 9122, 9123, 9187},
     "dashboards": {3000, 9100},
@@ -49,7 +50,7 @@ OTHERS_NEED = {"app": {4317, 4318}, "dashboards": set(), "storage": {3100, 3200,
 
 @dataclass
 class Outcome:
-    """What a run came to."""
+    """Result of a run."""
 
     status: int
     stats: dict
@@ -59,10 +60,11 @@ class Outcome:
 
 @dataclass
 class Fleet:
-    """The hosts by their names in the inventory, and the folder with the inventory."""
+    """The hosts by their names in the inventory, and the folder of the inventory."""
 
     hosts: dict
-    # Where containers reach the collector: in the example the bridge of their network, here another address of a host.
+    # The containers' address of the collector: in the example the bridge of their network, here
+    # another address of a host.
     bridge: str
     folder: Path
     inventory: Path
@@ -72,7 +74,7 @@ class Fleet:
         done = subprocess.run(
             [Path(sys.executable).with_name("ansible-playbook"), "site.yml", "-i", self.inventory,
              "-e", json.dumps(variables), *flags],
-            cwd=ROOT, env={**os.environ, **ansible_environment(), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+            cwd=ROOT, env={**os.environ, **ansible_environment(), **JSON_OUTPUT},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         try:
@@ -92,14 +94,14 @@ class Fleet:
         }  # fmt: skip
         return Outcome(done.returncode, told["stats"], changes, messages)
 
-    def changes(self, *flags: str, **variables: object) -> set:
-        """Hosts and tasks with a change in a run, which must not fail."""
+    def changes(self, *flags: str, **variables: object) -> set[tuple[str, str]]:
+        """Return hosts and tasks with a change in a run, which must not fail."""
         outcome = self.run(*flags, **variables)
         assert outcome.status == 0, outcome.messages
         return outcome.changes
 
     def context(self, who: str) -> ssl.SSLContext:
-        """Trust in the authority, and the certificate of a host."""
+        """Return a TLS context with the authority, and the certificate of a host."""
         context = ssl.create_default_context(cafile=self.folder / "tls/ca.pem")
         if who:
             context.load_cert_chain(self.folder / f"tls/{who}.pem", self.folder / f"tls/{who}.key")
@@ -108,7 +110,7 @@ class Fleet:
     def fetch(
         self, url: str, who: str = "dashboards", login: str = "", body: str | None = None
     ) -> str:
-        """Ask with the certificate of a host, or with name:password; the authority vouches for the answer."""
+        """Fetch with the certificate of a host, or with name:password; verify the server."""
         headers = (
             {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
         )
@@ -119,14 +121,17 @@ class Fleet:
             return told.read().decode()
 
     def greeted(self, address: str, port: int, who: str | None) -> bool:
-        """Whether HTTP/2 is spoken to one with the certificate of a host, to one without, or, None, in plain text."""
+        """Return whether a listener speaks HTTP/2 to a client.
+
+        The client has a host's certificate, none, or with None no TLS.
+        """
         connection = socket.create_connection((address, port), 10)
         if who is not None:
             context = self.context(who)
             context.set_alpn_protocols(["h2"])
             connection = context.wrap_socket(connection, server_hostname=address)
         with connection:
-            # A server greets by itself; one that expects TLS first waits for what it then refuses.
+            # A server of HTTP/2 sends first; one that expects TLS waits for a client hello.
             if who is None:
                 connection.sendall(GREETING)
             try:
@@ -135,25 +140,25 @@ class Fleet:
                 return False
 
     def at(self, name: str, port: int) -> str:
-        """The address of a listener of a host."""
+        """Return the address of a listener of a host."""
         return f"https://{self.hosts[name].address}:{port}"
 
-    def listening(self, name: str) -> set:
-        """Addresses on which a host listens and which are not loopback."""
+    def listening(self, name: str) -> set[str]:
+        """Return the addresses of a host's listeners, except loopback."""
         told = self.hosts[name].run(["ss", "-Hltn"]).stdout
         return {line.split()[3] for line in told.splitlines()} - set(
             re.findall(r"(?:127\.\S+|\[::1\]):\d+", told)
         )
 
-    def pids(self, unit: str) -> dict:
-        """The main process of a unit on each host."""
+    def pids(self, unit: str) -> dict[str, str]:
+        """Return the main process of a unit on each host."""
         show = ["systemctl", "show", "--property=MainPID", "--value", unit]
         return {name: host.run(show).stdout for name, host in self.hosts.items()}
 
 
 @pytest.fixture(scope="module")
 def fleet(testbed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Three hosts after the first rollout."""
+    """Return three hosts after the first rollout."""
     folder = tmp_path_factory.mktemp("fleet")
     try:
         up = {name: hosts.up(f"fleet-{name}") for name in NAMES}
@@ -172,14 +177,14 @@ def fleet(testbed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
 
 
 def blocks(language: str) -> list[str]:
-    """The document's blocks in a language."""
+    """Return the document's blocks in a language."""
     return re.findall(
         rf"^```{language}\n(.*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.M | re.S
     )
 
 
 def certify(fleet: Fleet) -> None:
-    """Make certificates by the document's commands, the first of which is for all hosts."""
+    """Create certificates by the document's commands, the first of which is for all hosts."""
     folder = fleet.folder / "tls"
     folder.mkdir()
     authority, *for_each = re.split(r"(?<!\\)\n(?=\S)", blocks("sh")[0].strip())
@@ -195,8 +200,8 @@ def certify(fleet: Fleet) -> None:
             )
 
 
-def inventory(fleet: Fleet) -> dict:
-    """The document's inventory with the addresses of the bed, and the bed's releases."""
+def inventory(fleet: Fleet) -> dict[str, Any]:
+    """Return the document's inventory with addresses and releases of the test bed."""
     text = (
         blocks("yaml")[0]
         .replace("172.30.0.0/24", f"{fleet.bridge}/32")
@@ -207,7 +212,7 @@ def inventory(fleet: Fleet) -> dict:
     found = yaml.safe_load(text)
     for name, host in fleet.hosts.items():
         found["monitoring"]["hosts"][name] |= host.variables()
-    # The example's exporters, of servers that are elsewhere and want a password.
+    # The example's exporters, whose servers are elsewhere and require a password.
     for variable, instances in app.exporter_instances(PASSWORD).items():
         found["monitoring"]["vars"][variable] = [
             told | {key: value for key, value in real.items() if key != "listen_address"}
@@ -226,7 +231,7 @@ def inventory(fleet: Fleet) -> dict:
 
 @pytest.fixture(scope="module")
 def servers(fleet: Fleet) -> assertions.Servers:
-    """How the application's telemetry is asked for."""
+    """Return access to the servers with the application's telemetry."""
 
     def page() -> str:
         return flows.on_host(fleet.hosts["app"])("http://127.0.0.1:8887/metrics")
@@ -238,14 +243,17 @@ def servers(fleet: Fleet) -> assertions.Servers:
 
 @pytest.fixture(scope="module")
 def by_tls(fleet: Fleet) -> None:
-    """From here on the application sends as one on another host: metrics to the collector, traces to Tempo itself."""
+    """Let the application send as one on another host does.
+
+    Metrics go to the collector, traces to Tempo itself.
+    """
     tls = fleet.folder / "tls"
     files = {
         "CERTIFICATE": tls / "ca.pem",
         "CLIENT_CERTIFICATE": tls / "app.pem",
         "CLIENT_KEY": tls / "app.key",
     }
-    # Its processes are not root.
+    # Its processes do not run as root.
     for path in files.values():
         path.chmod(0o644)
     app.send_to(app.Telemetry(fleet.at("app", 4317), fleet.at("storage", 4319), "prod", files))
@@ -256,7 +264,7 @@ def test_every_request_is_counted_in_prometheus_through_the_collector(servers):
 
 
 def test_every_target_is_up(fleet, servers):
-    def states() -> dict:
+    def states() -> dict[str, str]:
         answer = json.loads(fleet.fetch(f"{servers.prometheus}/api/v1/targets?state=active"))
         return {target["scrapeUrl"]: target["health"] for target in answer["data"]["activeTargets"]}
 
@@ -270,7 +278,7 @@ def test_every_target_is_up(fleet, servers):
 
 
 def test_the_collector_says_by_tls_what_its_page_says(servers):
-    def told() -> list:
+    def told() -> list[tuple[str, str]]:
         return [
             (labels["job"], labels["host"])
             for labels, _value in servers.series("otelcol_process_uptime")
@@ -297,7 +305,7 @@ def test_a_put_object_is_in_tempo_with_all_spans_directly_by_tls(servers, by_tls
 
 def test_the_collector_takes_by_tls_what_others_send(fleet, servers, by_tls):
     assertions.requests_are_counted_once(servers, 10)
-    # The application's metrics have come by gRPC, this comes by HTTP.
+    # The application's metrics arrive by gRPC, this one by HTTP.
     trace = os.urandom(16).hex()
     now = time.time_ns()
     span = {"traceId": trace, "spanId": trace[:16], "name": "PutObject", "kind": 2}
@@ -328,28 +336,28 @@ def test_nothing_listens_but_what_another_host_needs(fleet):
         assert fleet.listening(name) - {"0.0.0.0:22", "[::]:22"} == needed | bridge, name
 
 
-def test_whoever_has_no_certificate_is_refused(fleet):
+def test_a_client_without_a_certificate_is_rejected(fleet):
     for name in fleet.hosts:
-        # Grafana has people log in.
+        # Grafana requires a login.
         for port in (PROMETHEUS_ASKS[name] | OTHERS_NEED[name]) - {3000}:
             for url in (fleet.at(name, port), fleet.at(name, port).replace("https", "http")):
                 assert refused(fleet, url + "/metrics"), url
 
 
-def test_no_telemetry_is_taken_from_whoever_has_no_certificate(fleet):
+def test_telemetry_without_a_certificate_is_rejected(fleet):
     for name, port in (("app", 4317), ("app", 4318), ("storage", 4319)):
         address = fleet.hosts[name].address
         assert fleet.greeted(address, port, "dashboards")
-        # TLS 1.2, of the bed's Tempo, has no word of its own for it.
+        # TLS 1.2, which the test bed's Tempo uses, has no alert of its own for it.
         with pytest.raises(ssl.SSLError, match=r"alert (certificate required|handshake failure)"):
             fleet.greeted(address, port, "")
         assert not fleet.greeted(address, port, None)
-    # The same question where plain text is spoken.
+    # The same request in plain text.
     assert fleet.greeted(fleet.bridge, 4317, None)
 
 
 def refused(fleet: Fleet, url: str) -> bool:
-    """Whether somebody without a certificate gets no answer, or one that says why."""
+    """Return whether a client without a certificate gets no answer, or a rejection."""
     try:
         fleet.fetch(url, who="")
     except urllib.error.HTTPError as error:
@@ -365,11 +373,11 @@ def test_a_second_run_changes_nothing(fleet):
 
 def test_a_run_for_one_host_renders_the_same_while_its_peers_cannot_be_asked(fleet):
     peers = [host.container for name, host in fleet.hosts.items() if name != "app"]
-    engine.docker("pause", *peers)
+    docker.run("pause", *peers)
     try:
         outcome = fleet.run("--limit", "app")
     finally:
-        engine.docker("unpause", *peers)
+        docker.run("unpause", *peers)
     assert (outcome.status, set(outcome.stats), outcome.changes) == (0, {"app"}, set()), (
         outcome.messages
     )
@@ -381,13 +389,13 @@ def test_a_rollout_in_turn_stops_at_the_first_host_that_is_not_ready(fleet):
     outcome = fleet.run("--tags", "node_exporter", monitoring_serial=1, **broken)
     assert outcome.status == 2
     assert ["Rolled back" in message for message in outcome.messages] == [True]
-    # Hosts to which nothing was done may be missing.
+    # Hosts without a task may be missing.
     assert [name for name, stats in outcome.stats.items() if stats["failures"]] == ["app"]
     after = fleet.pids("node-exporter")
     assert [name for name in NAMES if before[name] != after[name]] == ["app"]
 
 
-def test_a_password_lets_in_who_has_no_certificate_and_components_tell_it(fleet):
+def test_a_password_replaces_the_certificate_and_components_send_it(fleet):
     password = {
         "monitoring_basic_auth_username": "people",
         "monitoring_basic_auth_password": "of three test hosts",
@@ -402,7 +410,7 @@ def test_a_password_lets_in_who_has_no_certificate_and_components_tell_it(fleet)
             with pytest.raises(urllib.error.HTTPError, match="401"):
                 fleet.fetch(url, login=login)
 
-    def asked() -> list:
+    def asked() -> list[str]:
         answer = fleet.fetch(
             f"{prometheus}/api/v1/targets?state=active", login="people:of three test hosts"
         )
@@ -412,5 +420,5 @@ def test_a_password_lets_in_who_has_no_certificate_and_components_tell_it(fleet)
             if target["labels"]["job"] in ("node", "prometheus") and "https" in target["scrapeUrl"]
         ]
 
-    # Until a target was asked again, it is as it was before.
+    # A target keeps its state until the next scrape.
     assert flows.settle(asked, lambda found: found == ["up"] * 3, 40) == ["up"] * 3

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole site on a real host, with a real application in front of it: what arrives, and what survives."""
+"""The whole site with a real application on a real host: arrival of data, and outages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,12 +21,12 @@ from tests.conftest import ROOT
 from tests.resilience import assertions
 from tests.resilience.rollout import differences, wait_until
 from tests.resilience.site import CANARY, READY, ROLES, UNITS, Site
-from tests.testbed import app, engine, hosts
+from tests.testbed import app, docker, hosts
 from tests.testbed.app import flows
 
-# For how long Tempo is away while spans are sent. Two minutes were measured, too; each costs as much in every run.
+# The outage of Tempo while spans are sent. Two minutes pass too, but cost that time in each run.
 OUTAGE_SECONDS = float(os.environ.get("HIPPIUS_MONITORING_OUTAGE", "20"))
-# A value for each variable that is a secret; those of instances are in the variables of the exporters.
+# A value for each secret variable, except those of the exporters' instances.
 SECRETS = {
     f"{role}_secrets": {"own-key": f"{CANARY}-{role}"}
     for role in ROLES
@@ -40,7 +41,7 @@ SECRETS = {
 }
 # Ports of the application's PostgreSQL and Redis servers.
 ASKED = ("5432", "6379", "6380", "6381")
-# Looks at every process all the time and writes down those that show a secret to others.
+# Watches all processes and records those that show a secret to others.
 WATCH = f"""
 import glob, time
 word = b"{CANARY[:-1]}" + b"{CANARY[-1:]}"
@@ -58,7 +59,7 @@ while True:
 
 @pytest.fixture(scope="module")
 def site(testbed: None, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """A host with every component, and the application that sends to it."""
+    """Return a host with every component, and the application that sends to it."""
     host = hosts.up("whole")
     app.up(f"http://{host.address}:4317")
     password = f"{CANARY}-exporters"
@@ -80,18 +81,18 @@ def site(testbed: None, tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.fixture(scope="module")
 def fetch(site: Site) -> flows.Fetch:
-    """Ask the servers on their loopback addresses."""
+    """Return a function that queries the servers on their loopback addresses."""
     return flows.on_host(site.host)
 
 
 def test_check_mode_predicts_the_first_rollout_on_a_bare_host_and_writes_nothing(site):
-    # Beside the components, Grafana's content.
+    # In addition to the components: Grafana's content.
     assert (site.predicted, site.untouched, site.first) == (len(ROLES) + 1, True, len(ROLES) + 1)
 
 
 @pytest.fixture(scope="module")
 def servers(site: Site, fetch: flows.Fetch) -> assertions.Servers:
-    """How the application's telemetry is asked for."""
+    """Return access to the servers with the application's telemetry."""
     return assertions.Servers(fetch, lambda: fetch("http://127.0.0.1:8888/metrics"), "dev", "whole")
 
 
@@ -154,7 +155,7 @@ def test_metrics_of_spans_are_in_prometheus_with_exemplars_that_lead_to_the_trac
     assertions.metrics_of_spans_lead_to_the_trace(servers)
 
 
-# Asks as Grafana's administrator, whose password comes by standard input.
+# Queries as Grafana's administrator, with the password on standard input.
 ASK_GRAFANA = """
 import base64, sys, urllib.request
 login = "Basic " + base64.b64encode(sys.stdin.read().encode()).decode()
@@ -178,11 +179,11 @@ def test_grafana_leads_to_the_lines_traces_and_metrics_of_the_application(site):
     assert flows.settle(lambda: flows.series(ask, requests, f"{proxy}/prometheus"), len, 60)
 
 
-def test_what_alerts_and_dashboards_ask_for_is_there(site, fetch):
+def test_metrics_of_alerts_and_dashboards_exist(site, fetch):
     where = content.expected()
     asked = list(where)
 
-    def missing() -> dict:
+    def missing() -> dict[str, str]:
         there = {
             int(labels["selector"])
             for labels, _count in flows.series(fetch, content.presence(asked))
@@ -191,7 +192,7 @@ def test_what_alerts_and_dashboards_ask_for_is_there(site, fetch):
             selector: where[selector] for index, selector in enumerate(asked) if index not in there
         }
 
-    # Rates need no more than what instant values show: that names and labels are the right ones.
+    # Instant values show that names and labels are right, which is enough for rates.
     assert flows.settle(missing, lambda found: not found, 60) == {}
     [logs] = [query.expression for query in content.queries() if query.datasource == "loki"]
     chosen = logs.replace("$env", "dev").replace("$service", "hippius-s3-api")
@@ -207,7 +208,8 @@ def test_ten_thousand_spans_outlive_an_outage_of_tempo_and_a_killed_collector(si
     site.host.run("systemctl kill --signal=KILL tempo; systemctl stop tempo")
     began, pid = time.monotonic(), site.pids()["otel-collector"]
     site.host.run(
-        f"nohup python3 {script} send {run} 100 {OUTAGE_SECONDS / 2} >/root/sent 2>&1 & echo $! >/root/send.pid"
+        f"nohup python3 {script} send {run} 100 {OUTAGE_SECONDS / 2} >/root/sent 2>&1 &"
+        " echo $! >/root/send.pid"
     )
     time.sleep(OUTAGE_SECONDS / 4)
     assert site.ready("otel-collector")
@@ -219,7 +221,7 @@ def test_ten_thousand_spans_outlive_an_outage_of_tempo_and_a_killed_collector(si
     time.sleep(max(0, began + OUTAGE_SECONDS - time.monotonic()))
     assert not site.ready("tempo")
     site.host.run("systemctl start tempo")
-    # A gRPC client that has failed for long calls again after up to two minutes.
+    # After long failures a gRPC client retries after up to two minutes.
     count = ["python3", script, "count", run, "100"]
     arrived = flows.settle(
         lambda: int(site.host.run(count, check=False).stdout or 0), lambda n: n >= 10_000, 180
@@ -228,22 +230,30 @@ def test_ten_thousand_spans_outlive_an_outage_of_tempo_and_a_killed_collector(si
 
 
 def shown(site: Site) -> str:
-    """Where the host shows a secret to others than root and the program it is for: processes, systemd, logs, files."""
+    """Return the locations where a secret is visible to others than root and its program.
+
+    It looks at processes, systemd, logs and files.
+    """
     word = f"{CANARY[:-1]}[{CANARY[-1:]}]"
+    properties = "--property=Environment,ExecStart"
     return site.host.run(
         f"""
-        {{ ps auxewww; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; }} | grep --text '{word}'
-        {{ systemctl show '*'; systemctl show --property=Environment,ExecStart {" ".join(UNITS)}; }} | grep '{word}'
+        {{ ps auxewww; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; }} |
+            grep --text '{word}'
+        {{ systemctl show '*'; systemctl show {properties} {" ".join(UNITS)}; }} |
+            grep '{word}'
         journalctl --no-pager | grep '{word}'
-        grep --recursive '{word}' /etc/systemd /run/systemd /opt/monitoring/components/*/generations/*/*.service
-        find / /run /tmp /dev/shm -xdev -type f -perm -o=r -exec grep --files-with-matches '{word}' {{}} +
+        grep --recursive '{word}' /etc/systemd /run/systemd \\
+            /opt/monitoring/components/*/generations/*/*.service
+        find / /run /tmp /dev/shm -xdev -type f -perm -o=r \\
+            -exec grep --files-with-matches '{word}' {{}} +
         """,
         check=False,
     ).stdout
 
 
-def test_no_secret_is_shown_to_anybody_but_its_program(site):
-    # What Ansible tells is looked at in every run, the failed ones included.
+def test_a_secret_is_visible_only_to_its_program(site):
+    # Ansible's output is checked in every run, including failed ones.
     secrets = set()
     for role in ROLES:
         spec = yaml.safe_load(
@@ -257,9 +267,10 @@ def test_no_secret_is_shown_to_anybody_but_its_program(site):
     assert {name for name in secrets if CANARY not in json.dumps(site.variables.get(name))} == set()
     assert site.host.run("cat /root/watched").stdout == ""
     assert shown(site) == ""
-    # They are where they belong, so that each of them would be found elsewhere.
+    # They are in the right locations, so that the search would find a copy elsewhere.
     held = site.host.run(
-        f"grep --recursive --files-with-matches {CANARY} /etc /opt /run /var /root /tmp --exclude-dir=docker"
+        f"grep --recursive --files-with-matches {CANARY}"
+        " /etc /opt /run /var /root /tmp --exclude-dir=docker"
         " | xargs stat --format='%a %U %G %n'"
     ).stdout
     where = re.compile(r"640 root (\S+) /opt/monitoring/components/\1/generations/[^/]+/etc/\S+")
@@ -280,7 +291,7 @@ def test_a_change_of_loki_is_a_restart_that_loses_no_line(site, fetch):
     site.good("--tags", "loki")
 
 
-def test_a_scrape_interval_is_changed_ad_hoc_by_a_reload_that_prometheus_itself_proves(site, fetch):
+def test_a_scrape_interval_is_changed_ad_hoc_by_a_reload_that_prometheus_confirms(site, fetch):
     stamp = "prometheus_config_last_reload_success_timestamp_seconds"
     before, pids = (
         float(re.search(rf"^{stamp} (\S+)", fetch(READY["prometheus"][:-8] + "/metrics"), re.M)[1]),
@@ -298,9 +309,9 @@ def test_a_scrape_interval_is_changed_ad_hoc_by_a_reload_that_prometheus_itself_
 
 
 def test_a_second_run_changes_and_writes_nothing_and_needs_nothing_but_ssh(site):
-    pid = engine.docker("inspect", "--format", "{{.State.Pid}}", site.host.container)
-    # Counted in the host's own network: everything that is neither loopback, nor SSH, nor the application's telemetry,
-    # nor what the exporters ask its servers.
+    pid = docker.run("inspect", "--format", "{{.State.Pid}}", site.host.container)
+    # Counted in the host's own network: everything except loopback, SSH, the application's
+    # telemetry and the exporters' queries of its servers.
     rules = [
         [chain, "!", interface, "lo", "-p", "tcp", end, port, "-j", "RETURN"]
         for ports, ends in (
@@ -324,8 +335,8 @@ def test_a_second_run_changes_and_writes_nothing_and_needs_nothing_but_ssh(site)
     counters = [line.split() for line in told.splitlines() if re.match(r"\s+\d", line)]
     assert int(counters[0][0]) > 0, told
     assert [line[0] for line in counters if line[2] != "RETURN"] == ["0", "0"], told
-    # One module a component and one for Grafana's content; with pipelining each is one command over SSH. The sweep need
-    # not ask a host that is to have every component.
+    # One module for each component and one for Grafana's content; with pipelining each is one
+    # command over SSH. The prune play skips a host that should have every component.
     assert outcome.stdout.count("SSH: EXEC ") == len(ROLES) + 1
 
 
@@ -336,25 +347,28 @@ def test_check_mode_predicts_nothing_on_a_converged_host(site):
 
 
 BROKEN = "not: [valid"
-# For each role: how a file that is no YAML is refused; a change that its checker refuses; one that it passes, but that
-# cannot start, mostly since another process holds a port that only the program knows. With each, words of the program's
-# own message. The exporters of Redis and PostgreSQL have no checker.
+# For each role: the rejection of a file that is not YAML; a change that its checker rejects; one
+# that the checker accepts but that cannot start, mostly since another process has a port that only
+# the program uses. Each with words of the program's own message. The exporters of Redis and
+# PostgreSQL have no checker.
 FAULTS = {
     "loki": (
         "yaml: ",
-        ({"loki_config_extra": {"limits_config": {"no_such_limit": 1}}}, "field no_such_limit not found"),
+        ({"loki_config_extra": {"limits_config": {"no_such_limit": 1}}},
+         "field no_such_limit not found"),
         ({"loki_config_extra": {"memberlist": {"bind_addr": ["127.0.0.1"], "bind_port": 7999},
           "common": {"ring": {"kvstore": {"store": "memberlist"}}}}}, "address already in use"),
     ),
     "tempo": (
         "yaml: ",
         ({"tempo_config_extra": {"no_such_part": 1}}, "field no_such_part not found"),
-        # Not the port of a receiver, without which it may stay and never become ready.
+        # Not the port of a receiver, without which it may run and never become ready.
         ({"tempo_config_extra": {"server": {"grpc_listen_port": 7999}}}, "address already in use"),
     ),
     "prometheus": (
         "error converting YAML to JSON|yaml: |did not find expected",
-        ({"prometheus_scrape_configs": [{"job_name": "prometheus"}]}, "multiple scrape configs with job name"),
+        ({"prometheus_scrape_configs": [{"job_name": "prometheus"}]},
+         "multiple scrape configs with job name"),
         ({"prometheus_flags": ["--web.listen-address=127.0.0.1:7999"]}, "address already in use"),
     ),
     "alertmanager": (
@@ -364,7 +378,8 @@ FAULTS = {
     ),
     "otel_collector": (
         "yaml: ",
-        ({"otel_collector_config_extra": {"service": {"pipelines": {"metrics": {"exporters": ["nowhere"]}}}}},
+        ({"otel_collector_config_extra": {"service": {"pipelines": {"metrics": {
+          "exporters": ["nowhere"]}}}}},
          'references exporter "nowhere" which is not configured'),
         ({"otel_collector_config_extra": {"receivers": {"otlp/127.0.0.1": {"protocols": {
           "grpc": {"endpoint": "127.0.0.1:7999"}}}}}}, "address already in use"),
@@ -372,21 +387,26 @@ FAULTS = {
     "promtail": (
         "yaml: ",
         ({"promtail_pipeline_stages": [{"no_such_stage": {}}]}, "no_such_stage"),
-        ({"promtail_config_extra": {"server": {"grpc_listen_port": 7999}}}, "address already in use"),
+        ({"promtail_config_extra": {"server": {"grpc_listen_port": 7999}}},
+         "address already in use"),
     ),
     "redis_exporter": ("", None, ({"flags": ["--no-such-flag"]}, "flag provided but not defined")),
     "postgres_exporter": ("", None, ({"flags": ["--no-such-flag"]}, "unknown long flag")),
-    "grafana": ("", ({"grafana_secret_key": f"{CANARY}-another-key"}, "grafana_secret_key was changed"), None),
+    "grafana": (
+        "",
+        ({"grafana_secret_key": f"{CANARY}-another-key"}, "grafana_secret_key was changed"),
+        None,
+    ),
 }  # fmt: skip
 
 
 def unit_of(role: str) -> str:
-    """The first unit of a role."""
+    """Return the first unit of a role."""
     return next(name for name in READY if name.startswith(role.replace("_", "-")))
 
 
-def changed(site: Site, role: str, change: dict) -> dict:
-    """The variables of a fault; that of an exporter is one of its last instance."""
+def changed(site: Site, role: str, change: dict) -> dict[str, Any]:
+    """Return the variables of a fault; for an exporter they are those of its last instance."""
     variable = f"{role}_instances"
     if variable not in site.variables:
         return change
@@ -454,13 +474,17 @@ def test_every_unit_is_hardened_and_no_daemon_was_refused_what_it_needs(site):
 
 def test_everything_runs_after_a_reboot_and_a_bridge_that_appears_late_is_listened_on(site):
     late = "172.31.255.1"
-    bridge = f"ip link add br-late type bridge && ip address add {late}/24 dev br-late && ip link set br-late up"
+    bridge = (
+        f"ip link add br-late type bridge && ip address add {late}/24 dev br-late"
+        " && ip link set br-late up"
+    )
     listening = f"ss -Hltn src {late}:4317"
     site.host.run(bridge)
     addresses = ["127.0.0.1", site.host.address, late]
     site.good("--tags", "otel_collector", otel_collector_listen_addresses=addresses)
     assert site.host.run(listening).stdout
-    # The container's network is made anew, so the bridge is gone, as Docker's are until Docker has started.
+    # The container's network is recreated, so the bridge is missing, like Docker's bridges before
+    # Docker has started.
     site.host.restart()
     for name in READY.keys() - {"otel-collector"}:
         wait_until(lambda name=name: site.ready(name), 60)
@@ -475,7 +499,7 @@ def test_everything_runs_after_a_reboot_and_a_bridge_that_appears_late_is_listen
     site.good("--tags", "otel_collector")
 
 
-def test_what_has_left_the_inventory_is_gone_after_the_run_but_for_its_data(site, fetch):
+def test_components_that_left_the_inventory_are_removed_except_their_data(site, fetch):
     inventory = json.loads(site.inventory.read_text())
     del inventory["all"]["children"]["promtail"]
     whole, site.inventory = site.inventory, site.folder / "without.json"
@@ -503,7 +527,7 @@ def test_what_has_left_the_inventory_is_gone_after_the_run_but_for_its_data(site
         site.host.run("systemctl list-units --all --no-legend 'promtail*' '*-chain*'").stdout == ""
     )
 
-    def scraped() -> set:
+    def scraped() -> set[str]:
         targets = flows.ask(fetch, f"{flows.PROMETHEUS}/api/v1/targets", state="active")[
             "activeTargets"
         ]
@@ -527,8 +551,8 @@ ACCOUNTS = {
 }
 
 
-def left(site: Site) -> set:
-    """Paths that are not as on the bare host."""
+def left(site: Site) -> set[str]:
+    """Return the paths that differ from the bare host."""
     return {
         re.search(r"/\S+", line)[0] for line in differences(site.bare, site.snapshot(times=False))
     }
@@ -536,7 +560,7 @@ def left(site: Site) -> set:
 
 def test_uninstall_leaves_data_and_users_and_nothing_else(site):
     site.files = {path: site.host.run(["cat", path]).stdout for path in FILES.values()}
-    # One task loops over the components, another one takes the token of Grafana's content.
+    # One task loops over the components, another one removes the token of Grafana's content.
     assert site.good("--check", **UNINSTALL).stats["changed"] == 2
     assert all(site.ready(name) for name in READY)
     assert site.good(**UNINSTALL).stats["changed"] == 2
@@ -569,7 +593,7 @@ def test_vaulted_configuration_files_are_rolled_out_and_shown_nowhere(site):
         own.write_bytes(vault.encrypt(f"{site.files[path]}\n# {CANARY}-in-a-file-of-{role}\n"))
         variables[f"{role}_config_file"] = str(own)
     outcome = site.good("--vault-password-file", str(password), **variables)
-    # Grafana's content has come with the data; the token by which it is changed is made anew.
+    # Grafana's content is part of the data; its token is created again.
     assert outcome.stats["changed"] == len(ROLES) + 1
     assert all(site.ready(name) for name in READY)
     for path in FILES.values():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each alert fires when it should and is silent when it should, as Prometheus' own tool sees it.
+"""Each alert fires when it should and is silent otherwise, by Prometheus' own tool.
 
-`alerts/<role>.yml` are the cases of a role's `files/alerts.yml`, as `promtool test rules` takes them. The descriptions,
-which say the same on each occasion, and what only Grafana needs are left out of the alerts for that.
+`alerts/<role>.yml` are the cases of a role's `files/alerts.yml`, in the format of `promtool test
+rules`. The tests leave out the descriptions, which are constant, and fields that only Grafana uses.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -29,14 +30,14 @@ NOT_TESTED = (
     "__dashboardUid__",
     "__panelId__",
 )
-# Each comparison is turned round, and each time to wait is taken away or brought in.
+# Mutations: each comparison is reversed, and each `for` is removed or added.
 FLIPPED = {">": "<=", "<": ">=", "==": "!="}
 COMPARISON = re.compile(r"(?<=\s)(>|<|==)(?=\s)")
 
 
 @pytest.fixture(scope="module")
 def promtool(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prometheus' tool from the release that the bed runs."""
+    """Return Prometheus' tool of the test bed's release."""
     [archive] = build_all(["prometheus"]).values()
     folder = tmp_path_factory.mktemp("promtool")
     with tarfile.open(archive) as opened:
@@ -46,8 +47,8 @@ def promtool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "promtool"
 
 
-def alerts(role: str) -> dict:
-    """The alerts of a role, as they are tested."""
+def alerts(role: str) -> dict[str, Any]:
+    """Return the alerts of a role without the fields that are not tested."""
     document = yaml.safe_load(content.alert_files()[role].read_text(encoding="utf-8"))
     for rule in rules(document):
         rule["labels"].pop("engine", None)
@@ -57,11 +58,11 @@ def alerts(role: str) -> dict:
     return document
 
 
-def rules(document: dict) -> list:
+def rules(document: dict) -> list[dict[str, Any]]:
     return [rule for group in document["groups"] for rule in group["rules"]]
 
 
-def cases(role: str) -> dict:
+def cases(role: str) -> dict[str, Any]:
     return yaml.safe_load((CASES / f"{role}.yml").read_text(encoding="utf-8"))
 
 
@@ -80,7 +81,7 @@ def tried(promtool: Path, document: dict, tests: dict, folder: Path) -> subproce
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_alerts_are_what_prometheus_takes(promtool: Path, role: str) -> None:
+def test_prometheus_accepts_the_alerts(promtool: Path, role: str) -> None:
     path = content.alert_files()[role]
     done = subprocess.run(
         [promtool, "check", "rules", "--lint=all", "--lint-fatal", path],
@@ -112,7 +113,7 @@ def test_each_alert_has_a_case_that_fires_and_one_that_is_silent(role: str) -> N
 
 
 def mutants(rule: dict) -> Iterator[dict]:
-    """An alert with one thing changed, in each way."""
+    """Yield an alert with one change each."""
     for match in COMPARISON.finditer(rule["expr"]):
         flipped = FLIPPED[match.group()]
         yield {
@@ -122,8 +123,8 @@ def mutants(rule: dict) -> Iterator[dict]:
     yield {**rule, "for": "0m" if rule.get("for") else "5m"}
 
 
-def cases_of(role: str, alert: str) -> dict:
-    """The cases of one alert of a role."""
+def cases_of(role: str, alert: str) -> dict[str, Any]:
+    """Return the cases of one alert of a role."""
     tests = [
         {
             **test,
@@ -155,7 +156,7 @@ def test_a_changed_alert_fails_a_case(promtool: Path, role: str, tmp_path: Path)
     assert [rule for rule, survived in zip(changed, survivors, strict=True) if survived] == []
 
 
-def test_panels_ask_in_promql(promtool: Path, tmp_path: Path) -> None:
+def test_panels_query_in_promql(promtool: Path, tmp_path: Path) -> None:
     asked = [query.expression for query in content.queries() if query.datasource == "prometheus"]
     recorded = [{"record": f"panel:{index}", "expr": expression.replace("$__rate_interval", "1m")}
                 for index, expression in enumerate(asked)]  # fmt: skip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sample application: what its telemetry is made of, before any server of ours has touched it."""
+"""The sample application's telemetry, before any of our servers has processed it."""
 
 from __future__ import annotations
 
@@ -8,44 +8,51 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from tests.testbed import app, engine
+from tests.testbed import app, docker
 from tests.testbed.app import flows, image
 
 REQUESTS = 50
 RECEIVER = "hippius-monitoring-otlp-receiver"
-# Runs in the application's image, which has the libraries: writes what arrives by OTLP, one JSON line for each thing.
+# Runs in the application's image, which has the libraries: prints everything that arrives by
+# OTLP, one JSON line each.
 PROGRAM = """
 import concurrent.futures, grpc, json
-from opentelemetry.proto.collector.logs.v1 import logs_service_pb2_grpc as logs, logs_service_pb2 as log
-from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as metrics, metrics_service_pb2 as metric
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as traces, trace_service_pb2 as trace
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as log
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2_grpc as logs
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metric
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as metrics
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as traces
 
-def texts(attributes):
-    return {one.key: one.value.string_value for one in attributes}
+def strings(attributes):
+    return {attribute.key: attribute.value.string_value for attribute in attributes}
 
-def write(**what):
-    print(json.dumps(what), flush=True)
+def write(**fields):
+    print(json.dumps(fields), flush=True)
 
 class Traces(traces.TraceServiceServicer):
     def Export(self, request, context):
         for sent in request.resource_spans:
             for scope in sent.scope_spans:
                 for span in scope.spans:
-                    write(kind="span", resource=texts(sent.resource.attributes), scope=scope.scope.name, name=span.name,
-                          trace=span.trace_id.hex(), parent=span.parent_span_id.hex(), span=span.span_id.hex())
+                    write(kind="span", resource=strings(sent.resource.attributes),
+                          scope=scope.scope.name, name=span.name, trace=span.trace_id.hex(),
+                          parent=span.parent_span_id.hex(), span=span.span_id.hex())
         return trace.ExportTraceServiceResponse()
 
 class Metrics(metrics.MetricsServiceServicer):
     def Export(self, request, context):
         for sent in request.resource_metrics:
             for scope in sent.scope_metrics:
-                for one in scope.metrics:
-                    for point in one.histogram.data_points:
-                        write(kind="histogram", resource=texts(sent.resource.attributes), name=one.name, unit=one.unit,
-                              labels=texts(point.attributes), count=point.count)
-                    for point in one.sum.data_points:
-                        write(kind="sum", resource=texts(sent.resource.attributes), name=one.name,
-                              labels=texts(point.attributes), value=point.as_int)
+                for sample in scope.metrics:
+                    for point in sample.histogram.data_points:
+                        write(kind="histogram", resource=strings(sent.resource.attributes),
+                              name=sample.name, unit=sample.unit,
+                              labels=strings(point.attributes), count=point.count)
+                    for point in sample.sum.data_points:
+                        write(kind="sum", resource=strings(sent.resource.attributes),
+                              name=sample.name, labels=strings(point.attributes),
+                              value=point.as_int)
         return metric.ExportMetricsServiceResponse()
 
 class Logs(logs.LogsServiceServicer):
@@ -64,46 +71,38 @@ server.wait_for_termination()
 
 
 def received() -> list[dict]:
-    """Everything that has arrived so far."""
-    return [json.loads(line) for line in engine.docker("logs", RECEIVER).splitlines()]
+    """Return everything that has arrived so far."""
+    return [json.loads(line) for line in docker.run("logs", RECEIVER).splitlines()]
 
 
 def counted(arrived: list[dict], name: str) -> dict[tuple, int]:
-    """The newest count of each series of a histogram."""
+    """Return the newest count of each series of a histogram."""
     histograms = [one for one in arrived if one["kind"] == "histogram" and one["name"] == name]
     return {tuple(sorted(one["labels"].items())): int(one["count"]) for one in histograms}
 
 
 @pytest.fixture(scope="module")
-def sent(docker_engine):
-    """Requests of which the first half are sent while nothing receives; the receiver ends with the module."""
-    engine.docker("rm", "--force", RECEIVER, check=False)
+def sent(docker_daemon):
+    """Send requests, the first half before the receiver starts; stop the receiver at the end."""
+    docker.run("rm", "--force", RECEIVER, check=False)
     app.up(f"http://{RECEIVER}:4317")
     try:
         early = app.traffic(REQUESTS)
-        engine.docker(
-            *(
-                "run",
-                "--detach",
-                "--name",
-                RECEIVER,
-                "--label",
-                engine.LABEL,
-                "--network",
-                engine.NETWORK,
-            ),
+        docker.run(
+            *("run", "--detach", "--name", RECEIVER, "--label", docker.LABEL),
+            *("--network", docker.NETWORK),
             *(image.ensure(), f"{image.ENVIRONMENT}/bin/python3", "-c", PROGRAM),
         )
         flows.settle(received, lambda arrived: any(one["kind"] == "sum" for one in arrived), 60)
         yield {"early": early, "late": app.traffic(REQUESTS)}
     finally:
         app.down()
-        engine.docker("rm", "--force", RECEIVER, check=False)
+        docker.run("rm", "--force", RECEIVER, check=False)
 
 
 @pytest.fixture(scope="module")
 def traces(sent):
-    """The spans of each trace that began after the receiver had."""
+    """Return the spans of each trace that began after the receiver."""
     desired = set(sent["late"]["trace_ids"])
 
     def incomplete(arrived):
@@ -186,7 +185,7 @@ def test_each_process_names_its_service_instance_and_environment(traces):
 
 
 def test_lines_go_to_stdout_with_their_trace_and_not_through_otlp(traces, sent):
-    stdout = engine.docker("logs", app.container("api"))
+    stdout = docker.run("logs", app.container("api"))
     for trace_id in sent["late"]["trace_ids"]:
         assert stdout.count(f"trace_id={trace_id} PUT /{sent['late']['bucket']}/") == 1
     assert not [one for one in received() if one["kind"] == "log"]
@@ -206,7 +205,7 @@ def test_a_container_writes_each_numbered_line_once(sent, seconds, lines):
     flows.settle(
         lambda: app.inspect("printer", "{{.State.Status}}"), lambda state: state == "exited", 30
     )
-    written = engine.docker("logs", printed["container"]).splitlines()
+    written = docker.run("logs", printed["container"]).splitlines()
     assert written == [
         f"run={printed['run']} line={number} of={lines}" for number in range(1, lines + 1)
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible brings a Grafana to what files and objects want, on the oldest and the newest ansible-core."""
+"""Ansible applies files and objects to a Grafana, with the oldest and newest ansible-core."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import pytest
 import requests
 import yaml
 
-from tests.ansible_versions import CORES, programs_of
+from tests.ansible_versions import VERSIONS, programs_of
 from tests.conftest import ROOT
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.testbed.releases.build import build_all
 from tests.unit.grafana.test_content import HOSTILE, board
 
@@ -28,7 +28,7 @@ WEBHOOK, TOKEN = "https://discord.example/api/webhooks/1/canary-webhook", "canar
 
 
 class Unsafe(str):
-    """A text that Ansible must not template."""
+    """A string that Ansible must not template."""
 
 
 class Dumper(yaml.SafeDumper):
@@ -45,26 +45,29 @@ def unsafe(tree: Any) -> Any:
         return {key: unsafe(value) for key, value in tree.items()}
     if isinstance(tree, list):
         return [unsafe(value) for value in tree]
-    # Ansible takes the tag for a reason to look once more at what "" or "yes" may be.
+    # With the tag Ansible would parse "" or "yes" once more.
     return Unsafe(tree) if isinstance(tree, str) and "{" in tree else tree
 
 
 class Controller:
-    """Where playbooks run against a Grafana, with files beside them."""
+    """A folder for playbooks and their files, and a Grafana."""
 
-    def __init__(self, folder: Path, grafana: StandIn) -> None:
+    def __init__(self, folder: Path, grafana: FakeGrafana) -> None:
         self.folder, self.grafana, self.core = folder, grafana, ""
 
     def write(self, path: str, content: object) -> None:
-        """A file of text, or of JSON."""
+        """Write a file of plain text, or of JSON."""
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(
             content if isinstance(content, str) else json.dumps(content), encoding="utf-8"
         )
 
-    def apply(self, *flags: str, fails: bool = False, **options: object) -> dict:
-        """What the task with these options returns; ``output`` is all that Ansible printed."""
+    def apply(self, *flags: str, fails: bool = False, **options: object) -> dict[str, Any]:
+        """Run a task with these options and return its result.
+
+        Its key `output` is everything that Ansible printed.
+        """
         connection = {
             "grafana_url": self.grafana.url,
             "password": PASSWORD,
@@ -73,8 +76,8 @@ class Controller:
         task = {"hippius.monitoring.grafana_content": {**connection, **options}}
         return self.play({"tasks": [task]}, "localhost,", *flags, fails=fails)
 
-    def play(self, play: dict, inventory: str, *flags: str, fails: bool = False) -> dict:
-        """What the last task of a play returns."""
+    def play(self, play: dict, inventory: str, *flags: str, fails: bool = False) -> dict[str, Any]:
+        """Run a play and return the result of its last task."""
         self.write(
             "play.yml",
             yaml.dump([{"hosts": "localhost", "gather_facts": False, **play}], Dumper=Dumper),
@@ -88,7 +91,7 @@ class Controller:
             "local",
             *flags,
         ]
-        # Requests is where the tests run.
+        # The Python of the tests has requests.
         command += ["-e", f"ansible_python_interpreter={sys.executable}", "play.yml"]
         environment = {
             **{
@@ -103,70 +106,122 @@ class Controller:
         )
         output = done.stdout + done.stderr
         assert bool(done.returncode) == fails, output
-        # In several lines with -vvv.
+        # Several lines with -vvv.
         shown = r"^(?:ok|changed|fatal): \[localhost\].*? => ((?s:\{\n.*?^\})|\{.*\})$"
         results = re.findall(shown, output, re.MULTILINE)
         assert results, output
         return {**json.loads(results[-1]), "output": output}
 
     def get(self, path: str) -> Any:
-        """What Grafana answers."""
+        """Return Grafana's answer."""
         answer = requests.get(f"{self.grafana.url}{path}", auth=("admin", PASSWORD), timeout=10)
         answer.raise_for_status()
         return answer.json()
 
-    def board(self, uid: str) -> dict:
-        """A dashboard as Grafana has it, without what Grafana numbers."""
+    def board(self, uid: str) -> dict[str, Any]:
+        """Return a dashboard without Grafana's numbers."""
         model = self.get(f"/api/dashboards/uid/{uid}")["dashboard"]
         return {key: value for key, value in model.items() if key not in ("id", "version")}
 
 
 @pytest.fixture
 def controller(tmp_path: Path) -> Iterator[Controller]:
-    with StandIn(version="13.2.3", password=PASSWORD, rounds=1) as grafana:
+    with FakeGrafana(version="13.2.3", password=PASSWORD, rounds=1) as grafana:
         yield Controller(tmp_path, grafana)
 
 
 SOURCES = {
     "apiVersion": 1,
     "datasources": [
-        {"name": "Prometheus", "uid": "prometheus", "type": "prometheus", "url": "http://127.0.0.1:9090",
-         "secureJsonData": {"httpHeaderValue1": "$TOKEN"}, "jsonData": {"httpHeaderName1": "X-Key"}}
+        {
+            "name": "Prometheus",
+            "uid": "prometheus",
+            "type": "prometheus",
+            "url": "http://127.0.0.1:9090",
+            "secureJsonData": {"httpHeaderValue1": "$TOKEN"},
+            "jsonData": {"httpHeaderName1": "X-Key"},
+        }
     ],
-}  # fmt: skip
+}
 TEXTS = {key: value for key, value in HOSTILE.items() if isinstance(value, str)}
 RULE = {
-    "uid": "hostile-rule", "title": "Hostile", "condition": "B", "annotations": TEXTS, "labels": {"severity": "high"},
-    "data": [{"refId": "A", "datasourceUid": "prometheus", "relativeTimeRange": {"from": 600, "to": 0},
-              "model": {"refId": "A", "expr": "rate(x[$__rate_interval]) # $$ {{ x }}", "instant": True}},
-             {"refId": "B", "datasourceUid": "__expr__",
-              "model": {"refId": "B", "type": "threshold", "expression": "A",
-                        "conditions": [{"evaluator": {"type": "gt", "params": [9007199254740993]}}]}}],
-}  # fmt: skip
+    "uid": "hostile-rule",
+    "title": "Hostile",
+    "condition": "B",
+    "annotations": TEXTS,
+    "labels": {"severity": "high"},
+    "data": [
+        {
+            "refId": "A",
+            "datasourceUid": "prometheus",
+            "relativeTimeRange": {"from": 600, "to": 0},
+            "model": {
+                "refId": "A",
+                "expr": "rate(x[$__rate_interval]) # $$ {{ x }}",
+                "instant": True,
+            },
+        },
+        {
+            "refId": "B",
+            "datasourceUid": "__expr__",
+            "model": {
+                "refId": "B",
+                "type": "threshold",
+                "expression": "A",
+                "conditions": [{"evaluator": {"type": "gt", "params": [9007199254740993]}}],
+            },
+        },
+    ],
+}
+TEMPLATE = '{{ define "text" }}{{ range $i, $a := .Alerts }}$HOME{{ end }}{{ end }}'
 ALERTING = {
     "apiVersion": 1,
-    "contactPoints": [{"name": "chat", "receivers": [
-        {"uid": "chat", "type": "discord", "settings": {"url": "$WEBHOOK", "message": '{{ template "text" . }}$$'}}]}],
-    "policies": [{"receiver": "chat", "group_by": ["alertname", "grafana_folder"], "routes": [
-        {"receiver": "chat", "object_matchers": [["severity", "=~", "high|critical"]],
-         "mute_time_intervals": ["night"]}]}],
-    "templates": [
-        {"name": "texts", "template": '{{ define "text" }}{{ range $i, $a := .Alerts }}$HOME{{ end }}{{ end }}'}],
-    "muteTimes": [{"name": "night", "time_intervals": [{"times": [{"start_time": "22:00", "end_time": "24:00"}]}]}],
+    "contactPoints": [
+        {
+            "name": "chat",
+            "receivers": [
+                {
+                    "uid": "chat",
+                    "type": "discord",
+                    "settings": {"url": "$WEBHOOK", "message": '{{ template "text" . }}$$'},
+                }
+            ],
+        }
+    ],
+    "policies": [
+        {
+            "receiver": "chat",
+            "group_by": ["alertname", "grafana_folder"],
+            "routes": [
+                {
+                    "receiver": "chat",
+                    "object_matchers": [["severity", "=~", "high|critical"]],
+                    "mute_time_intervals": ["night"],
+                }
+            ],
+        }
+    ],
+    "templates": [{"name": "texts", "template": TEMPLATE}],
+    "muteTimes": [
+        {
+            "name": "night",
+            "time_intervals": [{"times": [{"start_time": "22:00", "end_time": "24:00"}]}],
+        }
+    ],
     "groups": [{"name": "group", "folder": "Area/Alerts", "interval": "1m", "rules": [RULE]}],
-}  # fmt: skip
+}
 ENVIRONMENT = {"WEBHOOK": WEBHOOK, "TOKEN": TOKEN}
 
 
-def write_all(controller: Controller) -> dict:
-    """Files with each kind of object, and the options that bring them."""
+def write_all(controller: Controller) -> dict[str, Any]:
+    """Write files with each kind of object, and return the options that apply them."""
     controller.write("grafana/datasources/all.json", SOURCES)
     controller.write("grafana/alerting/all.yml", yaml.safe_dump(ALERTING, sort_keys=False))
     controller.write("grafana/dashboards/Area/hostile.json", board("file", "File", tags=HOSTILE))
     return {"content": [{"directory": "grafana"}], "environment": ENVIRONMENT}
 
 
-@pytest.mark.parametrize("core", CORES, ids=lambda version: version or "own")
+@pytest.mark.parametrize("core", VERSIONS, ids=lambda version: version or "own")
 def test_content_is_read_back_as_it_was_in_files_and_inline(
     controller: Controller, core: str
 ) -> None:
@@ -204,12 +259,14 @@ def test_broken_file_among_many_stops_everything(controller: Controller) -> None
     )
     result = controller.apply(content=[{"directory": "grafana"}], fails=True)
     assert [problem.split(": ")[0] for problem in result["problems"]] == [
-        "grafana/dashboards/broken.json:2", "grafana/alerting/policy.yml:3", "grafana/alerting/policy.yml:3",
-    ]  # fmt: skip
+        "grafana/dashboards/broken.json:2",
+        "grafana/alerting/policy.yml:3",
+        "grafana/alerting/policy.yml:3",
+    ]
     assert controller.grafana.requests == []
 
 
-def test_reference_to_what_is_nowhere_stops_everything(controller: Controller) -> None:
+def test_an_unknown_reference_stops_everything(controller: Controller) -> None:
     controller.write("policy.yml", "apiVersion: 1\n\npolicies: [{receiver: nobody}]\n")
     controller.write("app.json", board())
     result = controller.apply(content=[{"file": "policy.yml"}, {"file": "app.json"}], fails=True)
@@ -218,7 +275,7 @@ def test_reference_to_what_is_nowhere_stops_everything(controller: Controller) -
     assert controller.grafana.writes == []
 
 
-def test_reference_to_what_only_the_server_has_is_good(controller: Controller) -> None:
+def test_a_reference_to_an_object_of_the_server_is_valid(controller: Controller) -> None:
     texts = {"templates": [{"name": "texts", "template": '{{ define "other" }}x{{ end }}'}]}
     controller.apply(
         content=[{"objects": {**unsafe(texts), "folders": [{"folder": "Live", "uid": "live"}]}}]
@@ -283,12 +340,12 @@ def test_files_of_a_vault_are_read(controller: Controller) -> None:
     )
     controller.apply("--vault-password-file", "password", content=[{"directory": "grafana"}])
     assert controller.board("app") == board()
-    (kept,) = [one for one in controller.get("/api/v1/provisioning/contact-points/export?decrypt=true")["contactPoints"]
-               if one["name"] == "chat"]  # fmt: skip
+    exported = controller.get("/api/v1/provisioning/contact-points/export?decrypt=true")
+    (kept,) = [point for point in exported["contactPoints"] if point["name"] == "chat"]
     assert kept["receivers"][0]["settings"]["url"] == WEBHOOK
 
 
-def test_exported_files_want_what_is_there(controller: Controller) -> None:
+def test_exported_files_match_the_server(controller: Controller) -> None:
     options = write_all(controller)
     controller.apply(**options)
     exported = controller.apply(state="exported", export_directory="out")
@@ -316,9 +373,9 @@ ROLE = {"roles": ["hippius.monitoring.grafana_content"]}
 
 
 def write_inventory(
-    controller: Controller, grafana: StandIn, environment: str, password: str, webhook: str
+    controller: Controller, grafana: FakeGrafana, environment: str, password: str, webhook: str
 ) -> Path:
-    """An inventory of one host with everything; returns where the token goes."""
+    """Write an inventory of one host with everything; return the path of the token."""
     groups = (
         "grafana",
         "prometheus",
@@ -344,7 +401,7 @@ def write_inventory(
     return token
 
 
-def test_role_brings_what_components_have_by_a_token_that_is_made_once(
+def test_role_applies_the_content_of_components_with_a_token_created_once(
     controller: Controller,
 ) -> None:
     token = write_inventory(controller, controller.grafana, "test", PASSWORD, WEBHOOK)
@@ -365,7 +422,7 @@ def test_role_brings_what_components_have_by_a_token_that_is_made_once(
     assert {request.user for request in controller.grafana.requests} != {"admin"}
 
 
-# Everything that the role brings, as Grafana tells it.
+# The addresses of all content that the role applies.
 TOLD = (
     "/api/v1/provisioning/contact-points/export?decrypt=true&format=json",
     "/api/v1/provisioning/policies",
@@ -376,7 +433,7 @@ TOLD = (
 )
 
 
-def test_environments_differ_in_what_their_inventories_say_and_nowhere_else(
+def test_environments_differ_only_by_their_inventories(
     controller: Controller,
 ) -> None:
     told = {}
@@ -385,7 +442,7 @@ def test_environments_differ_in_what_their_inventories_say_and_nowhere_else(
             f"https://discord.com/api/webhooks/{environment}",
             f"password-of-{environment}",
         )
-        with StandIn(password=password) as grafana:
+        with FakeGrafana(password=password) as grafana:
             write_inventory(controller, grafana, environment, password, webhook)
             assert controller.play(ROLE, "inventory.yml")["changed"]
             answers = [
@@ -393,11 +450,11 @@ def test_environments_differ_in_what_their_inventories_say_and_nowhere_else(
                 for path in TOLD
             ]
         assert [answer.status_code for answer in answers] == [200] * len(TOLD)
-        # Objects of a kind are made beside each other, so that numbers are given as it happens.
+        # Objects of a kind are created concurrently, so their numbers vary.
         told[environment] = re.sub(r'"id":\d+', "", "\n".join(answer.text for answer in answers))
         assert told[environment].count(webhook) == 3
     assert told["dev"] != told["prod"]
-    # The webhook, and env in the query that leads from a span to its lines.
+    # The webhook, and env in the query from a span to its lines.
     alike = (
         told["prod"]
         .replace("webhooks/prod", "webhooks/dev")
@@ -406,8 +463,8 @@ def test_environments_differ_in_what_their_inventories_say_and_nowhere_else(
     assert alike == told["dev"]
 
 
-def alert(number: int, status: str = "firing") -> dict:
-    """An alert as Grafana gives it to a template, but for what Alertmanager has not."""
+def alert(number: int, status: str = "firing") -> dict[str, Any]:
+    """Return an alert in Grafana's form, except fields that Alertmanager lacks."""
     return {
         "status": status,
         "labels": {
@@ -435,7 +492,7 @@ def test_message_is_readable_and_short_and_calls_nobody(tmp_path: Path, count: i
     written = yaml.safe_load(
         (ROOT / "roles/grafana_content/files/notifications.yml").read_text(encoding="utf-8")
     )
-    # Grafana's data have these fields beside those of Alertmanager.
+    # Grafana's data has these fields, which Alertmanager lacks.
     text = (
         written["templates"][0]["template"]
         .replace(".PanelURL", ".GeneratorURL")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host of the bed behaves like a small server."""
+"""A host of the test bed behaves like a small server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.testbed import engine, hosts
+from tests.testbed import docker, hosts
 
 pytestmark = pytest.mark.usefixtures("testbed")
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
@@ -32,23 +32,25 @@ def test_root_logs_in_by_ssh(host: hosts.Host) -> None:
 
 
 def test_a_service_reads_its_credential_as_its_own_user(host: hosts.Host) -> None:
-    options = "-p LoadCredential=secret:/etc/hostname -p DynamicUser=yes -p PrivateUsers=yes -p ProtectSystem=strict"
-    command = f"systemd-run --quiet --wait --pipe {options} sh -c 'cat $CREDENTIALS_DIRECTORY/secret; id -u'"
+    options = "-p LoadCredential=secret:/etc/hostname -p DynamicUser=yes -p PrivateUsers=yes"
+    options += " -p ProtectSystem=strict"
+    script = "cat $CREDENTIALS_DIRECTORY/secret; id -u"
+    command = f"systemd-run --quiet --wait --pipe {options} sh -c '{script}'"
     secret, user = host.run(command).stdout.split()
     assert secret == host.name
     assert int(user) > 0
 
 
-def test_it_sees_the_logs_of_the_engines_containers(host: hosts.Host) -> None:
-    image = engine.docker("inspect", "--format", "{{.Image}}", host.container)
-    container = engine.docker(
-        "run", "--detach", "--label", engine.LABEL, image, "echo", "a line of a container"
+def test_it_sees_the_logs_of_dockers_containers(host: hosts.Host) -> None:
+    image = docker.run("inspect", "--format", "{{.Image}}", host.container)
+    container = docker.run(
+        "run", "--detach", "--label", docker.LABEL, image, "echo", "a line of a container"
     )
     try:
-        engine.docker("wait", container)
+        docker.run("wait", container)
         log = host.run(f"cat /var/lib/docker/containers/{container}/{container}-json.log").stdout
     finally:
-        engine.docker("rm", "--force", container)
+        docker.run("rm", "--force", container)
     assert "a line of a container" in log
 
 
@@ -66,18 +68,18 @@ def test_a_reboot_keeps_address_and_disk_and_nothing_else(host: hosts.Host) -> N
     ]
     assert host.run(BOOT_ID).stdout != before
     assert hosts.get(host.name) == host
-    # The engine gives a container that asks for no address one of its own on each start.
-    assert engine.docker("exec", host.container, "hostname", "-I").split() == [host.address]
+    # Docker assigns a new address on each start to a container that requests none.
+    assert docker.run("exec", host.container, "hostname", "-I").split() == [host.address]
 
 
-def test_having_it_again_changes_nothing(host: hosts.Host) -> None:
+def test_starting_it_again_changes_nothing(host: hosts.Host) -> None:
     host.run("touch /run/still-here")
     image = "trixie" if host.name.endswith("trixie") else "bookworm"
     assert hosts.up(host.name, image) == host
     assert host.run("ls /run/still-here", check=False).returncode == 0
 
 
-def test_a_bare_one_lacks_requests() -> None:
+def test_a_bare_host_lacks_requests() -> None:
     assert (
         hosts.up("test-hosts-bare", "bookworm-bare")
         .run("python3 -c 'import requests'", check=False)

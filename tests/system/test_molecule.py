@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every Molecule scenario converges, does so again without a change, and verifies."""
+"""Every Molecule scenario converges, converges again without a change, and verifies."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 from tests.conftest import ROOT
 
 MINUTES = 20
-# A scenario waits for its services more than it computes.
+# A scenario mostly waits for its services.
 AT_ONCE = 2
-# The engine before what is built on it, and the site last.
+# The rollout module first, since the others use it, and the site last.
 SCENARIOS = sorted(
     (
         path.parent.name
@@ -29,7 +29,7 @@ SCENARIOS = sorted(
 
 
 class Scenarios:
-    """Scenarios that run ahead of the tests which ask for their outcome; each has hosts of its own."""
+    """Scenarios that run ahead of the tests for their outcome, each with its own hosts."""
 
     def __init__(self, names: list[str]) -> None:
         self.stopping = threading.Event()
@@ -39,12 +39,12 @@ class Scenarios:
         }
 
     def close(self) -> None:
-        """End what still runs, as when the tests are interrupted."""
+        """Stop the running scenarios, for example when the tests are interrupted."""
         self.stopping.set()
         self.pool.shutdown(cancel_futures=True)
 
     def _run(self, name: str) -> str:
-        """Run a scenario and return what was wrong, or nothing."""
+        """Run a scenario and return its error, or the empty string."""
         log = ROOT / "tests" / "output" / f"molecule-{name}.log"
         log.parent.mkdir(exist_ok=True)
         with log.open("w", encoding="utf-8") as output:
@@ -78,7 +78,10 @@ class Scenarios:
 
 @pytest.fixture(scope="module")
 def outcome(request: pytest.FixtureRequest, testbed: None) -> Iterator[Callable[[str], str]]:
-    """The outcome of a scenario; those that this run of pytest asks for begin now, in its order."""
+    """Return the outcome of a scenario.
+
+    All scenarios of this pytest run start now, in its order.
+    """
     asked = [
         item.callspec.params["scenario"]
         for item in request.session.items

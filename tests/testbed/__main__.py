@@ -7,14 +7,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from tests.testbed import engine, hosts, image, mirror
+from tests.testbed import cache, docker, hosts, image, mirror
 
 
 def main() -> int:
-    """Carry one command out."""
+    """Run one command and return its exit status."""
     options = parser().parse_args()
     try:
         options.carry_out(options)
@@ -25,7 +26,7 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The commands and their arguments."""
+    """Return the parser of the commands."""
     top = argparse.ArgumentParser(
         prog="python3 -m tests.testbed", description="Test bed of hippius.monitoring."
     )
@@ -36,9 +37,7 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(carry_out=carry_out)
         return added
 
-    command(
-        commands, "engine", "start Docker's engine when it is not running", lambda _: engine.start()
-    )
+    command(commands, "docker", "start the Docker daemon unless it runs", lambda _: docker.start())
     command(commands, "images", "build the images of the hosts", build_images)
     command(
         commands, "releases", "build the servers and pack them like their releases", build_releases
@@ -52,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     host = commands.add_parser("host", help="test hosts").add_subparsers(
         metavar="COMMAND", required=True
     )
-    up = command(host, "up", "have a host; prints its name and address", host_up)
+    up = command(host, "up", "start a host unless it runs; prints its name and address", host_up)
     up.add_argument("name")
     up.add_argument("--image", choices=list(hosts.IMAGES), default="bookworm")
     command(host, "down", "remove a host", lambda options: hosts.down(options.name)).add_argument(
@@ -61,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     command(
         host, "restart", "reboot a host", lambda options: hosts.get(options.name).restart()
     ).add_argument("name")
-    command(host, "list", "the hosts that there are", list_hosts)
+    command(host, "list", "print the existing hosts", list_hosts)
     inventory = command(host, "inventory", "print an inventory of hosts", print_inventory)
     inventory.add_argument("names", nargs="*", metavar="NAME", help="default: all")
     inventory.add_argument(
@@ -71,26 +70,26 @@ def parser() -> argparse.ArgumentParser:
     app = commands.add_parser("app", help="the sample application").add_subparsers(
         metavar="COMMAND", required=True
     )
-    started = command(app, "up", "start it anew", app_up)
+    started = command(app, "up", "start or restart it", app_up)
     started.add_argument(
-        "--collector", help="where OTLP over gRPC goes; default: port 4317 of the host demo"
+        "--collector", help="address for OTLP over gRPC; default: port 4317 of the host demo"
     )
     command(app, "down", "remove it", app_down)
-    traffic = command(app, "traffic", "send requests; prints what was sent", app_traffic)
+    traffic = command(app, "traffic", "send requests; prints their counts", app_traffic)
     traffic.add_argument("requests", nargs="?", type=int, default=200, help="default: %(default)s")
-    command(commands, "all-down", "remove what the bed started; the cache stays", all_down)
+    command(commands, "all-down", "remove all that was started; the cache remains", all_down)
     return top
 
 
 def build_images(_options: argparse.Namespace) -> None:
-    """Have every image in the engine."""
-    engine.start()
+    """Build every image that Docker does not have yet."""
+    docker.start()
     for suite in image.SUITES:
         print(image.ensure(suite))
 
 
 def build_releases(_options: argparse.Namespace) -> None:
-    """Build the release archives that the roles need and print where the mirror's tree has them."""
+    """Build the release archives of all roles and print their paths in the mirror's tree."""
     from tests.testbed.releases.build import BuildError, build_all
 
     try:
@@ -101,49 +100,48 @@ def build_releases(_options: argparse.Namespace) -> None:
 
 
 def needed_releases() -> list[str]:
-    """Names of the releases that a role has; a recipe without a role is not built."""
+    """Return the names of the releases that a role uses; other recipes are not built."""
     facts = sorted((Path(__file__).parents[2] / "roles").glob("*/meta/component.yml"))
     return sorted({yaml.safe_load(path.read_text(encoding="utf-8"))["release"] for path in facts})
 
 
 def serve_mirror(_options: argparse.Namespace) -> None:
-    """Have the mirror run and print its address."""
-    engine.start()
+    """Start the mirror unless it runs, and print its address."""
+    docker.start()
     print(mirror.start())
 
 
 def write_lock(options: argparse.Namespace) -> None:
-    """Write a release lock of what is in the mirror's tree, from the checksum files beside the archives."""
+    """Write a release lock of the mirror's archives, from the checksum files beside them."""
     from tests.testbed.releases import recipe
 
-    locked = {}
+    locked: dict[str, dict[str, Any]] = {}
     for release in recipe.read_all().values():
-        archive = engine.cache("mirror") / release.archive.partition("://")[2]
+        archive = cache.directory("mirror") / release.archive.partition("://")[2]
         if not archive.exists():
             continue
-        lines = (archive.parent / release.checksums).read_text(encoding="utf-8").splitlines()
-        # A line is a checksum and the archive's name, or the checksum alone.
-        sums = {
-            name.lstrip(" *") or archive.name: digest
-            for digest, _space, name in (one.partition(" ") for one in lines)
-        }
+        sums = {}
+        for line in (archive.parent / release.checksums).read_text(encoding="utf-8").splitlines():
+            # A line is a checksum and the archive's name, or the checksum alone.
+            digest, _space, name = line.partition(" ")
+            sums[name.lstrip(" *") or archive.name] = digest
         entry = {"amd64": {"url": release.archive, "sha256": sums[archive.name]}}
         locked.setdefault(release.name, {})[release.version] = entry
-    with engine.locked("lock"):
+    with cache.locked("lock"):
         partial = options.file.with_name(f"{options.file.name}.part")
-        # JSON is YAML too, and needs no library.
+        # JSON is valid YAML.
         partial.write_text("---\n" + json.dumps(locked, indent=2) + "\n", encoding="utf-8")
         partial.replace(options.file)
 
 
 def host_up(options: argparse.Namespace) -> None:
-    """Have a host and print where it is."""
+    """Start a host unless it runs, and print its name and address."""
     host = hosts.up(options.name, options.image)
     print(host.name, host.address)
 
 
 def list_hosts(_options: argparse.Namespace) -> None:
-    """Print the hosts and their addresses."""
+    """Print the names and addresses of the hosts."""
     for host in hosts.all_hosts():
         print(host.name, host.address)
 
@@ -155,7 +153,7 @@ def print_inventory(options: argparse.Namespace) -> None:
 
 
 def app_up(options: argparse.Namespace) -> None:
-    """Start the sample application."""
+    """Restart the sample application."""
     from tests.testbed import app
 
     app.up(options.collector)
@@ -169,22 +167,22 @@ def app_down(_options: argparse.Namespace) -> None:
 
 
 def app_traffic(options: argparse.Namespace) -> None:
-    """Send requests to the sample application."""
+    """Send requests to the sample application and print their counts."""
     from tests.testbed import app
 
     print(json.dumps(app.traffic(options.requests)))
 
 
 def all_down(_options: argparse.Namespace) -> None:
-    """Remove containers and network, and stop the mirror and an engine that the bed started."""
+    """Remove containers and network; stop the mirror and a daemon that the test bed started."""
     mirror.stop()
-    if engine.answers():
-        containers = engine.docker(
-            "ps", "--all", "--quiet", "--filter", f"label={engine.LABEL}"
+    if docker.is_running():
+        containers = docker.run(
+            "ps", "--all", "--quiet", "--filter", f"label={docker.LABEL}"
         ).split()
         if containers:
-            engine.docker("rm", "--force", "--volumes", *containers)
-    engine.stop()
+            docker.run("rm", "--force", "--volumes", *containers)
+    docker.stop()
 
 
 if __name__ == "__main__":

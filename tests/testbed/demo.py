@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The demonstration: `python3 -m tests.testbed.demo up|down`.
 
-`up` brings a host and the sample application up, rolls the monitoring stack out to the host as a user would, sends
-traffic, and prints for each flow what was sent and what arrived. `down` removes all of it; the cache stays.
+`up` starts a host and the sample application, rolls the monitoring stack out to the host as a user
+would, sends traffic, and prints for each flow how much was sent and how much arrived. `down`
+removes all of it; the cache remains.
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tests.testbed import app, engine, hosts, site
+from tests.testbed import app, cache, console, docker, hosts, site
 from tests.testbed.app import flows
 from tests.testbed.releases.build import BuildError, build_all
 
 ROOT = Path(__file__).parents[2]
 NAME = "demo"
+REDIS_METRIC = "redis_connected_clients"
 REQUESTS = 1000
 LINES = 10_000
-# What was sent has to arrive within this time: metrics are exported every 5 s and scraped every 15 s, and Promtail
-# finds a new container within 15 s.
+# Data must arrive within this time: metrics are exported every 5 s and scraped every 15 s, and
+# Promtail discovers a new container within 15 s.
 ARRIVE_SECONDS = 90
-# What a PutObject consists of, one span in each process: the request, then the job of each worker.
+# The spans of a PutObject, one in each process: the request, then the job of each worker.
 PUT_OBJECT = {"PUT /{bucket}/{key:path}", "uploader process", "substrate process"}
 
 
@@ -42,7 +45,7 @@ class Flow:
 
 
 def main() -> int:
-    """Carry one command out."""
+    """Run one command and return its exit status."""
     options = argparse.ArgumentParser(
         prog="python3 -m tests.testbed.demo", description=__doc__.splitlines()[0]
     )
@@ -55,53 +58,62 @@ def main() -> int:
 
 
 def up() -> int:
-    """Bring everything up and show what arrives; 1 if anything is missing."""
-    bed("engine")
+    """Start everything and print the flows; return 1 if anything is missing."""
+    run_testbed("docker")
     build_all(site.GROUPS[1:])
-    bed("mirror")
-    bed("lock")
+    run_testbed("mirror")
+    run_testbed("lock")
     host = hosts.up(NAME)
-    # Before the rollout: the application has to live without a collector, too.
+    # Before the rollout, since the application must also work without a collector.
     app.up(f"http://{host.address}:4317")
     app.admit_exporters(app.PASSWORD)
     inventory = write_inventory(host)
     roll_out(inventory)
     table = measure(host)
     show(table, host, inventory)
-    return 0 if all(flow.arrived == flow.sent for flow in table) else 1
+    complete = all(flow.arrived == flow.sent for flow in table)
+    return 0 if complete else 1
 
 
 def down() -> int:
-    """Remove the application and the host, and where nothing else uses the bed, what is left of it."""
+    """Remove the application and the host, and the rest of an unused test bed."""
     inventory_file().unlink(missing_ok=True)
-    if engine.answers():
+    if docker.is_running():
         app.down()
         hosts.down(NAME)
-    if not (
-        engine.answers() and engine.docker("ps", "--quiet", "--filter", f"label={engine.LABEL}")
-    ):
-        bed("all-down")
+    if not is_used():
+        run_testbed("all-down")
     return 0
 
 
-def bed(command: str) -> None:
-    """Run a command of the test bed; its progress goes where ours goes."""
+def is_used() -> bool:
+    """Return whether a container of the test bed runs."""
+    if not docker.is_running():
+        return False
+    return docker.run("ps", "--quiet", "--filter", f"label={docker.LABEL}") != ""
+
+
+def run_testbed(command: str) -> None:
+    """Run a command of the test bed without its results; its progress is visible."""
     subprocess.run(
         [sys.executable, "-m", "tests.testbed", command],
-        cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
 
 
 def inventory_file() -> Path:
-    """Where the inventory is kept, outside the checkout, since it holds this machine's paths."""
-    return engine.cache("inventories") / f"{NAME}.json"
+    """Return the path of the inventory, which is machine-specific and so not in the checkout."""
+    return cache.directory("inventories") / f"{NAME}.json"
 
 
 def write_inventory(host: hosts.Host) -> Path:
-    """Write the inventory of the host; it is in every group, as a host of `inventories/dev` is."""
+    """Write the inventory of the host, which is in every group as in `inventories/dev`."""
     inventory = hosts.inventory([host], site.GROUPS)
     inventory["all"]["vars"] |= site.variables(host) | app.exporter_instances(app.PASSWORD)
-    # On a real host these listen on 127.0.0.1. Here they are to be looked at from outside the container.
+    # On a real host these listen on 127.0.0.1. Here they are reachable from outside the container.
     inventory["all"]["vars"] |= {
         "prometheus_listen_address": f"{host.address}:9090",
         "loki_listen_address": f"{host.address}:3100",
@@ -114,16 +126,19 @@ def write_inventory(host: hosts.Host) -> Path:
 
 def roll_out(inventory: Path) -> None:
     """Run the site playbook as a user would."""
-    engine.progress(f"ansible-playbook site.yml -i {inventory}")
+    console.progress(f"ansible-playbook site.yml -i {inventory}")
     subprocess.run(
         ["ansible-playbook", "site.yml", "-i", str(inventory)],
-        cwd=ROOT, env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}, stdin=subprocess.DEVNULL, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        stdin=subprocess.DEVNULL,
+        check=True,
+    )
 
 
 def measure(host: hosts.Host) -> list[Flow]:
-    """Send traffic and lines, and count what arrives."""
-    engine.progress(
+    """Send traffic and lines, and count their arrival."""
+    console.progress(
         f"sending {REQUESTS} requests and {LINES} lines, and waiting for them to arrive"
     )
     printed, sent = app.log_lines(LINES), app.traffic(REQUESTS)
@@ -131,89 +146,65 @@ def measure(host: hosts.Host) -> list[Flow]:
 
 
 def arrived(count: Callable[[], int], expected: int) -> int:
-    """What has arrived in time."""
-    return flows.settle(count, lambda found: found >= expected, ARRIVE_SECONDS)
+    """Return the count that is reached in time."""
+    return flows.settle(count, lambda current: current >= expected, ARRIVE_SECONDS)
 
 
-def metrics(host: hosts.Host, sent: dict) -> list[Flow]:
-    """Metrics that the application sends, and those of its servers."""
-    prometheus, requests, objects = (
-        f"http://{host.address}:9090",
-        sent["requests"],
-        sent["put_objects"],
-    )
+def metrics(host: hosts.Host, sent: dict[str, Any]) -> list[Flow]:
+    """Return the flows of metrics: of the application and of its servers."""
+    prometheus = f"http://{host.address}:9090"
+    requests, objects = sent["requests"], sent["put_objects"]
     api, uploader = app.instance("api"), app.instance("uploader")
 
     def series(query: str) -> int:
         return arrived(lambda: len(flows.series(flows.directly, query, prometheus)), 1)
 
+    def uploads() -> int:
+        return flows.total(flows.directly, "uploader_requests_total", uploader, prometheus)
+
     counted = arrived(lambda: flows.requests_counted(flows.directly, api, prometheus), requests)
-    stored = arrived(
-        lambda: flows.total(flows.directly, "uploader_requests_total", uploader, prometheus),
-        objects,
-    )
-    redis = [
-        series(f'redis_connected_clients{{redis="{name}"}}')
-        for name in ("main", "accounts", "chain")
-    ]
+    stored = arrived(uploads, objects)
+    names = ("main", "accounts", "chain")
+    redis = [series(f'redis_connected_clients{{redis="{name}"}}') for name in names]
     postgres = series('pg_stat_database_tup_returned{datname="hippius"}')
+    http_metric = "http_request_duration_seconds_count"
+    upload_metric = "uploader_requests_total"
+    postgres_metric = "pg_stat_database_tup_returned"
+    uploaded = "stored objects: uploader > collector > Prometheus"
     return [
-        Flow(
-            "requests: API > collector > Prometheus",
-            requests,
-            counted,
-            "http_request_duration_seconds_count",
-        ),
-        Flow(
-            "stored objects: uploader > collector > Prometheus",
-            objects,
-            stored,
-            "uploader_requests_total",
-        ),
-        Flow(
-            "Redis servers > exporters > Prometheus",
-            len(redis),
-            sum(redis),
-            "redis_connected_clients",
-        ),
-        Flow(
-            "PostgreSQL servers > exporter > Prometheus",
-            1,
-            postgres,
-            "pg_stat_database_tup_returned",
-        ),
+        Flow("requests: API > collector > Prometheus", requests, counted, http_metric),
+        Flow(uploaded, objects, stored, upload_metric),
+        Flow("Redis servers > exporters > Prometheus", len(redis), sum(redis), REDIS_METRIC),
+        Flow("PostgreSQL servers > exporter > Prometheus", 1, postgres, postgres_metric),
     ]
 
 
-def lines(host: hosts.Host, sent: dict, printed: dict) -> list[Flow]:
-    """Lines that containers write."""
+def lines(host: hosts.Host, sent: dict[str, Any], printed: dict[str, Any]) -> list[Flow]:
+    """Return the flows of lines that containers write."""
     loki, api = f"http://{host.address}:3100", f'{{container_name="{app.container("api")}"}}'
     numbered = flows.settle(
         lambda: flows.numbered_lines(flows.directly, printed, loki),
-        lambda found: not found.missing,
+        lambda current: not current.missing,
         ARRIVE_SECONDS,
     )
     query = f"{api} |= `/{sent['bucket']}`"
     stored = arrived(lambda: flows.lines_stored(flows.directly, query, loki), sent["requests"])
-    told = f"{numbered.repeated} twice, {numbered.missing} missing"
-    ways = (
-        "request lines: API > Docker > Promtail > Loki",
-        "numbered lines: container > Docker > Promtail > Loki",
-    )
+    note = f"{numbered.repeated} twice, {numbered.missing} missing"
+    count = numbered.distinct + numbered.repeated
     return [
-        Flow(ways[0], sent["requests"], stored, api),
-        Flow(ways[1], printed["lines"], numbered.distinct + numbered.repeated, told),
+        Flow("request lines: API > Docker > Promtail > Loki", sent["requests"], stored, api),
+        Flow("numbered lines: container > Docker > Promtail > Loki", printed["lines"], count, note),
     ]
 
 
-def traces(host: hosts.Host, sent: dict) -> Flow:
-    """Traces that have the spans of every process that took part."""
+def traces(host: hosts.Host, sent: dict[str, Any]) -> Flow:
+    """Return the flow of traces that have the spans of every involved process."""
     tempo, waiting = f"http://{host.address}:3200", set(sent["trace_ids"])
 
-    def names(trace_id: str) -> set:
+    def names(trace_id: str) -> set[str]:
         return {span.name for span in flows.spans(flows.directly, trace_id, tempo)}
 
-    def found() -> int:
+    def complete() -> int:
         waiting.difference_update(
             [trace_id for trace_id in waiting if names(trace_id) >= PUT_OBJECT]
         )
@@ -222,13 +213,13 @@ def traces(host: hosts.Host, sent: dict) -> Flow:
     return Flow(
         "traces of PutObjects: API, workers > collector > Tempo",
         sent["put_objects"],
-        arrived(found, sent["put_objects"]),
+        arrived(complete, sent["put_objects"]),
         f"{tempo}/api/traces/{sent['trace_ids'][0]}",
     )
 
 
 def show(table: list[Flow], host: hosts.Host, inventory: Path) -> None:
-    """Print the table and where to look."""
+    """Print the table and the addresses of the servers."""
     width = max(len(flow.name) for flow in table)
     print(f"\n{'flow':<{width}}  {'sent':>7}  {'arrived':>7}")
     for flow in table:
@@ -237,7 +228,7 @@ def show(table: list[Flow], host: hosts.Host, inventory: Path) -> None:
 Prometheus   http://{host.address}:9090
 Loki         http://{host.address}:3100
 Tempo        http://{host.address}:3200
-Grafana      http://admin:admin@{host.address}:3000/api/search (a stand-in, which has an API and no pages)
+Grafana      http://admin:admin@{host.address}:3000/api/search (a fake: an API without pages)
 application  http://{app.address("api")}:{app.PORT}
 host         ssh {" ".join(hosts.ssh_options())} root@{host.address}
 roll out     tests/bootstrap ansible-playbook site.yml -i {inventory}

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A stand-in for Discord: takes the messages of a webhook, refuses what Discord refuses, keeps and shows all of it.
+"""A fake Discord: receives, validates, stores and shows the messages of a webhook.
 
-As a program, with nothing but the standard library: `discord.py PORT TOKEN_FILE MESSAGES` serves the webhook
-`/api/webhooks/1/<token>` on the loopback address and appends what it is sent to the file MESSAGES, one JSON object a
-line, with what was wrong about it under `refused`. In a test: `with Discord() as discord: ... discord.webhook`.
-`GET /messages` shows what came, `POST /limit` with a number makes it answer 429 so many times.
+As a program, with the standard library alone: `discord.py PORT TOKEN_FILE MESSAGES` serves the
+webhook `/api/webhooks/1/<token>` on the loopback address and appends each message to the file
+MESSAGES, one JSON object a line, with its errors under `refused`. In a test:
+`with FakeDiscord() as discord: ... discord.webhook`. `GET /messages` returns the messages;
+`POST /limit` with a number answers that many posts with status 429.
 """
 
 from __future__ import annotations
@@ -16,115 +17,135 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
-from typing import Any
+from typing import Any, NamedTuple
 
-# Characters of each text, by the path to it.
+# The most characters of each string, by its path.
 MESSAGE_LIMITS = {"content": 2000, "username": 80}
 EMBED_LIMITS = {"title": 256, "description": 4096, "author.name": 256, "footer.text": 2048}
 FIELD_LIMITS = {"name": 256, "value": 1024}
-MOST_EMBEDS, MOST_FIELDS, MOST_TEXT = 10, 25, 6000
+MOST_EMBEDS, MOST_FIELDS, MOST_EMBED_CHARACTERS = 10, 25, 6000
 RATE, RETRY_AFTER = 5, 0.3
+NOT_FOUND = {"message": "404: Not Found", "code": 0}
+UNKNOWN_WEBHOOK = {"message": "Unknown Webhook", "code": 10015}
+INVALID_JSON = {"message": "The request body contains invalid JSON.", "code": 50109}
+EMPTY = {"message": "Cannot send an empty message", "code": 50006}
+RATE_LIMITED = {
+    "message": "You are being rate limited.",
+    "retry_after": RETRY_AFTER,
+    "global": False,
+}
 
 
-def texts(message: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
-    """Each text of a message: its path, itself, and how long it may be."""
+class Limited(NamedTuple):
+    """A string of a message with the most characters that it may have."""
+
+    path: str
+    value: str
+    limit: int
+
+
+def limited_strings(message: dict[str, Any]) -> Iterator[Limited]:
+    """Yield each string of a message with its path and limit."""
     for key, limit in MESSAGE_LIMITS.items():
-        yield key, message.get(key) or "", limit
+        yield Limited(key, message.get(key) or "", limit)
     for number, embed in enumerate(message.get("embeds") or []):
         for key, limit in EMBED_LIMITS.items():
             outer, _dot, inner = key.partition(".")
-            text = embed.get(outer) or ""
-            yield f"embeds.{number}.{key}", (text or {}).get(inner) or "" if inner else text, limit
-        for place, field in enumerate(embed.get("fields") or []):
+            value = embed.get(outer) or ""
+            if inner:
+                value = (value or {}).get(inner) or ""
+            yield Limited(f"embeds.{number}.{key}", value, limit)
+        for position, field in enumerate(embed.get("fields") or []):
             for key, limit in FIELD_LIMITS.items():
-                yield f"embeds.{number}.fields.{place}.{key}", field.get(key) or "", limit
+                path = f"embeds.{number}.fields.{position}.{key}"
+                yield Limited(path, field.get(key) or "", limit)
 
 
-def problems(message: dict[str, Any]) -> list[str]:
-    """What Discord would refuse about a message, as `path: words`."""
-    found = [
-        f"{path}: Must be {limit} or fewer in length."
-        for path, text, limit in texts(message)
-        if len(text) > limit
+def errors_of(message: dict[str, Any]) -> list[str]:
+    """Return the errors that Discord reports about a message, as `path: words`."""
+    strings = list(limited_strings(message))
+    errors = [
+        f"{string.path}: Must be {string.limit} or fewer in length."
+        for string in strings
+        if len(string.value) > string.limit
     ]
     embeds = message.get("embeds") or []
     if len(embeds) > MOST_EMBEDS:
-        found.append(f"embeds: Must be {MOST_EMBEDS} or fewer in length.")
-    if (
-        sum(len(text) for path, text, _limit in texts(message) if path.startswith("embeds"))
-        > MOST_TEXT
-    ):
-        found.append(f"embeds: Embed size exceeds maximum size of {MOST_TEXT}.")
+        errors.append(f"embeds: Must be {MOST_EMBEDS} or fewer in length.")
+    size = sum(len(string.value) for string in strings if string.path.startswith("embeds"))
+    if size > MOST_EMBED_CHARACTERS:
+        errors.append(f"embeds: Embed size exceeds maximum size of {MOST_EMBED_CHARACTERS}.")
     for number, embed in enumerate(embeds):
         if len(embed.get("fields") or []) > MOST_FIELDS:
-            found.append(f"embeds.{number}.fields: Must be {MOST_FIELDS} or fewer in length.")
-    return found
+            errors.append(f"embeds.{number}.fields: Must be {MOST_FIELDS} or fewer in length.")
+    return errors
 
 
-def refusal(found: list[str]) -> dict[str, Any]:
-    """Discord's answer to a message with problems."""
-    errors: dict[str, Any] = {}
-    for problem in found:
-        path, _colon, words = problem.partition(": ")
-        place = errors
+def is_empty(message: dict[str, Any]) -> bool:
+    """Return whether a message has no content."""
+    strings = limited_strings(message)
+    return not any(string.value for string in strings if string.path != "username")
+
+
+def error_body(errors: list[str]) -> dict[str, Any]:
+    """Return Discord's answer to an invalid message."""
+    tree: dict[str, Any] = {}
+    for error in errors:
+        path, _colon, words = error.partition(": ")
+        node = tree
         for part in path.split("."):
-            place = place.setdefault(part, {})
-        place.setdefault("_errors", []).append({"code": "BASE_TYPE_MAX_LENGTH", "message": words})
-    return {"message": "Invalid Form Body", "code": 50035, "errors": errors}
+            node = node.setdefault(part, {})
+        node.setdefault("_errors", []).append({"code": "BASE_TYPE_MAX_LENGTH", "message": words})
+    return {"message": "Invalid Form Body", "code": 50035, "errors": tree}
 
 
 class Handler(BaseHTTPRequestHandler):
     """Answers with 204, 400, 404 or 429."""
 
-    server: Discord
+    server: FakeDiscord
 
     def do_GET(self) -> None:
-        """Show what came."""
+        """Send the received messages."""
         if self.path == "/messages":
             self.answer(200, self.server.messages)
         else:
-            self.answer(404, {"message": "404: Not Found", "code": 0})
+            self.answer(404, NOT_FOUND)
 
     def do_POST(self) -> None:
-        """Take one message."""
+        """Receive one message."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path, _mark, query = self.path.partition("?")
         if path == "/limit":
             self.server.limited = int(body)
             self.answer(200, self.server.limited)
         elif path != self.server.path:
-            self.answer(404, {"message": "Unknown Webhook", "code": 10015})
+            self.answer(404, UNKNOWN_WEBHOOK)
         elif self.server.is_limited():
-            words = {
-                "message": "You are being rate limited.",
-                "retry_after": RETRY_AFTER,
-                "global": False,
-            }
-            self.answer(429, words, {"Retry-After": "1", "X-RateLimit-Scope": "user"}, remaining=0)
+            headers = {"Retry-After": "1", "X-RateLimit-Scope": "user"}
+            self.answer(429, RATE_LIMITED, headers, remaining=0)
         else:
-            self.take(body, wait="wait=true" in query)
+            self.receive(body, wait="wait=true" in query)
 
-    def take(self, body: bytes, *, wait: bool) -> None:
-        """Keep a message and say whether it was one."""
+    def receive(self, body: bytes, *, wait: bool) -> None:
+        """Store a message and answer whether it is valid."""
         try:
             message = json.loads(body)
-            found = problems(message)
-            empty = not any(text for path, text, _limit in texts(message) if path != "username")
+            errors = errors_of(message)
+            empty = is_empty(message)
         except (ValueError, AttributeError, TypeError):
-            self.answer(400, {"message": "The request body contains invalid JSON.", "code": 50109})
+            self.answer(400, INVALID_JSON)
             return
         if empty:
-            found = ["content: Cannot send an empty message"]
-        self.server.keep(message | {"refused": found})
+            errors = ["content: Cannot send an empty message"]
+        self.server.keep(message | {"refused": errors})
         if empty:
-            self.answer(400, {"message": "Cannot send an empty message", "code": 50006})
-        elif found:
-            self.answer(400, refusal(found))
+            self.answer(400, EMPTY)
+        elif errors:
+            self.answer(400, error_body(errors))
+        elif wait:
+            self.answer(200, {"id": str(len(self.server.messages))} | message)
         else:
-            self.answer(
-                200 if wait else 204,
-                {"id": str(len(self.server.messages))} | message if wait else None,
-            )
+            self.answer(204, None)
 
     def answer(
         self,
@@ -133,13 +154,18 @@ class Handler(BaseHTTPRequestHandler):
         headers: dict[str, str] | None = None,
         remaining: int = RATE - 1,
     ) -> None:
-        """Send a status and a JSON body, with Discord's headers about its limit."""
+        """Send a status and a JSON body, with Discord's headers about its rate limit."""
         body = b"" if content is None else json.dumps(content).encode()
         self.send_response(status)
-        limits = {"X-RateLimit-Limit": str(RATE), "X-RateLimit-Remaining": str(remaining)}
-        limits |= {"X-RateLimit-Reset-After": str(RETRY_AFTER), "X-RateLimit-Bucket": "stand-in"}
-        kind = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        for name, value in (kind | limits | (headers or {})).items():
+        every = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            "X-RateLimit-Limit": str(RATE),
+            "X-RateLimit-Remaining": str(remaining),
+            "X-RateLimit-Reset-After": str(RETRY_AFTER),
+            "X-RateLimit-Bucket": "fake",
+        }
+        for name, value in (every | (headers or {})).items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
@@ -148,8 +174,8 @@ class Handler(BaseHTTPRequestHandler):
         """Keep addresses with the token out of the journal."""
 
 
-class Discord(ThreadingHTTPServer):
-    """The server. `messages` are what came, oldest first; `limited` is how many posts are yet to be answered by 429."""
+class FakeDiscord(ThreadingHTTPServer):
+    """The server: `messages` are oldest first, `limited` counts the posts yet to get status 429."""
 
     daemon_threads = False
 
@@ -161,24 +187,24 @@ class Discord(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
 
     def server_bind(self) -> None:
-        """Bind without asking a name server for this machine's name, as HTTPServer does."""
+        """Bind without a DNS query for this machine's name, unlike HTTPServer."""
         TCPServer.server_bind(self)
 
     @property
     def webhook(self) -> str:
-        """The webhook's address."""
+        """Return the webhook's URL."""
         return f"http://127.0.0.1:{self.server_address[1]}{self.path}"
 
     def keep(self, message: dict[str, Any]) -> None:
-        """Remember a message."""
+        """Store a message."""
         with self.lock:
             self.messages.append(message)
             if self.file:
-                with self.file.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(message) + "\n")
+                with self.file.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(message) + "\n")
 
     def is_limited(self) -> bool:
-        """Whether this post is one too many."""
+        """Return whether the rate limit applies to this post."""
         with self.lock:
             self.limited = max(self.limited, 0)
             if self.limited:
@@ -186,7 +212,7 @@ class Discord(ThreadingHTTPServer):
                 return True
             return False
 
-    def __enter__(self) -> Discord:
+    def __enter__(self) -> FakeDiscord:
         self.thread = threading.Thread(target=self.serve_forever, args=(0.01,))
         self.thread.start()
         return self
@@ -197,7 +223,11 @@ class Discord(ThreadingHTTPServer):
         self.server_close()
 
 
+def main(port: str, token_file: str, messages: str) -> None:
+    """Serve until the process is killed."""
+    token = Path(token_file).read_text("utf-8").strip()
+    FakeDiscord(token, int(port), Path(messages)).serve_forever()
+
+
 if __name__ == "__main__":
-    Discord(
-        Path(sys.argv[2]).read_text("utf-8").strip(), int(sys.argv[1]), Path(sys.argv[3])
-    ).serve_forever()
+    main(*sys.argv[1:])

@@ -6,8 +6,8 @@
     host.restart()                       # a reboot
     down("dev1")
 
-A host's address follows from its name and stays the same over reboots. Root logs in by SSH with the bed's key.
-The logs of the engine's containers lie in /var/lib/docker/containers, read-only.
+A host's address follows from its name and survives reboots. Root logs in by SSH with the test bed's
+key. The logs of Docker's containers are in /var/lib/docker/containers, read-only.
 """
 
 from __future__ import annotations
@@ -20,20 +20,23 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tests.testbed import engine, image, mirror
+from tests.testbed import cache, docker, mirror
+from tests.testbed import image as images
 from tests.testbed.releases import recipe
 
 PREFIX = "hm-"
-# Flavours of the images, made when a host is created: name -> (suite, packages that this host lacks).
+IMAGE_LABEL = "hippius.monitoring.image"
+# Variants of the images, prepared when a host is created: name -> (suite, packages to remove).
 IMAGES = {
     "bookworm": ("bookworm", ()),
     "trixie": ("trixie", ()),
     "bookworm-bare": ("bookworm", ("python3-requests",)),
 }
 BOOT_SECONDS = 60
-# A privileged container would need CAP_SYS_RESOURCE, which not every machine has. With these options systemd boots to
-# "running" and hardened units start.
+# A privileged container would need CAP_SYS_RESOURCE, which not every machine has. With these
+# options systemd boots to "running" and hardened units start.
 SYSTEMD_OPTIONS = (
     *("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE"),
     *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
@@ -41,8 +44,8 @@ SYSTEMD_OPTIONS = (
     *("--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp"),
     *("--cgroupns", "host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"),
 )
-# Two things are otherwise unlike a real host: mounts do not propagate, so that no service gets its credentials, and a
-# reboot keeps the boot id.
+# Two things would differ from a real host: mounts do not propagate, so that no service gets its
+# credentials, and a reboot keeps the boot id.
 BOOT = """
 mount --make-rshared / &&
 cat /proc/sys/kernel/random/uuid > /run/boot-id &&
@@ -53,43 +56,49 @@ exec /lib/systemd/systemd
 
 @dataclass(frozen=True)
 class Host:
-    """A host that is up; `address` is reachable from the machine, from other hosts and from the bed's containers."""
+    """A running host; this machine, other hosts and containers reach its `address`."""
 
     name: str
     address: str
 
     @property
     def container(self) -> str:
-        """The name of the host's container."""
+        """Return the name of the host's container."""
         return PREFIX + self.name
 
     def run(
         self,
         command: str | Sequence[str],
         check: bool = True,
-        input: str | None = None,
+        input: str | None = None,  # noqa: A002  as in subprocess.run
         timeout: float = 300,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command as root: a text by the shell, a list as it is. A failure raises with the command's message."""
+        """Run a command as root: a string by the shell, a list as it is.
+
+        Raises RuntimeError with the command's message.
+        """
         argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
-        feed = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
+        stdin = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
         done = subprocess.run(
             ["docker", "exec", "--interactive", self.container, *argv],
-            capture_output=True, text=True, timeout=timeout, check=False, **feed,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            **stdin,
+        )
         if check and done.returncode != 0:
-            raise RuntimeError(
-                f"{self.name}: {command} ended with {done.returncode}: {done.stderr or done.stdout}"
-            )
+            output = done.stderr or done.stdout
+            raise RuntimeError(f"{self.name}: {command} ended with {done.returncode}: {output}")
         return done
 
     def restart(self) -> None:
         """Reboot: all processes end, /run and /tmp are emptied, systemd boots again."""
-        engine.docker("restart", "--time", "60", self.container)
+        docker.run("restart", "--time", "60", self.container)
         wait_until_running(self)
 
     def variables(self) -> dict[str, str]:
-        """What Ansible has to know of this host, as inventory variables."""
+        """Return the inventory variables of this host."""
         return {
             "ansible_host": self.address,
             "ansible_user": "root",
@@ -100,16 +109,15 @@ class Host:
 
 
 def up(name: str, image: str = "bookworm") -> Host:
-    """Have this host; one that is up already stays as it is if it was made from the same image, else it is replaced."""
+    """Start a host unless it runs; replace one that was created from another image."""
     if image not in IMAGES:
         raise ValueError(f"no image {image!r}; there are {', '.join(IMAGES)}")
-    engine.start()
-    wanted = label(image)
-    with engine.locked(f"host-{name}"):
-        known = inspect(name)
-        if known and known["Config"]["Labels"].get("hippius.monitoring.image") == wanted:
-            host = Host(name, address_of(known))
-            engine.docker("start", host.container)
+    docker.start()
+    with cache.locked(f"host-{name}"):
+        container = inspect(name)
+        if container and container["Config"]["Labels"].get(IMAGE_LABEL) == label(image):
+            host = Host(name, address_of(container))
+            docker.run("start", host.container)
         else:
             down(name)
             host = create(name, image)
@@ -119,43 +127,41 @@ def up(name: str, image: str = "bookworm") -> Host:
 
 
 def down(name: str) -> None:
-    """Remove this host and all that it holds, if there is one."""
-    if engine.answers() and inspect(name):
-        engine.docker("rm", "--force", "--volumes", PREFIX + name)
+    """Remove a host and its data, if it exists."""
+    if docker.is_running() and inspect(name):
+        docker.run("rm", "--force", "--volumes", PREFIX + name)
 
 
 def get(name: str) -> Host:
-    """The host of this name, which is there already."""
-    known = inspect(name)
-    if known is None:
-        raise LookupError(f"no host {name}: python3 -m tests.testbed host up {name}")
-    return Host(name, address_of(known))
+    """Return an existing host.
+
+    Raises LookupError if there is none.
+    """
+    container = inspect(name)
+    if container is None:
+        raise LookupError(f"no host {name}; run python3 -m tests.testbed host up {name}")
+    return Host(name, address_of(container))
 
 
 def all_hosts() -> list[Host]:
-    """The hosts that there are, by name."""
-    names = engine.docker(
-        "ps", "--all", "--filter", "label=hippius.monitoring.image", "--format", "{{.Names}}"
-    ).split()  # fmt: skip
+    """Return the existing hosts, by name."""
+    names = docker.run(
+        "ps", "--all", "--filter", f"label={IMAGE_LABEL}", "--format", "{{.Names}}"
+    ).split()
     return [get(name.removeprefix(PREFIX)) for name in sorted(names)]
 
 
-def inventory(hosts: Iterable[Host], groups: Iterable[str] = ()) -> dict:
-    """An Ansible inventory with every host in each of the groups; as JSON text it is a valid inventory file."""
-    hosts = list(hosts)
-    members = {host.name: {} for host in hosts}
-    return {
-        "all": {
-            "hosts": {host.name: host.variables() for host in hosts},
-            "children": {group: {"hosts": members} for group in groups},
-            "vars": variables(),
-        }
-    }
+def inventory(hosts: Iterable[Host], groups: Iterable[str] = ()) -> dict[str, Any]:
+    """Return an Ansible inventory with every host in each group, which is valid as JSON too."""
+    host_variables = {host.name: host.variables() for host in hosts}
+    members: dict[str, dict[str, str]] = {name: {} for name in host_variables}
+    children = {group: {"hosts": members} for group in groups}
+    return {"all": {"hosts": host_variables, "children": children, "vars": variables()}}
 
 
-def variables() -> dict:
-    """Inventory variables with which the roles install the bed's servers, at the versions that the bed has."""
-    # The first version of each is the one that is rolled out.
+def variables() -> dict[str, Any]:
+    """Return inventory variables for the servers and the versions of the test bed."""
+    # The roles install the first version of each recipe.
     first = {name: release for name, release in recipe.read_all().items() if name == release.name}
     versions = {f"{name}_version": release.version for name, release in first.items()}
     return {
@@ -166,110 +172,105 @@ def variables() -> dict:
 
 
 def lock_file() -> Path:
-    """Where the lock of the bed's release archives is kept; the command `lock` writes it."""
-    return engine.cache("mirror") / "releases.lock.yml"
+    """Return the path of the lock of the release archives; the command `lock` writes it."""
+    return cache.directory("mirror") / "releases.lock.yml"
 
 
 def ssh_options() -> list[str]:
-    """Options for ssh, scp and Ansible: the bed's key, and no complaint about hosts that are made anew."""
+    """Return the options of ssh and scp: the test bed's key, and no check of host keys.
+
+    A host that is created again has another key.
+    """
     return [
         *("-o", f"IdentityFile={ssh_key()}", "-o", "IdentitiesOnly=yes"),
-        *(
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-            "-o",
-            "LogLevel=ERROR",
-        ),
+        *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
+        *("-o", "LogLevel=ERROR"),
     ]
 
 
 def ssh_key() -> Path:
-    """The private key that opens every host; it is made when there is none."""
-    key = engine.cache("ssh") / "id_ed25519"
-    with engine.locked("ssh"):
+    """Return the path of the private key for every host, created if it is missing."""
+    key = cache.directory("ssh") / "id_ed25519"
+    with cache.locked("ssh"):
         if not key.exists():
-            subprocess.run(
-                [
-                    "ssh-keygen",
-                    "-q",
-                    "-t",
-                    "ed25519",
-                    "-N",
-                    "",
-                    "-C",
-                    "hippius-monitoring-bed",
-                    "-f",
-                    str(key),
-                ],
-                check=True,
-            )
+            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", ""]
+            command += ["-C", "hippius-monitoring-testbed", "-f", str(key)]
+            subprocess.run(command, check=True)
     return key
 
 
 def label(flavour: str) -> str:
-    """What a host is made from: the image, what is taken away, and the container's options."""
-    suite, lacking = IMAGES[flavour]
+    """Return a description of a host's source: image, removed packages, container options."""
+    suite, removed = IMAGES[flavour]
     options = zlib.crc32("\0".join([*SYSTEMD_OPTIONS, BOOT]).encode())
-    return f"{' without '.join([image.tag(suite), *lacking])}, options {options:08x}"
+    return f"{' without '.join([images.tag(suite), *removed])}, options {options:08x}"
 
 
 def create(name: str, flavour: str) -> Host:
     """Start a new host's container."""
-    suite, lacking = IMAGES[flavour]
-    source = image.ensure(suite)
-    logs = Path(engine.docker("info", "--format", "{{.DockerRootDir}}")) / "containers"
-    with engine.locked("addresses"):
+    suite, removed = IMAGES[flavour]
+    source = images.ensure(suite)
+    logs = Path(docker.run("info", "--format", "{{.DockerRootDir}}")) / "containers"
+    with cache.locked("addresses"):
         address = free_address(name)
-        engine.docker(
+        docker.run(
             *("run", "--detach", "--name", PREFIX + name, "--hostname", name),
-            *("--label", engine.LABEL, "--label", f"hippius.monitoring.image={label(flavour)}"),
-            *("--network", engine.NETWORK, "--ip", address, *SYSTEMD_OPTIONS),
-            # The logs of the engine's containers: to programs on the host they are its own Docker's.
+            *("--label", docker.LABEL, "--label", f"{IMAGE_LABEL}={label(flavour)}"),
+            *("--network", docker.NETWORK, "--ip", address, *SYSTEMD_OPTIONS),
+            # Programs on the host see these logs as those of its own Docker.
             *("--volume", f"{logs}:/var/lib/docker/containers:ro", source, "sh", "-c", BOOT),
         )
     host = Host(name, address)
-    if lacking:
-        host.run(["dpkg", "--purge", *lacking])
+    if removed:
+        host.run(["dpkg", "--purge", *removed])
     return host
 
 
 def free_address(name: str) -> str:
-    """An address of the static half of the network: the one that the name's hash points at, or the next free one."""
+    """Return an unused address of the network's static half.
+
+    The hash of the name selects the first candidate.
+    """
+    dynamic = ipaddress.ip_network(docker.DYNAMIC_RANGE)
     static = [
         str(address)
-        for address in ipaddress.ip_network(engine.SUBNET).hosts()
-        if address not in ipaddress.ip_network(engine.DYNAMIC_RANGE)
-        and str(address) != engine.GATEWAY
+        for address in ipaddress.ip_network(docker.SUBNET).hosts()
+        if address not in dynamic and str(address) != docker.GATEWAY
     ]
-    taken = set()
-    containers = engine.docker(
-        "ps", "--all", "--quiet", "--filter", f"network={engine.NETWORK}"
-    ).split()
-    for container in json.loads(engine.docker("inspect", *containers)) if containers else ():
-        taken.add(address_of(container))
+    taken = used_addresses()
     start = zlib.crc32(name.encode()) % len(static)
     for address in static[start:] + static[:start]:
         if address not in taken:
             return address
-    raise RuntimeError(f"no free address in {engine.SUBNET}")
+    raise RuntimeError(f"{docker.SUBNET}: no address is free; remove hosts")
 
 
-def inspect(name: str) -> dict | None:
-    """What Docker knows of a host's container, or None."""
-    found = engine.docker("container", "inspect", PREFIX + name, check=False)
-    return json.loads(found)[0] if found and found != "[]" else None
+def used_addresses() -> set[str]:
+    """Return the addresses of all containers of the test bed's network."""
+    filters = ("--filter", f"network={docker.NETWORK}")
+    containers = docker.run("ps", "--all", "--quiet", *filters).split()
+    if not containers:
+        return set()
+    return {address_of(container) for container in json.loads(docker.run("inspect", *containers))}
 
 
-def address_of(container: dict) -> str:
-    """The address that a container asked for, which a stopped one has too, or the one that it was given."""
-    network = container["NetworkSettings"]["Networks"][engine.NETWORK]
+def inspect(name: str) -> dict[str, Any] | None:
+    """Return Docker's description of a host's container, or None."""
+    output = docker.run("container", "inspect", PREFIX + name, check=False)
+    return json.loads(output)[0] if output and output != "[]" else None
+
+
+def address_of(container: dict[str, Any]) -> str:
+    """Return the address that a container requests, even if stopped, or its assigned one."""
+    network = container["NetworkSettings"]["Networks"][docker.NETWORK]
     return (network.get("IPAMConfig") or {}).get("IPv4Address") or network["IPAddress"]
 
 
 def wait_until_running(host: Host) -> None:
-    """Wait until systemd has booted; a unit that failed is named."""
+    """Wait until systemd has booted.
+
+    Raises RuntimeError with the names of failed units.
+    """
     deadline = time.monotonic() + BOOT_SECONDS
     while True:
         state = host.run(["systemctl", "is-system-running"], check=False)
@@ -286,6 +287,6 @@ def wait_until_running(host: Host) -> None:
 
 
 def let_in(host: Host) -> None:
-    """Allow the bed's key to log in as root."""
+    """Allow the test bed's key to log in as root."""
     public = ssh_key().with_suffix(".pub").read_text(encoding="utf-8")
     host.run("umask 077; mkdir -p /root/.ssh; cat > /root/.ssh/authorized_keys", input=public)

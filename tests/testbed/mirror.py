@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mirror of the published release archives: serves the tree `<cache>/mirror/<host>/<path>` over HTTP.
+"""A mirror of the published release archives: the tree `<cache>/mirror/<host>/<path>` over HTTP.
 
 `python3 -m tests.testbed.mirror [start|serve|stop]`; `start` leaves it running in the background.
 """
@@ -21,33 +21,36 @@ from pathlib import Path
 from socketserver import TCPServer
 from urllib.parse import unquote, urlsplit
 
-from tests.testbed import engine
+from tests.testbed import cache, console, docker
 
 PORT = 8399
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
-def url(address: str = engine.GATEWAY, port: int = PORT) -> str:
-    """Base address of the mirror; the address of a published file without its scheme follows it."""
+def url(address: str = docker.GATEWAY, port: int = PORT) -> str:
+    """Return the base URL of the mirror; a published address follows without its scheme."""
     return f"http://{address}:{port}"
 
 
 def tree() -> Path:
-    """The directory that is served."""
-    return engine.cache("mirror").resolve()
+    """Return the directory that is served."""
+    return cache.directory("mirror").resolve()
 
 
-def start(address: str = engine.GATEWAY, port: int = PORT) -> str:
-    """Have a mirror of this cache that answers; returns its base address. Raises RuntimeError where it cannot be."""
-    with engine.locked("mirror"):
+def start(address: str = docker.GATEWAY, port: int = PORT) -> str:
+    """Start a mirror of this cache unless it runs, and return its base URL.
+
+    Raises RuntimeError if the address is not available.
+    """
+    with cache.locked("mirror"):
         if not is_serving(address, port):
             start_in_background(address, port)
     return url(address, port)
 
 
-def stop(address: str = engine.GATEWAY, port: int = PORT) -> None:
-    """Stop the mirror that `start` left running; one that does not run is no error."""
-    with engine.locked("mirror"):
+def stop(address: str = docker.GATEWAY, port: int = PORT) -> None:
+    """Stop the mirror that `start` left running, if there is one."""
+    with cache.locked("mirror"):
         if pid_file(address, port).exists() and is_serving(address, port):
             os.kill(int(pid_file(address, port).read_text(encoding="utf-8")), signal.SIGTERM)
             while is_serving(address, port):
@@ -56,7 +59,10 @@ def stop(address: str = engine.GATEWAY, port: int = PORT) -> None:
 
 
 def is_serving(address: str, port: int) -> bool:
-    """Whether the mirror of this cache answers there; RuntimeError if anything else does."""
+    """Return whether the mirror of this cache answers at an address.
+
+    Raises RuntimeError if another program does.
+    """
     connection = http.client.HTTPConnection(address, port, timeout=5)
     try:
         connection.request("GET", "/")
@@ -64,51 +70,43 @@ def is_serving(address: str, port: int) -> bool:
     except OSError:
         return False
     except http.client.HTTPException as error:
-        raise RuntimeError(
-            f"{url(address, port)} is taken by something that is no mirror: {error!r}"
-        ) from error
+        message = f"{url(address, port)}: another program answers: {error!r}; stop it"
+        raise RuntimeError(message) from error
     finally:
         connection.close()
     if answer != banner(tree()):
-        raise RuntimeError(
-            f"{url(address, port)} is taken by something else, which answers {answer[:200]!r}"
-        )
+        message = f"{url(address, port)}: another program answers {answer[:200]!r}; stop it"
+        raise RuntimeError(message)
     return True
 
 
 def banner(root: Path) -> str:
-    """What a mirror answers at `/`."""
+    """Return the mirror's answer at `/`."""
     return f"hippius.monitoring mirror of {root}\n"
 
 
 def start_in_background(address: str, port: int) -> None:
-    """Start a mirror that outlives the command that wanted it; it listens when this returns."""
-    log = engine.cache("engine") / "mirror.log"
-    command = [
-        sys.executable,
-        "-m",
-        "tests.testbed.mirror",
-        "serve",
-        "--address",
-        address,
-        "--port",
-        str(port),
-    ]
-    with open(log, "w", encoding="utf-8") as output:
+    """Start a mirror that outlives this command, and wait until it listens."""
+    log = cache.directory("daemons") / "mirror.log"
+    command = [sys.executable, "-m", "tests.testbed.mirror", "serve", "--background"]
+    command += ["--address", address, "--port", str(port)]
+    with open(log, "w", encoding="utf-8") as stream:
         done = subprocess.run(
-            [*command, "--background"],
+            command,
             cwd=Path(__file__).parents[2],
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=stream,
             stderr=subprocess.STDOUT,
             check=False,
         )
     if done.returncode != 0:
-        raise RuntimeError(f"the mirror cannot listen at {url(address, port)}:\n{engine.tail(log)}")
+        raise RuntimeError(
+            f"the mirror cannot listen at {url(address, port)}:\n{console.tail(log)}"
+        )
 
 
 def leave_to_background(address: str, port: int) -> None:
-    """Go on as a process of its own session, whose number is written down; the one that was started ends."""
+    """Continue as a process of its own session, with a pid file; the parent ends."""
     child = os.fork()
     if child:
         pid_file(address, port).write_text(f"{child}\n", encoding="utf-8")
@@ -117,15 +115,15 @@ def leave_to_background(address: str, port: int) -> None:
 
 
 def pid_file(address: str, port: int) -> Path:
-    """Where the process id of the mirror stands."""
-    return engine.cache("engine") / f"mirror-{address}-{port}.pid"
+    """Return the path of the mirror's pid file."""
+    return cache.directory("daemons") / f"mirror-{address}-{port}.pid"
 
 
 class Server(ThreadingHTTPServer):
-    """The server; binding to one address keeps it off the machine's public ones."""
+    """The server; it binds to one address, and so not to public ones."""
 
     daemon_threads = True
-    # Hosts that roll out together ask at the same moment.
+    # Hosts that roll out together connect at the same moment.
     request_queue_size = 64
 
     def __init__(self, address: str, port: int, root: Path) -> None:
@@ -133,11 +131,11 @@ class Server(ThreadingHTTPServer):
         super().__init__((address, port), Handler)
 
     def server_bind(self) -> None:
-        """Bind without asking a name server for this machine's name, as HTTPServer does."""
+        """Bind without a DNS query for this machine's name, unlike HTTPServer."""
         TCPServer.server_bind(self)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is nothing to report: tests kill downloads on purpose."""
+        """Ignore disconnected clients, since tests interrupt downloads on purpose."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -149,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_GET(self) -> None:
-        """Send a file, or the range of it that was asked for."""
+        """Send a file, or the requested range of it."""
         self.answer(with_body=True)
 
     def do_HEAD(self) -> None:
@@ -160,87 +158,89 @@ class Handler(BaseHTTPRequestHandler):
         """Answer one request."""
         path = self.requested_file()
         if urlsplit(self.path).path == "/":
-            self.send_text(HTTPStatus.OK, banner(self.server.root), with_body)
+            self.send_line(HTTPStatus.OK, banner(self.server.root), with_body)
         elif path is None:
-            self.send_text(HTTPStatus.NOT_FOUND, "not in the mirror\n", with_body)
+            self.send_line(HTTPStatus.NOT_FOUND, "not in the mirror\n", with_body)
         else:
-            with open(path, "rb") as stream:
-                size = os.fstat(stream.fileno()).st_size
-                try:
-                    wanted = requested_range(self.headers.get("Range", ""), size)
-                except ValueError:
-                    headers = {"Content-Range": f"bytes */{size}"}
-                    self.send_text(
-                        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-                        "no such range\n",
-                        with_body,
-                        headers,
-                    )
-                    return
-                offset, length = wanted or (0, size)
-                headers = {
-                    "Content-Type": mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-                }
-                if wanted:
-                    headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{size}"
-                self.send_head(
-                    HTTPStatus.PARTIAL_CONTENT if wanted else HTTPStatus.OK, length, headers
-                )
-                if with_body and length:
-                    self.connection.sendfile(stream, offset, length)
+            self.send_file(path, with_body)
 
     def requested_file(self) -> Path | None:
-        """The file that the request names, if it lies in the tree."""
+        """Return the requested file if it is in the tree."""
         path = (self.server.root / unquote(urlsplit(self.path).path).lstrip("/")).resolve()
         return path if path.is_relative_to(self.server.root) and path.is_file() else None
 
-    def send_text(
-        self, status: HTTPStatus, text: str, with_body: bool, headers: dict[str, str] | None = None
+    def send_file(self, path: Path, with_body: bool) -> None:
+        """Send a file, or the requested range of it."""
+        with open(path, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            try:
+                requested = requested_range(self.headers.get("Range", ""), size)
+            except ValueError:
+                headers = {"Content-Range": f"bytes */{size}"}
+                status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+                self.send_line(status, "no such range\n", with_body, headers)
+                return
+            offset, length = requested or (0, size)
+            content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            headers = {"Content-Type": content_type}
+            status = HTTPStatus.OK
+            if requested:
+                status = HTTPStatus.PARTIAL_CONTENT
+                headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{size}"
+            self.send_head(status, length, headers)
+            if with_body and length:
+                self.connection.sendfile(stream, offset, length)
+
+    def send_line(
+        self, status: HTTPStatus, line: str, with_body: bool, headers: dict[str, str] | None = None
     ) -> None:
-        """Answer with a line of text."""
-        body = text.encode()
-        self.send_head(
-            status, len(body), {"Content-Type": "text/plain; charset=utf-8"} | (headers or {})
-        )
+        """Send a line of plain text."""
+        body = line.encode()
+        content_type = {"Content-Type": "text/plain; charset=utf-8"}
+        self.send_head(status, len(body), content_type | (headers or {}))
         if with_body:
             self.wfile.write(body)
 
     def send_head(self, status: HTTPStatus, length: int, headers: dict[str, str]) -> None:
         """Send status and headers."""
         self.send_response(status)
-        for name, value in (
-            {"Accept-Ranges": "bytes", "Content-Length": str(length)} | headers
-        ).items():
+        every = {"Accept-Ranges": "bytes", "Content-Length": str(length)} | headers
+        for name, value in every.items():
             self.send_header(name, value)
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Stay quiet."""
+    def log_message(self, *_arguments: object) -> None:
+        """Write no log."""
 
 
 def requested_range(header: str, size: int) -> tuple[int, int] | None:
-    """Offset and length that a Range header asks for; None for the whole file, ValueError if it cannot be had."""
+    """Return offset and length of a Range header, or None for the whole file.
+
+    Raises ValueError if the range is outside the file.
+    """
     match = RANGE.fullmatch(header.strip())
-    # RFC 9110: a range that is not understood is ignored.
+    # RFC 9110: an unknown form of range is ignored.
     if match is None or match.groups() == ("", ""):
         return None
     first, last = match.groups()
-    if not first:
-        start, end = max(size - int(last), 0), size - 1
+    if first:
+        offset, end = int(first), size - 1
+        if last:
+            end = min(int(last), end)
     else:
-        start, end = int(first), min(int(last) if last else size - 1, size - 1)
-    if start > end:
+        offset, end = max(size - int(last), 0), size - 1
+    if offset > end:
         raise ValueError(header)
-    return start, end - start + 1
+    return offset, end - offset + 1
 
 
 def main() -> int:
-    """The command line."""
+    """Run one command."""
     parser = argparse.ArgumentParser(
         prog="python3 -m tests.testbed.mirror", description=__doc__.splitlines()[0]
     )
     parser.add_argument("command", choices=("start", "serve", "stop"), nargs="?", default="start")
-    parser.add_argument("--address", default=engine.GATEWAY)
+    parser.add_argument("--address", default=docker.GATEWAY)
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument(
         "--background", action="store_true", help="serve: return as soon as it listens"

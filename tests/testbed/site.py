@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole site on one host of the bed: its groups, and the variables that the bed's servers and application need."""
+"""The whole site on one host: its groups, and variables for the servers of the test bed."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.testbed.hosts import Host
 
-# The sweep looks at all hosts of `monitoring`; the other groups are named after the roles that their hosts get.
+# The prune play covers all hosts of `monitoring`; each other group is named after a role.
 GROUPS = (
     "monitoring",
     "loki",
@@ -19,7 +21,7 @@ GROUPS = (
     "node_exporter",
     "grafana",
 )
-# The bed's Tempo 1.5 knows its processors under flat keys only, which 2.10 does not take.
+# The test bed's Tempo 1.5 supports only flat keys for its processors, which 2.10 rejects.
 TEMPO = {
     "tempo_processors": [],
     "tempo_config_extra": {
@@ -32,16 +34,16 @@ TEMPO = {
 }
 
 
-def variables(host: Host) -> dict:
-    """Inventory variables of a host that has every component and that the application's containers reach."""
+def variables(host: Host) -> dict[str, Any]:
+    """Return inventory variables of a host with every component, reachable from containers."""
     return {
         "monitoring_environment": "dev",
         "alertmanager_discord_webhook": "https://discord.com/api/webhooks/dummy",
-        # A stand-in, which takes what Grafana itself has as examples.
+        # The fake accepts Grafana's own example values.
         "grafana_admin_password": "admin",
         "grafana_secret_key": "SW2YcwTIb9zpOOhoPsMm",
         "otel_collector_listen_addresses": ["127.0.0.1", host.address],
-        # For applications that send directly; the collector gets at it by the same address.
+        # For applications that send directly; the collector uses the same address.
         "tempo_otlp_listen_address": f"{host.address}:4319",
         **TEMPO,
     }

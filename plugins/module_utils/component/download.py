@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Download an archive: mirrors in turn, retries with backoff, resume, and a checksum always."""
+"""Download an archive: mirrors in order, retries with backoff, resume, SHA-256 always verified."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from http.client import HTTPException, HTTPResponse, InvalidURL
 from . import files
 from .component_errors import ComponentError
 
-# Tries of one address in turn that bring nothing new.
+# Consecutive attempts at one URL that add nothing to the file.
 ATTEMPTS = 3
 SILENCE_SECONDS = 20
 TOTAL_SECONDS = 1800
 CHUNK = 1024 * 1024
-# An archive and what comes out of it have to fit; releases of the stack unpack to about three times their size.
-ROOM_FACTOR = 4
+# For the archive and its content, which is about three times as large.
+SPACE_FACTOR = 4
 
 
 class Retryable(Exception):
@@ -33,40 +33,29 @@ class Retryable(Exception):
 
 
 class Refused(Exception):
-    """A failure that another try of the same address does not change."""
+    """A failure that another attempt at the same URL does not change."""
 
 
-def fetch(urls: list, sha256: str, path: str) -> None:
-    """Bring the archive with this SHA-256 to ``path``; raise ComponentError that names every address tried.
+def fetch(urls: list[str], sha256: str, path: str) -> None:
+    """Download the archive with this SHA-256 to ``path``; raise naming every URL that failed.
 
-    While it runs, what has come stands at ``path`` with the suffix ``.part``. A run that was killed leaves it there
-    for the next one to resume; a failure leaves nothing.
+    A killed run leaves ``<path>.part``, which the next one resumes; a failure leaves nothing.
     """
-    files.make_directory(os.path.dirname(path))
+    directory = os.path.dirname(path)
+    files.make_directory(directory)
     part = path + ".part"
-    failures = []
     try:
-        for url in urls:
-            # Each address gets its share of the time, so that a slow one does not use up that of the others.
-            deadline = time.monotonic() + TOTAL_SECONDS / len(urls)
-            try:
-                _fetch_from(url, sha256, part, deadline)
-            except Refused as error:
-                failures.append(f"{url}: {error}")
-                continue
-            os.rename(part, path)
-            return
-        told = "; ".join(failures) or "no address is given"
-        raise ComponentError(f"The release could not be downloaded. {told}.")
+        _fetch_from_any(urls, sha256, part)
+        os.rename(part, path)
     except BaseException:
         files.remove(part)
         with contextlib.suppress(OSError):
-            os.rmdir(os.path.dirname(path))
+            os.rmdir(directory)
         raise
 
 
 def sha256_of(path: str) -> str:
-    """SHA-256 of a file in hex."""
+    """Return the SHA-256 of a file in hex."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         for chunk in iter(lambda: stream.read(CHUNK), b""):
@@ -74,110 +63,132 @@ def sha256_of(path: str) -> str:
     return digest.hexdigest()
 
 
+def _fetch_from_any(urls: list[str], sha256: str, part: str) -> None:
+    failures = []
+    for url in urls:
+        # Each URL gets its share of the time, so that a slow one leaves time for the others.
+        deadline = time.monotonic() + TOTAL_SECONDS / len(urls)
+        try:
+            _fetch_from(url, sha256, part, deadline)
+            return
+        except Refused as error:
+            failures.append(f"{url}: {error}")
+    details = "; ".join(failures) or "no URL is given"
+    raise ComponentError(f"Release archive: the download failed; {details}.")
+
+
 def _fetch_from(url: str, sha256: str, part: str, deadline: float) -> None:
-    """Complete ``part`` from one address. What another address has begun may be wrong, so that is tried anew."""
+    """Complete ``part`` from one URL; a wrong beginning from another one is replaced."""
     begun_elsewhere = _size(part) > 0
     if begun_elsewhere and sha256_of(part) == sha256:
         return
-    _transfer_patiently(url, part, deadline)
+    _transfer_with_retries(url, part, deadline)
     if begun_elsewhere and sha256_of(part) != sha256:
         files.remove(part)
-        _transfer_patiently(url, part, deadline)
-    got = sha256_of(part)
-    if got != sha256:
-        told = _first_bytes(part)
+        _transfer_with_retries(url, part, deadline)
+    actual = sha256_of(part)
+    if actual != sha256:
+        details = _describe(part)
         files.remove(part)
-        raise Refused(f"SHA-256 is {got}, expected {sha256}{told}")
+        raise Refused(f"SHA-256 is {actual}, expected {sha256} ({details})")
 
 
-def _transfer_patiently(url: str, part: str, deadline: float) -> None:
-    """Transfer with retries; a try that got further than those before it does not count."""
-    furthest, tries, fruitless = _size(part), 0, 0
+def _transfer_with_retries(url: str, part: str, deadline: float) -> None:
+    """Transfer with retries; an attempt that makes progress does not count."""
+    largest = _size(part)
+    attempts = without_progress = 0
     while True:
-        tries += 1
+        attempts += 1
         try:
             _transfer(url, part, deadline)
             return
         except Retryable as error:
-            fruitless = 0 if _size(part) > furthest else fruitless + 1
-            furthest = max(furthest, _size(part))
-            if fruitless == ATTEMPTS or time.monotonic() > deadline:
-                raise Refused(f"{error}, after {tries} attempts") from error
-            time.sleep(min(2**fruitless, 10) * random.uniform(0.5, 1.0))
+            without_progress += 1
+            if _size(part) > largest:
+                largest = _size(part)
+                without_progress = 0
+            if without_progress == ATTEMPTS or time.monotonic() > deadline:
+                raise Refused(f"{error}, after {attempts} attempts") from error
+            time.sleep(min(2**without_progress, 10) * random.uniform(0.5, 1.0))
 
 
 def _transfer(url: str, part: str, deadline: float) -> None:
-    have = _size(part)
+    size = _size(part)
     try:
         request = urllib.request.Request(url, headers={"User-Agent": "hippius.monitoring"})
-        if have:
-            request.add_header("Range", f"bytes={have}-")
+        if size:
+            request.add_header("Range", f"bytes={size}-")
         with urllib.request.build_opener().open(request, timeout=SILENCE_SECONDS) as response:
-            _store(response, part, have if _continues(response, have) else 0, deadline)
+            offset = size if _continues(response, size) else 0
+            _store(response, part, offset, deadline)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:
+            # The file is longer than this server's archive.
             files.remove(part)
-        passing = error.code in (408, 416, 429) or error.code >= 500
-        raise (Retryable if passing else Refused)(f"HTTP {error.code}") from error
+        if error.code in (408, 416, 429) or error.code >= 500:
+            raise Retryable(f"HTTP {error.code}") from error
+        raise Refused(f"HTTP {error.code}") from error
     except (OSError, HTTPException, ValueError) as error:
-        raise _judged(error, os.path.dirname(part)) from error
+        raise _classified(error, os.path.dirname(part)) from error
 
 
-def _judged(error: Exception, directory: str) -> Exception:
-    """Whether a failed transfer is worth another try; a bad address or certificate is not."""
+def _classified(error: Exception, directory: str) -> Exception:
+    """Return the exception to raise; a bad URL or certificate is not retried."""
     reason = getattr(error, "reason", error)
     if getattr(reason, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-        return ComponentError(f"{directory} has no room left for the release.")
+        return ComponentError(f"{directory}: no space left for the release.")
     if isinstance(reason, (ssl.SSLCertVerificationError, InvalidURL, ValueError)):
         return Refused(str(reason))
     return Retryable(str(reason) or type(reason).__name__)
 
 
-def _continues(response: HTTPResponse, have: int) -> bool:
-    """Whether an answer goes on where the file ends."""
-    return response.status == 206 and (response.headers.get("Content-Range") or "").startswith(
-        f"bytes {have}-"
-    )
+def _continues(response: HTTPResponse, size: int) -> bool:
+    """Return whether a response continues at the end of the file."""
+    content_range = response.headers.get("Content-Range") or ""
+    return response.status == 206 and content_range.startswith(f"bytes {size}-")
 
 
 def _store(response: HTTPResponse, part: str, offset: int, deadline: float) -> None:
     length = response.headers.get("Content-Length")
     expected = offset + int(length) if length else None
-    _require_room(os.path.dirname(part), (expected or 0) * ROOM_FACTOR - offset)
+    _require_space(os.path.dirname(part), (expected or 0) * SPACE_FACTOR - offset)
     size = offset
     with open(part, "r+b" if offset else "wb") as stream:
         stream.seek(offset)
         stream.truncate()
         while expected is None or size < expected:
-            # One packet at a time: a full read would not return from a sender that drips.
+            # A full read would not return from a sender that drips.
             chunk = response.read1(CHUNK)
             if not chunk:
                 break
             if time.monotonic() > deadline:
-                raise Refused(
-                    f"only {size} of {expected or 'unknown'} bytes came in the time it has"
-                )
+                raise Refused(f"timed out after {size} of {expected or 'unknown'} bytes")
             size += stream.write(chunk)
     if expected is not None and size < expected:
-        raise Retryable(f"the answer ended after {size} of {expected} bytes")
+        raise Retryable(f"the response ended after {size} of {expected} bytes")
 
 
-def _require_room(directory: str, needed: int) -> None:
+def _require_space(directory: str, needed: int) -> None:
     available = shutil.disk_usage(directory).free
     if needed > available:
-        free, asked = (f"{size / 2**20:.1f} MiB" for size in (available, needed))
         raise ComponentError(
-            f"{directory} has {free} free, and about {asked} are needed for the release."
+            f"{directory}: {_mebibytes(available)} free, about {_mebibytes(needed)} needed for"
+            " the release."
         )
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"
 
 
 def _size(path: str) -> int:
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
-def _first_bytes(path: str) -> str:
+def _describe(path: str) -> str:
     with open(path, "rb") as stream:
-        start = stream.read(40)
-    looks = start.lstrip().lower().startswith((b"<!doctype", b"<html"))
-    return " (it is an HTML page)" if looks else f" ({os.path.getsize(path)} bytes)"
+        start = stream.read(40).lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html")):
+        return "it is an HTML page"
+    return f"{os.path.getsize(path)} bytes"

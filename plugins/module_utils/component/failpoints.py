@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The points of a rollout at which it may be killed, and a hook that lets a test do so."""
+"""Failpoints of a rollout, at which a test can kill it."""
 
 from __future__ import annotations
 
 import os
 import signal
 
-# In the order in which a first rollout with a reloadable change passes them.
+# In the order in which a first rollout with a reloadable change reaches them.
 FAILPOINTS = (
     "after-lock",
     "after-download",
@@ -24,18 +24,18 @@ FAILPOINTS = (
     "after-commit",
     "after-cleanup",
     "after-prune",
-    # Not passed by a rollout that goes well.
+    # A successful rollout does not reach these.
     "after-restore",
     "after-unlink",
     "after-set-aside",
 )
-# Set by the kill tests only: the module kills itself there, as a crash of the host would.
+# Set by tests only: at this failpoint the module kills itself, as a crash of the host would.
 KILL_AT = "HIPPIUS_MONITORING_FAILPOINT"
 
 
-def failpoint(point: str) -> None:
-    """Pass a point; an unknown one is a mistake of ours."""
-    if point not in FAILPOINTS:
-        raise ValueError(point)
-    if os.environ.get(KILL_AT) == point:
+def failpoint(name: str) -> None:
+    """Kill the process when ``name`` is the failpoint in the environment."""
+    if name not in FAILPOINTS:
+        raise ValueError(name)
+    if os.environ.get(KILL_AT) == name:
         os.kill(os.getpid(), signal.SIGKILL)

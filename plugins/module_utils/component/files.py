@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Files that are either wholly there or not at all."""
+"""Atomic and durable writing of files, links and directories."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import os
 import shutil
 import stat
 
+SAFE = os.O_NOFOLLOW | os.O_CLOEXEC
+
 
 def read(path: str) -> bytes | None:
-    """Content of a regular file, without following a link; None when there is none."""
+    """Return the content of a regular file, or None; links are not followed."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | SAFE)
     except OSError:
         return None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -24,10 +26,8 @@ def read(path: str) -> bytes | None:
 
 
 def write(path: str, content: bytes, mode: int, gid: int = 0) -> None:
-    """Write a new file durably, owned by root and ``gid``; the caller's directory is not in force yet."""
-    descriptor = os.open(
-        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-    )
+    """Write a new file durably in a directory that is not active, owned by root and ``gid``."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
@@ -36,13 +36,13 @@ def write(path: str, content: bytes, mode: int, gid: int = 0) -> None:
             stream.flush()
             os.fsync(stream.fileno())
     except OSError as error:
-        # A disk that is full does not say which one it is.
+        # The error of a full disk does not name the file.
         error.filename = path
         raise
 
 
 def replace(path: str, content: bytes, mode: int) -> None:
-    """Put a file in place by rename, so that a reader sees the old one or the new one."""
+    """Replace a file by one rename."""
     make_directory(os.path.dirname(path))
     temporary = path + ".new"
     remove(temporary)
@@ -62,7 +62,7 @@ def link(target: str, path: str) -> None:
 
 
 def link_target(path: str) -> str | None:
-    """Where a link points, or None when it is no link."""
+    """Return the target of a link, or None when there is no link."""
     try:
         return os.readlink(path)
     except OSError:
@@ -70,7 +70,7 @@ def link_target(path: str) -> str | None:
 
 
 def make_directory(path: str, mode: int = 0o755, gid: int = 0) -> None:
-    """Create a directory and its parents with just these modes, whatever the umask is."""
+    """Create a directory and its parents, with these modes regardless of the umask."""
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path)
@@ -82,7 +82,7 @@ def make_directory(path: str, mode: int = 0o755, gid: int = 0) -> None:
         os.mkdir(path, mode)
         os.chown(path, 0, gid)
     except FileExistsError:
-        # Another component's run made it just now.
+        # Another component's run may have created it.
         if not os.path.isdir(path):
             raise
     finally:
@@ -90,7 +90,7 @@ def make_directory(path: str, mode: int = 0o755, gid: int = 0) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file, link or whole directory; nothing there is fine."""
+    """Remove a file, link or directory tree, if there is one."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     elif os.path.lexists(path):
@@ -98,7 +98,7 @@ def remove(path: str) -> None:
 
 
 def remove_empty(path: str) -> None:
-    """Remove a directory in which there is nothing."""
+    """Remove a directory if it is empty."""
     with contextlib.suppress(OSError):
         os.rmdir(path)
 
@@ -112,18 +112,18 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def listing(path: str) -> list:
-    """Sorted names in a directory; none when it is not there."""
+def listing(path: str) -> list[str]:
+    """Return the sorted names in a directory, which may be missing."""
     try:
         return sorted(os.listdir(path))
     except FileNotFoundError:
         return []
 
 
-def tree(path: str) -> list:
-    """Relative paths of everything below a directory that is not a directory."""
-    found = []
-    for directory, names, files in os.walk(path):
-        links = [name for name in names if os.path.islink(os.path.join(directory, name))]
-        found += [os.path.relpath(os.path.join(directory, name), path) for name in files + links]
-    return sorted(found)
+def tree(path: str) -> list[str]:
+    """Return the sorted relative paths of all files and links below a directory."""
+    paths: list[str] = []
+    for parent, directories, names in os.walk(path):
+        links = [name for name in directories if os.path.islink(os.path.join(parent, name))]
+        paths += [os.path.relpath(os.path.join(parent, name), path) for name in names + links]
+    return sorted(paths)

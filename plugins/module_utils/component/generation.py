@@ -5,24 +5,27 @@
 from __future__ import annotations
 
 import grp
-import json
 import os
 import pwd
 import secrets
 import shutil
+from typing import TYPE_CHECKING
 
 from . import files, layout, manifest, observe, release_store, run_lock, systemd
 from .component_errors import ComponentError
 from .failpoints import failpoint
-from .rollout_plan import ObservedState
-from .spec import Instance
 
-# Marks users that we made, so that a purge takes no others.
+if TYPE_CHECKING:
+    from .manifest import Manifest
+    from .rollout_plan import ObservedState
+    from .spec import Instance
+
+# Marks the users that this collection created, so that a purge removes no others.
 OWNER = "hippius.monitoring"
 
 
 def fingerprint_key(create: bool) -> bytes:
-    """The host's own key for fingerprints of secrets; empty when there is none yet and none may be made."""
+    """Return the host's key for fingerprints of secrets, empty when there is none."""
     key = files.read(layout.FINGERPRINT_KEY)
     if key is None and create:
         key = secrets.token_bytes(32)
@@ -30,22 +33,26 @@ def fingerprint_key(create: bool) -> bytes:
     return key or b""
 
 
-def have_user(name: str) -> int:
-    """Have the component's system user and its data directory; return its group."""
+def ensure_user(name: str) -> int:
+    """Create the component's system user and data directory if missing; return its group."""
     if group_of(name) is None:
-        group = ["--gid", name] if _group_exists(name) else ["--user-group"]
-        result = systemd.run([
-            "useradd", "--system", "--comment", OWNER, *group, "--no-create-home", "--home-dir", layout.data(name),
-            "--shell", "/usr/sbin/nologin", name,
-        ])  # fmt: skip
-        if result.returncode != 0:
-            raise ComponentError(f"User {name} could not be made: {result.stdout.strip()}")
+        _create_user(name)
     account = pwd.getpwnam(name)
-    if not os.path.isdir(layout.data(name)):
-        os.mkdir(layout.data(name), 0o700)
-        os.chown(layout.data(name), account.pw_uid, account.pw_gid)
-        os.chmod(layout.data(name), 0o750)
+    data = layout.data(name)
+    if not os.path.isdir(data):
+        os.mkdir(data, 0o700)
+        os.chown(data, account.pw_uid, account.pw_gid)
+        os.chmod(data, 0o750)
     return account.pw_gid
+
+
+def _create_user(name: str) -> None:
+    command = ["useradd", "--system", "--comment", OWNER, "--no-create-home"]
+    command += ["--home-dir", layout.data(name), "--shell", "/usr/sbin/nologin"]
+    command += ["--gid", name] if _group_exists(name) else ["--user-group"]
+    result = systemd.run([*command, name])
+    if result.returncode != 0:
+        raise ComponentError(f"user {name}: useradd failed: {result.stdout.strip()}")
 
 
 def _group_exists(name: str) -> bool:
@@ -57,7 +64,7 @@ def _group_exists(name: str) -> bool:
 
 
 def owns_user(name: str) -> bool:
-    """Whether the component's user is there and was made by this collection."""
+    """Return whether the component's user exists and was created by this collection."""
     try:
         return pwd.getpwnam(name).pw_gecos == OWNER
     except KeyError:
@@ -65,7 +72,7 @@ def owns_user(name: str) -> bool:
 
 
 def group_of(name: str) -> int | None:
-    """The component's group, or None when its user is not there."""
+    """Return the component's group, or None when its user does not exist."""
     try:
         return pwd.getpwnam(name).pw_gid
     except KeyError:
@@ -73,50 +80,56 @@ def group_of(name: str) -> int | None:
 
 
 def current(name: str) -> str:
-    """Name of the generation in force."""
+    """Return the name of the current generation."""
     return observe.linked_generation(layout.current(name))
 
 
 def last_known_good(name: str) -> str:
-    """Name of the last generation that was proven."""
+    """Return the name of the last verified generation."""
     return observe.linked_generation(layout.last_known_good(name))
 
 
-def write(instance: Instance, known: dict, gid: int) -> str:
-    """Write the next generation beside the one in force and return its name, whose count was never used before."""
-    count = max(map(manifest.number, observe.generations(instance.name)), default=0) + 1
-    name = f"{count}-{known['id']}"
-    final = layout.generation(instance.name, name)
+def previous(name: str) -> str:
+    """Return the name of the generation that was verified before the last rollout."""
+    return observe.linked_generation(layout.previous(name))
+
+
+def write(instance: Instance, desired: Manifest, gid: int) -> str:
+    """Write the next generation and return its name; its number was never used before."""
+    owner = (instance.component + "\n").encode()
+    if files.read(layout.owner(instance.name)) != owner:
+        files.replace(layout.owner(instance.name), owner, 0o644)
+    numbers = map(manifest.number, observe.generations(instance.name))
+    name = f"{max(numbers, default=0) + 1}-{desired['id']}"
     staging = os.path.join(layout.generations(instance.name), ".staging-" + name)
     files.remove(staging)
     files.make_directory(staging)
     write_files(instance, staging, gid)
     _keep_unit_times(instance, staging)
-    os.symlink(release_store.path_of(known["release"]), os.path.join(staging, "release"))
-    text = json.dumps(known, indent=1, sort_keys=True) + "\n"
-    files.write(os.path.join(staging, "manifest.json"), text.encode(), 0o644)
+    os.symlink(release_store.path_of(desired["release"]), os.path.join(staging, "release"))
+    files.write(os.path.join(staging, "manifest.json"), manifest.serialize(desired), 0o644)
     for directory, _names, _files in os.walk(staging, topdown=False):
         files.sync_directory(directory)
-    os.rename(staging, final)
+    os.rename(staging, layout.generation(instance.name, name))
     files.sync_directory(layout.generations(instance.name))
     return name
 
 
 def write_files(instance: Instance, directory: str, gid: int) -> None:
-    """Write an instance's files below a directory, configuration readable by its group only."""
+    """Write an instance's files below a directory, configuration readable only by its group."""
     files.make_directory(os.path.join(directory, "etc"), 0o750, gid)
-    for path, entry in instance.files.items():
-        private = path.startswith("etc/")
-        _make_parents(directory, path, 0o750 if private else 0o755, gid if private else 0)
-        files.write(os.path.join(directory, path), entry.content, entry.mode, gid if private else 0)
+    for path, file in instance.files.items():
+        mode, group = (0o750, gid) if path.startswith("etc/") else (0o755, 0)
+        _make_parents(directory, path, mode, group)
+        files.write(os.path.join(directory, path), file.content, file.mode, group)
 
 
 def _keep_unit_times(instance: Instance, staging: str) -> None:
-    """Give an unchanged unit the time that it had, since systemd takes a newer one for a change that it must load."""
+    """Keep the time of unchanged units, since systemd takes a newer one for a change."""
     for unit_name in instance.units:
-        before = os.path.join(layout.current(instance.name), unit_name)
-        if files.read(before) == instance.files[unit_name].content:
-            status = os.stat(before)
+        path = os.path.join(layout.current(instance.name), unit_name)
+        if files.read(path) == instance.files[unit_name].content:
+            status = os.stat(path)
             os.utime(os.path.join(staging, unit_name), ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
@@ -126,26 +139,27 @@ def _make_parents(directory: str, path: str, mode: int, gid: int) -> None:
         files.make_directory(directory, mode, gid)
 
 
-def keep_edited(name: str, observed: ObservedState) -> list:
-    """Keep files that were changed or added by hand, and return where."""
-    kept = []
-    source = layout.generation(name, observed.current)
+def keep_edited(name: str, observed: ObservedState) -> list[str]:
+    """Copy the files that were changed or added manually; return the paths of the copies."""
+    copies = []
+    generation = layout.generation(name, observed.current)
+    records = observed.manifest["files"] if observed.manifest else {}
     for path in (*observed.drift, *observed.untracked):
-        content = files.read(os.path.join(source, path))
-        if content is None or "fingerprint" in observed.manifest["files"].get(path, {}):
+        content = files.read(os.path.join(generation, path))
+        if content is None or "fingerprint" in records.get(path, {}):
             continue
-        target = os.path.join(layout.edited(name), observed.current, path)
+        copy = os.path.join(layout.edited(name), observed.current, path)
         files.make_directory(layout.edited(name), 0o700)
-        if files.read(target) != content:
-            files.replace(target, content, 0o600)
-        kept.append(target)
-    return kept
+        if files.read(copy) != content:
+            files.replace(copy, content, 0o600)
+        copies.append(copy)
+    return copies
 
 
-def adopt(name: str, found: tuple) -> dict:
-    """Move things of another maker out of the way; return where each of them is now."""
-    kept = {}
-    for path in found:
+def adopt(name: str, unmanaged: tuple[str, ...]) -> dict[str, str]:
+    """Move unmanaged paths out of the way; return the new path of each."""
+    adopted = {}
+    for path in unmanaged:
         # A distribution's unit below /usr/lib stays: ours in /etc/systemd/system takes precedence.
         if path.startswith("/etc/"):
             target = os.path.join(layout.edited(name), "adopted", path.lstrip("/"))
@@ -153,83 +167,81 @@ def adopt(name: str, found: tuple) -> dict:
             files.make_directory(os.path.dirname(target))
             files.remove(target)
             shutil.move(path, target)
-            kept[path] = target
-    return kept
+            adopted[path] = target
+    return adopted
 
 
-def give_back(kept: dict) -> None:
-    """Undo ``adopt``."""
-    for path, target in kept.items():
+def undo_adopt(adopted: dict[str, str]) -> None:
+    """Move adopted paths back."""
+    for path, target in adopted.items():
         files.remove(path)
         shutil.move(target, path)
 
 
 def switch(name: str, generation_name: str) -> None:
-    """Put a generation in force by one rename."""
+    """Make a generation the current one by one rename."""
     files.link(os.path.join("generations", generation_name), layout.current(name))
 
 
-def set_links(name: str, known: dict) -> None:
-    """Have the links of an installed instance, and no others."""
-    desired = observe.expected_links(name, known)
-    for path in observe.wrong_links(name, known):
+def set_links(name: str, instance_manifest: Manifest) -> None:
+    """Create the links of an installed instance and remove all others of it."""
+    links = observe.expected_links(name, instance_manifest)
+    for path in observe.wrong_links(name, instance_manifest):
         if path == layout.etc(name) and os.path.isdir(path) and not os.path.islink(path):
             os.rmdir(path)
-        if path in desired:
-            files.link(desired[path], path)
+        if path in links:
+            files.link(links[path], path)
         else:
             files.remove(path)
+            if os.path.dirname(path).endswith(".wants"):
+                files.remove_empty(os.path.dirname(path))
 
 
-def previous(name: str) -> str:
-    """Name of the generation that was proven before the last rollout."""
-    return observe.linked_generation(layout.previous(name))
-
-
-def commit(name: str, generation_name: str, unfit: set) -> None:
-    """Note that a generation was proven, and which one was before it unless that is ``unfit`` to be gone back to."""
+def commit(name: str, generation_name: str, unfit: set[str]) -> None:
+    """Record a generation as verified, and the one before it as previous unless it is unfit."""
     before = last_known_good(name)
     if before and before not in unfit:
-        _note(before, layout.previous(name))
-    _note(generation_name, layout.last_known_good(name))
+        _link(before, layout.previous(name))
+    _link(generation_name, layout.last_known_good(name))
 
 
-def withdraw(name: str, generation_name: str) -> None:
-    """Note that a generation is rolled back from."""
-    _note(generation_name, layout.rolled_back_from(name))
+def mark_rolled_back_from(name: str, generation_name: str) -> None:
+    """Record the generation that is rolled back from."""
+    _link(generation_name, layout.rolled_back_from(name))
 
 
-def _note(generation_name: str, link: str) -> None:
+def _link(generation_name: str, path: str) -> None:
     target = os.path.join("generations", generation_name)
-    if files.link_target(link) != target:
-        files.link(target, link)
+    if files.link_target(path) != target:
+        files.link(target, path)
 
 
 def tidy() -> None:
-    """Remove what only killed runs leave, and take no lock where there is nothing."""
-    if observe.pending_removals() or release_store.unused() or _deserted():
+    """Remove what killed runs leave; take no lock when there is nothing."""
+    if observe.pending_removals() or release_store.unused() or _has_only_shared_paths():
         prune_releases()
 
 
 def prune_releases() -> None:
-    """Remove releases that nothing uses, what killed removals left, and what is for components where there is none.
+    """Remove unused releases, leftovers of removals, and shared paths without a component.
 
-    A run that stages one now will do it.
+    While another run stages a release, it is left to that run.
     """
-    with run_lock.releases(exclusive=True) as alone:
-        if alone:
+    with run_lock.releases(exclusive=True) as locked:
+        if locked:
             for path in (*observe.pending_removals(), *release_store.unused()):
                 files.remove(path)
-            if _deserted():
+            if _has_only_shared_paths():
                 files.remove(layout.FINGERPRINT_KEY)
                 for path in layout.shared():
                     files.remove_empty(path)
     failpoint("after-prune")
 
 
-def _deserted() -> bool:
-    """Whether there is no component, and something is left that is only for components."""
+def _has_only_shared_paths() -> bool:
+    """Return whether paths of components are left without any component."""
     if files.listing(layout.COMPONENTS) or files.listing(layout.RELEASES):
         return False
-    empty = (path for path in layout.shared() if os.path.isdir(path) and not os.listdir(path))
-    return os.path.exists(layout.FINGERPRINT_KEY) or any(empty)
+    directories = filter(os.path.isdir, layout.shared())
+    empty = any(not os.listdir(directory) for directory in directories)
+    return empty or os.path.exists(layout.FINGERPRINT_KEY)

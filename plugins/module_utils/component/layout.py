@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where a component's parts live on a host."""
+"""Paths of a component on a host."""
 
 from __future__ import annotations
 
@@ -16,102 +16,107 @@ UNITS = "/etc/systemd/system"
 
 
 def component(name: str) -> str:
-    """Directory of everything that the engine keeps about ``name``."""
+    """Return the directory of everything that the engine keeps about ``name``."""
     return os.path.join(COMPONENTS, name)
 
 
+def owner(name: str) -> str:
+    """Return the file that names the component of ``name``, for when no manifest is readable."""
+    return os.path.join(component(name), "component")
+
+
 def generations(name: str) -> str:
-    """Directory of all generations of ``name``."""
+    """Return the directory of all generations of ``name``."""
     return os.path.join(component(name), "generations")
 
 
 def generation(name: str, generation_name: str) -> str:
-    """Directory of one generation, named ``<n>-<id>``."""
+    """Return the directory of one generation, named ``<n>-<id>``."""
     return os.path.join(generations(name), generation_name)
 
 
 def current(name: str) -> str:
-    """Link to the generation in force; renaming it is the switch."""
+    """Return the link to the current generation; renaming it is the switch."""
     return os.path.join(component(name), "current")
 
 
 def last_known_good(name: str) -> str:
-    """Link to the last generation that was proven to run; a rollout that fails returns to it."""
+    """Return the link to the last verified generation, to which a failed rollout returns."""
     return os.path.join(component(name), "last-known-good")
 
 
 def previous(name: str) -> str:
-    """Link to the generation that was proven before the last rollout; what people roll back to."""
+    """Return the link to the generation verified before the last rollout; rollback's target."""
     return os.path.join(component(name), "previous")
 
 
 def rolled_back_from(name: str) -> str:
-    """Link to the generation that people rolled back from; the next rollout takes it away."""
+    """Return the link to the generation rolled back from; the next rollout removes it."""
     return os.path.join(component(name), "rolled-back-from")
 
 
-def shared() -> tuple:
-    """Directories of all components, what is inside another one first."""
+def shared() -> tuple[str, ...]:
+    """Return the directories that all components share, inner ones first."""
     return COMPONENTS, RELEASES, EDITED, BASE
 
 
 def edited(name: str) -> str:
-    """Directory where files that somebody changed by hand are kept; it outlives the component."""
+    """Return the directory of saved manual changes; it outlives the component."""
     return os.path.join(EDITED, name)
 
 
 def pending_removals(name: str) -> str:
-    """Where what is kept about a removed component goes in one rename, to be deleted."""
+    """Return the path to which a removed component is renamed before it is deleted."""
     return os.path.join(COMPONENTS, ".removing-" + name)
 
 
 def downloads(name: str) -> str:
-    """Directory of unfinished downloads, kept so that the next run resumes them."""
+    """Return the directory of unfinished downloads, kept so that the next run resumes them."""
     return os.path.join(component(name), "downloads")
 
 
 def etc(name: str) -> str:
-    """Where people look for the configuration: a link into the current generation."""
+    """Return the usual path of the configuration: a link into the current generation."""
     return os.path.join("/etc", name)
 
 
 def data(name: str) -> str:
-    """The component's own data, which no rollout touches."""
+    """Return the directory of the component's own data, which no rollout touches."""
     return os.path.join("/var/lib", name)
 
 
 def unit(unit_name: str) -> str:
-    """Link that makes systemd see a unit of the current generation."""
+    """Return the link through which systemd finds a unit of the current generation."""
     return os.path.join(UNITS, unit_name)
 
 
 def wants(target: str, unit_name: str) -> str:
-    """Link that enables a unit."""
+    """Return the link that enables a unit."""
     return os.path.join(UNITS, target + ".wants", unit_name)
 
 
 def running(name: str) -> str:
-    """Record of which generation the running process was started from or has reloaded."""
+    """Return the record of the generation that the process was started from or has reloaded."""
     return os.path.join(RUN, name + ".running")
 
 
 def pending(name: str) -> str:
-    """Mark of a switch whose consequences are not complete; gone after a boot, as they are then."""
+    """Return the marker of an unfinished switch; a boot removes it and finishes the switch."""
     return os.path.join(RUN, name + ".pending")
 
 
 def private_check(name: str, pid: str) -> str:
-    """Directory in which check mode, as process ``pid``, has a configuration judged."""
+    """Return the directory in which process ``pid`` checks a configuration in check mode."""
     return os.path.join(RUN, f"check-{name}-{pid}")
 
 
 def lock(component_name: str) -> str:
-    """Lock file of a component with all its instances."""
+    """Return the lock file of a component with all its instances."""
     return os.path.join(RUN, component_name + ".lock")
 
 
-def placeholders(name: str) -> dict:
-    """What the placeholders of commands and units mean: paths that stay the same over generations."""
+def placeholders(name: str) -> dict[str, str]:
+    """Return the placeholders of commands and units with paths that no rollout changes."""
     return {
         "{etc}": etc(name),
         "{release}": os.path.join(current(name), "release"),
@@ -121,8 +126,8 @@ def placeholders(name: str) -> dict:
     }
 
 
-def fill(text: str, values: dict) -> str:
-    """Replace placeholders in ``text`` and leave every other brace alone."""
+def fill(template: str, values: dict[str, str]) -> str:
+    """Replace the placeholders in ``template`` and leave every other brace alone."""
     for placeholder, value in values.items():
-        text = text.replace(placeholder, value)
-    return text
+        template = template.replace(placeholder, value)
+    return template

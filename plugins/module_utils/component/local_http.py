@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Ask a program of this host over HTTP, as itself."""
+"""HTTP requests to programs of this host, with the components' own credentials."""
 
 from __future__ import annotations
 
@@ -10,47 +10,62 @@ import ssl
 import urllib.error
 import urllib.request
 from http.client import HTTPException
+from typing import TYPE_CHECKING
 
 from . import files, layout
+
+if TYPE_CHECKING:
+    from .spec import ReadyProbe
 
 REQUEST_SECONDS = 5
 
 
-def ask(unit_name: str, probe_options: dict) -> tuple:
-    """Status and text that a program answers to ``ready`` or ``reload``, with the credentials that these name."""
+def ask(unit_name: str, probe: ReadyProbe) -> tuple[int, str]:
+    """Return status and body of a probe with its credentials."""
     etc = layout.etc(unit_name.rpartition(".")[0])
-    headers, context = {}, None
+    context = None
+    headers = {}
     try:
-        if probe_options["url"].startswith("https:"):
-            # Who answers was told by the owner of the socket; the certificate may be for the name that peers use.
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            if probe_options.get("certificate_file"):
-                context.load_cert_chain(
-                    *(
-                        os.path.join(etc, probe_options[key])
-                        for key in ("certificate_file", "key_file")
-                    )
-                )
-        if probe_options.get("username"):
-            password = (
-                files.read(os.path.join(etc, probe_options["password_file"])) or b""
-            ).rstrip(b"\n")
-            login = base64.b64encode(probe_options["username"].encode() + b":" + password)
-            headers["Authorization"] = "Basic " + login.decode()
+        if probe["url"].startswith("https:"):
+            context = _tls_context(probe, etc)
+        if probe.get("username"):
+            headers["Authorization"] = _basic_authentication(probe, etc)
     except (OSError, ValueError) as error:
         return 0, f"{etc}: {error}"
-    return get(probe_options["url"], headers, context)
+    return get(probe["url"], headers, context)
 
 
-def get(url: str, headers: dict | None = None, context: ssl.SSLContext | None = None) -> tuple:
-    """Status and text of an answer; status 0 and the reason when there is none."""
-    handlers = [urllib.request.HTTPSHandler(context=context)] if context else []
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
+def _tls_context(probe: ReadyProbe, etc: str) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    # The socket's owner was verified; the certificate may be for the name that peers use.
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if probe.get("certificate_file"):
+        context.load_cert_chain(
+            os.path.join(etc, probe["certificate_file"]),
+            os.path.join(etc, probe["key_file"]),
+        )
+    return context
+
+
+def _basic_authentication(probe: ReadyProbe, etc: str) -> str:
+    content = files.read(os.path.join(etc, probe["password_file"])) or b""
+    credentials = probe["username"].encode() + b":" + content.rstrip(b"\n")
+    return "Basic " + base64.b64encode(credentials).decode()
+
+
+def get(
+    url: str, headers: dict[str, str] | None = None, context: ssl.SSLContext | None = None
+) -> tuple[int, str]:
+    """Return status and body of a GET request; without an answer 0 and the reason."""
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if context:
+        handlers.append(urllib.request.HTTPSHandler(context=context))
+    opener = urllib.request.build_opener(*handlers)
     try:
         request = urllib.request.Request(url)
         for name, value in (headers or {}).items():
-            # A program that sends on to another address, such as its public one, does not have the login told there.
+            # A redirect, such as to the public URL, must not carry the login.
             request.add_unredirected_header(name, value)
         with opener.open(request, timeout=REQUEST_SECONDS) as response:
             return response.status, response.read().decode("utf-8", "replace")

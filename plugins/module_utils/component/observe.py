@@ -1,35 +1,68 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""See what is on a host, without changing it."""
+"""Observe what is on a host, without changing it."""
 
 from __future__ import annotations
 
 import glob
 import os
 import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from . import files, layout, manifest, release_store, systemd
 from .rollout_plan import ObservedState
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> ObservedState:
-    """What is true of one instance now; ``unit_names`` are the units that it should have."""
+    from .manifest import FileRecord, Manifest
+    from .rollout_plan import Unit
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Files of a generation against its manifest; ``contents`` leaves out secrets."""
+
+    contents: dict[str, bytes] = field(default_factory=dict)
+    drift: tuple[str, ...] = ()
+    untracked: tuple[str, ...] = ()
+
+
+def observe(
+    name: str,
+    unit_names: Iterable[str],
+    key: bytes,
+    gid: int | None,
+) -> ObservedState:
+    """Return the state of an instance; ``unit_names`` are the units that it should have."""
     current = linked_generation(layout.current(name))
     last_known_good = linked_generation(layout.last_known_good(name))
     previous = linked_generation(layout.previous(name))
     rolled_back_from = linked_generation(layout.rolled_back_from(name))
-    known = read_manifest(name, current)
-    units = sorted(set(unit_names) | set(known["units"] if known else ()))
+    current_manifest = read_manifest(name, current)
+    managed_units: Iterable[str] = ()
+    links: tuple[str, ...] = ()
+    release_intact = True
+    if current_manifest:
+        managed_units = current_manifest["units"]
+        links = wrong_links(name, current_manifest)
+        release_intact = release_store.intact(current_manifest["release"])
+    units = sorted({*unit_names, *managed_units})
     states = systemd.show(units)
-    main = states.get(name + ".service")
-    running, running_unit = (
-        systemd.running_generation(name, main.invocation) if main and main.main_pid else ("", "")
-    )
+    main_unit = states.get(name + ".service")
+    running, running_unit = "", ""
+    if main_unit and main_unit.main_pid:
+        running, running_unit = systemd.running_generation(name, main_unit.invocation)
     running_manifest = read_manifest(name, running)
-    contents, drift, untracked = _compare(name, current, known, key, gid)
+    running_drift: tuple[str, ...] = ()
+    if running != current:
+        running_drift = changed_files(name, running, running_manifest, key, gid)
+    comparison = compare(name, current, current_manifest, key, gid)
+    used = {current, last_known_good, previous, rolled_back_from, running}
     return ObservedState(
         current=current,
-        manifest=known,
+        manifest=current_manifest,
         last_known_good=last_known_good,
         last_known_good_manifest=read_manifest(name, last_known_good),
         previous=previous,
@@ -37,186 +70,206 @@ def observe(name: str, unit_names: list, key: bytes, gid: int | None) -> Observe
         running=running,
         running_unit=running_unit,
         running_manifest=running_manifest,
-        running_drift=()
-        if running == current
-        else changed(name, running, running_manifest, key, gid),
-        contents=contents,
-        drift=drift,
-        untracked=untracked,
-        links=wrong_links(name, known) if known else (),
+        running_drift=running_drift,
+        contents=comparison.contents,
+        drift=comparison.drift,
+        untracked=comparison.untracked,
+        links=links,
         unmanaged=unmanaged(name, units, states),
-        leftovers=leftovers(name, {current, last_known_good, previous, rolled_back_from, running}),
+        leftovers=leftovers(name, used),
         pending=os.path.exists(layout.pending(name)),
-        release_intact=known is None or release_store.intact(known["release"]),
+        release_intact=release_intact,
         units=states,
     )
 
 
 def linked_generation(link: str) -> str:
-    """Name of the generation that a link leads to, or nothing."""
+    """Return the name of the generation that a link leads to, or an empty string."""
     return os.path.basename(files.link_target(link) or "")
 
 
-def read_manifest(name: str, generation: str) -> dict | None:
-    """The manifest of a generation, or None when it is gone or damaged."""
-    if not generation:
+def read_manifest(name: str, generation: str) -> Manifest | None:
+    """Return the manifest of a generation, recovered if unreadable, or None without generation."""
+    directory = layout.generation(name, generation)
+    if not generation or not os.path.isdir(directory):
         return None
-    return manifest.parse(
-        files.read(os.path.join(layout.generation(name, generation), "manifest.json"))
-    )
+    stored = manifest.parse(files.read(os.path.join(directory, "manifest.json")))
+    return stored or _recover_manifest(name, directory)
 
 
-def instances_of(component: str) -> list:
-    """Names of all instances of a component on this host, from their manifests."""
+def _recover_manifest(name: str, directory: str) -> Manifest:
+    units = {}
+    for path in _paths_in(directory):
+        unit_name = os.path.basename(path)
+        content = files.read(path)
+        if content is not None and unit_name.startswith((name + ".", name + "-")):
+            units[unit_name] = content.decode("utf-8", "replace")
+    release = os.path.basename(files.link_target(os.path.join(directory, "release")) or "")
+    return manifest.recovered(name, _component_of(name), release, units)
+
+
+def instances_of(component: str) -> list[str]:
+    """Return the names of all instances of a component on this host."""
     return components().get(component, [])
 
 
-def pending_removals() -> list:
-    """What killed removals left behind."""
-    return [
-        os.path.join(layout.COMPONENTS, item)
-        for item in files.listing(layout.COMPONENTS)
-        if item.startswith(".")
-    ]
+def pending_removals() -> list[str]:
+    """Return the paths that killed removals left behind."""
+    paths = _paths_in(layout.COMPONENTS)
+    return [path for path in paths if os.path.basename(path).startswith(".")]
 
 
-def components() -> dict:
-    """All instances on this host by their component, those included that a killed run left half made."""
-    result: dict = {}
+def _paths_in(directory: str) -> list[str]:
+    return [os.path.join(directory, entry) for entry in files.listing(directory)]
+
+
+def components() -> dict[str, list[str]]:
+    """Return all instances on this host by component."""
+    result: dict[str, list[str]] = {}
     for name in files.listing(layout.COMPONENTS):
         if not name.startswith("."):
-            there = [linked_generation(layout.current(name)), *generations(name)]
-            known = next(filter(None, (read_manifest(name, item) for item in there)), None)
-            # Without any readable manifest its directory alone says what it is called.
-            result.setdefault(known["component"] if known else name, []).append(name)
+            result.setdefault(_component_of(name), []).append(name)
     return result
 
 
-def expected_links(name: str, known: dict) -> dict:
-    """Links that an installed instance has, with their targets; none points into a generation."""
-    links = {layout.etc(name): os.path.join(layout.current(name), "etc")}
-    for unit_name, role in known["units"].items():
-        links[layout.unit(unit_name)] = os.path.join(layout.current(name), unit_name)
+def _component_of(name: str) -> str:
+    owner = files.read(layout.owner(name)) or b""
+    return owner.decode("utf-8", "replace").strip() or name
+
+
+def expected_links(name: str, instance_manifest: Manifest) -> dict[str, str]:
+    """Return the links of an instance with their targets, none of which is in a generation."""
+    current = layout.current(name)
+    links = {layout.etc(name): os.path.join(current, "etc")}
+    for unit_name, role in instance_manifest["units"].items():
+        links[layout.unit(unit_name)] = os.path.join(current, unit_name)
         for target in role["wanted_by"]:
             links[layout.wants(target, unit_name)] = layout.unit(unit_name)
     return links
 
 
-def our_links(name: str) -> list:
-    """Every link of an instance that is there, those that a killed run left included."""
-    directories = [layout.UNITS, *glob.glob(os.path.join(layout.UNITS, "*.wants"))]
-    paths = [
-        os.path.join(directory, item)
-        for directory in directories
-        for item in files.listing(directory)
-    ]
-    targets = {path: files.link_target(path) or "" for path in [*paths, layout.etc(name)]}
-    units = {
-        path for path, target in targets.items() if target.startswith(layout.current(name) + "/")
-    }
+def our_links(name: str) -> list[str]:
+    """Return every existing link of an instance."""
+    paths = [layout.etc(name)]
+    wants = glob.glob(os.path.join(layout.UNITS, "*.wants"))
+    for directory in (layout.UNITS, *wants):
+        paths += _paths_in(directory)
+    targets = {path: files.link_target(path) or "" for path in paths}
+    inside = layout.current(name) + "/"
+    units = {path for path, target in targets.items() if target.startswith(inside)}
     # A removed unit's enabling link dangles when a run was killed between the removal of both.
-    gone = {
-        target
-        for target in targets.values()
-        if target.startswith((layout.unit(name + "."), layout.unit(name + "-")))
-        and not os.path.lexists(target)
-    }
-    return [path for path, target in targets.items() if path in units or target in units | gone]
+    prefixes = (layout.unit(name + "."), layout.unit(name + "-"))
+    for target in targets.values():
+        if target.startswith(prefixes) and not os.path.lexists(target):
+            units.add(target)
+    return [path for path, target in targets.items() if path in units or target in units]
 
 
-def wrong_links(name: str, known: dict) -> tuple:
-    """Links of an installed instance that are missing, point elsewhere, or should not be there."""
-    links = expected_links(name, known)
-    missing = [path for path, target in links.items() if files.link_target(path) != target]
-    return (*missing, *[path for path in our_links(name) if path not in links])
+def wrong_links(name: str, instance_manifest: Manifest) -> tuple[str, ...]:
+    """Return the links of an instance that are missing, point elsewhere or must go."""
+    links = expected_links(name, instance_manifest)
+    paths = [path for path, target in links.items() if files.link_target(path) != target]
+    paths += [path for path in our_links(name) if path not in links]
+    return tuple(paths)
 
 
-def unmanaged(name: str, units: list, states: dict) -> tuple:
-    """Things of the names we need that this collection did not make."""
-    found = []
+def unmanaged(name: str, unit_names: list[str], states: dict[str, Unit]) -> tuple[str, ...]:
+    """Return the paths in the way of an instance that this collection did not make."""
+    current = layout.current(name)
+    paths: list[str] = []
     etc = layout.etc(name)
-    if (
-        os.path.lexists(etc)
-        and files.link_target(etc) != os.path.join(layout.current(name), "etc")
-        and not _empty(etc)
-    ):
-        found.append(etc)
-    for unit_name in units:
+    linked = files.link_target(etc) == os.path.join(current, "etc")
+    if not linked and not _is_empty_directory(etc):
+        paths.append(etc)
+    for unit_name in unit_names:
         path = layout.unit(unit_name)
-        ours = files.link_target(path) == os.path.join(layout.current(name), unit_name)
-        if os.path.lexists(path) and not ours:
-            found.append(path)
-        fragment = states[unit_name].fragment if unit_name in states else ""
-        if fragment and fragment != path and not ours and os.path.lexists(fragment):
-            found.append(fragment)
-    return tuple(dict.fromkeys(found))
+        if files.link_target(path) != os.path.join(current, unit_name):
+            paths.append(path)
+            if unit_name in states:
+                paths.append(states[unit_name].fragment)
+    return tuple(filter(os.path.lexists, dict.fromkeys(paths)))
 
 
-def leftovers(name: str, used: set) -> tuple:
-    """What a killed run left: half-written directories and generations that are not in use."""
-    found = [
-        os.path.join(directory, item)
-        for directory in (layout.component(name), layout.generations(name))
-        for item in files.listing(directory)
-        if item.startswith(".staging") or item.endswith(".new")
-    ]
-    found += [layout.generation(name, item) for item in generations(name) if item not in used]
-    for item in files.listing(layout.RUN):
-        path, pid = os.path.join(layout.RUN, item), item.rpartition("-")[2]
-        if (
-            path == layout.private_check(name, pid)
-            and pid.isdigit()
-            and not os.path.exists(f"/proc/{pid}")
-        ):
-            found.append(path)
-    return tuple(found)
+def leftovers(name: str, used: set[str]) -> tuple[str, ...]:
+    """Return half-written paths and unused generations, which killed runs leave."""
+    paths = []
+    for directory in (layout.component(name), layout.generations(name)):
+        for path in _paths_in(directory):
+            entry = os.path.basename(path)
+            if entry.startswith(".staging") or entry.endswith(".new"):
+                paths.append(path)
+    for generation in generations(name):
+        if generation not in used:
+            paths.append(layout.generation(name, generation))
+    for path in _paths_in(layout.RUN):
+        pid = path.rpartition("-")[2]
+        dead = pid.isdigit() and not os.path.exists(f"/proc/{pid}")
+        if dead and path == layout.private_check(name, pid):
+            paths.append(path)
+    return tuple(paths)
 
 
-def generations(name: str) -> list:
-    """Names of all generations that are there, finished ones only."""
-    return [
-        item for item in files.listing(layout.generations(name)) if item.split("-", 1)[0].isdigit()
-    ]
+def generations(name: str) -> list[str]:
+    """Return the names of all finished generations."""
+    entries = files.listing(layout.generations(name))
+    return [entry for entry in entries if entry.split("-", 1)[0].isdigit()]
 
 
-def changed(name: str, generation: str, known: dict | None, key: bytes, gid: int | None) -> tuple:
-    """Files of a generation that were changed, removed or added since it was written."""
-    return sum(_compare(name, generation, known, key, gid)[1:], ())
+def changed_files(
+    name: str,
+    generation: str,
+    expected: Manifest | None,
+    key: bytes,
+    gid: int | None,
+) -> tuple[str, ...]:
+    """Return the files of a generation that were changed, removed or added manually."""
+    comparison = compare(name, generation, expected, key, gid)
+    return comparison.drift + comparison.untracked
 
 
-def _compare(name: str, current: str, known: dict | None, key: bytes, gid: int | None) -> tuple:
-    """Contents of the current generation's files, those that differ from the manifest, and added ones."""
-    if known is None:
-        return {}, (), ()
-    directory = layout.generation(name, current)
-    contents, drift = {}, []
-    for path, record in known["files"].items():
-        content = files.read(os.path.join(directory, path))
-        kept = content is not None and manifest.checksum(content, record, key) == manifest.recorded(
-            record
-        )
-        if not kept or not _kept_mode(os.path.join(directory, path), record, path, gid):
+def compare(
+    name: str,
+    generation: str,
+    expected: Manifest | None,
+    key: bytes,
+    gid: int | None,
+) -> Comparison:
+    """Compare the files of a generation with its manifest."""
+    if expected is None or not expected["id"]:
+        return Comparison()
+    directory = layout.generation(name, generation)
+    contents: dict[str, bytes] = {}
+    drift = []
+    for path, record in expected["files"].items():
+        full_path = os.path.join(directory, path)
+        content = files.read(full_path)
+        group = gid if path.startswith("etc/") else None
+        if content is None or not _unchanged(full_path, content, record, key, group):
             drift.append(path)
         if content is not None and "fingerprint" not in record:
             contents[path] = content
-    if files.link_target(os.path.join(directory, "release")) != release_store.path_of(
-        known["release"]
-    ):
+    release = files.link_target(os.path.join(directory, "release"))
+    if release != release_store.path_of(expected["release"]):
         drift.append("release")
-    expected = set(known["files"]) | {"manifest.json", "release"}
-    untracked = [path for path in files.tree(directory) if path not in expected]
-    return contents, tuple(drift), tuple(untracked)
+    tracked = {*expected["files"], "manifest.json", "release"}
+    untracked = [path for path in files.tree(directory) if path not in tracked]
+    return Comparison(contents, tuple(drift), tuple(untracked))
 
 
-def _kept_mode(path: str, record: dict, relative: str, gid: int | None) -> bool:
+def _unchanged(
+    path: str,
+    content: bytes,
+    record: FileRecord,
+    key: bytes,
+    gid: int | None,
+) -> bool:
+    if manifest.checksum(content, record, key) != manifest.recorded(record):
+        return False
     status = os.lstat(path)
-    group = gid if relative.startswith("etc/") and gid is not None else status.st_gid
-    return (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (
-        int(record["mode"], 8),
-        0,
-        group,
-    )
+    if stat.S_IMODE(status.st_mode) != int(record["mode"], 8):
+        return False
+    return status.st_uid == 0 and gid in (None, status.st_gid)
 
 
-def _empty(path: str) -> bool:
+def _is_empty_directory(path: str) -> bool:
     return os.path.isdir(path) and not os.path.islink(path) and not os.listdir(path)

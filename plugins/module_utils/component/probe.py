@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Believe that a program took a change only when the program itself shows it."""
+"""Verify from the program's own behavior that it started or reloaded."""
 
 from __future__ import annotations
 
@@ -9,96 +9,109 @@ import re
 import socket
 import struct
 import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from . import systemd
 from .component_errors import ComponentError
 from .rollout_plan import Unit
 
+if TYPE_CHECKING:
+    from .spec import ReadyProbe, ReloadProbe
+
 INTERVAL_SECONDS = 0.2
-# The same process has to be there over this many probes in turn.
+# Consecutive probes that the same process has to pass.
 STEADY_PROBES = 5
 LISTEN_STATE = "0A"
-REFUSED = "it refuses the login"
+LOGIN_REFUSED = "it refuses the login"
 EVERY_ADDRESS = ("", "0.0.0.0", "::")
 
 
 class HealthCheckFailed(Exception):
-    """What was waited for did not happen."""
+    """A unit that did not become ready or did not reload."""
 
 
 def started(
-    unit_name: str, listen_addresses: list, ready: dict, default_timeout: float = 40
+    unit_name: str, addresses: Sequence[str], ready: ReadyProbe, default_timeout: float = 40
 ) -> Unit:
-    """Wait until a freshly started unit is ready and stays, and return its state."""
+    """Wait until a unit that was just started is ready and stays so; return its state."""
     timeout = ready.get("timeout") or default_timeout
     deadline = time.monotonic() + timeout
     first: Unit | None = None
-    steady, lacking = 0, ""
+    passed = 0
     while True:
         state = systemd.show([unit_name])[unit_name]
         first = first or state
         _require_alive(unit_name, state, first)
-        lacking = missing(unit_name, state, listen_addresses, ready)
-        if lacking.startswith(REFUSED):
-            # Trying on would only lock the account.
-            raise HealthCheckFailed(f"{unit_name} is not what was wanted: {lacking}")
-        steady = 0 if lacking else steady + 1
-        if steady >= STEADY_PROBES:
+        reason = not_ready(unit_name, state, addresses, ready)
+        if reason and reason.startswith(LOGIN_REFUSED):
+            # Another attempt could lock the account.
+            raise HealthCheckFailed(f"{unit_name} is not ready: {reason}")
+        passed = 0 if reason else passed + 1
+        if passed >= STEADY_PROBES:
             return state
         if time.monotonic() > deadline:
-            raise HealthCheckFailed(
-                f"{unit_name} was not ready after {timeout} s: {lacking or 'it did not stay'}"
-            )
+            details = reason or "it did not stay so"
+            raise HealthCheckFailed(f"{unit_name} was not ready after {timeout} s: {details}")
         time.sleep(INTERVAL_SECONDS)
 
 
 def _require_alive(unit_name: str, state: Unit, first: Unit) -> None:
     if state.active in ("failed", "inactive", "deactivating") or state.sub == "auto-restart":
         raise HealthCheckFailed(f"{unit_name} ended right after its start")
-    if state.restarts != first.restarts or (first.main_pid and state.main_pid != first.main_pid):
+    replaced = first.main_pid and state.main_pid != first.main_pid
+    if replaced or state.restarts != first.restarts:
         raise HealthCheckFailed(f"{unit_name} ended and was started again")
 
 
-def missing(unit_name: str, state: Unit, listen_addresses: list, ready: dict) -> str:
-    """What a unit that should be ready lacks, in words, or nothing."""
+def not_ready(
+    unit_name: str, state: Unit, addresses: Sequence[str], ready: ReadyProbe
+) -> str | None:
+    """Return why a unit is not ready, or None."""
     if state.active != "active" or not state.main_pid:
         return f"it is {state.active}"
-    for address in listen_addresses:
+    for address in addresses:
         try:
-            listening = owners(address)
+            owned = listening_processes(address) & group_processes(state.main_pid)
         except ComponentError as error:
             return str(error)
-        if not (listening & processes(state.main_pid)):
+        if not owned:
             return f"it does not listen on {address}"
-    if ready.get("url"):
-        # Credentials are sent only after the socket was seen to belong to the unit.
-        status, text = ask(unit_name, ready)
-        if ready.get("username") and status in (401, 403):
-            return f"{REFUSED} of {ready['username']} ({status}): {text.strip()[:200]}"
-        if not 200 <= status < 300:
-            return f"{ready['url']} answers {status or 'nothing'}: {text.strip()[:200]}"
-    return ""
+    if not ready.get("url"):
+        return None
+    # The sockets belong to the unit, so credentials may be sent.
+    status, body = ask(unit_name, ready)
+    excerpt = body.strip()[:200]
+    if ready.get("username") and status in (401, 403):
+        return f"{LOGIN_REFUSED} of {ready['username']} ({status}): {excerpt}"
+    if not 200 <= status < 300:
+        return f"{ready['url']} answers {status or 'nothing'}: {excerpt}"
+    return None
 
 
-def metric(unit_name: str, reload: dict, name: str) -> float | None:
-    """The value of a metric without labels, or None when it cannot be had."""
-    status, text = ask(unit_name, reload)
-    return value_of(text, name) if status == 200 else None
+def metric(unit_name: str, reload: ReloadProbe, name: str) -> float | None:
+    """Return the value of a metric without labels, or None."""
+    return metric_value(_metrics(unit_name, reload), name)
 
 
-def value_of(text: str, name: str) -> float | None:
-    """The value of a metric without labels in the text format of Prometheus. Pure."""
-    found = re.search(rf"^{re.escape(name)}[ \t]+(\S+)", text, re.MULTILINE)
+def _metrics(unit_name: str, reload: ReloadProbe) -> str:
+    status, body = ask(unit_name, reload)
+    return body if status == 200 else ""
+
+
+def metric_value(exposition: str, name: str) -> float | None:
+    """Return the value of a metric without labels in Prometheus' text format. Pure."""
+    sample = re.search(rf"^{re.escape(name)}[ \t]+(\S+)", exposition, re.MULTILINE)
     try:
-        return float(found.group(1)) if found else None
+        return float(sample.group(1)) if sample else None
     except ValueError:
         return None
 
 
-def reloaded(unit_name: str, reload: dict, before: float, pid: int) -> Unit:
-    """Wait for the program's own proof that it took a reload; ``before`` is its timestamp before it.
+def reloaded(unit_name: str, reload: ReloadProbe, before: float, pid: int) -> Unit:
+    """Wait until the program's metrics show a successful reload; return the unit's state.
 
-    The timestamp has to differ, not to be later, since the clock may have been set back.
+    The timestamp has to differ from ``before`` and not to be later, as clocks are set back.
     """
     timeout = reload.get("timeout") or 30
     deadline = time.monotonic() + timeout
@@ -106,110 +119,120 @@ def reloaded(unit_name: str, reload: dict, before: float, pid: int) -> Unit:
         state = systemd.show([unit_name])[unit_name]
         if state.main_pid != pid:
             raise HealthCheckFailed(f"{unit_name} ended during the reload")
-        status, text = ask(unit_name, reload)
-        success, after = (
-            value_of(text if status == 200 else "", reload[key]) for key in ("success", "timestamp")
-        )
-        if success == 1 and after not in (None, before):
+        metrics = _metrics(unit_name, reload)
+        timestamp = metric_value(metrics, reload["timestamp"])
+        if metric_value(metrics, reload["success"]) == 1 and timestamp not in (None, before):
             return state
         if time.monotonic() > deadline:
             raise HealthCheckFailed(
-                f"{reload['success']} and {reload['timestamp']} showed no successful reload in {timeout} s"
+                f"{unit_name}: {reload['success']} and {reload['timestamp']}"
+                f" showed no successful reload in {timeout} s"
             )
         time.sleep(INTERVAL_SECONDS)
 
 
-def ask(unit_name: str, probe_options: dict) -> tuple:
-    """Status and text that a program answers to ``ready`` or ``reload``; see ``web.ask``."""
-    # Most runs change nothing and ask nobody, so they need not load what speaks HTTP.
+def ask(unit_name: str, probe: ReadyProbe) -> tuple[int, str]:
+    """Return status and body of a probe; see ``local_http.ask``."""
+    # Most runs probe nothing, so they need not load HTTP.
     from . import local_http
 
-    return local_http.ask(unit_name, probe_options)
+    return local_http.ask(unit_name, probe)
 
 
-def taken(address: str, own_pid: int) -> str:
-    """Who else holds an address that a program needs, as text; nothing when it is free."""
-    others = owners(address) - (processes(own_pid) if own_pid else set())
-    return ", ".join(f"{_command(pid)} (process {pid})" for pid in sorted(others))
+def address_owner(address: str, own_pid: int) -> str | None:
+    """Return the other processes that occupy an address, or None."""
+    own = group_processes(own_pid) if own_pid else set()
+    others = sorted(listening_processes(address) - own)
+    return ", ".join(f"{_command(pid)} (process {pid})" for pid in others) or None
 
 
-def owners(address: str) -> set:
-    """Processes that listen on an address, or on its port on every address."""
+def listening_processes(address: str) -> set[int]:
+    """Return the processes that listen on an address or on every one."""
     inodes = _listening_inodes(address)
-    found = set()
-    for pid in os.listdir("/proc") if inodes else ():
-        if pid.isdigit() and inodes & _socket_inodes(pid):
-            found.add(int(pid))
-    return found
+    if not inodes:
+        return set()
+    return {pid for pid in _process_ids() if inodes & _socket_inodes(pid)}
 
 
-def processes(pid: int) -> set:
-    """A process and those that share its control group."""
+def group_processes(pid: int) -> set[int]:
+    """Return the processes of a process' control group; none when it has ended."""
+    group = _control_group(pid)
+    if group is None:
+        return set()
+    return {member for member in _process_ids() if _control_group(member) == group}
+
+
+def _process_ids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _control_group(pid: int) -> str | None:
     try:
         with open(f"/proc/{pid}/cgroup", encoding="ascii") as stream:
-            group = stream.read()
+            return stream.read()
     except OSError:
-        return set()
-    found = {pid}
-    for other in os.listdir("/proc"):
-        if other.isdigit():
-            try:
-                with open(f"/proc/{other}/cgroup", encoding="ascii") as stream:
-                    if stream.read() == group:
-                        found.add(int(other))
-            except OSError:
-                continue
-    return found
+        return None
 
 
-def _listening_inodes(address: str) -> set:
+def _listening_inodes(address: str) -> set[str]:
     host, _colon, port = address.rpartition(":")
     host = host.strip("[]")
-    desired = None if host in EVERY_ADDRESS else _hex_addresses(host)
+    any_host = host in EVERY_ADDRESS
+    hex_addresses = set() if any_host else _hex_addresses(host)
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with open(table, encoding="ascii") as stream:
-                rows = [line.split() for line in stream.readlines()[1:]]
-        except OSError:
-            continue
-        for row in rows:
-            local, local_port = row[1].split(":")
-            matches = desired is None or local in desired or not local.strip("0")
-            if row[3] == LISTEN_STATE and int(local_port, 16) == int(port) and matches:
-                inodes.add(row[9])
+        for local_host, local_port, inode in _listeners(table):
+            # Zeros stand for every address.
+            same_host = any_host or local_host in hex_addresses or not local_host.strip("0")
+            if same_host and local_port == int(port):
+                inodes.add(inode)
     return inodes
 
 
-def _hex_addresses(host: str) -> set:
-    """An address as the kernel's tables write it, also as IPv6 writes an IPv4 address."""
-    found = set()
+def _listeners(table: str) -> Iterator[tuple[str, int, str]]:
+    """Yield address in hex, port and inode of each listener in a kernel table."""
+    try:
+        with open(table, encoding="ascii") as stream:
+            lines = stream.readlines()[1:]
+    except OSError:
+        return
+    for line in lines:
+        fields = line.split()
+        host, port = fields[1].split(":")
+        if fields[3] == LISTEN_STATE:
+            yield host, int(port, 16), fields[9]
+
+
+def _hex_addresses(host: str) -> set[str]:
+    """Return a host's addresses in the kernel's notation, IPv4 ones also mapped to IPv6."""
     try:
         answers = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise ComponentError(f"Address {host} is not known: {error.strerror or error}.") from error
-    for family, _type, _protocol, _name, where in answers:
-        packed = socket.inet_pton(family, where[0].partition("%")[0])
-        words = struct.unpack(f"={len(packed) // 4}I", packed)
-        text = "".join(f"{word:08X}" for word in words)
-        found.add(text)
+        raise ComponentError(f"Host {host!r}: {error.strerror or error}.") from error
+    addresses = set()
+    for family, _type, _protocol, _name, socket_address in answers:
+        packed = socket.inet_pton(family, str(socket_address[0]).partition("%")[0])
+        addresses.add(_kernel_notation(packed))
         if family == socket.AF_INET:
-            found.add(
-                f"0000000000000000{struct.unpack('=I', struct.pack('>I', 0xFFFF))[0]:08X}" + text
-            )
-    return found
+            addresses.add(_kernel_notation(bytes(10) + b"\xff\xff" + packed))
+    return addresses
 
 
-def _socket_inodes(pid: str) -> set:
-    found = set()
+def _kernel_notation(packed: bytes) -> str:
+    words = struct.unpack(f"={len(packed) // 4}I", packed)
+    return "".join(f"{word:08X}" for word in words)
+
+
+def _socket_inodes(pid: int) -> set[str]:
+    inodes = set()
     try:
         for descriptor in os.listdir(f"/proc/{pid}/fd"):
             target = os.readlink(f"/proc/{pid}/fd/{descriptor}")
             if target.startswith("socket:["):
-                found.add(target[8:-1])
+                inodes.add(target[8:-1])
     except OSError:
         pass
-    return found
+    return inodes
 
 
 def _command(pid: int) -> str:

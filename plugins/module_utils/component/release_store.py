@@ -8,20 +8,24 @@ import ctypes
 import json
 import os
 import platform
+from typing import TYPE_CHECKING
 
 from . import files, layout
 from .component_errors import ComponentError
 from .failpoints import failpoint
 from .spec import Release
 
+if TYPE_CHECKING:
+    from .spec import Archive
+
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-# ELF's e_machine for each of them.
+# ELF's e_machine of each architecture.
 ELF_MACHINES = {"amd64": 62, "arm64": 183}
 RECORD = ".release.json"
 
 
-class ArchiveWanted(Exception):
-    """The archive must be brought from the controller before the module can go on."""
+class ArchiveRequired(Exception):
+    """An archive that the action plugin must copy from the controller."""
 
     def __init__(self, architecture: str) -> None:
         super().__init__(architecture)
@@ -29,116 +33,121 @@ class ArchiveWanted(Exception):
 
 
 def architecture() -> str:
-    """This host's architecture in the lock file's words."""
+    """Return this host's architecture by its name in the lock file."""
     machine = platform.machine()
     if machine not in ARCHITECTURES:
         raise ComponentError(
-            f"Architecture {machine} is not supported: only {', '.join(sorted(ARCHITECTURES))}."
+            f"Architecture {machine!r}: not supported; use {', '.join(sorted(ARCHITECTURES))}."
         )
     return ARCHITECTURES[machine]
 
 
 def path_of(directory: str) -> str:
-    """Where a release is unpacked."""
+    """Return the path of an unpacked release."""
     return os.path.join(layout.RELEASES, directory)
 
 
 def intact(directory: str) -> bool:
-    """Whether a release is there with every file as it was unpacked, told by size, mode and time."""
-    record = files.read(os.path.join(path_of(directory), RECORD))
+    """Return whether all files of a release have the recorded size, mode and time."""
+    path = path_of(directory)
+    record = files.read(os.path.join(path, RECORD))
     if record is None:
         return False
     try:
-        return json.loads(record)["members"] == _members(path_of(directory))
+        return json.loads(record)["members"] == _members(path)
     except (ValueError, KeyError):
         return False
 
 
 def stage(release: Release, name: str, program: str) -> bool:
-    """Have the release unpacked; return whether that had to be done.
+    """Unpack a release unless it is intact; return whether it was unpacked.
 
-    ``program`` is the path of the main program in the release; it must be made for this host.
+    ``program`` is the main program's path in the release; it must be built for this host.
     """
     host = architecture()
     directory = release.directory(host)
     if intact(directory):
         return False
-    # Loaded only where there is something to unpack, as most runs find nothing.
+    # Most runs unpack nothing, so they need not load it.
     from . import archive
 
-    fetched = _archive(release, name, host)
+    archive_path = _obtain_archive(release, name, host)
     failpoint("after-download")
     staging = path_of(".staging-" + directory)
     files.remove(staging)
     try:
         files.make_directory(staging)
-        archive.unpack(fetched, staging, release.name)
-        _require_machine(os.path.join(staging, program), program, host)
+        archive.unpack(archive_path, staging, release.name)
+        _require_program(staging, program, host)
         _seal(staging)
     except BaseException:
         files.remove(staging)
         files.remove(layout.downloads(name))
         raise
     failpoint("after-unpack")
-    _put_in_place(staging, path_of(directory))
+    _install(staging, path_of(directory))
     files.remove(layout.downloads(name))
     return True
 
 
-def foresee(release: Release, name: str) -> None:
-    """Refuse what cannot be had, as staging would, without having it brought; what a download finds is not foreseen."""
+def require_available(release: Release, name: str) -> None:
+    """Raise when staging could not obtain the archive; do not try the download."""
     host = architecture()
-    desired = release.archive(host)
-    there = os.path.exists(os.path.join(layout.downloads(name), desired["sha256"]))
-    if not there and host not in release.pushable and not intact(release.directory(host)):
-        _refuse_missing(desired)
+    archive = release.archive(host)
+    downloaded = os.path.join(layout.downloads(name), archive["sha256"])
+    if os.path.exists(downloaded) or host in release.pushable:
+        return
+    if not intact(release.directory(host)):
+        _require_source(archive)
 
 
-def _refuse_missing(desired: dict) -> None:
-    if not desired["urls"] and desired.get("missing"):
+def _require_source(archive: Archive) -> None:
+    if not archive["urls"] and archive.get("missing"):
         raise ComponentError(
-            f"{desired['missing']} is not on the controller, and nothing is downloaded where monitoring_archives_dir is"
-            " set without monitoring_mirrors. The playbook bundle collects what is missing."
+            f"{archive['missing']}: not on the controller, and not downloaded, since"
+            " monitoring_archives_dir is set without monitoring_mirrors; run the playbook bundle."
         )
 
 
-def _archive(release: Release, name: str, host: str) -> str:
+def _obtain_archive(release: Release, name: str, host: str) -> str:
     from . import download
 
-    desired = release.archive(host)
+    archive = release.archive(host)
+    sha256 = archive["sha256"]
     if release.pushed:
-        got = download.sha256_of(release.pushed)
-        if got != desired["sha256"]:
+        actual = download.sha256_of(release.pushed)
+        if actual != sha256:
             raise ComponentError(
-                f"The archive of {release.name} {release.version} for {host} from the controller has SHA-256 {got},"
-                f" expected {desired['sha256']}."
+                f"Archive of {release.name} {release.version} for {host}: on the controller its"
+                f" SHA-256 is {actual}, expected {sha256}; replace it."
             )
         return release.pushed
-    path = os.path.join(layout.downloads(name), desired["sha256"])
-    if os.path.exists(path) and download.sha256_of(path) == desired["sha256"]:
+    path = os.path.join(layout.downloads(name), sha256)
+    if os.path.exists(path) and download.sha256_of(path) == sha256:
         return path
     if host in release.pushable:
-        raise ArchiveWanted(host)
-    _refuse_missing(desired)
-    download.fetch(desired["urls"], desired["sha256"], path)
+        raise ArchiveRequired(host)
+    _require_source(archive)
+    download.fetch(archive["urls"], sha256, path)
     return path
 
 
-def _require_machine(path: str, program: str, host: str) -> None:
+def _require_program(staging: str, program: str, host: str) -> None:
     if not program:
         return
+    path = os.path.join(staging, program)
     if not os.path.isfile(path):
-        raise ComponentError(
-            f"The archive does not contain {program!r}: {', '.join(files.listing(os.path.dirname(path)))}."
-        )
+        names = ", ".join(files.listing(os.path.dirname(path)))
+        raise ComponentError(f"Archive: it does not contain {program!r}, only {names}.")
     with open(path, "rb") as stream:
         header = stream.read(20)
-    if header[:4] == b"\x7fELF" and int.from_bytes(header[18:20], "little") != ELF_MACHINES[host]:
-        raise ComponentError(f"{program!r} in the archive is not made for {host}.")
+    machine = int.from_bytes(header[18:20], "little")
+    if header[:4] == b"\x7fELF" and machine != ELF_MACHINES[host]:
+        raise ComponentError(f"Archive: its {program!r} is not built for {host}.")
 
 
 def _seal(staging: str) -> None:
-    """Record what was unpacked, and have it on disk before it can be in force."""
+    """Record the members and sync all to disk before the release can be active."""
     for directory, _names, _files in os.walk(staging):
         os.chmod(directory, 0o755)
     record = json.dumps({"members": _members(staging)}, sort_keys=True)
@@ -146,7 +155,7 @@ def _seal(staging: str) -> None:
     _sync_filesystem(staging)
 
 
-def _put_in_place(staging: str, path: str) -> None:
+def _install(staging: str, path: str) -> None:
     damaged = path_of(".damaged-" + os.path.basename(path))
     files.remove(damaged)
     if os.path.lexists(path):
@@ -156,13 +165,13 @@ def _put_in_place(staging: str, path: str) -> None:
     files.remove(damaged)
 
 
-def _members(directory: str) -> dict:
-    result = {}
+def _members(directory: str) -> dict[str, list[int]]:
+    members = {}
     for path in files.tree(directory):
         if path != RECORD:
             status = os.lstat(os.path.join(directory, path))
-            result[path] = [status.st_size, status.st_mode, status.st_mtime_ns]
-    return result
+            members[path] = [status.st_size, status.st_mode, status.st_mtime_ns]
+    return members
 
 
 def _sync_filesystem(path: str) -> None:
@@ -173,12 +182,13 @@ def _sync_filesystem(path: str) -> None:
         os.close(descriptor)
 
 
-def unused() -> list:
-    """Releases that no generation of any component links to, and what killed runs left of them."""
+def unused() -> list[str]:
+    """Return the paths of releases that no generation uses, and of killed runs' leftovers."""
     used = set()
     for name in files.listing(layout.COMPONENTS):
-        # What is leaving needs nothing any more.
-        for generation in [] if name.startswith(".") else files.listing(layout.generations(name)):
-            target = files.link_target(os.path.join(layout.generation(name, generation), "release"))
-            used.add(os.path.basename(target or ""))
-    return [path_of(item) for item in files.listing(layout.RELEASES) if item not in used]
+        # A leading dot marks what is being removed.
+        generations = [] if name.startswith(".") else files.listing(layout.generations(name))
+        for generation in generations:
+            link = os.path.join(layout.generation(name, generation), "release")
+            used.add(os.path.basename(files.link_target(link) or ""))
+    return [path_of(name) for name in files.listing(layout.RELEASES) if name not in used]

@@ -1,157 +1,173 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Take an instance off a host; its data and its user stay unless they are purged."""
+"""Remove instances from a host; data and users stay unless they are purged."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from . import files, generation, layout, observe, run_lock, systemd
 from .component_errors import ComponentError
 from .failpoints import failpoint
 from .rollout_plan import NONE, REMOVE, shown_path
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .manifest import Manifest
+    from .rollout_plan import DiffEntry
+
 
 @dataclass(frozen=True)
 class Removal:
-    """An instance that goes, with what is needed to take it off and to tell about it."""
+    """An instance to remove, with its current generation."""
 
     name: str
-    known: dict
+    manifest: Manifest | None
     generation: str
-    release: str
-    diff: tuple = ()
+
+    @property
+    def diff(self) -> DiffEntry:
+        """Files that are removed."""
+        paths = sorted(self.manifest["files"]) if self.manifest else []
+        header = f"files of {self.name}"
+        return {
+            "before_header": header,
+            "after_header": header,
+            "before": "".join(shown_path(self.name, path) + "\n" for path in paths),
+            "after": "",
+        }
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """Values that the module returns."""
+        return {
+            "action": REMOVE,
+            "reasons": ["it is no longer desired"],
+            "generation": "",
+            "previous": self.generation,
+            "release": self.manifest["release"] if self.manifest else "",
+        }
 
 
-def planned(name: str) -> Removal:
-    """What the removal of an installed instance takes away."""
+def plan_removal(name: str) -> Removal:
+    """Plan the removal of an installed instance."""
     current = generation.current(name)
-    known = observe.read_manifest(name, current) or {}
-    lines = "".join(shown_path(name, path) + "\n" for path in sorted(known.get("files", {})))
-    entry = {
-        "before_header": f"files of {name}",
-        "after_header": f"files of {name}",
-        "before": lines,
-        "after": "",
-    }
-    return Removal(name, known, current, known.get("release", ""), (entry,))
+    return Removal(name, observe.read_manifest(name, current), current)
 
 
-def remove(item: Removal) -> None:
+def remove(removal: Removal) -> None:
     """Stop, disable and remove an instance.
 
-    What is kept about it vanishes by one rename after everything else, so that a killed removal is finished later.
+    One rename removes its directory after all else, so that a killed removal is finished later.
     """
-    withdraw(item.name, item.known)
+    take_down(removal.name, removal.manifest)
     failpoint("after-unlink")
-    pending_removals = layout.pending_removals(item.name)
-    files.remove(pending_removals)
-    os.rename(layout.component(item.name), pending_removals)
+    pending_removal = layout.pending_removals(removal.name)
+    files.remove(pending_removal)
+    os.rename(layout.component(removal.name), pending_removal)
     files.sync_directory(layout.COMPONENTS)
     failpoint("after-set-aside")
-    files.remove(pending_removals)
+    files.remove(pending_removal)
 
 
-def told(item: Removal) -> dict:
-    """What the module returns of a removal."""
-    return {
-        "action": REMOVE,
-        "reasons": ["it is no longer wanted"],
-        "generation": "",
-        "previous": item.generation,
-        "release": item.release,
-    }
-
-
-def withdraw(name: str, known: dict) -> None:
+def take_down(name: str, manifest: Manifest | None) -> None:
     """Stop an instance's units and remove every link to it."""
     links = observe.our_links(name)
-    # Without a readable manifest, the links tell the units.
-    linked = [os.path.basename(path) for path in links if os.path.dirname(path) == layout.UNITS]
-    units = sorted({*known.get("units", {}), *linked})
+    directories = {path: os.path.dirname(path) for path in links}
+    # Without a readable manifest, the links name the units.
+    linked = [os.path.basename(path) for path in links if directories[path] == layout.UNITS]
+    units = sorted({*linked, *(manifest["units"] if manifest else ())})
     if units:
         systemd.run(["systemctl", "stop", "--", *units], timeout=None)
     for path in links:
         files.remove(path)
-    for directory in {
-        os.path.dirname(path) for path in links if os.path.dirname(path).endswith(".wants")
-    }:
-        files.remove_empty(directory)
+    for directory in set(directories.values()):
+        if directory.endswith(".wants"):
+            files.remove_empty(directory)
     systemd.run(["systemctl", "daemon-reload"])
     if units:
         systemd.run(["systemctl", "reset-failed", "--", *units])
-    for path in (layout.running(name), layout.pending(name)):
-        files.remove(path)
+    files.remove(layout.running(name))
+    files.remove(layout.pending(name))
 
 
 def purge(name: str) -> None:
-    """Remove an instance's data, what was kept of files changed by hand, and its user if we made it."""
-    for path in (layout.data(name), layout.edited(name)):
-        files.remove(path)
+    """Remove an instance's data, its saved manual changes, and its user if it is ours."""
+    files.remove(layout.data(name))
+    files.remove(layout.edited(name))
     if generation.owns_user(name):
         result = systemd.run(["userdel", name])
         if result.returncode != 0:
-            raise ComponentError(f"User {name} could not be removed: {result.stdout.strip()}")
+            raise ComponentError(f"user {name}: userdel failed: {result.stdout.strip()}")
 
 
-def absent(params: dict, check_mode: bool) -> dict:
-    """Remove a component with all its instances; return the module's values."""
+def absent(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Remove a component with all its instances."""
     component = params["name"]
-    items = [planned(name) for name in observe.instances_of(component)]
-    listed = [f"{component}-{own.get('name')}" for own in params.get("instances") or ()]
-    names = dict.fromkeys([component, *listed, *[item.name for item in items]])
-    installed = [item.name for item in items]
-    # A name that was neither installed by us nor has our user may be somebody else's, data and all.
-    purged = [
-        name
-        for name in names
-        if params["purge"] and (name in installed or generation.owns_user(name))
-    ]
-    if not check_mode and (items or purged):
-        take_off(component, items, params.get("lock_owner") or "", params["lock_timeout"])
+    removals = [plan_removal(name) for name in observe.instances_of(component)]
+    purged = _names_to_purge(params, removals) if params["purge"] else []
+    if not check_mode:
+        if removals or purged:
+            _remove_locked(component, removals, params)
         for name in purged:
             purge(name)
-    if not check_mode:
         generation.tidy()
-    return values(items, [f"Data and user of {name} are purged." for name in purged], bool(purged))
+    notices = [f"Data and user of {name} are purged." for name in purged]
+    return _values(removals, notices)
 
 
-def prune(params: dict, check_mode: bool) -> dict:
-    """Remove components that the host should no longer have; return the module's values."""
-    there = observe.components()
-    left = [name for name in params["known"] if name in there and name not in params["keep"]]
-    unwanted = {component: there[component] for component in left}
-    items = [planned(name) for names in unwanted.values() for name in names]
+def _names_to_purge(params: dict[str, Any], removals: list[Removal]) -> list[str]:
+    """Return the names that are installed or have our user; another's data may not be ours."""
+    component = params["name"]
+    installed = [removal.name for removal in removals]
+    listed = [f"{component}-{own.get('name')}" for own in params.get("instances") or ()]
+    names = dict.fromkeys([component, *listed, *installed])
+    return [name for name in names if name in installed or generation.owns_user(name)]
+
+
+def prune(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Remove components that the host should no longer have."""
+    installed = observe.components()
+    unwanted = {
+        component: [plan_removal(name) for name in installed[component]]
+        for component in params["known"]
+        if component in installed and component not in params["keep"]
+    }
+    removals = [removal for group in unwanted.values() for removal in group]
     if len(unwanted) > params["prune_max"]:
+        names = ", ".join(removal.name for removal in removals)
         raise ComponentError(
-            f"{len(unwanted)} components would be removed, more than prune_max ({params['prune_max']}): "
-            f"{', '.join(item.name for item in items)}. Nothing was removed. Add the host to their groups again, or"
-            " raise monitoring_prune_max for one run."
+            f"{names}: removing {len(unwanted)} components exceeds prune_max"
+            f" ({params['prune_max']}); add the host to their groups again, or raise"
+            " monitoring_prune_max for one run. Nothing was removed."
         )
     if not check_mode:
-        for component, names in unwanted.items():
-            ours = [item for item in items if item.name in names]
-            take_off(component, ours, params.get("lock_owner") or "", params["lock_timeout"])
+        for component, group in unwanted.items():
+            _remove_locked(component, group, params)
         generation.tidy()
-    return values(items, [], False)
+    return _values(removals, [])
 
 
-def take_off(component: str, items: list, lock_owner: str, timeout: float) -> None:
-    """Remove instances of a component under its lock, as they are then: another run may have changed them meanwhile."""
-    with run_lock.held(component, lock_owner, timeout):
-        for item in items:
-            if os.path.isdir(layout.component(item.name)):
-                remove(planned(item.name))
+def _remove_locked(component: str, removals: list[Removal], params: dict[str, Any]) -> None:
+    """Remove instances under the lock; plan again, since another run may have changed them."""
+    lock_owner = params.get("lock_owner") or ""
+    with run_lock.held(component, lock_owner, params["lock_timeout"]):
+        for removal in removals:
+            if os.path.isdir(layout.component(removal.name)):
+                remove(plan_removal(removal.name))
         generation.prune_releases()
 
 
-def values(items: list, notices: list, changed: bool) -> dict:
-    """What a module returns that only removes. Pure."""
+def _values(removals: list[Removal], notices: list[str]) -> dict[str, Any]:
+    """Return the module's values; ``notices`` are about purged names."""
+    changed = bool(removals or notices)
     return {
-        "changed": changed or bool(items),
-        "action": REMOVE if items or changed else NONE,
-        "instances": {item.name: told(item) for item in items},
+        "changed": changed,
+        "action": REMOVE if changed else NONE,
+        "instances": {removal.name: removal.result for removal in removals},
         "notices": notices,
-        "diff": [entry for item in items for entry in item.diff],
+        "diff": [removal.diff for removal in removals],
     }

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Go back to what was proven before the last rollout, by the same switch and proof as a rollout."""
+"""Roll back to the generations before the last rollout, switched and verified like a rollout."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from . import (
     files,
@@ -19,158 +20,158 @@ from . import (
 )
 from .component_errors import ComponentError
 from .failpoints import failpoint
-from .rollout_plan import ObservedState, plan
-from .spec import Entry, Instance, Release, UnitRole
+from .rollout_plan import plan
+from .spec import DesiredFile, Instance, Release, UnitRole
 from .transaction import Result, Rollout
 
+if TYPE_CHECKING:
+    from typing import Any
 
-def roll_back(params: dict, check_mode: bool) -> Result:
-    """Bring a component to the generation before its last rollout; a component that is there already stays.
+    from .manifest import Manifest
+    from .rollout_plan import ObservedState
 
-    Raises ComponentError when there is none, and when it cannot be proven, which leaves the host as it was.
+NOTICE = (
+    "{name} is rolled back from generation {rolled_back_from} to {target}. The next rollout applies"
+    " the inventory again, so change the inventory first."
+)
+
+
+def roll_back(params: dict[str, Any], check_mode: bool) -> Result:
+    """Return a component to the generation before its last rollout, unless it is there already.
+
+    A ComponentError means that the host is as before.
     """
     if check_mode:
-        return _planned(params)
+        return _plan_rollback(params)
     with run_lock.held(params["name"], params.get("lock_owner") or "", params["lock_timeout"]):
         failpoint("after-lock")
-        result = _planned(params)
-        changing = [rollout for rollout in result.rollouts if rollout.plan.changed]
-        kept = [
-            path
-            for rollout in changing
-            for path in generation.keep_edited(rollout.name, rollout.observed)
-        ]
-        by_hand = [f"What was changed by hand is kept as {path}." for path in kept]
-        for rollout in changing:
-            generation.withdraw(rollout.name, rollout.rolled_back_from)
-        if changing or any(rollout.observed.pending for rollout in result.rollouts):
-            _switch(result, by_hand)
-        result.notices += by_hand
+        result = _plan_rollback(params)
+        notices: list[str] = []
+        for rollout in result.changing:
+            notices += transaction.keep_manual_changes(rollout)
+        for rollout in result.changing:
+            generation.mark_rolled_back_from(rollout.name, rollout.rolled_back_from)
+        if result.changing or any(rollout.observed.pending for rollout in result.rollouts):
+            _switch(result, notices)
+        result.notices += notices
         return result
 
 
 def target(observed: ObservedState) -> str:
-    """The generation to go back to, nothing where there is none; the current one where that was done. Pure."""
+    """Return the generation to roll back to, the current one when that is done. Pure."""
     if rolled_back_from(observed):
         return observed.current
     if observed.last_known_good and observed.last_known_good != observed.current:
-        # What is in force was never proven: a run was killed, or failed and could not be undone.
+        # The current one was never verified: a run was killed or could not restore.
         return observed.last_known_good
     return observed.previous if observed.previous != observed.current else ""
 
 
 def rolled_back_from(observed: ObservedState) -> str:
-    """The generation that was rolled back from, and not rolled forward since; nothing where there is none. Pure."""
-    both = observed.rolled_back_from and observed.current
-    return (
-        observed.rolled_back_from
-        if both and manifest.number(observed.rolled_back_from) > manifest.number(observed.current)
-        else ""
-    )
+    """Return the generation rolled back from, empty after a rollout since. Pure."""
+    later = observed.rolled_back_from
+    if later and observed.current and manifest.number(later) > manifest.number(observed.current):
+        return later
+    return ""
 
 
-def _planned(params: dict) -> Result:
+def _plan_rollback(params: dict[str, Any]) -> Result:
     component = params["name"]
     names = observe.instances_of(component)
     if not names:
-        raise ComponentError(f"{component} is not on this host, so there is nothing to roll back.")
+        raise ComponentError(f"{component}: not on this host; there is nothing to roll back.")
     systemd.require_version()
-    result = Result()
-    for name in names:
-        rollout = _work(name, params["adopt"])
-        if rollout is not None:
-            result.rollouts.append(rollout)
+    rollouts = (_plan_instance(name, params["adopt"]) for name in names)
+    result = Result([rollout for rollout in rollouts if rollout])
     if not result.rollouts:
-        current = ", ".join(filter(None, (generation.current(name) for name in names)))
+        current = ", ".join(filter(None, map(generation.current, names)))
         raise ComponentError(
-            f"{component} has no proven generation before {current or 'this one'}, so there is nothing to roll back to."
+            f"{component}: no verified generation before {current or 'the current one'};"
+            " there is nothing to roll back to."
         )
     for rollout in result.rollouts:
         transaction.refuse_taken_ports(rollout)
-        result.notices.append(_told(rollout))
+        notice = NOTICE.format(
+            name=rollout.name,
+            rolled_back_from=rollout.rolled_back_from,
+            target=rollout.generation,
+        )
+        result.notices.append(notice)
     return result
 
 
-def _work(name: str, adopt: bool) -> Rollout | None:
-    """What an instance needs to go back; None where it has nothing to go back to."""
+def _plan_instance(name: str, adopt: bool) -> Rollout | None:
+    """Plan the rollback of an instance, or return None when it has no target."""
     key, group = generation.fingerprint_key(create=False), generation.group_of(name)
-    desired = target(observe.observe(name, [], key, group))
-    if not desired:
+    target_name = target(observe.observe(name, [], key, group))
+    if not target_name:
         return None
-    known = _sound(name, desired, key, group)
-    described = instance(known, layout.generation(name, desired))
-    observed = observe.observe(name, list(known["units"]), key, group)
-    transaction.refuse_foreign(observed, adopt)
-    way = plan(described, known, observed)
+    target_manifest = _intact_manifest(name, target_name, key, group)
+    desired = instance(target_manifest, layout.generation(name, target_name))
+    observed = observe.observe(name, target_manifest["units"], key, group)
+    transaction.refuse_unmanaged(observed, adopt)
     return Rollout(
-        described,
+        desired,
         observed,
-        known,
-        way,
-        generation=desired,
+        target_manifest,
+        plan(desired, target_manifest, observed),
+        generation=target_name,
         rolled_back_from=rolled_back_from(observed) or observed.current,
     )
 
 
-def _sound(name: str, desired: str, key: bytes, group: int | None) -> dict:
-    """The manifest of a generation, which must be as it was when it was proven."""
-    known = observe.read_manifest(name, desired)
-    if known is None:
+def _intact_manifest(name: str, target_name: str, key: bytes, group: int | None) -> Manifest:
+    """Return the manifest of a generation that is as it was verified."""
+    generation_name = f"generation {target_name} of {name}"
+    target_manifest = observe.read_manifest(name, target_name)
+    if target_manifest is None or not target_manifest["id"]:
         raise ComponentError(
-            f"The manifest of generation {desired} of {name} is damaged. Nothing was changed."
+            f"{generation_name}: its manifest is damaged; roll out instead. Nothing was changed."
         )
-    by_hand = observe.changed(name, desired, known, key, group)
-    if by_hand:
+    changed = observe.changed_files(name, target_name, target_manifest, key, group)
+    if changed:
         raise ComponentError(
-            f"Generation {desired} of {name} is not what was proven, since {', '.join(by_hand)} was changed by hand."
+            f"{generation_name}: {', '.join(changed)} was changed manually; roll out instead."
             " Nothing was changed."
         )
-    if not release_store.intact(known["release"]):
+    release = target_manifest["release"]
+    if not release_store.intact(release):
         raise ComponentError(
-            f"{release_store.path_of(known['release'])}, which generation {desired} of {name} runs, is damaged."
+            f"{generation_name}: {release_store.path_of(release)} is damaged; roll out instead."
             " Nothing was changed."
         )
-    return known
+    return target_manifest
 
 
-def instance(known: dict, directory: str) -> Instance:
-    """An instance as the manifest and the files of its generation describe it."""
-    entries = {
-        path: Entry(
+def instance(described: Manifest, directory: str) -> Instance:
+    """Return the instance that a generation describes."""
+    desired_files = {}
+    for path, record in described["files"].items():
+        desired_files[path] = DesiredFile(
             content=files.read(os.path.join(directory, path)) or b"",
             mode=int(record["mode"], 8),
             on_change=record["on_change"],
             secret="fingerprint" in record,
         )
-        for path, record in known["files"].items()
-    }
-    roles = {
-        name: UnitRole(tuple(role["wanted_by"]), role["started"])
-        for name, role in known["units"].items()
-    }
+    roles = {}
+    for unit_name, role in described["units"].items():
+        roles[unit_name] = UnitRole(tuple(role["wanted_by"]), role["started"])
     return Instance(
-        component=known["component"],
-        name=known["name"],
-        release=Release(known["release"], ""),
-        files=entries,
+        component=described["component"],
+        name=described["name"],
+        release=Release(described["release"], ""),
+        files=desired_files,
         units=roles,
-        unit=known["unit"],
-        listen_addresses=tuple(known["listen_addresses"]),
-        ready=known["ready"],
-        reload=known["reload"],
+        unit_digest=described["unit"],
+        listen_addresses=tuple(described["listen_addresses"]),
+        ready=described["ready"],
+        reload=described["reload"],
     )
 
 
-def _told(rollout: Rollout) -> str:
-    onward = "The next rollout brings what the inventory says, so change that first."
-    if rollout.observed.current == rollout.generation:
-        return f"{rollout.name} was rolled back from generation {rollout.rolled_back_from} to {rollout.generation} already. {onward}"
-    return f"{rollout.name} is rolled back from generation {rollout.rolled_back_from} to {rollout.generation}. {onward}"
-
-
-def _switch(result: Result, notices: list) -> None:
+def _switch(result: Result, notices: list[str]) -> None:
     try:
-        transaction.switch_and_prove(result)
+        transaction.switch_and_verify(result)
     except ComponentError as error:
         error.notices = tuple(notices)
         for rollout in result.rollouts:

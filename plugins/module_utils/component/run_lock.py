@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""One run a host and component at a time."""
+"""Locks that allow one run at a time per host and component."""
 
 from __future__ import annotations
 
@@ -13,30 +13,32 @@ from collections.abc import Iterator
 from . import files, layout
 from .component_errors import ComponentError
 
-# No component can have this name, so its lock is nobody else's.
+# No component can have this name, so its lock conflicts with none.
 RELEASES = "_releases"
 POLL_SECONDS = 0.5
 
 
 @contextlib.contextmanager
 def held(name: str, lock_owner: str, timeout: float) -> Iterator[None]:
-    """Hold the lock of a component; fail naming the holder when it is not free in time.
+    """Hold the lock of a component; raise naming its owner when it is not free in time.
 
-    The kernel frees it when the process ends, however it ends. The file stays, since removing it would race.
+    The kernel frees it when the process ends in any way. Removing the file would be a race.
     """
     descriptor = _open(name)
     deadline = time.monotonic() + timeout
-    while not _try(descriptor, fcntl.LOCK_EX):
+    while not _try_exclusive(descriptor):
         if time.monotonic() >= deadline:
-            told = os.pread(descriptor, 500, 0).decode("utf-8", "replace").strip()
+            other_owner = os.pread(descriptor, 500, 0).decode("utf-8", "replace").strip()
             os.close(descriptor)
             raise ComponentError(
-                f"Another run holds {name} on this host: {told or 'it has not said who it is'}."
+                f"{name} on this host: another run holds its lock"
+                f" ({other_owner or 'unknown owner'}); wait for it."
             )
         time.sleep(POLL_SECONDS)
     try:
+        owner = lock_owner or f"process {os.getpid()}"
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{lock_owner or f'process {os.getpid()}'}\n".encode(), 0)
+        os.pwrite(descriptor, f"{owner}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -44,11 +46,11 @@ def held(name: str, lock_owner: str, timeout: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def releases(exclusive: bool) -> Iterator[bool]:
-    """Share the releases directory while staging, or have it alone for cleaning up; yields whether it was had."""
+    """Lock the releases, shared for staging, exclusive for pruning; yield whether locked."""
     descriptor = _open(RELEASES)
     try:
         if exclusive:
-            yield _try(descriptor, fcntl.LOCK_EX)
+            yield _try_exclusive(descriptor)
         else:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             yield True
@@ -58,12 +60,13 @@ def releases(exclusive: bool) -> Iterator[bool]:
 
 def _open(name: str) -> int:
     files.make_directory(layout.RUN)
-    return os.open(layout.lock(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    return os.open(layout.lock(name), flags, 0o600)
 
 
-def _try(descriptor: int, operation: int) -> bool:
+def _try_exclusive(descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -1,32 +1,77 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From module options to what should be on the host. Pure."""
+"""Desired instances from the module's options. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from . import layout, unit
 from .component_errors import ComponentError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, NoReturn, TypedDict
+
+    from .unit import Sections
+
+    class Archive(TypedDict, total=False):
+        """An archive; ``missing`` is the path at which the controller should have it."""
+
+        urls: list[str]
+        sha256: str
+        missing: str
+
+    class ReadyProbe(TypedDict, total=False):
+        """A request that a ready program answers; its files are below {etc}."""
+
+        url: str
+        username: str
+        password_file: str
+        certificate_file: str
+        key_file: str
+        timeout: int
+
+    class ReloadProbe(ReadyProbe, total=False):
+        """A request for metrics; two of them report the last reload."""
+
+        success: str
+        timestamp: str
+
+    Options = Mapping[str, Any]
+    Files = dict[str, "DesiredFile"]
+
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
 UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\-]+\.(service|timer|path|socket)\Z")
+RELEASE_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\Z")
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]]*):([0-9]{1,5})\Z")
 STRENGTH = ("none", "switch", "remove", "reload", "restart", "install")
 ON_CHANGE = ("none", "reload", "restart")
-# How a program is asked that wants to know who asks; files are those of the component itself.
+# Options of a probe whose program requires authentication; files are the component's own.
 CREDENTIALS = ("username", "password_file", "certificate_file", "key_file")
 # Options of an instance and the type of each.
 PER_INSTANCE = {
-    "description": str, "command": list, "config": list, "secrets": dict, "scripts": list, "environment": dict,
-    "unit": dict, "units": dict, "check": list, "check_ignore_pattern": str, "listen_addresses": list, "ready": dict, "reload": dict,
-}  # fmt: skip
+    "description": str,
+    "command": list,
+    "config": list,
+    "secrets": dict,
+    "scripts": list,
+    "environment": dict,
+    "unit": dict,
+    "units": dict,
+    "check": list,
+    "check_ignore_pattern": str,
+    "listen_addresses": list,
+    "ready": dict,
+    "reload": dict,
+}
 
 
 @dataclass(frozen=True)
-class Entry:
+class DesiredFile:
     """One file of a generation; ``on_change`` is none, reload or restart."""
 
     content: bytes
@@ -37,54 +82,57 @@ class Entry:
 
 @dataclass(frozen=True)
 class UnitRole:
-    """What systemd should do with a unit: start it with the host, and keep it running."""
+    """Targets that enable a unit, and whether it is kept active."""
 
-    wanted_by: tuple = ()
+    wanted_by: tuple[str, ...] = ()
     started: bool = False
 
 
 @dataclass(frozen=True)
 class Release:
-    """A release to run. ``archives`` maps an architecture to its urls and its SHA-256."""
+    """A release to run, with its archives by architecture.
+
+    The controller has copied one to the path ``pushed``, or has those of ``pushable``.
+    """
 
     name: str
     version: str
-    archives: dict = field(default_factory=dict)
+    archives: dict[str, Archive] = field(default_factory=dict)
     pushed: str = ""
-    pushable: tuple = ()
+    pushable: tuple[str, ...] = ()
 
-    def archive(self, architecture: str) -> dict:
-        """The archive for an architecture, or an error that names what to do."""
-        found = self.archives.get(architecture)
-        if not found:
+    def archive(self, architecture: str) -> Archive:
+        """Return the archive for an architecture."""
+        archive = self.archives.get(architecture)
+        if not archive:
             raise ComponentError(
-                f"No checksum is known for release {self.name} {self.version} on {architecture}, so it is refused."
-                " Add it to the release lock file (monitoring_releases_lock) with the lock playbook."
+                f"release {self.name} {self.version} on {architecture}: no checksum is locked; add"
+                " it to the lock file (monitoring_releases_lock) with the lock playbook."
             )
-        return found
+        return archive
 
     def directory(self, architecture: str) -> str:
-        """Name of the unpacked release below the releases directory."""
+        """Return the name of the unpacked release below the releases directory."""
         return f"{self.name}-{self.version}-{self.archive(architecture)['sha256'][:8]}"
 
 
 @dataclass(frozen=True)
 class Instance:
-    """Everything that should be true of one running instance of a component; ``unit`` is its main unit's digest."""
+    """Desired state of one running instance of a component."""
 
     component: str
     name: str
     release: Release
-    files: dict
-    units: dict
-    unit: str = ""
-    command: tuple = ()
-    environment: dict = field(default_factory=dict)
-    check: tuple = ()
+    files: Files
+    units: dict[str, UnitRole]
+    unit_digest: str
+    listen_addresses: tuple[str, ...]
+    ready: ReadyProbe
+    reload: ReloadProbe
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    check: tuple[str, ...] = ()
     check_ignore_pattern: str = ""
-    listen_addresses: tuple = ()
-    ready: dict = field(default_factory=dict)
-    reload: dict = field(default_factory=dict)
 
     @property
     def main_unit(self) -> str:
@@ -92,196 +140,186 @@ class Instance:
         return self.name + ".service"
 
 
-def instances(params: dict) -> list:
-    """The instances that the module's options ask for, in the order given."""
-    _require_name(params["name"], "name")
+def instances(params: Options) -> list[Instance]:
+    """Return the instances that the module's options describe."""
+    component = params["name"]
+    _require_name(component, "name")
     release = _release(params.get("release"))
     common = {key: params.get(key) for key in PER_INSTANCE}
     if params.get("instances") is None:
-        return [_instance(params["name"], params["name"], release, common)]
-    observed: set = set()
-    result = []
+        return [_instance(component, component, release, common)]
+    result: dict[str, Instance] = {}
     for index, own in enumerate(params["instances"]):
-        result.append(_listed_instance(params["name"], release, common, own, f"instances[{index}]"))
-        if result[-1].name in observed:
-            raise ComponentError(f"instances[{index}].name: {own['name']} is listed twice.")
-        observed.add(result[-1].name)
-    return result
+        option = f"instances[{index}]"
+        _check_types(own, option)
+        name = f"{component}-{own['name']}"
+        given = {key: own[key] for key in PER_INSTANCE if own.get(key) is not None}
+        instance = _instance(component, name, release, {**common, **given})
+        if name in result:
+            raise ComponentError(f"{option}.name: {own['name']!r} is listed twice; rename one.")
+        result[name] = instance
+    return list(result.values())
 
 
-def _listed_instance(
-    component: str, release: Release, common: dict, own: dict, where: str
-) -> Instance:
+def _check_types(own: Options, option: str) -> None:
+    """Check what Ansible does not check."""
     unknown = sorted(set(own) - set(PER_INSTANCE) - {"name"})
     if unknown:
-        raise ComponentError(f"{where}: unknown option {', '.join(unknown)}.")
-    _require_name(own.get("name"), where + ".name")
+        raise ComponentError(f"{option}: unknown option {', '.join(unknown)}; remove it.")
+    _require_name(own.get("name"), option + ".name")
     for key, kind in PER_INSTANCE.items():
         if own.get(key) is not None and not isinstance(own[key], kind):
-            raise ComponentError(f"{where}.{key} must be a {kind.__name__}.")
-    if not all(
-        isinstance(item, dict) for key in ("config", "scripts") for item in own.get(key) or ()
-    ):
-        raise ComponentError(f"{where}: config and programs are lists of mappings.")
-    values = {
-        **common,
-        **{key: value for key, value in own.items() if key != "name" and value is not None},
-    }
-    return _instance(component, f"{component}-{own['name']}", release, values)
+            raise ComponentError(f"{option}.{key}: must be a {kind.__name__}.")
+    for key in ("config", "scripts"):
+        if not all(isinstance(file, dict) for file in own.get(key) or ()):
+            raise ComponentError(f"{option}.{key}: must be a list of dicts.")
 
 
-def _instance(component: str, name: str, release: Release, values: dict) -> Instance:
+def _instance(component: str, name: str, release: Release, options: Options) -> Instance:
     _require_name(name, "name")
-    command = tuple(str(word) for word in values.get("command") or ())
+    command = _words(options.get("command"))
     if not command:
         raise ComponentError(f"{name}: command is required with state=present.")
-    environment = _environment(values.get("environment") or {})
-    description = values.get("description") or name
+    environment = _environment(options.get("environment") or {})
     main = unit.main_unit(
-        name, description, list(command), environment, _sections(values.get("unit"), "unit")
+        name,
+        options.get("description") or name,
+        list(command),
+        environment,
+        _sections(options.get("unit"), "unit"),
     )
-    sections = {name + ".service": unit.noted(main, name)}
-    for unit_name, further in (values.get("units") or {}).items():
-        sections[_unit_name(unit_name, name)] = unit.further_unit(
-            unit_name, _sections(further, f"units.{unit_name}")
-        )
-    files = _files(values)
-    for unit_name, content in sections.items():
-        text = unit.render(content, layout.placeholders(name))
-        files[unit_name] = Entry(
-            text.encode(), 0o644, "restart" if unit_name == name + ".service" else "none"
-        )
+    units = {name + ".service": unit.with_recorder(main, name)}
+    units.update(_further_units(name, options.get("units") or {}))
+    files = _files(options)
+    for unit_name, sections in units.items():
+        content = unit.render(sections, layout.placeholders(name)).encode()
+        on_change = "restart" if unit_name == name + ".service" else "none"
+        files[unit_name] = DesiredFile(content, 0o644, on_change)
     return Instance(
         component=component,
         name=name,
         release=release,
         files=files,
-        unit=unit.digest(main),
-        units={
-            unit_name: _unit_role(unit_name, content, name)
-            for unit_name, content in sections.items()
-        },
+        units={key: _unit_role(key, sections, name) for key, sections in units.items()},
+        unit_digest=unit.digest(main),
+        listen_addresses=tuple(map(_address, options.get("listen_addresses") or ())),
+        ready=_probe(options, "ready", ("url",), files),
+        reload=_probe(options, "reload", ("url", "success", "timestamp"), files),
         command=command,
         environment=environment,
-        check=tuple(str(word) for word in values.get("check") or ()),
-        check_ignore_pattern=values.get("check_ignore_pattern") or "",
-        listen_addresses=tuple(_address(item) for item in values.get("listen_addresses") or ()),
-        ready=_proof(values.get("ready"), "ready", ("url",), files),
-        reload=_proof(values.get("reload"), "reload", ("url", "success", "timestamp"), files),
+        check=_words(options.get("check")),
+        check_ignore_pattern=options.get("check_ignore_pattern") or "",
     )
 
 
-def _environment(values: dict) -> dict:
-    """Variables as text; null takes one away, and a truth value is written as programs read it."""
-    return {
-        str(key): str(value).lower() if isinstance(value, bool) else str(value)
-        for key, value in values.items()
-        if value is not None
-    }
+def _words(values: list[Any] | None) -> tuple[str, ...]:
+    return tuple(str(word) for word in values or ())
 
 
-def _sections(value: object, where: str) -> dict:
-    value = value or {}
-    if not isinstance(value, dict) or not all(
-        item is None or isinstance(item, dict) for item in value.values()
-    ):
-        raise ComponentError(f"{where} must map sections to directives.")
-    return value
+def _environment(values: dict[Any, Any]) -> dict[str, str]:
+    """Return variables as strings, booleans in lower case; None removes a variable."""
+    result = {}
+    for key, value in values.items():
+        if value is not None:
+            string = str(value)
+            result[str(key)] = string.lower() if isinstance(value, bool) else string
+    return result
 
 
-def _proof(value: dict | None, option: str, required: tuple, files: dict) -> dict:
-    """The options of ready or reload, with the seconds to wait as a number."""
+def _further_units(name: str, units: Options) -> dict[str, Sections]:
+    result = {}
+    for unit_name, sections in units.items():
+        _require_unit_name(unit_name, name)
+        changes = _sections(sections, f"units.{unit_name}")
+        result[unit_name] = unit.further_unit(unit_name, changes)
+    return result
+
+
+def _sections(value: Any, option: str) -> Sections:
+    sections: Sections = value or {}
+    if isinstance(sections, dict):
+        bodies = sections.values()
+        if all(body is None or isinstance(body, dict) for body in bodies):
+            return sections
+    raise ComponentError(f"{option}: must be a dict of sections, each a dict of directives.")
+
+
+def _probe(options: Options, option: str, required: tuple[str, ...], files: Files) -> Any:
+    """Return a ReadyProbe or ReloadProbe, empty when it is not set."""
+    value = options.get(option)
     if not value:
         return {}
     missing = [key for key in required if not value.get(key)]
     if missing:
-        raise ComponentError(f"{option}: {', '.join(missing)} is required.")
-    for key, other in (CREDENTIALS[:2], CREDENTIALS[2:]):
-        if bool(value.get(key)) != bool(value.get(other)):
-            raise ComponentError(f"{option}: {key} and {other} go together.")
-    result = {key: str(value[key]) for key in (*required, *CREDENTIALS) if value.get(key)}
+        raise ComponentError(f"{option}: {', '.join(missing)} is missing; set it.")
+    _require_pair(value, option, "username", "password_file")
+    _require_pair(value, option, "certificate_file", "key_file")
+    probe: dict[str, Any] = {}
+    for key in (*required, *CREDENTIALS):
+        if value.get(key):
+            probe[key] = str(value[key])
     for key in CREDENTIALS[1:]:
-        if key in result and "etc/" + result[key] not in files:
-            raise ComponentError(f"{option}.{key}: {result[key]!r} is not in config or secrets.")
+        if key in probe and "etc/" + probe[key] not in files:
+            raise ComponentError(
+                f"{option}.{key}: {probe[key]!r} is not in config or secrets; add it there."
+            )
     if value.get("timeout") is not None:
-        result["timeout"] = _seconds(value["timeout"], option + ".timeout")
-    return result
+        probe["timeout"] = _seconds(value["timeout"], option + ".timeout")
+    return probe
 
 
-def _seconds(value: object, where: str) -> int:
+def _require_pair(value: Options, option: str, first: str, second: str) -> None:
+    if bool(value.get(first)) != bool(value.get(second)):
+        raise ComponentError(f"{option}: {first} and {second} go together; set both or none.")
+
+
+def _seconds(value: Any, option: str) -> int:
     try:
         return int(str(value))
     except ValueError:
-        raise ComponentError(f"{where}: {value!r} is not a number of seconds.") from None
+        raise ComponentError(f"{option}: {value!r} is not an int; set seconds.") from None
 
 
-def _address(value: object) -> str:
-    found = ADDRESS.match(value) if isinstance(value, str) else None
-    if not found or not 0 < int(found.group(2)) < 65536:
-        raise ComponentError(f"listens: {value!r} is not host:port.")
-    if not found.group(1):
+def _address(value: Any) -> str:
+    match = ADDRESS.match(value) if isinstance(value, str) else None
+    if not match or not 0 < int(match.group(2)) < 65536:
+        raise ComponentError(f"listen_addresses: {value!r} is not host:port; set both.")
+    if not match.group(1):
         raise ComponentError(
-            f"listens: {value!r} has no host; write 0.0.0.0{value} for every address."
+            f"listen_addresses: {value!r} has no host; write 0.0.0.0{value} for every address."
         )
-    return found.string
+    return match.string
 
 
-def _files(values: dict) -> dict:
-    """Configuration, secrets and programs by their path in the generation."""
-    files: dict = {}
-    reloadable = bool(values.get("reload"))
-    for item in values.get("config") or ():
-        desired = _on_change(item, "reload")
-        on_change = "restart" if desired == "reload" and not reloadable else desired
-        _add(files, "etc", item, Entry(_bytes(item.get("content"), item), 0o640, on_change))
-    for path, content in (values.get("secrets") or {}).items():
-        item = {"path": path}
-        _add(files, "etc", item, Entry(_bytes(content, item), 0o640, "restart", secret=True))
-    for item in values.get("scripts") or ():
-        _add(
-            files,
-            "bin",
-            item,
-            Entry(_bytes(item.get("content"), item), 0o755, _on_change(item, "restart")),
-        )
-    _refuse_nested(files)
+def _files(options: Options) -> Files:
+    """Return configuration, secrets and scripts by their path in the generation."""
+    files: Files = {}
+    for file in options.get("config") or ():
+        on_change = _on_change(file, "reload")
+        if on_change == "reload" and not options.get("reload"):
+            on_change = "restart"
+        _add(files, "etc", file, DesiredFile(_content(file), 0o640, on_change))
+    for path, content in (options.get("secrets") or {}).items():
+        file = {"path": path, "content": content}
+        _add(files, "etc", file, DesiredFile(_content(file), 0o640, "restart", secret=True))
+    for file in options.get("scripts") or ():
+        on_change = _on_change(file, "restart")
+        _add(files, "bin", file, DesiredFile(_content(file), 0o755, on_change))
+    _require_no_nesting(files)
     return files
 
 
-def _on_change(item: dict, default: str) -> str:
-    desired = item.get("on_change") or default
-    if desired not in ON_CHANGE:
-        raise ComponentError(
-            f"{item.get('path')}: on_change must be one of {', '.join(ON_CHANGE)}, not {desired!r}."
-        )
-    return desired
+def _on_change(file: Options, default: str) -> str:
+    on_change: str = file.get("on_change") or default
+    if on_change not in ON_CHANGE:
+        _refuse(file, f"on_change {on_change!r} is unknown; use one of {', '.join(ON_CHANGE)}")
+    return on_change
 
 
-def _refuse_nested(files: dict) -> None:
-    """Refuse a path that would be a file and a directory at once."""
-    for path in files:
-        parts = path.split("/")
-        for count in range(1, len(parts)):
-            if "/".join(parts[:count]) in files:
-                raise ComponentError(
-                    f"path {path!r} is below {'/'.join(parts[:count])!r}, which is a file."
-                )
-
-
-def _add(files: dict, directory: str, item: dict, entry: Entry) -> None:
-    path = str(item.get("path") or "")
-    parts = path.split("/")
-    if path.startswith("/") or any(part in ("", ".", "..") for part in parts) or "\0" in path:
-        raise ComponentError(f"path {path!r} must be relative and stay below its directory.")
-    key = f"{directory}/{path}"
-    if key in files:
-        raise ComponentError(f"path {path!r} is given twice.")
-    files[key] = entry
-
-
-def _bytes(content: object, item: dict) -> bytes:
+def _content(file: Options) -> bytes:
+    content = file.get("content")
     if content is None:
-        raise ComponentError(f"{item.get('path')}: neither content nor source is given.")
+        _refuse(file, "has neither content nor source; set one of them")
     if isinstance(content, bytes):
         return content
     if isinstance(content, str):
@@ -289,37 +327,67 @@ def _bytes(content: object, item: dict) -> bytes:
     return (json.dumps(content, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _unit_name(unit_name: str, name: str) -> str:
+def _add(files: Files, directory: str, options: Options, file: DesiredFile) -> None:
+    path = str(options.get("path") or "")
+    outside = path.startswith("/") or "\0" in path
+    if outside or any(part in ("", ".", "..") for part in path.split("/")):
+        _refuse(options, "must be relative and stay below its directory")
+    key = f"{directory}/{path}"
+    if key in files:
+        _refuse(options, "is given twice; remove one of them")
+    files[key] = file
+
+
+def _require_no_nesting(files: Files) -> None:
+    """Refuse a path that would be a file and a directory at once."""
+    for path in files:
+        parent = path.rpartition("/")[0]
+        while parent:
+            if parent in files:
+                raise ComponentError(
+                    f"path {path!r}: is below {parent!r}, which is a file; rename one of them."
+                )
+            parent = parent.rpartition("/")[0]
+
+
+def _refuse(file: Options, reason: str) -> NoReturn:
+    raise ComponentError(f"path {str(file.get('path') or '')!r}: {reason}.")
+
+
+def _require_unit_name(unit_name: str, name: str) -> None:
     if not unit_name.startswith(name + "-") or not UNIT_NAME.match(unit_name):
         raise ComponentError(
-            f"units: {unit_name!r} must start with {name + '-'!r} and be a service, timer, path or socket."
+            f"units: {unit_name!r} must start with {name + '-'!r}"
+            " and be a service, timer, path or socket."
         )
-    return unit_name
 
 
-def _unit_role(unit_name: str, sections: dict, name: str) -> UnitRole:
-    wanted_by = " ".join(unit.as_list(sections.get("Install", {}).get("WantedBy"))).split()
+def _unit_role(unit_name: str, sections: Sections, name: str) -> UnitRole:
+    wanted_by = unit.as_list(sections.get("Install", {}).get("WantedBy"))
     started = unit_name == name + ".service" or not unit_name.endswith(".service")
-    return UnitRole(wanted_by=tuple(sorted(wanted_by)), started=started)
+    return UnitRole(tuple(sorted(" ".join(wanted_by).split())), started)
 
 
-def _release(release: dict | None) -> Release:
-    if not release:
-        raise ComponentError("release is required with state=present.")
+def _release(options: Options | None) -> Release:
+    if not options:
+        raise ComponentError("release: is required with state=present.")
     for key in ("name", "version"):
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", str(release.get(key) or "")):
-            raise ComponentError(f"release.{key}: {release.get(key)!r} is not a name or version.")
+        if not RELEASE_WORD.match(str(options.get(key) or "")):
+            raise ComponentError(
+                f"release.{key}: {options.get(key)!r} is not a {key};"
+                " use letters, digits and . _ + - only."
+            )
     return Release(
-        name=release["name"],
-        version=str(release["version"]),
-        archives=release.get("archives") or {},
-        pushed=release.get("pushed") or "",
-        pushable=tuple(release.get("pushable") or ()),
+        name=options["name"],
+        version=str(options["version"]),
+        archives=options.get("archives") or {},
+        pushed=options.get("pushed") or "",
+        pushable=tuple(options.get("pushable") or ()),
     )
 
 
-def _require_name(name: object, where: str) -> None:
+def _require_name(name: Any, option: str) -> None:
     if not isinstance(name, str) or not NAME.match(name):
         raise ComponentError(
-            f"{where}: {name!r} is not 1 to 31 lower-case letters, digits and dashes."
+            f"{option}: {name!r} is not a name; use 1 to 31 lower-case letters, digits and dashes."
         )

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Tell what runs on a host, since when, and what is not as it was rolled out; nothing is changed."""
+"""Report what runs on a host, since when, and how it differs from its rollout; read only."""
 
 from __future__ import annotations
 
@@ -8,215 +8,228 @@ import glob
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from . import generation, layout, observe, probe, systemd
 from .rollback import rolled_back_from
-from .rollout_plan import ObservedState, Unit, shown_path
+from .rollout_plan import shown_path
 
-# Release, without the beginning of its checksum: its name, and its version from the first digit after a dash.
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .manifest import Manifest
+    from .rollout_plan import ObservedState
+
+# A release's directory: name, version from the first digit after a dash, start of its checksum.
 RELEASE = re.compile(r"(?P<release>.+?-(?P<version>\d.*))-[0-9a-f]{8}\Z")
-OVERRIDES = "DropInPaths,NeedDaemonReload,ActiveEnterTimestampMonotonic"
-# Where people and `systemctl set-property` put drop-ins, besides the directory of our units.
-DROP_IN_PLACES = (
+PROPERTIES = "DropInPaths,NeedDaemonReload,ActiveEnterTimestampMonotonic"
+# Directories of manual and `systemctl set-property` drop-ins, besides that of our units.
+DROP_IN_DIRECTORIES = (
     "/run/systemd/system",
     "/etc/systemd/system.control",
     "/run/systemd/system.control",
 )
-HEADER = ("COMPONENT", "VERSION", "GENERATION", "SINCE", "STATE", "REMARKS")
+HEADER = ("COMPONENT", "VERSION", "GENERATION", "SINCE", "STATE", "DETAILS")
 WIDTHS = (26, 12, 17, 20, 10, 0)
 
 
 @dataclass(frozen=True)
-class Told:
-    """What systemd and the program say of an instance, beyond what a rollout asks.
+class InstanceStatus:
+    """State of an instance that a rollout does not query.
 
-    ``overrides`` are drop-ins by their unit, ``stale`` units whose file systemd has not read yet, ``lacking`` what the
-    program lacks to be ready, in words.
+    ``overrides`` are drop-ins by unit, ``stale_units`` units whose file systemd has not loaded,
+    ``not_ready`` is the reason why the program is not ready.
     """
 
-    overrides: dict
-    stale: tuple
-    lacking: str
+    overrides: dict[str, list[str]]
+    stale_units: tuple[str, ...]
+    not_ready: str | None
 
 
-def status(params: dict, check_mode: bool) -> dict:
-    """The module's values; they are the same in check mode, since nothing is ever changed."""
+@dataclass
+class Report:
+    """Values that the module returns for an instance."""
+
+    component: str
+    state: str
+    drift: list[str] = field(default_factory=list)
+    diagnostics: list[str] = field(default_factory=list)
+    release: str = ""
+    version: str = ""
+    generation: str = ""
+    previous: str = ""
+    rolled_back_from: str = ""
+    since: str = ""
+    started: str = ""
+    restarts: int = 0
+    ready: bool = False
+
+
+def status(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Return the module's values; check mode makes no difference."""
     installed = observe.components()
-    instances = {}
+    reports = {}
     for component, names in sorted(installed.items()):
         for name in names:
-            instances[name] = {"component": component, **_instance(name)}
+            reports[name] = _report(component, name)
     expected = params.get("expected")
     if expected is not None:
+        for report in reports.values():
+            if report.component not in expected:
+                report.diagnostics.append("the inventory does not list it for this host")
         for component in expected:
             if component not in installed:
-                instances[component] = {
-                    **_absent(),
-                    "component": component,
-                    "problems": ["it is not installed"],
-                }
-        for item in instances.values():
-            if item["component"] not in expected:
-                item["problems"].append("the inventory does not have it on this host")
+                missing = Report(component, "absent", diagnostics=["it is not installed"])
+                reports[component] = missing
     return {
         "changed": False,
-        "instances": instances,
+        "instances": {name: asdict(report) for name, report in reports.items()},
         "header": line(HEADER),
-        "lines": table(instances),
+        "lines": table(reports),
     }
 
 
-def _absent() -> dict:
-    empty = dict.fromkeys(
-        ("release", "version", "generation", "previous", "rolled_back_from", "since"), ""
-    )
-    return {
-        **empty,
-        "state": "absent",
-        "started": "",
-        "restarts": 0,
-        "ready": False,
-        "drift": [],
-        "problems": [],
-    }
-
-
-def _instance(name: str) -> dict:
-    observed = observe.observe(
-        name, [], generation.fingerprint_key(create=False), generation.group_of(name)
-    )
-    known = observed.manifest
-    if known is None:
-        current = observed.current or "none"
-        return {
-            **_absent(),
-            "state": "broken",
-            "problems": [f"the manifest of its generation ({current}) is damaged"],
-        }
+def _report(component: str, name: str) -> Report:
+    key, group = generation.fingerprint_key(create=False), generation.group_of(name)
+    observed = observe.observe(name, [], key, group)
+    manifest = observed.manifest
+    if manifest is None or not manifest["id"]:
+        damaged = f"the manifest of its generation ({observed.current or 'none'}) is damaged"
+        return Report(component, "broken", diagnostics=[damaged])
     unit_name = name + ".service"
-    state = observed.units.get(unit_name, Unit())
-    properties = systemd.properties(sorted(observed.units), OVERRIDES)
-    told = Told(
-        overrides={
-            unit: _drop_ins(unit, values.get("DropInPaths", ""))
-            for unit, values in properties.items()
-        },
-        stale=tuple(
-            unit for unit, values in properties.items() if values.get("NeedDaemonReload") == "yes"
-        ),
-        lacking=probe.missing(unit_name, state, known["listen_addresses"], known["ready"]),
+    unit = observed.unit(unit_name)
+    properties = systemd.properties(sorted(observed.units), PROPERTIES)
+    overrides, stale_units = {}, []
+    for further_unit, values in properties.items():
+        overrides[further_unit] = _drop_ins(further_unit, values.get("DropInPaths", ""))
+        if values.get("NeedDaemonReload") == "yes":
+            stale_units.append(further_unit)
+    not_ready = probe.not_ready(unit_name, unit, manifest["listen_addresses"], manifest["ready"])
+    instance = InstanceStatus(overrides, tuple(stale_units), not_ready)
+    drifted = drift(name, observed, instance)
+    release = RELEASE.match(manifest["release"])
+    return Report(
+        component,
+        unit.active,
+        drifted,
+        diagnostics(name, manifest, observed, instance) + drifted,
+        release=release["release"] if release else manifest["release"],
+        version=release["version"] if release else "",
+        generation=observed.current,
+        previous=observed.previous if observed.previous != observed.current else "",
+        rolled_back_from=rolled_back_from(observed),
+        since=_timestamp(os.lstat(layout.current(name)).st_mtime),
+        started=_start_time(properties[unit_name].get("ActiveEnterTimestampMonotonic")),
+        restarts=unit.restarts,
+        ready=not not_ready,
     )
-    changed = drift(name, observed, told)
-    names = RELEASE.match(known["release"])
-    return {
-        "release": names["release"] if names else known["release"],
-        "version": names["version"] if names else "",
-        "generation": observed.current,
-        "previous": observed.previous if observed.previous != observed.current else "",
-        "rolled_back_from": rolled_back_from(observed),
-        "since": _written(os.lstat(layout.current(name)).st_mtime),
-        "state": state.active,
-        "started": _started(properties[unit_name].get("ActiveEnterTimestampMonotonic")),
-        "restarts": state.restarts,
-        "ready": not told.lacking,
-        "drift": changed,
-        "problems": problems(name, observed, told) + changed,
-    }
 
 
-def _drop_ins(unit_name: str, loaded: str) -> list:
-    """Drop-ins of a unit itself or of names like its own; those for every service are the distribution's.
-
-    systemd tells only those that it has read.
-    """
-    kind = unit_name.rpartition(".")[2] + ".d"
-    found = {path for path in loaded.split() if os.path.basename(os.path.dirname(path)) != kind}
-    for directory in (layout.UNITS, *DROP_IN_PLACES):
-        found |= set(glob.glob(os.path.join(directory, unit_name + ".d", "*.conf")))
-    return sorted(found)
+def _drop_ins(unit_name: str, loaded: str) -> list[str]:
+    """Return the drop-ins of a unit or of names like its own, except those for every service."""
+    for_all = unit_name.rpartition(".")[2] + ".d"
+    paths = {path for path in loaded.split() if f"/{for_all}/" not in path}
+    # systemd reports only those that it has loaded.
+    for directory in (layout.UNITS, *DROP_IN_DIRECTORIES):
+        paths.update(glob.glob(os.path.join(directory, unit_name + ".d", "*.conf")))
+    return sorted(paths)
 
 
-def drift(name: str, observed: ObservedState, told: Told) -> list:
-    """What is not as it was rolled out, in words. Pure."""
-    found = [f"{_shown(name, path)} was changed by hand" for path in observed.drift]
-    found += [f"{_shown(name, path)} was added by hand" for path in observed.untracked]
-    found += [
-        f"{path} is missing or points elsewhere"
-        for path in observed.links
-        if path not in observed.unmanaged
-    ]
-    found += [f"{path} is in the way of ours" for path in observed.unmanaged]
-    found += [
-        f"{path} overrides {unit}" for unit, paths in told.overrides.items() for path in paths
-    ]
-    found += [f"systemd has not read the present {unit}" for unit in told.stale]
+def drift(
+    name: str,
+    observed: ObservedState,
+    instance: InstanceStatus,
+) -> list[str]:
+    """Describe how a host differs from what was rolled out. Pure."""
+    lines = [f"{_shown(name, path)} was changed manually" for path in observed.drift]
+    lines += [f"{_shown(name, path)} was added manually" for path in observed.untracked]
+    links = [path for path in observed.links if path not in observed.unmanaged]
+    lines += [f"{path} is missing or points elsewhere" for path in links]
+    lines += [f"{path} is unmanaged and in the way" for path in observed.unmanaged]
+    for unit_name, paths in instance.overrides.items():
+        lines += [f"{path} overrides {unit_name}" for path in paths]
+    lines += [f"systemd has not loaded the current {unit}" for unit in instance.stale_units]
     if not observed.release_intact:
-        found.append("the unpacked release is damaged")
-    return found
-
-
-def _shown(name: str, path: str) -> str:
-    return (
-        f"the link {layout.current(name)}/release" if path == "release" else shown_path(name, path)
-    )
-
-
-def problems(name: str, observed: ObservedState, told: Told) -> list:
-    """What a person should know beyond the drift, in words. Pure."""
-    main, roles = name + ".service", observed.manifest["units"]
-    found = []
-    for unit, role in sorted(roles.items(), key=lambda item: item[0] != main):
-        if role["started"] and observed.units.get(unit, Unit()).active != "active":
-            found.append(f"{unit} is {observed.units.get(unit, Unit()).active}")
-    state = observed.units.get(main, Unit())
-    if state.active == "active":
-        found += [told.lacking] if told.lacking else []
-        if not observed.running:
-            found.append("it is not known which generation runs")
-        elif observed.running != observed.current:
-            found.append(f"generation {observed.running} still runs")
-        elif observed.running_unit != observed.manifest["unit"]:
-            found.append(f"it was started from another definition of {main}")
-    if rolled_back_from(observed):
-        found.append(f"rolled back from {rolled_back_from(observed)} until the next rollout")
-    if observed.last_known_good != observed.current:
-        found.append("its generation was never proven")
-    elif observed.pending:
-        found.append("its last rollout was not finished")
-    return found
-
-
-def table(instances: dict) -> list:
-    """One line an instance, for people. Pure."""
-    lines = []
-    for name, item in sorted(instances.items()):
-        state = item["state"] if item["state"] != "active" or item["ready"] else "not ready"
-        remarks = [f"{item['restarts']} restarts"] if item["restarts"] else []
-        words = (
-            name,
-            item["version"],
-            item["generation"],
-            item["since"],
-            "ready" if state == "active" else state,
-        )
-        lines.append(line((*words, "; ".join([*item["problems"], *remarks]))))
+        lines.append("the unpacked release is damaged")
     return lines
 
 
-def line(words: tuple) -> str:
-    """Words in columns. Pure."""
-    return " ".join(f"{word or '-':<{width}}" for word, width in zip(words, WIDTHS)).rstrip(" -")
+def _shown(name: str, path: str) -> str:
+    if path == "release":
+        return f"the link {layout.current(name)}/release"
+    return shown_path(name, path)
 
 
-def _written(seconds: float) -> str:
+def diagnostics(
+    name: str,
+    manifest: Manifest,
+    observed: ObservedState,
+    instance: InstanceStatus,
+) -> list[str]:
+    """Describe what is wrong with an instance besides its drift, the main unit first. Pure."""
+    main_unit = name + ".service"
+    lines = []
+    started = [unit_name for unit_name, role in manifest["units"].items() if role["started"]]
+    for unit_name in sorted(started, key=lambda unit_name: unit_name != main_unit):
+        state = observed.unit(unit_name).active
+        if state != "active":
+            lines.append(f"{unit_name} is {state}")
+    if observed.unit(main_unit).active == "active":
+        lines += _process_diagnostics(main_unit, manifest, observed, instance)
+    if rolled_back_from(observed):
+        lines.append(f"rolled back from {rolled_back_from(observed)} until the next rollout")
+    if observed.last_known_good != observed.current:
+        lines.append("its generation was never verified")
+    elif observed.pending:
+        lines.append("its last rollout was not finished")
+    return lines
+
+
+def _process_diagnostics(
+    main_unit: str,
+    manifest: Manifest,
+    observed: ObservedState,
+    instance: InstanceStatus,
+) -> list[str]:
+    lines = [instance.not_ready] if instance.not_ready else []
+    if not observed.running:
+        lines.append("the running generation is unknown")
+    elif observed.running != observed.current:
+        lines.append(f"generation {observed.running} is still running")
+    elif observed.running_unit != manifest["unit"]:
+        lines.append(f"it was started from another definition of {main_unit}")
+    return lines
+
+
+def table(reports: dict[str, Report]) -> list[str]:
+    """Return one line for each instance. Pure."""
+    lines = []
+    for name, report in sorted(reports.items()):
+        state = report.state
+        if state == "active":
+            state = "ready" if report.ready else "not ready"
+        details = list(report.diagnostics)
+        if report.restarts:
+            details.append(f"{report.restarts} restarts")
+        words = (name, report.version, report.generation, report.since, state)
+        lines.append(line((*words, "; ".join(details))))
+    return lines
+
+
+def line(words: tuple[str, ...]) -> str:
+    """Return words in columns. Pure."""
+    columns = (f"{word or '-':<{width}}" for word, width in zip(words, WIDTHS))
+    return " ".join(columns).rstrip(" -")
+
+
+def _timestamp(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def _started(monotonic: str | None) -> str:
-    """When a unit became active, which systemd tells in microseconds of the clock that no one can set."""
+def _start_time(monotonic: str | None) -> str:
+    """Return when a unit became active, from microseconds of the clock that no one can set."""
     if not monotonic or monotonic == "0":
         return ""
-    return _written(
-        time.time() - time.clock_gettime(time.CLOCK_MONOTONIC) + int(monotonic) / 1_000_000
-    )
+    boot = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)
+    return _timestamp(boot + int(monotonic) / 1_000_000)

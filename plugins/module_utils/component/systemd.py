@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Everything that is asked of systemd."""
+"""Calls of systemd's programs, and the record of the generation that a process runs."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 
 from . import files, layout
 from .component_errors import ComponentError
@@ -22,8 +23,8 @@ COMPLAINT = re.compile(
 )
 
 
-def run(command: list, timeout: float | None = 60) -> subprocess.CompletedProcess:
-    """Run a program and keep what it says, errors included; the caller judges the exit code."""
+def run(command: list[str], timeout: float | None = 60) -> subprocess.CompletedProcess[str]:
+    """Run a program and capture its output, errors included; do not check its exit code."""
     environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
     try:
         return subprocess.run(
@@ -38,54 +39,53 @@ def run(command: list, timeout: float | None = 60) -> subprocess.CompletedProces
             check=False,
         )
     except FileNotFoundError:
-        raise ComponentError(
-            f"This host has no {command[0]}, which is needed to run the components."
-        ) from None
+        raise ComponentError(f"{command[0]}: not found on this host; install it.") from None
     except subprocess.TimeoutExpired:
-        raise ComponentError(f"{' '.join(command[:3])} did not end within {timeout} s.") from None
+        raise ComponentError(f"{' '.join(command[:3])}: no end within {timeout} s.") from None
 
 
-def systemctl(*words: str) -> None:
-    """Run systemctl, or fail with what it says; how long a unit may take to stop is the unit's to say."""
-    result = run(["systemctl", *words], timeout=None)
+def systemctl(*arguments: str) -> None:
+    """Run systemctl, with the units' own timeouts; raise when it fails."""
+    result = run(["systemctl", *arguments], timeout=None)
     if result.returncode != 0:
-        raise ComponentError(f"systemctl {' '.join(words)} failed: {result.stdout.strip()}")
+        raise ComponentError(f"systemctl {' '.join(arguments)} failed: {result.stdout.strip()}")
 
 
 def require_version() -> None:
-    """Refuse a host whose systemd is too old to run our units."""
-    told = run(["systemctl", "--version"]).stdout
-    found = re.match(r"systemd (\d+)", told)
-    if not found:
+    """Raise when the host's systemd is too old to run our units."""
+    output = run(["systemctl", "--version"]).stdout
+    version = re.match(r"systemd (\d+)", output)
+    if not version:
+        details = output.strip()[:80] or "no output"
+        raise ComponentError(f"systemd: cannot determine its version ({details}).")
+    if int(version[1]) < MINIMUM_VERSION:
         raise ComponentError(
-            f"What systemd runs here is not known: {told.strip()[:80] or 'it says nothing'}"
-        )
-    if int(found.group(1)) < MINIMUM_VERSION:
-        raise ComponentError(
-            f"systemd {found.group(1)} is too old: {MINIMUM_VERSION} or newer is needed."
+            f"systemd {version[1]}: it is too old; {MINIMUM_VERSION} or newer is required."
         )
 
 
-def show(unit_names: list) -> dict:
-    """State of units, all by one call."""
-    return {name: _unit(values) for name, values in properties(unit_names, PROPERTIES).items()}
+def show(unit_names: Sequence[str]) -> dict[str, Unit]:
+    """Return the state of each unit, queried by one call."""
+    units = properties(unit_names, PROPERTIES)
+    return {name: _unit(values) for name, values in units.items()}
 
 
-def properties(unit_names: list, desired: str) -> dict:
-    """Properties of units as systemd writes them, all by one call."""
+def properties(unit_names: Sequence[str], names: str) -> dict[str, dict[str, str]]:
+    """Return the comma-separated properties of each unit, queried by one call."""
     if not unit_names:
         return {}
-    result = run(["systemctl", "show", "--property=" + desired, "--", *unit_names])
+    result = run(["systemctl", "show", "--property=" + names, "--", *unit_names])
     if result.returncode != 0:
         raise ComponentError(f"systemctl show failed: {result.stdout.strip()}")
     blocks = result.stdout.strip("\n").split("\n\n")
-    return {
-        name: dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        for name, block in zip(unit_names, blocks)
-    }
+    return {name: _assignments(block) for name, block in zip(unit_names, blocks)}
 
 
-def _unit(values: dict) -> Unit:
+def _assignments(block: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+
+
+def _unit(values: dict[str, str]) -> Unit:
     return Unit(
         active=values.get("ActiveState", "inactive"),
         sub=values.get("SubState", "dead"),
@@ -97,40 +97,45 @@ def _unit(values: dict) -> Unit:
 
 
 def journal(unit_name: str, since: float) -> str:
-    """What a unit logged since a time in seconds of the epoch, cut to what an error message has room for."""
-    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--unit={unit_name}"]
-    command += [f"--since=@{since:.6f}"]
+    """Return an excerpt of a unit's journal since a time in seconds of the epoch."""
+    command = ["journalctl", "--no-pager", "--quiet", "--output=cat"]
+    command += [f"--unit={unit_name}", f"--since=@{since:.6f}"]
     try:
-        # What a program said right before it ended may still be on its way to the journal.
+        # The last lines of a program that ended may still be on their way to the journal.
         run(["journalctl", "--sync"], timeout=20)
         return excerpt(run(command, timeout=20).stdout)
     except ComponentError:
         return ""
 
 
-def excerpt(text: str, last: int = 15, complaints: int = 5) -> str:
-    """The last lines since the last start, and before them the first complaints. Pure.
+def excerpt(log: str, last: int = 15, complaints: int = 5) -> str:
+    """Return the last lines since the last start, preceded by the first complaints. Pure.
 
-    Programs say much while they end, the one that was stopped as well as the one that could not start.
+    A program may log much while it ends, whether it was stopped or failed to start.
     """
-    lines = [
-        line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + "..."
-        for line in text.splitlines()
-    ]
-    starts = [number for number, line in enumerate(lines) if line.startswith("Starting ")]
-    lines = lines[starts[-1] :] if starts else lines
-    earlier = [
-        line for line in lines[:-last] if COMPLAINT.search(line) and not WARNING.search(line)
-    ][:complaints]
-    return "\n".join([*earlier, *(["..."] if earlier else []), *lines[-last:]])
+    lines = [_shortened(line) for line in log.splitlines()]
+    starts = [index for index, line in enumerate(lines) if line.startswith("Starting ")]
+    if starts:
+        lines = lines[starts[-1] :]
+    earlier = list(filter(_is_complaint, lines[:-last]))[:complaints]
+    if earlier:
+        earlier.append("...")
+    return "\n".join(earlier + lines[-last:])
 
 
-def check(name: str, etc: str, command: list, environment: dict) -> tuple:
-    """Run a configuration checker as the component's user, with ``etc`` in place of its configuration.
+def _shortened(line: str) -> str:
+    return line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + "..."
 
-    Returns its exit code and what it wrote.
-    """
-    properties = [
+
+def _is_complaint(line: str) -> bool:
+    return bool(COMPLAINT.search(line)) and not WARNING.search(line)
+
+
+def check(
+    name: str, etc: str, command: list[str], environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a checker as the component's user, with ``etc`` in place of its configuration."""
+    settings = [
         f"User={name}",
         f"Group={name}",
         f"BindReadOnlyPaths={etc}:{layout.etc(name)}",
@@ -140,27 +145,23 @@ def check(name: str, etc: str, command: list, environment: dict) -> tuple:
         f"RuntimeMaxSec={CHECK_SECONDS}",
     ]
     words = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--service-type=exec"]
-    words += [f"--property={item}" for item in properties]
+    words += [f"--property={setting}" for setting in settings]
     words += [f"--setenv={key}={value}" for key, value in environment.items()]
-    # The manager would expand variables in the words.
-    result = run(
-        [*words, "--", *[word.replace("$", "$$") for word in command]], timeout=CHECK_SECONDS + 30
-    )
-    return result.returncode, result.stdout.strip()
+    # The manager would expand variables in the command.
+    escaped = [word.replace("$", "$$") for word in command]
+    return run([*words, "--", *escaped], timeout=CHECK_SECONDS + 30)
 
 
-def running_generation(name: str, invocation: str) -> tuple:
-    """The generation that the running process uses and the digest of its unit; both empty when that is not known."""
-    words = (files.read(layout.running(name)) or b"").decode("utf-8", "replace").split()
-    if len(words) != 3 or not invocation or words[0] != invocation:
+def running_generation(name: str, invocation: str) -> tuple[str, str]:
+    """Return the running process' generation and unit digest; both empty without a record."""
+    record = files.read(layout.running(name)) or b""
+    fields = record.decode("utf-8", "replace").split()
+    if len(fields) != 3 or not invocation or fields[0] != invocation:
         return "", ""
-    return os.path.basename(words[1]), words[2]
+    return os.path.basename(fields[1]), fields[2]
 
 
 def record_running(name: str, invocation: str, generation: str, unit_digest: str) -> None:
-    """Note that the running process uses ``generation`` now, in the form of the unit's own note."""
-    files.replace(
-        layout.running(name),
-        f"{invocation} generations/{generation} {unit_digest}\n".encode(),
-        0o600,
-    )
+    """Record the running process' generation in the format that the unit itself writes."""
+    record = f"{invocation} generations/{generation} {unit_digest}\n"
+    files.replace(layout.running(name), record.encode(), 0o600)

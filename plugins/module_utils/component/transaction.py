@@ -1,59 +1,58 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The rollout: observe, plan, stage, check, switch, prove, then commit or roll back."""
+"""Roll out: observe, plan, stage, check, switch, verify, then commit or roll back."""
 
 from __future__ import annotations
 
 import os
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from . import (
     config_check,
     files,
     generation,
+    interruption,
     layout,
     manifest,
     observe,
     probe,
     release_store,
-    removal,
     run_lock,
     systemd,
 )
 from .component_errors import ComponentError
 from .failpoints import failpoint
-from .rollout_plan import (
-    INSTALL,
-    NONE,
-    RELOAD,
-    RESTART,
-    SWITCH,
-    ObservedState,
-    Plan,
-    Unit,
-    plan,
-    strongest,
-)
-from .spec import Instance, instances
+from .removal import plan_removal, remove, take_down
+from .rollout_plan import INSTALL, NONE, RELOAD, RESTART, SWITCH, plan, strongest
+from .spec import instances
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from .manifest import Manifest
+    from .removal import Removal
+    from .rollout_plan import ObservedState, Plan, Unit
+    from .spec import Instance, ReloadProbe
 
 
 @dataclass
 class Rollout:
     """One instance on its way through the rollout.
 
-    ``generation`` is the one that comes into force, and ``written`` whether this run made it. ``rolled_back_from`` is the one
-    that is rolled back from, which is kept until the next rollout.
+    ``manifest`` describes ``desired``. ``generation`` is the one to switch to, and ``written``
+    whether this run wrote it. ``rolled_back_from`` is kept until the next rollout.
     """
 
     desired: Instance
     observed: ObservedState
-    known: dict
+    manifest: Manifest
     plan: Plan
     generation: str = ""
     written: bool = False
     rolled_back_from: str = ""
-    adopted: dict = field(default_factory=dict)
+    adopted: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -61,43 +60,60 @@ class Rollout:
         return self.desired.name
 
     @property
-    def in_force(self) -> str:
-        """Generation that is in force after the switch."""
+    def active_generation(self) -> str:
+        """Generation that is current after the switch."""
         return self.generation or self.observed.current
 
     @property
     def main_unit(self) -> Unit:
         """State of the main unit before the rollout."""
-        return self.observed.units.get(self.desired.main_unit, Unit())
+        return self.observed.unit(self.desired.main_unit)
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """Values that the module returns."""
+        return {
+            "action": self.plan.action,
+            "reasons": list(self.plan.reasons),
+            "generation": self.active_generation,
+            "previous": self.observed.current,
+            "release": self.manifest["release"],
+        }
 
 
 @dataclass
 class Result:
-    """What the module returns, in the making."""
+    """The instances of one run, and messages to show."""
 
-    rollouts: list = field(default_factory=list)
-    removed: list = field(default_factory=list)
-    notices: list = field(default_factory=list)
+    rollouts: list[Rollout] = field(default_factory=list)
+    removals: list[Removal] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def changing(self) -> list[Rollout]:
+        """Rollouts that change the host."""
+        return [rollout for rollout in self.rollouts if rollout.plan.changed]
 
 
-def roll_out(params: dict, check_mode: bool) -> Result:
-    """Bring a component to the state that the module's options describe; the one entry point for present.
+def roll_out(params: dict[str, Any], check_mode: bool) -> Result:
+    """Bring a component to the state that the module's options describe.
 
-    Raises ComponentError when the host is as before, with ``rolled_back`` naming what had to be put back.
+    A ComponentError means that the host is as before; its ``rolled_back`` names what was restored.
     """
     desired = instances(params)
     if check_mode:
-        return _predict(params, desired)
+        return _predict_rollout(params, desired)
     with run_lock.held(params["name"], params.get("lock_owner") or "", params["lock_timeout"]):
         failpoint("after-lock")
-        result = _planned(params, desired, generation.fingerprint_key(create=_has_secrets(desired)))
-        if idle(result):
-            _clean(result)
+        key = generation.fingerprint_key(create=_has_secrets(desired))
+        result = _plan_rollouts(params, desired, key)
+        if _is_idle(result):
+            _clean_up_killed_runs(result)
             return result
         systemd.require_version()
         try:
             _stage(result)
-            switch_and_prove(result)
+            switch_and_verify(result)
         except ComponentError as error:
             error.notices = tuple(result.notices)
             raise
@@ -106,54 +122,62 @@ def roll_out(params: dict, check_mode: bool) -> Result:
         return result
 
 
-def _predict(params: dict, desired: list) -> Result:
-    """What a run would do; the configuration is checked where the release and the user are there."""
-    result = _planned(params, desired, generation.fingerprint_key(create=False))
-    if not idle(result):
+def _predict_rollout(params: dict[str, Any], desired: list[Instance]) -> Result:
+    """Plan, and check configurations whose release and user exist."""
+    result = _plan_rollouts(params, desired, generation.fingerprint_key(create=False))
+    if not _is_idle(result):
         systemd.require_version()
     for rollout in result.rollouts:
         refuse_taken_ports(rollout)
         if rollout.plan.changed:
-            release_store.foresee(rollout.desired.release, rollout.name)
+            release_store.require_available(rollout.desired.release, rollout.name)
         if rollout.plan.stage and rollout.desired.check:
-            result.notices += config_check.privately(rollout.desired, rollout.known["release"])
+            release = rollout.manifest["release"]
+            result.notices += config_check.check_copy(rollout.desired, release)
     return result
 
 
-def _planned(params: dict, desired: list, key: bytes) -> Result:
+def _plan_rollouts(params: dict[str, Any], desired: list[Instance], key: bytes) -> Result:
     result = Result()
-    for item in desired:
-        observed = observe.observe(item.name, list(item.units), key, generation.group_of(item.name))
-        if observed.manifest and observed.manifest["component"] != item.component:
-            raise ComponentError(
-                f"{item.name} belongs to component {observed.manifest['component']} on this host already."
-            )
-        refuse_foreign(observed, params["adopt"])
-        known = manifest.build(item, item.release.directory(release_store.architecture()), key)
-        result.rollouts.append(Rollout(item, observed, known, plan(item, known, observed)))
-    names = {rollout.name for rollout in result.rollouts}
-    result.removed = [
-        removal.planned(name) for name in observe.instances_of(params["name"]) if name not in names
-    ]
+    for instance in desired:
+        result.rollouts.append(_plan_rollout(instance, params["adopt"], key))
+    names = {instance.name for instance in desired}
+    for name in observe.instances_of(params["name"]):
+        if name not in names:
+            result.removals.append(plan_removal(name))
     return result
 
 
-def refuse_foreign(observed: ObservedState, adopt: bool) -> None:
-    """Refuse what stands in the way and is not ours, unless it may be taken over."""
+def _plan_rollout(desired: Instance, adopt: bool, key: bytes) -> Rollout:
+    group = generation.group_of(desired.name)
+    observed = observe.observe(desired.name, desired.units, key, group)
+    owner = observed.manifest["component"] if observed.manifest else desired.component
+    if owner != desired.component:
+        raise ComponentError(
+            f"{desired.name}: belongs to component {owner} on this host; choose another name."
+        )
+    refuse_unmanaged(observed, adopt)
+    release = desired.release.directory(release_store.architecture())
+    desired_manifest = manifest.build(desired, release, key)
+    return Rollout(desired, observed, desired_manifest, plan(desired, desired_manifest, observed))
+
+
+def refuse_unmanaged(observed: ObservedState, adopt: bool) -> None:
+    """Refuse unmanaged paths unless they may be adopted."""
     if observed.unmanaged and not adopt:
         raise ComponentError(
-            f"{', '.join(observed.unmanaged)} exists and was not made by this collection. Remove it, or take it over for"
-            " one run with -e monitoring_adopt=true (option adopt), which keeps a copy."
+            f"{', '.join(observed.unmanaged)}: not made by this collection; remove it, or adopt it"
+            " for one run with -e monitoring_adopt=true (option adopt), which keeps a copy."
         )
 
 
-def _has_secrets(desired: list) -> bool:
-    return any(entry.secret for item in desired for entry in item.files.values())
+def _has_secrets(desired: list[Instance]) -> bool:
+    return any(file.secret for instance in desired for file in instance.files.values())
 
 
-def idle(result: Result) -> bool:
-    """Whether there is nothing to do, nor to clean up."""
-    return not result.removed and not any(
+def _is_idle(result: Result) -> bool:
+    """Return whether there is nothing to do, nor to clean up."""
+    return not result.removals and not any(
         rollout.plan.changed
         or rollout.observed.pending
         or rollout.observed.leftovers
@@ -162,125 +186,127 @@ def idle(result: Result) -> bool:
     )
 
 
-def _clean(result: Result) -> None:
-    """Remove what only a killed run leaves, where nothing else is to be done."""
+def _clean_up_killed_runs(result: Result) -> None:
     for rollout in result.rollouts:
         files.remove(layout.downloads(rollout.name))
     generation.tidy()
 
 
 def _stage(result: Result) -> None:
-    """Bring everything to the host and have it checked, before anything in force is touched."""
+    """Prepare and check all generations before anything current is touched."""
     with run_lock.releases(exclusive=False):
         try:
             for rollout in result.rollouts:
-                result.notices += _prepare(rollout)
+                _remove_leftovers(rollout)
+                if rollout.plan.changed:
+                    result.notices += _prepare_generation(rollout)
             for rollout in result.rollouts:
-                if rollout.generation and rollout.desired.check:
-                    result.notices += config_check.staged(
-                        rollout.desired, rollout.known["release"], rollout.generation
-                    )
+                result.notices += _check_generation(rollout)
                 refuse_taken_ports(rollout)
             failpoint("after-check")
         except BaseException:
             for rollout in result.rollouts:
-                _discard(rollout)
+                _discard_generation(rollout)
             raise
 
 
-def _prepare(rollout: Rollout) -> list:
-    """Write what the instance needs beside what is in force; return notices for people."""
-    notices: list = []
+def _remove_leftovers(rollout: Rollout) -> None:
     for path in rollout.observed.leftovers:
         files.remove(path)
-    if rollout.plan.changed:
-        release_store.stage(rollout.desired.release, rollout.name, _program(rollout.desired))
-        group = generation.have_user(rollout.name)
-        failpoint("after-user")
-        if rollout.plan.stage:
-            notices += [
-                f"What was changed by hand is kept as {path}."
-                for path in generation.keep_edited(rollout.name, rollout.observed)
-            ]
-            rollout.generation, rollout.written = (
-                generation.write(rollout.desired, rollout.known, group),
-                True,
-            )
-            failpoint("after-generation")
+
+
+def _prepare_generation(rollout: Rollout) -> list[str]:
+    """Stage release, user and generation; return notices."""
+    release_store.stage(rollout.desired.release, rollout.name, _program(rollout.desired))
+    group = generation.ensure_user(rollout.name)
+    failpoint("after-user")
+    if not rollout.plan.stage:
+        return []
+    notices = keep_manual_changes(rollout)
+    rollout.generation = generation.write(rollout.desired, rollout.manifest, group)
+    rollout.written = True
+    failpoint("after-generation")
     return notices
 
 
+def keep_manual_changes(rollout: Rollout) -> list[str]:
+    """Copy manually changed files of the current generation; return notices."""
+    copies = generation.keep_edited(rollout.name, rollout.observed)
+    return [f"The manual change is kept as {path}." for path in copies]
+
+
 def _program(desired: Instance) -> str:
-    """Path of the main program inside the release; a program of the component's own is not looked for there."""
-    first = desired.command[0]
-    return first[len("{release}/") :] if first.startswith("{release}/") else ""
+    """Return the main program's path in the release, empty when it is not there."""
+    word = desired.command[0]
+    prefix = "{release}/"
+    return word[len(prefix) :] if word.startswith(prefix) else ""
+
+
+def _check_generation(rollout: Rollout) -> list[str]:
+    if not rollout.generation or not rollout.desired.check:
+        return []
+    release = rollout.manifest["release"]
+    return config_check.check_staged(rollout.desired, release, rollout.generation)
 
 
 def refuse_taken_ports(rollout: Rollout) -> None:
-    """Refuse before anything is changed when another process holds a port that the program needs."""
+    """Refuse a rollout when another process listens on an address of the program."""
     if rollout.plan.action not in (INSTALL, RESTART):
         return
     for address in rollout.desired.listen_addresses:
-        lock_owner = probe.taken(address, rollout.main_unit.main_pid)
-        if lock_owner:
+        process = probe.address_owner(address, rollout.main_unit.main_pid)
+        if process:
             raise ComponentError(
-                f"{rollout.name} needs {address}, which is held by {lock_owner}. Nothing was changed."
+                f"{address}: in use by {process}, but required by {rollout.name}; stop that process"
+                " or choose another address. Nothing was changed."
             )
 
 
-def _discard(rollout: Rollout) -> None:
-    """Remove a generation that never came into force, and the directories made for it."""
+def _discard_generation(rollout: Rollout) -> None:
+    """Remove a generation that never became current, and the directories made for it."""
     if rollout.written:
         files.remove(layout.generation(rollout.name, rollout.generation))
-    for path in (layout.generations(rollout.name), layout.component(rollout.name)):
-        if os.path.isdir(path) and not os.listdir(path):
-            os.rmdir(path)
+    files.remove_empty(layout.generations(rollout.name))
+    if not os.path.isdir(layout.generations(rollout.name)):
+        files.remove(layout.owner(rollout.name))
+    files.remove_empty(layout.component(rollout.name))
 
 
-def switch_and_prove(result: Result) -> None:
-    """Put the new generations in force, have them proven and commit, or put the old ones back and fail."""
-    changing = [rollout for rollout in result.rollouts if rollout.plan.changed]
-    began = time.time()
-    try:
-        for rollout in changing:
-            _switch(rollout)
-        if any(rollout.plan.reload_manager for rollout in changing):
-            systemd.systemctl("daemon-reload")
-        failpoint("after-manager-reload")
-        # Instances become ready beside each other.
-        for rollout, stamp in [(rollout, _act(rollout)) for rollout in changing]:
-            _prove(rollout, stamp)
-    except (
-        Exception
-    ) as error:  # Whatever goes wrong after the switch, the old generation comes back.
-        _roll_back(changing, str(error), began)
-    _commit(result)
-    for rollout in changing:
-        result.notices += [
-            f"The adopted {path} is kept as {kept}." for path, kept in rollout.adopted.items()
-        ]
-    for item in result.removed:
-        removal.remove(item)
-    for rollout in result.rollouts:
-        _finish(rollout)
-
-
-def _commit(result: Result) -> None:
-    """Note what was proven; a rollback later returns all instances to where they were before a rollout."""
-    renewed = any(rollout.generation for rollout in result.rollouts)
-    for rollout in result.rollouts:
-        if renewed or rollout.observed.last_known_good != rollout.in_force:
-            by_hand = (
-                rollout.observed.current
-                if rollout.observed.drift or rollout.observed.untracked
-                else ""
-            )
-            generation.commit(
-                rollout.name,
-                rollout.in_force,
-                {rollout.observed.rolled_back_from, rollout.rolled_back_from, by_hand},
-            )
+def switch_and_verify(result: Result) -> None:
+    """Switch, verify and commit, or restore the old generations and fail."""
+    changing = result.changing
+    start = time.time()
+    with interruption.handled():
+        try:
+            _switch_all(changing)
+            # From here on the new generations stay.
+            interruption.ignore()
+        # Whatever fails after the switch, the old generation comes back.
+        except Exception as error:
+            interruption.ignore()
+            _roll_back(changing, str(error), start)
+        _commit(result)
     failpoint("after-commit")
+    for rollout in changing:
+        for path, copy in rollout.adopted.items():
+            result.notices.append(f"The adopted {path} is kept as {copy}.")
+    for removal in result.removals:
+        remove(removal)
+    for rollout in result.rollouts:
+        _clean_up(rollout)
+
+
+def _switch_all(rollouts: list[Rollout]) -> None:
+    """Switch to the new generations and verify them."""
+    for rollout in rollouts:
+        _switch(rollout)
+    if any(rollout.plan.reload_manager for rollout in rollouts):
+        systemd.systemctl("daemon-reload")
+    failpoint("after-manager-reload")
+    # Programs become ready in parallel.
+    stamps = [_act_on_process(rollout) for rollout in rollouts]
+    for rollout, stamp in zip(rollouts, stamps):
+        _verify(rollout, stamp)
 
 
 def _switch(rollout: Rollout) -> None:
@@ -292,166 +318,192 @@ def _switch(rollout: Rollout) -> None:
     if rollout.generation:
         generation.switch(rollout.name, rollout.generation)
     failpoint("after-switch")
-    generation.set_links(rollout.name, rollout.known)
+    generation.set_links(rollout.name, rollout.manifest)
     failpoint("after-links")
 
 
-def _act(rollout: Rollout) -> float | None:
-    """Do what the program needs; return when it last reloaded before that, where it is to prove a reload."""
-    unit_name, reload = rollout.desired.main_unit, rollout.desired.reload
-    stamp = (
-        probe.metric(unit_name, reload, reload["timestamp"])
-        if rollout.plan.action == RELOAD
-        else None
-    )
+def _act_on_process(rollout: Rollout) -> float | None:
+    """Reload or restart the program; return when it had last reloaded if this is a reload."""
+    unit_name = rollout.desired.main_unit
+    stamp = None
+    if rollout.plan.action == RELOAD:
+        stamp = _last_reload(unit_name, rollout.desired.reload)
     if stamp is not None:
-        _wait_for_next_second(stamp)
-        systemd.systemctl("reload", unit_name)
+        _reload(unit_name, stamp)
     elif rollout.plan.action != SWITCH:
-        # A program that does not tell about its last reload could not prove the next one either.
+        # A program that does not report its last reload could not show the next one either.
         systemd.systemctl("restart", unit_name)
     failpoint("after-process-action")
     return stamp
 
 
-def _prove(rollout: Rollout, stamp: float | None) -> None:
-    """Wait for the program's own proof."""
-    unit_name, desired = rollout.desired.main_unit, rollout.desired
-    if stamp is not None:
-        state = probe.reloaded(unit_name, desired.reload, stamp, rollout.main_unit.main_pid)
-    else:
+def _last_reload(unit_name: str, reload: ReloadProbe) -> float | None:
+    return probe.metric(unit_name, reload, reload["timestamp"])
+
+
+def _reload(unit_name: str, stamp: float) -> None:
+    """Reload in a later second than the last time, since some programs record whole seconds."""
+    while int(stamp) <= time.time() < int(stamp) + 1:
+        time.sleep(0.05)
+    systemd.systemctl("reload", unit_name)
+
+
+def _verify(rollout: Rollout, stamp: float | None) -> None:
+    """Wait until the program itself reports success."""
+    desired, unit_name = rollout.desired, rollout.desired.main_unit
+    if stamp is None:
         state = probe.started(unit_name, list(desired.listen_addresses), desired.ready)
-    for further in rollout.plan.restart_units:
-        systemd.systemctl("restart", further)
-    systemd.record_running(rollout.name, state.invocation, rollout.in_force, rollout.known["unit"])
+    else:
+        state = probe.reloaded(unit_name, desired.reload, stamp, rollout.main_unit.main_pid)
+    for further_unit in rollout.plan.restart_units:
+        systemd.systemctl("restart", further_unit)
+    unit_digest = rollout.manifest["unit"]
+    systemd.record_running(rollout.name, state.invocation, rollout.active_generation, unit_digest)
     failpoint("after-verify")
 
 
-def _wait_for_next_second(stamp: float) -> None:
-    """Some programs stamp reloads with whole seconds, so a proof needs a later second than the last one's."""
-    while int(stamp) <= time.time() < int(stamp) + 1:
-        time.sleep(0.05)
+def _commit(result: Result) -> None:
+    """Record what was verified, for all instances since they roll back together."""
+    staged = any(rollout.generation for rollout in result.rollouts)
+    for rollout in result.rollouts:
+        observed = rollout.observed
+        if staged or observed.last_known_good != rollout.active_generation:
+            unfit = {observed.rolled_back_from, rollout.rolled_back_from}
+            if observed.drift or observed.untracked:
+                unfit.add(observed.current)
+            generation.commit(rollout.name, rollout.active_generation, unfit)
 
 
-def _roll_back(rollouts: list, reason: str, began: float) -> None:
-    """Put the last proven generations back, prove them, and fail with the reason."""
-    told = [reason, *[_last_words(rollout, began) for rollout in rollouts]]
+def _roll_back(rollouts: list[Rollout], reason: str, start: float) -> NoReturn:
+    """Restore the last-known-good generations and fail with the reason."""
+    message = [reason]
+    message += [_journal_excerpt(rollout, start) for rollout in rollouts]
     restored = []
     for rollout in reversed(rollouts):
         try:
-            if _restore(rollout):
+            if _restore_instance(rollout):
                 restored.append(rollout.name)
         except Exception as error:
-            told.append(f"{rollout.name} could not be put back: {error}")
+            message.append(f"{rollout.name}: restore failed: {error}")
     if restored:
-        told.append(f"Rolled back to the last proven generation: {', '.join(restored)}.")
-    raise ComponentError("\n".join(part for part in told if part), rolled_back=tuple(restored))
+        message.append(f"Rolled back to the last-known-good generation: {', '.join(restored)}.")
+    raise ComponentError("\n".join(filter(None, message)), rolled_back=tuple(restored))
 
 
-def _last_words(rollout: Rollout, since: float) -> str:
-    text = systemd.journal(rollout.desired.main_unit, since)
-    return f"Last lines of {rollout.desired.main_unit}:\n{text}" if text else ""
+def _journal_excerpt(rollout: Rollout, start: float) -> str:
+    unit_name = rollout.desired.main_unit
+    lines = systemd.journal(unit_name, start)
+    return f"Last log lines of {unit_name}:\n{lines}" if lines else ""
 
 
-def _restore(rollout: Rollout) -> bool:
-    """Put one instance back; return whether there was something to put back."""
-    # The note of what was proven may be damaged, but one that was never made means a first install.
-    target = (
-        rollout.observed.last_known_good
-        if rollout.observed.last_known_good_manifest or not rollout.observed.last_known_good
-        else rollout.observed.current
-    )
+def _restore_instance(rollout: Rollout) -> bool:
+    """Restore an instance; return whether there was anything to restore."""
+    target = _restore_target(rollout.name, rollout.observed)
     before = observe.read_manifest(rollout.name, target)
     if before is None:
-        for known in filter(None, (rollout.observed.manifest, rollout.known)):
-            removal.withdraw(rollout.name, known)
-        files.remove(layout.component(rollout.name))
-        _give_back(rollout)
+        _undo_install(rollout)
         return False
     if generation.current(rollout.name) == target:
         return False
-    added = [unit_name for unit_name in rollout.known["units"] if unit_name not in before["units"]]
+    added = [
+        unit_name for unit_name in rollout.manifest["units"] if unit_name not in before["units"]
+    ]
     if added:
         systemd.systemctl("stop", *added)
     generation.switch(rollout.name, target)
     failpoint("after-restore")
     generation.set_links(rollout.name, before)
     systemd.systemctl("daemon-reload")
-    _return_process(rollout, target, before)
-    _discard(rollout)
+    _restore_process(rollout, target, before)
+    _discard_generation(rollout)
     files.remove(layout.pending(rollout.name))
     return True
 
 
-def _give_back(rollout: Rollout) -> None:
-    """Put back what was adopted, and have its service run again where it did."""
-    generation.give_back(rollout.adopted)
+def _restore_target(name: str, observed: ObservedState) -> str:
+    """Return the generation to restore, empty after a first install.
+
+    One whose manifest can be read comes first. Where none can, the last-known-good generation
+    is still what answered before this rollout.
+    """
+    if not observed.last_known_good:
+        return ""
+    recovered = ""
+    for candidate in (observed.last_known_good, observed.current):
+        candidate_manifest = observe.read_manifest(name, candidate)
+        if candidate_manifest and candidate_manifest["id"]:
+            return candidate
+        if candidate_manifest and not recovered:
+            recovered = candidate
+    return recovered
+
+
+def _undo_install(rollout: Rollout) -> None:
+    """Remove the instance and undo the adoption."""
+    if rollout.observed.manifest:
+        take_down(rollout.name, rollout.observed.manifest)
+    take_down(rollout.name, rollout.manifest)
+    files.remove(layout.component(rollout.name))
     if rollout.adopted:
+        generation.undo_adopt(rollout.adopted)
         systemd.systemctl("daemon-reload")
-    if rollout.adopted and rollout.main_unit.active == "active":
-        systemd.systemctl("start", rollout.desired.main_unit)
+        if rollout.main_unit.active == "active":
+            systemd.systemctl("start", rollout.desired.main_unit)
 
 
-def _return_process(rollout: Rollout, target: str, before: dict) -> None:
-    """Have the program run the generation that is back in force."""
-    unit_name = rollout.desired.main_unit
+def _restore_process(rollout: Rollout, target: str, before: Manifest) -> None:
+    """Make the program run the restored generation."""
+    unit_name, action = rollout.desired.main_unit, rollout.plan.action
     state = systemd.show([unit_name])[unit_name]
-    same_process = (
-        state.main_pid
-        and state.main_pid == rollout.main_unit.main_pid
-        and rollout.observed.running == target
-    )
-    reload = before["reload"] if same_process and rollout.plan.action == RELOAD else None
-    stamp = probe.metric(unit_name, reload, reload["timestamp"]) if reload else None
-    if reload and stamp is not None:
-        # The program kept what it had when it refused the new file; now it reads the old file, which it accepts.
-        _wait_for_next_second(stamp)
-        systemd.systemctl("reload", unit_name)
+    survived = state.main_pid and state.main_pid == rollout.main_unit.main_pid
+    same_process = survived and rollout.observed.running == target
+    reload = before["reload"]
+    stamp = None
+    if same_process and action == RELOAD and reload:
+        stamp = _last_reload(unit_name, reload)
+    if stamp is not None:
+        # The program kept its configuration when it refused the new file, and accepts the old one.
+        _reload(unit_name, stamp)
         state = probe.reloaded(unit_name, reload, stamp, state.main_pid)
-        systemd.record_running(
-            rollout.name, state.invocation, target, rollout.observed.running_unit
-        )
-    elif not (same_process and rollout.plan.action == SWITCH):
+        unit_digest = rollout.observed.running_unit
+        systemd.record_running(rollout.name, state.invocation, target, unit_digest)
+    elif action != SWITCH or not same_process:
         systemd.systemctl("restart", unit_name)
         probe.started(unit_name, before["listen_addresses"], before["ready"])
-    for further, role in before["units"].items():
-        if role["started"] and further != unit_name:
-            systemd.systemctl("restart", further)
+    for further_unit, role in before["units"].items():
+        if role["started"] and further_unit != unit_name:
+            systemd.systemctl("restart", further_unit)
 
 
-def _finish(rollout: Rollout) -> None:
-    """Clean up after the commit; a run that is killed here is finished by the next one."""
-    links = (generation.current, generation.last_known_good, generation.previous)
-    for path in observe.leftovers(
-        rollout.name, {rollout.rolled_back_from, *[link(rollout.name) for link in links]}
-    ):
+def _clean_up(rollout: Rollout) -> None:
+    """Clean up; the next run finishes it when this one is killed."""
+    name = rollout.name
+    used = {
+        generation.current(name),
+        generation.last_known_good(name),
+        generation.previous(name),
+        rollout.rolled_back_from,
+    }
+    for path in observe.leftovers(name, used):
         files.remove(path)
     if not rollout.rolled_back_from:
-        files.remove(layout.rolled_back_from(rollout.name))
-    files.remove(layout.downloads(rollout.name))
-    files.remove(layout.pending(rollout.name))
+        files.remove(layout.rolled_back_from(name))
+    files.remove(layout.downloads(name))
+    files.remove(layout.pending(name))
     failpoint("after-cleanup")
 
 
-def summary(result: Result) -> dict:
-    """The module's return values."""
-    told = {}
-    for rollout in result.rollouts:
-        told[rollout.name] = {
-            "action": rollout.plan.action,
-            "reasons": list(rollout.plan.reasons),
-            "generation": rollout.in_force,
-            "previous": rollout.observed.current,
-            "release": rollout.known["release"],
-        }
-    for item in result.removed:
-        told[item.name] = removal.told(item)
-    action = strongest(item["action"] for item in told.values())
+def summary(result: Result) -> dict[str, Any]:
+    """Return the module's values."""
+    reported = {rollout.name: rollout.result for rollout in result.rollouts}
+    reported.update({removal.name: removal.result for removal in result.removals})
+    diff = [entry for rollout in result.rollouts for entry in rollout.plan.diff]
+    diff += [removal.diff for removal in result.removals]
+    action = strongest([instance["action"] for instance in reported.values()])
     return {
         "changed": action != NONE,
         "action": action,
-        "instances": told,
+        "instances": reported,
         "notices": result.notices,
-        "diff": [entry for rollout in result.rollouts for entry in rollout.plan.diff]
-        + [entry for item in result.removed for entry in item.diff],
+        "diff": diff,
     }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""systemd units: one hardened base, exceptions as data, rendered as text. Pure.
+"""Unit files of systemd: one hardened base, exceptions as data. Pure.
 
 Directives and their scores: systemd.exec(5), ``systemd-analyze security`` of systemd 252.
 """
@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import TYPE_CHECKING
 
 from . import layout
 from .component_errors import ComponentError
 
-# Every service starts from here; a role takes away only what its program cannot live with.
+if TYPE_CHECKING:
+    from typing import Any
+
+    # Directives by section; a list is written as several lines.
+    Sections = dict[str, dict[str, Any]]
+
+# Every service starts from here; a role relaxes only what its program cannot run with.
 HARDENED = {
     "UMask": "0077",
     "NoNewPrivileges": "yes",
@@ -47,12 +54,18 @@ HARDENED = {
 }
 
 
-def main_unit(name: str, description: str, command: list, environment: dict, changes: dict) -> dict:
-    """Sections of a component's main service before rendering, still without its note of what starts, see ``noted``.
+def main_unit(
+    name: str,
+    description: str,
+    command: list[str],
+    environment: dict[str, str],
+    changes: Sections,
+) -> Sections:
+    """Return the sections of a component's main service, still without its recorder.
 
-    ``changes`` are sections merged over the base, see ``merged``.
+    ``changes`` are merged over the base.
     """
-    service = {
+    service: dict[str, Any] = {
         "Type": "exec",
         "User": name,
         "Group": name,
@@ -69,7 +82,7 @@ def main_unit(name: str, description: str, command: list, environment: dict, cha
         service["Environment"] = [
             quoted(f"{key}={value}", dollar=False) for key, value in sorted(environment.items())
         ]
-    base = {
+    base: Sections = {
         "Unit": {
             "Description": description.replace("%", "%%"),
             "Wants": "network-online.target",
@@ -83,41 +96,43 @@ def main_unit(name: str, description: str, command: list, environment: dict, cha
     return merged(base, changes)
 
 
-def digest(sections: dict) -> str:
-    """Twelve hex digits that tell one definition of a unit from another."""
-    return hashlib.sha256(json.dumps(sections, sort_keys=True, default=str).encode()).hexdigest()[
-        :12
-    ]
+def digest(sections: Sections) -> str:
+    """Return twelve hex digits that tell definitions of a unit apart."""
+    definition = json.dumps(sections, sort_keys=True, default=str)
+    return hashlib.sha256(definition.encode()).hexdigest()[:12]
 
 
-def noted(sections: dict, name: str) -> dict:
-    """Sections of a main service that notes what it starts from, before any command of its own."""
-    before = as_list(sections["Service"].get("ExecStartPre"))
-    return merged(
-        sections, {"Service": {"ExecStartPre": [recorder(name, digest(sections)), *before]}}
-    )
+def with_recorder(sections: Sections, name: str) -> Sections:
+    """Return a main service that runs its recorder before any command of its own."""
+    own_commands = as_list(sections["Service"].get("ExecStartPre"))
+    commands = [recorder(name, digest(sections)), *own_commands]
+    return merged(sections, {"Service": {"ExecStartPre": commands}})
 
 
-def further_unit(unit_name: str, sections: dict) -> dict:
-    """Sections of another unit of a component; services get the hardened base as well."""
-    base = {"Service": dict(HARDENED)} if unit_name.endswith(".service") else {}
+def further_unit(unit_name: str, sections: Sections) -> Sections:
+    """Return the sections of another unit of a component; services get the hardened base."""
+    base: Sections = {}
+    if unit_name.endswith(".service"):
+        base["Service"] = dict(HARDENED)
     return merged(base, sections)
 
 
 def recorder(name: str, unit_digest: str) -> str:
-    """Command that notes which generation and which unit a start uses, bound to the start by its invocation id.
+    """Return the command that records which generation and unit a start uses, and its invocation.
 
-    The unit is noted by its digest, since systemd may still know that of the generation before.
+    The unit is recorded by its digest, since systemd may have loaded that of another generation.
 
-    It reads the link before the program starts, so a switch in between makes the note too old, which costs a
-    restart, and never too new, which would lose one. The plus sign runs it as root outside the sandbox.
+    It reads the link before the program starts, so a switch in between makes the record too old,
+    which costs a restart, and never too new, which would lose one. The plus sign runs it as root
+    outside the sandbox.
     """
-    note = f'echo "$$INVOCATION_ID $$(readlink {layout.current(name)}) {unit_digest}" >{layout.running(name)}'
+    record = f"$$INVOCATION_ID $$(readlink {layout.current(name)}) {unit_digest}"
+    note = f'echo "{record}" >{layout.running(name)}'
     return f"+/bin/sh -c 'mkdir -p -m 0755 {layout.RUN} && {note}'"
 
 
-def merged(base: dict, changes: dict) -> dict:
-    """``base`` with the directives of ``changes`` in place of its own; None takes one away."""
+def merged(base: Sections, changes: Sections) -> Sections:
+    """Return ``base`` with the directives of ``changes``; None removes a directive."""
     result = {section: dict(directives) for section, directives in base.items()}
     for section, directives in changes.items():
         target = result.setdefault(section, {})
@@ -129,42 +144,43 @@ def merged(base: dict, changes: dict) -> dict:
     return result
 
 
-def render(sections: dict, placeholders: dict) -> str:
-    """Text of a unit file; a list becomes one line a value."""
+def render(sections: Sections, placeholders: dict[str, str]) -> str:
+    """Return the content of a unit file; a list becomes one line for each value."""
     lines = ["# Written by hippius.monitoring; the next rollout replaces changes made here."]
     for section in sorted(sections, key=_section_order):
         lines += ["", f"[{section}]"]
-        for key, value in sections[section].items():
-            lines += [
-                f"{key}={layout.fill(_text(item, key), placeholders)}" for item in as_list(value)
-            ]
+        for key, values in sections[section].items():
+            for value in as_list(values):
+                lines.append(f"{key}={layout.fill(_line(value, key), placeholders)}")
     return "\n".join(lines) + "\n"
 
 
 def quoted(word: str, dollar: bool = True) -> str:
-    """One argument as systemd.service(5) wants it: quoted, and neither specifier nor variable expanded."""
-    text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("\n", "\\n")
+    """Return an argument quoted for systemd.service(5), so that systemd expands nothing in it."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = escaped.replace("%", "%%").replace("\n", "\\n")
     if dollar:
-        text = text.replace("$", "$$")
-    needs_quotes = not text or any(character in text for character in " \t\r'\";")
-    return f'"{text}"' if needs_quotes else text
+        escaped = escaped.replace("$", "$$")
+    if escaped and not any(character in escaped for character in " \t\r'\";"):
+        return escaped
+    return f'"{escaped}"'
 
 
-def as_list(value: object) -> list:
-    """A value as a list: nothing, one, or several."""
+def as_list(value: Any) -> list[Any]:
+    """Return a directive's values as a list; None is an empty one."""
     if value is None:
         return []
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def _text(value: object, key: str) -> str:
+def _line(value: Any, key: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = str(value).strip()
-    if "\n" in text:
-        raise ComponentError(f"{key}: a value in a unit is one line; give a list for several.")
-    return text
+    line = str(value).strip()
+    if "\n" in line:
+        raise ComponentError(f"{key}: a unit's value must be one line; use a list for several.")
+    return line
 
 
-def _section_order(section: str) -> tuple:
+def _section_order(section: str) -> tuple[int, str]:
     return {"Unit": 0, "Install": 2}.get(section, 1), section

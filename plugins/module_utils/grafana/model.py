@@ -19,8 +19,8 @@ class DesiredObject:
     """One object that must exist, or must not.
 
     ``identity``: folder, datasource, library panel and dashboard: uid; template, mute timing and
-    contact point: name; policy: ""; rule group: "<uid of its folder>/<title>". ``body`` has the form of Grafana's
-    HTTP API:
+    contact point: name; policy: ""; rule group: "<uid of its folder>/<title>". ``body`` has the
+    form of Grafana's HTTP API:
 
     - folder: {uid, title, parentUid, description?}
     - datasource: the body of POST /api/datasources, secureJsonData included

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judge before a rollout, and make ready before each start, what Grafana itself would not take care of.
+"""Protect Grafana's data: check before a rollout, prepare before each start.
 
-grafana-prepare --check --version VERSION [--accept-secret-key] ...   refuse a rollout that would lose data
-grafana-prepare --version VERSION --release DIRECTORY ...             before a start, as Grafana's user
-grafana-prepare --restore                                             by hand: back to the backup of the last upgrade
+grafana-prepare --check --version VERSION [--accept-secret-key] ...
+    Refuse a rollout that would lose data.
+grafana-prepare --version VERSION --release DIRECTORY ...
+    Prepare a start, as Grafana's user.
+grafana-prepare --restore
+    Restore the backup of the last upgrade, on manual request.
 
-What it knows is kept in the data directory, readable by Grafana's user only: the version that used the database last,
-and fingerprints of secret key and administrator's password, which are of no use to find these.
+The state file in the data directory is readable by Grafana's user only. It holds the version that
+used the database last, and fingerprints of the secret key and of the administrator's password, from
+which neither can be derived.
 """
 
 from __future__ import annotations
@@ -26,67 +30,81 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 COMPONENT = Path("/opt/monitoring/components/grafana")
 STATE = "grafana-prepare.json"
-KEPT = 2
+KEPT_COPIES = 2
 CLI_SECONDS = 300
-# Of a fingerprint, in 1 KiB of memory: some 50 ms for one try.
+# Cost of a fingerprint (scrypt's n): about 50 ms and 16 MiB for each guess.
 COST = 2**14
-# How Grafana keeps a password (util.EncodePassword): PBKDF2 with SHA-256, as so many hex digits.
+# Grafana stores a password (util.EncodePassword) as PBKDF2 with SHA-256, in hexadecimal digits.
 ROUNDS, HASH_BYTES = 10_000, 50
 
 
 class Refused(Exception):
-    """What was asked for would lose data; the text tells people what to do."""
+    """Raised when an action would lose data; the message says what to do instead."""
 
 
-class Place:
-    """Where one Grafana keeps its things; ``database`` is None for one that is not SQLite."""
+class Account(NamedTuple):
+    """The administrator in Grafana's database; ``password_matches`` is None if unknown."""
+
+    user_id: int
+    password_matches: bool | None
+
+
+class Installation:
+    """Paths and login of one Grafana; ``database`` is None unless it is SQLite."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.etc, self.data = Path(options.etc), Path(options.data)
+        self.etc = Path(options.etc)
+        self.data = Path(options.data)
         self.database = self.data / options.database if options.database else None
         self.backups = self.data / "backups"
-        self.last_known_good, self.login = Path(options.last_known_good), options.login
+        self.last_known_good = Path(options.last_known_good)
+        self.login: str = options.login
 
     def secret(self, name: str) -> str:
-        """A secret as Grafana reads it, empty where the configuration does without."""
+        """Return a secret as Grafana reads it; empty if the configuration has none."""
+        path = self.etc / name
         try:
-            text = (self.etc / name).read_text(encoding="utf-8")
+            value = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
-        if text != text.strip():
+        if value != value.strip():
             raise Refused(
-                f"{self.etc / name} begins or ends with a blank, which Grafana would cut off."
+                f"{path}: begins or ends with whitespace, which Grafana would strip; remove it."
             )
-        return text
+        return value
 
     def has_database(self) -> bool:
-        """Whether there is something to lose."""
-        return bool(self.database and self.database.exists() and self.database.stat().st_size)
+        """Return whether there is a database with content."""
+        if self.database is None or not self.database.exists():
+            return False
+        return self.database.stat().st_size > 0
 
 
 class State:
-    """What is remembered of earlier starts."""
+    """Facts that earlier starts have saved."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.values: dict[str, str] = {}
         try:
             self.values = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            self.values = {}
+            pass
         except ValueError:
             raise Refused(
-                f"{path} is damaged. Remove it; then what it knew is not known any more."
+                f"{path}: is damaged; remove it, which loses the record of earlier starts."
             ) from None
 
     def get(self, name: str) -> str:
-        """A remembered text, or nothing."""
+        """Return a saved value; empty if there is none."""
         return self.values.get(name) or ""
 
     def remember(self, **values: str) -> None:
-        """Write these down at once."""
+        """Save values at once."""
         self.values.update(values)
         new = self.path.with_suffix(".new")
         new.write_text(json.dumps(self.values, indent=1) + "\n", encoding="utf-8")
@@ -94,280 +112,336 @@ class State:
         new.replace(self.path)
 
     def fingerprint(self, name: str, secret: str) -> str:
-        """What tells a secret from another one; costly enough that nobody finds it by trying."""
+        """Return a hash that identifies a secret and is too costly to guess it from."""
         salt = bytes.fromhex(self.values.setdefault("salt", secrets.token_hex(16)))
-        return hashlib.scrypt(
-            f"{name}:{secret}".encode(), salt=salt, n=COST, r=8, p=1, dklen=32
-        ).hex()
+        text = f"{name}:{secret}".encode()
+        return hashlib.scrypt(text, salt=salt, n=COST, r=8, p=1, dklen=32).hex()
 
     def differs(self, name: str, secret: str) -> bool:
-        """Whether a secret is not the one that is remembered."""
+        """Return whether a secret differs from the saved one."""
         return not hmac.compare_digest(self.get(name), self.fingerprint(name, secret))
 
 
-def check(place: Place, state: State, version: str, accept_secret_key: bool) -> None:
-    """Refuse what would lose data or could not start."""
-    refuse_missing_files(place.etc / "grafana.ini")
-    refuse_other_key(place, state, accept_secret_key)
-    if place.has_database():
-        if is_older(version, state.get("version")):
-            backup_to_restore(place, state, version)
-        if place.secret("admin-password"):
-            account(place)
+def check(grafana: Installation, state: State, version: str, accept_secret_key: bool) -> None:
+    """Raise Refused if a rollout would lose data or Grafana could not start."""
+    refuse_missing_files(grafana.etc / "grafana.ini")
+    refuse_changed_key(grafana, state, accept_secret_key)
+    if not grafana.has_database():
+        return
+    if is_older(version, state.get("version")):
+        backup_to_restore(grafana, state, version)
+    if grafana.secret("admin-password"):
+        read_account(grafana)
 
 
 def refuse_missing_files(ini: Path) -> None:
-    """Refuse a configuration that takes a value from a file which Grafana cannot read: it would not start."""
-    lines = [
-        line
-        for line in ini.read_text(encoding="utf-8").splitlines()
-        if not line.lstrip().startswith(("#", ";"))
-    ]
-    for path in re.findall(r"\$__file{([^}]+)}", "\n".join(lines)):
+    """Raise Refused if the configuration refers to a file that Grafana cannot read.
+
+    Grafana would not start.
+    """
+    lines = ini.read_text(encoding="utf-8").splitlines()
+    settings = [line for line in lines if not line.lstrip().startswith(("#", ";"))]
+    for path in re.findall(r"\$__file{([^}]+)}", "\n".join(settings)):
         if not os.access(path, os.R_OK):
             raise Refused(
-                f"{ini} takes a value from {path}, which is missing or not readable for Grafana."
+                f"{ini}: takes a value from {path}, which is missing or not readable for Grafana;"
+                " create it, for example by grafana_secrets."
             )
 
 
-def refuse_other_key(place: Place, state: State, accept: bool) -> None:
-    """Refuse another secret key than that with which the database's secrets are encrypted."""
-    key = place.secret("secret-key")
-    lose = "passwords of data sources and contact points that are encrypted with another key cannot be read"
-    remedy = "-e grafana_accept_secret_key=true for one run"
+def refuse_changed_key(grafana: Installation, state: State, accept: bool) -> None:
+    """Raise Refused unless the secret key is accepted or encrypted the database's secrets."""
+    key = grafana.secret("secret-key")
     if not key or accept:
         return
+    loss = (
+        "passwords of data sources and contact points that are encrypted with another key cannot"
+        " be read"
+    )
+    remedy = "add -e grafana_accept_secret_key=true for one run"
     if state.get("secret_key"):
-        # Of a database elsewhere it is not known whether it is empty.
-        if state.differs("secret_key", key) and (place.has_database() or not place.database):
+        # A database on another host may be empty or not.
+        may_have_secrets = grafana.has_database() or grafana.database is None
+        if may_have_secrets and state.differs("secret_key", key):
             raise Refused(
-                f"grafana_secret_key was changed, and {lose}. Put the old one back, or add"
-                f" {remedy} and enter them anew."
+                f"grafana_secret_key was changed, and {loss}; set the previous key, or"
+                f" {remedy} and enter the passwords again."
             )
-    elif place.has_database():
+    elif grafana.has_database():
         raise Refused(
-            f"{place.database} was not made by this role, so its secret key is not known, and {lose}. Set"
-            " grafana_secret_key to the one that it was used with (secret_key in the old grafana.ini), and add"
+            f"{grafana.database}: was not made by this role, so its secret key is unknown, and"
+            f" {loss}; set grafana_secret_key to its key (secret_key in the old grafana.ini), and"
             f" {remedy}."
         )
 
 
-def prepare(place: Place, state: State, version: str, release: Path) -> None:
-    """Have the database fit the version that starts, and the administrator's password that of the configuration."""
-    if place.has_database() and version != state.get("version"):
-        if is_older(version, state.get("version")):
-            restore(place, state, backup_to_restore(place, state, version))
-        else:
-            back_up(place, state)
-    key = place.secret("secret-key")
-    if key:
-        if state.get("secret_key") and state.differs("secret_key", key):
-            print(
-                "The secret key is another one; what was encrypted with the last one cannot be read."
-            )
-        state.remember(secret_key=state.fingerprint("secret_key", key))
-    used = {
-        "release": os.path.realpath(release).rpartition("/")[2],
-        "database": str(place.database or ""),
-    }
-    state.remember(version=version, **used)
-    password = place.secret("admin-password")
+def prepare(grafana: Installation, state: State, version: str, release: Path) -> None:
+    """Match the database to the starting version and the password to the configuration."""
+    match_database(grafana, state, version)
+    remember_key(grafana, state)
+    state.remember(
+        version=version,
+        release=os.path.realpath(release).rpartition("/")[2],
+        database=str(grafana.database or ""),
+    )
+    password = grafana.secret("admin-password")
     if password:
-        have_password(place, state, password, release)
+        ensure_password(grafana, state, password, release)
 
 
-def have_password(place: Place, state: State, password: str, release: Path) -> None:
-    """Have the administrator's password be this one; a database that is not there yet gets it from Grafana."""
-    if place.has_database() or not place.database:
-        user, fits = account(place, password) if place.database else (1, None)
-        if fits is False or (fits is None and state.differs("admin_password", password)):
-            reset(place, password, release, user)
+def match_database(grafana: Installation, state: State, version: str) -> None:
+    """Back the database up before a newer version, or restore the backup of an older one."""
+    last_version = state.get("version")
+    database = grafana.database
+    if database is None or not grafana.has_database() or version == last_version:
+        return
+    if is_older(version, last_version):
+        restore(grafana, state, database, backup_to_restore(grafana, state, version))
+    else:
+        back_up(grafana, state, database)
+
+
+def remember_key(grafana: Installation, state: State) -> None:
+    """Save the fingerprint of the secret key."""
+    key = grafana.secret("secret-key")
+    if not key:
+        return
+    if state.get("secret_key") and state.differs("secret_key", key):
+        print("The secret key was changed; secrets encrypted with the last one cannot be read.")
+    state.remember(secret_key=state.fingerprint("secret_key", key))
+
+
+def ensure_password(grafana: Installation, state: State, password: str, release: Path) -> None:
+    """Set the administrator's password unless it matches; Grafana sets it in a new database."""
+    is_new_database = grafana.database is not None and not grafana.has_database()
+    if not is_new_database:
+        account = read_account(grafana, password)
+        matches = account.password_matches
+        if matches is None:
+            matches = not state.differs("admin_password", password)
+        if not matches:
+            reset_password(grafana, password, release, account.user_id)
     state.remember(admin_password=state.fingerprint("admin_password", password))
 
 
-def account(place: Place, password: str = "") -> tuple:
-    """The administrator's number and whether the password is theirs, None where that cannot be told."""
+def read_account(grafana: Installation, password: str = "") -> Account:
+    """Return the administrator's account, compared with ``password``."""
+    unknown = Account(user_id=1, password_matches=None)
+    if grafana.database is None:
+        return unknown
     try:
-        with closing(opened(place.database)) as connection:
-            rows = connection.execute(
-                'SELECT id, lower(login), password, salt FROM "user"'
-            ).fetchall()
+        with closing(open_database(grafana.database)) as connection:
+            query = 'SELECT id, lower(login), password, salt FROM "user"'
+            rows = connection.execute(query).fetchall()
     except sqlite3.Error:
-        # No table yet, or one of another shape: then only the fingerprint tells.
-        return 1, None
-    found = [row for row in rows if row[1] == place.login.lower()]
-    if rows and not found:
-        raise Refused(
-            f"grafana_admin_user: Grafana's database has no user {place.login}. The name counts at the very first"
-            " start only; rename the user in Grafana first."
-        )
-    if not found or len(found[0][2] or "") != 2 * HASH_BYTES:
-        return (found[0][0] if found else 1), None
-    user, _login, stored, salt = found[0]
-    wanted = hashlib.pbkdf2_hmac(
-        "sha256", password.encode(), salt.encode(), ROUNDS, HASH_BYTES
-    ).hex()
-    return user, hmac.compare_digest(wanted, stored)
+        # There is no table yet, or one with other columns: only the fingerprint tells.
+        return unknown
+    if not rows:
+        return unknown
+    for user_id, login, stored, salt in rows:
+        if login != grafana.login.lower():
+            continue
+        if len(stored or "") != 2 * HASH_BYTES:
+            return Account(user_id, password_matches=None)
+        return Account(user_id, hmac.compare_digest(encode_password(password, salt), stored))
+    raise Refused(
+        f"grafana_admin_user: Grafana's database has no user {grafana.login}; rename the user in"
+        " Grafana first, since the name is applied at the very first start only."
+    )
 
 
-def opened(database: Path) -> sqlite3.Connection:
-    """A database to read, and no more, since SQLite would clean up beside one that is damaged.
+def encode_password(password: str, salt: str) -> str:
+    """Return a password as Grafana stores it."""
+    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), ROUNDS, HASH_BYTES).hex()
 
-    What a crash left half written has to be taken back first.
+
+def open_database(database: Path) -> sqlite3.Connection:
+    """Open a database for reading.
+
+    Read-only, since SQLite would otherwise clean up beside a damaged one. Only a transaction that a
+    crash left unfinished has to be rolled back first.
     """
-    mode = "rw" if beside(database, "-journal").exists() else "ro"
+    mode = "rw" if with_suffix(database, "-journal").exists() else "ro"
     return sqlite3.connect(f"{database.resolve().as_uri()}?mode={mode}", uri=True)
 
 
-def reset(place: Place, password: str, release: Path, user: int) -> None:
-    """Set the administrator's password by Grafana's own program, while no server uses the database."""
+def reset_password(grafana: Installation, password: str, release: Path, user_id: int) -> None:
+    """Set the administrator's password with Grafana's own CLI, while no server runs."""
     command = [
         str(release / "bin/grafana"),
         "cli",
         f"--homepath={release}",
-        f"--config={place.etc / 'grafana.ini'}",
+        f"--config={grafana.etc / 'grafana.ini'}",
+        "admin",
+        "reset-admin-password",
+        "--password-from-stdin",
     ]
-    command += ["admin", "reset-admin-password", "--password-from-stdin"]
-    command += [] if user == 1 else [f"--user-id={user}"]
-    done = subprocess.run(
-        command, input=password + "\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        encoding="utf-8", errors="replace", timeout=CLI_SECONDS, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        told = " ".join(done.stdout.replace(password, "...").split()[-60:])
-        raise Refused(f"The administrator's password could not be set: {told}")
+    if user_id != 1:
+        command.append(f"--user-id={user_id}")
+    result = subprocess.run(
+        command,
+        input=password + "\n",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        timeout=CLI_SECONDS,
+        check=False,
+    )
+    if result.returncode != 0:
+        words = result.stdout.replace(password, "...").split()
+        message = " ".join(words[-60:])
+        raise Refused(f"grafana_admin_password: could not be set: {message}")
     print("The administrator's password was set.")
 
 
-def is_older(version: str, than: str) -> bool:
-    """Whether a version is older than another; a version that is not known is the oldest."""
-    return numbers(version) < numbers(than)
+def is_older(version: str, other_version: str) -> bool:
+    """Return whether a version is older than another; an unknown version is the oldest."""
+    return version_numbers(version) < version_numbers(other_version)
 
 
-def numbers(version: str) -> list[int]:
-    """13.0.1+security-01 is newer than 13.0.1."""
+def version_numbers(version: str) -> list[int]:
+    """Return the numbers of a version; 13.0.1+security-01 is newer than 13.0.1."""
     return [int(number) for number in re.findall(r"\d+", version)]
 
 
-def backup_to_restore(place: Place, state: State, version: str) -> Path:
-    """The backup that takes the database back to this version, where that loses nothing unseen.
+def backup_to_restore(grafana: Installation, state: State, version: str) -> Path:
+    """Return the backup that an older version needs, unless changes since then would be lost.
 
-    Only the version that was never proven to run may be undone without being asked: its rollout has failed.
+    Only a newer version that was never verified is undone without confirmation: its rollout failed.
     """
-    newer, backup = state.get("version"), place.backups / (state.get("backup") or "none")
-    if os.path.realpath(place.last_known_good).rpartition("/")[2] == state.get("release"):
+    newer = state.get("version")
+    verified_release = os.path.realpath(grafana.last_known_good).rpartition("/")[2]
+    if verified_release == state.get("release"):
         raise Refused(
-            f"Grafana {newer} has used the database, and {version} is older and might damage it. Keep {newer}, or go"
-            f" back to the backup in {place.backups} and lose what was saved since: systemctl stop grafana &&"
-            f" runuser -u grafana -- python3 -IS {COMPONENT}/current/bin/grafana-prepare --restore"
+            f"grafana_version: Grafana {newer} has used the database, and the older {version} might"
+            f" damage it; keep {newer}, or restore the backup in {grafana.backups} and lose all"
+            " later changes: systemctl stop grafana && runuser -u grafana --"
+            f" python3 -IS {COMPONENT}/current/bin/grafana-prepare --restore"
         )
+    backup = last_backup(grafana, state)
     if state.get("backup_version") != version or not backup.is_file():
         raise Refused(
-            f"Grafana {newer} has used the database, and there is no backup for {version}, which is older."
+            f"grafana_version: Grafana {newer} has used the database, and there is no backup for"
+            f" the older {version}; keep {newer}."
         )
     return backup
 
 
-def back_up(place: Place, state: State) -> None:
-    """Keep a copy of the database, before a version touches it that cannot be undone."""
+def last_backup(grafana: Installation, state: State) -> Path:
+    """Return the path of the backup of the last upgrade; no file if there was none."""
+    return grafana.backups / (state.get("backup") or "none")
+
+
+def back_up(grafana: Installation, state: State, database: Path) -> None:
+    """Copy the database before a version migrates it irreversibly."""
     version = state.get("version") or "unknown"
-    target = copy(place.database, place.backups, version)
+    target = copy(database, grafana.backups, version)
     state.remember(backup=target.name, backup_version=version)
-    prune(place.backups, "grafana-*.db")
+    prune(grafana.backups, "grafana-*.db")
     print(f"The database of Grafana {version} was copied to {target}.")
 
 
-def restore(place: Place, state: State, backup: Path) -> None:
-    """Put a backup in place of the database, which is kept aside. Killed anywhere, it can be done again."""
-    if beside(place.database, "-wal").exists() or not filecmp.cmp(
-        backup, place.database, shallow=False
-    ):
-        replace(place, state, backup)
+def restore(grafana: Installation, state: State, database: Path, backup: Path) -> None:
+    """Replace the database by a backup. After a crash at any point it can be repeated."""
+    has_log = with_suffix(database, "-wal").exists()
+    if has_log or not filecmp.cmp(backup, database, shallow=False):
+        replace(grafana, state, database, backup)
     state.remember(version=state.get("backup_version"), admin_password="", release="")
 
 
-def replace(place: Place, state: State, backup: Path) -> None:
-    """Keep the database aside and have a copy of a backup in its place."""
+def replace(grafana: Installation, state: State, database: Path, backup: Path) -> None:
+    """Copy the database to the backups, then replace it by a copy of ``backup``."""
+    version = state.get("version")
     try:
-        aside = copy(place.database, place.backups, state.get("version"), "newer")
+        newer_copy = copy(database, grafana.backups, version, "newer")
     except Refused:
-        aside = place.backups / f"newer-{state.get('version')}-damaged.db"
-        for suffix in filter(lambda suffix: beside(place.database, suffix).exists(), ("", "-wal")):
-            shutil.copyfile(beside(place.database, suffix), beside(aside, suffix))
-    new = beside(place.database, ".new")
+        newer_copy = grafana.backups / f"newer-{version}-damaged.db"
+        copy_damaged(database, newer_copy)
+    new = with_suffix(database, ".new")
     shutil.copyfile(backup, new)
     sync(new)
     for suffix in ("-wal", "-shm", "-journal"):
-        # It belongs to the newer database and would spoil the other one.
-        beside(place.database, suffix).unlink(missing_ok=True)
-    new.replace(place.database)
-    sync(place.database)
-    prune(place.backups, "newer-*.db")
-    print(f"The database of {backup} is in force again; the newer one was copied to {aside}.")
+        # These files belong to the newer database and would damage the restored one.
+        with_suffix(database, suffix).unlink(missing_ok=True)
+    new.replace(database)
+    sync(database)
+    prune(grafana.backups, "newer-*.db")
+    print(f"The database was restored from {backup}; the newer one was copied to {newer_copy}.")
+
+
+def copy_damaged(database: Path, target: Path) -> None:
+    """Copy the files of a database that SQLite cannot read."""
+    for suffix in ("", "-wal"):
+        source = with_suffix(database, suffix)
+        if source.exists():
+            shutil.copyfile(source, with_suffix(target, suffix))
 
 
 def copy(database: Path, folder: Path, version: str, prefix: str = "grafana") -> Path:
-    """Copy a database with all that is still in its log, and read the copy over."""
+    """Copy a database including its write-ahead log, verify the copy and return its path."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    target = folder / f"{prefix}-{version}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.db"
+    timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    target = folder / f"{prefix}-{version}-{timestamp}.db"
     new = folder / "unfinished"
     try:
         new.unlink(missing_ok=True)
-        with closing(opened(database)) as source, closing(sqlite3.connect(new)) as sink:
+        with closing(open_database(database)) as source, closing(sqlite3.connect(new)) as sink:
             source.backup(sink)
             sink.execute("PRAGMA journal_mode = DELETE")
-            told = sink.execute("PRAGMA quick_check").fetchone()[0]
-        if told != "ok":
-            raise Refused(f"{database} is damaged: {told}")
+            diagnosis = sink.execute("PRAGMA quick_check").fetchone()[0]
+        if diagnosis != "ok":
+            raise Refused(f"{database}: is damaged: {diagnosis}")
         sync(new)
         new.replace(target)
         sync(target)
-    except sqlite3.Error as problem:
-        raise Refused(f"{database} cannot be copied: {problem}.") from None
+    except sqlite3.Error as error:
+        raise Refused(f"{database}: cannot be copied: {error}.") from None
     finally:
         new.unlink(missing_ok=True)
     return target
 
 
-def beside(path: Path, suffix: str) -> Path:
-    """A path with something at its end."""
+def with_suffix(path: Path, suffix: str) -> Path:
+    """Return a path with ``suffix`` appended to its name."""
     return path.with_name(path.name + suffix)
 
 
 def prune(folder: Path, pattern: str) -> None:
-    """Remove all but the last copies."""
-    for path in sorted(folder.glob(pattern), key=lambda found: found.stat().st_mtime)[:-KEPT]:
+    """Remove all but the newest copies."""
+    copies = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime)
+    for path in copies[:-KEPT_COPIES]:
         path.unlink()
 
 
 def sync(path: Path) -> None:
-    """Have a file and its name on disk."""
-    for each in (path, path.parent):
-        descriptor = os.open(each, os.O_RDONLY)
+    """Flush a file and its directory entry to disk."""
+    for flushed in (path, path.parent):
+        descriptor = os.open(flushed, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
 
-def restore_by_hand(place: Place, state: State) -> None:
-    """Go back to the backup of the last upgrade, when somebody asks for it."""
+def restore_manually(grafana: Installation, state: State) -> None:
+    """Restore the backup of the last upgrade on request."""
     command = ["systemctl", "show", "--value", "--property=ActiveState", "grafana.service"]
-    told = subprocess.run(
-        command, stdout=subprocess.PIPE, encoding="utf-8", check=False
-    ).stdout.strip()
-    if told not in ("inactive", "failed"):
-        raise Refused(f"Grafana is {told}. Stop it first: systemctl stop grafana")
-    backup = place.backups / (state.get("backup") or "none")
-    if not backup.is_file():
-        raise Refused(f"There is no backup of an upgrade in {place.backups}.")
-    # Who comes by hand does not say which one it is.
-    place.database = Path(state.get("database") or place.database)
-    restore(place, state, backup)
+    result = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=False)
+    unit_state = result.stdout.strip()
+    if unit_state not in ("inactive", "failed"):
+        raise Refused(f"grafana.service: is {unit_state}; stop it first: systemctl stop grafana")
+    # The path of the database is saved, so that it need not be given.
+    saved_path = state.get("database")
+    database = Path(saved_path) if saved_path else grafana.database
+    backup = last_backup(grafana, state)
+    if database is None or not backup.is_file():
+        raise Refused(f"{grafana.backups}: has no backup of an upgrade; nothing can be restored.")
+    restore(grafana, state, database, backup)
 
 
-def parsed(words: list[str]) -> argparse.Namespace:
-    """The command line."""
+def parse_options(arguments: list[str]) -> argparse.Namespace:
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(prog="grafana-prepare", allow_abbrev=False)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--restore", action="store_true")
@@ -378,25 +452,25 @@ def parsed(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--etc", default="/etc/grafana")
     parser.add_argument("--data", default="/var/lib/grafana")
     parser.add_argument("--login", default="admin", help="name of the administrator")
-    parser.add_argument("--database", default="grafana.db", help="empty where it is not SQLite")
-    return parser.parse_args(words)
+    parser.add_argument("--database", default="grafana.db", help="empty unless it is SQLite")
+    return parser.parse_args(arguments)
 
 
-def main(words: list[str]) -> int:
-    """Return 0, or 1 and one line that says what is wrong."""
-    options = parsed(words)
+def main(arguments: list[str]) -> int:
+    """Run the requested action; return 0, or 1 after one line about the error."""
+    options = parse_options(arguments)
     os.umask(0o077)
-    place = Place(options)
+    grafana = Installation(options)
     try:
-        state = State(place.data / STATE)
+        state = State(grafana.data / STATE)
         if options.check:
-            check(place, state, options.version, options.accept_secret_key)
+            check(grafana, state, options.version, options.accept_secret_key)
         elif options.restore:
-            restore_by_hand(place, state)
+            restore_manually(grafana, state)
         else:
-            prepare(place, state, options.version, options.release)
-    except (Refused, OSError, sqlite3.Error, subprocess.TimeoutExpired) as problem:
-        print(f"grafana-prepare: {problem}", file=sys.stderr)
+            prepare(grafana, state, options.version, options.release)
+    except (Refused, OSError, sqlite3.Error, subprocess.TimeoutExpired) as error:
+        print(f"grafana-prepare: {error}", file=sys.stderr)
         return 1
     return 0
 

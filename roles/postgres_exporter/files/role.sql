@@ -1,6 +1,8 @@
--- A role for the exporter that may read statistics and settings, and no table of yours. PostgreSQL 10 and newer.
+-- Create the exporter's role, which can read statistics and settings but no tables. Works with
+-- PostgreSQL 10 and newer.
 --   sudo -u postgres psql --set=role=postgres_exporter --file=role.sql
--- Then give it a password, which `\password postgres_exporter` in psql asks for, unless it logs in as its system user.
+-- Then set a password with `\password postgres_exporter` in psql, unless the exporter logs in as its
+-- system user.
 \set ON_ERROR_STOP on
 BEGIN;
 CREATE ROLE :"role" LOGIN CONNECTION LIMIT 5;

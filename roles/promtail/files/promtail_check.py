@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judge a Promtail configuration by having Promtail build everything that it describes.
+"""Check a Promtail configuration by letting Promtail build everything in it.
 
 promtail-check PROMTAIL -config.file=FILE
 
-Promtail's -check-syntax accepts unknown pipeline stages, bad regular expressions and missing certificates. A dry run
-refuses them, but then runs on and reads logs. This ends it once it has started, before it looks for its first target.
+Promtail's -check-syntax accepts unknown pipeline stages, bad regular expressions and missing
+certificates. A dry run refuses them, but then continues and reads logs. This script ends the dry
+run once it has started, before it looks for its first target.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import subprocess
 import sys
 import threading
 
-# What Promtail logs when everything is built; service discovery reports targets five seconds later at the earliest.
+# Promtail logs this when everything is built. Service discovery reports targets five seconds later
+# at the earliest.
 STARTED = "Starting Promtail"
-# With this its complaint about the file begins, which may be of many lines.
+# First line of Promtail's error about an unreadable file, which may have several lines.
 NOT_PARSED = "Unable to parse config"
-# Promtail itself may be running with the same configuration, and syslog or push targets hold their ports then.
+# A running Promtail with the same configuration holds the ports of its syslog or push targets.
 PORT_TAKEN = "address already in use"
 DRY_RUN = (
     "-dry-run",
@@ -29,8 +31,8 @@ SECONDS = 30
 
 
 def main(command: list[str]) -> int:
-    """Return 0 if Promtail starts with this configuration, else tell why it does not."""
-    told: list[str] = []
+    """Return 0 if Promtail starts with this configuration; otherwise print its errors."""
+    log: list[str] = []
     with subprocess.Popen(
         [*command, *DRY_RUN],
         stdout=subprocess.PIPE,
@@ -41,24 +43,25 @@ def main(command: list[str]) -> int:
         alarm = threading.Timer(SECONDS, promtail.kill)
         alarm.start()
         for line in promtail.stdout:
-            told.append(line.strip())
+            log.append(line.strip())
             if STARTED in line:
                 promtail.kill()
                 alarm.cancel()
                 return 0
         alarm.cancel()
-    if any(PORT_TAKEN in line for line in told):
+    if any(PORT_TAKEN in line for line in log):
         return 0
-    print("\n".join(complaints(told)) or f"Promtail neither started nor failed within {SECONDS} s.")
+    message = "\n".join(errors(log))
+    print(message or f"Promtail neither started nor failed within {SECONDS} s.")
     return 1
 
 
-def complaints(told: list[str]) -> list[str]:
-    """The lines that say what is wrong; all of them if none does."""
-    for index, line in enumerate(told):
+def errors(log: list[str]) -> list[str]:
+    """Return the lines about errors; all lines if there are none."""
+    for index, line in enumerate(log):
         if line.startswith(NOT_PARSED):
-            return told[index:]
-    return [line for line in told if "level=error" in line] or told
+            return log[index:]
+    return [line for line in log if "level=error" in line] or log
 
 
 if __name__ == "__main__":

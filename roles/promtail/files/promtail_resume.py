@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decide where Promtail reads on, before it starts.
+"""Adjust Promtail's read positions before it starts.
 
-Promtail saves how far it has read. What it has read and Loki has not taken yet is lost with the process, at most one
-batch; and since it knows files by their path, so is the rest of a log that Docker rotates while Promtail is down.
-Before a start this steps back by one batch in each file, unless the stop was clean or nothing was read since, and
-keeps the unread rest of rotated logs as files of their own that Promtail reads once. A line may come twice, but comes.
+Promtail saves its positions. Lines that it has read but not delivered to Loki, at most one batch,
+are lost with the process. It knows files by their path, so the remainder of a log that Docker
+rotates while Promtail is down is lost too. Before a start this script steps back by one batch in
+each file, unless the stop was clean or nothing was read since, and keeps the unread remainder of
+rotated logs in files of its own, which Promtail reads once. A line may be duplicated, but is never
+lost.
 """
 
 from __future__ import annotations
@@ -19,49 +21,63 @@ import re
 import shutil
 import sys
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING, NamedTuple
 
-# As Promtail writes them: YAML keys of more than 128 characters take a line of their own.
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    Labels = dict[str, str]
+
+# Promtail's format: YAML keys of more than 128 characters have a line of their own.
 POSITION = re.compile(
     r'^  (?:\? (?P<long>\S.*)\n  : |(?P<short>\S.*): )"(?P<offset>-?\d+)"$', re.MULTILINE
 )
 CONTAINER_LOG = re.compile(r".*/([0-9a-f]{64})-json\.log\Z")
 DOCKER_TIME = re.compile(rb'"time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)[^"]*Z"\}\s*\Z')
-# Promtail saves each second and looks for rotated files four times a second: it may not have seen yet a file that is
-# hardly older than what it saved.
+# Promtail saves positions every second and looks for rotated files four times a second. It may not
+# have noticed a file that is hardly older than the saved positions.
 SLACK_SECONDS = 2
-# Beside the batch each step between a file and Loki holds a line, about 15 with the role's own pipeline.
-LINES_ON_THEIR_WAY = 32
+# Besides the batch, each step between a file and Loki holds a line. The role's own pipeline has
+# about 15 steps.
+LINES_IN_FLIGHT = 32
 BLOCK = 64 * 1024
 
 
-def main(words: list[str] | None = None) -> int:
-    """Adjust the positions before a start, or note after a stop that they can be trusted."""
-    options = arguments(words)
+class LineStart(NamedTuple):
+    """Start of the first line that Loki may lack; ``is_complete`` unless earlier lines may too."""
+
+    offset: int
+    is_complete: bool
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Adjust the positions before a start, or record after a clean stop that they are exact."""
+    options = parse_options(arguments)
     positions = os.path.join(options.data, "positions.yaml")
     saved = read(positions)
     # Promtail watches this directory.
-    os.makedirs(os.path.join(options.data, "rests"), exist_ok=True)
+    os.makedirs(remainders_directory(options), exist_ok=True)
     if saved is None:
         return 0
     if not options.stopped:
-        adjusted = resumed(options, saved, os.stat(positions).st_mtime)
+        adjusted = adjust_positions(options, saved, os.stat(positions).st_mtime)
         if adjusted != saved:
             replace(positions, adjusted)
         saved = adjusted
     elif os.environ.get("SERVICE_RESULT") != "success":
         return 0
-    replace(os.path.join(options.data, "settled"), digest(saved))
+    replace(settled_file(options), digest(saved))
     return 0
 
 
-def arguments(words: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+def parse_options(arguments: list[str] | None) -> argparse.Namespace:
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description="Adjust Promtail's positions before it starts.")
     parser.add_argument(
-        "--data", required=True, help="directory of positions.yaml and of kept rests"
+        "--data", required=True, help="directory of positions.yaml and of the remainders"
     )
     parser.add_argument(
-        "--targets", required=True, help="targets file that names the containers of logs"
+        "--targets", required=True, help="targets file with the containers of the logs"
     )
     parser.add_argument(
         "--unsent", type=int, default=1024 * 1024, help="bytes of log lines in one batch"
@@ -69,38 +85,53 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--stopped", action="store_true", help="called after a stop, not before a start"
     )
-    return parser.parse_args(words)
+    return parser.parse_args(arguments)
 
 
-def resumed(options: argparse.Namespace, saved: str, saved_at: float) -> str:
-    """The positions to start with, in place of those that Promtail saved last."""
-    back = 0 if read(os.path.join(options.data, "settled")) == digest(saved) else options.unsent
-    rests = Rests(os.path.join(options.data, "rests"), options.targets)
-    logs = set(rests.labels)
-
-    def adjusted(match: re.Match) -> str:
-        path, offset = match["long"] or match["short"], int(match["offset"])
-        logs.discard(path)
-        return f'{match[0][: match.start("offset") - match.start()]}{start_of(path, offset, back, saved_at, rests)}"'
-
-    text = POSITION.sub(adjusted, saved)
-    for path in sorted(logs):
-        start_of(path, 0, 0, saved_at, rests)
-    rests.write_targets()
-    return text
+def remainders_directory(options: argparse.Namespace) -> str:
+    """Return the directory of the remainders of rotated logs."""
+    return os.path.join(options.data, "remainders")
 
 
-def start_of(path: str, offset: int, back: int, saved_at: float, rests: Rests) -> int:
-    """Where to go on in one file; what older files of a rotated log have unread is kept on the way."""
+def settled_file(options: argparse.Namespace) -> str:
+    """Return the file with the digest of positions that need no step back."""
+    return os.path.join(options.data, "settled")
+
+
+def adjust_positions(options: argparse.Namespace, saved: str, saved_at: float) -> str:
+    """Return the positions to start with, from those that Promtail saved last."""
+    is_settled = read(settled_file(options)) == digest(saved)
+    unsent = 0 if is_settled else options.unsent
+    remainders = Remainders(remainders_directory(options), options.targets)
+    unsaved_logs = set(remainders.labels)
+
+    def adjust(match: re.Match[str]) -> str:
+        path = match["long"] or match["short"]
+        unsaved_logs.discard(path)
+        offset = adjust_position(path, int(match["offset"]), unsent, saved_at, remainders)
+        before_offset = match[0][: match.start("offset") - match.start()]
+        return f'{before_offset}{offset}"'
+
+    adjusted = POSITION.sub(adjust, saved)
+    for path in sorted(unsaved_logs):
+        adjust_position(path, 0, 0, saved_at, remainders)
+    remainders.write_targets()
+    return adjusted
+
+
+def adjust_position(
+    path: str, offset: int, unsent: int, saved_at: float, remainders: Remainders
+) -> int:
+    """Return the offset to resume a file at; keep the unread remainder of rotated files."""
     try:
         if CONTAINER_LOG.match(path):
-            *older, _newest = unread_files(path, offset, saved_at)
-            if older:
-                rests.keep(path, older, stepped_back(older[0], offset, back), saved_at)
+            *rotated, _newest = unread_files(path, offset, saved_at)
+            if rotated:
+                remainders.keep(path, rotated, step_back(rotated[0], offset, unsent), saved_at)
                 return 0
-        elif rests.is_done(path, offset, back):
+        elif remainders.is_delivered(path, offset, unsent):
             os.unlink(path)
-        return stepped_back(path, offset, back)
+        return step_back(path, offset, unsent)
     except FileNotFoundError:
         return offset
     except (OSError, EOFError) as error:
@@ -109,137 +140,156 @@ def start_of(path: str, offset: int, back: int, saved_at: float, rests: Rests) -
 
 
 def unread_files(path: str, offset: int, saved_at: float) -> list[str]:
-    """Files of a container's log from the oldest, to which the position belongs, to the newest, which is ``path``."""
+    """Return the unread files of a container's log, from oldest to newest.
+
+    The oldest is the one that the position belongs to, the newest is ``path``.
+    """
+    files = log_files(path)
+    noticed = [name for name in files if first_line_time(name) <= saved_at - SLACK_SECONDS]
+    # While Loki is down Promtail stops reading, and holds a file open that may have been rotated
+    # more than once.
+    for name in noticed:
+        if ends_line(name, offset):
+            oldest = name
+            break
+    else:
+        oldest = noticed[0] if noticed else files[-1]
+    return files[files.index(oldest) :: -1]
+
+
+def log_files(path: str) -> list[str]:
+    """Return a log and its rotated files, from newest to oldest."""
     files = [path]
-    while older := [
-        name for name in (f"{path}.{len(files)}", f"{path}.{len(files)}.gz") if os.path.exists(name)
-    ]:
-        files.append(older[0])
-    known = [name for name in files if began(name) <= saved_at - SLACK_SECONDS]
-    # While Loki is away Promtail reads on no further, and holds a file that may have been rotated more than once.
-    first = next(
-        (name for name in known if ends_line(name, offset)), known[0] if known else files[-1]
-    )
-    return files[files.index(first) :: -1]
+    while True:
+        rotated = f"{path}.{len(files)}"
+        if os.path.exists(rotated):
+            files.append(rotated)
+        elif os.path.exists(rotated + ".gz"):
+            files.append(rotated + ".gz")
+        else:
+            return files
 
 
 def ends_line(path: str, offset: int) -> bool:
-    """Whether a position can be one in this file, as Promtail reads whole lines."""
-    with opened(path) as stream:
+    """Return whether ``offset`` ends a line of a file: Promtail reads whole lines only."""
+    with open_log(path) as stream:
         stream.seek(max(0, offset - 1))
         return offset == 0 or stream.read(1) == b"\n"
 
 
-def began(path: str) -> float:
-    """When Docker wrote the first line of a log; without end if there is none yet."""
-    with opened(path) as stream:
-        found = DOCKER_TIME.search(stream.readline(1024 * 1024))
-    if not found:
+def first_line_time(path: str) -> float:
+    """Return when Docker wrote the first line of a log; infinity if there is none yet."""
+    with open_log(path) as stream:
+        match = DOCKER_TIME.search(stream.readline(1024 * 1024))
+    if match is None:
         return float("inf")
-    return datetime.fromisoformat(found[1].decode()).replace(tzinfo=timezone.utc).timestamp()
+    time = datetime.fromisoformat(match[1].decode())
+    return time.replace(tzinfo=timezone.utc).timestamp()
 
 
-def stepped_back(path: str, offset: int, unsent: int) -> int:
-    """The start of a line from which on Loki may lack what was read, if it may lack ``unsent`` bytes of it."""
+def step_back(path: str, offset: int, unsent: int) -> int:
+    """Return the start of the first line that Loki may lack, if it lacks ``unsent`` bytes."""
     window = 2 * unsent + BLOCK
-    with opened(path) as stream:
+    with open_log(path) as stream:
         while offset > 0:
             start = max(0, offset - window)
             stream.seek(start)
             data = stream.read(offset - start)
             if len(data) < offset - start:
-                return 0  # shorter than what was read of it: another file
-            begin, missing = line_start_before(data, unsent)
-            if start == 0 or not missing:
-                return start + begin
+                return 0  # The file is shorter than the position: it was replaced.
+            line = first_unsent_line(data, unsent)
+            if start == 0 or line.is_complete:
+                return start + line.offset
             window *= 4
     return 0
 
 
-def line_start_before(data: bytes, unsent: int) -> tuple[int, bool]:
-    """Start of the first line that Loki may lack of ``data``, and whether it may lack more than that."""
-    first, end = data.find(b"\n") + 1, data.rfind(b"\n") + 1
-    more = LINES_ON_THEIR_WAY if unsent else 0
-    while (unsent > 0 or more > 0) and end > first:
+def first_unsent_line(data: bytes, unsent: int) -> LineStart:
+    """Return the first line in ``data`` that Loki may lack."""
+    first = data.find(b"\n") + 1
+    end = data.rfind(b"\n") + 1
+    lines = LINES_IN_FLIGHT if unsent else 0
+    while (unsent > 0 or lines > 0) and end > first:
         begin = data.rfind(b"\n", 0, end - 1) + 1
         if unsent > 0:
             unsent -= content_size(data[begin:end])
         else:
-            more -= 1
+            lines -= 1
         end = begin
-    # Whether the bytes before the first line break are a whole line is known only at the start of the file.
-    return (0, True) if unsent > 0 or more > 0 or not first else (end, False)
+    # Only at the start of the file are the bytes before the first line break known to be a whole
+    # line.
+    if unsent > 0 or lines > 0 or not first:
+        return LineStart(0, is_complete=False)
+    return LineStart(end, is_complete=True)
 
 
 def content_size(line: bytes) -> int:
-    """Bytes of a line as Loki gets them, without what Docker has around them."""
+    """Return the bytes of a line that Loki receives, without Docker's format around them."""
     try:
         return len(json.loads(line)["log"].rstrip("\n").encode("utf-8", "replace")) or 1
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return len(line)
 
 
-class Rests:
-    """The unread rests of rotated logs, with the labels of their containers."""
+class Remainders:
+    """The unread remainders of rotated logs, with the labels of their containers."""
 
     def __init__(self, directory: str, targets: str) -> None:
         self.directory = directory
-        self.own_targets = os.path.join(directory, "targets.json")
-        self.labels = labels_of(targets)
-        self.kept = labels_of(self.own_targets)
+        self.targets_file = os.path.join(directory, "targets.json")
+        self.labels = read_labels(targets)
+        self.kept = read_labels(self.targets_file)
 
     def keep(self, path: str, files: list[str], offset: int, saved_at: float) -> None:
-        """Put what the files have from ``offset`` of the first on into one, named so that a repetition is the same."""
+        """Concatenate files from ``offset`` of the first one; a repetition has the same result."""
         container = CONTAINER_LOG.match(path)[1]
-        rest = os.path.join(self.directory, f"{container}-{int(saved_at)}.log")
-        with open(rest + ".new", "wb") as target:
+        remainder = os.path.join(self.directory, f"{container}-{int(saved_at)}.log")
+        with open(remainder + ".new", "wb") as target:
             for name in files:
-                with opened(name) as source:
+                with open_log(name) as source:
                     source.seek(offset)
                     shutil.copyfileobj(source, target, BLOCK)
                 offset = 0
             target.flush()
             os.fsync(target.fileno())
-        os.rename(rest + ".new", rest)
-        self.kept[rest] = self.labels.get(path) or {"__container_name": container[:12]}
+        os.rename(remainder + ".new", remainder)
+        self.kept[remainder] = self.labels.get(path) or {"__container_name": container[:12]}
 
-    def is_done(self, path: str, offset: int, back: int) -> bool:
-        """Whether a file is a rest that Loki has altogether."""
-        return path in self.kept and not back and offset >= os.path.getsize(path)
+    def is_delivered(self, path: str, offset: int, unsent: int) -> bool:
+        """Return whether a file is a remainder that Loki has received completely."""
+        return path in self.kept and not unsent and offset >= os.path.getsize(path)
 
     def write_targets(self) -> None:
-        """Tell Promtail of the rests that there are."""
-        there = {path: labels for path, labels in sorted(self.kept.items()) if os.path.exists(path)}
+        """Write Promtail's targets for the existing remainders."""
         targets = [
-            {"targets": ["localhost"], "labels": {**there[path], "__path__": path}}
-            for path in there
+            {"targets": ["localhost"], "labels": {**labels, "__path__": path}}
+            for path, labels in sorted(self.kept.items())
+            if os.path.exists(path)
         ]
-        replace(self.own_targets, json.dumps(targets, indent=1))
+        replace(self.targets_file, json.dumps(targets, indent=1))
 
 
-def labels_of(targets: str) -> dict[str, dict]:
-    """Labels in a targets file by the path of the log."""
+def read_labels(targets: str) -> dict[str, Labels]:
+    """Return the labels in a targets file, by the path of the log."""
     try:
-        return {
-            target["labels"]["__path__"]: target["labels"]
-            for target in json.loads(read(targets) or "[]")
-        }
+        all_labels = [target["labels"] for target in json.loads(read(targets) or "[]")]
+        return {labels["__path__"]: labels for labels in all_labels}
     except (ValueError, TypeError, KeyError):
         return {}
 
 
-def opened(path: str):
-    """A log for reading; Docker may have compressed a rotated one."""
+def open_log(path: str) -> gzip.GzipFile | BinaryIO:
+    """Open a log for reading; Docker may have compressed a rotated one."""
     return gzip.open(path) if path.endswith(".gz") else open(path, "rb")
 
 
 def digest(content: str) -> str:
-    """What a file is recognized by."""
+    """Return a hash that identifies a file's content."""
     return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def read(path: str) -> str | None:
-    """Content of a file; None if there is none."""
+    """Return the content of a file; None if it does not exist."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
             return stream.read()
@@ -248,14 +298,16 @@ def read(path: str) -> str | None:
 
 
 def replace(path: str, content: str) -> None:
-    """Write a file so that after a crash it is the old one or the new one."""
+    """Replace a file atomically: after a crash it has either the old or the new content."""
+    new = path + ".new"
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path + ".new")
-    with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        os.unlink(new)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as stream:
         stream.write(content.encode("utf-8", "surrogateescape"))
         stream.flush()
         os.fsync(stream.fileno())
-    os.rename(path + ".new", path)
+    os.rename(new, path)
 
 
 if __name__ == "__main__":

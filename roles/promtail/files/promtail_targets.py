@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tell Promtail which container's log lies where, from what Docker keeps on disk.
+"""Write Promtail's targets, the logs of the containers, from the files that Docker keeps on disk.
 
-Docker's config.v2.json holds the environment of a container, and so its secrets. Only this program reads it, as root
-and without network, and passes on the container's name, its Compose project and service, and the labels asked for.
+Docker's config.v2.json holds the environment of a container, and so its secrets. Only this script
+reads it, as root and without network. It exports the container's name, its Compose project and
+service, and the labels on the command line.
 """
 
 from __future__ import annotations
@@ -14,65 +15,83 @@ import os
 import re
 import sys
 
+# As in the module typing, which is not imported: the script runs every five seconds.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypedDict
+
+    Labels = dict[str, str]
+
+    class Target(TypedDict):
+        """An item of Promtail's file_sd file."""
+
+        targets: list[str]
+        labels: Labels
+
+
 CONTAINER_ID = re.compile(r"[0-9a-f]{64}\Z")
 NOT_IN_LABEL_NAMES = re.compile(r"[^a-zA-Z0-9_]")
-# Loki refuses a stream with a longer label value than 2048 bytes, which would lose its lines.
-LONGEST_VALUE = 200
-# A damaged file of this size is no description of a container.
-LONGEST_DESCRIPTION = 16 * 1024 * 1024
+# Loki refuses a stream with a label value above 2048 bytes, and its lines would be lost.
+MAX_VALUE_LENGTH = 200
+# A larger file is damaged rather than a description of a container.
+MAX_FILE_BYTES = 16 * 1024 * 1024
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 
 
-def main(words: list[str] | None = None) -> int:
-    """Write the targets file if what it says changes; return the exit code."""
-    options = arguments(words)
-    before = read_text(options.output)
+def main(arguments: list[str] | None = None) -> int:
+    """Write the targets file if its content changes; return the exit code."""
+    options = parse_options(arguments)
+    previous = read_text(options.output)
     try:
-        found = targets(options.containers, known(before), options.label)
+        targets = find_targets(options.containers, labels_by_log(previous), options.label)
     except OSError as error:
-        print(f"{options.containers} cannot be read: {error}", file=sys.stderr)
+        print(f"{options.containers}: cannot be read: {error}", file=sys.stderr)
         return 1
-    after = json.dumps(found, indent=1, sort_keys=True) + "\n"
-    if after != before:
-        replace(options.output, after)
+    content = json.dumps(targets, indent=1, sort_keys=True) + "\n"
+    if content != previous:
+        replace(options.output, content)
     return 0
 
 
-def arguments(words: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+def parse_options(arguments: list[str] | None) -> argparse.Namespace:
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(
         description="Write Promtail's file_sd targets for the containers of this host."
     )
     parser.add_argument(
-        "--containers", default="/var/lib/docker/containers", help="where Docker keeps containers"
+        "--containers",
+        default="/var/lib/docker/containers",
+        help="Docker's directory of containers",
     )
     parser.add_argument("--output", required=True, help="targets file to write")
     parser.add_argument(
-        "--label", action="append", default=[], help="container label to pass on as well"
+        "--label", action="append", default=[], help="additional container label to export"
     )
-    return parser.parse_args(words)
+    return parser.parse_args(arguments)
 
 
-def targets(containers: str, known_labels: dict[str, dict], wanted: list[str]) -> list[dict]:
-    """One target for each container with a log that Promtail can read, by container id.
+def find_targets(
+    containers: str, previous_labels: dict[str, Labels], label_names: list[str]
+) -> list[Target]:
+    """Return a target for each container with a log that Promtail can read, by container id.
 
-    A container whose description cannot be read at the moment keeps the labels that it had (``known_labels``, by path
-    of the log) while its log is there, so that what it wrote last is still read.
+    A container whose description is unreadable at the moment keeps its labels of
+    ``previous_labels`` while its log exists, so that its last lines are still read.
     """
-    result = []
+    targets: list[Target] = []
     for container in container_ids(containers):
         directory = os.path.join(containers, container)
         log = os.path.join(directory, container + "-json.log")
-        labels = described(directory, container, wanted)
+        labels = container_labels(directory, container, label_names)
         if labels is None and os.path.exists(log):
-            labels = known_labels.get(log)
+            labels = previous_labels.get(log)
         if labels:
-            result.append({"targets": ["localhost"], "labels": {**labels, "__path__": log}})
-    return result
+            targets.append({"targets": ["localhost"], "labels": {**labels, "__path__": log}})
+    return targets
 
 
 def container_ids(containers: str) -> list[str]:
-    """Ids of the containers that Docker has; none where there is no Docker."""
+    """Return the ids of Docker's containers; none without Docker."""
     try:
         with os.scandir(containers) as entries:
             return sorted(entry.name for entry in entries if CONTAINER_ID.match(entry.name))
@@ -80,43 +99,41 @@ def container_ids(containers: str) -> list[str]:
         return []
 
 
-def described(directory: str, container: str, wanted: list[str]) -> dict | None:
-    """Labels of a container; empty if Promtail cannot read its log, None if its description cannot be read."""
+def container_labels(directory: str, container: str, label_names: list[str]) -> Labels | None:
+    """Return the labels of a container.
+
+    They are empty if Promtail cannot read its log, and None if its description is unreadable.
+    """
     config = read_json(os.path.join(directory, "config.v2.json"))
     if config is None:
         return None
     host_config = read_json(os.path.join(directory, "hostconfig.json")) or {}
-    driver = mapping(host_config.get("LogConfig")).get("Type") or "json-file"
+    driver = as_dict(host_config.get("LogConfig")).get("Type") or "json-file"
     if driver != "json-file":
         return {}
-    own = mapping(mapping(config.get("Config")).get("Labels"))
-    name = config.get("Name")
+    docker_labels = as_dict(as_dict(config.get("Config")).get("Labels"))
     labels = {
-        "__container_name": text(name).lstrip("/") or container[:12],
-        "__compose_project": text(own.get(PROJECT)),
-        "__compose_service": text(own.get(SERVICE)),
+        "__container_name": label_value(config.get("Name")).lstrip("/") or container[:12],
+        "__compose_project": label_value(docker_labels.get(PROJECT)),
+        "__compose_service": label_value(docker_labels.get(SERVICE)),
     }
-    labels.update(
-        {
-            "__container_label_" + NOT_IN_LABEL_NAMES.sub("_", key): text(own.get(key))
-            for key in wanted
-        }
-    )
+    for name in label_names:
+        key = "__container_label_" + NOT_IN_LABEL_NAMES.sub("_", name)
+        labels[key] = label_value(docker_labels.get(name))
     return {key: value for key, value in labels.items() if value}
 
 
-def known(content: str | None) -> dict[str, dict]:
-    """Labels of each log in a targets file that this program wrote before, by path."""
+def labels_by_log(content: str | None) -> dict[str, Labels]:
+    """Return the labels in a targets file of an earlier run, by the path of the log."""
     try:
-        return {
-            target["labels"]["__path__"]: target["labels"] for target in json.loads(content or "[]")
-        }
+        all_labels = [target["labels"] for target in json.loads(content or "[]")]
+        return {labels["__path__"]: labels for labels in all_labels}
     except (ValueError, TypeError, KeyError):
         return {}
 
 
-def read_json(path: str) -> dict | None:
-    """A file that holds one JSON object; None if it is missing, half-written or something else."""
+def read_json(path: str) -> dict[str, Any] | None:
+    """Return the JSON object in a file; None if it is missing, half-written or of another type."""
     content = read_text(path)
     try:
         value = json.loads(content or "")
@@ -126,37 +143,35 @@ def read_json(path: str) -> dict | None:
 
 
 def read_text(path: str) -> str | None:
-    """What a file holds, whatever its bytes are; None if it cannot be read."""
+    """Return the content of a file with any bytes; None if it cannot be read."""
     try:
         with open(path, "rb") as stream:
-            return stream.read(LONGEST_DESCRIPTION).decode("utf-8", "replace")
+            return stream.read(MAX_FILE_BYTES).decode("utf-8", "replace")
     except OSError:
         return None
 
 
-def mapping(value: object) -> dict:
-    """The value if it is a mapping, else an empty one: Docker writes null for what is not set."""
+def as_dict(value: object) -> dict[str, Any]:
+    """Return the value if it is a dict, else an empty one: Docker writes null for unset values."""
     return value if isinstance(value, dict) else {}
 
 
-def text(value: object) -> str:
-    """A label value that every reader copes with: printable, and not too long."""
+def label_value(value: object) -> str:
+    """Return a value as a label: printable and of limited length; empty unless it is a string."""
     if not isinstance(value, str):
         return ""
-    return "".join(
-        character if character.isprintable() else "_" for character in value[:LONGEST_VALUE]
-    )
+    shortened = value[:MAX_VALUE_LENGTH]
+    return "".join(character if character.isprintable() else "_" for character in shortened)
 
 
 def replace(path: str, content: str) -> None:
-    """Write a file so that readers see the old content or the new one and nothing between."""
+    """Replace a file atomically: readers see either the old or the new content."""
     new = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.new")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new)
-    # The mode is what the unit's UMask leaves of it.
-    with open(
-        os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "w", encoding="utf-8"
-    ) as stream:
+    # The unit's UMask reduces this mode.
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    with open(descriptor, "w", encoding="utf-8") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Grafana's own generated client as a judge. `judge drive URL` calls every operation of it that the stand-in serves, and
-// tells those whose answer does not decode; `judge bodies` reads a request log, one JSON object a line, and tells those
-// bodies that its models do not hold or find invalid.
+// Contract tests with Grafana's own generated client. `client drive URL` calls every operation that
+// the fake serves, and prints those whose answer does not decode; `client bodies` reads a request
+// log, one JSON object a line, and prints the bodies that its models reject.
 package main
 
 import (
@@ -37,7 +37,7 @@ func main() {
 	} else if len(os.Args) == 2 && os.Args[1] == "bodies" {
 		failed = bodies()
 	} else {
-		fmt.Fprintln(os.Stderr, "usage: judge drive URL | judge bodies")
+		fmt.Fprintln(os.Stderr, "usage: client drive URL | client bodies")
 		os.Exit(2)
 	}
 	if failed > 0 {
@@ -45,7 +45,7 @@ func main() {
 	}
 }
 
-// as makes a body of its JSON.
+// as returns a body from its JSON.
 func as[Model any](text string) *Model {
 	model := new(Model)
 	if err := json.Unmarshal([]byte(text), model); err != nil {
@@ -93,7 +93,7 @@ func drive(address string) int {
 	return failed
 }
 
-// payload is what an answer holds, if it holds anything.
+// payload returns the content of an answer, if there is any.
 func payload(answer any) any {
 	getter := reflect.ValueOf(answer).MethodByName("GetPayload")
 	if !getter.IsValid() {
@@ -102,15 +102,16 @@ func payload(answer any) any {
 	return getter.Call(nil)[0].Interface()
 }
 
-// neverSent is what the client's models require of an answer and a real server does not send (exchanges.jsonl).
+// neverSent are fields that the client's models require of an answer, but that a real server does
+// not send (exchanges.jsonl).
 var neverSent = map[string]string{"save dashboard": "title in body is required"}
 
-// newer is what servers from 13.1 on answer instead.
+// newer are the status codes of servers from 13.1 on.
 var newer = map[string]int{"save it again": 409}
 
 type step struct {
 	name string
-	// The error that is expected, or 0.
+	// The expected status of an error, or 0.
 	code int
 	call func() (any, error)
 }
@@ -282,8 +283,8 @@ func steps(grafana *api.GrafanaHTTPAPI) []step {
 	}
 }
 
-// What holds the body of a write.
-var held = []struct {
+// bodyModels are the models of the bodies of writes.
+var bodyModels = []struct {
 	method, path string
 	model        func() validated
 }{
@@ -321,7 +322,7 @@ func bodies() int {
 			continue
 		}
 		count++
-		if err := judge(line.Method, line.Path, line.Body); err != nil {
+		if err := check(line.Method, line.Path, line.Body); err != nil {
 			failed++
 			fmt.Printf("%s %s: %v\n", line.Method, line.Path, err)
 		}
@@ -330,11 +331,11 @@ func bodies() int {
 	return failed
 }
 
-// overlooked is what the client's models require of a body and the server overlooks: rules belong to the organization of
-// the request, whatever they say themselves.
+// overlooked are errors of the client's models that the server ignores: a rule belongs to the
+// organization of the request, whatever its own field.
 var overlooked = regexp.MustCompile(`^(validation failure list:|(rules\.\d+\.)?orgID in body is required)$`)
 
-// remaining is a failed validation without what is overlooked.
+// remaining returns a failed validation without the overlooked errors.
 func remaining(err error) error {
 	var lines []string
 	for _, line := range strings.Split(err.Error(), "\n") {
@@ -348,14 +349,14 @@ func remaining(err error) error {
 	return fmt.Errorf("%s", strings.Join(lines, " "))
 }
 
-func judge(method, path, body string) error {
-	for _, entry := range held {
+func check(method, path, body string) error {
+	for _, entry := range bodyModels {
 		if entry.method != method || !regexp.MustCompile(entry.path).MatchString(path) {
 			continue
 		}
 		model := entry.model()
 		decoder := json.NewDecoder(bytes.NewReader([]byte(body)))
-		// A field that Grafana's own client does not know would be overlooked by the server.
+		// The server would ignore a field that Grafana's own client does not have.
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(model); err != nil {
 			return err
@@ -365,5 +366,5 @@ func judge(method, path, body string) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("no model of the client holds it")
+	return fmt.Errorf("no model of the client for it")
 }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Send spans by OTLP and count them in Tempo: spans.py send RUN TRACES SECONDS | count RUN TRACES.
+"""Send spans by OTLP and count them in Tempo.
 
-Each trace has 100 spans and is sent in two requests, each again and again until it is acknowledged. A span is counted
-once, however often it arrived.
+`spans.py send RUN TRACES SECONDS | count RUN TRACES`. Each trace has 100 spans in two requests,
+each repeated until it is acknowledged. A span counts once, however often it arrives.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from typing import Any
 
 SPANS = 100
 COLLECTOR, TEMPO = "http://127.0.0.1:4318/v1/traces", "http://127.0.0.1:3200/api/traces"
 
 
 def trace_id(run: str, number: int) -> str:
-    """The id of one of the run's traces."""
+    """Return the id of one of the run's traces."""
     return f"{run}{number:0{32 - len(run)}x}"
 
 
-def span(trace: str, number: int) -> dict:
-    """A span as OTLP writes it; the first one is the parent of all others."""
+def span(trace: str, number: int) -> dict[str, Any]:
+    """Return a span in OTLP's form; the first one is the parent of all others."""
     now = time.time_ns()
     times = {"startTimeUnixNano": str(now - 10**7), "endTimeUnixNano": str(now)}
     ids = {
@@ -35,7 +36,7 @@ def span(trace: str, number: int) -> dict:
 
 
 def send(run: str, traces: int, seconds: float) -> None:
-    """Send all traces, spread over some seconds, and tell how many spans were acknowledged."""
+    """Send all traces over some seconds, and print the number of acknowledged spans."""
     began, acknowledged, repeated = time.monotonic(), 0, 0
     service = {"attributes": [{"key": "service.name", "value": {"stringValue": "spans"}}]}
     for number in range(traces):
@@ -56,7 +57,7 @@ def send(run: str, traces: int, seconds: float) -> None:
 
 
 def accepted(body: bytes) -> bool:
-    """Whether the collector acknowledged a request."""
+    """Return whether the collector acknowledged a request."""
     try:
         request = urllib.request.Request(COLLECTOR, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=10):
@@ -66,8 +67,8 @@ def accepted(body: bytes) -> bool:
 
 
 def count(run: str, traces: int) -> None:
-    """Tell how many different spans Tempo has."""
-    found = 0
+    """Print the number of different spans in Tempo."""
+    total = 0
     for number in range(traces):
         try:
             with urllib.request.urlopen(f"{TEMPO}/{trace_id(run, number)}", timeout=10) as answer:
@@ -77,8 +78,8 @@ def count(run: str, traces: int) -> None:
                 raise
             continue
         scopes = [scope for batch in batches for scope in batch["instrumentationLibrarySpans"]]
-        found += len({one["spanId"] for scope in scopes for one in scope["spans"]})
-    print(found)
+        total += len({stored["spanId"] for scope in scopes for stored in scope["spans"]})
+    print(total)
 
 
 if __name__ == "__main__":

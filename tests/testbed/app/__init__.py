@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sample application `hippius-s3` in containers: an S3-style API, its workers, Redis and PostgreSQL.
+"""The sample application `hippius-s3`: S3-style API, workers, Redis and PostgreSQL in containers.
 
-    up("http://172.30.0.5:4317")     # telemetry goes to this collector, which need not be there yet
-    sent = traffic(200)              # {"requests": 200, "put_objects": 120, "trace_ids": [...], ...}
-    lines = log_lines(10_000)        # {"run": "…", "lines": 10000, "container": "hippius-s3-printer-1"}
+    up("http://172.30.0.5:4317")  # the collector of telemetry, which may start later
+    sent = traffic(200)           # {"requests": 200, "put_objects": 120, "trace_ids": [...], ...}
+    lines = log_lines(10_000)     # {"run": "…", "lines": 10000, "container": "…"}
     down()
 
-Names and labels are those that Docker Compose gives to the containers of a project. `flows` counts what arrived.
+Names and labels are those that Docker Compose gives to the containers of a project. `flows` counts
+the data that arrived.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tests.testbed import engine
+from tests.testbed import console, docker
 from tests.testbed.app import image
 
 PROJECT = "hippius-s3"
@@ -29,30 +31,43 @@ SOURCE = Path(__file__).parent / "hippius_s3"
 WORKDIR = "/srv"
 PORT = 8000
 START_SECONDS = 60
-# A password of a database that holds nothing and is reached from the bed's network only.
+# The password of an empty database, which only the test bed's network can reach.
 PASSWORD = "hippius-dev"
 # The exporters' account of Redis and role of PostgreSQL.
 EXPORTERS = "monitoring"
-# Requests that were sent to each process of the API.
+EXPORTERS_COMMANDS = (
+    "-@all +@connection +info +config|get +slowlog +latency +memory +client +select"
+)
+# The count of requests to each process of the API.
 SERVED: Counter[str] = Counter()
 ROLE = Path(__file__).parents[3] / "roles/postgres_exporter/files/role.sql"
+# Arguments: run, count of lines, seconds.
+PRINT_LINES = """
+import sys, time
+run, count, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+pause = seconds / count
+for number in range(1, count + 1):
+    print(f'run={run} line={number} of={count}', flush=pause > 0)
+    time.sleep(pause) if pause else None
+"""
 
 
 @dataclass(frozen=True)
 class Telemetry:
-    """Where a process of the application sends what it tells."""
+    """Destinations of the telemetry of a process of the application."""
 
     collector: str
-    # For traces that go there directly, in this environment; else the collector sets its own.
+    # Destination of direct traces, in this environment; otherwise the collector sets its own.
     tempo: str = ""
     environment: str = "dev"
-    # For https: files by the ends of their variables' names, CERTIFICATE, CLIENT_CERTIFICATE and CLIENT_KEY.
+    # For https: files by the end of their variable's name, which is CERTIFICATE,
+    # CLIENT_CERTIFICATE or CLIENT_KEY.
     files: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Service:
-    """A service of the project: what its container runs, and the port that answers once it is ready."""
+    """A service of the project: the command of its container, and the port that becomes ready."""
 
     command: tuple[str, ...]
     port: int | None = None
@@ -62,23 +77,13 @@ class Service:
 
 
 def redis(port: int) -> Service:
-    """A Redis that keeps nothing on disk."""
-    command = (
-        "redis-server",
-        "--port",
-        str(port),
-        "--protected-mode",
-        "no",
-        "--save",
-        "",
-        "--dir",
-        "/tmp",
-    )
-    return Service(command, port, user="redis")
+    """Return a Redis service without persistence."""
+    options = ("--protected-mode", "no", "--save", "", "--dir", "/tmp")
+    return Service(("redis-server", "--port", str(port), *options), port, user="redis")
 
 
 def instrumented(*command: str, port: int | None = None) -> Service:
-    """A process of the application, under OpenTelemetry's launcher."""
+    """Return a service of the application, run by OpenTelemetry's launcher."""
     bin_ = f"{image.ENVIRONMENT}/bin"
     return Service(
         (f"{bin_}/opentelemetry-instrument", f"{bin_}/python3", "-m", *command),
@@ -113,50 +118,53 @@ SERVICES = {
 
 
 def up(collector: str | None = None) -> None:
-    """Start the application anew, with all its counters at zero.
+    """Restart the application, with all its counters at zero.
 
-    collector: where OTLP over gRPC goes, such as http://172.30.0.5:4317; by default to the host `demo`.
+    `collector` is the address for OTLP over gRPC, such as http://172.30.0.5:4317; by default that
+    of the host `demo`.
     """
-    engine.start()
+    docker.start()
     collector = collector or default_collector()
     name = image.ensure()
     down()
     for service in SERVICES:
         start(service, name, Telemetry(collector))
-    engine.progress(
+    console.progress(
         f"{PROJECT} serves http://{address('api')}:{PORT}, telemetry goes to {collector}"
     )
 
 
 def send_to(telemetry: Telemetry) -> None:
-    """Start the API and the workers anew, which then send elsewhere."""
+    """Restart the API and the workers with other destinations of telemetry."""
     name = image.ensure()
-    for service in (service for service, what in SERVICES.items() if what.instrumented):
-        engine.docker("rm", "--force", container(service))
-        start(service, name, telemetry)
+    for service, definition in SERVICES.items():
+        if definition.instrumented:
+            docker.run("rm", "--force", container(service))
+            start(service, name, telemetry)
 
 
 def admit_exporters(password: str) -> None:
-    """Give exporters their accounts, as the roles recommend them: in two of the Redis servers, and in PostgreSQL."""
-    acl = f"ACL SETUSER {EXPORTERS} on >{password} -@all +@connection +info +config|get +slowlog +latency +memory"
+    """Create the exporters' accounts as the roles recommend.
+
+    Two of the Redis servers and PostgreSQL get one.
+    """
+    acl = f"ACL SETUSER {EXPORTERS} on >{password} {EXPORTERS_COMMANDS}\n"
     for service in ("redis", "redis-accounts"):
         port = str(SERVICES[service].port)
-        told = feed(service, "redis", f"{acl} +client +select\n", "redis-cli", "-p", port)
-        if told.strip() != "OK":
-            raise RuntimeError(f"{service}: {told}")
-    feed(
-        "postgres",
-        "postgres",
-        ROLE.read_text(encoding="utf-8"),
-        "psql",
-        "--quiet",
-        f"--set=role={EXPORTERS}",
-    )
-    feed("postgres", "postgres", f"alter role {EXPORTERS} password '{password}'", "psql", "--quiet")
+        output = feed(service, "redis", acl, "redis-cli", "-p", port)
+        if output.strip() != "OK":
+            raise RuntimeError(f"{service}: {output}")
+    psql = ("psql", "--quiet")
+    create_role = ROLE.read_text(encoding="utf-8")
+    feed("postgres", "postgres", create_role, *psql, f"--set=role={EXPORTERS}")
+    feed("postgres", "postgres", f"alter role {EXPORTERS} password '{password}'", *psql)
 
 
 def exporter_instances(password: str) -> dict[str, list[dict[str, str]]]:
-    """Variables of the exporters' roles for the application's servers, once `admit_exporters` was called."""
+    """Return the variables of the exporters' roles for the application's servers.
+
+    `admit_exporters` must have been called.
+    """
     account = {"user": EXPORTERS, "password": password}
     return {
         "redis_exporter_instances": [
@@ -184,76 +192,75 @@ def exporter_instances(password: str) -> dict[str, list[dict[str, str]]]:
 
 
 def default_collector() -> str:
-    """Where the collector of the host `demo` listens."""
+    """Return the OTLP address of the collector on the host `demo`."""
     from tests.testbed import hosts
 
     return f"http://{hosts.get('demo').address}:4317"
 
 
 def down() -> None:
-    """Remove the application's containers and all that they hold."""
-    ours = (
-        "--filter",
-        f"label=com.docker.compose.project={PROJECT}",
-        "--filter",
-        f"label={engine.LABEL}",
+    """Remove the application's containers and their volumes."""
+    filters = (
+        *("--filter", f"label=com.docker.compose.project={PROJECT}"),
+        *("--filter", f"label={docker.LABEL}"),
     )
-    containers = engine.docker("ps", "--all", "--quiet", *ours).split()
+    containers = docker.run("ps", "--all", "--quiet", *filters).split()
     if containers:
-        engine.docker("rm", "--force", "--volumes", *containers)
+        docker.run("rm", "--force", "--volumes", *containers)
 
 
 def container(service: str) -> str:
-    """The name that Docker Compose gives to a service's container."""
+    """Return the name that Docker Compose gives to a service's container."""
     return f"{PROJECT}-{service}-1"
 
 
 def address(service: str) -> str:
-    """The address of a service's container on the bed's network, for which no port need be published."""
-    return inspect(
-        service, f'{{{{(index .NetworkSettings.Networks "{engine.NETWORK}").IPAddress}}}}'
-    )
+    """Return the address of a service's container on the test bed's network."""
+    network = f'(index .NetworkSettings.Networks "{docker.NETWORK}")'
+    return inspect(service, f"{{{{{network}.IPAddress}}}}")
 
 
 def instance(service: str) -> str:
-    """The service.instance.id of a service's process; another one after each `up`."""
+    """Return the service.instance.id of a service's process; each `up` changes it."""
     return inspect(service, "{{.Config.Hostname}}")
 
 
 def inspect(service: str, template: str) -> str:
-    """What Docker knows of a service's container."""
-    found = engine.docker("inspect", "--format", template, container(service), check=False)
-    if not found:
-        raise LookupError(f"{container(service)} does not run: python3 -m tests.testbed app up")
-    return found
+    """Return a value of a service's container, rendered by a template of `docker inspect`."""
+    value = docker.run("inspect", "--format", template, container(service), check=False)
+    if not value:
+        raise LookupError(f"{container(service)} does not run; run python3 -m tests.testbed app up")
+    return value
 
 
-def feed(service: str, user: str, text: str, *command: str) -> str:
-    """Give a program in a service's container some text to read and return what it says."""
+def feed(service: str, user: str, stdin: str, *command: str) -> str:
+    """Run a command in a service's container with standard input, and return its output."""
     done = subprocess.run(
         ["docker", "exec", "--interactive", "--user", user, container(service), *command],
-        input=text, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
-        raise RuntimeError(
-            f"{service}: {command[0]} ended with {done.returncode}: {done.stderr or done.stdout}"
-        )
+        output = done.stderr or done.stdout
+        raise RuntimeError(f"{service}: {command[0]} ended with {done.returncode}: {output}")
     return done.stdout
 
 
 def start(service: str, image_name: str, telemetry: Telemetry) -> None:
-    """Start a service's container with the application's code in it, and wait until its port answers."""
-    what = SERVICES[service]
+    """Start a service's container with the application's code, and wait for its port."""
+    definition = SERVICES[service]
     hostname = f"{container(service)}-{uuid.uuid4().hex[:8]}"
-    variables = what.environment
-    if what.instrumented:
+    variables = definition.environment
+    if definition.instrumented:
         variables = variables | settings(service, hostname, telemetry)
-    create(service, image_name, what.command, what.user, variables, hostname)
+    create(service, image_name, definition.command, definition.user, variables, hostname)
     for path in (SOURCE, *telemetry.files.values()):
-        engine.docker("cp", str(path), f"{container(service)}:{WORKDIR}/{path.name}")
-    engine.docker("start", container(service))
-    if what.port:
-        wait_for_port(service, what.port)
+        docker.run("cp", str(path), f"{container(service)}:{WORKDIR}/{path.name}")
+    docker.run("start", container(service))
+    if definition.port:
+        wait_for_port(service, definition.port)
 
 
 def create(
@@ -265,16 +272,12 @@ def create(
     hostname: str,
 ) -> None:
     """Create a container as Docker Compose would."""
-    engine.docker(
+    docker.run(
         *("create", "--name", container(service), "--hostname", hostname),
-        *("--label", engine.LABEL, "--label", f"com.docker.compose.project={PROJECT}"),
-        *(
-            "--label",
-            f"com.docker.compose.service={service}",
-            "--label",
-            "com.docker.compose.container-number=1",
-        ),
-        *("--network", engine.NETWORK, "--network-alias", service, "--restart", "on-failure"),
+        *("--label", docker.LABEL, "--label", f"com.docker.compose.project={PROJECT}"),
+        *("--label", f"com.docker.compose.service={service}"),
+        *("--label", "com.docker.compose.container-number=1"),
+        *("--network", docker.NETWORK, "--network-alias", service, "--restart", "on-failure"),
         *("--user", user, "--workdir", WORKDIR),
         *(option for key, value in variables.items() for option in ("--env", f"{key}={value}")),
         *(image_name, *command),
@@ -282,55 +285,53 @@ def create(
 
 
 def settings(service: str, hostname: str, telemetry: Telemetry) -> dict[str, str]:
-    """OpenTelemetry's settings of a process of the application."""
+    """Return OpenTelemetry's environment variables for a process of the application."""
     resource = {
         "deployment.environment.name": telemetry.environment,
         "service.instance.id": hostname,
     }
     if telemetry.tempo:
-        # What the collector would have set.
+        # The collector would set it otherwise.
         resource["env"] = telemetry.environment
-    return {
+    attributes = ",".join(f"{key}={value}" for key, value in resource.items())
+    variables = {
         "OTEL_SERVICE_NAME": f"{PROJECT}-{service}",
-        "OTEL_RESOURCE_ATTRIBUTES": ",".join(f"{key}={value}" for key, value in resource.items()),
+        "OTEL_RESOURCE_ATTRIBUTES": attributes,
         "OTEL_EXPORTER_OTLP_ENDPOINT": telemetry.collector,
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": telemetry.tempo or telemetry.collector,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
-        **{
-            f"OTEL_EXPORTER_OTLP_{end}": f"{WORKDIR}/{path.name}"
-            for end, path in telemetry.files.items()
-        },
         "OTEL_METRIC_EXPORT_INTERVAL": "5000",
         "OTEL_BSP_SCHEDULE_DELAY": "1000",
-        # Lines go to stdout and from there to Loki; through OTLP each would be stored twice.
+        # Lines reach Loki by stdout; by OTLP each would be stored a second time.
         "OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED": "false",
     }
+    for end, path in telemetry.files.items():
+        variables[f"OTEL_EXPORTER_OTLP_{end}"] = f"{WORKDIR}/{path.name}"
+    return variables
 
 
 def wait_for_port(service: str, port: int) -> None:
-    """Wait until a service accepts connections. No request is sent: each would count."""
+    """Wait until a service accepts connections, without a request, which would be counted."""
     deadline = time.monotonic() + START_SECONDS
     while True:
-        state = engine.docker(
-            "inspect", "--format", "{{.State.Status}} {{.RestartCount}}", container(service)
-        )
+        state = inspect(service, "{{.State.Status}} {{.RestartCount}}")
         try:
             socket.create_connection((address(service), port), timeout=1).close()
             return
         except OSError as error:
             if time.monotonic() > deadline or state.startswith("exited"):
-                logs = engine.docker("logs", "--tail", "15", container(service))
-                raise RuntimeError(
-                    f"{container(service)} ({state}) does not answer: {error}\n{logs}"
-                ) from error
+                logs = docker.run("logs", "--tail", "15", container(service))
+                message = f"{container(service)} ({state}) does not answer: {error}\n{logs}"
+                raise RuntimeError(message) from error
         time.sleep(0.1)
 
 
-def traffic(requests: int = 200, headers: Mapping[str, str] | None = None) -> dict:
-    """Send requests to the API, one after another; each is answered or this raises.
+def traffic(requests: int = 200, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Send requests to the API, one after another; raise if one is not answered.
 
-    Returns what was sent: `requests`, `put_objects`, `statuses` (status -> count), `trace_ids` of the PutObjects, the
-    `bucket`, a word in the log line of each request, and `served`, the requests that this process of the API has had.
+    The result has `requests`, `put_objects`, `statuses` (status -> count), `trace_ids` of the
+    PutObjects, the `bucket`, which is in the log line of each request, and `served`, the total of
+    requests to this process of the API.
     """
     bucket = f"bucket-{uuid.uuid4().hex[:8]}"
     connection = http.client.HTTPConnection(address("api"), PORT, timeout=30)
@@ -357,7 +358,7 @@ def traffic(requests: int = 200, headers: Mapping[str, str] | None = None) -> di
 
 
 def mix(requests: int, bucket: str) -> Iterator[tuple[str, str, bytes | None]]:
-    """Requests as a client's: of ten, six store an object, two read one, one lists, one asks for what is not there."""
+    """Yield a client's requests: of ten, six PUT, two GET, one list, one missing object."""
     for number in range(requests):
         step, key = number % 10, f"/{bucket}/folder/object-{number}"
         if step < 6:
@@ -370,28 +371,17 @@ def mix(requests: int, bucket: str) -> Iterator[tuple[str, str, bytes | None]]:
             yield "GET", f"/{bucket}/missing-{number}", None
 
 
-def log_lines(count: int, seconds: float = 0, service: str = "printer") -> dict:
-    """Have a container of the project write numbered lines, as fast as it can or spread over some seconds.
+def log_lines(count: int, seconds: float = 0, service: str = "printer") -> dict[str, Any]:
+    """Start a container of the project that writes numbered lines.
 
-    Returns at once what is sent: `run` (a word in each of its lines), `lines`, `container`. The container stays when
-    it has ended, so that its log can be read; the one of an earlier call is removed.
+    It writes as fast as possible, or spread over `seconds`. The result, which is returned at once,
+    has `run` (a word in each line), `lines` and `container`. The container remains after its end,
+    so that its log can be read; that of an earlier call is removed.
     """
     name = image.ensure()
     run = uuid.uuid4().hex[:12]
-    engine.docker("rm", "--force", container(service), check=False)
-    program = (
-        "import sys, time; run, count, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]) / int(sys.argv[2])\n"
-        "for number in range(1, count + 1):\n"
-        "    print(f'run={run} line={number} of={count}', flush=pause > 0)\n"
-        "    time.sleep(pause) if pause else None\n"
-    )
-    create(
-        service,
-        name,
-        ("python3", "-c", program, run, str(count), str(seconds)),
-        "nobody",
-        {},
-        service,
-    )
-    engine.docker("start", container(service))
+    docker.run("rm", "--force", container(service), check=False)
+    command = ("python3", "-c", PRINT_LINES, run, str(count), str(seconds))
+    create(service, name, command, "nobody", {}, service)
+    docker.run("start", container(service))
     return {"run": run, "lines": count, "container": container(service)}

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Count what arrived: ask the servers themselves, through their own query APIs, and compare with what was sent.
+"""Count the data that arrived, by the query APIs of the servers.
 
-    fetch = on_host(host)                            # the servers listen on the host's loopback address
+    fetch = on_host(host)  # the servers listen on the host's loopback address
     sent = log_lines(10_000)
-    found = settle(lambda: numbered_lines(fetch, sent), lambda found: found.distinct == 10_000, 60)
-    assert found.repeated == 0
+    lines = settle(lambda: numbered_lines(fetch, sent), lambda lines: not lines.missing, 60)
+    assert lines.repeated == 0
 
-Nothing here believes a counter of the sender: requests and lines are counted where they are stored.
+Counters of the sender are not trusted: requests and lines are counted in the servers' storage.
 """
 
 from __future__ import annotations
@@ -28,57 +28,57 @@ LOKI = "http://127.0.0.1:3100"
 TEMPO = "http://127.0.0.1:3200"
 # Loki answers a query with at most this many lines (its limits_config.max_entries_limit_per_query).
 PAGE = 5000
-GET = "import sys, urllib.request; sys.stdout.write(urllib.request.urlopen(sys.argv[1], timeout=60).read().decode())"
+GET = (
+    "import sys, urllib.request;"
+    " sys.stdout.write(urllib.request.urlopen(sys.argv[1], timeout=60).read().decode())"
+)
 
 Fetch = Callable[[str], str]
-Found = TypeVar("Found")
+# The labels of the stream, nanoseconds, the line.
+Entry = tuple[dict[str, str], int, str]
+Value = TypeVar("Value")
 
 
 def on_host(host: Host) -> Fetch:
-    """Fetch addresses from within a host, where the servers' loopback addresses are."""
+    """Return a function that fetches URLs from within a host, with its loopback addresses."""
     return lambda url: host.run(["python3", "-c", GET, url]).stdout
 
 
 def directly(url: str) -> str:
-    """Fetch an address from this machine."""
+    """Fetch a URL from this machine."""
     with urllib.request.urlopen(url, timeout=60) as response:
         return response.read().decode()
 
 
-def settle(measure: Callable[[], Found], enough: Callable[[Found], bool], seconds: float) -> Found:
-    """Measure until it is enough or the time is up; returns the last measurement, whatever it is."""
+def settle(measure: Callable[[], Value], enough: Callable[[Value], bool], seconds: float) -> Value:
+    """Measure until the value is enough or the time is over; return the last value."""
     deadline = time.monotonic() + seconds
     while True:
-        found = measure()
-        if enough(found) or time.monotonic() > deadline:
-            return found
+        value = measure()
+        if enough(value) or time.monotonic() > deadline:
+            return value
         time.sleep(1)
 
 
 def series(
     fetch: Fetch, query: str, prometheus: str = PROMETHEUS
 ) -> list[tuple[dict[str, str], float]]:
-    """What Prometheus answers to an instant query: the labels and the value of each series."""
+    """Return labels and value of each series of an instant query."""
     answer = ask(fetch, f"{prometheus}/api/v1/query", query=query)
     return [(result["metric"], float(result["value"][1])) for result in answer["result"]]
 
 
 def total(fetch: Fetch, query: str, instance: str, prometheus: str = PROMETHEUS) -> int:
-    """The sum of a query's series that one process of the application sent; 0 when there is none.
+    """Return the sum of a query's series of one process, 0 without any.
 
-    instance: its service.instance.id, whatever the label is called that it has become.
+    `instance` is its service.instance.id, whatever the name of the label that it becomes.
     """
-    return int(
-        sum(
-            value
-            for labels, value in series(fetch, query, prometheus)
-            if instance in labels.values()
-        )
-    )
+    every = series(fetch, query, prometheus)
+    return int(sum(value for labels, value in every if instance in labels.values()))
 
 
 def requests_counted(fetch: Fetch, instance: str, prometheus: str = PROMETHEUS) -> int:
-    """Requests that this process of the API has answered, as Prometheus knows them."""
+    """Return the number of requests to a process of the API, according to Prometheus."""
     return total(fetch, "http_request_duration_seconds_count", instance, prometheus)
 
 
@@ -92,14 +92,13 @@ class Lines:
     labels: list[dict[str, str]]  # labels of the streams that hold them
 
 
-def numbered_lines(fetch: Fetch, sent: dict, loki: str = LOKI) -> Lines:
-    """Read back every line that `log_lines` had a container write."""
+def numbered_lines(fetch: Fetch, sent: dict[str, Any], loki: str = LOKI) -> Lines:
+    """Read back every line that a container of `log_lines` wrote."""
     labels: dict[str, dict[str, str]] = {}
     numbers: Counter[int] = Counter()
     pattern = re.compile(rf"run={sent['run']} line=(\d+) ")
-    for stream, _, line in entries(
-        fetch, f'{{container_name="{sent["container"]}"}} |= `run={sent["run"]} `', loki
-    ):
+    query = f'{{container_name="{sent["container"]}"}} |= `run={sent["run"]} `'
+    for stream, _nanoseconds, line in entries(fetch, query, loki):
         numbers[int(pattern.search(line)[1])] += 1
         labels[json.dumps(stream, sort_keys=True)] = stream
     missing = set(range(1, sent["lines"] + 1)) - set(numbers)
@@ -107,66 +106,52 @@ def numbered_lines(fetch: Fetch, sent: dict, loki: str = LOKI) -> Lines:
 
 
 def lines_stored(fetch: Fetch, query: str, loki: str = LOKI) -> int:
-    """How many lines a LogQL query finds, counted one by one."""
+    """Return the number of lines of a LogQL query, counted one by one."""
     return sum(1 for _ in entries(fetch, query, loki))
 
 
-def entries(
-    fetch: Fetch, query: str, loki: str = LOKI, hours: float = 1
-) -> Iterator[tuple[dict[str, str], int, str]]:
-    """All entries of the last hours that a LogQL query finds: labels, nanoseconds, line; oldest first.
+def entries(fetch: Fetch, query: str, loki: str = LOKI, hours: float = 1) -> Iterator[Entry]:
+    """Yield all entries of a LogQL query: labels, nanoseconds, line; oldest first.
 
-    Loki hands out pages, and entries of one instant may lie on both sides of a page's end. So each page starts with
-    the last instant of the one before, and what was there already is left out.
+    Loki returns pages, and entries of one instant may be on both sides of a page's end. So each
+    page starts with the last instant of the previous one, and entries that were there already are
+    left out.
     """
     start, end = int((time.time() - hours * 3600) * 1e9), int((time.time() + 60) * 1e9)
-    seen: set[tuple[str, int, str]] = set()
+    returned: set[tuple[str, int, str]] = set()
     while True:
-        found = page(fetch, query, loki, start, end)
-        fresh = [
-            entry
-            for entry in found
-            if (json.dumps(entry[0], sort_keys=True), *entry[1:]) not in seen
-        ]
+        current = page(fetch, query, loki, start, end)
+        fresh = [entry for entry in current if identity(entry) not in returned]
         yield from fresh
-        if len(found) < PAGE:
+        if len(current) < PAGE:
             return
         if not fresh:
             raise RuntimeError(f"more than {PAGE} lines of one instant: {query}")
-        start = found[-1][1]
-        seen = {
-            (json.dumps(stream, sort_keys=True), at, line)
-            for stream, at, line in found
-            if at == start
-        }
+        start = current[-1][1]
+        returned = {identity(entry) for entry in current if entry[1] == start}
 
 
-def page(
-    fetch: Fetch, query: str, loki: str, start: int, end: int
-) -> list[tuple[dict[str, str], int, str]]:
-    """One page of entries, in the order of their time."""
-    answer = ask(
-        fetch,
-        f"{loki}/loki/api/v1/query_range",
-        query=query,
-        start=start,
-        end=end,
-        limit=PAGE,
-        direction="forward",
-    )
-    return sorted(
-        (
-            (result["stream"], int(at), line)
-            for result in answer["result"]
-            for at, line in result["values"]
-        ),
-        key=lambda entry: entry[1],
-    )
+def identity(entry: Entry) -> tuple[str, int, str]:
+    """Return a hashable form of an entry."""
+    labels, at, line = entry
+    return json.dumps(labels, sort_keys=True), at, line
+
+
+def page(fetch: Fetch, query: str, loki: str, start: int, end: int) -> list[Entry]:
+    """Return one page of entries, in the order of time."""
+    span = {"start": start, "end": end, "limit": PAGE, "direction": "forward"}
+    answer = ask(fetch, f"{loki}/loki/api/v1/query_range", query=query, **span)
+    unsorted = [
+        (result["stream"], int(at), line)
+        for result in answer["result"]
+        for at, line in result["values"]
+    ]
+    return sorted(unsorted, key=lambda entry: entry[1])
 
 
 @dataclass(frozen=True)
 class Span:
-    """A span as Tempo has it."""
+    """A span as Tempo stores it."""
 
     service: str
     scope: str  # the last word of the library that made it
@@ -177,35 +162,37 @@ class Span:
 
 
 def spans(fetch: Fetch, trace_id: str, tempo: str = TEMPO) -> list[Span]:
-    """All spans of a trace; none when Tempo does not know it yet."""
+    """Return all spans of a trace; none while Tempo does not have it."""
     try:
         answer = json.loads(fetch(f"{tempo}/api/traces/{trace_id}"))
     except (RuntimeError, OSError) as error:
         if "HTTP Error 404" not in str(error):
             raise
         return []
-    found = []
+    trace: list[Span] = []
     for batch in answer["batches"]:
         resource = {
-            item["key"]: item["value"].get("stringValue")
-            for item in batch["resource"]["attributes"]
+            attribute["key"]: attribute["value"].get("stringValue")
+            for attribute in batch["resource"]["attributes"]
         }
         for scoped in batch.get("scopeSpans") or batch["instrumentationLibrarySpans"]:
-            scope = (scoped.get("scope") or scoped.get("instrumentationLibrary") or {}).get(
-                "name", ""
-            )
-            found += [
+            library = scoped.get("scope") or scoped.get("instrumentationLibrary") or {}
+            trace += [
                 Span(
-                    resource["service.name"], scope.rpartition(".")[2], span["name"],
-                    span["spanId"], span.get("parentSpanId", ""), resource.get("env", ""),
+                    service=resource["service.name"],
+                    scope=library.get("name", "").rpartition(".")[2],
+                    name=span["name"],
+                    id=span["spanId"],
+                    parent=span.get("parentSpanId", ""),
+                    env=resource.get("env", ""),
                 )
                 for span in scoped["spans"]
-            ]  # fmt: skip
-    return found
+            ]
+    return trace
 
 
-def ask(fetch: Fetch, url: str, **parameters: Any) -> dict:
-    """The data of an answer of Prometheus or Loki; both wrap it alike."""
+def ask(fetch: Fetch, url: str, **parameters: Any) -> dict[str, Any]:
+    """Return the data of an answer of Prometheus or Loki, which share a format."""
     answer = json.loads(fetch(f"{url}?{urllib.parse.urlencode(parameters)}"))
     if answer["status"] != "success":
         raise RuntimeError(f"{url}: {answer}")

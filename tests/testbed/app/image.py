@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The image of the sample application: a host's image with Redis, PostgreSQL and a Python environment in it.
+"""The image of the sample application: a host's image with Redis, PostgreSQL and Python packages.
 
-The application's own code is no part of it: it is copied into each container, so a change of it needs no new image.
-Like a host's image it is named after the hash of its recipe, and a copy lies in the cache.
+The application's own code is copied into each container instead, so a change of it requires no new
+image. Like a host's image it is named after the hash of its recipe, with a copy in the cache.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.testbed import engine
+from tests.testbed import cache, console, docker
 from tests.testbed import image as host_image
 
 NAME = "hippius-monitoring-app"
@@ -24,121 +24,127 @@ PACKAGES = ("postgresql", "python3-venv", "redis-server")
 ENVIRONMENT = "/opt/app"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 PIP = f"{ENVIRONMENT}/bin/pip"
-# What runs inside the container. The bed starts every server itself, so PostgreSQL's package makes no cluster.
+# Steps inside the container. The test bed starts every server itself, so PostgreSQL's package must
+# not create a cluster.
 STEPS = {
     "refreshing the package lists": "apt-get update",
     "preparing PostgreSQL": "install -D /dev/null /etc/postgresql-common/createcluster.conf"
     " && echo create_main_cluster = false > /etc/postgresql-common/createcluster.conf",
-    "installing Redis and PostgreSQL": f"apt-get install -y --no-install-recommends {' '.join(PACKAGES)}",
+    "installing Redis and PostgreSQL": "apt-get install -y --no-install-recommends"
+    f" {' '.join(PACKAGES)}",
     "making the Python environment": f"python3 -m venv {ENVIRONMENT}",
-    "installing the Python packages": f"{PIP} install --no-cache-dir --no-deps -r /build/requirements.txt",
+    "installing the Python packages": f"{PIP} install --no-cache-dir --no-deps"
+    " -r /build/requirements.txt",
     "checking the Python packages": f"{PIP} check",
     "cleaning up": "apt-get clean && rm -rf /var/lib/apt/lists/* /build/*",
 }
 
 
 def tag() -> str:
-    """The image's name in the engine; it changes with everything that the image is made of."""
+    """Return the image's name, which changes with every part of the recipe."""
     recipe = [host_image.tag(SUITE), repr(STEPS), REQUIREMENTS.read_text(encoding="utf-8")]
     return f"{NAME}:{hashlib.sha256(chr(0).join(recipe).encode()).hexdigest()[:12]}"
 
 
 def ensure() -> str:
-    """Have the image in the engine and return its name; from the engine, the cache or the package registries."""
+    """Return the name of the image, after it was loaded from the cache or built if missing."""
     name = tag()
-    with engine.locked("image-app"):
-        if engine.docker("image", "ls", "--quiet", name):
+    with cache.locked("image-app"):
+        if docker.run("image", "ls", "--quiet", name):
             return name
-        archive = engine.cache("images") / f"app-{name.partition(':')[2]}.tar"
+        archive = cache.directory("images") / f"app-{name.partition(':')[2]}.tar"
         if archive.exists():
-            engine.progress(f"loading {name}")
-            engine.docker("load", "--input", str(archive))
+            console.progress(f"loading {name}")
+            docker.run("load", "--input", str(archive))
         else:
             build(name, host_image.ensure(SUITE))
-            engine.docker("save", "--output", f"{archive}.partial", name)
+            docker.run("save", "--output", f"{archive}.partial", name)
             Path(f"{archive}.partial").rename(archive)
         remove_older(name, archive)
     return name
 
 
 def remove_older(current: str, archive: Path) -> None:
-    """Remove what earlier recipes have left; an image that a container still uses stays."""
-    for older in engine.cache("images").glob("app-*.tar"):
+    """Remove the images and files of earlier recipes; an image in use remains."""
+    for older in cache.directory("images").glob("app-*.tar"):
         if older != archive:
             older.unlink()
-    for tagged in engine.docker(
-        "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NAME
-    ).split():
+    for tagged in docker.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NAME).split():
         if tagged != current:
-            engine.docker("image", "rm", tagged, check=False)
+            docker.run("image", "rm", tagged, check=False)
 
 
 def build(name: str, base: str) -> None:
-    """Make the image in a container on the machine's own network, with the machine's access to the registries."""
+    """Build the image in a container on the machine's network, with its access to registries."""
     started = time.monotonic()
     builder = f"{NAME}-build"
-    engine.docker("rm", "--force", builder, check=False)
-    engine.docker(
-        *("run", "--detach", "--name", builder, "--label", engine.LABEL, "--network", "host"),
-        *(("--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro") if CERTIFICATES.exists() else ()),
-        *(base, "sleep", "infinity"),
+    volumes = []
+    if CERTIFICATES.exists():
+        volumes = ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
+    docker.run("rm", "--force", builder, check=False)
+    docker.run(
+        *("run", "--detach", "--name", builder, "--label", docker.LABEL, "--network", "host"),
+        *(*volumes, base, "sleep", "infinity"),
     )
     try:
-        engine.docker("exec", builder, "mkdir", "/build")
-        engine.docker("cp", str(REQUIREMENTS), f"{builder}:/build/requirements.txt")
-        copy_text(builder, "/build/apt.conf", apt_access())
+        docker.run("exec", builder, "mkdir", "/build")
+        docker.run("cp", str(REQUIREMENTS), f"{builder}:/build/requirements.txt")
+        write_file(builder, "/build/apt.conf", apt_access())
         for step, command in STEPS.items():
-            engine.progress(f"application image: {step}")
+            console.progress(f"application image: {step}")
             execute(builder, command)
-        engine.docker("commit", "--change", 'CMD ["/bin/sh"]', builder, name)
+        docker.run("commit", "--change", 'CMD ["/bin/sh"]', builder, name)
     finally:
-        engine.docker("rm", "--force", builder, check=False)
-    engine.progress(f"built the application image in {time.monotonic() - started:.0f} s")
+        docker.run("rm", "--force", builder, check=False)
+    console.progress(f"built the application image in {time.monotonic() - started:.0f} s")
 
 
 def execute(builder: str, command: str) -> None:
-    """Run a step of the build; its output is in a log of the cache. The variables are no part of the image."""
+    """Run a step of the build with a log in the cache; its variables do not enter the image."""
     variables = {
         "APT_CONFIG": "/build/apt.conf",
         "DEBIAN_FRONTEND": "noninteractive",
         "LC_ALL": "C",
     } | pip_access()
     options = [option for key, value in variables.items() for option in ("--env", f"{key}={value}")]
-    log = engine.cache("images") / "app.log"
-    with open(log, "w", encoding="utf-8") as output:
+    log = cache.directory("images") / "app.log"
+    with open(log, "w", encoding="utf-8") as stream:
         done = subprocess.run(
             ["docker", "exec", *options, builder, "sh", "-ec", command],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
     if done.returncode != 0:
-        raise RuntimeError(f"{command} failed:\n{engine.tail(log)}")
+        raise RuntimeError(f"{command} failed:\n{console.tail(log)}")
 
 
-def copy_text(container: str, path: str, text: str) -> None:
-    """Write a file in a container that runs."""
+def write_file(container: str, path: str, content: str) -> None:
+    """Write a file in a running container."""
     subprocess.run(
         ["docker", "exec", "--interactive", container, "sh", "-c", f"cat > {path}"],
-        input=text,
+        input=content,
         text=True,
         check=True,
     )
 
 
 def apt_access() -> str:
-    """How this machine's apt reaches its archives: proxies, checks, retries."""
+    """Return apt's settings for its archives on this machine: proxies, checks, retries."""
     dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
     reach = ("Acquire::http", "Acquire::Check", "Acquire::Retries", "Acquire::Force")
     return "".join(f"{line}\n" for line in dump.splitlines() if line.startswith(reach))
 
 
 def pip_access() -> dict[str, str]:
-    """How this machine's pip reaches its index, as pip's variables."""
+    """Return pip's settings for its index on this machine, as environment variables."""
     variables = {"PIP_CERT": str(CERTIFICATES)} if CERTIFICATES.exists() else {}
-    # pip reads the same settings from its variables and from files of several places; it knows the answer best.
-    found = subprocess.run(
+    # pip reads its settings from variables and from several files, so pip itself lists them.
+    listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     )
-    for line in found.stdout.splitlines():
+    for line in listed.stdout.splitlines():
         key, _, value = line.partition("=")
         option = key.rpartition(".")[2]
         if option in ("index-url", "extra-index-url", "trusted-host", "proxy", "default-timeout"):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A stand-in for Grafana: its HTTP API for what this collection manages, stateful and strict, as 11, 12 or 13 answer.
+"""A fake Grafana: the HTTP API of 11, 12 or 13 for this collection's objects, stateful and strict.
 
-It is a test program with nothing but the standard library, and no part of the collection. `server.StandIn` runs it
-within a test; packed as `bin/grafana` it is started by the role like the real one. What it refuses, fills in and
-normalizes follows the recorded answers of a real server and the sources of Grafana; guesses are marked "assumed".
+It is a test program of the standard library alone, and no part of the collection.
+`server.FakeGrafana` runs it in a test; packed as `bin/grafana` the role starts it like the real
+one. Its rejections, defaults and normalizations follow the recorded answers of a real server and
+the sources of Grafana; guesses are marked "assumed".
 """

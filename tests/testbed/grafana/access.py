@@ -12,10 +12,14 @@ from tests.testbed.grafana.store import Store, new_uid, now
 from tests.testbed.grafana.web import Answer, Refused, Request, route
 
 ADDRESS = {"address1": "", "address2": "", "city": "", "zipCode": "", "state": "", "country": ""}
+BUILD_INFO_HELP = (
+    "# HELP grafana_build_info A metric with a constant '1' value labeled by version,"
+    " revision and branch"
+)
 
 
 def first_start(store: Store, login: str, password: str, *, admin: bool = True) -> None:
-    """Make the first organization and user; on a database that has them, nothing."""
+    """Create the first organization and user unless the database has them."""
     with store.transaction():
         if store.get(0, "org", "1") is None:
             make_org(store, "Main Org.")
@@ -24,7 +28,7 @@ def first_start(store: Store, login: str, password: str, *, admin: bool = True) 
 
 
 def make_org(store: Store, name: str) -> int:
-    """An organization, of which every server admin is Admin."""
+    """Create an organization, in which every server admin is Admin."""
     number = store.next("org")
     store.put(0, "org", str(number), {"id": number, "name": name})
     for user in store.users("is_admin"):
@@ -36,7 +40,7 @@ def make_org(store: Store, name: str) -> int:
 def make_user(
     store: Store, login: str, password: str, roles: dict[str, str], *, server_admin: bool = False
 ) -> dict[str, Any]:
-    """A user with a role in each organization."""
+    """Create a user with a role in each organization."""
     salt = secrets.token_hex(5)
     user = {
         "uid": new_uid(),
@@ -52,13 +56,16 @@ def make_user(
 
 
 def change_password(store: Store, login: str, password: str) -> None:
-    """Give a user another password."""
+    """Change the password of a user."""
     user = store.users("login = ?", login)[0]
     store.put_user(user | {"password": store.hashed(password, user["salt"])})
 
 
 def by_password(store: Store, login: str, password: str) -> dict[str, Any] | None:
-    """The user, if the password is right; an unknown one costs nothing, as in Grafana."""
+    """Return the user if the password is right.
+
+    An unknown user costs no hashing, as in Grafana.
+    """
     user = next(iter(store.users("login = ?", login)), None)
     if user is None or not secrets.compare_digest(
         store.hashed(password, user["salt"]), user["password"]
@@ -69,30 +76,30 @@ def by_password(store: Store, login: str, password: str) -> dict[str, Any] | Non
 
 
 def by_token(store: Store, token: str) -> dict[str, Any]:
-    """The service account of a token."""
+    """Return the service account of a token."""
     invalid = Refused(
         401, "Invalid API key", messageId="api-key.invalid", statusCode=401, traceID=""
     )
     parts = token.split("_")
     if len(parts) != 3 or parts[0] != "glsa" or f"{zlib.crc32(parts[1].encode()):08x}" != parts[2]:
         raise invalid
-    found = store.get(0, "token hash", store.hashed(parts[1], ""))
-    if found is None:
+    token = store.get(0, "token hash", store.hashed(parts[1], ""))
+    if token is None:
         raise invalid
-    account = store.get(found["org"], "serviceaccount", str(found["account"]))
+    account = store.get(token["org"], "serviceaccount", str(token["account"]))
     if account is None or account["isDisabled"]:
         raise invalid
     return {
         "login": account["login"],
         "id": account["id"],
-        "orgId": found["org"],
+        "orgId": token["org"],
         "bound": True,
         "held": account["role"],
     }
 
 
 def role_in(store: Store, user: dict[str, Any], org: int) -> str:
-    """The user's role in an organization."""
+    """Return the user's role in an organization."""
     role = user.get("held") or user.get("roles", {}).get(str(org), "")
     if not role:
         raise Refused(404, "Organization not found", traceID="")
@@ -103,7 +110,7 @@ def role_in(store: Store, user: dict[str, Any], org: int) -> str:
 def health(request: Request) -> Any:
     server = request.server
     return {"database": "ok"} | (
-        {} if server.hide_version else {"commit": "stand-in", "version": server.version}
+        {} if server.hide_version else {"commit": "fake", "version": server.version}
     )
 
 
@@ -115,17 +122,15 @@ def metrics(request: Request) -> Answer:
     login = base64.b64encode(":".join(server.metrics).encode()).decode()
     if any(server.metrics) and request.headers.get("Authorization") != f"Basic {login}":
         raise Refused(401, "Unauthorized")
-    labels = (
-        f'branch="stand-in",edition="oss",goversion="none",revision="",version="{server.version}"'
-    )
+    labels = f'branch="fake",edition="oss",goversion="none",revision="",version="{server.version}"'
     lines = [
-        "# HELP grafana_build_info A metric with a constant '1' value labeled by version, revision and branch",
+        BUILD_INFO_HELP,
         "# TYPE grafana_build_info gauge",
         f"grafana_build_info{{{labels}}} 1",
         "# HELP grafana_stat_totals_dashboard total amount of dashboards",
         "# TYPE grafana_stat_totals_dashboard gauge",
         f"grafana_stat_totals_dashboard {len(request.store.all(1, 'dashboard'))}",
-        "# HELP grafana_http_requests_total requests, a metric of the stand-in",
+        "# HELP grafana_http_requests_total requests, a metric of the fake",
         "# TYPE grafana_http_requests_total counter",
     ]
     counts: dict[tuple[str, int], int] = {}
@@ -185,7 +190,7 @@ def current_user(request: Request) -> Any:
         "authLabels": [],
         "updatedAt": user["created"],
         "createdAt": user["created"],
-        "avatarUrl": "/avatar/stand-in",
+        "avatarUrl": "/avatar/fake",
         "isProvisioned": False,
     }
 
@@ -199,7 +204,7 @@ def own_orgs(request: Request) -> Any:
 
 @route("POST", "/api/user/using/:org")
 def use_org(request: Request) -> Any:
-    """Changes the user's organization for everybody who logs in with that name."""
+    """Change the user's organization, for every session of that login."""
     if request.params["org"] not in request.user.get("roles", {}):
         raise Refused(401, "Not a valid organization")
     request.store.put(0, "current org", request.user["login"], {"org": int(request.params["org"])})
@@ -225,14 +230,14 @@ def change_own_password(request: Request) -> Any:
 
 @route("PUT", "/api/admin/users/:id/password", "Server", "users.password:write")
 def change_other_password(request: Request) -> Any:
-    found = request.store.users("id = ?", request.params["id"])
-    if not found:
+    users = request.store.users("id = ?", request.params["id"])
+    if not users:
         raise Refused(404, "user not found")
-    return set_password(request, found[0]["login"], request.json().get("password", ""))
+    return set_password(request, users[0]["login"], request.json().get("password", ""))
 
 
 def set_password(request: Request, login: str, password: str) -> Any:
-    """Set a password that is long enough."""
+    """Set a password of sufficient length."""
     if len(password) < 4:
         raise Refused(400, "New password is too short")
     change_password(request.store, login, password)
@@ -273,7 +278,7 @@ def frontend_settings(request: Request) -> Any:
 
 
 def account_shown(request: Request, account: dict[str, Any]) -> dict[str, Any]:
-    """A service account as the API shows it."""
+    """Return a service account in the API's form."""
     tokens = [
         token
         for token in request.store.all(request.org, "token")
@@ -289,13 +294,13 @@ def account_shown(request: Request, account: dict[str, Any]) -> dict[str, Any]:
         "isExternal": False,
         "role": account["role"],
         "tokens": len(tokens),
-        "avatarUrl": "/avatar/stand-in",
+        "avatarUrl": "/avatar/fake",
         "accessControl": {},
     }
 
 
 def account_of(request: Request) -> dict[str, Any]:
-    """The service account in the path."""
+    """Return the service account of the path."""
     account = request.store.get(request.org, "serviceaccount", request.params["id"])
     if account is None:
         raise Refused(
@@ -309,12 +314,16 @@ def account_of(request: Request) -> dict[str, Any]:
 
 @route("GET", "/api/serviceaccounts/search", "Admin", "serviceaccounts:read")
 def search_accounts(request: Request) -> Any:
-    wanted = request.query.get("query", "").lower()
+    words = request.query.get("query", "").lower()
     accounts = [
-        a for a in request.store.all(request.org, "serviceaccount") if wanted in a["name"].lower()
+        account
+        for account in request.store.all(request.org, "serviceaccount")
+        if words in account["name"].lower()
     ]
     page, size = int(request.query.get("page", 1)), int(request.query.get("perpage", 1000))
-    shown = [account_shown(request, a) for a in accounts[(page - 1) * size : page * size]]
+    shown = [
+        account_shown(request, account) for account in accounts[(page - 1) * size : page * size]
+    ]
     return {"totalCount": len(accounts), "serviceAccounts": shown, "page": page, "perPage": size}
 
 
@@ -434,14 +443,14 @@ def delete_token(request: Request) -> Any:
 
 
 def drop_token(request: Request, token: dict[str, Any]) -> None:
-    """Forget a token."""
+    """Delete a token."""
     request.store.delete(request.org, "token", str(token["id"]))
     request.store.delete(0, "token hash", token["hash"])
 
 
 @route("GET", "/", "")
 def home(_request: Request) -> Answer:
-    body = b"<!DOCTYPE html><html><head><title>Grafana (stand-in)</title></head></html>\n"
+    body = b"<!DOCTYPE html><html><head><title>Grafana (fake)</title></head></html>\n"
     return Answer(200, body, {"Content-Type": "text/html; charset=UTF-8"})
 
 

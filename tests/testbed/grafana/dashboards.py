@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Folders, dashboards, search, and the lists of both that Grafana 12 and newer have below /apis."""
+"""Folders, dashboards, search, and their lists below /apis in Grafana 12 and newer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tests.testbed.grafana.web import BAD_JSON, Refused, Request, route
 
 MOST_NESTED = 4
 CHANGED = "has been changed by someone else"
-# From here on a save goes to the newer API at once (grafana/grafana#122027), which drops byte order marks (#122677).
+# From here on a save uses the newer API (grafana/grafana#122027), which drops byte order marks
+# (#122677).
 DIRECT = (13, 1)
 LEAST_REFRESH = 5000
 UID = re.compile(r"[a-zA-Z0-9\-_]*")
@@ -34,7 +35,7 @@ GROUPS = {
 
 
 def check_uid(uid: str, **fields: Any) -> None:
-    """Refuse a uid that Grafana refuses for folders and dashboards."""
+    """Reject a uid that Grafana rejects for folders and dashboards."""
     if len(uid) > 40:
         raise Refused(400, "uid too long, max 40 characters", **fields)
     if not UID.fullmatch(uid):
@@ -42,7 +43,7 @@ def check_uid(uid: str, **fields: Any) -> None:
 
 
 def slug(title: str) -> str:
-    """A title in an address."""
+    """Return a title in the form of an address."""
     plain = (
         unicodedata.normalize("NFKD", title.replace("&", " and "))
         .encode("ascii", "ignore")
@@ -53,7 +54,7 @@ def slug(title: str) -> str:
 
 
 def rights() -> dict[str, bool]:
-    """What everybody who sees it may do; the stand-in has no finer rights than roles."""
+    """Return the permissions of a user; the fake has no finer ones than roles."""
     return {"hasAcl": False, "canSave": True, "canEdit": True, "canAdmin": True, "canDelete": True}
 
 
@@ -61,7 +62,7 @@ def rights() -> dict[str, bool]:
 
 
 def folder_of(request: Request, uid: str) -> dict[str, Any]:
-    """A folder that has to be there."""
+    """Return an existing folder."""
     folder = request.store.get(request.org, "folder", uid)
     if folder is None:
         raise Refused(404, "folder not found", status="not-found")
@@ -69,7 +70,7 @@ def folder_of(request: Request, uid: str) -> dict[str, Any]:
 
 
 def ancestors(request: Request, folder: dict[str, Any]) -> list[dict[str, Any]]:
-    """The folders around a folder, the outermost first."""
+    """Return the folders around a folder, the outermost first."""
     chain: list[dict[str, Any]] = []
     while folder["parentUid"]:
         folder = folder_of(request, folder["parentUid"])
@@ -78,7 +79,7 @@ def ancestors(request: Request, folder: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def below(request: Request, uid: str) -> Iterator[dict[str, Any]]:
-    """The folders in a folder, at any depth, a child before its children."""
+    """Return the folders in a folder at any depth, children before parents."""
     for folder in request.store.all(request.org, "folder"):
         if folder["parentUid"] == uid:
             yield folder
@@ -86,7 +87,7 @@ def below(request: Request, uid: str) -> Iterator[dict[str, Any]]:
 
 
 def folder_shown(request: Request, folder: dict[str, Any]) -> dict[str, Any]:
-    """A folder as the API shows it."""
+    """Return a folder in the API's form."""
     shown = {
         key: value
         for key, value in folder.items()
@@ -98,21 +99,21 @@ def folder_shown(request: Request, folder: dict[str, Any]) -> dict[str, Any]:
 
 
 def folder_url(folder: dict[str, Any]) -> str:
-    """The address of a folder's page."""
+    """Return the address of a folder's page."""
     return f"/dashboards/f/{folder['uid']}/{slug(folder['title'])}"
 
 
 def check_place(request: Request, uid: str, parent: str) -> None:
-    """Refuse a parent that is missing, too deep, or below the folder itself."""
+    """Reject a parent that is missing, too deep, or below the folder itself."""
     if not parent:
         return
-    found = request.store.get(request.org, "folder", parent)
-    if found is None:
+    folder = request.store.get(request.org, "folder", parent)
+    if folder is None:
         # Assumed.
         raise Refused(
             400, "parent folder not found", messageId="folder.parent-not-found", statusCode=400
         )
-    chain = [*ancestors(request, found), found]
+    chain = [*ancestors(request, folder), folder]
     if uid in [folder["uid"] for folder in chain]:
         raise Refused(
             400, "failed to move folder: circular reference", messageId="folder.circular-reference"
@@ -127,7 +128,7 @@ def check_place(request: Request, uid: str, parent: str) -> None:
 
 
 def check_title(body: dict[str, Any]) -> str:
-    """The title of a body."""
+    """Return the title of a body."""
     title = (body.get("title") or "").strip()
     if not title:
         raise Refused(400, "folder title cannot be empty")
@@ -136,27 +137,27 @@ def check_title(body: dict[str, Any]) -> str:
 
 @route("GET", "/api/folders", needs="folders:read")
 def list_folders(request: Request) -> Any:
-    """One level: the children of `parentUid`, or what lies at the root."""
+    """Answer with one level: the children of `parentUid`, or the folders at the root."""
     parent = request.query.get("parentUid", "")
-    found = [
+    folders = [
         folder
         for folder in request.store.all(request.org, "folder")
         if folder["parentUid"] == parent
     ]
     keys = ("id", "uid", "title", "parentUid")
-    shown = [
-        {key: folder[key] for key in keys if folder[key]} for folder in sorted(found, key=by_title)
-    ]
+    shown = []
+    for folder in sorted(folders, key=by_title):
+        shown.append({key: folder[key] for key in keys if folder[key]})
     return page_of(request, shown, 1000)
 
 
 def by_title(document: dict[str, Any]) -> tuple[str, str]:
-    """The order of lists."""
+    """Return the sort key of lists."""
     return document["title"].lower(), document["uid"]
 
 
 def page_of(request: Request, items: list[Any], limit: int) -> list[Any]:
-    """The page of a list that `limit` and `page` ask for."""
+    """Return the page of a list by `limit` and `page`."""
     size, page = int(request.query.get("limit") or limit), int(request.query.get("page") or 1)
     return items[(page - 1) * size : page * size]
 
@@ -194,7 +195,11 @@ def read_folder(request: Request) -> Any:
 
 @route("PUT", "/api/folders/:uid", "Editor", "folders:write")
 def update_folder(request: Request) -> Any:
-    """Without the current version it needs `overwrite`; the version goes up even if nothing changes."""
+    """Update a folder.
+
+    Without the current version it requires `overwrite`; the version increases even if nothing
+    changes.
+    """
     body, folder = request.json(), folder_of(request, request.params["uid"])
     title = check_title(body)
     if not body.get("overwrite") and body.get("version") != folder["version"]:
@@ -235,7 +240,7 @@ def move_folder(request: Request) -> Any:
 
 
 def contents(request: Request, uid: str) -> dict[str, list[dict[str, Any]]]:
-    """What a folder holds at any depth, by kind."""
+    """Return the content of a folder at any depth, by kind."""
     folders = list(below(request, uid))
     places = {uid, *(folder["uid"] for folder in folders)}
     boards = [
@@ -254,7 +259,7 @@ def contents(request: Request, uid: str) -> dict[str, list[dict[str, Any]]]:
 
 @route("GET", "/api/folders/:uid/counts", needs="folders:read")
 def count_contents(request: Request) -> Any:
-    """Which words it uses depends on where the server keeps its folders; here on the version."""
+    """Answer with counts, whose keys depend on the storage of folders, here on the version."""
     folder_of(request, request.params["uid"])
     newer = {
         "folder": "folders",
@@ -262,22 +267,25 @@ def count_contents(request: Request) -> Any:
         "alertrule": "alertrules",
         "librarypanel": "library_elements",
     }
-    found = contents(request, request.params["uid"])
+    counted = contents(request, request.params["uid"])
     ghosts = request.server.unseen[request.params["uid"]] if request.server.index_lag > 0 else 0
     request.server.index_lag -= 1 if ghosts else 0
-    found["dashboard"] += [{}] * ghosts
-    return {
-        newer[kind] if request.server.release >= (13,) else kind: len(held)
-        for kind, held in found.items()
-    }
+    counted["dashboard"] += [{}] * ghosts
+    counts = {kind: len(documents) for kind, documents in counted.items()}
+    if request.server.release < (13,):
+        return counts
+    return {newer[kind]: count for kind, count in counts.items()}
 
 
 @route("DELETE", "/api/folders/:uid", "Editor", "folders:delete")
 def delete_folder(request: Request) -> Any:
-    """Rules in it are in the way unless `forceDeleteRules`; dashboards and folders go with it."""
+    """Delete a folder with its dashboards and folders.
+
+    Rules in it prevent that unless `forceDeleteRules`.
+    """
     folder = folder_of(request, request.params["uid"])
-    held = contents(request, folder["uid"])
-    if held["alertrule"] and not request.flag("forceDeleteRules"):
+    documents = contents(request, folder["uid"])
+    if documents["alertrule"] and not request.flag("forceDeleteRules"):
         raise Refused(400, "folder cannot be deleted: folder contains alert rules")
     for kind, key in (
         ("alertrule", "rule"),
@@ -285,7 +293,7 @@ def delete_folder(request: Request) -> Any:
         ("librarypanel", "library_panel"),
         ("folder", "folder"),
     ):
-        for document in held[kind]:
+        for document in documents[kind]:
             request.store.delete(request.org, key, document["uid"])
     request.store.delete(request.org, "folder", folder["uid"])
     return {
@@ -299,7 +307,7 @@ def delete_folder(request: Request) -> Any:
 
 
 def board_of(request: Request, uid: str) -> dict[str, Any]:
-    """A dashboard that has to be there."""
+    """Return an existing dashboard."""
     board = request.store.get(request.org, "dashboard", uid)
     if board is None:
         raise Refused(
@@ -313,13 +321,16 @@ def board_of(request: Request, uid: str) -> dict[str, Any]:
 
 
 def board_url(board: dict[str, Any]) -> str:
-    """The address of a dashboard's page."""
+    """Return the address of a dashboard's page."""
     return f"/d/{board['uid']}/{slug(board['title'])}"
 
 
 @route("POST", "/api/dashboards/db", "Editor", "dashboards:write")
 def save_board(request: Request) -> Any:
-    """Create or replace. Since 11.3 a title may be there twice (grafana/grafana#90687)."""
+    """Create or replace a dashboard; since 11.3 a title need not be unique.
+
+    See grafana/grafana#90687.
+    """
     body = request.json()
     spec, stored = unwrapped(request, body.get("dashboard"))
     title = spec.get("title")
@@ -356,7 +367,10 @@ def save_board(request: Request) -> Any:
 
 
 def acceptable(request: Request, spec: dict[str, Any]) -> dict[str, Any]:
-    """A dashboard with what is mended in it; a refresh that is too short is mended or, by the newer API, refused."""
+    """Return a repaired dashboard.
+
+    Too short a refresh is repaired or, by the newer API, rejected.
+    """
     refresh = re.fullmatch(r"(\d+)(ms|s)", str(spec.get("refresh") or ""))
     short = (
         refresh and int(refresh.group(1)) * {"ms": 1, "s": 1000}[refresh.group(2)] < LEAST_REFRESH
@@ -369,19 +383,25 @@ def acceptable(request: Request, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def folder_named(request: Request, body: dict[str, Any]) -> str:
-    """The folder of a body; before 13 its number would do (assumed to be overlooked since)."""
+    """Return the folder of a body.
+
+    Before 13 its number is accepted (assumed to be ignored since).
+    """
     if body.get("folderUid") or not body.get("folderId") or request.server.release >= (13,):
         return body.get("folderUid") or ""
-    found = [
+    uids = [
         folder["uid"]
         for folder in request.store.all(request.org, "folder")
         if folder["id"] == body["folderId"]
     ]
-    return found[0] if found else "missing"
+    return uids[0] if uids else "missing"
 
 
 def unwrapped(request: Request, given: Any) -> tuple[dict[str, Any], str]:
-    """The dashboard of a body and the version of its form; 13 takes Kubernetes' form too, and v2 in that alone."""
+    """Return the dashboard of a body and the version of its form.
+
+    13 accepts Kubernetes' form too, and v2 only in that form.
+    """
     if not isinstance(given, dict):
         raise Refused(400, BAD_JSON)
     if (
@@ -402,7 +422,10 @@ def store_board(
     folder: str,
     stored: str,
 ) -> dict[str, Any]:
-    """Write a dashboard. Its version goes up even if nothing changes, but for 13's newer storage."""
+    """Store a dashboard.
+
+    Its version increases even if nothing changes, except in 13's newer storage.
+    """
     login, time = request.user["login"], now()
     if (
         old
@@ -434,7 +457,7 @@ def store_board(
 
 
 def without_marks(tree: Any) -> Any:
-    """A value whose texts hold no byte order mark."""
+    """Return a value whose strings have no byte order mark."""
     if isinstance(tree, dict):
         return {key: without_marks(value) for key, value in tree.items()}
     if isinstance(tree, list):
@@ -443,12 +466,12 @@ def without_marks(tree: Any) -> Any:
 
 
 def as_sent(spec: dict[str, Any]) -> dict[str, Any]:
-    """A dashboard without what the server numbers."""
+    """Return a dashboard without the server's numbers."""
     return {key: value for key, value in spec.items() if key not in ("id", "uid", "version")}
 
 
 def classic(board: dict[str, Any]) -> dict[str, Any]:
-    """A dashboard's JSON; one that is stored as v2 loses what the older form cannot say."""
+    """Return a dashboard's classic JSON; from v2 it lacks what that form cannot express."""
     if not board["stored"].startswith("v2"):
         return board["spec"]
     kept = {
@@ -523,13 +546,13 @@ def search(request: Request) -> Any:
     if kind in ("", "dash-db"):
         for board in sorted(request.store.all(request.org, "dashboard"), key=by_title):
             hits.append(hit(board, "dash-db", board_url(board), folders.get(board["folderUid"])))
-    return page_of(request, [one for one in hits if wanted(request, one)], 1000)
+    return page_of(request, [line for line in hits if matches(request, line)], 1000)
 
 
 def hit(
     document: dict[str, Any], kind: str, url: str, folder: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """A line of the search's answer."""
+    """Return a line of the search's answer."""
     tags = document.get("spec", {}).get("tags") or []
     keys = {
         "id": document["id"],
@@ -555,8 +578,8 @@ def hit(
     return keys
 
 
-def wanted(request: Request, one: dict[str, Any]) -> bool:
-    """Whether the search's parameters let a line through."""
+def matches(request: Request, line: dict[str, Any]) -> bool:
+    """Return whether a line matches the search's parameters."""
 
     def values(*names: str) -> list[str]:
         return [value for name, text in request.pairs if name in names for value in text.split(",")]
@@ -566,13 +589,13 @@ def wanted(request: Request, one: dict[str, Any]) -> bool:
         values("folderUIDs", "folderUid"),
         values("tag"),
     )
-    if (uids and one["uid"] not in uids) or (
-        folders and one.get("folderUid", "general") not in folders
+    if (uids and line["uid"] not in uids) or (
+        folders and line.get("folderUid", "general") not in folders
     ):
         return False
     return (
-        set(tags) <= set(one["tags"])
-        and request.query.get("query", "").lower() in one["title"].lower()
+        set(tags) <= set(line["tags"])
+        and request.query.get("query", "").lower() in line["title"].lower()
     )
 
 
@@ -581,7 +604,7 @@ def wanted(request: Request, one: dict[str, Any]) -> bool:
 
 @route("GET", "/apis/:group", since=(12,))
 def api_group(request: Request) -> Any:
-    """Which versions of a group are served."""
+    """Answer with the served versions of a group."""
     versions = served(request, request.params["group"])
     listed = [
         {"groupVersion": f"{request.params['group']}/{version}", "version": version}
@@ -592,11 +615,11 @@ def api_group(request: Request) -> Any:
 
 
 def served(request: Request, group: str) -> list[str]:
-    """The versions of a group, which has to be there."""
+    """Return the versions of an existing group."""
     if group not in GROUPS or not request.server.kubernetes:
         raise Refused(404, "Not found")
     _resource, always, newer = GROUPS[group]
-    return [*always, *(newer if request.server.release >= (13,) else [])]
+    return [*always, *newer] if request.server.release >= (13,) else list(always)
 
 
 @route("GET", "/apis/:group/:version/namespaces/:namespace/:resource", since=(12,))
@@ -636,7 +659,7 @@ def list_objects(request: Request) -> Any:
 
 
 def position(token: str) -> int:
-    """Where a `continue` goes on."""
+    """Return the position of a `continue` token."""
     try:
         return int(base64.urlsafe_b64decode(token)) if token else 0
     except ValueError as error:
@@ -646,7 +669,7 @@ def position(token: str) -> int:
 def one_page(
     objects: Iterable[tuple[int, Any]], limit: int, most: int
 ) -> tuple[list[tuple[int, Any]], int]:
-    """So many objects, or so many bytes of them, whichever is less; and the number of the last one."""
+    """Return a page, limited in objects and bytes, and the number of its last object."""
     items: list[tuple[int, Any]] = []
     size = 0
     for number, item in objects:
@@ -660,7 +683,10 @@ def one_page(
 def as_object(
     request: Request, kind: str, version: str, document: dict[str, Any]
 ) -> tuple[int, dict[str, Any]]:
-    """A folder or dashboard in Kubernetes' form; v0alpha1 shows a dashboard as it is stored, v1 migrates it."""
+    """Return a folder or dashboard in Kubernetes' form.
+
+    v0alpha1 returns a dashboard as stored, v1 migrates it.
+    """
     parent = document["folderUid"] if kind == "dashboard" else document["parentUid"]
     annotations = {
         "grafana.app/createdBy": document["createdBy"],
@@ -671,7 +697,7 @@ def as_object(
     meta = {
         "name": document["uid"],
         "namespace": request.params["namespace"],
-        "uid": f"stand-in-{document['id']}",
+        "uid": f"fake-{document['id']}",
         "resourceVersion": str(document["version"]),
         "generation": document["version"],
         "creationTimestamp": document["created"],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Datasources, and what goes through them to the real Prometheus, Loki and Tempo."""
+"""Datasources, and queries through them to the real Prometheus, Loki and Tempo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.testbed.grafana.web import BAD_JSON, Answer, Refused, Request, route
 
 WRITE = {"role": "Admin", "needs": "datasources:write"}
 TYPES = {"postgres": "grafana-postgresql-datasource"}
-# What a write sets to nothing when it is left out.
+# Fields that a write resets if they are left out.
 FIELDS = {
     "url": "",
     "user": "",
@@ -26,11 +26,12 @@ FIELDS = {
     "basicAuthUser": "",
     "withCredentials": False,
 }
-# An update never empties these: Grafana's store passes over empty texts, and asks for three others alone to be written.
+# An update never empties these: Grafana's store skips empty strings, and writes only three other
+# columns regardless.
 NEVER_EMPTIED = ("url", "basicAuthUser")
-# The answer lacks these in the list.
+# Fields that the list lacks.
 NOT_IN_LIST = ("basicAuthUser", "withCredentials", "secureJsonFields", "version")
-# Types of which an update, and no creation, needs an address.
+# Types that require an address in an update, but not when they are created.
 WITH_URL = (
     "graphite",
     "influxdb",
@@ -61,13 +62,13 @@ FORWARD_TIMEOUT = 30
 
 
 def shown(source: dict[str, Any]) -> dict[str, Any]:
-    """A datasource as the API shows it."""
+    """Return a datasource in the API's form."""
     visible = {key: value for key, value in source.items() if key != "secure"}
     return visible | {"typeLogoUrl": "", "secureJsonFields": dict.fromkeys(source["secure"], True)}
 
 
 def find(request: Request) -> dict[str, Any]:
-    """The datasource of the path, by uid, name or number."""
+    """Return the datasource of the path, by uid, name or number."""
     for key in ("uid", "name", "id"):
         if key in request.params:
             for source in request.store.all(request.org, "datasource"):
@@ -82,11 +83,11 @@ def list_all(request: Request) -> Any:
         request.store.all(request.org, "datasource"), key=lambda source: source["name"].lower()
     )
     names = {"prometheus": "Prometheus", "loki": "Loki", "tempo": "Tempo"}
-    return [
-        {key: value for key, value in shown(source).items() if key not in NOT_IN_LIST}
-        | {"typeName": names.get(source["type"], source["type"])}
-        for source in sources
-    ]
+    lines = []
+    for source in sources:
+        line = {key: value for key, value in shown(source).items() if key not in NOT_IN_LIST}
+        lines.append(line | {"typeName": names.get(source["type"], source["type"])})
+    return lines
 
 
 @route("GET", "/api/datasources/uid/:uid", needs="datasources:read")
@@ -105,7 +106,7 @@ def read_number(request: Request) -> Any:
 @route("PUT", "/api/datasources/:id", **WRITE)
 @route("DELETE", "/api/datasources/:id", **WRITE)
 def by_number(request: Request) -> Any:
-    """13 answers 404 to numbers unless a toggle brings them back."""
+    """Look for a number, for which 13 answers 404 unless a toggle is on."""
     legacy(request)
     if not request.params["id"].isdigit():
         raise Refused(400, "id is invalid")
@@ -113,13 +114,13 @@ def by_number(request: Request) -> Any:
 
 
 def legacy(request: Request) -> None:
-    """Refuse a path with a number where it is switched off."""
+    """Reject a path with a number if numbers are disabled."""
     if not request.server.legacy_ids:
         raise Refused(404, "Not found")
 
 
 def checked(body: dict[str, Any], *, updating: bool) -> dict[str, Any]:
-    """The fields of a body. Name, type and access have to be there, and the address has to be one."""
+    """Return the fields of a body, which requires name, type, access and a valid URL."""
     for key in ("name", "type", "access"):
         if not isinstance(body.get(key), str) or not body[key]:
             raise Refused(400, BAD_JSON)
@@ -146,7 +147,7 @@ def checked(body: dict[str, Any], *, updating: bool) -> dict[str, Any]:
     url = body.get("url") or ""
     if re.search(r"\s", url) or (updating and not url and body["type"] in WITH_URL):
         raise Refused(400, f"Validation error, invalid URL: {json.dumps(url)}")
-    # A uid is not validated: not its length, not its characters.
+    # Neither length nor characters of a uid are validated.
     fields = {key: body.get(key) or default for key, default in FIELDS.items()}
     kind = TYPES.get(body["type"], body["type"])
     return fields | {
@@ -169,7 +170,7 @@ def create(request: Request) -> Any:
     if any(other["uid"] == uid for other in others):
         raise Refused(409, "data source with the same uid already exists", traceID="")
     head = {"id": request.store.next("datasource"), "uid": uid, "orgId": request.org}
-    # The first one is the default, whatever it was asked to be.
+    # The first one is the default, whatever the request.
     first = {"isDefault": fields["isDefault"] or not others}
     source = head | fields | first | {"secure": {}, "version": 1, "readOnly": False}
     return store(request, source, body) | {"message": "Datasource added"}
@@ -177,7 +178,11 @@ def create(request: Request) -> Any:
 
 @route("PUT", "/api/datasources/uid/:uid", **WRITE)
 def update(request: Request) -> Any:
-    """A lower version than the stored one is a conflict; none resets it; secrets that are left out stay."""
+    """Update a datasource.
+
+    A lower version than the stored one is a conflict, a missing one restarts the count, and secrets
+    that are left out remain.
+    """
     body = request.json()
     fields = checked(body, updating=True)
     source = find(request)
@@ -205,7 +210,7 @@ def update(request: Request) -> Any:
 
 
 def store(request: Request, source: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
-    """Write a datasource with its secrets, take the default from others, and answer."""
+    """Store a datasource with its secrets, clear the previous default, and answer."""
     for name, secret in (body.get("secureJsonData") or {}).items():
         if secret:
             source["secure"][name] = request.store.encrypt(secret)
@@ -237,25 +242,24 @@ def health(request: Request) -> Any:
     if source["type"] not in HEALTH:
         raise Refused(404, "Not found", messageId="plugin.unavailable", statusCode=404, traceID="")
     answer = forward(request, source, "GET", HEALTH[source["type"]], b"")
-    good = answer.status == 200
-    word = (
-        "Successfully queried the API."
-        if good
-        else f"{answer.status}: {answer.body[:200].decode(errors='replace')}"
-    )
-    return Answer(200 if good else 400, {"message": word, "status": "OK" if good else "ERROR"})
+    if answer.status == 200:
+        return Answer(200, {"message": "Successfully queried the API.", "status": "OK"})
+    message = f"{answer.status}: {answer.body[:200].decode(errors='replace')}"
+    return Answer(400, {"message": message, "status": "ERROR"})
 
 
 @route("*", "/api/datasources/proxy/uid/:uid/*path", needs="datasources:query", family="proxy")
 def proxy(request: Request) -> Any:
-    path, _mark, query = request.target.partition("/uid/")[2].partition("/")[2].partition("?")
-    return forward(request, find(request), request.method, f"/{path}{_mark}{query}", request.raw)
+    path, _mark, parameters = request.target.partition("/uid/")[2].partition("/")[2].partition("?")
+    return forward(
+        request, find(request), request.method, f"/{path}{_mark}{parameters}", request.raw
+    )
 
 
 def forward(
     request: Request, source: dict[str, Any], method: str, path: str, body: bytes
 ) -> Answer:
-    """Ask the server behind a datasource, with the credentials that are stored for it."""
+    """Forward a request to the server of a datasource, with the stored credentials."""
     headers = (
         {"Content-Type": request.headers["Content-Type"]}
         if request.headers.get("Content-Type")
@@ -269,10 +273,10 @@ def forward(
         if key.startswith("httpHeaderName"):
             headers[name] = secure.get(key.replace("Name", "Value"), "")
     url = source["url"].rstrip("/") + path
-    asked = urllib.request.Request(url, body or None, headers, method=method)
+    outgoing = urllib.request.Request(url, body or None, headers, method=method)
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-            asked, timeout=FORWARD_TIMEOUT
+            outgoing, timeout=FORWARD_TIMEOUT
         ) as got:
             return Answer(
                 got.status,
@@ -292,25 +296,28 @@ def forward(
 
 @route("POST", "/api/ds/query", needs="datasources:query", family="proxy")
 def query(request: Request) -> Any:
-    """Queries of Prometheus and Loki as frames: the numbers are right, the frames' notes are fewer than Grafana's."""
+    """Answer queries of Prometheus and Loki as frames.
+
+    The numbers are right; the frames have less metadata than Grafana's.
+    """
     results: dict[str, Any] = {}
-    for wanted in request.json().get("queries") or []:
-        request.params = {"uid": (wanted.get("datasource") or {}).get("uid") or ""}
-        results[wanted.get("refId", "A")] = frames(request, find(request), wanted)
+    for target in request.json().get("queries") or []:
+        request.params = {"uid": (target.get("datasource") or {}).get("uid") or ""}
+        results[target.get("refId", "A")] = frames(request, find(request), target)
     failed = any("error" in result for result in results.values())
     return Answer(400 if failed else 200, {"results": results})
 
 
-def frames(request: Request, source: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """The result of one instant query."""
+def frames(request: Request, source: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
+    """Return the frames of one instant query."""
     paths = {"prometheus": "/api/v1/query", "loki": "/loki/api/v1/query"}
     if source["type"] not in paths:
         return {
             "status": 400,
-            "error": f"this stand-in does not query {source['type']}",
+            "error": f"this fake does not query {source['type']}",
             "frames": [],
         }
-    path = f"{paths[source['type']]}?{urllib.parse.urlencode({'query': wanted.get('expr', '')})}"
+    path = f"{paths[source['type']]}?{urllib.parse.urlencode({'query': target.get('expr', '')})}"
     answer = forward(request, source, "GET", path, b"")
     if answer.status != 200:
         return {
@@ -322,16 +329,19 @@ def frames(request: Request, source: dict[str, Any], wanted: dict[str, Any]) -> 
     series = data["result"] if data["resultType"] == "vector" else []
     if data["resultType"] == "scalar":
         series = [{"metric": {}, "value": data["result"]}]
-    return {"status": 200, "frames": [frame(wanted, one["metric"], one["value"]) for one in series]}
+    return {
+        "status": 200,
+        "frames": [frame(target, result["metric"], result["value"]) for result in series],
+    }
 
 
-def frame(wanted: dict[str, Any], labels: dict[str, str], value: list[Any]) -> dict[str, Any]:
-    """One series with one value."""
+def frame(target: dict[str, Any], labels: dict[str, str], value: list[Any]) -> dict[str, Any]:
+    """Return a frame of one series with one value."""
     fields = [
         {"name": "Time", "type": "time"},
         {"name": "Value", "type": "number", "labels": labels},
     ]
     return {
-        "schema": {"refId": wanted.get("refId", "A"), "fields": fields},
+        "schema": {"refId": target.get("refId", "A"), "fields": fields},
         "data": {"values": [[int(float(value[0]) * 1000)], [float(value[1])]]},
     }

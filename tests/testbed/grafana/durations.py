@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Durations as Prometheus writes them: 90s is 1m30s, 24h is 1d."""
+"""Durations in Prometheus' form: 90s is 1m30s, 24h is 1d."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORM = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\
 
 
 def milliseconds(text: object) -> int:
-    """The length of a duration; raises ValueError for what is none."""
+    """Return the length of a duration; raise ValueError for an invalid one."""
     match = FORM.fullmatch(text) if isinstance(text, str) else None
     if text == "0":
         return 0
@@ -31,7 +31,7 @@ def milliseconds(text: object) -> int:
 
 
 def written(length: int) -> str:
-    """A length as Prometheus writes it: years and weeks only if nothing is left over."""
+    """Return a length in Prometheus' form, with years and weeks only if they are exact."""
     if not length:
         return "0s"
     text = ""
@@ -45,5 +45,5 @@ def written(length: int) -> str:
 
 
 def normal(text: object) -> str:
-    """A duration in its usual form."""
+    """Return a duration in its canonical form."""
     return written(milliseconds(text))

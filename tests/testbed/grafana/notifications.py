@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Contact points, notification policies, mute timings and templates: one configuration for each organization."""
+"""Contact points, policies, mute timings and templates: one configuration per organization."""
 
 from __future__ import annotations
 
@@ -23,7 +23,16 @@ READ = {"needs": "alert.provisioning:read", "family": "notifications"}
 WRITE = {"role": "Editor", "needs": "alert.provisioning:write", "family": "notifications"}
 DEFAULT_RECEIVER, EMPTY_RECEIVER = "grafana-default-email", "empty"
 REDACTED = "[REDACTED]"
-# What each type of integration must have, and which of its settings are secrets.
+# Fields of an integration in the file format.
+EXPORTED_KEYS = ("uid", "type", "settings", "disableResolveMessage")
+CHANGED_MEANWHILE = (
+    "failed to save the Alertmanager configuration: the configuration has been changed meanwhile"
+)
+NEEDS_SECRETS = (
+    "You'll need additional permissions to perform this action."
+    " Permissions needed: alert.provisioning.secrets:read"
+)
+# Type of integration -> required settings, secret settings.
 TYPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "alertmanager": (("url",), ("basicAuthPassword",)),
     "dingding": (("url",), ("url",)),
@@ -63,15 +72,18 @@ ROUTE_TIMES = ("group_wait", "group_interval", "repeat_interval")
 
 
 def load(store: Store, org: int) -> dict[str, Any]:
-    """The configuration of an organization."""
+    """Return the configuration of an organization."""
     return store.get(org, "alertmanager", "") or default(store.begun_by)
 
 
 def default(version: str = "11") -> dict[str, Any]:
-    """What an organization begins with: since 12.4 a contact point without integrations (grafana/grafana#116368)."""
+    """Return the initial configuration of an organization.
+
+    Since 12.4 its contact point has no integrations (grafana/grafana#116368).
+    """
     if tuple(int(part) for part in re.split(r"[+-]", version)[0].split(".")[:2]) >= (12, 4):
-        route = {**default_route(), "receiver": EMPTY_RECEIVER}
-        return {**default(), "receivers": {EMPTY_RECEIVER: []}, "route": route}
+        tree = {**default_route(), "receiver": EMPTY_RECEIVER}
+        return {**default(), "receivers": {EMPTY_RECEIVER: []}, "route": tree}
     mail = {
         "uid": "",
         "type": "email",
@@ -90,21 +102,24 @@ def default(version: str = "11") -> dict[str, Any]:
 
 
 def default_route() -> dict[str, Any]:
-    """The tree that DELETE goes back to."""
+    """Return the tree that DELETE restores."""
     return {"receiver": DEFAULT_RECEIVER, "group_by": ["grafana_folder", "alertname"]}
 
 
 def guarded(request: Request, handler: Callable[[Request], Any]) -> Any:
-    """A write takes a moment between reading the configuration and storing it; if it changed meanwhile, it is lost."""
+    """Carry out a request, with a delay between reading and storing the configuration.
+
+    A write fails if the configuration changed meanwhile.
+    """
     if request.method == "GET":
         with request.store.transaction():
             return handler(request)
-    seen = load(request.store, request.org)["revision"]
+    revision = load(request.store, request.org)["revision"]
     time.sleep(request.server.notification_delay)
     with request.store.transaction():
-        if load(request.store, request.org)["revision"] != seen:
-            message = "failed to save the Alertmanager configuration: the configuration has been changed meanwhile"
-            raise Refused(409 if request.server.release >= (12,) else 500, message, traceID="")
+        if load(request.store, request.org)["revision"] != revision:
+            status = 409 if request.server.release >= (12,) else 500
+            raise Refused(status, CHANGED_MEANWHILE, traceID="")
         return handler(request)
 
 
@@ -115,21 +130,21 @@ def save(request: Request, config: dict[str, Any]) -> None:
     )
 
 
-def set_provenance(store: Store, org: int, kind: str, key: str, provenance: str) -> None:
-    """Say by what an object was made."""
+def set_provenance(store: Store, org: int, kind: str, key: str, origin: str) -> None:
+    """Set the provenance of an object."""
     config = load(store, org)
-    config["provenance"][f"{kind}/{key}"] = provenance
+    config["provenance"][f"{kind}/{key}"] = origin
     store.put(org, "alertmanager", "", config)
 
 
 def provenance(config: dict[str, Any], kind: str, key: str) -> dict[str, str]:
-    """The field of an answer, which is absent for what was made by hand."""
-    found = config["provenance"].get(f"{kind}/{key}", "")
-    return {"provenance": found} if found else {}
+    """Return the field of an answer, which manual objects lack."""
+    origin = config["provenance"].get(f"{kind}/{key}", "")
+    return {"provenance": origin} if origin else {}
 
 
 def claim(request: Request, config: dict[str, Any], kind: str, key: str) -> None:
-    """Give an object the provenance of this request, if that may be."""
+    """Give an object the provenance of this request if that is allowed."""
     sent = "" if "X-Disable-Provenance" in request.headers else "api"
     stored = config["provenance"].get(f"{kind}/{key}", "")
     relaxed = request.server.release >= (13,) and stored != "converted_prometheus"
@@ -150,12 +165,12 @@ def claim(request: Request, config: dict[str, Any], kind: str, key: str) -> None
 
 
 def version_of(content: Any) -> str:
-    """The version of an object, by which a write can be refused when it is not the stored one."""
+    """Return the version of an object, with which a client detects concurrent writes."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def check_version(sent: str | None, stored: Any) -> None:
-    """Refuse a version that is not the stored one; none is any."""
+    """Reject a version other than the stored one; an empty version matches any."""
     if sent and sent != version_of(stored):
         message = "Provided version of the resource does not match the stored one"
         raise Refused(
@@ -164,7 +179,7 @@ def check_version(sent: str | None, stored: Any) -> None:
 
 
 def malformed(message: str) -> Refused:
-    """The refusal of an object."""
+    """Return the rejection of an object."""
     return Refused(400, f"invalid object specification: {message}", traceID="")
 
 
@@ -172,12 +187,12 @@ def malformed(message: str) -> Refused:
 
 
 def receiver_names(config: dict[str, Any]) -> set[str]:
-    """The contact points that there are."""
+    """Return the names of the contact points."""
     return set(config["receivers"])
 
 
 def points(request: Request, config: dict[str, Any], *, decrypt: bool) -> Iterator[dict[str, Any]]:
-    """Every integration as an object."""
+    """Return every integration as an object."""
     for name in sorted(config["receivers"]):
         if request.query.get("name", name) == name:
             for integration in config["receivers"][name]:
@@ -192,11 +207,11 @@ def point_shown(
     *,
     decrypt: bool = False,
 ) -> dict[str, Any]:
-    """An integration as the API shows it."""
-    secrets = {
-        key: request.store.decrypt(text) if decrypt else REDACTED
-        for key, text in integration["secure"].items()
-    }
+    """Return an integration in the API's form."""
+    secrets = dict.fromkeys(integration["secure"], REDACTED)
+    if decrypt:
+        for key, secret in integration["secure"].items():
+            secrets[key] = request.store.decrypt(secret)
     if integration["uid"] == "" and request.server.release < (12,):
         name = "email receiver"
     shown = {key: value for key, value in integration.items() if key != "secure"}
@@ -205,7 +220,7 @@ def point_shown(
 
 
 def locate(config: dict[str, Any], uid: str) -> tuple[str, dict[str, Any]] | None:
-    """The contact point that an integration belongs to, and the integration."""
+    """Return an integration and its contact point."""
     for name, integrations in config["receivers"].items():
         for integration in integrations:
             if uid and integration["uid"] == uid:
@@ -216,7 +231,10 @@ def locate(config: dict[str, Any], uid: str) -> tuple[str, dict[str, Any]] | Non
 def checked_point(
     request: Request, body: dict[str, Any], old: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """An integration of a body, its secrets apart; `[REDACTED]` stands for the stored one."""
+    """Return the integration of a body, with secrets apart.
+
+    `[REDACTED]` stands for the stored secret.
+    """
     kind, settings = body.get("type"), body.get("settings")
     if (
         not isinstance(settings, dict)
@@ -236,9 +254,8 @@ def checked_point(
     if kind == "slack" and not settings.get("url") and not settings.get("token"):
         missing = ["token"]
     if missing:
-        raise malformed(
-            f'failed to validate integration "{body["name"]}" of type "{kind}": no {missing[0]} in settings'
-        )
+        integration = f'integration "{body["name"]}" of type "{kind}"'
+        raise malformed(f"failed to validate {integration}: no {missing[0]} in settings")
     secure = {}
     for key in secret:
         if settings.get(key) == REDACTED and old:
@@ -247,7 +264,7 @@ def checked_point(
             secure[key] = request.store.encrypt(str(settings[key]))
     return {
         "uid": uid,
-        # Found whatever its case, and told as Grafana writes it.
+        # Matched in any case, and returned in Grafana's case.
         "type": kind.lower(),
         "settings": {key: value for key, value in settings.items() if key not in secret},
         "secure": secure,
@@ -262,29 +279,29 @@ def list_points(request: Request) -> Any:
 
 @route("GET", f"{POINTS}/export", **READ)
 def export_points(request: Request) -> Any:
-    """The file format; secrets are told to admins that ask for them."""
+    """Answer in the file format; only admins may request secrets."""
     if request.flag("decrypt") and ROLES.index(request.user["role"]) < ROLES.index("Admin"):
-        needs = "alert.provisioning.secrets:read"
-        message = f"You'll need additional permissions to perform this action. Permissions needed: {needs}"
-        raise Refused(403, message, title="Access denied", accessErrorId="ACE0000000000")
+        raise Refused(403, NEEDS_SECRETS, title="Access denied", accessErrorId="ACE0000000000")
     config = load(request.store, request.org)
     listed = []
     for name, integrations in sorted(config["receivers"].items()):
-        # What has no integrations is not listed.
+        # Contact points without integrations are not listed.
         if integrations and request.query.get("name", name) == name:
-            shown = [
-                point_shown(request, config, name, one, decrypt=request.flag("decrypt"))
-                for one in integrations
-            ]
-            keys = ("uid", "type", "settings", "disableResolveMessage")
-            receivers = [{key: one[key] for key in keys} for one in shown]
+            receivers = []
+            for integration in integrations:
+                decrypt = request.flag("decrypt")
+                shown = point_shown(request, config, name, integration, decrypt=decrypt)
+                receivers.append({key: shown[key] for key in EXPORTED_KEYS})
             listed.append({"orgId": request.org, "name": name, "receivers": receivers})
-    return exported({"apiVersion": 1} | ({"contactPoints": listed} if listed else {}), request)
+    document: dict[str, Any] = {"apiVersion": 1}
+    if listed:
+        document["contactPoints"] = listed
+    return exported(document, request)
 
 
 @route("POST", POINTS, **WRITE)
 def create_point(request: Request) -> Any:
-    """One more integration, of a contact point that there is or a new one."""
+    """Add an integration to an existing or a new contact point."""
     config, body = load(request.store, request.org), request.json()
     integration = checked_point(request, body, None)
     if locate(config, integration["uid"]):
@@ -301,12 +318,15 @@ def create_point(request: Request) -> Any:
 
 @route("PUT", f"{POINTS}/:uid", **WRITE)
 def update_point(request: Request) -> Any:
-    """Another name moves it; that of the last integration renames the contact point within routes and rules."""
+    """Update an integration; another name moves it.
+
+    For the last integration it renames the contact point in routes and rules.
+    """
     config, body, uid = load(request.store, request.org), request.json(), request.params["uid"]
-    found = locate(config, uid)
-    if found is None:
+    located = locate(config, uid)
+    if located is None:
         raise Refused(404, f"contact point with uid '{uid}' not found", traceID="")
-    name, old = found
+    name, old = located
     claim(request, config, "contact_point", uid)
     integration = checked_point(request, body | {"uid": uid}, old)
     if body["name"] == name:
@@ -322,11 +342,11 @@ def update_point(request: Request) -> Any:
 
 @route("DELETE", f"{POINTS}/:uid", **WRITE)
 def delete_point(request: Request) -> Any:
-    """One that is missing is no error; one that is in use is."""
+    """Delete an integration, which may be missing but not in use."""
     config, uid = load(request.store, request.org), request.params["uid"]
-    found = locate(config, uid)
-    if found:
-        name, integration = found
+    located = locate(config, uid)
+    if located:
+        name, integration = located
         claim(request, config, "contact_point", uid)
         config["provenance"].pop(f"contact_point/{uid}")
         config["receivers"][name].remove(integration)
@@ -337,8 +357,11 @@ def delete_point(request: Request) -> Any:
 
 
 def drop_receiver(request: Request, config: dict[str, Any], name: str, heir: str) -> None:
-    """Remove a contact point without integrations; what uses it gets the heir, or is in the way."""
-    routes = [one for one in all_routes(config["route"]) if one.get("receiver") == name]
+    """Remove a contact point without integrations.
+
+    Its users get the heir; without one they prevent the removal.
+    """
+    routes = [using for using in all_routes(config["route"]) if using.get("receiver") == name]
     rules = [
         rule
         for rule in request.store.all(request.org, "rule")
@@ -350,8 +373,8 @@ def drop_receiver(request: Request, config: dict[str, Any], name: str, heir: str
         what = f"alerting.notifications.contact-points.{'referenced' if routes else 'used-by-rule'}"
         message = f"Contact point is currently {words}"
         raise Refused(409, message, messageId=what, statusCode=409, traceID="")
-    for one in routes:
-        one["receiver"] = heir
+    for using in routes:
+        using["receiver"] = heir
     for rule in rules:
         rule["notification_settings"]["receiver"] = heir
         request.store.put(request.org, "rule", rule["uid"], rule)
@@ -362,14 +385,14 @@ def drop_receiver(request: Request, config: dict[str, Any], name: str, heir: str
 
 
 def all_routes(root: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A route and all below it."""
+    """Return a route and all routes below it."""
     yield root
     for child in root.get("routes") or []:
         yield from all_routes(child)
 
 
 def normal_route(config: dict[str, Any], given: dict[str, Any], *, root: bool) -> dict[str, Any]:
-    """A route as it is stored; what it names has to be there."""
+    """Return a route as stored; its references must exist."""
     if not isinstance(given, dict):
         raise Refused(400, BAD_JSON)
     kept = {
@@ -393,7 +416,7 @@ def normal_route(config: dict[str, Any], given: dict[str, Any], *, root: bool) -
 
 
 def normal_matchers(given: dict[str, Any]) -> dict[str, Any]:
-    """The matchers of a route in both of their forms, sorted."""
+    """Return the matchers of a route in both of their forms, sorted."""
     kept: dict[str, Any] = {}
     if given.get("object_matchers"):
         kept["object_matchers"] = sorted(matcher(one) for one in given["object_matchers"])
@@ -406,7 +429,7 @@ def normal_matchers(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_route(config: dict[str, Any], kept: dict[str, Any], *, root: bool) -> None:
-    """Refuse a route whose parts do not fit."""
+    """Reject a route with inconsistent fields."""
     by = kept.get("group_by", [])
     if len(set(by)) < len(by) or ("..." in by and len(by) > 1) or "" in by:
         raise malformed("group_by labels must be unique, and '...' must stand alone")
@@ -421,7 +444,7 @@ def check_route(config: dict[str, Any], kept: dict[str, Any], *, root: bool) -> 
 
 
 def route_time(given: dict[str, Any], key: str, least: int) -> str:
-    """One of a route's durations."""
+    """Return one of a route's durations."""
     try:
         length = durations.milliseconds(given[key])
     except ValueError as error:
@@ -432,7 +455,7 @@ def route_time(given: dict[str, Any], key: str, least: int) -> str:
 
 
 def matcher(given: Any) -> list[str]:
-    """A matcher of three texts, its value without one pair of quotes."""
+    """Return a matcher of three strings, its value without one pair of quotes."""
     if (
         not isinstance(given, list)
         or len(given) != 3
@@ -452,12 +475,12 @@ def matcher(given: Any) -> list[str]:
     return [name, operator, value]
 
 
-def parsed_matcher(text: Any) -> list[str]:
-    """A matcher that is written in one text."""
-    found = MATCHER.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
+def parsed_matcher(line: Any) -> list[str]:
+    """Return a matcher from its one-line form."""
+    match = MATCHER.fullmatch(line) if isinstance(line, str) else None
+    if match is None:
         raise Refused(400, BAD_JSON)
-    return matcher(list(found.groups()))
+    return matcher(list(match.groups()))
 
 
 @route("GET", TREE, **READ)
@@ -468,7 +491,10 @@ def read_tree(request: Request) -> Any:
 
 @route("PUT", TREE, **WRITE)
 def replace_tree(request: Request) -> Any:
-    """The whole tree, whose version is not asked; who made the old one is, since 11.4 (grafana/grafana#94359)."""
+    """Replace the tree, without a version check.
+
+    Since 11.4 the provenance of the old one is checked (grafana/grafana#94359).
+    """
     config, body = load(request.store, request.org), request.json()
     claim(request, config, "policy", "")
     config["route"] = normal_route(config, body, root=True)
@@ -497,7 +523,7 @@ def export_tree(request: Request) -> Any:
 
 
 def normal_interval(given: Any) -> dict[str, Any]:
-    """A time interval as it is stored: months as numbers, days in lower case."""
+    """Return a time interval as stored: months as numbers, days in lower case."""
     if not isinstance(given, dict) or not set(given) <= {*RANGES, "times", "location"}:
         raise Refused(400, BAD_JSON)
     kept: dict[str, Any] = {}
@@ -513,7 +539,7 @@ def normal_interval(given: Any) -> dict[str, Any]:
 
 
 def clock_range(given: dict[str, str]) -> dict[str, str]:
-    """Two times of a day, in order."""
+    """Return two times of a day, in order."""
     start, end = given["start_time"], given["end_time"]
     for text in (start, end):
         if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d|24:00", text):
@@ -524,7 +550,7 @@ def clock_range(given: dict[str, str]) -> dict[str, str]:
 
 
 def normal_range(text: str, read: Callable[[str], tuple[int, str]]) -> str:
-    """One value or two with a colon; ValueError if they are out of order."""
+    """Return one value, or two with a colon; raise ValueError if they are out of order."""
     first, _colon, last = text.lower().partition(":")
     start, end = read(first.strip()), read((last or first).strip())
     if start[0] > end[0] and not start[0] > 0 > end[0]:
@@ -533,7 +559,7 @@ def normal_range(text: str, read: Callable[[str], tuple[int, str]]) -> str:
 
 
 def month(text: str) -> tuple[int, str]:
-    """A month, by name or number."""
+    """Return a month, by name or number."""
     number = MONTHS.index(text) + 1 if text in MONTHS else int(text)
     if not 1 <= number <= 12:
         raise ValueError(text)
@@ -541,12 +567,12 @@ def month(text: str) -> tuple[int, str]:
 
 
 def weekday(text: str) -> tuple[int, str]:
-    """A day of the week."""
+    """Return a day of the week."""
     return DAYS.index(text), text
 
 
 def day_of_month(text: str) -> tuple[int, str]:
-    """A day from the month's beginning or, negative, its end."""
+    """Return a day from the month's beginning or, negative, its end."""
     number = int(text)
     if not 1 <= abs(number) <= 31:
         raise ValueError(text)
@@ -554,7 +580,7 @@ def day_of_month(text: str) -> tuple[int, str]:
 
 
 def year(text: str) -> tuple[int, str]:
-    """A year."""
+    """Return a year."""
     return int(text), str(int(text))
 
 
@@ -562,14 +588,14 @@ RANGES = {"weekdays": weekday, "days_of_month": day_of_month, "months": month, "
 
 
 def timing_shown(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """A mute timing as the API shows it."""
-    found = config["intervals"][name]
-    shown = {"name": name, "time_intervals": found, "version": version_of(found)}
+    """Return a mute timing in the API's form."""
+    intervals = config["intervals"][name]
+    shown = {"name": name, "time_intervals": intervals, "version": version_of(intervals)}
     return shown | provenance(config, "mute_timing", name)
 
 
 def no_such(kind: str) -> Refused:
-    """The refusal of a mute timing or template that is not there."""
+    """Return the rejection of a missing mute timing or template."""
     message = {"time-intervals": "Time interval not found", "templates": "Template not found"}[kind]
     return Refused(
         404,
@@ -581,7 +607,7 @@ def no_such(kind: str) -> Refused:
 
 
 def checked_timing(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """The intervals of a body."""
+    """Return the intervals of a body."""
     if not body.get("name") or not isinstance(body.get("time_intervals") or [], list):
         raise Refused(400, BAD_JSON)
     return [normal_interval(one) for one in body.get("time_intervals") or []]
@@ -632,7 +658,11 @@ def create_timing(request: Request) -> Any:
 
 @route("PUT", f"{TIMINGS}/:name", **WRITE)
 def update_timing(request: Request) -> Any:
-    """Without a name in the body that of the path is meant; with another one the path has to be an internal uid."""
+    """Update a mute timing.
+
+    Without a name in the body the path's applies; with another name the path must be an internal
+    uid.
+    """
     config, body, name = load(request.store, request.org), request.json(), request.params["name"]
     intervals = checked_timing({"name": name} | body)
     if name not in config["intervals"] or body.get("name", name) != name:
@@ -667,9 +697,9 @@ def delete_timing(request: Request) -> Any:
 
 
 def template_shown(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """A template as the API shows it."""
-    text = config["templates"][name]
-    return {"name": name, "template": text, "version": version_of(text)} | provenance(
+    """Return a template in the API's form."""
+    template = config["templates"][name]
+    return {"name": name, "template": template, "version": version_of(template)} | provenance(
         config, "template", name
     )
 
@@ -708,7 +738,7 @@ def put_template(request: Request) -> Any:
 
 @route("DELETE", f"{TEMPLATES}/:name", **WRITE)
 def delete_template(request: Request) -> Any:
-    """One that is missing is no error, nor is one that is in use."""
+    """Delete a template, which may be missing or in use."""
     config, name = load(request.store, request.org), request.params["name"]
     if name in config["templates"]:
         check_version(request.query.get("version"), config["templates"][name])
@@ -730,29 +760,26 @@ TEST = {"role": "Editor", "needs": "alert.notifications.receivers:test", "family
 
 @route("POST", f"{CONFIG}/receivers/test", **TEST, until=(13,))
 def try_receivers(request: Request) -> Any:
-    """200 when all were told, 207 when not, 400 when a receiver is malformed."""
+    """Answer 200 if all were notified, 207 if not, 400 if a receiver is malformed."""
     body = request.json()
     if not body.get("receivers"):
         raise Refused(400, traceID="")
     results, codes = [], set()
     for receiver in body["receivers"]:
-        told = []
+        statuses = []
         for given in receiver.get("grafana_managed_receiver_configs") or []:
-            error, malformed_one = try_to_tell(request, given, body.get("alert") or {})
-            codes.add(400 if malformed_one else 207 if error else 200)
-            told.append(
-                {
-                    "name": given.get("name", ""),
-                    "uid": given.get("uid", ""),
-                    "status": "failed" if error else "ok",
-                }
-            )
-            told[-1] |= {"error": error} if error else {}
-        results.append({"name": receiver.get("name", ""), "grafana_managed_receiver_configs": told})
-    return Answer(
-        max(codes, default=200),
-        {"alert": alert_of_test(body.get("alert") or {}), "receivers": results},
-    )
+            error, is_malformed = try_to_notify(request, given, body.get("alert") or {})
+            status = {"name": given.get("name", ""), "uid": given.get("uid", ""), "status": "ok"}
+            if error:
+                status |= {"status": "failed", "error": error}
+            statuses.append(status)
+            failure = 400 if is_malformed else 207
+            codes.add(failure if error else 200)
+        results.append(
+            {"name": receiver.get("name", ""), "grafana_managed_receiver_configs": statuses}
+        )
+    alert = alert_of_test(body.get("alert") or {})
+    return Answer(max(codes, default=200), {"alert": alert, "receivers": results})
 
 
 @route("POST", f"{CONFIG}/receivers/test", **TEST, since=(13,))
@@ -763,21 +790,21 @@ def trying_is_gone(_request: Request) -> Any:
 @route("POST", KUBERNETES_TEST.format("v0alpha1"), **TEST, since=(12, 3))
 @route("POST", KUBERNETES_TEST.format("v1beta1"), **TEST, since=(13,))
 def try_integration(request: Request) -> Any:
-    """200 in any case; the body says whether the receiver was told."""
+    """Answer 200 in any case; the body contains the result of the notification."""
     body = request.json()
     given, config = body.get("integration"), load(request.store, request.org)
     uid = (body.get("integrationRef") or {}).get("uid", "")
     if given is None:
-        found = locate(config, uid)
-        if found is None:
+        located = locate(config, uid)
+        if located is None:
             raise Refused(404, f"integration {uid!r} not found", reason="NotFound")
-        given = point_shown(request, config, *found, decrypt=True)
-    error, _malformed = try_to_tell(request, given, body.get("alert") or {})
-    return {"status": "failure" if error else "success"} | ({"error": error} if error else {})
+        given = point_shown(request, config, *located, decrypt=True)
+    error, _is_malformed = try_to_notify(request, given, body.get("alert") or {})
+    return {"status": "failure", "error": error} if error else {"status": "success"}
 
 
 def alert_of_test(given: dict[str, Any]) -> dict[str, Any]:
-    """The alert of a test."""
+    """Return the alert of a test."""
     labels = {"alertname": "TestAlert", "instance": "Grafana"} | (given.get("labels") or {})
     return {
         "labels": labels,
@@ -785,60 +812,56 @@ def alert_of_test(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def try_to_tell(request: Request, given: dict[str, Any], alert: dict[str, Any]) -> tuple[str, bool]:
-    """What went wrong, or nothing; and whether it was the integration's own fault."""
+def try_to_notify(
+    request: Request, given: dict[str, Any], alert: dict[str, Any]
+) -> tuple[str, bool]:
+    """Notify a receiver; return the error, if any, and whether the integration is malformed."""
     settings = (given.get("settings") or {}) | (given.get("secureSettings") or {})
-    found = locate(load(request.store, request.org), given.get("uid") or "")
+    located = locate(load(request.store, request.org), given.get("uid") or "")
+    old = located[1] if located else None
+    named = given | {"name": given.get("name") or "test", "settings": settings}
     try:
-        old = found[1] if found else None
-        checked_point(
-            request, given | {"name": given.get("name") or "test", "settings": settings}, old
-        )
+        checked_point(request, named, old)
     except Refused as refused:
         return refused.body["message"], True
     if settings.get("url") == REDACTED and old:
         settings["url"] = request.store.decrypt(old["secure"]["url"])
     if not settings.get("url"):
         return "", False
-    words = "[FIRING:1] " + " ".join(
-        f"{key}={value}" for key, value in alert_of_test(alert)["labels"].items()
-    )
-    message = (
-        {"content": words}
-        if given["type"] == "discord"
-        else {"status": "firing", "alerts": [alert_of_test(alert)]}
-    )
-    asked = urllib.request.Request(
+    labels = alert_of_test(alert)["labels"]
+    message: dict[str, Any] = {"status": "firing", "alerts": [alert_of_test(alert)]}
+    if given["type"] == "discord":
+        words = " ".join(f"{key}={value}" for key, value in labels.items())
+        message = {"content": f"[FIRING:1] {words}"}
+    outgoing = urllib.request.Request(
         settings["url"], json.dumps(message).encode(), {"Content-Type": "application/json"}
     )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=10):
+        with opener.open(outgoing, timeout=10):
             return "", False
     except (OSError, ValueError) as error:
-        return f"the receiver was not told: {error}", False
+        return f"the receiver was not notified: {error}", False
 
 
 @route("GET", f"{CONFIG}/alerts", "Admin", "alert.notifications:read")
 def read_config(request: Request) -> Any:
-    """The whole, in the Alertmanager's form."""
+    """Answer with the whole configuration, in the Alertmanager's form."""
     config = load(request.store, request.org)
-    receivers = [
-        {
-            "name": name,
-            "grafana_managed_receiver_configs": [config_entry(name, one) for one in integrations],
-        }
-        for name, integrations in sorted(config["receivers"].items())
+    receivers = []
+    for name, integrations in sorted(config["receivers"].items()):
+        entries = [config_entry(name, integration) for integration in integrations]
+        receivers.append({"name": name, "grafana_managed_receiver_configs": entries})
+    timings = [
+        {"name": name, "time_intervals": intervals}
+        for name, intervals in sorted(config["intervals"].items())
     ]
-    intervals = [
-        {"name": name, "time_intervals": found}
-        for name, found in sorted(config["intervals"].items())
-    ]
-    inner = {"route": config["route"], "receivers": receivers, "mute_time_intervals": intervals}
+    inner = {"route": config["route"], "receivers": receivers, "mute_time_intervals": timings}
     return {"template_files": config["templates"], "alertmanager_config": inner}
 
 
 def config_entry(name: str, integration: dict[str, Any]) -> dict[str, Any]:
-    """An integration in the Alertmanager's form."""
+    """Return an integration in the Alertmanager's form."""
     secure = dict.fromkeys(integration["secure"], True)
     return {key: value for key, value in integration.items() if key != "secure"} | {
         "name": name,
@@ -848,9 +871,6 @@ def config_entry(name: str, integration: dict[str, Any]) -> dict[str, Any]:
 
 @route("DELETE", f"{CONFIG}/alerts", "Admin", "alert.notifications:write", until=(13,))
 def delete_config(request: Request) -> Any:
-    save(
-        request,
-        default(request.server.version)
-        | {"revision": load(request.store, request.org)["revision"]},
-    )
+    revision = load(request.store, request.org)["revision"]
+    save(request, default(request.server.version) | {"revision": revision})
     return Answer(202, {"message": "configuration deleted; the default is applied"})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`bin/grafana`: the commands of the real program that the role uses; what it does not know it refuses."""
+"""`bin/grafana`: the commands of the real program that the role uses; it rejects all others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.testbed.grafana import access, server
 from tests.testbed.grafana.settings import Settings, SettingsError, read
 from tests.testbed.grafana.store import Store
 
-# In the packed program this name is a module with the version that it plays.
+# The packed program contains this module with its version.
 try:
     from tests.testbed.grafana.packed import VERSION
 except ImportError:
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = {"server": serve, "cli": cli}
     if not arguments or arguments[0] not in commands:
         print(
-            f"NAME:\n   grafana - Grafana server and command line interface (stand-in), {VERSION}",
+            f"NAME:\n   grafana - Grafana server and command line interface (fake), {VERSION}",
             file=sys.stderr,
         )
         return 1
@@ -45,37 +45,37 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def say(level: str, message: str) -> None:
-    """A line of the log."""
-    print(f'logger=stand-in level={level} msg="{message}"', file=sys.stderr, flush=True)
+    """Print a line of the log."""
+    print(f'logger=fake level={level} msg="{message}"', file=sys.stderr, flush=True)
 
 
 class Parser(argparse.ArgumentParser):
-    """Refuses as the real command line does."""
+    """Reports errors as the real command line does."""
 
     def error(self, message: str) -> NoReturn:
-        """End with status 1."""
+        """Exit with status 1."""
         print(f"Incorrect Usage: {message}", file=sys.stderr)
         sys.exit(1)
 
 
 def common(parser: argparse.ArgumentParser) -> None:
-    """The options that server and cli share; Go's flags take one dash or two."""
+    """Add the options that server and cli share; Go's flags take one dash or two."""
     for name in ("homepath", "config", "configOverrides"):
         parser.add_argument(f"--{name}", f"-{name}", default="", dest=name)
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """The configuration that the options name."""
+    """Return the configuration that the options select."""
     home = Path(options.homepath or os.getcwd()).resolve()
     if options.configOverrides:
-        raise SettingsError("configOverrides is beyond this stand-in")
+        raise SettingsError("configOverrides is beyond this fake")
     return read(home, Path(options.config) if options.config else None)
 
 
 def open_store(settings: Settings) -> Store:
-    """The database of the configuration, made when it is missing."""
+    """Return the database of the configuration, created if it is missing."""
     if settings.get("database", "type") != "sqlite3" or settings.get("database", "url"):
-        raise SettingsError("this stand-in has no database but sqlite3")
+        raise SettingsError("this fake has no database but sqlite3")
     data = settings.path("paths", "data")
     data.mkdir(parents=True, exist_ok=True)
     path = settings.path("database", "path", data)
@@ -95,12 +95,12 @@ def serve(arguments: list[str]) -> int:
     parser.add_argument("-v", "--version", "-version", action="store_true")
     options = parser.parse_args(arguments)
     if options.version:
-        print(f"Version {VERSION} (commit: stand-in, branch: HEAD, enterprise-commit: NA)")
+        print(f"Version {VERSION} (commit: fake, branch: HEAD, enterprise-commit: NA)")
         return 0
     settings = settings_of(options)
     protocol = settings.get("server", "protocol")
     if protocol not in ("http", "https"):
-        raise SettingsError(f"this stand-in does not serve {protocol}")
+        raise SettingsError(f"this fake does not serve {protocol}")
     store = open_store(settings)
     newer = [version for version in store.migrated_by if parts(version) > parts(VERSION)]
     if newer:
@@ -133,15 +133,13 @@ def serve(arguments: list[str]) -> int:
         int(settings.get("server", "http_port")),
     )
     stopped = [signal.SIGTERM, signal.SIGINT]
-    # Blocked before any thread is started, so that the main one alone takes them.
+    # Blocked before any thread starts, so that only the main thread receives them.
     signal.pthread_sigmask(signal.SIG_BLOCK, stopped)
     http, _thread = server.start(grafana, address, tls)
     if options.pidfile:
         Path(options.pidfile).write_text(str(os.getpid()), encoding="ascii")
-    say(
-        "info",
-        f"HTTP Server Listen address={address[0]}:{address[1]} protocol={protocol} version={VERSION}",
-    )
+    listener = f"address={address[0]}:{address[1]} protocol={protocol}"
+    say("info", f"HTTP Server Listen {listener} version={VERSION}")
     notify("READY=1")
     signal.sigwait(stopped)
     say("info", "Shutdown started")
@@ -151,44 +149,46 @@ def serve(arguments: list[str]) -> int:
 
 
 def parts(version: str) -> tuple[int, ...]:
-    """A version to compare."""
+    """Return a version as comparable numbers."""
     return tuple(int(part) for part in version.partition("+")[0].split("."))
 
 
 def metrics_of(settings: Settings) -> tuple[str, str] | None:
-    """Who may read /metrics."""
+    """Return the user and password for /metrics, or None if it is disabled."""
     if not settings.flag("metrics", "enabled"):
         return None
-    return settings.get("metrics", "basic_auth_username"), settings.get(
-        "metrics", "basic_auth_password"
-    )
+    user = settings.get("metrics", "basic_auth_username")
+    return user, settings.get("metrics", "basic_auth_password")
 
 
 def toggles(settings: Settings) -> set[str]:
-    """The feature toggles that are on."""
+    """Return the enabled feature toggles."""
     section = settings.values.get("feature_toggles", {})
     named = section.get("enable", "").replace(",", " ").split()
     return {*named, *(key for key, value in section.items() if value.lower() == "true")}
 
 
 def notify(state: str) -> None:
-    """Tell systemd, where it waits for that."""
+    """Report readiness to systemd if it waits for that."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
+        # An abstract socket is written with @ in place of its NUL byte.
+        path = "\0" + address[1:] if address.startswith("@") else address
         with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as channel:
-            channel.sendto(
-                state.encode(), "\0" + address[1:] if address.startswith("@") else address
-            )
+            channel.sendto(state.encode(), path)
 
 
 def cli(arguments: list[str]) -> int:
-    """`cli [global options] admin reset-admin-password`: options of the one are refused after the other."""
+    """Run `cli [global options] admin reset-admin-password`.
+
+    Options of one command are rejected after the other.
+    """
     parser = Parser(prog="grafana cli", allow_abbrev=False)
     common(parser)
     parser.add_argument("words", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
     if options.words[:2] != ["admin", "reset-admin-password"]:
-        parser.error(f"this stand-in knows no command {' '.join(options.words[:2])}")
+        parser.error(f"this fake supports no command {' '.join(options.words[:2])}")
     command = Parser(prog="grafana cli admin reset-admin-password", allow_abbrev=False)
     command.add_argument("--password-from-stdin", "-password-from-stdin", action="store_true")
     command.add_argument("--user-id", "-user-id", type=int, default=1)
@@ -205,19 +205,19 @@ def cli(arguments: list[str]) -> int:
 
 
 def reset_password(store: Store, number: int, password: str) -> int:
-    """Give a user, the first one unless told otherwise, a password."""
+    """Set the password of a user, by default the first one."""
     if len(password) < 4:
         print("Error: ✗ new password is too short", file=sys.stderr)
         return 1
-    found = store.users("id = ?", number)
-    if not found:
+    users = store.users("id = ?", number)
+    if not users:
         print(
             f"Error: ✗ could not read user from database. Error: user not found (id: {number})",
             file=sys.stderr,
         )
         return 1
     with store.transaction():
-        access.change_password(store, found[0]["login"], password)
+        access.change_password(store, users[0]["login"], password)
     print("\nAdmin password changed successfully ✔")
     return 0
 

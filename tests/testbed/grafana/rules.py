@@ -16,10 +16,18 @@ WRITE = {"role": "Editor", "needs": "alert.provisioning:write"}
 READ = {"needs": "alert.provisioning:read"}
 NO_DATA = ("NoData", "OK", "Alerting", "KeepLast")
 EXEC_ERROR = ("Error", "OK", "Alerting", "KeepLast")
+# The fields of a recording rule that it does not use.
+RECORDING = {
+    "condition": "",
+    "noDataState": "",
+    "execErrState": "",
+    "for": "0s",
+    "notification_settings": None,
+}
 BASE_SECONDS = 10
 DEFAULT_INTERVAL = 60
 EXPRESSIONS = ("__expr__", "-100")
-# What makes a rule what it is; a rule in which all of it is as before is not written.
+# The content of a rule; a rule with the same content is not written.
 CONTENT = (
     "uid",
     "folderUID",
@@ -44,74 +52,81 @@ GROUP = f"{PROVISIONING}/folder/:folder/rule-groups/:group"
 
 
 def invalid(message: str, **fields: Any) -> Refused:
-    """The refusal of a rule."""
+    """Return the rejection of a rule."""
     return Refused(400, f"invalid alert rule: {message}", **fields)
 
 
 def no_group() -> Refused:
-    """The refusal of a group that is not there."""
+    """Return the rejection of a missing group."""
     name = "alerting.alert-rule.notFound"
     return Refused(404, "Alert rule group not found", messageId=name, statusCode=404, traceID="")
 
 
 def sent_provenance(request: Request) -> str:
-    """What a write makes of what it writes."""
+    """Return the provenance that a request gives to its objects."""
     return "" if "X-Disable-Provenance" in request.headers else "api"
 
 
 def normalized(request: Request, given: dict[str, Any], folder: str, group: str) -> dict[str, Any]:
-    """A rule as it is stored; refuses what Grafana refuses, which is little."""
+    """Return a rule as stored; reject what Grafana rejects, which is little."""
     if not isinstance(given, dict):
         raise Refused(400, BAD_JSON)
     if not given.get("title"):
         raise invalid("title is empty")
     uid = given.get("uid") or ""
     if len(uid) > 40 or not re.fullmatch(r"[a-zA-Z0-9\-_]*", uid):
-        raise invalid(
-            f"cannot create rule with UID {uid!r}: uid is longer than 40 symbols or has illegal characters"
-        )
+        reason = "uid is longer than 40 symbols or has illegal characters"
+        raise invalid(f"cannot create rule with UID {uid!r}: {reason}")
     if not given.get("data"):
         raise invalid("no queries or expressions are found")
-    recording = bool(given.get("record"))
+    data = [query(step) for step in given["data"]]
     rule = {
         "uid": uid,
         "orgID": request.org,
         "folderUID": folder,
         "ruleGroup": group,
         "title": given["title"],
-        "condition": "" if recording else given.get("condition") or "",
-        "data": [query(one) for one in given["data"]],
-        "noDataState": "" if recording else state(given, "noDataState", NO_DATA, "NoData"),
-        "execErrState": "" if recording else state(given, "execErrState", EXEC_ERROR, "Error"),
-        "for": "0s" if recording else duration(given, "for"),
+        "data": data,
         "annotations": strings(given, "annotations"),
         "labels": strings(given, "labels"),
         "isPaused": bool(given.get("isPaused")),
-        "notification_settings": None
-        if recording
-        else settings(request, given.get("notification_settings")),
         "record": given.get("record") or None,
     }
+    rule |= RECORDING if given.get("record") else alerting_fields(request, given)
     if ("__dashboardUid__" in rule["annotations"]) != ("__panelId__" in rule["annotations"]):
         raise invalid("both annotations __dashboardUid__ and __panelId__ must be specified")
-    # 11 does not know these, and overlooks them.
+    # 11 ignores these.
     if request.server.release >= (12,):
-        rule["keep_firing_for"] = "0s" if recording else duration(given, "keep_firing_for")
-        rule["missingSeriesEvalsToResolve"] = (
-            None if recording else evaluations(request, given, uid)
-        )
+        rule |= {"keep_firing_for": "0s", "missingSeriesEvalsToResolve": None}
+        if not given.get("record"):
+            rule["keep_firing_for"] = duration(given, "keep_firing_for")
+            rule["missingSeriesEvalsToResolve"] = evaluations(request, given, uid)
     return rule
 
 
-def state(given: dict[str, Any], key: str, known: tuple[str, ...], word: str) -> str:
-    """One of the states that there are."""
-    if given.get(key) not in known:
+def alerting_fields(request: Request, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that a recording rule does not use."""
+    return {
+        "condition": given.get("condition") or "",
+        "noDataState": state(given, "noDataState", NO_DATA, "NoData"),
+        "execErrState": state(given, "execErrState", EXEC_ERROR, "Error"),
+        "for": duration(given, "for"),
+        "notification_settings": settings(request, given.get("notification_settings")),
+    }
+
+
+def state(given: dict[str, Any], key: str, allowed: tuple[str, ...], word: str) -> str:
+    """Return a valid state."""
+    if given.get(key) not in allowed:
         raise Refused(400, f"unknown {word} state option {given.get(key) or ''}")
     return given[key]
 
 
 def evaluations(request: Request, given: dict[str, Any], uid: str) -> int | None:
-    """After how many evaluations a missing series is resolved; -1 is what the rule has, which a new one has not."""
+    """Return the number of evaluations after which a missing series is resolved.
+
+    -1 keeps the rule's value, which a new rule does not have.
+    """
     number = given.get("missingSeriesEvalsToResolve")
     if number == -1 and uid and (old := request.store.get(request.org, "rule", uid)):
         return old.get("missingSeriesEvalsToResolve")
@@ -123,7 +138,7 @@ def evaluations(request: Request, given: dict[str, Any], uid: str) -> int | None
 
 
 def duration(given: dict[str, Any], key: str) -> str:
-    """A duration, which is a string; absent is zero."""
+    """Return a duration, which must be a string; a missing one is zero."""
     try:
         return durations.normal(given.get(key) or "0s")
     except ValueError as error:
@@ -131,15 +146,15 @@ def duration(given: dict[str, Any], key: str) -> str:
 
 
 def strings(given: dict[str, Any], key: str) -> dict[str, str]:
-    """Labels or annotations."""
-    found = given.get(key) or {}
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+    """Return labels or annotations."""
+    values = given.get(key) or {}
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
         raise Refused(400, BAD_JSON)
-    return found
+    return values
 
 
 def query(given: dict[str, Any]) -> dict[str, Any]:
-    """A query as it is stored, with the server's defaults in its model."""
+    """Return a query as stored, with the server's defaults in its model."""
     if not isinstance(given, dict) or not isinstance(given.get("model"), dict):
         raise Refused(400, BAD_JSON)
     span = given.get("relativeTimeRange") or {}
@@ -158,30 +173,33 @@ def query(given: dict[str, Any]) -> dict[str, Any]:
             or not model[key]
         ):
             model[key] = default
+    if expression:
+        start = end = 0
     kind = model.get("queryType")
+    if not isinstance(kind, str):
+        kind = given.get("queryType") or ""
     return {
         "refId": given.get("refId") or "",
-        "queryType": kind if isinstance(kind, str) else given.get("queryType") or "",
-        "relativeTimeRange": {"from": 0, "to": 0} if expression else {"from": start, "to": end},
+        "queryType": kind,
+        "relativeTimeRange": {"from": start, "to": end},
         "datasourceUid": given.get("datasourceUid") or "",
         "model": model,
     }
 
 
 def settings(request: Request, given: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A rule's own notification settings, whose receiver and mute timings have to be there."""
+    """Return a rule's own notification settings, whose references must exist."""
     if not given:
         return None
     config = notifications.load(request.store, request.org)
     if given.get("receiver") not in notifications.receiver_names(config):
         raise invalid(f"receiver {given.get('receiver')} does not exist")
-    for name in (given.get("mute_time_intervals") or []) + (
-        given.get("active_time_intervals") or []
-    ):
+    muted, active = given.get("mute_time_intervals"), given.get("active_time_intervals")
+    for name in [*(muted or []), *(active or [])]:
         if name not in config["intervals"]:
             raise invalid(f"mute time interval {name} does not exist")
     by = given.get("group_by") or []
-    # Whatever the labels: what must be among them is added to the route (grafana/grafana#86006).
+    # Any labels are valid: the route gets the required ones (grafana/grafana#86006).
     twice = next((label for label in by if by.count(label) > 1), None)
     if twice is not None and request.server.release >= (13, 1):
         raise invalid(f'duplicate value "{twice}" in group_by')
@@ -189,15 +207,12 @@ def settings(request: Request, given: dict[str, Any] | None) -> dict[str, Any] |
     for key in times[1:]:
         if given.get(key) and duration(given, key) == "0s":
             raise invalid(f"{key.replace('_', ' ')} must be greater than zero")
-    return {
-        key: duration(given, key) if key in times else value
-        for key, value in given.items()
-        if value
-    }
+    kept = {key: value for key, value in given.items() if value}
+    return kept | {key: duration(given, key) for key in times if key in kept}
 
 
 def shown(rule: dict[str, Any]) -> dict[str, Any]:
-    """A rule as the provisioning API shows it."""
+    """Return a rule in the provisioning API's form."""
     optional = ("provenance", "annotations", "labels", "missingSeriesEvalsToResolve")
     hidden = ("position", "interval")
     return {
@@ -208,13 +223,13 @@ def shown(rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def all_rules(request: Request) -> list[dict[str, Any]]:
-    """All rules of the organization, in the order of folders, groups and evaluation."""
+    """Return all rules of the organization by folder, group and order of evaluation."""
     rules = request.store.all(request.org, "rule")
     return sorted(rules, key=lambda rule: (rule["folderUID"], rule["ruleGroup"], rule["position"]))
 
 
 def group_rules(request: Request, folder: str, group: str) -> list[dict[str, Any]]:
-    """The rules of a group in their order."""
+    """Return the rules of a group in their order."""
     return [
         rule
         for rule in all_rules(request)
@@ -223,7 +238,7 @@ def group_rules(request: Request, folder: str, group: str) -> list[dict[str, Any
 
 
 def check_provenance(stored: str, sent: str, *, strict: bool) -> None:
-    """Refuse what must not change hands. A group may also be given back: from api to none."""
+    """Reject a change of ownership, except that a group may lose its provenance `api`."""
     given_back = not strict and not sent and stored in ("api", "converted_prometheus")
     if stored and stored != sent and not given_back:
         message = f"cannot change provenance from '{stored}' to '{sent}'"
@@ -233,23 +248,23 @@ def check_provenance(stored: str, sent: str, *, strict: bool) -> None:
 
 
 def check_interval(interval: Any) -> int:
-    """An interval in seconds."""
+    """Return an interval in seconds."""
     if not isinstance(interval, int) or isinstance(interval, bool):
         raise Refused(400, BAD_JSON)
     if interval <= 0 or interval % BASE_SECONDS:
-        rest = f"should be non-zero and divided exactly by scheduler interval: {BASE_SECONDS}"
-        raise invalid(f"interval ({interval}s) {rest}")
+        reason = f"should be non-zero and divided exactly by scheduler interval: {BASE_SECONDS}"
+        raise invalid(f"interval ({interval}s) {reason}")
     return interval
 
 
 def check_folder(request: Request, uid: str) -> None:
-    """Refuse a folder that is not there."""
+    """Reject a missing folder."""
     if request.store.get(request.org, "folder", uid) is None:
         raise invalid("folder does not exist")
 
 
 def write(request: Request, rule: dict[str, Any], *, strict: bool = False) -> dict[str, Any]:
-    """Write a rule if anything about it differs; that throws the state of its alerts away."""
+    """Store a rule if it differs, which resets the state of its alerts."""
     old = request.store.get(request.org, "rule", rule["uid"]) if rule["uid"] else None
     if old and all(old.get(key) == rule.get(key) for key in CONTENT):
         return old
@@ -257,11 +272,11 @@ def write(request: Request, rule: dict[str, Any], *, strict: bool = False) -> di
     if old:
         check_provenance(old["provenance"], sent, strict=strict)
     if request.server.release < (12,):
-        for other in request.store.all(request.org, "rule"):
-            same = (other["folderUID"], other["title"]) == (rule["folderUID"], rule["title"])
-            if same and other["uid"] != rule["uid"]:
-                text = "rule title under the same organization and folder should be unique"
-                raise Refused(400, f"a conflicting alert rule is found: {text}")
+        for stored in request.store.all(request.org, "rule"):
+            same = (stored["folderUID"], stored["title"]) == (rule["folderUID"], rule["title"])
+            if same and stored["uid"] != rule["uid"]:
+                reason = "rule title under the same organization and folder should be unique"
+                raise Refused(400, f"a conflicting alert rule is found: {reason}")
     rule["uid"] = rule["uid"] or new_uid()
     rule |= {
         "id": old["id"] if old else request.store.next("rule"),
@@ -288,7 +303,7 @@ def list_rules(request: Request) -> Any:
 @route("GET", f"{PROVISIONING}/alert-rules/export", **READ)
 @route("GET", f"{GROUP}/export", **READ)
 def export_rules(request: Request) -> Any:
-    """The file format, in the order of evaluation; 404 where there is nothing to export."""
+    """Answer in the file format, in the order of evaluation; 404 without any rule."""
     folders, groups = filters(request, "folderUid", "folder"), filters(request, "group", "group")
     uids = filters(request, "ruleUid", "")
     if uids and (folders or groups):
@@ -299,35 +314,33 @@ def export_rules(request: Request) -> Any:
         raise Refused(
             400, "group name must be specified together with a single folder_uid parameter"
         )
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    chosen: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for rule in all_rules(request):
-        place = (rule["folderUID"], rule["ruleGroup"])
-        wanted = zip((*place, rule["uid"]), (folders, groups, uids), strict=True)
-        if all(not names or value in names for value, names in wanted):
-            found.setdefault(place, []).append(rule)
-    if not found:
+        key = (rule["folderUID"], rule["ruleGroup"])
+        filtered = zip((*key, rule["uid"]), (folders, groups, uids), strict=True)
+        if all(not names or value in names for value, names in filtered):
+            chosen.setdefault(key, []).append(rule)
+    if not chosen:
         return Answer(404)
-    return exported(
-        {"apiVersion": 1, "groups": [file_group(request, rules) for rules in found.values()]},
-        request,
-    )
+    entries = [file_group(request, rules) for rules in chosen.values()]
+    return exported({"apiVersion": 1, "groups": entries}, request)
 
 
 def filters(request: Request, name: str, param: str) -> list[str]:
-    """The values of a filter, from the query or the path."""
+    """Return the values of a filter, from the query or the path."""
     values = [value for key, value in request.pairs if key == name]
     return values + ([request.params[param]] if param in request.params else [])
 
 
 def folder_path(request: Request, uid: str) -> str:
-    """The titles of a folder and those around it; a slash within one is escaped."""
+    """Return the titles of a folder and its ancestors; a slash in a title is escaped."""
     folder = request.store.get(request.org, "folder", uid)
     chain = [*ancestors(request, folder), folder] if folder else []
-    return "/".join(one["title"].replace("/", "\\/") for one in chain)
+    return "/".join(ancestor["title"].replace("/", "\\/") for ancestor in chain)
 
 
 def file_group(request: Request, rules: list[dict[str, Any]]) -> dict[str, Any]:
-    """A group in the file format."""
+    """Return a group in the file format."""
     head = {
         "orgId": request.org,
         "name": rules[0]["ruleGroup"],
@@ -337,12 +350,17 @@ def file_group(request: Request, rules: list[dict[str, Any]]) -> dict[str, Any]:
     return head | {
         "folderUid": rules[0]["folderUID"],
         "interval": interval,
-        "rules": [file_rule(one) for one in rules],
+        "rules": [file_rule(rule) for rule in rules],
     }
 
 
+def without_empty_strings(step: dict[str, Any]) -> dict[str, Any]:
+    """Return a step of a rule in the file format."""
+    return {key: value for key, value in step.items() if value != ""}
+
+
 def file_rule(rule: dict[str, Any]) -> dict[str, Any]:
-    """A rule in the file format."""
+    """Return a rule in the file format."""
     names = {
         "keep_firing_for": "keepFiringFor",
         "missingSeriesEvalsToResolve": "missing_series_evals_to_resolve",
@@ -359,9 +377,7 @@ def file_rule(rule: dict[str, Any]) -> dict[str, Any]:
         "isPaused",
     )
     entry = {key: rule[key] for key in same if rule[key] != "" or key in ("uid", "title")}
-    entry["data"] = [
-        {key: value for key, value in one.items() if value != ""} for one in rule["data"]
-    ]
+    entry["data"] = [without_empty_strings(step) for step in rule["data"]]
     for key in ("notification_settings", "record"):
         if rule[key]:
             entry[key] = rule[key]
@@ -382,7 +398,7 @@ def read_rule(request: Request) -> Any:
 
 @route("POST", f"{PROVISIONING}/alert-rules", **WRITE)
 def create_rule(request: Request) -> Any:
-    """The organization of the body is overlooked, and so is an interval; a uid that is taken is a conflict."""
+    """Create a rule; its organization and interval are ignored, an existing uid is a conflict."""
     body = request.json()
     folder, group = body.get("folderUID") or "", body.get("ruleGroup") or ""
     rule = normalized(request, body, folder, group)
@@ -392,7 +408,8 @@ def create_rule(request: Request) -> Any:
     if rule["uid"] and request.store.get(request.org, "rule", rule["uid"]):
         raise Refused(
             409,
-            "a conflicting alert rule is found: rule UID under the same organization should be unique",
+            "a conflicting alert rule is found:"
+            " rule UID under the same organization should be unique",
         )
     others = group_rules(request, folder, group)
     rule |= {
@@ -404,7 +421,7 @@ def create_rule(request: Request) -> Any:
 
 @route("PUT", f"{PROVISIONING}/alert-rules/:uid", **WRITE)
 def update_rule(request: Request) -> Any:
-    """The uid of the path decides, as in 11 and newer."""
+    """Update a rule by the uid of the path, as 11 and newer do."""
     body, uid = request.json(), request.params["uid"]
     old = request.store.get(request.org, "rule", uid)
     if old is None:
@@ -424,7 +441,7 @@ def update_rule(request: Request) -> Any:
 
 @route("DELETE", f"{PROVISIONING}/alert-rules/:uid", **WRITE)
 def delete_rule(request: Request) -> Any:
-    """One that is missing is no error."""
+    """Delete a rule, which may be missing."""
     rule = request.store.get(request.org, "rule", request.params["uid"])
     if rule:
         remove(request, rule, strict=True)
@@ -440,7 +457,7 @@ def read_group(request: Request) -> Any:
 
 
 def group_shown(request: Request, interval: int, rules: list[dict[str, Any]]) -> dict[str, Any]:
-    """A group as the API shows it."""
+    """Return a group in the API's form."""
     head = {
         "title": request.params["group"],
         "folderUid": request.params["folder"],
@@ -451,9 +468,10 @@ def group_shown(request: Request, interval: int, rules: list[dict[str, Any]]) ->
 
 @route("PUT", GROUP, **WRITE)
 def replace_group(request: Request) -> Any:
-    """Delete, change, then add; nothing is written when nothing differs. No rules: the interval alone is set.
+    """Delete, change, then add rules; write nothing if nothing differs.
 
-    The answer is what was sent, not what is stored.
+    Without rules it sets the interval alone. The answer is the request's body, not the stored
+    group.
     """
     body, folder, group = request.json(), request.params["folder"], request.params["group"]
     interval = check_interval(body.get("interval"))
@@ -464,7 +482,7 @@ def replace_group(request: Request) -> Any:
         for rule in old:
             write(request, rule | {"interval": interval})
         return body | {"title": group, "folderUid": folder, "rules": []}
-    rules = [normalized(request, one, folder, group) for one in given]
+    rules = [normalized(request, rule, folder, group) for rule in given]
     uids = [rule["uid"] for rule in rules if rule["uid"]]
     if len(set(uids)) < len(uids):
         raise invalid("rule UIDs in the group are not unique")
@@ -473,8 +491,8 @@ def replace_group(request: Request) -> Any:
     for rule in old:
         if rule["uid"] not in uids:
             remove(request, rule)
-    known = {rule["uid"] for rule in request.store.all(request.org, "rule")}
-    for rule in sorted(rules, key=lambda rule: rule["uid"] not in known):
+    stored_uids = {rule["uid"] for rule in request.store.all(request.org, "rule")}
+    for rule in sorted(rules, key=lambda rule: rule["uid"] not in stored_uids):
         write(request, rule)
     return body | {"title": group, "folderUid": folder}
 
@@ -491,26 +509,25 @@ def delete_group(request: Request) -> Any:
 
 @route("GET", "/api/ruler/grafana/api/v1/rules", needs="alert.rules:read")
 def ruler(request: Request) -> Any:
-    """All groups by the path of their folder, in the form of the alerting pages."""
+    """Answer with all groups by the path of their folder, in the form of the alerting pages."""
     folders: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for rule in all_rules(request):
         groups = folders.setdefault(folder_path(request, rule["folderUID"]), {})
         groups.setdefault(rule["ruleGroup"], []).append(rule)
     return {
-        path: [
-            {
-                "name": name,
-                "interval": durations.written(rules[0]["interval"] * 1000),
-                "rules": [ruler_rule(rule) for rule in rules],
-            }
-            for name, rules in groups.items()
-        ]
+        path: [ruler_group(name, rules) for name, rules in groups.items()]
         for path, groups in folders.items()
     }
 
 
+def ruler_group(name: str, rules: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a group in the form of the alerting pages."""
+    interval = durations.written(rules[0]["interval"] * 1000)
+    return {"name": name, "interval": interval, "rules": [ruler_rule(rule) for rule in rules]}
+
+
 def ruler_rule(rule: dict[str, Any]) -> dict[str, Any]:
-    """A rule in the form of the alerting pages."""
+    """Return a rule in the form of the alerting pages."""
     inner = {
         key: rule[key] for key in ("id", "title", "condition", "data", "updated", "uid", "record")
     }
@@ -534,7 +551,7 @@ def ruler_rule(rule: dict[str, Any]) -> dict[str, Any]:
 
 @route("GET", "/api/prometheus/grafana/api/v1/rules", needs="alert.rules:read")
 def rule_states(request: Request) -> Any:
-    """The form of the answer; the stand-in evaluates nothing, so nothing fires."""
+    """Answer in the right form; the fake evaluates nothing, so nothing fires."""
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     for rule in all_rules(request):
         place = (rule["folderUID"], rule["ruleGroup"])

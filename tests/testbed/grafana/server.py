@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server: who asks, what may be done, and by whom it is done. `StandIn` runs it within a test."""
+"""The server: authentication, authorization and dispatch; `FakeGrafana` runs it in a test."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ LOCKOUT_ATTEMPTS, LOCKOUT_SECONDS = 5, 300
 
 
 class Grafana:
-    """One Grafana of a version: state, log and faults. `options` are the few settings that matter to its answers."""
+    """One Grafana of a version: state, log and faults.
+
+    `options` are the settings that affect its answers.
+    """
 
     def __init__(self, version: str, store: Store, **options: Any) -> None:
         self.version, self.store = version, store
@@ -58,22 +61,22 @@ class Grafana:
         # None, or user and password of /metrics, which may be empty.
         self.metrics = options.get("metrics", ("", ""))
         self.page_bytes = options.get("page_bytes", 2 << 20)
-        # How long a notification write takes between reading and storing the configuration.
+        # Seconds of a notification write between reading and storing the configuration.
         self.notification_delay = options.get("notification_delay", 0.002)
-        # How many counts of folders still see what was deleted, by the folder's uid.
+        # Deleted objects that counts of a folder still include, by the folder's uid.
         self.index_lag = options.get("index_lag", 0)
         self.unseen: dict[str, int] = defaultdict(int)
         self.requests: list[Logged] = []
         self.faults: list[Fault] = []
         self.stop_after: int | None = None
-        # Times that the state of a rule's alerts was thrown away, by the rule's uid.
+        # How often the state of a rule's alerts was lost, by the rule's uid.
         self.state_resets: dict[str, int] = defaultdict(int)
         self.failures: dict[str, list[float]] = defaultdict(list)
         self.broken: list[str] = []
         self.guard = threading.Lock()
 
     def answer(self, request: Request) -> Answer:
-        """Carry a request out."""
+        """Carry out a request and return its answer."""
         try:
             return self.route(request)
         except Refused as refused:
@@ -83,21 +86,21 @@ class Grafana:
                 500, {"message": "Failed to decrypt secret: cipher: message authentication failed"}
             )
         except Exception:
-            # A fault of the stand-in's own, which the test that met it has to tell.
+            # An error of the fake itself, which the test must report.
             self.broken.append(traceback.format_exc())
             print(self.broken[-1], file=sys.stderr)
-            return Answer(500, {"message": "the stand-in is broken"})
+            return Answer(500, {"message": "the fake is broken"})
 
     def route(self, request: Request) -> Answer:
-        """Find what answers, and let it, if the user may."""
-        if request.path.startswith("/-/stand-in/"):
+        """Call the function of a request if the user has the role."""
+        if request.path.startswith("/-/fake/"):
             return backdoor(self, request)
-        found = find(request.method, request.path, self.release)
-        if found is None or found[0].role:
+        match = find(request.method, request.path, self.release)
+        if match is None or match[0].role:
             self.log_in(request)
-        if found is None:
+        if match is None:
             raise Refused(404, "Not found")
-        chosen, request.params = found
+        chosen, request.params = match
         self.admit(request, chosen.role, chosen.needs)
         if chosen.family == "proxy":
             result = chosen.handler(request)
@@ -109,7 +112,7 @@ class Grafana:
         return result if isinstance(result, Answer) else Answer(200, result)
 
     def log_in(self, request: Request) -> None:
-        """Find out who asks and for which organization."""
+        """Set the user and the organization of a request."""
         scheme, _space, credentials = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "basic" and self.basic_auth:
             request.user = self.basic(credentials)
@@ -119,8 +122,8 @@ class Grafana:
             raise Refused(
                 401, "Unauthorized", messageId="auth.unauthorized", statusCode=401, traceID=""
             )
-        wanted = request.headers.get("X-Grafana-Org-Id", "") or str(request.user["orgId"])
-        request.org = int(wanted) if wanted.isdigit() else request.user["orgId"]
+        requested = request.headers.get("X-Grafana-Org-Id", "") or str(request.user["orgId"])
+        request.org = int(requested) if requested.isdigit() else request.user["orgId"]
         if request.user.get("bound") and request.org != request.user["orgId"]:
             raise Refused(
                 401,
@@ -133,8 +136,11 @@ class Grafana:
         request.user["role"] = access.role_in(self.store, request.user, request.org)
 
     def basic(self, credentials: str) -> dict[str, Any]:
-        """A user by name and password; after too many failures a user is refused like one with a wrong password."""
-        wrong = Refused(
+        """Return a user by name and password.
+
+        After too many failures a user is rejected as with a wrong password.
+        """
+        rejection = Refused(
             401,
             "Invalid username or password",
             messageId="password-auth.failed",
@@ -146,37 +152,34 @@ class Grafana:
                 base64.b64decode(credentials, validate=True).decode().partition(":")
             )
         except (binascii.Error, UnicodeDecodeError) as error:
-            raise wrong from error
+            raise rejection from error
         with self.guard:
             since = time.monotonic() - LOCKOUT_SECONDS
             recent = self.failures[login] = [
                 moment for moment in self.failures[login] if moment > since
             ]
             if self.lockout and len(recent) >= LOCKOUT_ATTEMPTS:
-                raise wrong
+                raise rejection
         user = access.by_password(self.store, login, password)
         with self.guard:
             if user is None:
                 self.failures[login].append(time.monotonic())
-                raise wrong
+                raise rejection
             self.failures[login].clear()
         return user
 
     def admit(self, request: Request, role: str, needs: str) -> None:
-        """Refuse who lacks the role."""
-        held = (
-            "Server"
-            if request.user and request.user.get("isGrafanaAdmin")
-            else (request.user or {}).get("role", "")
-        )
-        if ROLES.index(held if held in ROLES else "") < ROLES.index(role):
+        """Reject a user without the role."""
+        user = request.user or {}
+        granted = "Server" if user.get("isGrafanaAdmin") else user.get("role", "")
+        if ROLES.index(granted if granted in ROLES else "") < ROLES.index(role):
             needed = f"Permissions needed: {needs}" if needs else ""
             message = f"You'll need additional permissions to perform this action. {needed}".strip()
             raise Refused(403, message, title="Access denied", accessErrorId="ACE0000000000")
 
     def fault_for(self, request: Request) -> Fault | None:
-        """The fault that this request meets."""
-        if request.path.startswith("/-/stand-in/"):
+        """Return the fault that applies to this request."""
+        if request.path.startswith("/-/fake/"):
             return None
         with self.guard:
             written = sum(line.is_write and 200 <= line.status < 300 for line in self.requests)
@@ -186,8 +189,8 @@ class Grafana:
             return due[0] if due else None
 
     def log(self, request: Request, status: int, seconds: float) -> None:
-        """Keep a line about a request."""
-        if request.path.startswith("/-/stand-in/"):
+        """Add a line about a request to the log."""
+        if request.path.startswith("/-/fake/"):
             return
         headers = {
             name: request.headers[name]
@@ -202,7 +205,10 @@ class Grafana:
             self.requests.append(line)
 
     def fail(self, name: str = "500", **changes: Any) -> Fault:
-        """Inject one of FAULTS, changed by fields of Fault: which requests (`method`, `path`), `first` and `times`."""
+        """Inject one of FAULTS, changed by fields of Fault.
+
+        They select requests by `method` and `path`, from the `first` on, `times` times.
+        """
         fault = Fault(**(FAULTS[name] | changes))
         with self.guard:
             self.faults.append(fault)
@@ -210,8 +216,8 @@ class Grafana:
 
 
 def backdoor(grafana: Grafana, request: Request) -> Answer:
-    """What a test on another machine may do: read the log, inject faults, say who made an object."""
-    what = request.path.removeprefix("/-/stand-in/")
+    """Answer a test on another machine: read the log, inject faults, set provenance."""
+    what = request.path.removeprefix("/-/fake/")
     if what == "requests":
         if request.method == "DELETE":
             grafana.requests.clear()
@@ -227,11 +233,14 @@ def backdoor(grafana: Grafana, request: Request) -> Answer:
     if what == "provenance":
         set_provenance(grafana, **request.json())
         return Answer(200, {})
-    return Answer(404, {"message": "no such thing at the stand-in's back door"})
+    return Answer(404, {"message": "no such thing at the fake's back door"})
 
 
 def set_provenance(grafana: Grafana, kind: str, key: str, provenance: str, org: int = 1) -> None:
-    """Say that an object was made by "file", by "api" or ("") by hand. Datasources and dashboards know file or not."""
+    """Set the provenance of an object: "file", "api" or "" for manual.
+
+    Datasources and dashboards distinguish only "file" from the others.
+    """
     with grafana.store.transaction():
         if kind in ("datasource", "dashboard", "rule"):
             document = grafana.store.get(org, kind, key)
@@ -246,10 +255,11 @@ def set_provenance(grafana: Grafana, kind: str, key: str, provenance: str, org: 
             notifications.set_provenance(grafana.store, org, kind, key, provenance)
 
 
-class StandIn:
-    """A Grafana within the test, in memory: `with StandIn(version="13.2.3") as grafana: ... grafana.url`.
+class FakeGrafana:
+    """A Grafana in the test's process: `with FakeGrafana(version="13.2.3") as grafana: ...`.
 
-    Passwords are hashed with one round unless `rounds` says otherwise; the user is admin with password `password`.
+    Its address is `grafana.url`, its user admin with the password `password`. Passwords are hashed
+    with `rounds` rounds.
     """
 
     username = "admin"
@@ -259,7 +269,7 @@ class StandIn:
         version: str = "13.2.3",
         *,
         password: str = "admin",
-        secret_key: str = "stand-in",
+        secret_key: str = "fake",
         path: Path | str = ":memory:",
         rounds: int = 1,
         **options: Any,
@@ -272,12 +282,12 @@ class StandIn:
 
     @property
     def requests(self) -> list[Logged]:
-        """What was asked so far."""
+        """Return the requests so far."""
         return self.grafana.requests
 
     @property
     def writes(self) -> list[Logged]:
-        """What was written so far, or tried to be."""
+        """Return the writing requests so far, including failed ones."""
         return [line for line in self.requests if line.is_write]
 
     def clear(self) -> None:
@@ -288,29 +298,32 @@ class StandIn:
         self.grafana.stop_after = None
 
     def stop_after_writes(self, count: int) -> None:
-        """Cut every connection once so many writes have succeeded since the log was cleared, until `clear`."""
+        """Cut every connection after that many successful writes, until `clear`.
+
+        The count starts when the log was last cleared.
+        """
         self.grafana.stop_after = count
 
     def set_provenance(self, kind: str, key: str, provenance: str, org: int = 1) -> None:
-        """Say by what an object was made; kind and key are those of the store."""
+        """Set the provenance of an object, by kind and key of the store."""
         set_provenance(self.grafana, kind, key, provenance, org)
 
     def add_user(self, login: str, password: str, role: str, org: int = 1) -> None:
-        """Have another user: Viewer, Editor or Admin."""
+        """Add a user with the role Viewer, Editor or Admin."""
         with self.store.transaction():
             access.make_user(self.store, login, password, {str(org): role})
 
     def add_org(self, name: str) -> int:
-        """Have another organization, of which admin is Admin."""
+        """Add an organization, in which admin is Admin."""
         with self.store.transaction():
             return access.make_org(self.store, name)
 
     @property
     def state_resets(self) -> dict[str, int]:
-        """How often the alert state of a rule was lost, by uid."""
+        """Return how often the alert state of each rule was lost, by uid."""
         return self.grafana.state_resets
 
-    def __enter__(self) -> StandIn:
+    def __enter__(self) -> FakeGrafana:
         self.http, self.thread = start(self.grafana, ("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
         return self
@@ -331,7 +344,8 @@ def start(
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*tls)
-        # The handshake belongs to the connection's own thread: one that never begins must not hold the others up.
+        # The handshake takes place in the connection's own thread, so that a client that never
+        # starts one does not block the others.
         http.socket = context.wrap_socket(
             http.socket, server_side=True, do_handshake_on_connect=False
         )

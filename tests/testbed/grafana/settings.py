@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Grafana's configuration: conf/defaults.ini, the file of `--config`, `GF_<SECTION>_<KEY>`, then references."""
+"""Grafana's configuration: defaults.ini, `--config`, `GF_<SECTION>_<KEY>`, then references."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-NO_DEFAULTS = "could not find config defaults, make sure homepath command line parameter is set or working directory is homepath"
-# Sections whose keys are names of the user's own.
+NO_DEFAULTS = (
+    "could not find config defaults, make sure homepath command line parameter is set"
+    " or working directory is homepath"
+)
+# Sections with keys of the user's own.
 FREE_SECTIONS = (
     "feature_toggles",
     "environment_variables",
@@ -23,30 +26,33 @@ REFERENCE = re.compile(r"%\(([^)]+)\)s")
 
 
 class SettingsError(Exception):
-    """A configuration that the server does not start with."""
+    """An invalid configuration, with which the server does not start."""
 
 
 class Settings:
-    """The values in force; `get(section, key)` is a string."""
+    """The effective values; `get(section, key)` is a string."""
 
     def __init__(self, values: dict[str, dict[str, str]], home: Path) -> None:
         self.values, self.home = values, home
 
     def get(self, section: str, key: str) -> str:
-        """A value, or nothing."""
+        """Return a value, or the empty string."""
         return self.values.get(section, {}).get(key, "")
 
     def flag(self, section: str, key: str) -> bool:
-        """A value as yes or no, as Go's ini library reads it."""
+        """Return a value as a boolean, as Go's ini library reads it."""
         return self.get(section, key).lower() in ("1", "t", "true", "y", "yes", "on")
 
     def path(self, section: str, key: str, base: Path | None = None) -> Path:
-        """A path, which is relative to the home directory or to `base`."""
+        """Return a path, relative to the home directory or to `base`."""
         return (base or self.home) / self.get(section, key)
 
 
 def read(home: Path, config: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read all of it. Raises SettingsError; a key that Grafana does not know is one, which the real one overlooks."""
+    """Read all sources.
+
+    Raises SettingsError, also for an unknown key, which the real server ignores.
+    """
     defaults = home / "conf" / "defaults.ini"
     if not defaults.is_file():
         raise SettingsError(NO_DEFAULTS)
@@ -74,18 +80,18 @@ def read(home: Path, config: Path | None, environment: Mapping[str, str] = os.en
 
 
 def merge(values: dict[str, dict[str, str]], own: dict[str, dict[str, str]], config: Path) -> None:
-    """Lay the user's values over the defaults."""
+    """Merge the user's values over the defaults."""
     for section, keys in own.items():
         free = section.startswith(FREE_SECTIONS)
         unknown = [key for key in keys if not free and key not in values.get(section, {})]
         if unknown:
-            raise SettingsError(f"{config}: this stand-in knows no {unknown[0]} in [{section}]")
-        # An empty value leaves the default as it is.
+            raise SettingsError(f"{config}: this fake supports no {unknown[0]} in [{section}]")
+        # An empty value keeps the default.
         values.setdefault(section, {}).update({key: value for key, value in keys.items() if value})
 
 
 def parse(text: str, file: Path) -> dict[str, dict[str, str]]:
-    """The sections of an ini file."""
+    """Return the sections of an ini file."""
     sections: dict[str, dict[str, str]] = {}
     section = "DEFAULT"
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):
@@ -105,7 +111,10 @@ def parse(text: str, file: Path) -> dict[str, dict[str, str]]:
 
 
 def plain(value: str) -> str:
-    """A value without quotes; outside of them # and ; begin a comment wherever they stand."""
+    """Return a value without quotes and comments.
+
+    Outside of quotes # and ; start a comment anywhere.
+    """
     for quote in ("`", '"""'):
         if value.startswith(quote) and value.rfind(quote) >= len(quote):
             return value[len(quote) : value.rfind(quote)]
@@ -118,10 +127,10 @@ def plain(value: str) -> str:
 def resolve(values: dict[str, dict[str, str]], section: str, value: str) -> str:
     """Replace %(key)s by another value of the section."""
     for _depth in range(9):
-        found = REFERENCE.search(value)
-        if found is None or found.group(1) not in values[section]:
+        reference = REFERENCE.search(value)
+        if reference is None or reference.group(1) not in values[section]:
             break
-        value = value.replace(found.group(0), values[section][found.group(1)])
+        value = value.replace(reference.group(0), values[section][reference.group(1)])
     return value
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the stand-in keeps: documents in SQLite, secrets encrypted with the secret_key, hashed passwords and tokens."""
+"""The fake's storage: documents in SQLite, encrypted secrets, hashed passwords and tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-# As Grafana hashes both passwords and tokens, so that a request costs what it costs there.
+# Grafana's rounds for passwords and tokens, so that a request costs as much as there.
 ROUNDS = 10_000
 
 
@@ -26,7 +26,7 @@ class Undecryptable(Exception):
 
 
 class Store:
-    """Documents by organization, kind and key, in the order of their numbers; one transaction at a time."""
+    """Documents by organization, kind and key, in order; one transaction at a time."""
 
     def __init__(
         self,
@@ -43,12 +43,14 @@ class Store:
         if wal:
             self.database.execute("PRAGMA journal_mode=WAL")
         self.database.execute(
-            "CREATE TABLE IF NOT EXISTS document (org INTEGER, kind TEXT, key TEXT, number INTEGER, body TEXT,"
+            "CREATE TABLE IF NOT EXISTS document"
+            " (org INTEGER, kind TEXT, key TEXT, number INTEGER, body TEXT,"
             " PRIMARY KEY (org, kind, key))"
         )
-        # Named and shaped as in Grafana, for programs that look into the database.
+        # Named and structured as in Grafana, for programs that read the database.
         self.database.execute(
-            "CREATE TABLE IF NOT EXISTS user (id INTEGER PRIMARY KEY AUTOINCREMENT, login TEXT UNIQUE, email TEXT,"
+            "CREATE TABLE IF NOT EXISTS user"
+            " (id INTEGER PRIMARY KEY AUTOINCREMENT, login TEXT UNIQUE, email TEXT,"
             " password TEXT, salt TEXT, is_admin INTEGER, uid TEXT, created TEXT, roles TEXT)"
         )
         self.database.execute(
@@ -64,11 +66,11 @@ class Store:
         self.begun_by = (
             self.database.execute("SELECT version FROM migration_log ORDER BY rowid").fetchone()
         )[0]
-        self.key = hashlib.pbkdf2_hmac("sha256", secret_key.encode(), b"stand-in", rounds)
+        self.key = hashlib.pbkdf2_hmac("sha256", secret_key.encode(), b"fake", rounds)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of it, or nothing; others wait."""
+        """Commit everything or nothing; other threads wait."""
         with self.lock:
             self.database.execute("BEGIN IMMEDIATE")
             try:
@@ -79,14 +81,14 @@ class Store:
             self.database.execute("COMMIT")
 
     def get(self, org: int, kind: str, key: str) -> dict[str, Any] | None:
-        """One document."""
+        """Return one document."""
         query = "SELECT body FROM document WHERE org = ? AND kind = ? AND key = ?"
         with self.lock:
             row = self.database.execute(query, (org, kind, key)).fetchone()
         return None if row is None else json.loads(row[0])
 
     def all(self, org: int, kind: str) -> list[dict[str, Any]]:
-        """All documents of a kind, oldest first."""
+        """Return all documents of a kind, oldest first."""
         query = "SELECT body FROM document WHERE org = ? AND kind = ? ORDER BY number"
         with self.lock:
             return [
@@ -94,16 +96,19 @@ class Store:
             ]
 
     def put(self, org: int, kind: str, key: str, body: dict[str, Any]) -> None:
-        """Write a document; a new one comes last."""
+        """Store a document; a new one comes last."""
         with self.lock:
+            number = body.get("id") or self.next(f"{kind} order")
             self.database.execute(
-                "INSERT INTO document VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
-                (org, kind, key, body.get("id") or self.next(f"{kind} order"), json.dumps(body)),
+                "INSERT INTO document VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET body = excluded.body",
+                (org, kind, key, number, json.dumps(body)),
             )
 
     def users(self, where: str = "1", *values: Any) -> list[dict[str, Any]]:
-        """The users for whom a condition of SQL holds."""
-        query = f"SELECT id, login, password, salt, is_admin, uid, created, roles FROM user WHERE {where} ORDER BY id"
+        """Return the users that match a condition of SQL."""
+        columns = "id, login, password, salt, is_admin, uid, created, roles"
+        query = f"SELECT {columns} FROM user WHERE {where} ORDER BY id"
         names = ("id", "login", "password", "salt", "isGrafanaAdmin", "uid", "created", "roles")
         with self.lock:
             rows = [
@@ -116,7 +121,7 @@ class Store:
         ]
 
     def put_user(self, user: dict[str, Any]) -> None:
-        """Write a user, whose login decides whether it is a new one."""
+        """Store a user; the login is its key."""
         login = user["login"]
         values = (
             login,
@@ -135,14 +140,14 @@ class Store:
             )
 
     def delete(self, org: int, kind: str, key: str) -> None:
-        """Remove a document that may be there."""
+        """Delete a document, if it exists."""
         with self.lock:
             self.database.execute(
                 "DELETE FROM document WHERE org = ? AND kind = ? AND key = ?", (org, kind, key)
             )
 
     def next(self, kind: str) -> int:
-        """The next number of a kind."""
+        """Return the next number of a kind."""
         with self.lock:
             self.database.execute(
                 "INSERT INTO counter VALUES (?, 1) ON CONFLICT DO UPDATE SET last = last + 1",
@@ -153,7 +158,10 @@ class Store:
             ).fetchone()[0]
 
     def encrypt(self, text: str) -> str:
-        """A text as it is stored. The standard library has no cipher: a keyed hash makes the stream and the seal."""
+        """Return a string in its stored form.
+
+        The standard library has no cipher: a keyed hash produces the stream and the seal.
+        """
         nonce = os.urandom(16)
         sealed = bytes(
             a ^ b
@@ -163,7 +171,7 @@ class Store:
         return base64.b64encode(nonce + seal + sealed).decode()
 
     def decrypt(self, stored: str) -> str:
-        """The text again; raises Undecryptable with another secret_key."""
+        """Return the original string; raise Undecryptable with another secret_key."""
         raw = base64.b64decode(stored)
         nonce, seal, sealed = raw[:16], raw[16:48], raw[48:]
         if not hmac.compare_digest(seal, hmac.digest(self.key, nonce + sealed, "sha256")):
@@ -176,7 +184,7 @@ class Store:
         return hashlib.shake_256(self.key + nonce).digest(length)
 
     def hashed(self, secret: str, salt: str) -> str:
-        """A password or token as it is kept."""
+        """Return a password or token in its stored form."""
         return hashlib.pbkdf2_hmac("sha256", secret.encode(), salt.encode(), self.rounds, 50).hex()
 
     def close(self) -> None:
@@ -186,10 +194,10 @@ class Store:
 
 
 def now() -> str:
-    """The time as Grafana writes it."""
+    """Return the current time in Grafana's form."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def new_uid() -> str:
-    """A uid of the kind that Grafana makes: 14 lower-case letters and digits."""
+    """Return a uid in Grafana's form: 14 lower-case letters and digits."""
     return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(14))

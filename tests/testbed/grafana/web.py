@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HTTP without Grafana: the table of routes, requests and answers, the request log and injected faults."""
+"""HTTP without Grafana: routes, requests, answers, the request log and injected faults."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BAD_JSON = "bad request data"
 
 
 class Refused(Exception):
-    """An answer that is an error; the transaction is undone."""
+    """An error that becomes the answer; the transaction is rolled back."""
 
     def __init__(self, code: int, message: str = "", /, **fields: Any) -> None:
         super().__init__(message)
@@ -34,14 +34,14 @@ class Refused(Exception):
 
 @dataclass
 class Answer:
-    """Status and body, which is JSON unless it is bytes; an empty body is None."""
+    """Status and body: JSON unless it is bytes; None is an empty body."""
 
     status: int
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
 
     def encoded(self) -> tuple[bytes, str]:
-        """The body's bytes and type."""
+        """Return the body's bytes and type."""
         if isinstance(self.body, bytes):
             return self.body, "text/plain; charset=utf-8"
         if self.body is None:
@@ -53,7 +53,7 @@ class Answer:
 
 @dataclass
 class Request:
-    """One request; `user` is None until it has logged in."""
+    """One request; `user` is None before authentication."""
 
     method: str
     target: str
@@ -72,11 +72,11 @@ class Request:
 
     @property
     def store(self) -> Any:
-        """Where documents are."""
+        """Return the storage."""
         return self.server.store
 
     def json(self) -> dict[str, Any]:
-        """The body, which has to be an object."""
+        """Return the body, which must be an object."""
         try:
             body = json.loads(self.raw)
         except ValueError as error:
@@ -86,13 +86,13 @@ class Request:
         return body
 
     def flag(self, name: str) -> bool:
-        """Whether a query parameter says yes."""
+        """Return whether a query parameter is true."""
         return self.query.get(name, "").lower() in ("true", "1")
 
 
 @dataclass(frozen=True)
 class Route:
-    """A line of the table: what answers a method and path, from and before which version, to whom."""
+    """A function with its method, path, range of versions and required role."""
 
     method: str
     segments: tuple[str, ...]
@@ -106,18 +106,18 @@ class Route:
     def match(
         self, method: str, segments: list[str], version: tuple[int, ...]
     ) -> dict[str, str] | None:
-        """The parameters of the path if this route answers."""
+        """Return the parameters of the path if this route matches."""
         if (method != self.method and self.method != "*") or not self.since <= version < self.until:
             return None
         params: dict[str, str] = {}
-        for position, wanted in enumerate(self.segments):
-            if wanted[:1] == "*":
-                return params | {wanted[1:]: "/".join(segments[position:])}
+        for position, segment in enumerate(self.segments):
+            if segment[:1] == "*":
+                return params | {segment[1:]: "/".join(segments[position:])}
             if position >= len(segments) or not segments[position]:
                 return None
-            if wanted[:1] == ":":
-                params[wanted[1:]] = unquote(segments[position])
-            elif wanted != segments[position]:
+            if segment[:1] == ":":
+                params[segment[1:]] = unquote(segments[position])
+            elif segment != segments[position]:
                 return None
         return params if len(segments) == len(self.segments) else None
 
@@ -136,7 +136,7 @@ def route(
     until: tuple[int, ...] = LAST,
     family: str = "",
 ) -> Callable[[Any], Any]:
-    """Put a function into the table."""
+    """Register a function as a route."""
 
     def register(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
         segments = tuple(path.strip("/").split("/"))
@@ -147,7 +147,7 @@ def route(
 
 
 def find(method: str, path: str, version: tuple[int, ...]) -> tuple[Route, dict[str, str]] | None:
-    """The route of a request and its parameters."""
+    """Return the route of a request and its parameters."""
     segments = path.lstrip("/").split("/")
     for candidate in ROUTES:
         params = candidate.match(method, segments, version)
@@ -157,11 +157,11 @@ def find(method: str, path: str, version: tuple[int, ...]) -> tuple[Route, dict[
 
 
 def exported(document: Any, request: Request) -> Answer:
-    """An export in the file format, as JSON where that is asked for, else as YAML, of which JSON is a part."""
-    asked = request.query.get("format") or (
+    """Return an export in the file format: JSON if requested, else YAML (JSON is YAML too)."""
+    format_name = request.query.get("format") or (
         "json" if "json" in request.headers.get("Accept", "") else "yaml"
     )
-    kind = "application/json" if asked == "json" else "text/yaml"
+    kind = "application/json" if format_name == "json" else "text/yaml"
     return Answer(200, json.dumps(document, indent=4).encode(), {"Content-Type": kind})
 
 
@@ -180,11 +180,11 @@ class Logged:
 
     @property
     def is_write(self) -> bool:
-        """Whether the request was one that writes."""
+        """Return whether the request writes."""
         return self.method != "GET" and not self.path.endswith(("/query", "/test", "/eval"))
 
 
-# What can be injected; `fail` takes the same names to change it.
+# Faults to inject; arguments of `fail` change their fields.
 FAULTS: dict[str, dict[str, Any]] = {
     "500": {"status": 500, "body": {"message": "Internal server error"}},
     "locked": {"status": 500, "body": {"message": "database is locked"}},
@@ -208,7 +208,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Fault:
-    """What happens to some requests instead of, or (`applied`) after, carrying them out."""
+    """A failure of some requests, before or (`applied`) after they are carried out."""
 
     method: str = ""
     path: str = ""
@@ -224,7 +224,7 @@ class Fault:
     seen: int = 0
 
     def strikes(self, method: str, path: str) -> bool:
-        """Count a request that matches; whether it is one that fails."""
+        """Count a matching request; return whether it fails."""
         writes = self.method == "write" and method != "GET"
         if not (not self.method or writes or method == self.method) or not re.search(
             self.path, path
@@ -235,7 +235,7 @@ class Fault:
 
 
 class Server(ThreadingHTTPServer):
-    """Listens, and knows its connections, so that closing it leaves nothing behind."""
+    """Tracks its connections, so that closing it leaves none open."""
 
     daemon_threads = False
     request_queue_size = 64
@@ -247,16 +247,16 @@ class Server(ThreadingHTTPServer):
         super().__init__(address, Handler)
 
     def server_bind(self) -> None:
-        """Bind without asking a name server for this machine's name, as HTTPServer does."""
+        """Bind without a DNS query for this machine's name, unlike HTTPServer."""
         TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Remember the connection."""
+        """Add the connection."""
         self.connections.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Forget the connection."""
+        """Remove the connection."""
         self.connections.discard(request)
         super().shutdown_request(request)
 
@@ -272,13 +272,13 @@ class Server(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is nothing to report."""
+        """Ignore disconnected clients."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Reads a request, hands it on and writes the answer, unless a fault is due."""
+    """Reads a request, dispatches it and writes the answer, unless a fault applies."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -295,7 +295,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
 
     def serve(self, request: Request) -> None:
-        """Carry the request out, or the fault."""
+        """Carry out the request, or the fault."""
         grafana = self.server.grafana
         started = time.monotonic()
         fault = grafana.fault_for(request)
@@ -314,7 +314,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send(answer, truncate=bool(fault and fault.truncate))
 
     def send(self, answer: Answer, *, truncate: bool) -> None:
-        """Write an answer; a truncated one says that it is longer than it is, or is cut JSON."""
+        """Write an answer.
+
+        A truncated one is shorter than its Content-Length, or is cut JSON.
+        """
         body, kind = answer.encoded()
         self.send_response(answer.status)
         for name, value in {
@@ -340,8 +343,8 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
     def version_string(self) -> str:
-        """No name."""
-        return "stand-in"
+        """Return no name."""
+        return "fake"
 
     def log_message(self, *_arguments: object) -> None:
-        """The server logs by itself."""
+        """Write no log, since the server writes its own."""

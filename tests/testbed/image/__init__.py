@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images of systemd hosts, built by debootstrap: `packages` says what is in them, `configure` how they are set up.
+"""Images of systemd hosts, built by debootstrap from `packages` and set up by `configure`.
 
-An image is named after the hash of its recipe and kept twice: in the engine, and as a file in the cache, because the
-engine's store may be lost. Keys and identities are no part of it.
+An image is named after the hash of its recipe and stored twice: in Docker, and as a file in the
+cache, because Docker's store may be lost. It contains neither keys nor identities.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.testbed import engine
+from tests.testbed import cache, console, docker
 
 NAME = "hippius-monitoring-host"
 SUITES = ("bookworm", "trixie")
 RECIPE = Path(__file__).parent
-# First words of debootstrap's messages that are worth a line of progress; it says most of them for every package.
+# First words of debootstrap's messages that become a line of progress, once each: it prints most
+# of them for every package.
 STAGES = ("Retrieving", "Extracting", "Unpacking", "Configuring")
 
 
 def tag(suite: str) -> str:
-    """The image's name in the engine; it changes with everything that the image is made of."""
+    """Return the image's name, which changes with every part of the recipe."""
     digest = hashlib.sha256()
     for part in ("packages", "configure"):
         digest.update((RECIPE / part).read_bytes())
@@ -33,30 +34,30 @@ def tag(suite: str) -> str:
 
 
 def ensure(suite: str) -> str:
-    """Have the suite's image in the engine and return its name; from the engine, the cache or debootstrap."""
+    """Return the name of a suite's image, imported from the cache or built if missing."""
     name = tag(suite)
-    with engine.locked(f"image-{suite}"):
-        if engine.docker("image", "ls", "--quiet", name):
+    with cache.locked(f"image-{suite}"):
+        if docker.run("image", "ls", "--quiet", name):
             return name
-        archive = engine.cache("images") / f"{name.partition(':')[2]}.tar"
+        archive = cache.directory("images") / f"{name.partition(':')[2]}.tar"
         if not archive.exists():
             build(suite, archive)
-        engine.progress(f"importing {name}")
-        engine.docker("import", "--change", 'CMD ["/lib/systemd/systemd"]', str(archive), name)
+        console.progress(f"importing {name}")
+        docker.run("import", "--change", 'CMD ["/lib/systemd/systemd"]', str(archive), name)
         remove_older(suite, archive)
     return name
 
 
 def build(suite: str, archive: Path) -> None:
-    """Write the suite's root file system as a tar file; takes about a minute and a half."""
+    """Write the suite's root file system as a tar file, in about a minute and a half."""
     started = time.monotonic()
-    root = Path(tempfile.mkdtemp(prefix=f"{suite}-", dir=engine.cache("images")))
+    root = Path(tempfile.mkdtemp(prefix=f"{suite}-", dir=cache.directory("images")))
     partial = archive.with_suffix(".partial")
     try:
         packages = ",".join((RECIPE / "packages").read_text(encoding="utf-8").split())
-        engine.progress(f"building the {suite} image by debootstrap")
+        console.progress(f"building the {suite} image by debootstrap")
         execute(["debootstrap", "--variant=minbase", f"--include={packages}", suite, str(root)])
-        engine.progress(f"configuring the {suite} image")
+        console.progress(f"configuring the {suite} image")
         shutil.copy(RECIPE / "configure", root / "configure")
         execute(["chroot", str(root), "/configure"])
         (root / "configure").unlink()
@@ -65,12 +66,12 @@ def build(suite: str, archive: Path) -> None:
     finally:
         partial.unlink(missing_ok=True)
         shutil.rmtree(root, ignore_errors=True)
-    engine.progress(f"built the {suite} image in {time.monotonic() - started:.0f} s")
+    console.progress(f"built the {suite} image in {time.monotonic() - started:.0f} s")
 
 
 def execute(command: list[str]) -> None:
-    """Run a step of the build and show its stages; its full output is in a log of the cache."""
-    log = engine.cache("images") / f"{Path(command[0]).name}.log"
+    """Run a step of the build and report its stages, with a log in the cache."""
+    log = cache.directory("images") / f"{Path(command[0]).name}.log"
     environment = os.environ | {
         "LC_ALL": "C",
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -90,13 +91,13 @@ def execute(command: list[str]) -> None:
             stage = line.removeprefix("I: ").split(" ")[0]
             if stage in STAGES and stage not in shown:
                 shown.add(stage)
-                engine.progress(f"  {stage.lower()} packages")
+                console.progress(f"  {stage.lower()} packages")
     if running.wait() != 0:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{engine.tail(log)}")
+        raise RuntimeError(f"{' '.join(command)} failed:\n{console.tail(log)}")
 
 
 def remove_older(suite: str, current: Path) -> None:
     """Remove this suite's files of earlier recipes from the cache."""
-    for archive in engine.cache("images").glob(f"{suite}-*.tar"):
+    for archive in cache.directory("images").glob(f"{suite}-*.tar"):
         if archive != current:
             archive.unlink()

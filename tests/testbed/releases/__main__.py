@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build and publish release archives: `python3 -m tests.testbed.releases [NAME...]`, all of them without a name."""
+"""Build and publish release archives: `python3 -m tests.testbed.releases [NAME...]`.
+
+Without a name it builds all of them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from tests.testbed.releases.build import BuildError, build_all
 
 
 def main() -> int:
-    """Print a line with name and archive for each release that is now in the mirror's tree."""
+    """Print name and archive of each release that is now in the mirror's tree."""
     try:
         archives = build_all(sys.argv[1:] or None)
     except BuildError as error:

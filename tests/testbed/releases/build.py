@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build the releases of the bed and put them where the mirror serves them from.
+"""Build the releases of the test bed into the tree that the mirror serves.
 
-An archive is kept as `<cache>/releases/<name>-<version>-<digest>/`, where the digest covers everything that decides
-its content, and is linked into `<cache>/mirror/<host>/<path>` with its checksum file. What is there is not built again.
+An archive is stored as `<cache>/releases/<name>-<version>-<digest>/`, where the digest covers
+everything that decides its content, and is linked into `<cache>/mirror/<host>/<path>` with its
+checksum file. An existing archive is not built again.
 """
 
 from __future__ import annotations
@@ -16,50 +17,53 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.testbed import engine
+from tests.testbed import cache, console
 from tests.testbed.releases import recipe as recipes
 from tests.testbed.releases import toolchain
 from tests.testbed.releases.pack import ZIP_TIME, pack
 from tests.testbed.releases.recipe import Recipe
 
-# A step that is silent for longer says that it is still at work.
+# The interval at which a silent step reports that it is still running.
 HEARTBEAT_SECONDS = 30
 
 
 class BuildError(Exception):
-    """A release that could not be had; the message says which and why."""
+    """A release cannot be built."""
 
 
 def build_all(names: Iterable[str] | None = None) -> dict[str, Path]:
-    """Build and publish these releases, in this order, or all; returns the path of each archive in the mirror's tree.
+    """Build and publish some releases in this order, by default all.
 
-    Raises BuildError when a name is not known or a build fails.
+    The result is the path of each archive in the mirror's tree. Raises BuildError for an unknown
+    name or a failed build.
     """
-    known = recipes.read_all()
-    wanted = list(known) if names is None else list(names)
-    unknown = [name for name in wanted if name not in known]
+    every = recipes.read_all()
+    requested = list(every) if names is None else list(names)
+    unknown = [name for name in requested if name not in every]
     if unknown:
-        raise BuildError(f"No recipe is called {', '.join(unknown)}; there are {', '.join(known)}.")
-    chosen = [
-        title for name in wanted for title, recipe in known.items() if name in (title, recipe.name)
-    ]
-    return {title: publish(known[title], provide(known[title])) for title in dict.fromkeys(chosen)}
+        raise BuildError(f"No recipe is called {', '.join(unknown)}; there are {', '.join(every)}.")
+    archives: dict[str, Path] = {}
+    for name in requested:
+        for title, recipe in every.items():
+            if name in (title, recipe.name) and title not in archives:
+                archives[title] = publish(recipe, provide(recipe))
+    return archives
 
 
 def provide(recipe: Recipe) -> Path:
-    """The directory of the cache with a release's archive and checksum file, built if it is missing."""
-    directory = engine.cache("releases") / f"{recipe.name}-{recipe.version}-{recipe.digest()}"
+    """Return the cached directory of a release's archive and checksum file, built if missing."""
+    directory = cache.directory("releases") / f"{recipe.name}-{recipe.version}-{recipe.digest()}"
     if not directory.exists():
-        with engine.locked("releases"):
+        with cache.locked("releases"):
             if not directory.exists():
                 build(recipe, directory)
     return directory
 
 
 def publish(recipe: Recipe, directory: Path) -> Path:
-    """Link a release's files to where its published address has them in the mirror's tree."""
+    """Link a release's files into the mirror's tree at their published address."""
     address = recipe.archive.partition("://")[2]
-    target = engine.cache("mirror") / address
+    target = cache.directory("mirror") / address
     target.parent.mkdir(parents=True, exist_ok=True)
     for source in directory.iterdir():
         link = target.parent / source.name
@@ -72,7 +76,10 @@ def publish(recipe: Recipe, directory: Path) -> Path:
 
 
 def build(recipe: Recipe, directory: Path) -> None:
-    """Build and pack a release; the directory appears when it is complete. The caller holds the lock."""
+    """Build and pack a release; the directory appears when it is complete.
+
+    The caller holds the lock.
+    """
     for leftover in directory.parent.glob(f"{recipe.name}-*.part"):
         shutil.rmtree(leftover, ignore_errors=True)
     work = directory.with_name(f"{directory.name}.part")
@@ -85,27 +92,25 @@ def build(recipe: Recipe, directory: Path) -> None:
         | zip_programs(recipe, work)
         | plain_files(recipe, go, work)
     )
-    engine.progress(f"{recipe.name} {recipe.version}: packing {recipe.file_name}")
+    console.progress(f"{recipe.name} {recipe.version}: packing {recipe.file_name}")
     archive = work / "done" / recipe.file_name
     pack(archive, members, recipe.top)
-    # A checksum file for one archive holds nothing but the checksum.
-    line = (
-        sha256_of(archive)
-        if recipe.checksums == f"{archive.name}.sha256"
-        else f"{sha256_of(archive)}  {archive.name}"
-    )
+    line = sha256_of(archive)
+    # A checksum file for one archive contains the checksum alone.
+    if recipe.checksums != f"{archive.name}.sha256":
+        line += f"  {archive.name}"
     (work / "done" / recipe.checksums).write_text(line + "\n", encoding="utf-8")
     (work / "done").rename(directory)
     shutil.rmtree(work)
     size = (directory / recipe.file_name).stat().st_size / 1e6
     seconds = time.monotonic() - started
-    engine.progress(
+    console.progress(
         f"{recipe.name} {recipe.version}: {recipe.file_name}, {size:.1f} MB, in {seconds:.0f} s"
     )
 
 
 def prepare_sources(recipe: Recipe, go: str, work: Path) -> None:
-    """Copy the recipe's Go files, with a patched copy of the server's module where the recipe has a patch."""
+    """Copy the recipe's Go files, and a patched copy of the server's module if it has a patch."""
     sources = work / "sources"
     sources.mkdir()
     for path in recipe.folder.iterdir():
@@ -116,16 +121,16 @@ def prepare_sources(recipe: Recipe, go: str, work: Path) -> None:
     run(recipe, "downloading the module", [go, "mod", "download", recipe.module], work)
     patched = work / "patched"
     shutil.copytree(module_directory(recipe, go, work), patched, copy_function=shutil.copyfile)
-    for name, text in recipe.patch.items():
+    for name, content in recipe.patch.items():
         path = patched / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(content, encoding="utf-8")
     with open(sources / "go.mod", "a", encoding="utf-8") as module_file:
         module_file.write(f"\nreplace {recipe.module} => ../patched\n")
 
 
 def build_programs(recipe: Recipe, go: str, work: Path) -> dict[str, Path]:
-    """Build the recipe's programs; returns the file of each member."""
+    """Build the recipe's programs; return the file of each member."""
     members = {}
     for member, package in recipe.programs.items():
         members[member] = work / "programs" / member
@@ -134,7 +139,7 @@ def build_programs(recipe: Recipe, go: str, work: Path) -> dict[str, Path]:
 
 
 def zip_programs(recipe: Recipe, work: Path) -> dict[str, Path]:
-    """Make a program of each of the recipe's Python packages: a zip that Python runs, which knows its version."""
+    """Pack each of the recipe's Python packages as a zip that Python runs, with its version."""
     members = {}
     for member, package in recipe.python.items():
         members[member] = work / "programs" / member
@@ -152,14 +157,14 @@ def zip_programs(recipe: Recipe, work: Path) -> dict[str, Path]:
         with open(members[member], "wb") as program:
             program.write(b"#!/usr/bin/python3\n")
             with zipfile.ZipFile(program, "a", zipfile.ZIP_DEFLATED) as archive:
-                for name, text in sorted((sources | parents | own).items()):
-                    archive.writestr(zipfile.ZipInfo(name, ZIP_TIME), text)
+                for name, content in sorted((sources | parents | own).items()):
+                    archive.writestr(zipfile.ZipInfo(name, ZIP_TIME), content)
         members[member].chmod(0o755)
     return members
 
 
 def plain_files(recipe: Recipe, go: str, work: Path) -> dict[str, Path]:
-    """Copy the recipe's other files, so that they have the modes that they are packed with."""
+    """Copy the recipe's other files, so that they get the modes of the archive."""
     members = {}
     for member, source in recipe.files.items():
         base = recipe.folder if source.startswith("./") else module_directory(recipe, go, work)
@@ -170,7 +175,7 @@ def plain_files(recipe: Recipe, go: str, work: Path) -> dict[str, Path]:
 
 
 def module_directory(recipe: Recipe, go: str, work: Path) -> Path:
-    """Where the server's module lies unpacked."""
+    """Return the directory of the server's unpacked module."""
     listed = subprocess.run(
         [go, "list", "-m", "-f", "{{.Dir}}", recipe.module],
         cwd=work / "sources",
@@ -185,11 +190,14 @@ def module_directory(recipe: Recipe, go: str, work: Path) -> Path:
 
 
 def run(recipe: Recipe, step: str, command: list[str], work: Path) -> None:
-    """Run a go command for one step and say how long it takes; a failure raises with the end of its output."""
+    """Run a go command and report its duration.
+
+    Raises BuildError with the end of its output.
+    """
     title = f"{recipe.name} {recipe.version}: {step}"
-    engine.progress(title)
+    console.progress(title)
     started = time.monotonic()
-    log = engine.cache("releases") / f"{recipe.name}.log"
+    log = cache.directory("releases") / f"{recipe.name}.log"
     with open(log, "w", encoding="utf-8") as output:
         process = subprocess.Popen(
             command,
@@ -204,16 +212,16 @@ def run(recipe: Recipe, step: str, command: list[str], work: Path) -> None:
                 try:
                     process.wait(HEARTBEAT_SECONDS)
                 except subprocess.TimeoutExpired:
-                    engine.progress(f"{title}, {time.monotonic() - started:.0f} s")
+                    console.progress(f"{title}, {time.monotonic() - started:.0f} s")
         finally:
             process.kill()
             process.wait()
     if process.returncode != 0:
-        raise BuildError(f"{title} failed:\n{engine.tail(log)}")
-    engine.progress(f"{title} took {time.monotonic() - started:.0f} s")
+        raise BuildError(f"{title} failed:\n{console.tail(log)}")
+    console.progress(f"{title} took {time.monotonic() - started:.0f} s")
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hex."""
+    """Return the SHA-256 of a file in hex."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

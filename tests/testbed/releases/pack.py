@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Archives whose bytes depend on nothing but their members: no times, owners or names of this machine."""
+"""Archives whose bytes depend only on their members, not on times, owners or machine names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ TAR_TIME = 946684800
 
 
 def pack(archive: Path, members: dict[str, Path], top: str = "") -> None:
-    """Write a .zip or .tar.gz of these files, below one directory if top is given; programs keep their x bit."""
+    """Write a .zip or .tar.gz of files, below a directory `top` if given.
+
+    Programs stay executable.
+    """
     if archive.suffix == ".zip":
         pack_zip(archive, members)
     else:
@@ -55,7 +58,7 @@ def pack_tar(archive: Path, members: dict[str, Path], top: str) -> None:
 
 
 def tar_entry(name: str, permissions: int) -> tarfile.TarInfo:
-    """A member that belongs to root."""
+    """Return a member that belongs to root."""
     entry = tarfile.TarInfo(name)
     entry.mode, entry.mtime = permissions, TAR_TIME
     entry.uname = entry.gname = "root"
@@ -63,5 +66,5 @@ def tar_entry(name: str, permissions: int) -> tarfile.TarInfo:
 
 
 def mode(path: Path) -> int:
-    """0755 for a program, 0644 for any other file."""
+    """Return 0755 for a program, 0644 for any other file."""
     return 0o755 if path.stat().st_mode & 0o100 else 0o644

@@ -1,24 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a release of the bed is: the data in one folder beside this file.
+"""Recipes of the test bed's releases: the data of one folder each beside this file.
 
-`go.mod` and `go.sum` pin the sources. `recipe.toml` says what becomes of them:
-  version    as upstream names the release
-  build      number of upstream's build, where it is part of the address; `{build}` may stand where `{version}` may
-  archive    published address of the archive; `{version}` may stand in every text
-  checksums  name of the checksum file beside the archive, with lines as sha256sum writes them
-  module     the server's module, which files and patches belong to
-  top        directory that everything in the archive lies in; without it the archive is flat
+`go.mod` and `go.sum` pin the sources. `recipe.toml` describes the archive:
+  version    upstream's name of the release
+  build      number of upstream's build, if the address contains it
+  archive    published address of the archive
+  checksums  name of the checksum file beside the archive, in the format of sha256sum
+  module     the server's module, to which files and patches belong
+  top        directory of all members; without it the archive is flat
   tags       build tags
-  ldflags    linker flags beside the common ones, usually the version that the program tells
-  programs   member of the archive = package that it is built from, `.` for the Go files of the folder itself
-  python     member of the archive = package of the bed, which becomes one program; nothing is compiled then
-  others     further versions that are made of the same sources = their builds
-  files      member of the archive = file of the module, or of the folder itself where it begins with `./`
-  patch      file = text, put into a copy of the module before it is built, for what its zip lacks
+  ldflags    linker flags in addition to the common ones, usually the program's version
+  programs   member of the archive = its package, `.` for the Go files of the folder itself
+  python     member of the archive = Python package that becomes one program; nothing is compiled
+  others     further versions from the same sources = their builds
+  files      member of the archive = file of the module, or with `./` of the folder itself
+  patch      file = content, added to a copy of the module, for files that its zip lacks
+Every string may contain `{version}` and `{build}`.
 
-To change a version, edit go.mod and recipe.toml, run `GOFLAGS=-mod=mod go build PACKAGE` in the folder with the Go
-release of toolchain.py, and commit the go.mod and go.sum that it leaves. For modules that Go's checksum database lacks,
-GONOSUMDB names them in that one run: redis_exporter, and pkg/stanza of the collector's contrib modules.
+To change a version, edit go.mod and recipe.toml, run `GOFLAGS=-mod=mod go build PACKAGE` in the
+folder with the Go release of toolchain.py, and commit the changed go.mod and go.sum. Modules that
+Go's checksum database lacks go into GONOSUMDB for that run: redis_exporter, and pkg/stanza of the
+collector's contrib modules.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ import json
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.testbed.releases import toolchain
 
@@ -35,7 +38,7 @@ FOLDER = Path(__file__).parent
 CHECKOUT = FOLDER.parents[2]
 COMMON_FLAGS = ("-trimpath", "-buildvcs=false")
 COMMON_LDFLAGS = ("-s", "-w")
-# Counted up whenever the same recipe is to be packed differently.
+# Increased whenever the format of the archives changes.
 PACKING = 1
 
 
@@ -59,16 +62,16 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """Name of the release in the lock file."""
+        """Return the name of the release in the lock file."""
         return self.folder.name
 
     @property
     def file_name(self) -> str:
-        """Name of the archive."""
+        """Return the name of the archive."""
         return self.archive.rpartition("/")[2]
 
     def build_command(self, go: str, package: str, output: Path) -> list[str]:
-        """The go command that builds one of the programs."""
+        """Return the go command that builds a program."""
         ldflags = " ".join([*COMMON_LDFLAGS, *self.ldflags])
         return [
             go,
@@ -82,7 +85,7 @@ class Recipe:
         ]
 
     def digest(self) -> str:
-        """Hash of everything that decides what the archive contains."""
+        """Return a hash of everything that decides the archive's content."""
         state = hashlib.sha256()
         fixed = [toolchain.VERSION, toolchain.ENVIRONMENT, COMMON_FLAGS, COMMON_LDFLAGS, PACKING]
         state.update(json.dumps(fixed, sort_keys=True).encode())
@@ -93,17 +96,17 @@ class Recipe:
 
 
 def package_files(package: str) -> list[Path]:
-    """The files of a package of the bed."""
+    """Return the files of a Python package of the test bed."""
     return sorted((CHECKOUT / package.replace(".", "/")).glob("*.py"))
 
 
 def read(folder: Path) -> Recipe:
-    """The recipe of a folder, for its first version."""
+    """Return the recipe of a folder, for its first version."""
     return read_versions(folder)[0]
 
 
 def read_versions(folder: Path) -> list[Recipe]:
-    """The recipes of a folder, one for each version."""
+    """Return the recipes of a folder, one for each version."""
     data = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
     builds = {data["version"]: data.get("build", "")} | data.pop("others", {})
     return [
@@ -111,25 +114,29 @@ def read_versions(folder: Path) -> list[Recipe]:
     ]
 
 
-def filled(data: dict, version: str, build: str) -> dict:
-    """The data of a recipe for one of its versions."""
+def filled(data: dict[str, Any], version: str, build: str) -> dict[str, Any]:
+    """Return the data of a recipe for one of its versions."""
 
-    def fill(text: str) -> str:
-        return text.replace("{version}", version).replace("{build}", build)
+    def fill(template: str) -> str:
+        return template.replace("{version}", version).replace("{build}", build)
 
-    texts = {key: fill(data.get(key, "")) for key in ("archive", "checksums", "top")}
+    strings = {key: fill(data.get(key, "")) for key in ("archive", "checksums", "top")}
     ldflags = tuple(fill(flag) for flag in data.get("ldflags", ()))
-    return data | texts | {"version": version, "build": build, "ldflags": ldflags}
+    return data | strings | {"version": version, "build": build, "ldflags": ldflags}
 
 
 def read_all() -> dict[str, Recipe]:
-    """All recipes: the first version of each by its name, the others by name and version, such as `grafana 12.4.3`."""
+    """Return all recipes, by name and, for further versions, by name and version.
+
+    For example `grafana` and `grafana 12.4.3`.
+    """
     recipes = [
         recipe
         for path in sorted(FOLDER.glob("*/recipe.toml"))
         for recipe in read_versions(path.parent)
     ]
-    known: dict[str, Recipe] = {}
+    named: dict[str, Recipe] = {}
     for recipe in recipes:
-        known[f"{recipe.name} {recipe.version}" if recipe.name in known else recipe.name] = recipe
-    return known
+        is_further = recipe.name in named
+        named[f"{recipe.name} {recipe.version}" if is_further else recipe.name] = recipe
+    return named

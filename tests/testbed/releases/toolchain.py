@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Go toolchain of the bed: one pinned release, so that the same sources give the same programs everywhere."""
+"""The Go toolchain of the test bed: one pinned release, for reproducible programs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-from tests.testbed import engine
+from tests.testbed import cache, console, debian
 
 VERSION = "1.26.8"
-# What Go itself calls the hash of the toolchain's module, as in a go.sum.
+# The hash of the toolchain's module, in the form of a go.sum.
 SUM = "h1:ZOmGe1OnfREDMIdb1Qi4G9JSuDPBLGExZMQ4nis1RXM="
 MODULE = "golang.org/toolchain"
 MODULE_VERSION = f"v0.0.1-go{VERSION}.linux-amd64"
 
-# A build reads no setting of the machine's but where modules come from (GOPROXY).
+# A build depends on no setting of the machine except the source of modules (GOPROXY).
 ENVIRONMENT = {
     "CGO_ENABLED": "0",
     "GO111MODULE": "on",
@@ -32,40 +32,40 @@ ENVIRONMENT = {
 
 
 def environment() -> dict[str, str]:
-    """The environment of a go command; modules and compiled packages are kept in the project's cache."""
+    """Return the environment of a go command, with modules and packages in the project's cache."""
     caches = {
-        "GOMODCACHE": str(engine.cache("go", "modules")),
-        "GOCACHE": str(engine.cache("go", "build")),
+        "GOMODCACHE": str(cache.directory("go", "modules")),
+        "GOCACHE": str(cache.directory("go", "build")),
     }
     return dict(os.environ) | ENVIRONMENT | caches
 
 
 def go_command() -> str:
-    """Path of the pinned release's go; any older or newer go of the machine is only used to download it."""
-    downloaded = engine.cache("go") / VERSION
+    """Return the path of the pinned go; another go of the machine only downloads it."""
+    downloaded = cache.directory("go") / VERSION
     if not downloaded.exists():
-        engine.install({"go": "golang-go"})
-        found = shutil.which("go")
-        if found and release_of(found) == f"go{VERSION}":
-            return found
-        unpack(download(found), downloaded)
+        debian.install({"go": "golang-go"})
+        installed = shutil.which("go")
+        if installed and release_of(installed) == f"go{VERSION}":
+            return installed
+        unpack(download(installed), downloaded)
     return str(downloaded / "bin" / "go")
 
 
 def release_of(go: str) -> str:
-    """Which release a go command is, such as go1.19.8."""
+    """Return the release of a go command, such as go1.19.8."""
     return subprocess.run(
         [go, "env", "GOVERSION"], env=environment(), capture_output=True, text=True, check=True
     ).stdout.strip()
 
 
 def download(go: str) -> Path:
-    """Fetch the toolchain's module with another go; returns the module's zip, whose hash is the pinned one."""
-    engine.progress(f"downloading Go {VERSION} through the module proxy with {release_of(go)}")
+    """Download the toolchain's module with another go; return the zip with the pinned hash."""
+    console.progress(f"downloading Go {VERSION} through the module proxy with {release_of(go)}")
     # The hash pinned above takes the place of the checksum database.
     done = subprocess.run(
         [go, "mod", "download", "-json", f"{MODULE}@{MODULE_VERSION}"],
-        cwd=engine.cache("go"),
+        cwd=cache.directory("go"),
         env=environment() | {"GOFLAGS": "-mod=mod", "GONOSUMDB": MODULE},
         capture_output=True,
         text=True,
@@ -82,7 +82,7 @@ def download(go: str) -> Path:
 
 
 def unpack(archive: Path, target: Path) -> None:
-    """Unpack the toolchain as the go command itself does; nothing stands at the target until all of it is there."""
+    """Unpack the toolchain as the go command does; the target appears when it is complete."""
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     prefix = f"{MODULE}@{MODULE_VERSION}/"
@@ -91,7 +91,7 @@ def unpack(archive: Path, target: Path) -> None:
             path = part / member.filename.removeprefix(prefix)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(members.read(member))
-    # A module's zip has no modes, and a go.mod inside one has to be called otherwise.
+    # A module's zip has no modes, and must contain a go.mod under another name.
     for program in [*part.glob("bin/*"), *part.glob("pkg/tool/*/*")]:
         program.chmod(0o755)
     for renamed in part.rglob("_go.mod"):

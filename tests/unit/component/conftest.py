@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Directories in place of the host's, and a web server on the loopback address that does as it is told."""
+"""Directories in place of the host's, and a web server with scripted answers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 @pytest.fixture
 def root() -> None:
-    """Files are written as root's, which only root can do."""
+    """Skip a test that writes files owned by root unless it runs as root."""
     if os.geteuid() != 0:
         pytest.skip("only root can give files to root")
 
 
 @pytest.fixture
 def places(root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory in place of the host's root, with every path of the layout in it."""
+    """Return a directory in place of the host's root, with every path of the layout in it."""
     base = tmp_path / "opt"
     for name, path in {
         "BASE": base,
@@ -44,14 +44,14 @@ def places(root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory of a component's configuration."""
+    """Return the directory of a component's configuration."""
     monkeypatch.setattr(layout, "etc", lambda name: str(tmp_path / name))
     (tmp_path / "loki").mkdir()
     return tmp_path / "loki"
 
 
 class Web:
-    """A server whose answers are given beforehand, in turn; the last one is given again and again."""
+    """A server that gives scripted answers in order, and repeats the last one."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
@@ -66,14 +66,14 @@ class Web:
                 answer(self)
 
             def log_message(self, *words: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self.server.server_port}"
         self.url = f"http://{self.address}"
 
     def status(self, code: int, body: bytes = b"") -> Answer:
-        """Answer with a status."""
+        """Return an answer with a status."""
 
         def answer(request: BaseHTTPRequestHandler) -> None:
             request.send_response(code)
@@ -84,17 +84,17 @@ class Web:
         return answer
 
     def file(self, content: bytes, stop_after: int | None = None, ranges: bool = True) -> Answer:
-        """Serve a file, from the byte that is asked for, and break off after so many bytes."""
+        """Serve a file from the requested byte, and break off after ``stop_after`` bytes."""
 
         def answer(request: BaseHTTPRequestHandler) -> None:
-            asked = request.headers.get("Range") if ranges else None
-            begin = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
-            if asked and begin >= len(content):
+            requested = request.headers.get("Range") if ranges else None
+            begin = int(requested.removeprefix("bytes=").rstrip("-")) if requested else 0
+            if requested and begin >= len(content):
                 self.status(416)(request)
                 return
-            request.send_response(206 if asked else 200)
+            request.send_response(206 if requested else 200)
             request.send_header("Content-Length", str(len(content) - begin))
-            if asked:
+            if requested:
                 request.send_header(
                     "Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}"
                 )
@@ -105,11 +105,11 @@ class Web:
         return answer
 
     def hang(self, request: BaseHTTPRequestHandler) -> None:
-        """Say nothing until the test is over."""
+        """Send nothing until the test is over."""
         self.closing.wait(30)
 
     def drip(self, request: BaseHTTPRequestHandler) -> None:
-        """Send a byte now and then."""
+        """Send single bytes slowly."""
         request.send_response(200)
         request.send_header("Content-Length", "1000000")
         request.end_headers()
@@ -122,7 +122,7 @@ class Web:
 
 @pytest.fixture
 def web() -> Iterator[Web]:
-    """A server on the loopback address."""
+    """Run a server on the loopback address."""
     server = Web()
     thread = threading.Thread(target=server.server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

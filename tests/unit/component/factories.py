@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Instances and observations that the tests of the engine start from."""
+"""Instances and observed states that the tests of the engine start from."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import manifest, spec
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
     ObservedState,
     Unit,
 )
+
+if TYPE_CHECKING:
+    from ansible_collections.hippius.monitoring.plugins.module_utils.component.manifest import (
+        Manifest,
+    )
 
 KEY = b"the host's own key"
 SHA256 = "0123456789abcdef" * 4
@@ -24,40 +29,40 @@ CONFIG = [{"path": "loki-config.yml", "content": "a: 1\n"}]
 RELOAD = {"url": "http://127.0.0.1/metrics", "success": "ok", "timestamp": "at"}
 
 
-def options(**changes: Any) -> dict:
-    """Options of the module for a component of one instance."""
-    own = {
+def options(**changes: Any) -> dict[str, Any]:
+    """Return the module's options for a component of one instance."""
+    required = {
         "name": "loki",
         "release": RELEASE,
         "command": ["{release}/loki", "-config.file={etc}/loki-config.yml"],
     }
-    return {**own, "config": CONFIG, **changes}
+    return {**required, "config": CONFIG, **changes}
 
 
 def instance(**changes: Any) -> spec.Instance:
-    """The first instance that these options ask for."""
+    """Return the first instance that these options describe."""
     return spec.instances(options(**changes))[0]
 
 
-def built(desired: spec.Instance, release_directory: str = RELEASE_DIRECTORY) -> dict:
-    """The manifest of an instance."""
+def built(desired: spec.Instance, release_directory: str = RELEASE_DIRECTORY) -> Manifest:
+    """Return the manifest of an instance."""
     return manifest.build(desired, release_directory, KEY)
 
 
 def running(desired: spec.Instance, **changes: Any) -> ObservedState:
-    """What is seen of a host on which an instance was rolled out and nothing happened since."""
-    known = built(desired)
-    name = "1-" + known["id"]
+    """Return the observed state of a host since whose rollout nothing has happened."""
+    manifest_of_desired = built(desired)
+    name = "1-" + manifest_of_desired["id"]
     state = Unit(active="active", sub="running", main_pid=7, invocation="i")
-    told = ObservedState(
+    converged = ObservedState(
         current=name,
-        manifest=known,
+        manifest=manifest_of_desired,
         last_known_good=name,
-        last_known_good_manifest=known,
+        last_known_good_manifest=manifest_of_desired,
         running=name,
-        running_unit=known["unit"],
-        running_manifest=known,
-        contents={path: entry.content for path, entry in desired.files.items() if not entry.secret},
+        running_unit=manifest_of_desired["unit"],
+        running_manifest=manifest_of_desired,
+        contents={path: file.content for path, file in desired.files.items() if not file.secret},
         units=dict.fromkeys(desired.units, state),
     )
-    return replace(told, **changes)
+    return replace(converged, **changes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is told of a configuration that a program's own checker refuses."""
+"""Error messages about a configuration that the program's own checker refuses."""
 
 from __future__ import annotations
 
@@ -13,44 +13,48 @@ RULES = {"path": "rules/own.yml", "content": "groups:\n- x\n"}
 
 
 @pytest.mark.parametrize(
-    ("told", "lines"),
+    ("output", "lines"),
     [
         pytest.param(
             "yaml: line 2: field b not found", ["main.yml, line 2: b: 2"], id="no file is named"
         ),
         pytest.param(
-            "Checking /etc/daemon/main.yml\n  FAILED: /etc/daemon/rules/own.yml: yaml: line 1: no\n  line 2: nor that",
+            "Checking /etc/daemon/main.yml\n"
+            "  FAILED: /etc/daemon/rules/own.yml: yaml: line 1: no\n"
+            "  line 2: nor that",
             ["rules/own.yml, line 1: groups:", "rules/own.yml, line 2: - x"],
             id="the file that was named last",
         ),
         pytest.param(
             "/etc/daemon/rules/own.yml:2:3: no",
             ["rules/own.yml, line 2: - x"],
-            id="file and line as one",
+            id="file and line in one word",
         ),
-        pytest.param("line 2: no\nline 2: no", ["main.yml, line 2: b: 2"], id="the same again"),
-        pytest.param("line 7: no, /etc/daemon/main.yml:0", [], id="there is no such line"),
+        pytest.param(
+            "line 2: no\nline 2: no", ["main.yml, line 2: b: 2"], id="the same line twice"
+        ),
+        pytest.param("line 7: no, /etc/daemon/main.yml:0", [], id="a line that does not exist"),
         pytest.param("/etc/daemon/secret.yml: line 1: no", [], id="a secret is not quoted"),
         pytest.param("unknown flag at deadline 2", [], id="no line"),
     ],
 )
-def test_the_lines_that_a_checker_names_are_quoted(told: str, lines: list) -> None:
+def test_the_lines_that_a_checker_names_are_quoted(output: str, lines: list[str]) -> None:
     desired = instance(
         config=[MAIN, RULES],
         secrets={"secret.yml": "c: canary\n"},
         check=["c", "--file={etc}/main.yml"],
     )
-    assert config_check.quoted(told, desired).splitlines()[1:] == lines
+    assert config_check.quoted_lines(output, desired) == lines
 
 
-def test_nothing_is_quoted_where_it_is_not_known_of_which_file() -> None:
+def test_nothing_is_quoted_when_the_file_is_unknown() -> None:
     desired = instance(config=[MAIN, RULES], check=["c", "{etc}/main.yml", "{etc}/rules/own.yml"])
-    assert config_check.quoted("line 1: no", desired) == ""
-    assert config_check.quoted("line 1: no", instance(config=[], check=["c"])) == ""
+    assert config_check.quoted_lines("line 1: no", desired) == []
+    assert config_check.quoted_lines("line 1: no", instance(config=[], check=["c"])) == []
 
 
 @pytest.mark.parametrize(
-    ("told", "pattern", "outcome"),
+    ("output", "pattern", "only_warned"),
     [
         ("warn: a\n\nwarn: b", "^warn", True),
         ("warn: a\nerror", "^warn", False),
@@ -58,7 +62,7 @@ def test_nothing_is_quoted_where_it_is_not_known_of_which_file() -> None:
         ("x", "", False),
     ],
 )
-def test_a_checker_that_failed_has_only_warned_where_each_line_is_a_warning(
-    told: str, pattern: str, outcome: bool
+def test_a_failed_checker_only_warned_when_each_line_is_a_warning(
+    output: str, pattern: str, only_warned: bool
 ) -> None:
-    assert config_check.accepted(told, pattern) is outcome
+    assert config_check.only_warned(output, pattern) is only_warned

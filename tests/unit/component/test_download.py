@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Downloads from mirrors that fail in every way."""
+"""Downloads from mirrors that fail in many ways."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import socket
 import time
 from collections import namedtuple
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,10 @@ PAGE = b"<!DOCTYPE html><html>Please sign in</html>"
 
 @pytest.fixture
 def fetch(root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Download without waiting between tries; nothing is left of a failure, and only the archive of a success."""
+    """Return a function that downloads without pauses between attempts.
+
+    It verifies that a failure leaves nothing, and a success only the archive.
+    """
     monkeypatch.setattr(download, "SILENCE_SECONDS", 0.3)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     path = tmp_path / "downloads/archive"
@@ -39,49 +43,49 @@ def fetch(root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
             assert not path.parent.exists()
             raise
         assert path.read_bytes() == CONTENT
-        assert [item.name for item in path.parent.iterdir()] == ["archive"]
+        assert os.listdir(path.parent) == ["archive"]
 
     return fetch
 
 
 @pytest.fixture
 def part(root: None, tmp_path: Path) -> Path:
-    """What a killed run left."""
+    """Return the path at which a killed run leaves its download."""
     directory = tmp_path / "downloads"
     directory.mkdir()
     return directory / "archive.part"
 
 
-def test_an_archive_is_brought_by_one_request(fetch: Callable, web: Web) -> None:
+def test_an_archive_is_downloaded_by_one_request(fetch: Callable, web: Web) -> None:
     web.answers = [web.file(CONTENT)]
     fetch(web.url + "/a.tar.gz")
     assert web.requests == [("/a.tar.gz", None)]
 
 
-def test_a_wrong_checksum_is_refused_with_both_and_not_asked_for_again(
+def test_a_wrong_checksum_is_reported_with_the_right_one_and_not_requested_again(
     fetch: Callable, web: Web
 ) -> None:
     web.answers = [web.file(b"something else")]
     with pytest.raises(ComponentError) as caught:
         fetch(web.url + "/a")
-    got = hashlib.sha256(b"something else").hexdigest()
-    assert f"{web.url}/a: SHA-256 is {got}, expected {SHA256}" in str(caught.value)
+    actual = hashlib.sha256(b"something else").hexdigest()
+    assert f"{web.url}/a: SHA-256 is {actual}, expected {SHA256}" in str(caught.value)
     assert len(web.requests) == 1
 
 
-def test_a_page_in_place_of_an_archive_is_called_so(fetch: Callable, web: Web) -> None:
+def test_an_html_page_instead_of_an_archive_is_reported(fetch: Callable, web: Web) -> None:
     web.answers = [web.file(PAGE)]
     with pytest.raises(ComponentError, match="it is an HTML page"):
         fetch(web.url + "/a")
 
 
-def test_a_broken_off_answer_is_resumed_where_it_ended(fetch: Callable, web: Web) -> None:
+def test_an_interrupted_response_is_resumed_at_its_end(fetch: Callable, web: Web) -> None:
     web.answers = [web.file(CONTENT, stop_after=60_000), web.file(CONTENT)]
     fetch(web.url + "/a")
     assert web.requests == [("/a", None), ("/a", "bytes=60000-")]
 
 
-def test_a_mirror_that_drops_again_and_again_but_gets_further_is_enough(
+def test_a_mirror_that_interrupts_each_response_but_makes_progress_suffices(
     fetch: Callable, web: Web
 ) -> None:
     web.answers = [web.file(CONTENT, stop_after=30_000)]
@@ -89,13 +93,13 @@ def test_a_mirror_that_drops_again_and_again_but_gets_further_is_enough(
     assert len(web.requests) == 7
 
 
-def test_a_server_without_ranges_begins_anew(fetch: Callable, web: Web) -> None:
+def test_a_server_without_ranges_starts_again(fetch: Callable, web: Web) -> None:
     web.answers = [web.file(CONTENT, stop_after=60_000), web.file(CONTENT, ranges=False)]
     fetch(web.url + "/a")
     assert web.requests[1] == ("/a", "bytes=60000-")
 
 
-def test_an_archive_that_is_always_cut_is_given_up(fetch: Callable, web: Web) -> None:
+def test_an_archive_that_is_always_cut_is_abandoned(fetch: Callable, web: Web) -> None:
     web.answers = [web.file(CONTENT, stop_after=100, ranges=False)]
     with pytest.raises(ComponentError, match="ended after 100 of 200000 bytes, after 4 attempts"):
         fetch(web.url + "/a")
@@ -107,14 +111,14 @@ def test_a_truncated_archive_of_the_right_length_is_refused(fetch: Callable, web
         fetch(web.url + "/a")
 
 
-def test_a_mirror_that_fails_twice_is_asked_a_third_time(fetch: Callable, web: Web) -> None:
+def test_a_mirror_that_fails_twice_is_tried_a_third_time(fetch: Callable, web: Web) -> None:
     web.answers = [web.status(503), web.status(503), web.file(CONTENT)]
     fetch(web.url + "/a")
     assert len(web.requests) == 3
 
 
 @pytest.mark.parametrize(("code", "requests"), [(404, 1), (403, 1), (503, 3), (429, 3), (500, 3)])
-def test_a_status_is_told_after_so_many_requests(
+def test_a_status_is_reported_after_this_number_of_requests(
     fetch: Callable, web: Web, code: int, requests: int
 ) -> None:
     web.answers = [web.status(code)]
@@ -123,20 +127,20 @@ def test_a_status_is_told_after_so_many_requests(
     assert len(web.requests) == requests
 
 
-def test_mirrors_are_asked_in_turn_until_one_has_it(fetch: Callable, web: Web) -> None:
+def test_mirrors_are_tried_in_order_until_one_has_the_archive(fetch: Callable, web: Web) -> None:
     web.answers = [web.status(404), web.file(PAGE), web.file(CONTENT)]
     fetch(web.url + "/1", web.url + "/2", web.url + "/3", web.url + "/4")
-    assert [path for path, _asked in web.requests] == ["/1", "/2", "/3"]
+    assert [path for path, _range in web.requests] == ["/1", "/2", "/3"]
 
 
-def test_every_mirror_that_failed_is_named_with_its_reason(fetch: Callable, web: Web) -> None:
+def test_each_failed_mirror_is_named_with_its_reason(fetch: Callable, web: Web) -> None:
     web.answers = [web.status(404), web.file(PAGE)]
     with pytest.raises(ComponentError) as caught:
         fetch(web.url + "/1", web.url + "/2")
     assert f"{web.url}/1: HTTP 404; {web.url}/2: SHA-256 is" in str(caught.value)
 
 
-def test_what_a_bad_mirror_began_does_not_spoil_what_a_good_one_has(
+def test_the_beginning_from_a_bad_mirror_is_replaced_by_a_good_one(
     fetch: Callable, web: Web
 ) -> None:
     web.answers = [
@@ -148,20 +152,20 @@ def test_what_a_bad_mirror_began_does_not_spoil_what_a_good_one_has(
     assert web.requests[-2:] == [("/good", "bytes=5000-"), ("/good", None)]
 
 
-def test_a_mirror_that_hangs_is_left_for_the_next(fetch: Callable, web: Web) -> None:
+def test_a_mirror_that_hangs_is_skipped(fetch: Callable, web: Web) -> None:
     web.answers = [web.hang, web.hang, web.hang, web.file(CONTENT)]
     began = time.monotonic()
     fetch(web.url + "/1", web.url + "/2")
     assert time.monotonic() - began < 20
 
 
-def test_a_mirror_that_hangs_and_is_the_only_one_is_told(fetch: Callable, web: Web) -> None:
+def test_a_single_mirror_that_hangs_is_reported(fetch: Callable, web: Web) -> None:
     web.answers = [web.hang]
     with pytest.raises(ComponentError, match="timed out, after 3 attempts"):
         fetch(web.url + "/1")
 
 
-def test_a_mirror_that_drips_does_not_use_up_the_time_of_the_next(
+def test_a_mirror_that_drips_leaves_time_for_the_next(
     fetch: Callable, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "TOTAL_SECONDS", 6)
@@ -171,7 +175,7 @@ def test_a_mirror_that_drips_does_not_use_up_the_time_of_the_next(
     assert 3 <= time.monotonic() - began < 5.8
 
 
-def test_a_closed_port_and_a_bad_address_are_told(fetch: Callable) -> None:
+def test_a_closed_port_and_a_bad_url_are_reported(fetch: Callable) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{unused.getsockname()[1]}/a"
@@ -180,11 +184,11 @@ def test_a_closed_port_and_a_bad_address_are_told(fetch: Callable) -> None:
             match=r"Connection refused, after 3 attempts; nonsense: unknown url type",
         ):
             fetch(address, "nonsense")
-    with pytest.raises(ComponentError, match="no address is given"):
+    with pytest.raises(ComponentError, match="no URL is given"):
         fetch()
 
 
-def test_a_download_that_a_killed_run_left_is_resumed(
+def test_a_partial_download_of_a_killed_run_is_resumed(
     fetch: Callable, web: Web, part: Path
 ) -> None:
     part.write_bytes(CONTENT[:150_000])
@@ -193,54 +197,54 @@ def test_a_download_that_a_killed_run_left_is_resumed(
     assert web.requests == [("/a", "bytes=150000-")]
 
 
-def test_a_complete_download_that_a_killed_run_left_is_used(
-    fetch: Callable, web: Web, part: Path
-) -> None:
+def test_a_complete_download_of_a_killed_run_is_used(fetch: Callable, web: Web, part: Path) -> None:
     part.write_bytes(CONTENT)
     fetch(web.url + "/a")
     assert web.requests == []
 
 
-@pytest.mark.parametrize("left", [b"x" * 150_000, b"x" * 300_000], ids=["wrong", "too long"])
-def test_a_useless_rest_is_thrown_away(fetch: Callable, web: Web, part: Path, left: bytes) -> None:
-    part.write_bytes(left)
+@pytest.mark.parametrize("content", [b"x" * 150_000, b"x" * 300_000], ids=["wrong", "too long"])
+def test_an_unusable_partial_download_is_replaced(
+    fetch: Callable, web: Web, part: Path, content: bytes
+) -> None:
+    part.write_bytes(content)
     web.answers = [web.file(CONTENT)]
     fetch(web.url + "/a")
     assert web.requests[-1] == ("/a", None)
 
 
-def test_an_answer_that_continues_elsewhere_is_not_appended(
+def test_a_response_with_another_range_is_not_appended(
     fetch: Callable, web: Web, part: Path
 ) -> None:
     part.write_bytes(CONTENT[:150_000])
 
-    def elsewhere(request: object) -> None:
+    def send_everything(request: BaseHTTPRequestHandler) -> None:
         request.send_response(206)
         request.send_header("Content-Range", f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}")
         request.send_header("Content-Length", str(len(CONTENT)))
         request.end_headers()
         request.wfile.write(CONTENT)
 
-    web.answers = [elsewhere]
+    web.answers = [send_everything]
     fetch(web.url + "/a")
     assert len(web.requests) == 1
 
 
-def test_no_room_is_told_before_anything_is_written(
+def test_missing_space_is_reported_before_anything_is_written(
     fetch: Callable, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**6, 10**6 - 500_000, 500_000))
     web.answers = [web.file(CONTENT)]
-    with pytest.raises(ComponentError, match=r"has 0\.5 MiB free, and about 0\.8 MiB are needed"):
+    with pytest.raises(ComponentError, match=r"0\.5 MiB free, about 0\.8 MiB needed"):
         fetch(web.url + "/a")
 
 
-def test_an_answer_without_a_length_is_read_to_its_end(fetch: Callable, web: Web) -> None:
-    def endless(request: object) -> None:
+def test_a_response_without_a_length_is_read_to_its_end(fetch: Callable, web: Web) -> None:
+    def send_without_length(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.end_headers()
         request.wfile.write(CONTENT)
 
-    web.answers = [endless]
+    web.answers = [send_without_length]
     fetch(web.url + "/a")

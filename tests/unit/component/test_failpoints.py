@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The points at which a rollout may be killed."""
+"""Failpoints, at which a test can kill a rollout."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 
 ROOT = Path(__file__).parents[3]
 ENGINE = ROOT / "plugins/module_utils/component"
-# What each stage of the transaction must have at least one point of.
+# Each stage of the transaction must have at least one of its failpoints.
 STAGES = {
     "stage": {"after-download", "after-unpack", "after-user", "after-generation"},
     "check": {"after-check"},
     "switch": {"after-pending-mark", "after-switch", "after-links", "after-manager-reload"},
-    "prove": {"after-process-action", "after-verify"},
+    "verify": {"after-process-action", "after-verify"},
     "commit": {"after-commit", "after-cleanup", "after-prune"},
     "roll back": {"after-restore"},
     "remove": {"after-unlink", "after-set-aside"},
@@ -29,45 +29,48 @@ STAGES = {
 
 
 def reached() -> list[str]:
-    """The name in every call of ``failpoint`` in the source."""
+    """Return the name in every call of ``failpoint`` in the source."""
     names = []
     for path in sorted(ENGINE.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and getattr(node.func, "id", getattr(node.func, "attr", "")) == "failpoint"
-            ):
+            if isinstance(node, ast.Call) and called(node) == "failpoint":
                 names.append(ast.literal_eval(node.args[0]))
     return names
 
 
-def test_every_point_is_passed_somewhere_and_every_passed_one_is_listed() -> None:
+def called(node: ast.Call) -> str:
+    """Return the last name of the called expression."""
+    return getattr(node.func, "id", getattr(node.func, "attr", ""))
+
+
+def test_the_listed_failpoints_are_those_of_the_source() -> None:
     assert set(reached()) == set(failpoints.FAILPOINTS)
 
 
-def test_no_point_is_listed_twice() -> None:
+def test_no_failpoint_is_listed_twice() -> None:
     assert len(set(failpoints.FAILPOINTS)) == len(failpoints.FAILPOINTS)
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_has_a_point(stage: str) -> None:
+def test_every_stage_has_a_failpoint(stage: str) -> None:
     assert STAGES[stage] & set(reached())
 
 
-def test_every_point_belongs_to_a_stage() -> None:
+def test_every_failpoint_belongs_to_a_stage() -> None:
     assert set(failpoints.FAILPOINTS) == set.union({"after-lock"}, *STAGES.values())
 
 
-def test_an_unknown_point_is_a_mistake() -> None:
+def test_an_unknown_failpoint_is_an_error() -> None:
     with pytest.raises(ValueError, match="nowhere"):
         failpoints.failpoint("nowhere")
 
 
-def test_the_module_dies_there_and_only_there() -> None:
+def test_the_process_is_killed_at_the_failpoint_only() -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'collections')!r})\n"
-        "from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import failpoint\n"
-        "failpoint('after-lock'); print('alive', flush=True); failpoint('after-process-action'); print('not reached')"
+        f"from {failpoints.__name__} import failpoint\n"
+        "failpoint('after-lock'); print('alive', flush=True)\n"
+        "failpoint('after-process-action'); print('not reached')"
     )
     environment = {**os.environ, failpoints.KILL_AT: "after-process-action"}
     ended = subprocess.run(

@@ -44,30 +44,29 @@ def base(places: Path) -> Path:
 
 
 def written(**changes: Any) -> str:
-    """Write a generation and put it in force."""
+    """Write a generation and switch to it."""
     desired = instance(**{**OPTIONS, **changes})
     name = generation.write(desired, built(desired), GROUP)
     generation.switch("loki", name)
     return name
 
 
-def compared(name: str) -> tuple:
-    """Drift and strays of a generation."""
-    return observe._compare("loki", name, observe.read_manifest("loki", name), KEY, GROUP)[1:]
+def compared(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return drift and untracked files of a generation."""
+    manifest = observe.read_manifest("loki", name)
+    comparison = observe.compare("loki", name, manifest, KEY, GROUP)
+    return comparison.drift, comparison.untracked
 
 
 def test_a_generation_is_written_with_owners_and_modes() -> None:
     name = written()
     directory = Path(layout.generation("loki", name))
-    found = {
-        str(path.relative_to(directory)): (
-            oct(stat.S_IMODE(path.lstat().st_mode)),
-            path.lstat().st_uid,
-            path.lstat().st_gid,
-        )
-        for path in directory.rglob("*")
-    }
-    assert found == {
+    attributes = {}
+    for path in directory.rglob("*"):
+        status = path.lstat()
+        mode = oct(stat.S_IMODE(status.st_mode))
+        attributes[str(path.relative_to(directory))] = (mode, status.st_uid, status.st_gid)
+    assert attributes == {
         "etc": ("0o750", 0, GROUP),
         "etc/loki-config.yml": ("0o640", 0, GROUP),
         "etc/rules": ("0o750", 0, GROUP),
@@ -88,41 +87,41 @@ def test_a_generation_is_written_with_owners_and_modes() -> None:
 
 def test_a_secret_is_in_no_manifest() -> None:
     name = written(secrets={"key": "PLANTED"})
-    text = Path(layout.generation("loki", name), "manifest.json").read_text()
-    assert "etc/key" in text
-    assert "PLANTED" not in text
+    manifest = Path(layout.generation("loki", name), "manifest.json").read_text()
+    assert "etc/key" in manifest
+    assert "PLANTED" not in manifest
 
 
-def test_a_component_is_known_by_a_manifest_and_else_by_its_directory() -> None:
+def test_a_component_is_named_by_a_manifest_or_else_by_its_directory() -> None:
     name = written()
     assert observe.components() == {"loki": ["loki"]}
     Path(layout.generation("loki", name), "manifest.json").write_text("{}")
     assert observe.components() == {"loki": ["loki"]}
-    # What is leaving is no component any more.
+    # A pending removal is not a component.
     Path(layout.component("loki")).rename(layout.pending_removals("loki"))
     assert observe.components() == {}
 
 
-def test_names_count_up_and_are_never_used_twice() -> None:
+def test_generation_numbers_count_up_and_are_never_used_twice() -> None:
     first = written()
     second = written(config=[])
     assert (first.split("-")[0], second.split("-")[0]) == ("1", "2")
-    # After a roll back the count goes on, also where the contents are those of before.
+    # After a rollback the count goes on, even when the content is the same as before.
     generation.switch("loki", first)
     assert written(config=[]).split("-") == ["3", second.split("-")[1]]
 
 
 def test_a_half_written_generation_is_replaced() -> None:
-    known = built(instance(**OPTIONS))
-    left = Path(layout.generations("loki")) / f".staging-1-{known['id']}"
-    left.mkdir(parents=True)
-    (left / "half").write_bytes(b"")
+    manifest = built(instance(**OPTIONS))
+    staging = Path(layout.generations("loki")) / f".staging-1-{manifest['id']}"
+    staging.mkdir(parents=True)
+    (staging / "half").write_bytes(b"")
     name = written()
     assert files.listing(layout.generations("loki")) == [name]
     assert compared(name) == ((), ())
 
 
-def test_drift_is_seen_in_content_mode_owner_and_kind() -> None:
+def test_drift_is_observed_in_content_mode_owner_and_type() -> None:
     name = written()
     directory = Path(layout.generation("loki", name))
     (directory / "etc/loki-config.yml").write_text("a: 2\n")
@@ -149,7 +148,7 @@ def test_drift_is_seen_in_content_mode_owner_and_kind() -> None:
     assert untracked == ("etc/added",)
 
 
-def test_hand_made_changes_are_kept_for_root_only_and_secrets_are_not() -> None:
+def test_manual_changes_are_kept_for_root_only_and_secrets_are_not() -> None:
     name = written()
     directory = Path(layout.generation("loki", name))
     (directory / "etc/loki-config.yml").write_text("a: 2\n")
@@ -160,19 +159,19 @@ def test_hand_made_changes_are_kept_for_root_only_and_secrets_are_not() -> None:
     observed = ObservedState(
         current=name, manifest=observe.read_manifest("loki", name), drift=drift, untracked=untracked
     )
-    kept = generation.keep_edited("loki", observed)
+    copies = generation.keep_edited("loki", observed)
     base = Path(layout.edited("loki"))
-    assert sorted(kept) == [
+    assert sorted(copies) == [
         str(base / name / path) for path in ("etc/loki-config.yml", "etc/rules/more.yml")
     ]
-    assert [Path(path).read_text() for path in sorted(kept)] == ["a: 2\n", "more"]
+    assert [Path(path).read_text() for path in sorted(copies)] == ["a: 2\n", "more"]
     assert stat.S_IMODE(base.stat().st_mode) == 0o700
-    assert {stat.S_IMODE(Path(path).stat().st_mode) for path in kept} == {0o600}
+    assert {stat.S_IMODE(Path(path).stat().st_mode) for path in copies} == {0o600}
     assert "PLANTED" not in "".join(path.read_text() for path in base.rglob("*") if path.is_file())
-    assert generation.keep_edited("loki", observed) == kept
+    assert generation.keep_edited("loki", observed) == copies
 
 
-def test_an_unchanged_unit_keeps_its_time_so_that_systemd_sees_no_change() -> None:
+def test_an_unchanged_unit_keeps_its_time_so_that_systemd_finds_no_change() -> None:
     first = written()
     unit = Path(layout.generation("loki", first)) / "loki.service"
     os.utime(unit, ns=(1, 1_000_000_000))
@@ -182,27 +181,27 @@ def test_an_unchanged_unit_keeps_its_time_so_that_systemd_sees_no_change() -> No
     assert (third / "loki.service").stat().st_mtime_ns > 1_000_000_000
 
 
-def links() -> dict:
-    """Every link below the directory of units and the one in /etc, by their short names."""
-    found = {
+def links() -> dict[str, str | None]:
+    """Return every link below the directory of units and the one in /etc, by their short names."""
+    paths = {
         os.path.relpath(path, layout.UNITS): path
         for path in map(str, Path(layout.UNITS).rglob("*"))
         if os.path.islink(path)
     }
-    found["etc"] = layout.etc("loki")
-    return {name: files.link_target(path) for name, path in found.items()}
+    paths["etc"] = layout.etc("loki")
+    return {name: files.link_target(path) for name, path in paths.items()}
 
 
-def expected(*units: str) -> dict:
+def expected(*units: str) -> dict[str, str]:
     current = layout.current("loki")
-    told = {
+    return {
         "etc": current + "/etc",
         "multi-user.target.wants/loki.service": layout.unit("loki.service"),
+        **{unit: f"{current}/{unit}" for unit in units},
     }
-    return {**told, **{unit: f"{current}/{unit}" for unit in units}}
 
 
-def test_links_lead_over_the_link_to_the_generation_in_force() -> None:
+def test_links_lead_through_the_link_to_the_current_generation() -> None:
     written()
     generation.set_links("loki", built(instance(**OPTIONS)))
     wants = {"timers.target.wants/loki-sweep.timer": layout.unit("loki-sweep.timer")}
@@ -216,29 +215,30 @@ def test_links_lead_over_the_link_to_the_generation_in_force() -> None:
     )
 
 
-def test_links_of_units_that_are_gone_are_taken_away_even_after_a_killed_run() -> None:
+def test_links_of_removed_units_are_removed_even_after_a_killed_run() -> None:
     written()
     generation.set_links("loki", built(instance(**OPTIONS)))
-    # The next generation came into force, and the run was killed before it set the links.
+    # The next generation became current, and the run was killed before it set the links.
     written(units={})
     (Path(layout.UNITS) / "loki.service.new").symlink_to(layout.current("loki") + "/loki.service")
-    known = built(instance(**{**OPTIONS, "units": {}}))
-    assert {os.path.basename(path) for path in observe.wrong_links("loki", known)} == {
+    manifest = built(instance(**{**OPTIONS, "units": {}}))
+    assert {os.path.basename(path) for path in observe.wrong_links("loki", manifest)} == {
         "loki-sweep.timer",
         "loki.service.new",
     }
-    generation.set_links("loki", known)
+    generation.set_links("loki", manifest)
     assert links() == expected("loki.service")
 
 
-def test_links_of_others_stay() -> None:
+def test_links_of_another_component_stay() -> None:
     written()
-    other = Path(layout.UNITS) / "loki-canary.service"
-    other.parent.mkdir(parents=True)
-    other.symlink_to(layout.current("loki-canary") + "/loki-canary.service")
+    link = Path(layout.UNITS) / "loki-canary.service"
+    target = layout.current("loki-canary") + "/loki-canary.service"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(target)
     generation.set_links("loki", built(instance(**OPTIONS)))
     generation.set_links("loki", built(instance()))
-    assert files.link_target(str(other)) == layout.current("loki-canary") + "/loki-canary.service"
+    assert files.link_target(str(link)) == target
 
 
 def test_an_empty_directory_in_place_of_the_link_is_replaced() -> None:
@@ -248,7 +248,7 @@ def test_an_empty_directory_in_place_of_the_link_is_replaced() -> None:
     assert files.link_target(layout.etc("loki")) == layout.current("loki") + "/etc"
 
 
-def test_a_commit_notes_what_was_proven_and_what_was_before() -> None:
+def test_a_commit_records_the_verified_generation_and_the_one_before() -> None:
     first = written()
     generation.commit("loki", first, set())
     assert generation.last_known_good("loki") == generation.current("loki") == first
@@ -258,7 +258,7 @@ def test_a_commit_notes_what_was_proven_and_what_was_before() -> None:
     assert (generation.last_known_good("loki"), generation.previous("loki")) == (second, first)
 
 
-def test_a_commit_remembers_nothing_that_is_unfit_to_be_gone_back_to() -> None:
+def test_a_commit_records_no_unfit_generation_as_previous() -> None:
     first, second, third = written(), written(config=[]), written()
     generation.commit("loki", first, set())
     generation.commit("loki", second, set())
@@ -266,7 +266,7 @@ def test_a_commit_remembers_nothing_that_is_unfit_to_be_gone_back_to() -> None:
     assert (generation.last_known_good("loki"), generation.previous("loki")) == (third, first)
 
 
-def test_the_host_s_key_is_made_once_and_not_in_check_mode() -> None:
+def test_the_host_s_key_is_created_once_and_not_in_check_mode() -> None:
     assert generation.fingerprint_key(create=False) == b""
     key = generation.fingerprint_key(create=True)
     assert len(key) == 32
@@ -276,7 +276,7 @@ def test_the_host_s_key_is_made_once_and_not_in_check_mode() -> None:
     assert stat.S_IMODE(os.stat(layout.FINGERPRINT_KEY).st_mode) == 0o400
 
 
-def test_what_all_components_share_goes_with_the_last_one(base: Path) -> None:
+def test_shared_paths_are_removed_with_the_last_component(base: Path) -> None:
     generation.fingerprint_key(create=True)
     written()
     os.makedirs(layout.RELEASES)
@@ -287,7 +287,7 @@ def test_what_all_components_share_goes_with_the_last_one(base: Path) -> None:
     assert not os.path.exists(layout.BASE)
 
 
-def test_what_was_kept_of_hand_made_changes_outlives_the_last_component(base: Path) -> None:
+def test_saved_manual_changes_outlive_the_last_component(base: Path) -> None:
     generation.fingerprint_key(create=True)
     os.makedirs(layout.edited("loki"))
     os.makedirs(layout.COMPONENTS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a generation is made of, and what names it."""
+"""Manifest of a generation: its content, and the digest that names it."""
 
 from __future__ import annotations
 
@@ -20,48 +20,46 @@ TIMER = {"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}}}
         pytest.param({}, True, id="nothing"),
         pytest.param({"config": [{**CONFIG[0], "content": "a: 2\n"}]}, False, id="a file"),
         pytest.param(
-            {"config": [*CONFIG, {"path": "b", "content": ""}]}, False, id="one file more"
+            {"config": [*CONFIG, {"path": "b", "content": ""}]}, False, id="an added file"
         ),
-        pytest.param({"config": []}, False, id="one file less"),
-        pytest.param({"units": TIMER}, False, id="one unit more"),
+        pytest.param({"config": []}, False, id="a removed file"),
+        pytest.param({"units": TIMER}, False, id="an added unit"),
         pytest.param({"description": "another"}, False, id="the unit"),
-        pytest.param({"secrets": {"key": "s"}}, False, id="a secret more"),
-        pytest.param({"ready": {"url": "http://a/"}}, False, id="how it is proven"),
-        pytest.param({"reload": RELOAD}, False, id="what a change needs"),
+        pytest.param({"secrets": {"key": "s"}}, False, id="an added secret"),
+        pytest.param({"ready": {"url": "http://a/"}}, False, id="how it is verified"),
+        pytest.param({"reload": RELOAD}, False, id="how it is reloaded"),
     ],
 )
-def test_a_generation_is_another_one_when_anything_differs(
+def test_a_generation_has_another_id_when_anything_differs(
     changes: dict[str, Any], same_id: bool
 ) -> None:
     assert (built(instance(**changes))["id"] == built(instance())["id"]) is same_id
 
 
-def test_a_release_makes_another_generation() -> None:
+def test_a_generation_has_another_id_with_another_release() -> None:
     assert built(instance(), "loki-3.7.9-89abcdef")["id"] != built(instance())["id"]
 
 
-def test_a_secret_is_kept_out_of_the_digest_and_told_apart_by_its_fingerprint() -> None:
-    first, second = (built(instance(secrets={"key": value})) for value in ("one", "two"))
+def test_a_secret_changes_the_fingerprint_and_not_the_digest() -> None:
+    first = built(instance(secrets={"key": "one"}))
+    second = built(instance(secrets={"key": "two"}))
     assert first["id"] == second["id"]
     assert not manifest.same(first, second)
     assert manifest.same(first, built(instance(secrets={"key": "one"})))
     record = first["files"]["etc/key"]
     assert "sha256" not in record
-    assert (
-        record["fingerprint"]
-        == manifest.checksum(b"one", record, KEY)
-        != manifest.checksum(b"one", record, b"other")
-    )
+    assert record["fingerprint"] == manifest.checksum(b"one", record, KEY)
+    assert record["fingerprint"] != manifest.checksum(b"one", record, b"other")
 
 
-def test_nothing_is_the_same_as_an_absent_manifest() -> None:
+def test_no_manifest_is_the_same_as_a_missing_one() -> None:
     assert not manifest.same(built(instance()), None)
     assert not manifest.same(None, None)
 
 
-def test_a_manifest_survives_being_written() -> None:
-    known = built(instance(units=TIMER, secrets={"key": "s"}))
-    assert manifest.parse(json.dumps(known, indent=1, sort_keys=True).encode()) == known
+def test_a_manifest_is_read_back_as_it_was_written() -> None:
+    written = built(instance(units=TIMER, secrets={"key": "s"}))
+    assert manifest.parse(manifest.serialize(written)) == written
 
 
 @pytest.mark.parametrize(
@@ -70,9 +68,9 @@ def test_a_manifest_survives_being_written() -> None:
         pytest.param(None, id="no file"),
         pytest.param(b"", id="an empty file"),
         pytest.param(b"{", id="half a file"),
-        pytest.param(b"\xff", id="no text"),
+        pytest.param(b"\xff", id="not UTF-8"),
         pytest.param(b"[]", id="a list"),
-        pytest.param(b"{}", id="an empty mapping"),
+        pytest.param(b"{}", id="an empty dict"),
         pytest.param(
             json.dumps({**built(instance()), "files": []}).encode(), id="files of another type"
         ),
@@ -82,9 +80,9 @@ def test_a_manifest_survives_being_written() -> None:
         pytest.param(json.dumps({**built(instance()), "format": 2}).encode(), id="a later format"),
     ],
 )
-def test_a_damaged_manifest_is_none(content: bytes | None) -> None:
+def test_a_damaged_manifest_is_parsed_as_none(content: bytes | None) -> None:
     assert manifest.parse(content) is None
 
 
-def test_a_generation_is_counted_by_its_name() -> None:
+def test_a_generation_has_its_number_in_its_name() -> None:
     assert manifest.number("12-abcdef") == 12

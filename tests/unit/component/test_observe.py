@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is seen on a host."""
+"""Observe what is on a host."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from pathlib import Path
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import layout, observe
 
 
-def test_debris_is_what_killed_runs_leave(places: Path) -> None:
+def test_leftovers_are_what_killed_runs_leave(places: Path) -> None:
     for path in ("1-a", "2-b", "3-c", ".staging-4-d"):
         Path(layout.generation("loki", path)).mkdir(parents=True)
     (Path(layout.component("loki")) / "current.new").symlink_to("generations/2-b")
-    found = {Path(path).name for path in observe.leftovers("loki", {"1-a", "2-b", ""})}
-    assert found == {"current.new", ".staging-4-d", "3-c"}
+    names = {Path(path).name for path in observe.leftovers("loki", {"1-a", "2-b", ""})}
+    assert names == {"current.new", ".staging-4-d", "3-c"}
 
 
-def test_debris_is_what_a_killed_check_left_and_not_what_one_uses_now(places: Path) -> None:
+def test_leftovers_include_the_directory_of_a_killed_check_and_not_of_a_running_one(
+    places: Path,
+) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
     )
@@ -29,6 +31,6 @@ def test_debris_is_what_a_killed_check_left_and_not_what_one_uses_now(places: Pa
     assert observe.leftovers("loki", set()) == (layout.private_check("loki", dead),)
 
 
-def test_what_a_killed_first_install_left_is_found_by_its_directory(places: Path) -> None:
+def test_an_instance_of_a_killed_first_install_is_named_by_its_directory(places: Path) -> None:
     Path(layout.generation("loki", "1-a")).mkdir(parents=True)
     assert observe.instances_of("loki") == ["loki"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a program shows of itself."""
+"""Verification of a program by its own behavior."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,16 +40,16 @@ not_a_number NaN
         ("spaced", 7.0),
         ("odd", None),
         ("bad", None),
-        ("absent", None),
+        ("missing", None),
         ("o", None),
         ("o.", None),
     ],
 )
 def test_a_metric_is_read_by_its_whole_name(name: str, value: float | None) -> None:
-    assert probe.value_of(METRICS, name) == value
+    assert probe.metric_value(METRICS, name) == value
 
 
-def test_a_metric_comes_from_a_good_answer_only(web: Web) -> None:
+def test_a_metric_is_read_from_a_successful_answer_only(web: Web) -> None:
     web.answers = [web.status(200, METRICS.encode()), web.status(503, METRICS.encode())]
     assert probe.metric("loki.service", {"url": web.url}, "ok") == 1
     assert probe.metric("loki.service", {"url": web.url}, "ok") is None
@@ -63,51 +63,54 @@ def listen(address: str, family: socket.AddressFamily = socket.AF_INET) -> socke
 
 
 @pytest.mark.parametrize(
-    ("bound", "asked", "found"),
+    ("bound", "queried", "listens"),
     [
         pytest.param("127.0.0.1", "127.0.0.1", True, id="the address"),
         pytest.param("0.0.0.0", "127.0.0.1", True, id="every address"),
-        pytest.param("::", "127.0.0.1", True, id="every address of either kind"),
-        pytest.param(
-            "::ffff:127.0.0.1", "127.0.0.1", True, id="the address in the other kind's words"
-        ),
-        pytest.param("::1", "[::1]", True, id="an address of the other kind"),
+        pytest.param("::", "127.0.0.1", True, id="every IPv6 and IPv4 address"),
+        pytest.param("::ffff:127.0.0.1", "127.0.0.1", True, id="the address mapped to IPv6"),
+        pytest.param("::1", "[::1]", True, id="an IPv6 address"),
         pytest.param("127.0.0.2", "127.0.0.1", False, id="another address"),
         pytest.param("127.0.0.2", "", True, id="any address"),
-        pytest.param("127.0.0.2", "0.0.0.0", True, id="an address where all are wanted"),
+        pytest.param("127.0.0.2", "0.0.0.0", True, id="one address when all are queried"),
         pytest.param("127.0.0.1", "localhost", True, id="a name"),
     ],
 )
-def test_who_listens_on_an_address(bound: str, asked: str, found: bool) -> None:
+def test_the_processes_that_listen_on_an_address_are_found(
+    bound: str, queried: str, listens: bool
+) -> None:
     family = socket.AF_INET6 if ":" in bound else socket.AF_INET
     if family == socket.AF_INET6 and not os.path.exists("/proc/net/tcp6"):
         pytest.skip("this host has no IPv6")
     with listen(bound, family) as listener:
         port = listener.getsockname()[1]
-        assert (os.getpid() in probe.owners(f"{asked}:{port}")) is found
-        assert os.getpid() not in probe.owners(f"{asked}:{port + 1 if port < 65535 else port - 1}")
+        other_port = port + 1 if port < 65535 else port - 1
+        assert (os.getpid() in probe.listening_processes(f"{queried}:{port}")) is listens
+        assert os.getpid() not in probe.listening_processes(f"{queried}:{other_port}")
 
 
-def test_a_connection_is_no_listener() -> None:
+def test_a_connection_is_not_a_listener() -> None:
     with (
         listen("127.0.0.1") as listener,
         socket.create_connection(listener.getsockname()) as client,
     ):
-        assert probe.owners(f"127.0.0.1:{client.getsockname()[1]}") == set()
+        assert probe.listening_processes(f"127.0.0.1:{client.getsockname()[1]}") == set()
 
 
-def test_an_unknown_name_is_what_a_program_lacks() -> None:
-    assert "is not known" in probe.missing("loki.service", UP, ["no-such-host.invalid:80"], {})
+def test_a_unit_with_an_unknown_host_name_is_not_ready() -> None:
+    reason = probe.not_ready("loki.service", UP, ["no-such-host.invalid:80"], {})
+    assert reason
+    assert "no-such-host.invalid" in reason
 
 
-def test_an_unknown_name_is_told() -> None:
-    with pytest.raises(ComponentError, match=r"no-such-host\.invalid is not known"):
-        probe.owners("no-such-host.invalid:80")
+def test_an_unknown_host_name_is_an_error() -> None:
+    with pytest.raises(ComponentError, match=r"Host \'no-such-host\.invalid\': "):
+        probe.listening_processes("no-such-host.invalid:80")
 
 
 @pytest.fixture
-def stranger() -> Iterator[tuple[int, int]]:
-    """Another process that listens: its id and its port."""
+def other_process() -> Iterator[tuple[int, int]]:
+    """Start another process that listens; return its id and port."""
     script = (
         "import socket, sys\n"
         "listener = socket.create_server(('127.0.0.1', 0))\n"
@@ -124,38 +127,40 @@ def stranger() -> Iterator[tuple[int, int]]:
     process.stdout.close()
 
 
-def test_a_taken_address_names_its_holder(stranger: tuple[int, int]) -> None:
-    pid, port = stranger
-    told = probe.taken(f"127.0.0.1:{port}", 0)
-    assert told.startswith("python")
-    assert told.endswith(f"(process {pid})")
+def test_the_owner_of_an_occupied_address_is_named(other_process: tuple[int, int]) -> None:
+    pid, port = other_process
+    owner = probe.address_owner(f"127.0.0.1:{port}", 0)
+    assert owner
+    assert owner.startswith("python")
+    assert owner.endswith(f"(process {pid})")
 
 
-def test_an_address_that_the_unit_itself_holds_is_not_taken(stranger: tuple[int, int]) -> None:
-    pid, port = stranger
-    assert probe.taken(f"127.0.0.1:{port}", pid) == ""
+def test_an_address_of_the_unit_itself_has_no_other_owner(other_process: tuple[int, int]) -> None:
+    pid, port = other_process
+    assert probe.address_owner(f"127.0.0.1:{port}", pid) is None
 
 
-def test_a_free_address_is_not_taken(stranger: tuple[int, int]) -> None:
-    _pid, port = stranger
-    assert probe.taken(f"127.0.0.2:{port}", 0) == ""
+def test_a_free_address_has_no_owner(other_process: tuple[int, int]) -> None:
+    _pid, port = other_process
+    assert probe.address_owner(f"127.0.0.2:{port}", 0) is None
 
 
-def test_a_process_that_is_gone_shares_nothing() -> None:
-    assert probe.processes(2**22 + 1) == set()
-    assert os.getpid() in probe.processes(os.getpid())
+def test_an_ended_process_has_no_control_group() -> None:
+    assert probe.group_processes(2**22 + 1) == set()
+    assert os.getpid() in probe.group_processes(os.getpid())
 
 
 class Systemd:
-    """What systemd says of a unit, in turn; the last state is said again and again."""
+    """Fake systemd that reports the states of a unit in order, and the last one repeatedly."""
 
     def __init__(self, *states: Unit) -> None:
         self.states = list(states)
-        self.asked = 0
+        self.calls = 0
 
-    def show(self, names: list) -> dict:
-        self.asked += 1
-        return {names[0]: self.states.pop(0) if len(self.states) > 1 else self.states[0]}
+    def show(self, names: list[str]) -> dict[str, Unit]:
+        self.calls += 1
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        return {names[0]: state}
 
 
 UP = Unit(active="active", sub="running", main_pid=os.getpid())
@@ -163,35 +168,37 @@ STARTING = Unit(active="activating", sub="start-pre")
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> type[Systemd]:
-    """Have systemd say what a test wants, and probe without waiting."""
+def report(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Systemd]:
+    """Return a function that makes systemd report states; probe without waiting."""
     monkeypatch.setattr(probe, "INTERVAL_SECONDS", 0.01)
 
-    def say(*states: Unit) -> Systemd:
+    def fake(*states: Unit) -> Systemd:
         manager = Systemd(*states)
         monkeypatch.setattr(systemd, "show", manager.show)
         return manager
 
-    return say
+    return fake
 
 
 def started(listen_addresses: list, ready: dict, timeout: float = 30) -> Unit:
     return probe.started("loki.service", listen_addresses, ready, timeout)
 
 
-def test_a_start_is_believed_after_several_good_probes(said: type[Systemd], web: Web) -> None:
-    manager = said(STARTING, STARTING, UP)
+def test_a_start_succeeds_after_several_successful_probes(
+    report: Callable[..., Systemd], web: Web
+) -> None:
+    manager = report(STARTING, STARTING, UP)
     web.answers = [web.status(503), web.status(200)]
     with listen("127.0.0.1") as listener:
         assert started([f"127.0.0.1:{listener.getsockname()[1]}"], {"url": web.url}) == UP
     assert len(web.requests) == 1 + probe.STEADY_PROBES
-    assert manager.asked == 2 + len(web.requests)
+    assert manager.calls == 2 + len(web.requests)
 
 
-def test_a_start_without_a_ready_address_has_to_stay(said: type[Systemd]) -> None:
-    manager = said(UP)
+def test_a_start_without_a_ready_url_has_to_stay_active(report: Callable[..., Systemd]) -> None:
+    manager = report(UP)
     assert started([], {}) == UP
-    assert manager.asked == probe.STEADY_PROBES
+    assert manager.calls == probe.STEADY_PROBES
 
 
 @pytest.mark.parametrize(
@@ -200,7 +207,7 @@ def test_a_start_without_a_ready_address_has_to_stay(said: type[Systemd]) -> Non
         pytest.param(Unit(active="failed"), id="it failed"),
         pytest.param(Unit(active="inactive"), id="it ended"),
         pytest.param(
-            Unit(active="activating", sub="auto-restart"), id="it waits to be started again"
+            Unit(active="activating", sub="auto-restart"), id="it waits for its next start"
         ),
         pytest.param(Unit(active="active", main_pid=UP.main_pid + 1), id="it is another process"),
         pytest.param(
@@ -208,26 +215,26 @@ def test_a_start_without_a_ready_address_has_to_stay(said: type[Systemd]) -> Non
         ),
     ],
 )
-def test_a_start_that_does_not_stay_is_not_proven(said: type[Systemd], then: Unit) -> None:
-    said(UP, UP, then)
+def test_a_start_that_does_not_stay_fails(report: Callable[..., Systemd], then: Unit) -> None:
+    report(UP, UP, then)
     with pytest.raises(probe.HealthCheckFailed, match="ended"):
         started([], {})
 
 
-def test_a_program_that_gets_ready_for_somebody_else_is_not_proven(
-    said: type[Systemd], stranger: tuple[int, int]
+def test_an_address_that_another_process_listens_on_fails_the_start(
+    report: Callable[..., Systemd], other_process: tuple[int, int]
 ) -> None:
-    _pid, port = stranger
-    # Tests share one control group, so the unit's process is one that is not there.
-    said(Unit(active="active", main_pid=2**22 + 1))
+    _pid, port = other_process
+    # Tests share one control group, so the unit's process is one that does not exist.
+    report(Unit(active="active", main_pid=2**22 + 1))
     with pytest.raises(probe.HealthCheckFailed, match=f"does not listen on 127.0.0.1:{port}"):
         started([f"127.0.0.1:{port}"], {}, 0.5)
 
 
-def test_a_program_that_is_never_ready_is_told_with_its_answer(
-    said: type[Systemd], web: Web
+def test_a_program_that_is_never_ready_is_reported_with_its_answer(
+    report: Callable[..., Systemd], web: Web
 ) -> None:
-    said(UP)
+    report(UP)
     web.answers = [web.status(503, b"Ingester not ready: waiting for 15s after being ready")]
     with pytest.raises(
         probe.HealthCheckFailed,
@@ -237,8 +244,10 @@ def test_a_program_that_is_never_ready_is_told_with_its_answer(
     assert len(web.requests) > 1
 
 
-def test_a_refused_login_is_tried_once_only(said: type[Systemd], web: Web, etc: Path) -> None:
-    said(UP)
+def test_a_refused_login_is_not_repeated(
+    report: Callable[..., Systemd], web: Web, etc: Path
+) -> None:
+    report(UP)
     (etc / "password").write_text("wrong")
     web.answers = [web.status(503), web.status(401, b"Invalid username or password")]
     with pytest.raises(
@@ -248,8 +257,8 @@ def test_a_refused_login_is_tried_once_only(said: type[Systemd], web: Web, etc: 
     assert len(web.requests) == 2
 
 
-def test_the_options_own_time_is_waited(said: type[Systemd], web: Web) -> None:
-    said(UP)
+def test_the_timeout_of_the_options_applies(report: Callable[..., Systemd], web: Web) -> None:
+    report(UP)
     web.answers = [web.status(503)]
     began = time.monotonic()
     with pytest.raises(probe.HealthCheckFailed, match="after 1 s"):
@@ -260,41 +269,47 @@ def test_the_options_own_time_is_waited(said: type[Systemd], web: Web) -> None:
 RELOAD = {"success": "ok", "timestamp": "at"}
 
 
-def reloaded(web: Web, before: float, *texts: str, timeout: float = 20) -> Unit:
-    web.answers = [web.status(200, text.encode()) for text in texts]
+def reloaded(web: Web, before: float, *answers: str, timeout: float = 20) -> Unit:
+    web.answers = [web.status(200, metrics.encode()) for metrics in answers]
     return probe.reloaded(
         "loki.service", {**RELOAD, "url": web.url, "timeout": timeout}, before, UP.main_pid
     )
 
 
-def test_a_reload_is_believed_when_its_time_advances(said: type[Systemd], web: Web) -> None:
-    said(UP)
+def test_a_reload_succeeds_when_its_timestamp_advances(
+    report: Callable[..., Systemd], web: Web
+) -> None:
+    report(UP)
     assert reloaded(web, 100, "ok 1\nat 100\n", "ok 0\nat 100\n", "ok 1\nat 101\n") == UP
     assert len(web.requests) == 3
 
 
-def test_a_reload_is_believed_after_the_clock_was_set_back(said: type[Systemd], web: Web) -> None:
-    said(UP)
+def test_a_reload_succeeds_after_the_clock_was_set_back(
+    report: Callable[..., Systemd], web: Web
+) -> None:
+    report(UP)
     assert reloaded(web, 5000, "ok 1\nat 5000\n", "ok 1\nat 1400\n") == UP
 
 
 @pytest.mark.parametrize(
-    "text",
+    "metrics",
     [
-        pytest.param("ok 1\nat 100\n", id="only the last one shows"),
-        pytest.param("ok 0\nat 100\n", id="it was refused"),
-        pytest.param("ok 0\nat 101\n", id="a time without success"),
-        pytest.param("ok 1\n", id="no time"),
+        pytest.param("ok 1\nat 100\n", id="an old timestamp"),
+        pytest.param("ok 0\nat 100\n", id="a refusal"),
+        pytest.param("ok 0\nat 101\n", id="a timestamp without success"),
+        pytest.param("ok 1\n", id="no timestamp"),
         pytest.param("", id="no answer"),
     ],
 )
-def test_a_reload_is_not_believed(said: type[Systemd], web: Web, text: str) -> None:
-    said(UP)
+def test_a_reload_fails_with(report: Callable[..., Systemd], web: Web, metrics: str) -> None:
+    report(UP)
     with pytest.raises(probe.HealthCheckFailed, match="showed no successful reload"):
-        reloaded(web, 100, text, timeout=0.3)
+        reloaded(web, 100, metrics, timeout=0.3)
 
 
-def test_a_program_that_dies_of_a_reload_is_told(said: type[Systemd], web: Web) -> None:
-    said(UP, Unit(active="active", main_pid=UP.main_pid + 1))
+def test_a_program_that_ends_during_a_reload_fails_it(
+    report: Callable[..., Systemd], web: Web
+) -> None:
+    report(UP, Unit(active="active", main_pid=UP.main_pid + 1))
     with pytest.raises(probe.HealthCheckFailed, match="ended during the reload"):
         reloaded(web, 100, "ok 1\nat 100\n")

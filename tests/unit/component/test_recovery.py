@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A model of a host, to show that the plan finishes what a killed run began, whatever happened in between.
+"""Show on a model of a host that the plan finishes a killed run, whatever happened in between.
 
-The model does the transaction's steps in its order and knows what systemd and the program have read; it says
-nothing about real files, which the tests on hosts kill for real.
+The model takes the transaction's steps in order and tracks what systemd and the program have read.
+It has no real files: tests/resilience kills runs on real hosts.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,27 +29,32 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.spec 
 from tests.unit.component.factories import RELOAD as RELOAD_OPTION
 from tests.unit.component.factories import built, instance
 
+if TYPE_CHECKING:
+    from ansible_collections.hippius.monitoring.plugins.module_utils.component.manifest import (
+        Manifest,
+    )
+
 STEPS = 8
 UNIT = "loki.service"
 
 
-manifests: dict[int, tuple] = {}
+manifests: dict[int, tuple[Instance, Manifest]] = {}
 
 
-def known(desired: Instance) -> dict:
-    """The manifest of an instance, built once, since planning leaves it as it is."""
+def manifest_of(desired: Instance) -> Manifest:
+    """Return the manifest of an instance, built once, since planning leaves it as it is."""
     if id(desired) not in manifests:
         manifests[id(desired)] = desired, built(desired)
     return manifests[id(desired)][1]
 
 
 class Killed(Exception):
-    """The run ended here."""
+    """The run was killed."""
 
 
 @dataclass
 class Process:
-    """What the program and the systemd that started it have read."""
+    """Files that the program has read, and the unit that systemd had loaded at its start."""
 
     unit: bytes
     files: dict
@@ -57,7 +62,7 @@ class Process:
 
 @dataclass
 class Host:
-    """What lasts between runs."""
+    """State that lasts between runs."""
 
     generations: dict = field(default_factory=dict)
     current: str = ""
@@ -70,39 +75,39 @@ class Host:
     starts: int = 0
     edited: dict = field(default_factory=dict)
 
-    def manifest(self, name: str) -> dict | None:
-        return known(self.generations[name]) if name in self.generations else None
+    def manifest(self, name: str) -> Manifest | None:
+        return manifest_of(self.generations[name]) if name in self.generations else None
 
     def content(self, path: str) -> bytes:
-        """What stands on disk, edits by hand included."""
+        """Return a file's content on disk, manual changes included."""
         return self.edited.get(
             (self.current, path), self.generations[self.current].files[path].content
         )
 
-    def drift(self, name: str) -> tuple:
+    def drift(self, name: str) -> tuple[str, ...]:
         return tuple(path for generation, path in self.edited if generation == name)
 
     def start(self) -> None:
-        """Start the program as systemd does; the unit itself notes the generation."""
+        """Start the program as systemd does; the unit itself records the generation."""
         paths = [path for path in self.generations[self.current].files if path != UNIT]
         self.process = Process(self.loaded[0], {path: self.content(path) for path in paths})
         self.running, self.running_unit, self.starts = self.current, self.loaded[1], self.starts + 1
 
     def reload(self) -> None:
-        for path, entry in self.generations[self.current].files.items():
-            if entry.on_change == "reload":
+        for path, file in self.generations[self.current].files.items():
+            if file.on_change == "reload":
                 self.process.files[path] = self.content(path)
 
     def reload_manager(self) -> None:
-        """systemd reads the main unit, which carries its digest."""
+        """Load the main unit, which carries its digest, as systemd does."""
         if self.current:
-            self.loaded = self.content(UNIT), self.generations[self.current].unit
+            self.loaded = self.content(UNIT), self.generations[self.current].unit_digest
 
-    def note(self, name: str, unit: str) -> None:
-        self.running, self.running_unit = name, unit
+    def record(self, name: str, unit_digest: str) -> None:
+        self.running, self.running_unit = name, unit_digest
 
     def suffer(self, event: str) -> None:
-        """The program dies and systemd starts it again with what it knows, or the host boots."""
+        """Crash the program, which systemd starts again from the loaded unit, or boot the host."""
         if event == "reboot":
             self.pending = False
             self.reload_manager()
@@ -111,10 +116,9 @@ class Host:
 
     def observed(self) -> ObservedState:
         active = Unit(active="active", main_pid=1, invocation="i") if self.process else Unit()
-        known = self.manifest(self.current)
         return ObservedState(
             current=self.current,
-            manifest=known,
+            manifest=self.manifest(self.current),
             last_known_good=self.last_known_good,
             last_known_good_manifest=self.manifest(self.last_known_good),
             running=self.running,
@@ -127,12 +131,13 @@ class Host:
         )
 
     def roll_out(self, desired: Instance, die_before: int = 0) -> Plan:
-        """One run of the transaction; it ends before the step ``die_before``."""
-        plan = planning.plan(desired, known(desired), self.observed())
+        """Run the transaction until before the step ``die_before``."""
+        manifest = manifest_of(desired)
+        plan = planning.plan(desired, manifest, self.observed())
         if not plan.changed and not self.pending:
             return plan
         count = max((int(name.split("-")[0]) for name in self.generations), default=0) + 1
-        name = f"{count}-{known(desired)['id']}" if plan.stage else self.current
+        name = f"{count}-{manifest['id']}" if plan.stage else self.current
         steps = [lambda: None] * 7
         if plan.changed:
             steps = [
@@ -141,7 +146,7 @@ class Host:
                 lambda: setattr(self, "current", name),
                 lambda: self.reload_manager() if plan.reload_manager else None,
                 lambda: self.act(plan.action),
-                lambda: self.note(name, known(desired)["unit"]),
+                lambda: self.record(name, manifest["unit"]),
                 lambda: setattr(self, "last_known_good", name),
             ]
         for number, step in enumerate([*steps, self.finish], 1):
@@ -158,13 +163,13 @@ class Host:
 
     def finish(self) -> None:
         self.pending = False
-        for name in sorted(self.generations, key=lambda item: int(item.split("-")[0]))[:-2]:
+        for name in sorted(self.generations, key=lambda name: int(name.split("-")[0]))[:-2]:
             if name not in (self.current, self.last_known_good):
                 del self.generations[name]
 
 
-def wants(content: str = "1", **changes: Any) -> Instance:
-    """A component of one file that is reloaded, one that is read at the start, and one that the program watches."""
+def component(content: str = "1", **changes: Any) -> Instance:
+    """Return a component of a file that is reloaded, one read at the start, and a watched one."""
     config = [
         {"path": "reloaded.yml", "content": changes.pop("reloaded", content)},
         {"path": "started.yml", "content": changes.pop("started", content), "on_change": "restart"},
@@ -173,46 +178,46 @@ def wants(content: str = "1", **changes: Any) -> Instance:
     return instance(config=config, reload=RELOAD_OPTION, **changes)
 
 
-OLD = wants()
-WANTED = {
-    "a reloaded file": wants(reloaded="2"),
-    "a file read at the start": wants(started="2"),
-    "a watched file": wants(watched="2"),
-    "the unit": wants(environment={"A": "2"}),
-    "the unit and a reloaded file": wants(environment={"A": "2"}, reloaded="2"),
-    "a secret": wants(secrets={"key": "2"}),
+OLD = component()
+DESIRED = {
+    "a reloaded file": component(reloaded="2"),
+    "a file read at the start": component(started="2"),
+    "a watched file": component(watched="2"),
+    "the unit": component(environment={"A": "2"}),
+    "the unit and a reloaded file": component(environment={"A": "2"}, reloaded="2"),
+    "a secret": component(secrets={"key": "2"}),
     "nothing": OLD,
 }
 
 
 def installed(edit: str = "") -> Host:
-    """A host that runs the old instance, with a file perhaps edited and read again by hand."""
+    """Return a host that runs the old instance, maybe with an edited file that was read again."""
     host = Host()
     host.roll_out(OLD)
     if edit:
-        host.edited[host.current, edit] = b"by hand"
+        host.edited[host.current, edit] = b"edited"
         host.suffer("crash")
     return host
 
 
 def require_converged(host: Host, desired: Instance) -> None:
-    for path, entry in desired.files.items():
+    for path, file in desired.files.items():
         if path == UNIT:
-            assert host.process.unit == entry.content
-        elif entry.on_change != "none":
-            assert host.process.files[path] == entry.content
-    assert host.manifest(host.current) == known(desired)
+            assert host.process.unit == file.content
+        elif file.on_change != "none":
+            assert host.process.files[path] == file.content
+    assert host.manifest(host.current) == manifest_of(desired)
     assert host.current == host.last_known_good == host.running
     assert not host.pending
     assert host.roll_out(desired).action == NONE
 
 
-@pytest.mark.parametrize("desired", [pytest.param(item, id=name) for name, item in WANTED.items()])
+@pytest.mark.parametrize("desired", DESIRED.values(), ids=DESIRED)
 @pytest.mark.parametrize("event", ["nothing", "crash", "reboot"])
 @pytest.mark.parametrize("edit", ["", "etc/reloaded.yml", "etc/started.yml"])
 def test_two_killed_runs_are_finished(desired: Instance, event: str, edit: str) -> None:
     for first, second, then in product(
-        range(1, STEPS + 1), range(STEPS + 1), (desired, OLD, WANTED["a reloaded file"])
+        range(1, STEPS + 1), range(STEPS + 1), (desired, OLD, DESIRED["a reloaded file"])
     ):
         host = installed(edit)
         for die, target in ((first, desired), (second, then)):
@@ -225,7 +230,7 @@ def test_two_killed_runs_are_finished(desired: Instance, event: str, edit: str) 
 
 
 @pytest.mark.parametrize("event", ["nothing", "crash", "reboot"])
-def test_a_killed_first_installation_is_finished(event: str) -> None:
+def test_a_killed_first_install_is_finished(event: str) -> None:
     for first, second in product(range(1, STEPS + 1), range(STEPS + 1)):
         host = Host()
         for die in (first, second):
@@ -240,11 +245,11 @@ def test_a_killed_first_installation_is_finished(event: str) -> None:
 @pytest.mark.parametrize(
     ("change", "starts"), [("a reloaded file", 0), ("a watched file", 0), ("the unit", 1)]
 )
-def test_a_killed_run_costs_no_start_that_is_not_owed(change: str, starts: int) -> None:
+def test_a_killed_run_costs_no_needless_start(change: str, starts: int) -> None:
     for die in range(1, STEPS + 1):
         host = installed()
         before = host.starts
         with pytest.raises(Killed):
-            host.roll_out(WANTED[change], die)
-        host.roll_out(WANTED[change])
+            host.roll_out(DESIRED[change], die)
+        host.roll_out(DESIRED[change])
         assert host.starts == before + starts

@@ -30,18 +30,14 @@ HOST = release_store.architecture()
 
 
 def program(architecture: str = HOST) -> bytes:
-    """The beginning of a program that is made for an architecture."""
-    return (
-        b"\x7fELF"
-        + bytes(14)
-        + release_store.ELF_MACHINES[architecture].to_bytes(2, "little")
-        + bytes(100)
-    )
+    """Return the beginning of a program that is built for an architecture."""
+    machine = release_store.ELF_MACHINES[architecture].to_bytes(2, "little")
+    return b"\x7fELF" + bytes(14) + machine + bytes(100)
 
 
 @pytest.fixture
 def publish(places: Path, web: Web) -> Callable[..., Release]:
-    """Publish an archive of these members and return the release of it."""
+    """Return a function that publishes an archive of members and returns its release."""
 
     def publish(*members: tuple, version: str = "1", checksum: str = "", **more: object) -> Release:
         path = tar_of(places / f"archive-{version}", *members)
@@ -54,8 +50,8 @@ def publish(places: Path, web: Web) -> Callable[..., Release]:
     return publish
 
 
-def there() -> list:
-    """Everything that is kept of releases and downloads."""
+def stored() -> list[str]:
+    """Return the releases and the files of components, such as downloads."""
     return [*files.listing(layout.RELEASES), *files.tree(layout.COMPONENTS)]
 
 
@@ -67,7 +63,7 @@ def test_a_release_is_downloaded_and_unpacked_once(publish: Callable, web: Web) 
     assert release_store.intact(directory)
     assert not release_store.stage(desired, "loki", "loki")
     assert len(web.requests) == 1
-    assert there() == [directory]
+    assert stored() == [directory]
     path = Path(release_store.path_of(directory))
     assert (path / "loki").read_bytes() == program()
     assert stat.S_IMODE(path.stat().st_mode) == 0o755
@@ -75,17 +71,16 @@ def test_a_release_is_downloaded_and_unpacked_once(publish: Callable, web: Web) 
 
 
 @pytest.mark.parametrize(("machine", "architecture"), [("x86_64", "amd64"), ("aarch64", "arm64")])
-def test_a_host_gets_the_archive_that_is_made_for_it(
+def test_a_host_gets_the_archive_of_its_architecture(
     publish: Callable, web: Web, monkeypatch: pytest.MonkeyPatch, machine: str, architecture: str
 ) -> None:
     monkeypatch.setattr(release_store.platform, "machine", lambda: machine)
-    made = publish(("loki", program(architecture)), ("x", b"")).archives[HOST]
+    archive = publish(("loki", program(architecture)), ("x", b"")).archives[HOST]
     other = {"urls": [web.url + "/other"], "sha256": "0" * 64}
-    desired = Release(
-        "loki", "1", {**dict.fromkeys(release_store.ELF_MACHINES, other), architecture: made}
-    )
+    archives = {**dict.fromkeys(release_store.ELF_MACHINES, other), architecture: archive}
+    desired = Release("loki", "1", archives)
     assert release_store.stage(desired, "loki", "loki")
-    assert there() == [f"loki-1-{made['sha256'][:8]}"]
+    assert stored() == [f"loki-1-{archive['sha256'][:8]}"]
     assert web.requests == [("/loki", None)]
 
 
@@ -96,35 +91,33 @@ def test_a_host_of_an_unknown_architecture_is_refused_in_one_line(
     monkeypatch.setattr(release_store.platform, "machine", lambda: "riscv64")
     with pytest.raises(ComponentError) as refused:
         release_store.stage(desired, "loki", "loki")
-    assert str(refused.value) == "Architecture riscv64 is not supported: only aarch64, x86_64."
-    assert there() == []
+    assert str(refused.value) == "Architecture 'riscv64': not supported; use aarch64, x86_64."
+    assert stored() == []
 
 
-def test_an_archive_that_the_controller_lacks_is_not_looked_for_elsewhere(
+def test_an_archive_that_the_controller_lacks_is_not_downloaded(
     publish: Callable, web: Web
 ) -> None:
     desired = publish(("loki", program()), ("x", b""))
     desired.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
-    refused = r"/srv/bundle/loki is not on the controller, .*monitoring_archives_dir"
+    refused = r"/srv/bundle/loki: not on the controller, .*monitoring_archives_dir"
     with pytest.raises(ComponentError, match=refused):
-        release_store.foresee(desired, "loki")
+        release_store.require_available(desired, "loki")
     with pytest.raises(ComponentError, match=refused):
         release_store.stage(desired, "loki", "loki")
-    assert (there(), web.requests) == ([], [])
+    assert (stored(), web.requests) == ([], [])
 
 
-def test_what_is_here_or_can_be_brought_is_foreseen_without_a_request(
-    publish: Callable, web: Web
-) -> None:
+def test_an_available_release_is_accepted_without_a_request(publish: Callable, web: Web) -> None:
     desired = publish(("loki", program()), ("x", b""))
-    release_store.foresee(desired, "loki")
-    assert (there(), web.requests) == ([], [])
+    release_store.require_available(desired, "loki")
+    assert (stored(), web.requests) == ([], [])
     release_store.stage(desired, "loki", "loki")
     desired.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
-    release_store.foresee(desired, "loki")
+    release_store.require_available(desired, "loki")
     other = publish(("loki", program()), ("y", b""))
     other.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
-    release_store.foresee(replace(other, pushable=(HOST,)), "loki")
+    release_store.require_available(replace(other, pushable=(HOST,)), "loki")
 
 
 def damage_content(path: Path) -> None:
@@ -136,16 +129,18 @@ def damage_content(path: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param(lambda path: (path / "README").unlink(), id="a file is gone"),
-        pytest.param(lambda path: (path / "more").write_bytes(b""), id="a file more"),
+        pytest.param(lambda path: (path / "README").unlink(), id="a missing file"),
+        pytest.param(lambda path: (path / "added").write_bytes(b""), id="an added file"),
         pytest.param(lambda path: (path / "loki").chmod(0o755), id="another mode"),
-        pytest.param(damage_content, id="written anew"),
+        pytest.param(damage_content, id="a rewritten file"),
         pytest.param(lambda path: (path / ".release.json").write_text("{"), id="a damaged record"),
         pytest.param(lambda path: (path / ".release.json").unlink(), id="no record"),
-        pytest.param(shutil.rmtree, id="all of it is gone"),
+        pytest.param(shutil.rmtree, id="a missing release"),
     ],
 )
-def test_a_damaged_release_is_seen_and_unpacked_again(publish: Callable, damage: Callable) -> None:
+def test_a_damaged_release_is_detected_and_unpacked_again(
+    publish: Callable, damage: Callable
+) -> None:
     desired = publish(("loki", program(), {"mode": 0o755}), ("README", b"x"))
     release_store.stage(desired, "loki", "loki")
     time.sleep(0.01)
@@ -153,49 +148,59 @@ def test_a_damaged_release_is_seen_and_unpacked_again(publish: Callable, damage:
     assert not release_store.intact(desired.directory(HOST))
     assert release_store.stage(desired, "loki", "loki")
     assert release_store.intact(desired.directory(HOST))
-    assert there() == [desired.directory(HOST)]
+    assert stored() == [desired.directory(HOST)]
 
 
-def test_what_a_killed_run_left_is_in_nobody_s_way(publish: Callable) -> None:
+def test_leftovers_of_a_killed_run_do_not_conflict(publish: Callable) -> None:
     desired = publish(("loki", program(), {"mode": 0o755}), ("README", b"x"))
     for name in (".staging-", ".damaged-"):
-        left = Path(release_store.path_of(name + desired.directory(HOST)))
-        (left / "loki").mkdir(parents=True)
+        leftover = Path(release_store.path_of(name + desired.directory(HOST)))
+        (leftover / "loki").mkdir(parents=True)
     release_store.stage(desired, "loki", "loki")
     assert release_store.intact(desired.directory(HOST))
 
 
+OTHER_ARCHITECTURE = "arm64" if HOST == "amd64" else "amd64"
+
+
 @pytest.mark.parametrize(
-    ("members", "told"),
+    ("members", "message"),
     [
         pytest.param([("../evil", b"x")], "climbs out", id="a hostile archive"),
-        pytest.param([("tempo", program()), ("x", b"")], "does not contain 'loki': tempo, x", id="another program"),
-        pytest.param([("loki", program("arm64" if HOST == "amd64" else "amd64")), ("x", b"")], f"not made for {HOST}",
-                     id="another architecture"),
+        pytest.param(
+            [("tempo", program()), ("x", b"")],
+            "does not contain 'loki', only tempo, x",
+            id="another program",
+        ),
+        pytest.param(
+            [("loki", program(OTHER_ARCHITECTURE)), ("x", b"")],
+            f"not built for {HOST}",
+            id="another architecture",
+        ),
     ],
-)  # fmt: skip
-def test_a_refused_archive_leaves_nothing(publish: Callable, members: list, told: str) -> None:
-    with pytest.raises(ComponentError, match=told):
+)
+def test_a_refused_archive_leaves_nothing(publish: Callable, members: list, message: str) -> None:
+    with pytest.raises(ComponentError, match=message):
         release_store.stage(publish(*members), "loki", "loki")
-    assert there() == []
+    assert stored() == []
 
 
 def test_a_wrong_checksum_leaves_nothing(publish: Callable) -> None:
     with pytest.raises(ComponentError, match="SHA-256 is"):
         release_store.stage(publish(("loki", program()), checksum="0" * 64), "loki", "loki")
-    assert there() == []
+    assert stored() == []
 
 
-def test_a_script_or_no_program_at_all_is_fine(publish: Callable) -> None:
+def test_a_script_or_no_program_at_all_is_accepted(publish: Callable) -> None:
     assert release_store.stage(publish(("loki", b"#!/bin/sh\n"), ("x", b"")), "loki", "loki")
     assert release_store.stage(publish(("data", b""), ("x", b""), version="2"), "loki", "")
 
 
-def test_an_archive_from_the_controller_is_taken_when_its_checksum_is_right(
+def test_an_archive_from_the_controller_is_used_when_its_checksum_matches(
     publish: Callable, places: Path, web: Web
 ) -> None:
     desired = publish(("loki", program()), ("x", b""), pushable=(HOST,))
-    with pytest.raises(release_store.ArchiveWanted) as caught:
+    with pytest.raises(release_store.ArchiveRequired) as caught:
         release_store.stage(desired, "loki", "loki")
     assert caught.value.architecture == HOST
     pushed = Release(
@@ -211,7 +216,7 @@ def test_an_archive_from_the_controller_is_taken_when_its_checksum_is_right(
         pushed=str(places / "archive-1"),
     )
     with pytest.raises(
-        ComponentError, match=r"The archive of loki 2 for amd64 from the controller has SHA-256"
+        ComponentError, match=r"Archive of loki 2 for amd64: on the controller its SHA-256 is"
     ):
         release_store.stage(other, "loki", "loki")
 

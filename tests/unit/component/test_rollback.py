@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people roll back to, and that a generation describes itself well enough to plan the way back."""
+"""Rollback: its target, and its plan from what a generation says of itself."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from tests.unit.component.factories import RELEASE_DIRECTORY, RELOAD, built, ins
     ("current", "last_known_good", "previous", "rolled_back_from", "expected"),
     [
         pytest.param("1-a", "1-a", "", "", "", id="the first"),
-        pytest.param("5-b", "5-b", "4-a", "", "4-a", id="what was proven before"),
-        pytest.param("10-b", "10-b", "9-a", "", "9-a", id="by count, not by letters"),
-        pytest.param("5-b", "4-a", "3-z", "", "4-a", id="what is in force was never proven"),
-        pytest.param("4-a", "4-a", "4-a", "5-b", "4-a", id="done already"),
+        pytest.param("5-b", "5-b", "4-a", "", "4-a", id="the one verified before"),
+        pytest.param("10-b", "10-b", "9-a", "", "9-a", id="by number, not by letters"),
+        pytest.param("5-b", "4-a", "3-z", "", "4-a", id="the current one was never verified"),
+        pytest.param("4-a", "4-a", "4-a", "5-b", "4-a", id="already rolled back"),
         pytest.param("4-a", "5-b", "4-a", "5-b", "4-a", id="killed after the switch"),
         pytest.param("5-b", "5-b", "4-a", "5-b", "4-a", id="killed before the switch"),
         pytest.param("4-a", "4-a", "4-a", "", "", id="not changed by the last rollout"),
@@ -44,7 +44,7 @@ from tests.unit.component.factories import RELEASE_DIRECTORY, RELOAD, built, ins
         pytest.param("", "", "", "", "", id="a first install that was killed"),
     ],
 )
-def test_what_is_gone_back_to(
+def test_a_rollback_has_its_target(
     current: str, last_known_good: str, previous: str, rolled_back_from: str, expected: str
 ) -> None:
     observed = ObservedState(
@@ -71,23 +71,23 @@ OPTIONS = {
 }
 
 
-def test_a_generation_describes_the_instance_that_it_was_made_from(places: Path) -> None:
+def test_a_generation_describes_the_instance_that_it_was_written_from(places: Path) -> None:
     desired = instance(**OPTIONS)
     name = generation.write(desired, built(desired), 0)
-    known = observe.read_manifest("loki", name)
-    found = rollback.instance(known, layout.generation("loki", name))
-    for fact in (
+    manifest = observe.read_manifest("loki", name)
+    described = rollback.instance(manifest, layout.generation("loki", name))
+    for field in (
         "component",
         "name",
         "files",
         "units",
-        "unit",
+        "unit_digest",
         "listen_addresses",
         "ready",
         "reload",
     ):
-        assert getattr(found, fact) == getattr(desired, fact), fact
-    assert known == built(desired)
+        assert getattr(described, field) == getattr(desired, field), field
+    assert manifest == built(desired)
 
 
 @pytest.mark.parametrize(
@@ -102,22 +102,23 @@ def test_a_generation_describes_the_instance_that_it_was_made_from(places: Path)
         pytest.param({"environment": {"A": "b"}}, "restart", id="unit"),
     ],
 )
-def test_the_way_back_needs_what_the_way_there_needed(
+def test_a_rollback_needs_the_same_action_as_its_rollout(
     places: Path, change: dict, action: str
 ) -> None:
     before, after = instance(**OPTIONS), instance(**{**OPTIONS, **change})
     name = generation.write(before, built(before), 0)
-    known = observe.read_manifest("loki", name)
-    found = rollback.instance(known, layout.generation("loki", name))
-    way = plan(found, known, running(after))
-    assert way.action == action == plan(after, built(after), running(before)).action
-    assert "PLANTED" not in repr(way.diff)
-    assert len(way.diff) == 1
+    manifest = observe.read_manifest("loki", name)
+    described = rollback.instance(manifest, layout.generation("loki", name))
+    there = plan(after, built(after), running(before))
+    back = plan(described, manifest, running(after))
+    assert back.action == there.action == action
+    assert "PLANTED" not in repr(back.diff)
+    assert len(back.diff) == 1
 
 
 @pytest.fixture
-def bad(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A host on which a second generation was proven, without a running systemd."""
+def rolled_out_twice(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a host on which a second generation was verified, without a running systemd."""
     Path(layout.etc("loki")).parent.mkdir(parents=True)
     state = Unit(active="active", main_pid=7, invocation="i")
     monkeypatch.setattr(rollback.systemd, "show", lambda units: dict.fromkeys(units, state))
@@ -135,40 +136,43 @@ def bad(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 PARAMS = {"name": "loki", "adopt": False, "lock_timeout": 1}
 
 
-def test_check_mode_tells_the_way_back_and_writes_nothing(bad: Path) -> None:
-    before = sorted(map(str, bad.rglob("*")))
-    told = transaction.summary(rollback.roll_back(PARAMS, check_mode=True))
-    assert told["instances"]["loki"]["generation"].startswith("1-")
-    assert told["instances"]["loki"]["previous"].startswith("2-")
-    assert (told["diff"][0]["before"], told["diff"][0]["after"]) == ("a: 2\n", "a: 1\n")
-    assert "next rollout brings what the inventory says" in told["notices"][0]
-    assert sorted(map(str, bad.rglob("*"))) == before
+def test_check_mode_plans_the_rollback_and_writes_nothing(rolled_out_twice: Path) -> None:
+    before = sorted(map(str, rolled_out_twice.rglob("*")))
+    result = transaction.summary(rollback.roll_back(PARAMS, check_mode=True))
+    assert result["instances"]["loki"]["generation"].startswith("1-")
+    assert result["instances"]["loki"]["previous"].startswith("2-")
+    assert (result["diff"][0]["before"], result["diff"][0]["after"]) == ("a: 2\n", "a: 1\n")
+    assert "next rollout applies the inventory again" in result["notices"][0]
+    assert sorted(map(str, rolled_out_twice.rglob("*"))) == before
 
 
-def test_what_was_changed_by_hand_is_not_gone_back_to(bad: Path) -> None:
+def test_a_manually_changed_generation_is_refused(rolled_out_twice: Path) -> None:
     (before,) = [name for name in observe.generations("loki") if name.startswith("1-")]
     path = Path(layout.generation("loki", before)) / "etc/loki-config.yml"
     path.write_text("a: 3\n")
     with pytest.raises(
-        ComponentError, match=r"etc/loki-config.yml was changed by hand. Nothing was changed."
+        ComponentError,
+        match=r"generation 1-.* of loki: etc/loki-config.yml was changed manually; .* was changed",
     ):
         rollback.roll_back(PARAMS, check_mode=True)
 
 
-def test_a_damaged_release_is_not_gone_back_to(bad: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_generation_with_a_damaged_release_is_refused(
+    rolled_out_twice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(release_store, "intact", lambda directory: False)
     with pytest.raises(
-        ComponentError, match=f"{RELEASE_DIRECTORY}, which generation 1-.* of loki runs, is damaged"
+        ComponentError, match=f"generation 1-.* of loki: .*/{RELEASE_DIRECTORY} is damaged"
     ):
         rollback.roll_back(PARAMS, check_mode=True)
 
 
-def test_nothing_to_go_back_to_is_one_line(bad: Path) -> None:
+def test_a_host_without_a_generation_to_roll_back_to_is_refused(rolled_out_twice: Path) -> None:
     os.unlink(layout.previous("loki"))
     with pytest.raises(
         ComponentError,
-        match=r"loki has no proven generation before 2-.*, so there is nothing to roll",
+        match=r"loki: no verified generation before 2-.*; there is nothing to roll back to",
     ):
         rollback.roll_back(PARAMS, check_mode=True)
-    with pytest.raises(ComponentError, match="tempo is not on this host"):
+    with pytest.raises(ComponentError, match="tempo: not on this host"):
         rollback.roll_back({**PARAMS, "name": "tempo"}, check_mode=True)

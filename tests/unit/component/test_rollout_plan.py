@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one instance needs, from what is wanted and what was seen."""
+"""Plan the rollout of one instance from desired and observed state."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ DOWN = Unit(active="inactive")
 
 
 def planned(observed: ObservedState, release: str = RELEASE_DIRECTORY, **changes: Any) -> Plan:
-    """The plan for options that differ from those that the host has."""
+    """Return the plan for options that differ from those of the host."""
     desired = instance(**changes)
     return planning.plan(desired, built(desired, release), observed)
 
 
 def host(**changes: Any) -> ObservedState:
-    """A converged host."""
+    """Return the observed state of a converged host."""
     return running(instance(**changes))
 
 
@@ -55,7 +55,12 @@ def test_a_converged_host_needs_nothing() -> None:
     ("before", "after", "action"),
     [
         pytest.param({}, {"config": CHANGED}, RESTART, id="a file of a program that cannot reload"),
-        pytest.param({"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "config": CHANGED}, RELOAD, id="a file"),
+        pytest.param(
+            {"reload": RELOAD_OPTION},
+            {"reload": RELOAD_OPTION, "config": CHANGED},
+            RELOAD,
+            id="a file",
+        ),
         pytest.param(
             {"reload": RELOAD_OPTION},
             {"reload": RELOAD_OPTION, "config": [{**CHANGED[0], "on_change": "restart"}]},
@@ -69,26 +74,40 @@ def test_a_converged_host_needs_nothing() -> None:
             id="a file that the program watches",
         ),
         pytest.param({}, {"config": []}, RESTART, id="a removed file"),
-        pytest.param({"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "config": []}, RELOAD, id="a file less"),
-        pytest.param({"reload": RELOAD_OPTION}, {"config": []}, RESTART, id="a removed file and no reload any more"),
+        pytest.param(
+            {"reload": RELOAD_OPTION},
+            {"reload": RELOAD_OPTION, "config": []},
+            RELOAD,
+            id="a removed file of a program that reloads",
+        ),
+        pytest.param(
+            {"reload": RELOAD_OPTION},
+            {"config": []},
+            RESTART,
+            id="a removed file, and reload is no longer set",
+        ),
         pytest.param({}, {"environment": {"A": "1"}}, RESTART, id="the unit"),
-        pytest.param({"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "environment": {"A": "1"}, "config": CHANGED},
-                     RESTART, id="the unit and a file"),
+        pytest.param(
+            {"reload": RELOAD_OPTION},
+            {"reload": RELOAD_OPTION, "environment": {"A": "1"}, "config": CHANGED},
+            RESTART,
+            id="the unit and a file",
+        ),
         pytest.param({"secrets": {"key": "a"}}, {"secrets": {"key": "b"}}, RESTART, id="a secret"),
-        pytest.param({}, {"secrets": {"key": "b"}}, RESTART, id="a secret more"),
-        pytest.param({}, {"units": TIMER}, SWITCH, id="a timer more"),
-        pytest.param({"units": TIMER}, {}, SWITCH, id="a timer less"),
-        pytest.param({}, {"reload": RELOAD_OPTION}, SWITCH, id="only how a change is proven"),
+        pytest.param({}, {"secrets": {"key": "b"}}, RESTART, id="an added secret"),
+        pytest.param({}, {"units": TIMER}, SWITCH, id="an added timer"),
+        pytest.param({"units": TIMER}, {}, SWITCH, id="a removed timer"),
+        pytest.param({}, {"reload": RELOAD_OPTION}, SWITCH, id="only how a reload is verified"),
     ],
-)  # fmt: skip
-def test_a_change_needs(before: dict, after: dict, action: str) -> None:
+)
+def test_a_change_is_planned_as(before: dict, after: dict, action: str) -> None:
     plan = planned(host(**before), **after)
     assert plan.action == action
     assert plan.stage is (action != NONE)
     assert bool(plan.reasons) is (action != NONE)
 
 
-def test_another_release_is_a_restart_and_no_reload_of_the_manager() -> None:
+def test_another_release_restarts_the_program_without_a_reload_of_the_manager() -> None:
     plan = planned(host(), release="loki-3.7.9-89abcdef")
     assert (plan.action, plan.stage, plan.reload_manager) == (RESTART, True, False)
     assert "release loki-3.7.8-01234567 becomes loki-3.7.9-89abcdef" in plan.reasons
@@ -99,8 +118,8 @@ def test_another_release_is_a_restart_and_no_reload_of_the_manager() -> None:
     [
         pytest.param({}, {"config": CHANGED}, False, id="a file"),
         pytest.param({}, {"description": "another"}, True, id="the main unit"),
-        pytest.param({}, {"units": TIMER}, True, id="a unit more"),
-        pytest.param({"units": TIMER}, {}, True, id="a unit less"),
+        pytest.param({}, {"units": TIMER}, True, id="an added unit"),
+        pytest.param({"units": TIMER}, {}, True, id="a removed unit"),
         pytest.param(
             {"units": SWEEP},
             {"units": {**SWEEP, "loki-sweep.service": {}}},
@@ -129,13 +148,13 @@ def test_a_bare_host_is_installed_with_every_unit() -> None:
     }
 
 
-def test_a_distribution_s_running_unit_is_no_reason_against_an_install() -> None:
+def test_an_instance_is_installed_although_the_distribution_s_unit_runs() -> None:
     plan = planned(ObservedState(units={"loki.service": Unit(active="active", main_pid=3)}))
     assert plan.action == INSTALL
 
 
 @pytest.mark.parametrize("active", ["inactive", "failed", "activating", "deactivating"])
-def test_a_program_that_should_run_and_does_not_is_started_as_it_is(active: str) -> None:
+def test_a_stopped_program_is_started_from_its_current_generation(active: str) -> None:
     observed = replace(
         host(), units={"loki.service": Unit(active=active)}, running="", running_manifest=None
     )
@@ -163,7 +182,7 @@ def test_a_further_service_waits_for_its_timer() -> None:
     assert planned(replace(observed, units=units), units=SWEEP).action == NONE
 
 
-def test_units_that_are_no_longer_wanted_are_stopped() -> None:
+def test_units_that_are_no_longer_desired_are_stopped() -> None:
     plan = planned(host(units=SWEEP), units={})
     assert plan.stop_units == ("loki-sweep.service", "loki-sweep.timer")
     assert planned(host(units=SWEEP), units=SWEEP).stop_units == ()
@@ -187,16 +206,16 @@ def test_units_that_are_no_longer_wanted_are_stopped() -> None:
         pytest.param("release", {"reload": RELOAD_OPTION}, RESTART, id="the link to the release"),
     ],
 )
-def test_a_file_changed_by_hand_is_put_right_and_read_again(
+def test_a_manually_changed_file_is_restored_and_read_again(
     drift: str, options: dict, action: str
 ) -> None:
     plan = planned(replace(host(**options), drift=(drift,)), **options)
     assert (plan.action, plan.stage) == (action, True)
-    assert plan.reasons[0] == f"{drift} was changed by hand"
+    assert plan.reasons[0] == f"{drift} was changed manually"
 
 
 @pytest.mark.parametrize(
-    ("stray", "options", "action"),
+    ("untracked", "options", "action"),
     [
         pytest.param(
             "etc/rules/own.yml",
@@ -205,16 +224,16 @@ def test_a_file_changed_by_hand_is_put_right_and_read_again(
             id="that an include may have read",
         ),
         pytest.param("etc/rules/own.yml", {}, RESTART, id="of a program that cannot reload"),
-        pytest.param("bin/tool", {"reload": RELOAD_OPTION}, SWITCH, id="among the programs"),
+        pytest.param("bin/tool", {"reload": RELOAD_OPTION}, SWITCH, id="among the scripts"),
         pytest.param(
             "loki.service~", {}, SWITCH, id="beside the units, where systemd does not look"
         ),
     ],
 )
-def test_a_file_added_by_hand_is_taken_away(stray: str, options: dict, action: str) -> None:
-    plan = planned(replace(host(**options), untracked=(stray,)), **options)
+def test_a_manually_added_file_is_removed(untracked: str, options: dict, action: str) -> None:
+    plan = planned(replace(host(**options), untracked=(untracked,)), **options)
     assert (plan.action, plan.stage) == (action, True)
-    assert plan.reasons[0] == f"{stray} was added by hand"
+    assert plan.reasons[0] == f"{untracked} was added manually"
 
 
 def test_a_damaged_release_is_unpacked_again_and_the_program_restarted() -> None:
@@ -226,31 +245,33 @@ def test_a_damaged_release_is_unpacked_again_and_the_program_restarted() -> None
     )
 
 
-def test_a_lost_link_is_set_and_the_manager_told() -> None:
+def test_a_missing_link_is_set_and_the_manager_reloaded() -> None:
     plan = planned(replace(host(), links=("/etc/systemd/system/loki.service",)))
     assert (plan.action, plan.stage, plan.reload_manager) == (SWITCH, False, True)
 
 
-# What is seen after a run that was killed: `before` ran when it began, `after` is wanted and current.
+# State after a killed run: `before` was running when it began, `after` is desired and current.
 def killed(before: dict, after: dict, **observed: Any) -> ObservedState:
-    """A host whose last run was killed after its switch."""
+    """Return the state of a host whose last run was killed after its switch."""
     old, new = host(**before), host(**after)
     name = "2-" + new.manifest["id"]
-    told = replace(
+    switched = replace(
         new,
         current=name,
         last_known_good_manifest=old.manifest,
         running_unit=old.running_unit,
         pending=True,
     )
-    return replace(told, **{"running": old.running, "running_manifest": old.manifest, **observed})
+    return replace(
+        switched, **{"running": old.running, "running_manifest": old.manifest, **observed}
+    )
 
 
 def test_a_run_killed_before_the_reload_is_finished_by_a_reload() -> None:
     before, after = {"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "config": CHANGED}
     plan = planned(killed(before, after), **after)
     assert (plan.action, plan.stage, plan.reload_manager) == (RELOAD, False, True)
-    assert plan.reasons[0].endswith("still runs")
+    assert plan.reasons[0].endswith("is still running")
 
 
 def test_a_run_killed_before_the_restart_is_finished_by_a_restart_even_after_a_change_back() -> (
@@ -261,12 +282,12 @@ def test_a_run_killed_before_the_restart_is_finished_by_a_restart_even_after_a_c
     assert planned(killed(before, after), **before).action == SWITCH
 
 
-def test_a_program_that_came_back_by_itself_before_the_manager_knew_is_restarted() -> None:
+def test_a_program_that_systemd_restarted_before_it_reloaded_the_unit_is_restarted() -> None:
     before, after = {}, {"environment": {"A": "1"}}
     observed = killed(before, after)
     observed = replace(observed, running=observed.current, running_manifest=observed.manifest)
     assert planned(observed, **after).action == RESTART
-    # Wanting something else meanwhile does not lose it.
+    # A different desired state in the meantime does not lose it.
     assert planned(observed, **after, reload=RELOAD_OPTION, config=CHANGED).action == RESTART
     # After a reboot systemd has read the new unit.
     assert (
@@ -277,7 +298,7 @@ def test_a_program_that_came_back_by_itself_before_the_manager_knew_is_restarted
     )
 
 
-def test_a_unit_that_is_not_known_is_a_reason_to_restart() -> None:
+def test_a_program_of_an_unknown_unit_is_restarted() -> None:
     plan = planned(replace(host(), running_unit=""))
     assert (plan.action, plan.reasons) == (
         RESTART,
@@ -285,7 +306,7 @@ def test_a_unit_that_is_not_known_is_a_reason_to_restart() -> None:
     )
 
 
-def test_a_run_killed_before_its_commit_is_proven_without_a_restart() -> None:
+def test_a_run_killed_before_its_commit_is_verified_without_a_restart() -> None:
     before, after = {}, {"config": CHANGED}
     observed = killed(before, after)
     observed = replace(observed, running=observed.current, running_manifest=observed.manifest)
@@ -293,11 +314,11 @@ def test_a_run_killed_before_its_commit_is_proven_without_a_restart() -> None:
     assert (plan.action, plan.stage, plan.reasons) == (
         SWITCH,
         False,
-        (f"generation {observed.current} was never proven",),
+        (f"generation {observed.current} was never verified",),
     )
 
 
-def test_a_run_killed_before_it_noted_what_runs_notes_it() -> None:
+def test_a_run_killed_before_it_recorded_the_running_generation_records_it() -> None:
     before, after = ({"config": [{**item[0], "on_change": "none"}]} for item in (CONFIG, CHANGED))
     observed = killed(before, after)
     plan = planned(replace(observed, last_known_good=observed.current), **after)
@@ -310,7 +331,7 @@ def test_a_repair_killed_before_the_reload_is_finished() -> None:
     assert planned(replace(observed, running_drift=())).action == SWITCH
 
 
-def test_a_reload_that_was_not_noted_is_undone_by_another_one() -> None:
+def test_a_reload_that_was_not_recorded_is_undone_by_another_one() -> None:
     before, after = {"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "config": CHANGED}
     observed = killed(before, after)
     assert planned(observed, **before).action == RELOAD
@@ -325,14 +346,14 @@ def test_a_run_killed_before_its_timers_were_started_starts_them() -> None:
 
 def test_planning_changes_neither_argument() -> None:
     desired, observed = instance(units=SWEEP), killed({}, {"units": SWEEP})
-    known = built(desired)
-    before = deepcopy((desired, known, observed))
-    planning.plan(desired, known, observed)
-    assert (desired, known, observed) == before
+    manifest = built(desired)
+    before = deepcopy((desired, manifest, observed))
+    planning.plan(desired, manifest, observed)
+    assert (desired, manifest, observed) == before
 
 
-def diff(observed: ObservedState, **changes: Any) -> dict:
-    """For each file what was and what will be."""
+def diff(observed: ObservedState, **changes: Any) -> dict[str, tuple[str, str]]:
+    """Return what the diff shows of each file before and after."""
     return {
         entry["after_header"]: (entry["before"], entry["after"])
         for entry in planned(observed, **changes).diff
@@ -345,19 +366,19 @@ def test_the_diff_shows_files_that_change_and_no_others() -> None:
 
 
 def test_the_diff_names_secrets_and_never_shows_them() -> None:
-    secret, other = {"secrets": {"key": "PLANTED"}}, {"secrets": {"key": "ANOTHER"}}
-    shown = [
+    secret, another = {"secrets": {"key": "PLANTED"}}, {"secrets": {"key": "ANOTHER"}}
+    diffs = [
         diff(host(), **secret),
         diff(host(**secret)),
-        diff(host(**secret), **other),
+        diff(host(**secret), **another),
         diff(replace(host(**secret), drift=("etc/key",)), **secret),
         # A configuration becomes a secret, and a secret a configuration.
         diff(host(config=[{"path": "key", "content": "open"}]), config=[], **secret),
         diff(host(config=[], **secret), config=[{"path": "key", "content": "open"}]),
     ]
-    assert all("/etc/loki/key" in entries for entries in shown)
-    assert "PLANTED" not in str(shown)
-    assert "ANOTHER" not in str(shown)
+    assert all("/etc/loki/key" in entries for entries in diffs)
+    assert "PLANTED" not in str(diffs)
+    assert "ANOTHER" not in str(diffs)
     assert diff(host(**secret), config=CHANGED, **secret).keys() == {"/etc/loki/loki-config.yml"}
 
 
@@ -365,10 +386,10 @@ def test_the_diff_names_added_files_without_their_content() -> None:
     observed = replace(
         host(), untracked=("etc/key~",), contents={**host().contents, "etc/key~": b"PLANTED"}
     )
-    assert diff(observed) == {"/etc/loki/key~": ("a file added by hand\n", "")}
+    assert diff(observed) == {"/etc/loki/key~": ("a file added manually\n", "")}
 
 
-def test_the_diff_shows_what_was_typed_by_hand() -> None:
+def test_the_diff_shows_a_manual_change() -> None:
     observed = replace(
         host(),
         drift=("etc/loki-config.yml",),
@@ -377,12 +398,18 @@ def test_the_diff_shows_what_was_typed_by_hand() -> None:
     assert diff(observed) == {"/etc/loki/loki-config.yml": ("a: 9\n", "a: 1\n")}
 
 
-def test_the_diff_tells_of_a_changed_mode() -> None:
+def test_the_diff_names_a_changed_mode() -> None:
     assert diff(replace(host(), drift=("etc/loki-config.yml",))) == {
-        "/etc/loki/loki-config.yml": ("owner or mode changed by hand\n", "root-owned, mode 0640\n")
+        "/etc/loki/loki-config.yml": ("owner or mode changed manually\n", "root-owned, mode 0640\n")
     }
 
 
-def test_the_strongest_action_is_the_one_to_tell() -> None:
+def test_the_diff_leaves_out_a_file_that_was_removed_manually_and_is_no_longer_desired() -> None:
+    contents = {"loki.service": host().contents["loki.service"]}
+    observed = replace(host(), drift=("etc/loki-config.yml",), contents=contents)
+    assert diff(observed, config=[]) == {}
+
+
+def test_the_strongest_action_is_reported() -> None:
     assert planning.strongest([NONE, RELOAD, SWITCH]) == RELOAD
     assert planning.strongest([]) == NONE

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run a host and component at a time, shown with real processes."""
+"""Locks between real processes."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ with eval(sys.argv[3]):
 
 
 @pytest.fixture(autouse=True)
-def quick(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def short_poll(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_lock, "POLL_SECONDS", 0.02)
 
 
 @pytest.fixture
-def another(places: Path) -> Iterator[Callable[[str], subprocess.Popen]]:
-    """Another process that holds what it is told until its input ends."""
+def hold(places: Path) -> Iterator[Callable[[str], subprocess.Popen]]:
+    """Return a function that starts a process which holds a lock until its input ends."""
     started: list[subprocess.Popen] = []
 
-    def hold(what: str) -> subprocess.Popen:
-        command = [sys.executable, "-c", HOLD, str(COLLECTIONS), layout.RUN, what]
+    def start(expression: str) -> subprocess.Popen:
+        command = [sys.executable, "-c", HOLD, str(COLLECTIONS), layout.RUN, expression]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -48,7 +48,7 @@ def another(places: Path) -> Iterator[Callable[[str], subprocess.Popen]]:
         assert process.stdout.readline() == "held\n"
         return process
 
-    yield hold
+    yield start
     for process in started:
         process.kill()
         process.wait()
@@ -56,32 +56,32 @@ def another(places: Path) -> Iterator[Callable[[str], subprocess.Popen]]:
         process.stdout.close()
 
 
-def test_the_holder_is_named_when_the_lock_is_not_free_in_time(another: Callable) -> None:
-    another("run_lock.held('loki', 'anna@control, process 7', 0)")
+def test_the_owner_is_named_when_the_lock_is_not_free_in_time(hold: Callable) -> None:
+    hold("run_lock.held('loki', 'anna@control, process 7', 0)")
     began = time.monotonic()
-    told = "Another run holds loki on this host: anna@control, process 7"
-    with pytest.raises(ComponentError, match=told), run_lock.held("loki", "me", 0.2):
-        pytest.fail("it was held twice")
+    message = r"another run holds its lock \(anna@control, process 7\)"
+    with pytest.raises(ComponentError, match=message), run_lock.held("loki", "me", 0.2):
+        pytest.fail("the lock was held twice")
     assert 0.2 <= time.monotonic() - began < 20
 
 
-def test_another_component_is_not_in_the_way(another: Callable) -> None:
-    another("run_lock.held('loki', '', 0)")
+def test_the_lock_of_another_component_does_not_conflict(hold: Callable) -> None:
+    hold("run_lock.held('loki', '', 0)")
     with run_lock.held("tempo", "me", 0):
         pass
 
 
-def test_a_lock_is_had_when_its_holder_ends_in_time(another: Callable) -> None:
-    lock_owner = another("run_lock.held('loki', 'anna', 0)")
-    lock_owner.stdin.close()
+def test_a_lock_is_obtained_when_its_owner_ends_in_time(hold: Callable) -> None:
+    owner = hold("run_lock.held('loki', 'anna', 0)")
+    owner.stdin.close()
     with run_lock.held("loki", "me", 5):
         assert Path(layout.lock("loki")).read_text() == "me\n"
 
 
-def test_a_holder_that_is_killed_holds_nothing(another: Callable) -> None:
-    lock_owner = another("run_lock.held('loki', 'anna, with a long name', 0)")
-    lock_owner.send_signal(signal.SIGKILL)
-    lock_owner.wait()
+def test_a_killed_owner_frees_the_lock(hold: Callable) -> None:
+    owner = hold("run_lock.held('loki', 'anna, with a long name', 0)")
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
     with run_lock.held("loki", "me", 0):
         assert Path(layout.lock("loki")).read_text() == "me\n"
 
@@ -93,16 +93,16 @@ def test_an_error_frees_the_lock(places: Path) -> None:
         pass
 
 
-def test_a_lock_is_no_way_to_write_elsewhere(places: Path) -> None:
+def test_a_lock_file_that_is_a_link_is_not_followed(places: Path) -> None:
     Path(layout.RUN).mkdir()
-    Path(layout.lock("loki")).symlink_to(places / "elsewhere")
+    Path(layout.lock("loki")).symlink_to(places / "target")
     with pytest.raises(OSError, match="symbolic links"), run_lock.held("loki", "", 0):
-        pytest.fail("it was followed")
-    assert not (places / "elsewhere").exists()
+        pytest.fail("the link was followed")
+    assert not (places / "target").exists()
 
 
-def test_releases_are_swept_by_nobody_while_one_is_staged(another: Callable) -> None:
-    stager = another("run_lock.releases(exclusive=False)")
+def test_releases_are_not_pruned_while_one_is_staged(hold: Callable) -> None:
+    stager = hold("run_lock.releases(exclusive=False)")
     with run_lock.releases(exclusive=True) as alone:
         assert not alone
     with run_lock.releases(exclusive=False) as shared:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From options to what should be on the host."""
+"""Desired instances from the module's options."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.compo
 from tests.unit.component.factories import RELEASE, RELOAD, instance, options
 
 
-def files_of(**changes: Any) -> dict:
-    """For each file its mode, what a change of it needs, and whether it is a secret."""
+def files_of(**changes: Any) -> dict[str, tuple[str, str, bool]]:
+    """Return mode, on_change and secrecy of each file."""
     return {
-        path: (oct(entry.mode), entry.on_change, entry.secret)
-        for path, entry in instance(**changes).files.items()
+        path: (oct(file.mode), file.on_change, file.secret)
+        for path, file in instance(**changes).files.items()
     }
 
 
@@ -43,10 +43,12 @@ def test_an_instance_has_its_files_with_their_modes() -> None:
         pytest.param(None, RELOAD, "reload", id="reload is the default"),
         pytest.param("reload", None, "restart", id="reload falls back to restart"),
         pytest.param("restart", RELOAD, "restart", id="restart stays"),
-        pytest.param("none", None, "none", id="a program that watches its file needs nothing"),
+        pytest.param("none", None, "none", id="none is for a program that watches its file"),
     ],
 )
-def test_what_a_change_needs(on_change: str | None, reload: dict | None, expected: str) -> None:
+def test_a_changed_file_has_its_on_change(
+    on_change: str | None, reload: dict | None, expected: str
+) -> None:
     config = [{"path": "a.yml", "content": "a", "on_change": on_change}]
     assert instance(config=config, reload=reload).files["etc/a.yml"].on_change == expected
 
@@ -54,14 +56,12 @@ def test_what_a_change_needs(on_change: str | None, reload: dict | None, expecte
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        pytest.param("é\n", "é\n".encode(), id="text"),
+        pytest.param("é\n", "é\n".encode(), id="a string"),
         pytest.param("", b"", id="an empty file"),
         pytest.param(
-            b"\xff\n".decode("utf-8", "surrogateescape"), b"\xff\n", id="bytes that are no text"
+            b"\xff\n".decode("utf-8", "surrogateescape"), b"\xff\n", id="bytes that are not UTF-8"
         ),
-        pytest.param(
-            {"b": 1, "a": [2]}, b'{\n  "a": [\n    2\n  ],\n  "b": 1\n}\n', id="a mapping"
-        ),
+        pytest.param({"b": 1, "a": [2]}, b'{\n  "a": [\n    2\n  ],\n  "b": 1\n}\n', id="a dict"),
     ],
 )
 def test_content_is_written_as(content: object, expected: bytes) -> None:
@@ -69,68 +69,152 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
-        pytest.param({"name": "Loki"}, "is not 1 to 31", id="a name in capitals"),
-        pytest.param({"name": "-loki"}, "is not 1 to 31", id="a name that begins with a dash"),
-        pytest.param({"name": "loki\n"}, "is not 1 to 31", id="a name with a line break"),
-        pytest.param({"name": "l" * 32}, "is not 1 to 31", id="a name too long for a user"),
+        pytest.param({"name": "Loki"}, "use 1 to 31", id="a name in capitals"),
+        pytest.param({"name": "-loki"}, "use 1 to 31", id="a name that begins with a dash"),
+        pytest.param({"name": "loki\n"}, "use 1 to 31", id="a name with a line break"),
+        pytest.param({"name": "l" * 32}, "use 1 to 31", id="a name too long for a user"),
         pytest.param({"command": []}, "command is required", id="no command"),
-        pytest.param({"release": None}, "release is required", id="no release"),
-        pytest.param({"release": {**RELEASE, "version": "../../etc"}}, "release.version", id="a path as version"),
-        pytest.param({"release": {**RELEASE, "name": ""}}, "release.name", id="a release without a name"),
-        pytest.param({"config": [{"path": "../x", "content": ""}]}, "must be relative", id="a path that climbs out"),
-        pytest.param({"config": [{"path": "/x", "content": ""}]}, "must be relative", id="an absolute path"),
-        pytest.param({"config": [{"path": "a//x", "content": ""}]}, "must be relative", id="a path with a gap"),
+        pytest.param({"release": None}, "release: is required", id="no release"),
+        pytest.param(
+            {"release": {**RELEASE, "version": "../../etc"}},
+            "release.version",
+            id="a path as version",
+        ),
+        pytest.param(
+            {"release": {**RELEASE, "name": ""}}, "release.name", id="a release without a name"
+        ),
+        pytest.param(
+            {"config": [{"path": "../x", "content": ""}]},
+            "must be relative",
+            id="a path that climbs out",
+        ),
+        pytest.param(
+            {"config": [{"path": "/x", "content": ""}]}, "must be relative", id="an absolute path"
+        ),
+        pytest.param(
+            {"config": [{"path": "a//x", "content": ""}]},
+            "must be relative",
+            id="a path with a gap",
+        ),
         pytest.param({"config": [{"path": "", "content": ""}]}, "must be relative", id="no path"),
         pytest.param({"config": [{"path": "x"}]}, "neither content nor source", id="no content"),
-        pytest.param({"secrets": {"loki-config.yml": "s"}}, "given twice", id="a secret in place of a configuration"),
-        pytest.param({"secrets": {"loki-config.yml/x": "s"}}, "which is a file", id="a file below a file"),
-        pytest.param({"config": [{"path": "x", "content": "", "on_change": "kick"}]}, "on_change", id="another word"),
-        pytest.param({"units": {"other.timer": {}}}, "must start with 'loki-'", id="a unit of another name"),
-        pytest.param({"units": {"loki-x.mount": {}}}, "service, timer, path or socket", id="a unit of another kind"),
-        pytest.param({"units": {"loki-../x.timer": {}}}, "must start with 'loki-'", id="a unit that is a path"),
-        pytest.param({"units": {"loki-x.timer": ["Timer"]}}, "must map sections", id="a unit that is a list"),
-        pytest.param({"unit": {"Service": "x"}}, "must map sections", id="a section that is text"),
-        pytest.param({"unit": {"Service": {"User": "a\nExecStart=x"}}}, "is one line", id="a directive in a directive"),
+        pytest.param(
+            {"secrets": {"loki-config.yml": "s"}},
+            "given twice",
+            id="a secret in place of a configuration",
+        ),
+        pytest.param(
+            {"secrets": {"loki-config.yml/x": "s"}}, "which is a file", id="a file below a file"
+        ),
+        pytest.param(
+            {"config": [{"path": "x", "content": "", "on_change": "kick"}]},
+            "on_change",
+            id="an unknown on_change",
+        ),
+        pytest.param(
+            {"units": {"other.timer": {}}}, "must start with 'loki-'", id="a unit of another name"
+        ),
+        pytest.param(
+            {"units": {"loki-x.mount": {}}},
+            "service, timer, path or socket",
+            id="a unit of another type",
+        ),
+        pytest.param(
+            {"units": {"loki-../x.timer": {}}},
+            "must start with 'loki-'",
+            id="a unit that is a path",
+        ),
+        pytest.param(
+            {"units": {"loki-x.timer": ["Timer"]}},
+            "must be a dict of sections",
+            id="a unit that is a list",
+        ),
+        pytest.param(
+            {"unit": {"Service": "x"}},
+            "must be a dict of sections",
+            id="a section that is a string",
+        ),
+        pytest.param(
+            {"unit": {"Service": {"User": "a\nExecStart=x"}}},
+            "must be one line",
+            id="a directive in a directive",
+        ),
         pytest.param({"listen_addresses": ["9090"]}, "is not host:port", id="a port alone"),
         pytest.param({"listen_addresses": ["127.0.0.1:0"]}, "is not host:port", id="no port"),
-        pytest.param({"listen_addresses": ["127.0.0.1:70000"]}, "is not host:port", id="a port that is too big"),
-        pytest.param({"listen_addresses": [9090]}, "is not host:port", id="a number"),
-        pytest.param({"ready": {"timeout": 3}}, "ready: url is required", id="ready without an address"),
-        pytest.param({"ready": {"url": "x", "timeout": "soon"}}, "not a number of seconds", id="no number"),
-        pytest.param({"ready": {"url": "x", "username": "u"}}, "username and password_file go", id="no password"),
-        pytest.param({"ready": {"url": "x", "key_file": "k"}}, "certificate_file and key_file go", id="only a key"),
+        pytest.param(
+            {"listen_addresses": ["127.0.0.1:70000"]},
+            "is not host:port",
+            id="a port that is too big",
+        ),
+        pytest.param({"listen_addresses": [9090]}, "is not host:port", id="an int"),
+        pytest.param(
+            {"ready": {"timeout": 3}}, "ready: url is missing", id="ready without an address"
+        ),
+        pytest.param(
+            {"ready": {"url": "x", "timeout": "soon"}},
+            "'soon' is not an int",
+            id="a timeout that is not an int",
+        ),
+        pytest.param(
+            {"ready": {"url": "x", "username": "u"}},
+            "username and password_file go",
+            id="no password",
+        ),
+        pytest.param(
+            {"ready": {"url": "x", "key_file": "k"}},
+            "certificate_file and key_file go",
+            id="only a key",
+        ),
         pytest.param(
             {"ready": {"url": "x", "username": "u", "password_file": "p"}},
             "ready.password_file: 'p' is not in config or secrets",
-            id="a password that nobody has",
+            id="a password file that the component lacks",
         ),
-        pytest.param({"reload": {"url": "x"}}, "success, timestamp is required", id="reload without a proof"),
-        pytest.param({"instances": [{"name": "a"}, {"name": "a"}]}, "listed twice", id="an instance twice"),
+        pytest.param(
+            {"reload": {"url": "x"}},
+            "success, timestamp is missing",
+            id="reload without its metrics",
+        ),
+        pytest.param(
+            {"instances": [{"name": "a"}, {"name": "a"}]}, "listed twice", id="an instance twice"
+        ),
         pytest.param({"instances": [{}]}, "instances[0].name", id="an instance without a name"),
-        pytest.param({"instances": [{"name": "a", "port": 1}]}, "unknown option port", id="an unknown option"),
-        pytest.param({"instances": [{"name": "a", "command": "x -y"}]}, "command must be a list", id="command as text"),
-        pytest.param({"instances": [{"name": "a", "config": ["x"]}]}, "lists of mappings", id="config as text"),
-        pytest.param({"listen_addresses": [":9090"]}, "write 0.0.0.0:9090", id="an address without a host"),
-        pytest.param({"instances": [{"name": "x" * 30}]}, "is not 1 to 31", id="a long instance"),
+        pytest.param(
+            {"instances": [{"name": "a", "port": 1}]}, "unknown option port", id="an unknown option"
+        ),
+        pytest.param(
+            {"instances": [{"name": "a", "command": "x -y"}]},
+            "command: must be a list",
+            id="command as a string",
+        ),
+        pytest.param(
+            {"instances": [{"name": "a", "config": ["x"]}]},
+            "config: must be a list of dicts",
+            id="config as strings",
+        ),
+        pytest.param(
+            {"listen_addresses": [":9090"]}, "write 0.0.0.0:9090", id="an address without a host"
+        ),
+        pytest.param({"instances": [{"name": "x" * 30}]}, "use 1 to 31", id="a long instance"),
     ],
-)  # fmt: skip
-def test_what_is_refused(changes: dict, told: str) -> None:
+)
+def test_options_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ComponentError) as caught:
         spec.instances(options(**changes))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1:9090", "0.0.0.0:9090", "localhost:80", "[::1]:4317", "[fe80::1%eth0]:65535"],
 )
-def test_an_address_that_is_taken(address: str) -> None:
+def test_an_address_is_accepted(address: str) -> None:
     assert instance(listen_addresses=[address]).listen_addresses == (address,)
 
 
-def test_instances_inherit_what_they_do_not_say() -> None:
+def test_instances_inherit_the_options_that_they_do_not_set() -> None:
     first, second = spec.instances(
         options(
             ready={"url": "http://a/", "timeout": 5},
@@ -141,21 +225,18 @@ def test_instances_inherit_what_they_do_not_say() -> None:
             ],
         )
     )
-    assert (first.component, first.name, first.main_unit) == (
-        "loki",
-        "loki-main",
-        "loki-main.service",
-    )
+    names = (first.component, first.name, first.main_unit)
+    assert names == ("loki", "loki-main", "loki-main.service")
     assert (first.ready, first.environment) == ({"url": "http://a/", "timeout": 5}, {"A": "1"})
     assert (second.ready, second.environment) == ({"url": "http://b/", "timeout": 9}, {})
     assert b"/etc/loki-main/loki-config.yml" in first.files["loki-main.service"].content
 
 
-def test_an_empty_list_of_instances_wants_none() -> None:
+def test_an_empty_list_of_instances_desires_none() -> None:
     assert spec.instances(options(instances=[])) == []
 
 
-def test_the_environment_is_text() -> None:
+def test_environment_variables_are_strings() -> None:
     desired = instance(environment={"YES": True, "COUNT": 3, "GONE": None, "TEXT": "50 %"})
     assert desired.environment == {"YES": "true", "COUNT": "3", "TEXT": "50 %"}
     lines = desired.files["loki.service"].content.decode().splitlines()
@@ -166,7 +247,7 @@ def test_the_environment_is_text() -> None:
     ]
 
 
-def test_units_say_whether_they_are_started_and_enabled() -> None:
+def test_units_have_the_role_that_their_sections_and_types_give_them() -> None:
     desired = instance(
         units={
             "loki-sweep.service": {"Service": {"ExecStart": "x"}},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people are told of a host."""
+"""Status of a host."""
 
 from __future__ import annotations
 
@@ -20,18 +20,16 @@ from tests.unit.component.factories import RELEASE_DIRECTORY, built, instance, r
 TIMER = {
     "loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}, "Install": {"WantedBy": "timers.target"}}
 }
-SEEN = running(
+OBSERVED = running(
     instance(units={**TIMER, "loki-sweep.service": {"Service": {"ExecStart": "/bin/true"}}})
 )
-FINE = status.Told({}, (), "")
+FINE = status.InstanceStatus({}, (), "")
 IDLE = Unit(active="inactive")
 
 
-def units(**changes: Unit) -> dict:
-    return {
-        **SEEN.units,
-        **{name.replace("_", "-") + ".service": unit for name, unit in changes.items()},
-    }
+def units(**changes: Unit) -> dict[str, Unit]:
+    services = {name.replace("_", "-") + ".service": unit for name, unit in changes.items()}
+    return {**OBSERVED.units, **services}
 
 
 @pytest.mark.parametrize(
@@ -40,16 +38,16 @@ def units(**changes: Unit) -> dict:
         pytest.param({}, [], id="nothing"),
         pytest.param(
             {"drift": ("etc/loki-config.yml",)},
-            ["/etc/loki/loki-config.yml was changed by hand"],
+            ["/etc/loki/loki-config.yml was changed manually"],
             id="file",
         ),
         pytest.param(
             {"drift": ("release",)},
-            [f"the link {layout.current('loki')}/release was changed by hand"],
+            [f"the link {layout.current('loki')}/release was changed manually"],
             id="release",
         ),
         pytest.param(
-            {"untracked": ("etc/x.yml~",)}, ["/etc/loki/x.yml~ was added by hand"], id="added"
+            {"untracked": ("etc/x.yml~",)}, ["/etc/loki/x.yml~ was added manually"], id="added"
         ),
         pytest.param(
             {"links": ("/etc/loki",)}, ["/etc/loki is missing or points elsewhere"], id="link"
@@ -59,31 +57,31 @@ def units(**changes: Unit) -> dict:
                 "links": ("/etc/systemd/system/loki.service",),
                 "unmanaged": ("/etc/systemd/system/loki.service",),
             },
-            ["/etc/systemd/system/loki.service is in the way of ours"],
-            id="unit of their own",
+            ["/etc/systemd/system/loki.service is unmanaged and in the way"],
+            id="unmanaged unit",
         ),
         pytest.param(
             {"release_intact": False}, ["the unpacked release is damaged"], id="damaged release"
         ),
     ],
 )
-def test_drift_is_told_in_words(changes: dict, expected: list) -> None:
-    assert status.drift("loki", replace(SEEN, **changes), FINE) == expected
+def test_drift_is_described(changes: dict, expected: list) -> None:
+    assert status.drift("loki", replace(OBSERVED, **changes), FINE) == expected
 
 
-def test_what_systemd_was_told_by_others_is_drift() -> None:
-    told = status.Told(
+def test_drift_includes_drop_ins_and_units_that_systemd_has_not_loaded() -> None:
+    instance_status = status.InstanceStatus(
         {"loki.service": ["/etc/systemd/system/loki.service.d/override.conf"]},
         ("loki.service",),
         "",
     )
-    assert status.drift("loki", SEEN, told) == [
+    assert status.drift("loki", OBSERVED, instance_status) == [
         "/etc/systemd/system/loki.service.d/override.conf overrides loki.service",
-        "systemd has not read the present loki.service",
+        "systemd has not loaded the current loki.service",
     ]
 
 
-def test_drop_ins_are_seen_before_systemd_has_read_them_and_those_for_every_service_are_not(
+def test_drop_ins_are_found_before_systemd_has_loaded_them_and_those_for_every_service_are_not(
     places: Path,
 ) -> None:
     own = Path(layout.UNITS) / "loki.service.d" / "override.conf"
@@ -97,13 +95,15 @@ def test_drop_ins_are_seen_before_systemd_has_read_them_and_those_for_every_serv
 
 
 @pytest.mark.parametrize(
-    ("changes", "told", "expected"),
+    ("changes", "instance_status", "expected"),
     [
         pytest.param({}, FINE, [], id="nothing"),
-        pytest.param({}, replace(FINE, lacking="x answers 503"), ["x answers 503"], id="not ready"),
+        pytest.param(
+            {}, replace(FINE, not_ready="x answers 503"), ["x answers 503"], id="not ready"
+        ),
         pytest.param(
             {"units": units(loki=IDLE)},
-            replace(FINE, lacking="x"),
+            replace(FINE, not_ready="x"),
             ["loki.service is inactive"],
             id="stopped",
         ),
@@ -111,15 +111,13 @@ def test_drop_ins_are_seen_before_systemd_has_read_them_and_those_for_every_serv
             {"units": units(loki_sweep=IDLE)}, FINE, [], id="a service that waits for its timer"
         ),
         pytest.param(
-            {"units": {**SEEN.units, "loki-sweep.timer": IDLE}},
+            {"units": {**OBSERVED.units, "loki-sweep.timer": IDLE}},
             FINE,
             ["loki-sweep.timer is inactive"],
             id="timer",
         ),
-        pytest.param({"running": "0-a"}, FINE, ["generation 0-a still runs"], id="behind"),
-        pytest.param(
-            {"running": ""}, FINE, ["it is not known which generation runs"], id="not known"
-        ),
+        pytest.param({"running": "0-a"}, FINE, ["generation 0-a is still running"], id="behind"),
+        pytest.param({"running": ""}, FINE, ["the running generation is unknown"], id="unknown"),
         pytest.param(
             {"running_unit": "x"},
             FINE,
@@ -127,7 +125,10 @@ def test_drop_ins_are_seen_before_systemd_has_read_them_and_those_for_every_serv
             id="unit",
         ),
         pytest.param(
-            {"last_known_good": "0-a"}, FINE, ["its generation was never proven"], id="not proven"
+            {"last_known_good": "0-a"},
+            FINE,
+            ["its generation was never verified"],
+            id="not verified",
         ),
         pytest.param({"pending": True}, FINE, ["its last rollout was not finished"], id="killed"),
         pytest.param(
@@ -139,13 +140,17 @@ def test_drop_ins_are_seen_before_systemd_has_read_them_and_those_for_every_serv
         pytest.param({"rolled_back_from": "0-z"}, FINE, [], id="rolled forward since"),
     ],
 )
-def test_problems_are_told_in_words(changes: dict, told: status.Told, expected: list) -> None:
-    assert status.problems("loki", replace(SEEN, **changes), told) == expected
+def test_diagnostics_are_described(
+    changes: dict, instance_status: status.InstanceStatus, expected: list
+) -> None:
+    observed = replace(OBSERVED, **changes)
+    lines = status.diagnostics("loki", observed.manifest, observed, instance_status)
+    assert lines == expected
 
 
 @pytest.fixture
 def host(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A host with one component, which runs as it was rolled out, without a running systemd."""
+    """Return a host with one converged component, without a running systemd."""
     Path(layout.etc("loki")).parent.mkdir(parents=True)
     desired = instance()
     name = generation.write(desired, built(desired), 0)
@@ -153,26 +158,26 @@ def host(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     generation.set_links("loki", built(desired))
     generation.commit("loki", name, set())
     generation.files.replace(
-        layout.running("loki"), f"i generations/{name} {desired.unit}\n".encode(), 0o600
+        layout.running("loki"), f"i generations/{name} {desired.unit_digest}\n".encode(), 0o600
     )
     state = Unit(active="active", main_pid=7, invocation="i", restarts=2)
     monkeypatch.setattr(status.systemd, "show", lambda names: dict.fromkeys(names, state))
     monkeypatch.setattr(
-        status.systemd, "properties", lambda names, desired: {unit: {} for unit in names}
+        status.systemd, "properties", lambda units, names: {unit: {} for unit in units}
     )
     monkeypatch.setattr(release_store, "intact", lambda directory: directory == RELEASE_DIRECTORY)
     return places
 
 
-def test_a_host_is_told_as_data_and_as_a_table_and_nothing_is_written(host: Path) -> None:
+def test_a_host_is_reported_as_data_and_as_a_table_and_nothing_is_written(host: Path) -> None:
     before = sorted((str(path), path.lstat().st_mtime_ns) for path in host.rglob("*"))
-    told = status.status({"expected": ["loki", "tempo"]}, False)
+    result = status.status({"expected": ["loki", "tempo"]}, False)
     assert sorted((str(path), path.lstat().st_mtime_ns) for path in host.rglob("*")) == before
-    assert told["changed"] is False
-    loki = told["instances"]["loki"]
-    facts = ("release", "version", "state", "ready", "drift", "problems", "restarts")
-    assert [loki[fact] for fact in facts] == ["loki-3.7.8", "3.7.8", "active", True, [], [], 2]
-    lines = [told["header"], *told["lines"]]
+    assert result["changed"] is False
+    loki = result["instances"]["loki"]
+    fields = ("release", "version", "state", "ready", "drift", "diagnostics", "restarts")
+    assert [loki[field] for field in fields] == ["loki-3.7.8", "3.7.8", "active", True, [], [], 2]
+    lines = [result["header"], *result["lines"]]
     assert [line.split()[0] for line in lines] == ["COMPONENT", "loki", "tempo"]
     assert lines[1].split()[1:] == [
         "3.7.8",
@@ -187,16 +192,18 @@ def test_a_host_is_told_as_data_and_as_a_table_and_nothing_is_written(host: Path
     assert [line[column:].split()[0] for line in lines] == ["STATE", "ready", "absent"]
 
 
-def test_a_component_that_the_inventory_does_not_have_is_told(host: Path) -> None:
-    told = status.status({"expected": []}, False)["instances"]["loki"]
-    assert told["problems"] == ["the inventory does not have it on this host"]
-    assert status.status({"expected": None}, False)["instances"]["loki"]["problems"] == []
+def test_a_component_that_the_inventory_does_not_list_is_reported(host: Path) -> None:
+    listed_nowhere = status.status({"expected": []}, False)["instances"]["loki"]
+    unchecked = status.status({"expected": None}, False)["instances"]["loki"]
+    assert listed_nowhere["diagnostics"] == ["the inventory does not list it for this host"]
+    assert unchecked["diagnostics"] == []
 
 
-def test_a_component_whose_manifest_is_damaged_is_told_and_is_no_error(host: Path) -> None:
+def test_a_component_with_a_damaged_manifest_is_reported_and_is_no_error(host: Path) -> None:
     Path(layout.current("loki"), "manifest.json").write_text("{}")
-    told = status.status({"expected": None}, False)["instances"]["loki"]
-    assert told["state"] == "broken" and "is damaged" in told["problems"][0]
+    loki = status.status({"expected": None}, False)["instances"]["loki"]
+    assert loki["state"] == "broken"
+    assert "is damaged" in loki["diagnostics"][0]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an error message shows of a log."""
+"""Excerpts of logs for error messages, and the required version of systemd."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ REASON = 'level=error err="listen tcp 127.0.0.1:7999: bind: address already in u
 @pytest.mark.parametrize(
     ("lines", "shown"),
     [
-        pytest.param([], [], id="nothing was said"),
+        pytest.param([], [], id="an empty log"),
         pytest.param(["a", "b"], ["a", "b"], id="all of a short log"),
         pytest.param(
             [REASON, *STOPPING],
             [REASON, "...", *STOPPING[-15:]],
-            id="the reason before a long farewell",
+            id="the reason before many last lines",
         ),
         pytest.param(STOPPING, STOPPING[-15:], id="no complaint"),
         pytest.param(
@@ -38,9 +38,9 @@ REASON = 'level=error err="listen tcp 127.0.0.1:7999: bind: address already in u
         ),
         pytest.param(
             [
-                "error of the old one",
+                "error of the previous process",
                 "Starting a.service",
-                'level=warn err="no matter"',
+                'level=warn err="harmless"',
                 REASON,
                 *STOPPING,
             ],
@@ -52,12 +52,12 @@ REASON = 'level=error err="listen tcp 127.0.0.1:7999: bind: address already in u
         ),
     ],
 )
-def test_an_excerpt_shows_what_helps(lines, shown):
+def test_an_excerpt_shows_the_helpful_lines(lines: list[str], shown: list[str]) -> None:
     assert excerpt("\n".join(lines)) == "\n".join(shown)
 
 
 @pytest.mark.parametrize(
-    ("told", "refusal"),
+    ("output", "message"),
     [
         pytest.param("systemd 257 (257.9-1~deb13u1)\n+PAM +AUDIT", "", id="Debian 13"),
         pytest.param("systemd 252 (252.39-1~deb12u1)\n+PAM", "", id="Debian 12"),
@@ -65,27 +65,29 @@ def test_an_excerpt_shows_what_helps(lines, shown):
         pytest.param("systemd 258~rc2 (258~rc2)\n+PAM", "", id="a candidate"),
         pytest.param(
             "systemd 245 (245.4-4ubuntu3)\n+PAM",
-            "systemd 245 is too old: 247 or newer is needed.",
+            "systemd 245: it is too old; 247 or newer is required.",
             id="old",
         ),
         pytest.param(
             "systemd 246~rc2 (246~rc2)",
-            "systemd 246 is too old: 247 or newer is needed.",
+            "systemd 246: it is too old; 247 or newer is required.",
             id="old candidate",
         ),
         pytest.param(
-            "offline\n", "What systemd runs here is not known: offline", id="something else"
+            "offline\n", "systemd: cannot determine its version (offline).", id="something else"
         ),
-        pytest.param("", "What systemd runs here is not known: it says nothing", id="nothing"),
+        pytest.param("", "systemd: cannot determine its version (no output).", id="nothing"),
     ],
 )
-def test_a_host_whose_systemd_is_too_old_is_refused_in_one_line(monkeypatch, told, refusal):
+def test_a_host_with_an_old_systemd_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, output: str, message: str
+) -> None:
     monkeypatch.setattr(
-        systemd, "run", lambda command: subprocess.CompletedProcess(command, 0, told)
+        systemd, "run", lambda command: subprocess.CompletedProcess(command, 0, output)
     )
-    if not refusal:
+    if not message:
         systemd.require_version()
         return
     with pytest.raises(ComponentError) as refused:
         systemd.require_version()
-    assert str(refused.value) == refusal
+    assert str(refused.value) == message

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text of systemd units."""
+"""Content of unit files."""
 
 from __future__ import annotations
 
@@ -20,12 +20,16 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.compo
 )
 
 
-def main_unit(description: str = "Loki", environment: dict | None = None, **changes: dict) -> list:
-    """Lines of a main unit."""
+def main_unit(
+    description: str = "Loki", environment: dict | None = None, **changes: dict
+) -> list[str]:
+    """Return the lines of a main unit."""
     sections = unit.main_unit(
         "loki", description, ["{release}/loki", "-x=$HOME"], environment or {}, changes
     )
-    return unit.render(unit.noted(sections, "loki"), layout.placeholders("loki")).splitlines()
+    return unit.render(
+        unit.with_recorder(sections, "loki"), layout.placeholders("loki")
+    ).splitlines()
 
 
 @pytest.mark.parametrize(
@@ -33,7 +37,7 @@ def main_unit(description: str = "Loki", environment: dict | None = None, **chan
     [
         pytest.param("-config.file=/etc/a.yml", "-config.file=/etc/a.yml", id="a plain word"),
         pytest.param("two words", '"two words"', id="a space"),
-        pytest.param("", '""', id="nothing"),
+        pytest.param("", '""', id="an empty word"),
         pytest.param(";", '";"', id="the separator of commands"),
         pytest.param("it's", '"it\'s"', id="a quote"),
         pytest.param('say "hi"', '"say \\"hi\\""', id="double quotes"),
@@ -44,15 +48,15 @@ def main_unit(description: str = "Loki", environment: dict | None = None, **chan
         pytest.param("a\rb", '"a\rb"', id="a carriage return"),
     ],
 )
-def test_a_word_is_quoted(word: str, expected: str) -> None:
+def test_an_argument_is_quoted(word: str, expected: str) -> None:
     assert unit.quoted(word) == expected
 
 
-def test_a_value_of_the_environment_keeps_its_dollar() -> None:
+def test_an_environment_variable_keeps_its_dollar() -> None:
     assert 'Environment="A=$x 1"' in main_unit(environment={"A": "$x 1"})
 
 
-def test_the_main_unit_runs_the_release_by_its_stable_path() -> None:
+def test_the_main_unit_runs_the_release_through_the_link_to_the_current_generation() -> None:
     lines = main_unit()
     assert "ExecStart=/opt/monitoring/components/loki/current/release/loki -x=$$HOME" in lines
     assert {"User=loki", "Group=loki", "StateDirectory=loki", "WantedBy=multi-user.target"} <= set(
@@ -61,9 +65,8 @@ def test_the_main_unit_runs_the_release_by_its_stable_path() -> None:
 
 
 def test_every_service_starts_from_the_hardened_base() -> None:
-    further = unit.render(
-        unit.further_unit("loki-sweep.service", {"Service": {"ExecStart": "x"}}), {}
-    ).splitlines()
+    sections = unit.further_unit("loki-sweep.service", {"Service": {"ExecStart": "x"}})
+    further = unit.render(sections, {}).splitlines()
     expected = set()
     for key, value in unit.HARDENED.items():
         expected.update(f"{key}={item}" for item in unit.as_list(value))
@@ -77,7 +80,7 @@ def test_a_timer_has_no_service_section() -> None:
     }
 
 
-def test_an_exception_replaces_its_directive_and_null_takes_it_away() -> None:
+def test_an_exception_replaces_a_directive_and_null_removes_it() -> None:
     lines = main_unit(
         Service={"PrivateUsers": None, "TimeoutStopSec": "300s", "SystemCallFilter": ["@a", "~@b"]}
     )
@@ -89,7 +92,7 @@ def test_an_exception_replaces_its_directive_and_null_takes_it_away() -> None:
     assert "TimeoutStopSec=300s" in lines
 
 
-def test_the_note_of_what_starts_comes_before_commands_of_the_role() -> None:
+def test_the_recorder_runs_before_commands_of_the_role() -> None:
     for given, expected in (("/bin/true", ["/bin/true"]), (["/a", "/b"], ["/a", "/b"]), (None, [])):
         lines = [
             line
@@ -100,9 +103,9 @@ def test_the_note_of_what_starts_comes_before_commands_of_the_role() -> None:
         assert lines[1:] == [f"ExecStartPre={item}" for item in expected]
 
 
-def test_the_note_that_a_start_makes_is_read_as_the_running_generation(places: Path) -> None:
+def test_a_start_records_the_running_generation(places: Path) -> None:
     files.link("generations/3-abc", layout.current("loki"))
-    # systemd makes one dollar of two, and takes away the plus sign.
+    # systemd turns two dollars into one, and removes the plus sign.
     command = unit.recorder("loki", "0123456789ab").lstrip("+").replace("$$", "$")
     for _start in range(2):
         subprocess.run(command, shell=True, check=True, env={**os.environ, "INVOCATION_ID": "f00"})
@@ -115,27 +118,28 @@ def test_the_note_that_a_start_makes_is_read_as_the_running_generation(places: P
     assert systemd.running_generation("loki", "f00") == ("", "")
 
 
-def test_sections_come_in_the_usual_order_and_truth_values_in_words() -> None:
+def test_a_unit_file_has_its_sections_in_the_usual_order_and_booleans_as_yes_or_no() -> None:
     lines = unit.render(
         {"Install": {"A": False}, "Service": {"B": True, "C": []}, "Unit": {"D": 3}}, {}
     ).splitlines()
     assert lines[1:] == ["", "[Unit]", "D=3", "", "[Service]", "B=yes", "", "[Install]", "A=no"]
 
 
-def test_a_description_is_taken_by_its_words() -> None:
+def test_a_description_keeps_its_percent_sign_and_loses_its_line_break() -> None:
     assert "Description=100%% of the logs" in main_unit("100% of the logs\n")
 
 
-def test_a_value_of_several_lines_is_refused() -> None:
-    with pytest.raises(ComponentError, match="one line"):
+def test_a_directive_of_several_lines_is_refused() -> None:
+    with pytest.raises(
+        ComponentError, match="ExecStartPost: a unit's value must be one line; use a list"
+    ):
         main_unit(Service={"ExecStartPost": "/bin/a\n/bin/b"})
 
 
 def test_placeholders_are_filled_and_other_braces_stay() -> None:
-    text = layout.fill(
+    filled = layout.fill(
         "{etc} {release} {bin} {data} {name} {other} {{x}}", layout.placeholders("loki")
     )
     current = "/opt/monitoring/components/loki/current"
-    assert (
-        text == f"/etc/loki {current}/release {current}/bin /var/lib/loki loki {{other}} {{{{x}}}}"
-    )
+    paths = f"/etc/loki {current}/release {current}/bin /var/lib/loki"
+    assert filled == paths + " loki {other} {{x}}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Alerts and dashboards keep the rules that make them useful, and ask for what is there."""
+"""Alerts and dashboards follow our rules, and query only metrics that exist."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DASHBOARDS = {
 PANELS = [(name, panel) for name, dashboard in DASHBOARDS.items() for panel in dashboard["panels"]]
 QUERIES = list(content.queries())
 RUNBOOK = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
-# Panels that show what is no measurement.
+# Panels that show no measurements.
 WITHOUT_UNIT = ("logs", "alertlist")
 SCRAPE_SECONDS = 15
 
@@ -39,8 +39,8 @@ def facts(role: str) -> dict:
 
 @cache
 def scrape_jobs() -> set[str]:
-    """The jobs of all roles; those of instances with the names of the defaults."""
-    found = set()
+    """Return the scrape jobs of all roles, with the default names of instances."""
+    names = set()
     for path in ROOT.glob("roles/*/meta/component.yml"):
         role = path.parts[-3]
         defaults = yaml.safe_load(
@@ -48,12 +48,12 @@ def scrape_jobs() -> set[str]:
         )
         instances = defaults.get(f"{role}_instances", [{"name": ""}])
         jobs = [job["name"] for job in facts(role).get("scrape_jobs", [])]
-        found |= {
+        names |= {
             job.replace("{{ instance.name }}", instance["name"])
             for job in jobs
             for instance in instances
         }
-    return found
+    return names
 
 
 @cache
@@ -84,15 +84,15 @@ def label(where: str, item: dict) -> str:
             "predict_linear(a[6h], 24 * 3600) < 1e9 # b", ["a"], id="numbers and comments"
         ),
         pytest.param('rate(a{x=~"$y"}[$__rate_interval])', ['a{x=~"$y"}'], id="variables"),
-        pytest.param('label_replace(a, "b", "c", "d", "e")', ["a"], id="texts"),
+        pytest.param('label_replace(a, "b", "c", "d", "e")', ["a"], id="strings"),
     ],
 )
-def test_selectors_of_an_expression_are_found(expression, selected):
+def test_selectors_of_an_expression_are_listed(expression, selected):
     assert content.selectors(expression) == selected
 
 
 @each(ALERTS)
-def test_alert_says_what_is_wrong_and_what_to_do(where, item):
+def test_alert_names_the_fault_and_the_remedy(where, item):
     assert set(item) <= {"alert", "expr", "for", "labels", "annotations"}
     assert set(item["labels"]) - {"engine"} == {"severity", "service", "component"}
     assert item["labels"]["severity"] in ("critical", "high", "medium")
@@ -106,24 +106,24 @@ def test_alert_says_what_is_wrong_and_what_to_do(where, item):
 
 
 @each(ALERTS)
-def test_alert_waits_for_two_scrapes_or_tells_what_has_happened(where, item):
-    happened = "increase(" in item["expr"]
+def test_alert_waits_for_two_scrapes_or_reports_an_event(where, item):
+    is_event = "increase(" in item["expr"]
     seconds = {"m": 60, "s": 1}[item.get("for", "0s")[-1]] * int(item.get("for", "0s")[:-1])
-    assert seconds >= 2 * SCRAPE_SECONDS or happened
+    assert seconds >= 2 * SCRAPE_SECONDS or is_event
 
 
 @each(ALERTS)
-def test_alert_points_to_a_panel_that_is_there(where, item):
+def test_alert_links_to_an_existing_panel(where, item):
     uid, panel = (item["annotations"].get(key) for key in prometheus_rules.PANEL)
-    there = {
+    existing = {
         (board["uid"], str(panel["id"]))
         for board in DASHBOARDS.values()
         for panel in board["panels"]
     }
-    assert (uid, panel) == (None, None) or (uid, panel) in there
+    assert (uid, panel) == (None, None) or (uid, panel) in existing
 
 
-def test_alerts_are_over_all_severities_and_each_has_its_name():
+def test_alerts_use_all_severities_and_unique_names():
     assert {rule["labels"]["severity"] for _role, rule in ALERTS} == {"critical", "high", "medium"}
     assert [
         name
@@ -132,43 +132,45 @@ def test_alerts_are_over_all_severities_and_each_has_its_name():
     ] == []
 
 
-def test_each_alert_has_a_section_of_the_runbook_and_each_section_an_alert():
+def test_runbook_has_one_section_for_each_alert():
     assert sorted(re.findall(r"^## (\w+)$", RUNBOOK, re.MULTILINE)) == sorted(
         rule["alert"] for _role, rule in ALERTS
     )
 
 
-def test_each_alert_has_one_engine_and_grafana_takes_its_own():
-    taken, left = [], []
+def test_each_alert_has_one_engine_and_grafanas_share_converts():
+    converted, remaining = [], []
     for role, path in content.alert_files().items():
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         _grafana, prometheus = prometheus_rules.split(document)
-        left += [rule["alert"] for group in prometheus["groups"] for rule in group["rules"]]
+        remaining += [rule["alert"] for group in prometheus["groups"] for rule in group["rules"]]
         groups = prometheus_rules.rule_groups(document, str(path), role)
-        taken += [rule for group in groups for rule in group.body["rules"]]
-    assert sorted([rule["title"] for rule in taken] + left) == sorted(
+        converted += [rule for group in groups for rule in group.body["rules"]]
+    assert sorted([rule["title"] for rule in converted] + remaining) == sorted(
         rule["alert"] for _role, rule in ALERTS
     )
-    assert len({rule["uid"] for rule in taken}) == len(taken)
-    assert {rule["noDataState"] for rule in taken} == {"OK"}
-    # Whoever asks a Prometheus that is away gets an error.
-    assert [rule["title"] for rule in taken if rule["execErrState"] == "Alerting"] == [
+    assert len({rule["uid"] for rule in converted}) == len(converted)
+    assert {rule["noDataState"] for rule in converted} == {"OK"}
+    # A query to a Prometheus that is down is an error.
+    assert [rule["title"] for rule in converted if rule["execErrState"] == "Alerting"] == [
         "PrometheusDown"
     ]
 
 
-def test_a_target_that_the_general_alert_leaves_out_has_one_of_its_own():
+def test_target_outside_the_general_alert_has_its_own_alert():
     [general] = [rule["expr"] for _role, rule in ALERTS if rule["alert"] == "TargetDown"]
-    left_out = set(re.search(r'job!~"([^"]+)"', general)[1].split("|"))
-    others = " ".join(rule["expr"] for _role, rule in ALERTS)
-    assert set(re.findall(r'up\{job="([^"]+)"\}', others)) == left_out
-    # What Grafana cannot tell: that it is away itself, or one of its datasources. Prometheus cannot tell it of itself.
-    told = {rule["alert"] for _role, rule in ALERTS if rule["labels"].get("engine") == "prometheus"}
-    assert told == {"GrafanaDown", "LokiDown", "TempoDown"}
+    excluded = set(re.search(r'job!~"([^"]+)"', general)[1].split("|"))
+    expressions = " ".join(rule["expr"] for _role, rule in ALERTS)
+    assert set(re.findall(r'up\{job="([^"]+)"\}', expressions)) == excluded
+    # Grafana cannot report its own failure or that of a datasource; Prometheus not its own.
+    by_prometheus = {
+        rule["alert"] for _role, rule in ALERTS if rule["labels"].get("engine") == "prometheus"
+    }
+    assert by_prometheus == {"GrafanaDown", "LokiDown", "TempoDown"}
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.where)
-def test_what_is_asked_for_is_there(query):
+def test_queried_metrics_and_jobs_exist(query):
     for selector in content.selectors(query.expression):
         if query.datasource == "prometheus":
             assert content.metric(selector) in known_metrics() | set(content.ALLOWED_EMPTY), (
@@ -178,71 +180,76 @@ def test_what_is_asked_for_is_there(query):
         assert {job for jobs in jobs for job in jobs.split("|")} <= scrape_jobs(), selector
 
 
-def test_what_may_be_empty_is_asked_for():
-    asked = {name for query in QUERIES for selector in content.selectors(query.expression)
-             for name in (selector, content.metric(selector))}  # fmt: skip
-    assert set(content.ALLOWED_EMPTY) <= asked
+def test_metric_that_may_be_empty_is_queried():
+    queried = {
+        name
+        for query in QUERIES
+        for selector in content.selectors(query.expression)
+        for name in (selector, content.metric(selector))
+    }
+    assert set(content.ALLOWED_EMPTY) <= queried
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_dashboard_is_one_that_is_provisioned(name):
+def test_dashboard_file_is_canonical(name):
     dashboard = DASHBOARDS[name]
     assert dashboard["uid"] == f"hippius-{name}"
     assert {"id", "version", "iteration", "__inputs", "__requires"} & set(dashboard) == set()
-    assert (dashboard["schemaVersion"], dashboard["editable"], dashboard["timezone"]) == (
-        39,
-        False,
-        "",
-    )
-    assert (
-        dashboard["title"]
-        and dashboard["description"]
-        and "hippius" in dashboard["tags"]
-        and dashboard["links"]
-    )
+    assert dashboard["schemaVersion"] == 39
+    assert dashboard["editable"] is False
+    assert dashboard["timezone"] == ""
+    assert dashboard["title"] and dashboard["description"] and dashboard["links"]
+    assert "hippius" in dashboard["tags"]
     [path] = [path for path in content.dashboard_files() if path.stem == name]
-    assert (
-        path.read_text(encoding="utf-8")
-        == json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
-    )
+    canonical = json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
+    assert path.read_text(encoding="utf-8") == canonical
 
 
-def test_dashboards_have_titles_of_their_own():
+def test_dashboard_titles_are_unique():
     assert len({dashboard["title"] for dashboard in DASHBOARDS.values()}) == len(DASHBOARDS)
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_dashboard_is_chosen_from_by_environment(name):
+def test_dashboard_has_variables_that_depend_on_the_environment(name):
     variables = DASHBOARDS[name]["templating"]["list"]
     assert variables[0]["name"] == "env" and len(variables) > 1
     for variable in variables:
-        assert (variable["type"], variable["refresh"], variable["includeAll"], variable["multi"]) == (
-            "query", 2, True, True,
-        )  # fmt: skip
+        assert (
+            variable["type"],
+            variable["refresh"],
+            variable["includeAll"],
+            variable["multi"],
+        ) == (
+            "query",
+            2,
+            True,
+            True,
+        )
         assert variable["label"]
-    later = [variable["query"]["query"] for variable in variables[1:]]
-    assert [query for query in later if 'env=~"$env"' not in query] == []
+    dependent = [variable["query"]["query"] for variable in variables[1:]]
+    assert [query for query in dependent if 'env=~"$env"' not in query] == []
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_panels_have_ids_and_places_of_their_own(name):
+def test_panels_have_unique_ids_and_titles_and_do_not_overlap(name):
     panels = DASHBOARDS[name]["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     assert len({panel["title"] for panel in panels}) == len(panels)
-    for one, other in combinations([panel["gridPos"] for panel in panels], 2):
-        beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
-        assert beside or one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+    for first, second in combinations([panel["gridPos"] for panel in panels], 2):
+        beside = first["x"] + first["w"] <= second["x"] or second["x"] + second["w"] <= first["x"]
+        above = first["y"] + first["h"] <= second["y"] or second["y"] + second["h"] <= first["y"]
+        assert beside or above
     assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in panels)
 
 
 @each(PANELS)
-def test_panel_says_what_it_shows_and_in_which_unit(where, item):
+def test_panel_has_a_description_and_a_unit(where, item):
     assert item["title"] and item["description"].endswith(".")
     assert item["type"] in WITHOUT_UNIT or item["fieldConfig"]["defaults"]["unit"]
 
 
 @each([(name, panel) for name, panel in PANELS if panel["type"] != "alertlist"])
-def test_panel_asks_a_datasource_by_uid_for_the_chosen_environment(where, item):
+def test_panel_queries_a_datasource_by_uid_for_the_selected_environment(where, item):
     refs = [target["refId"] for target in item["targets"]]
     assert refs and len(set(refs)) == len(refs)
     for target in item["targets"]:
@@ -251,7 +258,7 @@ def test_panel_asks_a_datasource_by_uid_for_the_chosen_environment(where, item):
             {"type": kind, "uid": kind} for kind in ("prometheus", "loki", "tempo")
         )
         assert 'env=~"$env"' in target["expr"]
-        # Of what is scraped every 15 seconds, a fixed range is too short when far away and too long when near.
+        # A fixed range is too short in a long time range and too long in a short one.
         assert set(re.findall(r"\[([^\]]+)\]", target["expr"])) <= {"$__rate_interval"}
         for variable in re.findall(r"(=~|=|!=|!~)\"(\$\w+)", target["expr"]):
             assert variable[0] == "=~", "variables may have several values"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Grafana takes what the roles bring, and the next run has nothing left to do."""
+"""Grafana accepts the content of the roles, and the next run changes nothing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.re
     reconcile,
 )
 from tests import content
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 
 FOLDER = "hippius"
 
 
-def brought() -> list[DesiredObject]:
-    """All dashboards and Grafana's share of all alerts, with what they refer to."""
-    found = [DesiredObject("folder", FOLDER, {"uid": FOLDER, "title": "Hippius"}, "inline")]
+def role_content() -> list[DesiredObject]:
+    """Return all dashboards and Grafana's share of all alerts, with the objects they refer to."""
+    objects = [DesiredObject("folder", FOLDER, {"uid": FOLDER, "title": "Hippius"}, "inline")]
     for kind in ("prometheus", "loki"):
         body = {
             "uid": kind,
@@ -34,10 +34,10 @@ def brought() -> list[DesiredObject]:
             "url": "http://127.0.0.1",
             "access": "proxy",
         }
-        found.append(DesiredObject("datasource", kind, body, "inline"))
+        objects.append(DesiredObject("datasource", kind, body, "inline"))
     for path in content.dashboard_files():
         dashboard = json.loads(path.read_text(encoding="utf-8"))
-        found.append(
+        objects.append(
             DesiredObject(
                 "dashboard",
                 dashboard["uid"],
@@ -46,18 +46,18 @@ def brought() -> list[DesiredObject]:
             )
         )
     for path in content.alert_files().values():
-        found += prometheus_rules.rule_groups(
+        objects += prometheus_rules.rule_groups(
             yaml.safe_load(path.read_text(encoding="utf-8")), str(path), FOLDER
         )
-    return found
+    return objects
 
 
 @pytest.mark.parametrize("version", ["11.6.4", "12.4.3", "13.2.3"])
-def test_content_is_taken_and_then_left_alone(version):
-    with StandIn(version=version) as grafana:
+def test_content_is_created_once_and_then_unchanged(version):
+    with FakeGrafana(version=version) as grafana:
         client = Client(grafana.url, username=grafana.username, password=grafana.password)
-        first = reconcile(client, brought(), Options(fingerprint_key="key"))
-        assert len(first.changes) == len(brought())
+        first = reconcile(client, role_content(), Options(fingerprint_key="key"))
+        assert len(first.changes) == len(role_content())
         written = len(grafana.writes)
-        again = reconcile(client, brought(), Options(fingerprint_key="key"))
+        again = reconcile(client, role_content(), Options(fingerprint_key="key"))
         assert (again.changes, len(grafana.writes)) == ([], written)

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The catalog's answers, as a pure function of roles' facts, groups and variables."""
+"""Addresses and scrape jobs of components, from the roles' facts, groups and variables."""
 
 from __future__ import annotations
 
 import re
 from copy import deepcopy
+from typing import Any
 
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import catalog
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.catalog import CatalogError
 
-STORE = catalog.component(
+STORE = catalog.parse_component(
     "log_store",
     {
         "release": "log_store",
@@ -21,7 +22,7 @@ STORE = catalog.component(
         "scrape_jobs": [{"name": "log-store", "address": "http"}],
     },
 )
-HUB = catalog.component(
+HUB = catalog.parse_component(
     "hub",
     {
         "release": "hub",
@@ -39,7 +40,7 @@ HUB = catalog.component(
         ],
     },
 )
-GAUGE = catalog.component(
+GAUGE = catalog.parse_component(
     "gauge",
     {
         "release": "gauge",
@@ -67,25 +68,38 @@ DEFAULTS = {
 
 
 class Inventory(catalog.Inventory):
-    """An inventory in memory, where <name> stands for a variable."""
+    """An inventory in memory, in whose templates <name> stands for a variable."""
 
-    def __init__(self, groups: dict, variables: dict | None = None) -> None:
+    def __init__(
+        self,
+        groups: dict[str, list[str]],
+        host_variables: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
         self.groups = groups
-        self.known = variables or {}
+        self.host_variables = host_variables or {}
 
-    def variable(self, host: str, name: str) -> object:
-        return {"monitoring_environment": "test", **self.known.get(host, {})}.get(name)
+    def variable(self, host: str, name: str) -> catalog.Value:
+        variables = {"monitoring_environment": "test", **self.host_variables.get(host, {})}
+        return variables.get(name)
 
     def render(
-        self, host: str, item: catalog.Component, value: object, instance: dict | None = None
-    ) -> object:
+        self,
+        host: str,
+        component: catalog.Component,
+        value: catalog.Value,
+        instance: catalog.Instance | None = None,
+    ) -> catalog.Value:
         if isinstance(value, dict):
-            return {key: self.render(host, item, inner, instance) for key, inner in value.items()}
-        known = {**DEFAULTS, **self.known.get(host, {})}
-        if value == item.instances:
-            return known[value.strip("<>")]
-        known |= {f"instance.{key}": text for key, text in (instance or {}).items()}
-        return re.sub("<(.*)>", lambda found: known[found.group(1)], value)
+            return {
+                key: self.render(host, component, element, instance)
+                for key, element in value.items()
+            }
+        variables = {**DEFAULTS, **self.host_variables.get(host, {})}
+        if value == component.instances:
+            return variables[value.strip("<>")]
+        for key, element in (instance or {}).items():
+            variables[f"instance.{key}"] = element
+        return re.sub("<(.*)>", lambda match: variables[match[1]], value)
 
 
 def store_of_b(**variables: str) -> Inventory:
@@ -100,7 +114,7 @@ def store_of_b(**variables: str) -> Inventory:
             "b",
             {"log_store_address": "10.0.0.2:3100"},
             "10.0.0.2:3100",
-            id="itself by a bound address",
+            id="itself by its bind address",
         ),
         pytest.param(
             "b",
@@ -121,19 +135,19 @@ def store_of_b(**variables: str) -> Inventory:
             "a",
             {"log_store_address": "10.0.0.2:3100"},
             "10.0.0.2:3100",
-            id="another by the bound address",
+            id="another by the bind address",
         ),
         pytest.param(
             "a",
             {"log_store_address": "10.0.0.2:3100", "ansible_host": "192.0.2.9"},
             "10.0.0.2:3100",
-            id="another by the bound address, not by the one Ansible connects to",
+            id="another by the bind address, not by the one Ansible connects to",
         ),
         pytest.param(
             "a",
             {"log_store_address": "10.0.0.2:3100", "monitoring_address": "logs.example"},
             "logs.example:3100",
-            id="another by the address that is given for it",
+            id="another by its monitoring_address",
         ),
         pytest.param(
             "a",
@@ -155,8 +169,12 @@ def store_of_b(**variables: str) -> Inventory:
         ),
     ],
 )
-def test_address_reaches(client_host: str, variables: dict, expected: str) -> None:
-    assert catalog.address(STORE, "http", store_of_b(**variables), client_host) == expected
+def test_address_reaches(
+    client_host: str,
+    variables: dict[str, Any],
+    expected: str,
+) -> None:
+    assert catalog.address_of(STORE, "http", store_of_b(**variables), client_host) == expected
 
 
 @pytest.mark.parametrize(
@@ -176,18 +194,20 @@ def test_address_reaches(client_host: str, variables: dict, expected: str) -> No
         pytest.param(
             {"log_store_address": ":1", "ansible_host": "127.0.0.1"},
             ["on b", "127.0.0.1", "monitoring_address of b"],
-            id="connected to through a forwarded port",
+            id="Ansible connects through a forwarded port",
         ),
         pytest.param(
             {"log_store_address": "3100"}, ["on b", "'3100'", "host:port"], id="no address"
         ),
     ],
 )
-def test_address_on_another_host_is_refused_with_what_to_set(variables: dict, words: list) -> None:
+def test_refuses_an_unreachable_address_with_the_variable_to_set(
+    variables: dict[str, Any],
+    words: list[str],
+) -> None:
     with pytest.raises(CatalogError) as refused:
-        catalog.address(STORE, "http", store_of_b(**variables), "a")
-    for word in words:
-        assert word in str(refused.value)
+        catalog.address_of(STORE, "http", store_of_b(**variables), "a")
+    assert [word for word in words if word not in str(refused.value)] == []
 
 
 def test_address_is_that_of_the_first_host_in_the_group() -> None:
@@ -195,38 +215,48 @@ def test_address_is_that_of_the_first_host_in_the_group() -> None:
         {"log_store": ["c", "b"]},
         {"b": {"log_store_address": "10.0.0.2:1"}, "c": {"log_store_address": "10.0.0.3:1"}},
     )
-    assert catalog.address(STORE, "http", inventory, "a") == "10.0.0.3:1"
-    assert catalog.address(STORE, "http", inventory, "b") == "10.0.0.2:1"
+    assert catalog.address_of(STORE, "http", inventory, "a") == "10.0.0.3:1"
+    assert catalog.address_of(STORE, "http", inventory, "b") == "10.0.0.2:1"
 
 
-def test_address_asks_for_no_other_host() -> None:
+def test_address_requires_no_variable_of_another_host() -> None:
     class OneHostOnly(Inventory):
         def render(
-            self, host: str, item: catalog.Component, value: object, instance: dict | None = None
-        ) -> object:
+            self,
+            host: str,
+            component: catalog.Component,
+            value: catalog.Value,
+            instance: catalog.Instance | None = None,
+        ) -> catalog.Value:
             assert host == "b"
-            return super().render(host, item, value, instance)
+            return super().render(host, component, value, instance)
 
     inventory = OneHostOnly({"log_store": ["b", "c"]}, {"b": {"log_store_address": "10.0.0.2:1"}})
-    assert catalog.address(STORE, "http", inventory, "a") == "10.0.0.2:1"
+    assert catalog.address_of(STORE, "http", inventory, "a") == "10.0.0.2:1"
 
 
 @pytest.mark.parametrize(
-    ("groups", "listen", "word"),
+    ("groups", "listener", "words"),
     [
         pytest.param({}, "http", "group log_store", id="no group"),
         pytest.param({"log_store": []}, "http", "group log_store", id="empty group"),
-        pytest.param({"log_store": ["b"]}, "grpc", "'grpc', only http", id="unknown listener"),
+        pytest.param(
+            {"log_store": ["b"]}, "grpc", "'grpc'; choose one of: http", id="unknown listener"
+        ),
     ],
 )
-def test_address_that_does_not_exist_is_refused(groups: dict, listen: str, word: str) -> None:
-    with pytest.raises(CatalogError, match=word):
-        catalog.address(STORE, listen, Inventory(groups), "b")
+def test_refuses_an_address_that_does_not_exist(
+    groups: dict[str, list[str]],
+    listener: str,
+    words: str,
+) -> None:
+    with pytest.raises(CatalogError, match=words):
+        catalog.address_of(STORE, listener, Inventory(groups), "b")
 
 
-def test_address_of_a_component_with_instances_is_refused() -> None:
-    with pytest.raises(CatalogError, match="for each of its instances"):
-        catalog.address(GAUGE, "http", Inventory({"gauge": ["a"]}), "a")
+def test_refuses_the_address_of_a_component_with_instances() -> None:
+    with pytest.raises(CatalogError, match="each of its instances has a listener 'http'"):
+        catalog.address_of(GAUGE, "http", Inventory({"gauge": ["a"]}), "a")
 
 
 def test_scrape_jobs_of_one_host_stay_on_it() -> None:
@@ -270,11 +300,10 @@ def test_scrape_jobs_are_none_without_hosts() -> None:
     assert catalog.scrape_jobs([STORE, HUB], Inventory({}), "a") == []
 
 
-def gauges(*instances: dict) -> list:
-    """Job, address and label of each target when these are the instances of a host."""
-    inventory = Inventory(
-        {"gauge": ["a"]}, {"a": {"gauge_instances": list(instances)}} if instances else {}
-    )
+def gauge_targets(*instances: dict[str, str]) -> list[tuple[str, ...]]:
+    """Return job, address and label of each target of a host with these instances."""
+    variables = {"a": {"gauge_instances": list(instances)}} if instances else {}
+    inventory = Inventory({"gauge": ["a"]}, variables)
     jobs = catalog.scrape_jobs([GAUGE], inventory, "a")
     return [
         (job["job_name"], *config["targets"], config["labels"]["of"])
@@ -294,7 +323,7 @@ def gauges(*instances: dict) -> list:
         pytest.param(
             [{"name": "x", "listen": "127.0.0.1:9", "job": "one"}],
             [("one", "127.0.0.1:9", "x")],
-            id="as the host says",
+            id="from the host",
         ),
         pytest.param(
             [
@@ -306,17 +335,16 @@ def gauges(*instances: dict) -> list:
         ),
     ],
 )
-def test_scrape_jobs_have_a_target_for_each_instance(instances: list, expected: list) -> None:
-    assert gauges(*instances) == expected
+def test_scrape_jobs_have_a_target_for_each_instance(
+    instances: list[dict[str, str]],
+    expected: list[tuple[str, ...]],
+) -> None:
+    assert gauge_targets(*instances) == expected
 
 
 def test_scrape_jobs_are_none_without_instances() -> None:
-    assert (
-        catalog.scrape_jobs(
-            [GAUGE], Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": []}}), "a"
-        )
-        == []
-    )
+    inventory = Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": []}})
+    assert catalog.scrape_jobs([GAUGE], inventory, "a") == []
 
 
 def test_scrape_jobs_name_every_instance_that_cannot_be_reached() -> None:
@@ -329,72 +357,72 @@ def test_scrape_jobs_name_every_instance_that_cannot_be_reached() -> None:
 
 
 @pytest.mark.parametrize("value", ["main", {"name": "main"}, ["main"], None])
-def test_scrape_jobs_refuse_instances_that_are_no_list_of_mappings(value: object) -> None:
+def test_scrape_jobs_refuse_instances_that_are_no_list_of_dict(value: object) -> None:
     inventory = Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": value}})
-    with pytest.raises(
-        CatalogError, match=r"gauge on a: <gauge_instances> has to be a list of mappings\.$"
-    ):
+    message = r"gauge on a: <gauge_instances> must be a list of dict; correct it\.$"
+    with pytest.raises(CatalogError, match=message):
         catalog.scrape_jobs([GAUGE], inventory, "a")
 
 
 def test_scrape_jobs_keep_env_and_host_from_being_overridden() -> None:
-    jobs = [{"name": "log-store", "address": "http", "labels": {"env": "x", "host": "y", "z": "1"}}]
-    item = catalog.Component(
-        "log_store", "log-store", "log_store", STORE.listen_addresses, tuple(jobs)
-    )
-    (job,) = catalog.scrape_jobs([item], store_of_b(), "b")
+    labels = {"env": "x", "host": "y", "z": "1"}
+    jobs = ({"name": "log-store", "address": "http", "labels": labels},)
+    addresses = STORE.listen_addresses
+    component = catalog.Component("log_store", "log-store", "log_store", addresses, jobs)
+    (job,) = catalog.scrape_jobs([component], store_of_b(), "b")
     assert job["static_configs"][0]["labels"] == {"env": "test", "host": "b", "z": "1"}
 
 
-def test_scrape_jobs_name_every_target_that_cannot_be_had() -> None:
+def test_scrape_jobs_name_every_target_with_an_error() -> None:
     inventory = Inventory(
         {"log_store": ["b", "c"], "hub": ["a"]}, {"a": {"monitoring_environment": ""}}
     )
     with pytest.raises(CatalogError) as refused:
         catalog.scrape_jobs([HUB, STORE], inventory, "a")
-    lines = str(refused.value).splitlines()
-    assert len(lines) == 3
-    assert "monitoring_environment" in lines[0]
-    assert "hub on a" in lines[0]
-    assert "log-store on b" in lines[1]
-    assert "log-store on c" in lines[2]
+    beginnings = ("hub on a: monitoring_environment", "log-store on b", "log-store on c")
+    lines = zip(str(refused.value).splitlines(), beginnings, strict=True)
+    assert all(line.startswith(beginning) for line, beginning in lines)
 
 
 @pytest.mark.parametrize(
-    ("other", "variables", "words"),
+    ("first_name", "variables", "words"),
     [
         pytest.param("hub", {}, ["log-store", "both hub and log-store"], id="of two components"),
         pytest.param(
-            "log_store",
+            "log-store",
             {"b": {"often": "5s"}},
             ["log-store", "hosts a and b"],
             id="with two intervals",
         ),
     ],
 )
-def test_scrape_job_is_refused(other: str, variables: dict, words: list) -> None:
+def test_refuses_a_scrape_job(
+    first_name: str,
+    variables: dict[str, dict[str, str]],
+    words: list[str],
+) -> None:
     jobs = ({"name": "log-store", "address": "http", "interval": "<often>"},)
     listen_addresses = {"http": ":1"}
     components = [
-        catalog.Component("hub", other.replace("_", "-"), "first", listen_addresses, jobs),
+        catalog.Component("hub", first_name, "first", listen_addresses, jobs),
         catalog.Component("log_store", "log-store", "second", listen_addresses, jobs),
     ]
-    known = {host: {"often": "15s", **variables.get(host, {})} for host in "ab"}
+    host_variables = {host: {"often": "15s", **variables.get(host, {})} for host in "ab"}
+    inventory = Inventory({"first": ["a"], "second": ["b"]}, host_variables)
     with pytest.raises(CatalogError) as refused:
-        catalog.scrape_jobs(components, Inventory({"first": ["a"], "second": ["b"]}, known), "a")
-    for word in words:
-        assert word in str(refused.value)
+        catalog.scrape_jobs(components, inventory, "a")
+    assert [word for word in words if word not in str(refused.value)] == []
 
 
-def test_scrape_jobs_change_nothing_that_they_are_given() -> None:
+def test_scrape_jobs_do_not_change_a_component() -> None:
     before = deepcopy(HUB)
     catalog.scrape_jobs([HUB], Inventory({"hub": ["a"]}), "a")
     assert before == HUB
 
 
-def test_names_are_those_of_the_groups_that_a_host_is_in() -> None:
+def test_component_names_follow_the_groups_of_a_host() -> None:
     inventory = Inventory({"log_store": ["a"], "hub": ["a", "b"], "other": ["c"]})
-    assert [catalog.names([HUB, STORE], inventory, host) for host in "abc"] == [
+    assert [catalog.component_names([HUB, STORE], inventory, host) for host in "abc"] == [
         ["hub", "log-store"],
         ["hub"],
         [],
@@ -407,7 +435,7 @@ GOOD = {"release": "x", "group": "x", "component": "x", "listen_addresses": {"ht
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        pytest.param(None, ["role x", "None", "mapping"], id="empty file"),
+        pytest.param(None, ["role x", "None", "dict"], id="empty file"),
         pytest.param({"release": "x"}, ["component is missing", "group is missing"], id="missing"),
         pytest.param({**GOOD, "port": 1}, ["port is unknown"], id="unknown"),
         pytest.param(
@@ -416,7 +444,7 @@ GOOD = {"release": "x", "group": "x", "component": "x", "listen_addresses": {"ht
         pytest.param(
             {**GOOD, "instances": []},
             ["instances must be a str"],
-            id="instances without a variable",
+            id="instances without a template",
         ),
         pytest.param(
             {**GOOD, "scrape_jobs": [{"name": "x"}]},
@@ -425,13 +453,12 @@ GOOD = {"release": "x", "group": "x", "component": "x", "listen_addresses": {"ht
         ),
         pytest.param(
             {**GOOD, "scrape_jobs": [{"name": "x", "address": "grpc"}]},
-            ["x is at grpc"],
+            ["scrape job x: there is no listener 'grpc'"],
             id="job without listener",
         ),
     ],
 )
-def test_component_facts_are_refused(facts: object, words: list) -> None:
+def test_refuses_facts(facts: object, words: list[str]) -> None:
     with pytest.raises(CatalogError) as refused:
-        catalog.component("x", facts)
-    for word in words:
-        assert word in str(refused.value)
+        catalog.parse_component("x", facts)
+    assert [word for word in words if word not in str(refused.value)] == []

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is refused before any host is touched, in a sentence each that tells no secret."""
+"""Reasons why an inventory is refused, in a sentence each that quotes no secret."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any, NoReturn
 
 import pytest
 
@@ -12,125 +12,130 @@ from tests.unit.controller.test_catalog import GAUGE, HUB, STORE, Inventory, sto
 from tests.unit.controller.test_transport import PASSWORD, SHOP, TLS, spread
 
 
-def found_in(components: list, inventory: Inventory, *more: Callable[[], list]) -> list:
-    """What is in the way of a rollout to all hosts."""
-    hosts = dict.fromkeys(
-        [*inventory.all_hosts(components), *inventory.groups.get("prometheus", [])]
-    )
-    return preflight.problems(components, inventory, list(hosts), *more)
+def blockers(
+    components: list[catalog.Component], inventory: Inventory, *more_checks: preflight.Check
+) -> list[str]:
+    """Return the blockers of a rollout to all hosts."""
+    scrapers = inventory.groups.get("prometheus", [])
+    hosts = dict.fromkeys([*inventory.all_hosts(components), *scrapers])
+    return preflight.blockers(components, inventory, list(hosts), *more_checks)
 
 
-def test_problems_name_each_host_without_an_environment_once() -> None:
+def test_names_the_hosts_without_an_environment_in_one_message() -> None:
     variables = {"b": {"monitoring_environment": None}, "c": {"monitoring_environment": ""}}
     inventory = Inventory({"log_store": ["a", "b"], "hub": ["b", "c"], "other": ["d"]}, variables)
-    (problem,) = found_in([STORE, HUB], inventory)
-    assert "monitoring_environment is not set for b, c." in problem
+    (message,) = blockers([STORE, HUB], inventory)
+    assert message.startswith("monitoring_environment of b, c: is not set; set it")
 
 
-def test_problems_tell_what_prometheus_could_not_reach_before_anything_is_touched() -> None:
+def test_refuses_a_component_that_prometheus_cannot_reach() -> None:
     together = Inventory({"hub": ["a"], "prometheus": ["a"]})
-    assert found_in([HUB], together) == []
-    spread = Inventory({"hub": ["b"], "prometheus": ["a"]})
-    assert found_in([HUB], spread)
-    assert all("cannot be reached from a" in problem for problem in found_in([HUB], spread))
-    of_their_own = Inventory(spread.groups, {"a": {"prometheus_config_file": "own.yml"}})
-    assert found_in([HUB], of_their_own) == []
+    assert blockers([HUB], together) == []
+    apart = Inventory({"hub": ["b"], "prometheus": ["a"]})
+    messages = blockers([HUB], apart)
+    assert messages
+    assert all("cannot be reached from a" in message for message in messages)
 
 
-BELL = catalog.component(
-    "bell",
-    {
-        "release": "bell",
-        "group": "bell",
-        "component": "bell",
-        "required_variables": {
-            "bell_webhook": {
-                "value": "<bell_webhook>",
-                "examples": ["https://example/dummy"],
-                "min_length": 12,
-            }
-        },
-    },
+def test_accepts_an_unreachable_component_beside_prometheus_own_configuration_file() -> None:
+    groups = {"hub": ["b"], "prometheus": ["a"]}
+    inventory = Inventory(groups, {"a": {"prometheus_config_file": "own.yml"}})
+    assert blockers([HUB], inventory) == []
+
+
+BELL_FACTS = {"release": "bell", "group": "bell", "component": "bell"}
+WEBHOOK = {"value": "<bell_webhook>", "examples": ["https://example/dummy"], "min_length": 12}
+BELL = catalog.parse_component(
+    "bell", {**BELL_FACTS, "required_variables": {"bell_webhook": WEBHOOK}}
 )
+
+
+def bell_blockers(variables: dict[str, Any]) -> list[str]:
+    return blockers([BELL], Inventory({"bell": ["b"]}, {"b": variables}))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param({"bell_webhook": "https://example/real"}, id="a real one"),
+        pytest.param(
+            {"bell_webhook": "https://example/dummy", "monitoring_environment": "dev"},
+            id="an example in dev",
+        ),
+        pytest.param(
+            {"bell_webhook": "short", "monitoring_environment": "dev"}, id="a short one in dev"
+        ),
+        pytest.param(
+            {"bell_webhook": "", "bell_config_file": "own.yml"},
+            id="none beside a configuration file of the user's own",
+        ),
+    ],
+)
+def test_accepts_a_required_variable(variables: dict[str, Any]) -> None:
+    assert bell_blockers(variables) == []
 
 
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        pytest.param({"bell_webhook": "https://example/real"}, None, id="a real one"),
-        pytest.param({"bell_webhook": ""}, "bell_webhook is not set for b", id="none"),
+        pytest.param({"bell_webhook": ""}, "is not set", id="none"),
         pytest.param(
-            {"bell_webhook": "https://example/dummy"},
-            "bell_webhook of b is the example of dev",
-            id="a dummy",
+            {"bell_webhook": "https://example/dummy"}, "is the example of dev", id="an example"
         ),
-        pytest.param(
-            {"bell_webhook": "https://example/dummy", "monitoring_environment": "dev"},
-            None,
-            id="a dummy in dev",
-        ),
-        pytest.param(
-            {"bell_webhook": "short"},
-            "bell_webhook of b is shorter than 12 characters",
-            id="a short one",
-        ),
-        pytest.param(
-            {"bell_webhook": "short", "monitoring_environment": "dev"},
-            None,
-            id="a short one in dev",
-        ),
-        pytest.param(
-            {"bell_webhook": "", "bell_config_file": "own.yml"}, None, id="a file of one's own"
-        ),
+        pytest.param({"bell_webhook": "short"}, "is shorter than 12 characters", id="a short one"),
         pytest.param(
             {"bell_webhook": "https://example/dummy", "bell_config_file": "own.yml"},
-            "bell_webhook of b is the example of dev",
-            id="a dummy beside a file of one's own",
+            "is the example of dev",
+            id="an example beside a configuration file of the user's own",
         ),
     ],
 )
-def test_problems_tell_which_variable_an_environment_lacks_and_not_what_it_holds(
-    variables: dict, words: str
+def test_refuses_a_required_variable_without_quoting_its_value(
+    variables: dict[str, Any],
+    words: str,
 ) -> None:
-    problems = found_in([BELL], Inventory({"bell": ["b"]}, {"b": variables}))
-    assert [words in problem and "example/" not in problem for problem in problems] == (
-        [True] if words else []
-    )
+    (message,) = bell_blockers(variables)
+    assert f"bell_webhook of b: {words}" in message
+    assert "example/" not in message
 
 
-def test_what_is_always_needed_is_so_with_a_file_of_ones_own() -> None:
-    always = {"release": "bell", "group": "bell", "component": "bell"}
-    item = catalog.component(
-        "bell",
-        {**always, "required_variables": {"bell_word": {"value": "<bell_word>", "always": True}}},
-    )
-    own_file = {"bell_config_file": "own.yml"}
-    for word, found in (("", ["bell_word is not set for b, and bell needs it."]), ("x", [])):
-        assert (
-            found_in([item], Inventory({"bell": ["b"]}, {"b": {**own_file, "bell_word": word}}))
-            == found
-        )
+@pytest.mark.parametrize(
+    ("word", "messages"),
+    [
+        ("", ["bell_word of b: is not set; set the value that bell requires."]),
+        ("x", []),
+    ],
+)
+def test_requires_some_variables_beside_a_configuration_file_of_the_users_own(
+    word: str,
+    messages: list[str],
+) -> None:
+    required = {"bell_word": {"value": "<bell_word>", "always": True}}
+    component = catalog.parse_component("bell", {**BELL_FACTS, "required_variables": required})
+    variables = {"bell_config_file": "own.yml", "bell_word": word}
+    inventory = Inventory({"bell": ["b"]}, {"b": variables})
+    assert blockers([component], inventory) == messages
 
 
-def test_what_a_file_of_ones_own_may_need_is_not_asked_for() -> None:
-    def fail(*_words: object) -> None:
+def test_ignores_an_undefined_variable_beside_a_configuration_file_of_the_users_own() -> None:
+    def fail(*_arguments: object) -> NoReturn:
         raise catalog.CatalogError("There is none.")
 
     inventory = Inventory({"bell": ["b"]}, {"b": {"bell_config_file": "own.yml"}})
     inventory.render = fail
-    assert found_in([BELL], inventory) == []
+    assert blockers([BELL], inventory) == []
 
 
-def test_problems_are_none_when_hosts_have_their_environment() -> None:
-    assert found_in([STORE], store_of_b()) == []
+def test_accepts_hosts_with_an_environment() -> None:
+    assert blockers([STORE], store_of_b()) == []
 
 
-def problems(**variables: dict) -> list:
-    return found_in([SHOP, STORE], spread(**variables))
+def shop_blockers(**variables: dict[str, Any]) -> list[str]:
+    return blockers([SHOP, STORE], spread(**variables))
 
 
-def test_problems_are_none_where_all_have_certificates() -> None:
-    assert problems() == []
+def test_accepts_hosts_with_certificates() -> None:
+    assert shop_blockers() == []
 
 
 @pytest.mark.parametrize(
@@ -138,101 +143,178 @@ def test_problems_are_none_where_all_have_certificates() -> None:
     [
         pytest.param(
             {"monitoring_tls_key": ""},
-            ["monitoring_tls_key of a must be set"],
+            "monitoring_tls_key of a: must be set together",
             id="half a certificate",
         ),
         pytest.param(
             {"monitoring_basic_auth_username": "us", "monitoring_basic_auth_password": "word"},
-            ["monitoring_basic_auth_hash of a must be set where"],
-            id="half a password",
+            "monitoring_basic_auth_hash of a: must be set together",
+            id="half a login",
         ),
         pytest.param(
             {"shop_inner_address": "10.0.0.1:81"},
-            ["Nothing but plain text", "shop at 10.0.0.1:81"],
+            "shop at 10.0.0.1:81 on a: only plain text is supported",
             id="no TLS",
         ),
         pytest.param(
             {"monitoring_plaintext_networks": ["bridge"]},
-            ["a: monitoring_plaintext_networks"],
+            "monitoring_plaintext_networks of a: 'bridge' does not appear",
             id="no network",
         ),
         pytest.param(
             {"shop_secrets": {"pager": ""}},
-            ["pager in shop_secrets is empty for a"],
+            "pager in shop_secrets of a: is empty",
             id="an empty secret",
         ),
         pytest.param(
             {"monitoring_tls_key": {"canary": 1}},
-            ["monitoring_tls_key of a has to be a text"],
-            id="no key",
+            "monitoring_tls_key of a: must be a str",
+            id="a key that is a dict",
         ),
         pytest.param(
             {**PASSWORD, "monitoring_basic_auth_password": ["canary"]},
-            ["monitoring_basic_auth_password of a has to be a text"],
+            "monitoring_basic_auth_password of a: must be a str",
             id="several passwords",
         ),
     ],
 )
-def test_problems_name_what_a_host_lacks(variables: dict, words: list) -> None:
-    found = problems(a=variables)
-    assert [all(word in problem for word in words) for problem in found].count(True) == 1, found
-    assert "canary" not in str(found)
+def test_names_what_a_host_lacks(
+    variables: dict[str, Any],
+    words: str,
+) -> None:
+    messages = shop_blockers(a=variables)
+    assert [words in message for message in messages].count(True) == 1, messages
+    assert "canary" not in str(messages)
 
 
-def test_plain_text_is_refused_where_others_would_read_it_but_in_dev() -> None:
-    bare = dict.fromkeys(TLS, "")
-    found = problems(a=bare)
-    assert any("On a others would be answered in plain text" in problem for problem in found)
-    assert any("shop at 10.0.0.1:80" in problem for problem in found)
-    nearby = {**bare, "monitoring_plaintext_networks": ["10.0.0.0/24"]}
-    assert problems(a=nearby, b=nearby, c=nearby) == []
-    dev = {**bare, "monitoring_environment": "dev"}
-    assert problems(a=dev, b=dev, c=dev) == []
+WITHOUT_TLS = dict.fromkeys(TLS, "")
 
 
-def test_who_cannot_be_asked_is_told_before_anything_is_touched() -> None:
-    (found,) = problems(
-        b={"log_store_address": "127.0.0.1:3100"}, c={"prometheus_config_file": "own.yml"}
-    )
-    assert "log-store on b" in found
-    assert "cannot be reached from a" in found
-    own_file = {"a": {"shop_config_file": "own.yml"}, "c": {"prometheus_config_file": "own.yml"}}
-    assert problems(b={"log_store_address": "127.0.0.1:3100"}, **own_file) == []
+def test_refuses_plain_text_that_other_hosts_reach() -> None:
+    messages = shop_blockers(a=WITHOUT_TLS)
+    words = "shop at 10.0.0.1:80 on a: plain text to other hosts is refused in test"
+    assert any(message.startswith(words) for message in messages)
 
 
-def test_needs_are_those_of_each_instance() -> None:
-    item = catalog.Component(
-        "gauge", "gauge", "gauge", GAUGE.listen_addresses, instances=GAUGE.instances,
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param({"monitoring_plaintext_networks": ["10.0.0.0/24"]}, id="trusted network"),
+        pytest.param({"monitoring_environment": "dev"}, id="dev"),
+    ],
+)
+def test_accepts_plain_text(variables: dict[str, Any]) -> None:
+    host = {**WITHOUT_TLS, **variables}
+    assert shop_blockers(a=host, b=host, c=host) == []
+
+
+def test_refuses_a_consumed_component_that_cannot_be_reached() -> None:
+    own_scrapes = {"prometheus_config_file": "own.yml"}
+    loopback = {"log_store_address": "127.0.0.1:3100"}
+    (message,) = shop_blockers(b=loopback, c=own_scrapes)
+    assert "log-store on b" in message
+    assert "cannot be reached from a" in message
+    assert shop_blockers(a={"shop_config_file": "own.yml"}, b=loopback, c=own_scrapes) == []
+
+
+def test_requires_the_variables_of_each_instance() -> None:
+    component = catalog.Component(
+        "gauge",
+        "gauge",
+        "gauge",
+        GAUGE.listen_addresses,
+        instances=GAUGE.instances,
         required_variables={"password in gauge_instances": {"value": "<instance.password>"}},
-    )  # fmt: skip
-    instances = [{"name": "main", "listen": "127.0.0.1:1", "password": ""}]
-    instances += [{"name": "side", "listen": "127.0.0.1:2", "password": "x"}]
-    (found,) = found_in([item], Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": instances}}))
-    assert (
-        found == "password in gauge_instances is not set for a, instance main, and gauge needs it."
     )
+    instances = [
+        {"name": "main", "listen": "127.0.0.1:1", "password": ""},
+        {"name": "side", "listen": "127.0.0.1:2", "password": "x"},
+    ]
+    inventory = Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": instances}})
+    (message,) = blockers([component], inventory)
+    subject = "password in gauge_instances of a, instance main"
+    assert message == f"{subject}: is not set; set the value that gauge requires."
 
 
 @pytest.mark.parametrize("instances", [{"main": {"password": "canary"}}, ["canary"], "canary"])
-def test_instances_of_a_wrong_shape_are_named_and_not_told(instances: object) -> None:
-    (found,) = found_in([GAUGE], Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": instances}}))
-    assert found == "gauge on a: <gauge_instances> has to be a list of mappings."
+def test_does_not_quote_instances_of_a_wrong_type(instances: object) -> None:
+    inventory = Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": instances}})
+    (message,) = blockers([GAUGE], inventory)
+    assert message == "gauge on a: <gauge_instances> must be a list of dict; correct it."
 
 
-def test_what_others_find_is_told_with_the_rest() -> None:
-    def refuse() -> list:
+def test_adds_the_blockers_of_further_checks() -> None:
+    def refuse() -> NoReturn:
         raise catalog.CatalogError("one\ntwo")
 
     inventory = Inventory({"bell": ["b"]}, {"b": {"bell_webhook": ""}})
-    found = found_in([BELL], inventory, refuse, lambda: ["three", "one"])
-    assert found[1:] == ["one", "two", "three"]
+    messages = blockers([BELL], inventory, refuse, lambda: ["three", "one"])
+    assert messages[1:] == ["one", "two", "three"]
 
 
-def test_the_same_of_several_hosts_is_told_once() -> None:
-    told = [
-        "bell_word of a: it is silent.",
-        "bell_word of b: it is silent.",
-        "bell_word of c: it is loud.",
-    ]
-    expected = ["bell_word of a, b: it is silent.", "bell_word of c: it is loud."]
-    assert found_in([BELL], Inventory({}, {}), lambda: told) == expected
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        pytest.param(
+            [
+                "bell_word of a: is silent; shout.",
+                "bell_word of b: is silent; shout.",
+                "bell_word of c: is loud; whisper.",
+            ],
+            ["bell_word of a, b: is silent; shout.", "bell_word of c: is loud; whisper."],
+            id="of several hosts",
+        ),
+        pytest.param(
+            ["bell on b, {{ bell_word }}: is silent; shout.", "bell_word of b: is loud; whisper."],
+            ["bell_word of b: is loud; whisper."],
+            id="of a template with that variable",
+        ),
+        pytest.param(
+            [
+                "bell_tune of b: bell_word of b: is loud; whisper; correct the value.",
+                "bell_word of b: is loud; whisper.",
+            ],
+            ["bell_word of b: is loud; whisper."],
+            id="quoted by a template",
+        ),
+        pytest.param(
+            [
+                "bell_tune of b: hub on b: is lost; find it.",
+                "hub on c: is lost; find it; correct the value.",
+                "hub on b: is lost; find it.",
+                "hub on c: is lost; find it.",
+            ],
+            ["hub on b: is lost; find it.", "hub on c: is lost; find it."],
+            id="quoted by a template, on several lines",
+        ),
+    ],
+)
+def test_reports_the_same_error_once(
+    messages: list[str],
+    expected: list[str],
+) -> None:
+    assert blockers([BELL], Inventory({}, {}), lambda: messages) == expected
+
+
+class Located(Inventory):
+    """An inventory in which a host name and a variable make a location."""
+
+    def location(self, host: str, name: str) -> str | None:
+        return f"{host}.yml:1" if name == "bell_word" else None
+
+
+@pytest.mark.parametrize(
+    ("message", "locations"),
+    [
+        pytest.param("bell_word of b: is lost; call a friend.", "b.yml:1: ", id="one host"),
+        pytest.param("bell_word of b, a: is lost.", "b.yml:1, a.yml:1: ", id="several hosts"),
+        pytest.param("bell_tune of b: is lost.", "", id="no known location"),
+        pytest.param("hub_word of b: is lost.", "", id="variable of no role"),
+    ],
+)
+def test_puts_the_locations_of_named_variables_first(
+    message: str,
+    locations: str,
+) -> None:
+    inventory = Located({"bell": ["a", "b"]})
+    assert preflight.with_locations(message, [BELL], inventory) == f"{locations}{message}"

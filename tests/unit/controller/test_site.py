@@ -1,76 +1,87 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plays of the site, the groups of the inventories and the roles belong together."""
+"""Compare the plays of the site, the groups of the inventories and the roles with each other."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 ROOT = Path(__file__).parents[3]
 ROLES = sorted(path.parts[-3] for path in ROOT.glob("roles/*/meta/component.yml"))
-# The one role that is no component.
+# The only role that is not a component.
 CONTENT = "grafana_content"
 ENVIRONMENTS = sorted(path.name for path in ROOT.glob("inventories/*"))
+IMPORT = "ansible.builtin.import_playbook"
 
 
-def read(path: str) -> object:
+def read(path: str) -> Any:
     return yaml.safe_load((ROOT / path).read_text())
 
 
-def plays_with_roles() -> dict:
-    """The plays that roll a role out, by what they import."""
-    found = {}
-    for play in read("playbooks/site.yml"):
-        (task,) = play["tasks"]
-        if role := task.get("ansible.builtin.import_role"):
-            # The first play validates the variables of all.
-            assert role.pop("rolespec_validate") is False
-            found[role.pop("name")] = play
-            assert role == {}
-    return found
+def imports() -> list[dict[str, Any]]:
+    """Return the entries of site.yml that import the play of a role, in order."""
+    return [entry for entry in read("playbooks/site.yml") if IMPORT in entry]
+
+
+def component_play() -> dict[str, Any]:
+    (play,) = read("playbooks/component.yml")
+    return play
 
 
 def test_site_has_one_play_for_each_role() -> None:
-    plays = plays_with_roles().values()
-    assert sorted(play["tags"] for play in plays) == sorted([*ROLES, CONTENT])
-    for play in plays:
-        if play["tags"] == CONTENT:
-            continue
-        assert (
-            play["hosts"]
-            == read(f"roles/{play['tags']}/meta/component.yml")["group"]
-            == play["tags"]
-        )
-    assert list(plays_with_roles()) == [f"hippius.monitoring.{play['tags']}" for play in plays]
+    roles = [entry["vars"]["component_role"] for entry in imports()]
+    assert sorted(roles) == sorted([*ROLES, CONTENT])
+    assert [entry["tags"] for entry in imports()] == roles
 
 
-def test_site_brings_content_to_grafana_after_all_that_it_points_at() -> None:
-    role, last = list(plays_with_roles().items())[-1]
-    assert (last["hosts"], last["tags"], role) == (
-        "grafana",
-        CONTENT,
-        f"hippius.monitoring.{CONTENT}",
-    )
+@pytest.mark.parametrize("role", ROLES)
+def test_site_gives_a_role_to_the_hosts_of_the_group_with_its_name(role: str) -> None:
+    (entry,) = [entry for entry in imports() if entry["tags"] == role]
+    assert "component_group" not in entry["vars"]
+    assert component_play()["hosts"] == "{{ component_group | default(component_role) }}"
+    assert read(f"roles/{role}/meta/component.yml")["group"] == role
 
 
-def test_site_rolls_each_role_out_in_turn_where_that_is_wanted() -> None:
-    plays = plays_with_roles().values()
-    assert {play["serial"] for play in plays} == {"{{ monitoring_serial | default('100%') }}"}
-    assert {play["max_fail_percentage"] for play in plays} == {
-        "{{ 0 if monitoring_serial is defined else 100 }}"
+def test_site_shows_the_title_of_each_entry_as_the_name_of_its_play() -> None:
+    assert component_play()["name"] == "{{ component_title }}"
+    for entry in imports():
+        assert entry[IMPORT] == "component.yml"
+        assert entry["name"] == entry["vars"]["component_title"]
+
+
+def test_site_rolls_a_role_out_without_validating_its_variables_again() -> None:
+    (task,) = component_play()["tasks"]
+    # The first play validates the variables of all roles.
+    assert task["ansible.builtin.import_role"] == {
+        "name": "hippius.monitoring.{{ component_role }}",
+        "rolespec_validate": False,
     }
 
 
+def test_site_sends_content_to_grafana_after_all_components() -> None:
+    last = imports()[-1]
+    assert (last["vars"]["component_group"], last["tags"]) == ("grafana", CONTENT)
+
+
+def test_site_rolls_hosts_out_one_after_another_when_monitoring_serial_is_set() -> None:
+    play = component_play()
+    assert play["serial"] == "{{ monitoring_serial | default('100%') }}"
+    assert play["max_fail_percentage"] == "{{ 0 if monitoring_serial is defined else 100 }}"
+
+
 def test_site_gathers_no_facts() -> None:
-    assert [
-        play["name"] for play in read("playbooks/site.yml") if play.get("gather_facts") is not False
-    ] == []
+    plays = [entry for entry in read("playbooks/site.yml") if IMPORT not in entry]
+    gathering = [
+        play["name"] for play in [*plays, component_play()] if play.get("gather_facts") is not False
+    ]
+    assert gathering == []
 
 
-def test_site_refuses_a_bad_inventory_first_and_sweeps_last() -> None:
-    first, *_plays, last = read("playbooks/site.yml")
+def test_site_refuses_a_bad_inventory_first_and_prunes_last() -> None:
+    first, *_imports, last = read("playbooks/site.yml")
     assert (first["hosts"], first["tags"]) == ("all", "always")
     assert set(first["tasks"][0]) >= {"hippius.monitoring.inventory_check", "run_once"}
     assert (last["hosts"], last["tags"]) == ("monitoring", "prune")
@@ -85,10 +96,8 @@ def test_inventory_has_a_host_in_the_group_of_each_role(environment: str) -> Non
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_inventory_names_its_environment(environment: str) -> None:
-    assert (
-        read(f"inventories/{environment}/group_vars/all.yml")["monitoring_environment"]
-        == environment
-    )
+    variables = read(f"inventories/{environment}/group_vars/all.yml")
+    assert variables["monitoring_environment"] == environment
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -100,6 +109,6 @@ def test_role_documents_its_defaults(role: str) -> None:
         for name, option in options.items()
         if name.startswith(f"{role}_")
     }
-    # What is looked up when the role runs is told in words.
+    # A default that is templated at run time is described in the option's text.
     constant = {name: None if "{{" in str(value) else value for name, value in defaults.items()}
     assert documented == constant

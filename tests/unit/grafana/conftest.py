@@ -18,7 +18,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.re
     reconcile,
 )
 from tests.testbed.grafana import notifications
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.factories import IDENTITIES, absent
 
 VERSIONS = ("11.6.4", "12.4.3", "13.2.3")
@@ -51,14 +51,14 @@ def grafana(request: pytest.FixtureRequest) -> Iterator[Any]:
         yield RealGrafana()
         reconcile(connect(RealGrafana()), leftovers(), Options(adopt=True))
         return
-    with StandIn(version=request.param) as server:
+    with FakeGrafana(version=request.param) as server:
         # One that has been upgraded has the contact point by mail, which these tests refer to.
         server.store.put(1, "alertmanager", "", notifications.default())
         yield server
 
 
 @pytest.fixture
-def stand_in(grafana: Any) -> StandIn:
+def fake_grafana(grafana: Any) -> FakeGrafana:
     """Return a fake Grafana, which counts requests and injects faults."""
     if REAL:
         pytest.skip("a real server neither counts requests nor injects faults")

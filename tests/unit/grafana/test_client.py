@@ -25,14 +25,14 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana
     Unauthorized,
     Uncertain,
 )
-from tests.testbed.grafana.server import StandIn, start
+from tests.testbed.grafana.server import FakeGrafana, start
 
 USERS = "/api/admin/users"
 
 
 @pytest.fixture
-def grafana() -> Iterator[StandIn]:
-    with StandIn(version="13.2.3", password="pass word ü") as server:
+def grafana() -> Iterator[FakeGrafana]:
+    with FakeGrafana(version="13.2.3", password="pass word ü") as server:
         yield server
 
 
@@ -42,11 +42,11 @@ def pauses() -> list[float]:
 
 
 @pytest.fixture
-def client(grafana: StandIn, pauses: list[float]) -> Client:
+def client(grafana: FakeGrafana, pauses: list[float]) -> Client:
     return Client(grafana.url, username="admin", password="pass word ü", sleep=pauses.append)
 
 
-def seen(grafana: StandIn) -> list[str]:
+def seen(grafana: FakeGrafana) -> list[str]:
     return [f"{line.method} {line.path} {line.status}" for line in grafana.requests]
 
 
@@ -60,14 +60,14 @@ def test_no_name_leads_elsewhere(part: str) -> None:
         path("folders", part)
 
 
-def test_a_probe_is_made_once(grafana: StandIn, client: Client) -> None:
+def test_a_probe_is_made_once(grafana: FakeGrafana, client: Client) -> None:
     client.probe()
     client.probe()
     assert seen(grafana) == ["GET /api/org 200"]
     assert client.namespace == "default"
 
 
-def test_another_organization_has_its_own_namespace(grafana: StandIn) -> None:
+def test_another_organization_has_its_own_namespace(grafana: FakeGrafana) -> None:
     number = grafana.add_org("Two")
     client = Client(grafana.url, username="admin", password="pass word ü", org_id=number)
     client.probe()
@@ -75,7 +75,7 @@ def test_another_organization_has_its_own_namespace(grafana: StandIn) -> None:
 
 
 def test_wrong_credentials_make_one_request_whatever_follows(
-    grafana: StandIn, pauses: list
+    grafana: FakeGrafana, pauses: list
 ) -> None:
     client = Client(grafana.url, username="admin", password="wrong", sleep=pauses.append)
     for _ in range(8):
@@ -89,7 +89,7 @@ def test_wrong_credentials_make_one_request_whatever_follows(
 
 
 @pytest.mark.parametrize("fault", ["502", "429", "locked", "reset", "truncated"])
-def test_reads_are_repeated(grafana: StandIn, client: Client, pauses: list, fault: str) -> None:
+def test_reads_are_repeated(grafana: FakeGrafana, client: Client, pauses: list, fault: str) -> None:
     grafana.fail(fault, method="GET", times=2)
     client.probe()
     assert len(pauses) == 2
@@ -97,48 +97,50 @@ def test_reads_are_repeated(grafana: StandIn, client: Client, pauses: list, faul
 
 
 @pytest.mark.parametrize("fault", ["502", "429", "locked", "reset", "truncated"])
-def test_reads_are_given_up(grafana: StandIn, client: Client, pauses: list, fault: str) -> None:
+def test_reads_are_given_up(grafana: FakeGrafana, client: Client, pauses: list, fault: str) -> None:
     grafana.fail(fault, method="GET", times=0)
     with pytest.raises(GrafanaError, match=r"GET /api/org.*given up after \d+ attempts"):
         client.probe()
     assert 50 < sum(pauses) < 70
 
 
-def test_a_plain_error_is_not_repeated(grafana: StandIn, client: Client, pauses: list) -> None:
+def test_a_plain_error_is_not_repeated(grafana: FakeGrafana, client: Client, pauses: list) -> None:
     grafana.fail("500", method="GET", times=0)
     with pytest.raises(Refused, match="GET /api/org answered 500"):
         client.probe()
     assert pauses == []
 
 
-def test_a_web_page_is_not_mistaken_for_grafana(grafana: StandIn, client: Client) -> None:
+def test_a_web_page_is_not_mistaken_for_grafana(grafana: FakeGrafana, client: Client) -> None:
     grafana.fail("html", method="GET", status=200, times=0)
     with pytest.raises(GrafanaError, match=f"web page: is {grafana.url} Grafana"):
         client.probe()
 
 
-def test_retry_after_is_obeyed(grafana: StandIn, client: Client, pauses: list) -> None:
+def test_retry_after_is_obeyed(grafana: FakeGrafana, client: Client, pauses: list) -> None:
     grafana.fail("429", method="GET", times=1, headers={"Retry-After": "7"})
     client.probe()
     assert pauses == [7.0]
 
 
 @pytest.mark.parametrize("fault", ["502", "locked", "reset", "truncated"])
-def test_an_uncertain_write_is_not_repeated(grafana: StandIn, client: Client, fault: str) -> None:
+def test_an_uncertain_write_is_not_repeated(
+    grafana: FakeGrafana, client: Client, fault: str
+) -> None:
     grafana.fail(fault, method="POST", times=0)
     with pytest.raises(Uncertain, match=f"user ada: POST {USERS}"):
         client.write("POST", USERS, "user ada", {"login": "ada", "password": "secret"})
     assert sum(line.method == "POST" for line in grafana.requests) == 1
 
 
-def test_a_rejected_write_is_repeated(grafana: StandIn, client: Client) -> None:
+def test_a_rejected_write_is_repeated(grafana: FakeGrafana, client: Client) -> None:
     grafana.fail("429", method="POST", times=1)
     client.write("POST", USERS, "user ada", {"login": "ada", "password": "secret"})
     assert [line.status for line in grafana.requests if line.method == "POST"] == [429, 200]
 
 
 @pytest.mark.parametrize("fault", ["409", "412"])
-def test_a_lost_race_has_its_own_error(grafana: StandIn, client: Client, fault: str) -> None:
+def test_a_lost_race_has_its_own_error(grafana: FakeGrafana, client: Client, fault: str) -> None:
     grafana.fail(fault, method="POST", times=1)
     with pytest.raises(Raced) as raised:
         client.write("POST", USERS, "user ada", {})
@@ -176,7 +178,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return files
 
 
-def test_tls_is_verified(grafana: StandIn, certificate: tuple[str, str], pauses: list) -> None:
+def test_tls_is_verified(grafana: FakeGrafana, certificate: tuple[str, str], pauses: list) -> None:
     http, thread = start(grafana.grafana, ("127.0.0.1", 0), certificate)
     try:
         url = f"https://127.0.0.1:{http.server_address[1]}"
@@ -216,7 +218,7 @@ def test_a_silent_server_times_out(pauses: list) -> None:
             client.write("POST", USERS, "user ada", {})
 
 
-def test_a_secret_in_an_answer_is_hidden(grafana: StandIn, client: Client) -> None:
+def test_a_secret_in_an_answer_is_hidden(grafana: FakeGrafana, client: Client) -> None:
     client.secrets.add("https://discord/secret")
     grafana.fail(
         "500",
@@ -230,7 +232,7 @@ def test_a_secret_in_an_answer_is_hidden(grafana: StandIn, client: Client) -> No
     assert "********" in str(raised.value)
 
 
-def test_a_redirect_is_reported_with_its_target(grafana: StandIn, client: Client) -> None:
+def test_a_redirect_is_reported_with_its_target(grafana: FakeGrafana, client: Client) -> None:
     grafana.fail(
         "500", method="GET", status=301, headers={"Location": "https://elsewhere/grafana/"}, times=0
     )
@@ -244,7 +246,7 @@ def test_a_missing_requests_library_is_reported(monkeypatch: pytest.MonkeyPatch)
         Client("http://127.0.0.1:3000")
 
 
-def test_one_connection_is_kept(grafana: StandIn, client: Client) -> None:
+def test_one_connection_is_kept(grafana: FakeGrafana, client: Client) -> None:
     opened = []
     connect = socket.socket.connect
 
@@ -259,7 +261,7 @@ def test_one_connection_is_kept(grafana: StandIn, client: Client) -> None:
     assert len(opened) == 1
 
 
-def test_items_are_read_in_parallel_and_in_order(grafana: StandIn, client: Client) -> None:
+def test_items_are_read_in_parallel_and_in_order(grafana: FakeGrafana, client: Client) -> None:
     names = set()
 
     def call(number: int) -> int:
@@ -271,10 +273,10 @@ def test_items_are_read_in_parallel_and_in_order(grafana: StandIn, client: Clien
     assert len(names) > 1
 
 
-def test_the_major_version_is_read(grafana: StandIn, client: Client) -> None:
+def test_the_major_version_is_read(grafana: FakeGrafana, client: Client) -> None:
     assert client.major_version() == 13
 
 
 def test_a_hidden_version_is_zero() -> None:
-    with StandIn(version="12.4.3", password="x", hide_version=True) as server:
+    with FakeGrafana(version="12.4.3", password="x", hide_version=True) as server:
         assert Client(server.url, username="admin", password="x").major_version() == 0

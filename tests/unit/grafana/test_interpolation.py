@@ -20,12 +20,12 @@ ENVIRONMENT = {
 FILES = {"/run/secrets/token": "\n to$HOST \n"}
 
 
-def expand(text: str) -> interpolation.Expansion:
-    return interpolation.expand(text, ENVIRONMENT, FILES.__getitem__)
+def expand(string: str) -> interpolation.Expansion:
+    return interpolation.expand(string, ENVIRONMENT, FILES.__getitem__)
 
 
 @pytest.mark.parametrize(
-    ("text", "result"),
+    ("string", "result"),
     [
         pytest.param("plain", "plain", id="nothing to replace"),
         pytest.param("http://$HOST:1", "http://db.example:1", id="a word"),
@@ -52,7 +52,7 @@ def expand(text: str) -> interpolation.Expansion:
         pytest.param("[${x", "[x", id="an open brace is eaten"),
         pytest.param("$__rate_interval", "", id="a macro is a variable here"),
         pytest.param("$$__rate_interval", "$__rate_interval", id="an escaped macro"),
-        pytest.param("$__vault{x}", "{x}", id="an expander that is not known"),
+        pytest.param("$__vault{x}", "{x}", id="an unknown expander"),
         pytest.param("{{ $labels.instance }}", "{{ .instance }}", id="a template's variable"),
         pytest.param(
             "{{ $$labels.instance }}", "{{ $labels.instance }}", id="a template's variable, escaped"
@@ -60,32 +60,32 @@ def expand(text: str) -> interpolation.Expansion:
         pytest.param("é$HOST\u2028🙂\0", "édb.example\u2028🙂\0", id="any character"),
     ],
 )
-def test_text_becomes(text: str, result: str) -> None:
-    assert expand(text).text == result
+def test_string_becomes(string: str, result: str) -> None:
+    assert expand(string).value == result
 
 
 @pytest.mark.parametrize(
-    ("text", "missing"),
+    ("string", "missing"),
     [
         ("$HOST $EMPTY $$NONE", []),
         ("$NONE ${OTHER} $NONE $__env{THIRD}", ["NONE", "OTHER", "THIRD"]),
         ("${__value.raw}", ["__value.raw"]),
     ],
 )
-def test_variables_without_a_value_are_told(text: str, missing: list) -> None:
-    assert expand(text).missing == missing
+def test_undefined_variable_is_missing(string: str, missing: list[str]) -> None:
+    assert expand(string).missing == missing
 
 
-@pytest.mark.parametrize("text", ["", "$", "$$", "a$b", "${x}", "$__file{/etc/passwd}", "$$$x"])
-def test_escaped_text_is_read_as_it_was(text: str) -> None:
-    assert expand(exporting.escaped(text)).text == text
+@pytest.mark.parametrize("string", ["", "$", "$$", "a$b", "${x}", "$__file{/etc/passwd}", "$$$x"])
+def test_escaped_string_expands_to_itself(string: str) -> None:
+    assert expand(exporting.escaped(string)).value == string
 
 
-def test_inputs_of_a_dashboard_are_replaced_and_its_variables_are_not() -> None:
+def test_inputs_of_a_dashboard_are_replaced_but_its_variables_stay() -> None:
     board = {"a": ["${DS_PROM}", "x ${DS_PROM} $instance ${instance}"], "${DS_PROM}": 1, "n": None}
     expected = {
         "a": ["prometheus", "x prometheus $instance ${instance}"],
         "${DS_PROM}": 1,
         "n": None,
     }
-    assert interpolation.with_inputs(board, {"DS_PROM": "prometheus"}) == expected
+    assert interpolation.replace_inputs(board, {"DS_PROM": "prometheus"}) == expected

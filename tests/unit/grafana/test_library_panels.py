@@ -16,7 +16,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model i
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
     read_existing,
 )
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.conftest import Apply, connect, writes
 from tests.unit.grafana.factories import BODIES, PANEL, absent, changed, desired
 
@@ -98,12 +98,14 @@ def test_a_folder_with_a_library_panel_is_not_deleted(grafana: Any, apply: Apply
     assert not read_existing(connect(grafana), ("folder",))["folder"]
 
 
-def test_a_library_panel_that_was_overtaken_is_read_again(stand_in: StandIn, apply: Apply) -> None:
+def test_a_library_panel_that_was_overtaken_is_read_again(
+    fake_grafana: FakeGrafana, apply: Apply
+) -> None:
     apply(desired(KIND))
-    stand_in.clear = stand_in.requests.clear
-    stand_in.fail("412", method="PATCH", path=r"/library-elements/", times=1)
+    fake_grafana.clear = fake_grafana.requests.clear
+    fake_grafana.fail("412", method="PATCH", path=r"/library-elements/", times=1)
     apply(desired(KIND, changed(BODIES[KIND], ("name",), "Ratio")))
-    assert [line.status for line in stand_in.writes] == [412, 200]
+    assert [line.status for line in fake_grafana.writes] == [412, 200]
 
 
 def test_a_name_is_unique_in_a_folder(grafana: Any, apply: Apply) -> None:

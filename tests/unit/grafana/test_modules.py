@@ -261,16 +261,16 @@ def test_content_is_planned_without_a_grafana(call: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [*CASES, "grafana_service_account"])
-def test_no_plan_waits_for_a_missing_grafana(name: str, call: Any, stand_in: Any) -> None:
+def test_no_plan_waits_for_a_missing_grafana(name: str, call: Any, fake_grafana: Any) -> None:
     own, first, _other = CASES.get(
         name, ({"name": "automation", "token_path": "/none/token"}, {}, {})
     )
     # Nothing listens; it is starting, or a proxy stands before one that is not rolled out.
     for url, message in (
         ("http://127.0.0.1:9", "Nothing answers at {} yet"),
-        (stand_in.url, "{} answers 503"),
+        (fake_grafana.url, "{} answers 503"),
     ):
-        stand_in.fail("500", status=503, body={}, times=0)
+        fake_grafana.fail("500", status=503, body={}, times=0)
         assert unready(url) == message.format(url)
         began = time.monotonic()
         result = call(name, check=True, grafana_url=url, **own, **first)
@@ -280,10 +280,10 @@ def test_no_plan_waits_for_a_missing_grafana(name: str, call: Any, stand_in: Any
 
 
 def test_a_plan_soon_gives_up_a_busy_grafana(
-    call: Any, stand_in: Any, monkeypatch: pytest.MonkeyPatch
+    call: Any, fake_grafana: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grafana_module, "PATIENCE_OF_PLANS", 1)
-    stand_in.fail("500", status=503, body={"message": "busy"}, path="/api/org", times=0)
+    fake_grafana.fail("500", status=503, body={"message": "busy"}, path="/api/org", times=0)
     began = time.monotonic()
     result = call("grafana_folder", check=True, uid="ops", title="A")
     assert result["failed"] and re.search(

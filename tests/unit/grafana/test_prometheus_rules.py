@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Alerts of a Prometheus rule file become Grafana's rules, and each alert has one engine."""
+"""Alerts of a Prometheus rule file become rules of Grafana, and each alert has one engine."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ import yaml
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
     prometheus_rules,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.prometheus_rules import (
-    RuleError,
-)
 
+RuleError = prometheus_rules.RuleError
 NAN, INF = math.nan, math.inf
 
 
@@ -60,11 +58,14 @@ groups:
 """
 
 
-def test_an_alert_becomes_a_rule_with_query_reduction_and_threshold():
+def test_alert_becomes_a_rule_with_query_reduction_and_threshold():
     [group] = prometheus_rules.rule_groups(yaml.safe_load(WHOLE), "alerts.yml:1", "infra", "prom")
     assert (group.kind, group.identity, group.source, group.state) == (
-        "rule_group", "infra/redis", "alerts.yml:1", "present",
-    )  # fmt: skip
+        "rule_group",
+        "infra/redis",
+        "alerts.yml:1",
+        "present",
+    )
     [converted] = group.body.pop("rules")
     assert group.body == {"folderUid": "infra", "title": "redis", "interval": 30}
     assert converted == {
@@ -135,13 +136,29 @@ def test_an_alert_becomes_a_rule_with_query_reduction_and_threshold():
         pytest.param("a>5", ("a", "gt", 5), id="without spaces"),
         pytest.param("a > -5", ("a", "gt", -5), id="a negative number"),
         pytest.param("a > 1e-9", ("a", "gt", 1e-9), id="an exponent"),
-        pytest.param("sum by (le, and) (rate(a[5m])) > 1", ("sum by (le, and) (rate(a[5m]))", "gt", 1), id="label and"),
-        pytest.param('a{x="1 > 2", y!="or"} > 3', ('a{x="1 > 2", y!="or"}', "gt", 3), id="operators in label values"),
+        pytest.param(
+            "sum by (le, and) (rate(a[5m])) > 1",
+            ("sum by (le, and) (rate(a[5m]))", "gt", 1),
+            id="label and",
+        ),
+        pytest.param(
+            'a{x="1 > 2", y!="or"} > 3',
+            ('a{x="1 > 2", y!="or"}', "gt", 3),
+            id="operators in label values",
+        ),
         pytest.param("""a{x="}"} > 3""", ("""a{x="}"}""", "gt", 3), id="a brace in a label value"),
         pytest.param("(a and b > 1) > 2", ("(a and b > 1)", "gt", 2), id="and within parentheses"),
-        pytest.param("a > 5 < 10", ("a > 5", "lt", 10), id="a chain: the last comparison is the root"),
-        pytest.param("predict_linear(a[6h], 86400) < 0", ("predict_linear(a[6h], 86400)", "lt", 0), id="a function"),
-        pytest.param("# why: b > 1\na\n  > 2", ("# why: b > 1\na", "gt", 2), id="a comment and lines"),
+        pytest.param(
+            "a > 5 < 10", ("a > 5", "lt", 10), id="a chain: the last comparison is the root"
+        ),
+        pytest.param(
+            "predict_linear(a[6h], 86400) < 0",
+            ("predict_linear(a[6h], 86400)", "lt", 0),
+            id="a function",
+        ),
+        pytest.param(
+            "# why: b > 1\na\n  > 2", ("# why: b > 1\na", "gt", 2), id="a comment and lines"
+        ),
         pytest.param("a > b", None, id="a vector on the right"),
         pytest.param("a > bool 1", None, id="bool"),
         pytest.param("5 < a", None, id="the number on the left"),
@@ -158,23 +175,28 @@ def test_an_alert_becomes_a_rule_with_query_reduction_and_threshold():
         pytest.param("absent(a > 1)", None, id="absent"),
         pytest.param("vector(1)", None, id="no comparison"),
     ],
-)  # fmt: skip
-def test_a_comparison_with_a_number_is_a_threshold_and_nothing_else_is(expr, compared):
+)
+def test_only_a_comparison_with_a_number_is_a_threshold(expr, compared):
     assert prometheus_rules.threshold(expr) == compared
     built = nodes(expr)
     assert built["A"]["model"]["expr"] == (compared[0] if compared else expr)
     assert built["C"]["model"]["type"] == ("threshold" if compared else "math")
 
 
-# A model of what both engines do with the samples of one vector, as their sources and documentation say. It knows the
-# one form "a <operator> <number>", whose left side is the vector.
+# A model of how both engines evaluate the samples of one vector, after their sources and
+# documentation. It supports only "a <operator> <number>", whose left side is the vector.
 OPERATORS = {
-    ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
-}  # fmt: skip
+    ">": operator.gt,
+    "<": operator.lt,
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 
 
-def asked(expr: str, vector: dict) -> dict:
-    """What Prometheus returns: comparisons filter, and leave the value of the left side."""
+def queried(expr: str, vector: dict) -> dict:
+    """Return the result of Prometheus: comparisons filter and keep the value of the left side."""
     match = re.fullmatch(r"a(?: (\S+) (\S+))?", expr)
     if not match[1]:
         return vector
@@ -186,10 +208,10 @@ def asked(expr: str, vector: dict) -> dict:
 
 
 def grafana_fires(converted: dict, vector: dict) -> dict:
-    """Series that fire in Grafana, with what $values.B.Value is."""
+    """Return the series that fire in Grafana, each with its $values.B.Value."""
     query, reduction, decision = (node["model"] for node in converted["data"])
     assert (reduction["expression"], converted["condition"], decision["refId"]) == ("A", "C", "C")
-    reduced = asked(query["expr"], vector)
+    reduced = queried(query["expr"], vector)
     if decision["type"] == "math":
         assert decision["expression"] == "is_nan($B) < 2"
         return {series: value for series, value in reduced.items() if int(math.isnan(value)) < 2}
@@ -216,15 +238,15 @@ def grafana_fires(converted: dict, vector: dict) -> dict:
         pytest.param({"x": NAN, "y": INF, "z": -INF}, id="not finite"),
     ],
 )
-def test_grafana_fires_for_the_series_for_which_prometheus_fires_and_with_its_value(expr, vector):
+def test_grafana_fires_for_the_same_series_as_prometheus_with_the_same_value(expr, vector):
     fires = grafana_fires(rule(alert(expr=expr)), vector)
     assert {series: repr(value) for series, value in fires.items()} == {
-        series: repr(value) for series, value in asked(expr, vector).items()
+        series: repr(value) for series, value in queried(expr, vector).items()
     }
 
 
 @pytest.mark.parametrize(
-    ("text", "translated"),
+    ("template", "converted"),
     [
         pytest.param("{{ $value }}", "{{ $values.B.Value }}", id="value"),
         pytest.param("{{$value}}", "{{$values.B.Value}}", id="without spaces"),
@@ -234,64 +256,95 @@ def test_grafana_fires_for_the_series_for_which_prometheus_fires_and_with_its_va
             "{{ $values.B.Value | humanizePercentage }} of {{ $labels.host }}",
             id="a function and a label",
         ),
-        pytest.param('{{ printf "%.1f" $value }}', '{{ printf "%.1f" $values.B.Value }}', id="printf"),
+        pytest.param(
+            '{{ printf "%.1f" $value }}', '{{ printf "%.1f" $values.B.Value }}', id="printf"
+        ),
         pytest.param("{{ .Value }}", "{{ .Values.B.Value }}", id="as a field"),
-        pytest.param("{{ if gt $value 1.0 }}a{{ end }}", "{{ if gt $values.B.Value 1.0 }}a{{ end }}", id="a condition"),
-        pytest.param('{{ "$value }}" }} {{ `$value` }}', '{{ "$value }}" }} {{ `$value` }}', id="in quotes: a text"),
-        pytest.param("$value costs $5, $$", "$value costs $5, $$", id="outside: a text"),
+        pytest.param(
+            "{{ if gt $value 1.0 }}a{{ end }}",
+            "{{ if gt $values.B.Value 1.0 }}a{{ end }}",
+            id="a condition",
+        ),
+        pytest.param(
+            '{{ "$value }}" }} {{ `$value` }}',
+            '{{ "$value }}" }} {{ `$value` }}',
+            id="in quotes: a string",
+        ),
+        pytest.param("$value costs $5, $$", "$value costs $5, $$", id="outside: a string"),
         pytest.param("{{ $values.X.Value }}", "{{ $values.X.Value }}", id="another name"),
         pytest.param("{{ $labels.value }}", "{{ $labels.value }}", id="a label called value"),
-        pytest.param('{{ "a"\n| title }} \u2028 😀 {{', '{{ "a"\n| title }} \u2028 😀 {{', id="odd characters"),
+        pytest.param(
+            '{{ "a"\n| title }} \u2028 😀 {{',
+            '{{ "a"\n| title }} \u2028 😀 {{',
+            id="odd characters",
+        ),
     ],
-)  # fmt: skip
-def test_values_in_templates_are_named_as_grafana_names_them(text, translated):
-    converted = rule(alert(labels={"service": text}, annotations={"summary": text}))
-    assert (converted["labels"]["service"], converted["annotations"]["summary"]) == (
-        translated,
-        translated,
-    )
+)
+def test_value_in_a_template_gets_grafanas_name(template, converted):
+    grafana_rule = rule(alert(labels={"service": template}, annotations={"summary": template}))
+    assert grafana_rule["labels"]["service"] == converted
+    assert grafana_rule["annotations"]["summary"] == converted
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"),
+    ("fields", "expected"),
     [
-        pytest.param({}, {"for": "0s", "noDataState": "OK", "execErrState": "Error"}, id="defaults"),
+        pytest.param(
+            {}, {"for": "0s", "noDataState": "OK", "execErrState": "Error"}, id="defaults"
+        ),
         pytest.param({"for": "1h30m"}, {"for": "1h30m"}, id="for"),
         pytest.param({"for": 0}, {"for": "0s"}, id="for nothing"),
         pytest.param({"keep_firing_for": "2d"}, {"keep_firing_for": "2d"}, id="keep_firing_for"),
         pytest.param(
-            {"annotations": {"grafana_no_data": "KeepLast", "grafana_exec_error": "Alerting", "summary": "s"}},
-            {"noDataState": "KeepLast", "execErrState": "Alerting", "annotations": {"summary": "s"}},
+            {
+                "annotations": {
+                    "grafana_no_data": "KeepLast",
+                    "grafana_exec_error": "Alerting",
+                    "summary": "s",
+                }
+            },
+            {
+                "noDataState": "KeepLast",
+                "execErrState": "Alerting",
+                "annotations": {"summary": "s"},
+            },
             id="states",
         ),
-        pytest.param({"labels": {"tier": 1, "share": 0.5}}, {"labels": {"tier": "1", "share": "0.5"}}, id="numbers"),
-        pytest.param({"labels": None, "annotations": None}, {"labels": {}, "annotations": {}}, id="nothing in them"),
+        pytest.param(
+            {"labels": {"tier": 1, "share": 0.5}},
+            {"labels": {"tier": "1", "share": "0.5"}},
+            id="numbers",
+        ),
+        pytest.param(
+            {"labels": None, "annotations": None},
+            {"labels": {}, "annotations": {}},
+            id="nothing in them",
+        ),
     ],
-)  # fmt: skip
-def test_fields_of_an_alert_are_taken_over(given, shown):
-    converted = rule(alert(**given))
-    assert {key: converted[key] for key in shown} == shown
-    assert ("keep_firing_for" in converted) == ("keep_firing_for" in given)
+)
+def test_field_of_an_alert_is_converted(fields, expected):
+    converted = rule(alert(**fields))
+    assert {key: converted[key] for key in expected} == expected
+    assert ("keep_firing_for" in converted) == ("keep_firing_for" in fields)
 
 
-def test_states_of_alerts_without_annotations_may_be_chosen():
+def test_states_of_alerts_without_annotations_are_parameters():
     [group] = prometheus_rules.rule_groups(
         document(alert()), "x", "f", no_data="NoData", exec_error="KeepLast"
     )
-    assert (group.body["rules"][0]["noDataState"], group.body["rules"][0]["execErrState"]) == (
-        "NoData",
-        "KeepLast",
-    )
+    [converted] = group.body["rules"]
+    assert converted["noDataState"] == "NoData"
+    assert converted["execErrState"] == "KeepLast"
     with pytest.raises(RuleError, match="grafana_no_data is 'Ok'"):
         prometheus_rules.rule_groups(document(alert()), "x", "f", no_data="Ok")
 
 
-def test_labels_of_a_group_are_those_of_its_alerts_which_may_differ():
+def test_alert_inherits_the_labels_of_its_group_and_overrides_them():
     labels = rule(alert(labels={"team": "b"}), labels={"team": "a", "tier": "1"})["labels"]
     assert labels == {"team": "b", "tier": "1"}
 
 
-def test_an_offset_moves_what_is_looked_at():
+def test_offset_moves_the_time_range():
     assert rule(alert(), query_offset="1m")["data"][0]["relativeTimeRange"] == {
         "from": 660,
         "to": 60,
@@ -301,12 +354,12 @@ def test_an_offset_moves_what_is_looked_at():
 @pytest.mark.parametrize(
     ("interval", "seconds"), [("10s", 10), ("1m30s", 90), ("1h", 3600), (None, 60)]
 )
-def test_an_interval_is_in_seconds(interval, seconds):
+def test_interval_is_in_seconds(interval, seconds):
     [group] = groups(alert(), **({"interval": interval} if interval else {}))
     assert group.body["interval"] == seconds
 
 
-def test_groups_and_rules_keep_their_order_and_empty_groups_go():
+def test_groups_and_rules_keep_their_order_and_empty_groups_are_dropped():
     content = {
         "groups": [
             {"name": "z", "rules": [alert("B"), alert("A")]},
@@ -315,21 +368,19 @@ def test_groups_and_rules_keep_their_order_and_empty_groups_go():
             {"name": "a", "rules": [alert("C")]},
         ]
     }
-    found = prometheus_rules.rule_groups(content, "x", "f")
+    converted = prometheus_rules.rule_groups(content, "x", "f")
     assert [
-        (group.body["title"], [rule["title"] for rule in group.body["rules"]]) for group in found
+        (group.body["title"], [rule["title"] for rule in group.body["rules"]])
+        for group in converted
     ] == [
         ("z", ["B", "A"]),
         ("a", ["C"]),
     ]
-    assert (
-        prometheus_rules.rule_groups({}, "x", "f")
-        == prometheus_rules.rule_groups({"groups": None}, "x", "f")
-        == []
-    )
+    assert prometheus_rules.rule_groups({}, "x", "f") == []
+    assert prometheus_rules.rule_groups({"groups": None}, "x", "f") == []
 
 
-def test_alerts_of_one_name_are_told_apart_by_their_severity():
+def test_alerts_with_the_same_name_get_their_severity_as_title():
     two = [alert(labels={"severity": severity}) for severity in ("high", "critical")]
     [group] = groups(*two, alert("Other"))
     assert [rule["title"] for rule in group.body["rules"]] == [
@@ -338,76 +389,147 @@ def test_alerts_of_one_name_are_told_apart_by_their_severity():
         "Other",
     ]
     assert len({rule["uid"] for rule in group.body["rules"]}) == 3
-    with pytest.raises(RuleError, match=r"Down \(high\) is there 2 times"):
+    with pytest.raises(RuleError, match=r"Down \(high\) is the title of 2 alerts"):
         groups(two[0], two[0])
 
 
-def test_one_name_in_both_engines_is_no_clash():
+def test_same_name_in_both_engines_is_no_conflict():
     assert rule(alert(), alert(labels={"engine": "prometheus"}))["title"] == "Down"
 
 
-def test_uids_are_what_grafana_takes_and_follow_from_folder_group_and_title():
-    places = [
+def test_uid_is_valid_and_derived_from_folder_group_and_title():
+    keys = [
         (f, g, t)
         for f in ("f", "f2")
         for g in ("g", "g2")
         for t in ("Down", "x" * 300, "Größe 😀", "日本", "a/b")
     ]
-    uids = [prometheus_rules.uid(*place) for place in places]
+    uids = [prometheus_rules.uid(*key) for key in keys]
     assert [uid for uid in uids if not re.fullmatch(r"[A-Za-z0-9_-]{12,40}", uid)] == []
-    assert len(set(uids)) == len(places)
-    # It must never change: a rule with another uid is another rule, without the history of the first.
+    assert len(set(uids)) == len(keys)
+    # It must never change: with another uid, Grafana starts a new rule without history.
     assert prometheus_rules.uid("infra", "redis", "RedisDown") == "redis-down-e15a99ac47f9"
 
 
 @pytest.mark.parametrize(
     ("content", "message", "steps"),
     [
-        pytest.param([], "no Prometheus rule file", (), id="a list"),
-        pytest.param({"rules": []}, "no Prometheus rule file", (), id="another file"),
-        pytest.param({"groups": [7]}, "7 should be a group", ("groups", 0), id="a group that is none"),
-        pytest.param({"groups": [{"rules": []}]}, "has no name", ("groups", 0), id="a group without a name"),
-        pytest.param({"groups": [{"name": "a"}] * 2}, "Group a is there twice", ("groups", 1), id="a group twice"),
-        pytest.param(document(alert(), intervall="1m"), "intervall: unknown in a group", ("groups", 0), id="group key"),
-        pytest.param(document(alert(fro="1m")), "fro: unknown in a rule", ("groups", 0, "rules", 0), id="a rule's key"),
-        pytest.param(document({"expr": "a"}), "either alert or record", ("groups", 0, "rules", 0), id="no name"),
-        pytest.param(document(alert(expr=" ")), "Down has no expr", ("groups", 0, "rules", 0), id="no expression"),
+        pytest.param([], "not a Prometheus rule file", (), id="a list"),
+        pytest.param({"rules": []}, "not a Prometheus rule file", (), id="another file"),
         pytest.param(
-            document({"record": "a:b", "expr": "a"}), "a:b is a recording rule, which only Prometheus evaluates",
-            ("groups", 0, "rules", 0), id="a recording rule",
+            {"groups": [7]}, "a group is 7; write a dict", ("groups", 0), id="a group that is none"
         ),
         pytest.param(
-            document(alert(labels={"engine": "loki"})), "The label engine is 'loki'",
-            ("groups", 0, "rules", 0, "labels"), id="an engine",
+            {"groups": [{"rules": []}]},
+            "the group has no name; set name",
+            ("groups", 0),
+            id="a group without a name",
         ),
         pytest.param(
-            document(alert(annotations={"grafana_exec_error": "Ok"})), "grafana_exec_error is 'Ok'",
-            ("groups", 0, "rules", 0, "annotations", "grafana_exec_error"), id="a state",
+            {"groups": [{"name": "a"}] * 2},
+            "group a is defined twice; rename one of them",
+            ("groups", 1),
+            id="a group twice",
         ),
         pytest.param(
-            document(alert(annotations={"__panelId__": 3})), "__dashboardUid__ and __panelId__ go together",
-            ("groups", 0, "rules", 0), id="half a panel",
+            document(alert(), intervall="1m"),
+            "a group has no field intervall; use one of name",
+            ("groups", 0),
+            id="group key",
         ),
         pytest.param(
-            document(alert(annotations={"summary": ["x"]})), "summary should be a text",
-            ("groups", 0, "rules", 0, "annotations", "summary"), id="an annotation",
+            document(alert(fro="1m")),
+            "a rule has no field fro; use one of alert",
+            ("groups", 0, "rules", 0),
+            id="a rule's key",
         ),
         pytest.param(
-            document(alert(annotations={"summary": "{{ $externalLabels.env }}"})), "no [$]externalLabels",
-            ("groups", 0, "rules", 0, "annotations", "summary"), id="external labels",
+            document({"expr": "a"}),
+            "either alert or record",
+            ("groups", 0, "rules", 0),
+            id="no name",
         ),
         pytest.param(
-            document(alert(annotations={"summary": '{{ range query "up" }}{{ . }}{{ end }}'})), "have no query",
-            ("groups", 0, "rules", 0, "annotations", "summary"), id="a query in a template",
+            document(alert(expr=" ")),
+            "Down has no expr; set expr",
+            ("groups", 0, "rules", 0),
+            id="no expression",
         ),
-        pytest.param(document(alert(**{"for": "5 min"})), "not a duration", ("groups", 0, "rules", 0, "for"), id="for"),
-        pytest.param(document(alert(**{"for": ""})), "not a duration", ("groups", 0, "rules", 0, "for"), id="no for"),
-        pytest.param(document(alert(), interval="15s"), "every 10s or a multiple", ("groups", 0, "interval"), id="15s"),
-        pytest.param(document(alert(), interval="500ms"), "every 10s", ("groups", 0, "interval"), id="half a second"),
-        pytest.param(document(alert(), limit=3), "no limit", ("groups", 0, "limit"), id="a limit"),
+        pytest.param(
+            document({"record": "a:b", "expr": "a"}),
+            "a:b is a recording rule, which only Prometheus evaluates",
+            ("groups", 0, "rules", 0),
+            id="a recording rule",
+        ),
+        pytest.param(
+            document(alert(labels={"engine": "loki"})),
+            "the label engine is 'loki'; write grafana or prometheus",
+            ("groups", 0, "rules", 0, "labels"),
+            id="an engine",
+        ),
+        pytest.param(
+            document(alert(annotations={"grafana_exec_error": "Ok"})),
+            "grafana_exec_error is 'Ok'; use one of Error",
+            ("groups", 0, "rules", 0, "annotations", "grafana_exec_error"),
+            id="a state",
+        ),
+        pytest.param(
+            document(alert(annotations={"__panelId__": 3})),
+            "only one of __dashboardUid__ and __panelId__; set both or neither",
+            ("groups", 0, "rules", 0),
+            id="half a panel",
+        ),
+        pytest.param(
+            document(alert(annotations={"summary": ["x"]})),
+            r"summary is \['x'\]; write a str",
+            ("groups", 0, "rules", 0, "annotations", "summary"),
+            id="an annotation",
+        ),
+        pytest.param(
+            document(alert(annotations={"summary": "{{ $externalLabels.env }}"})),
+            "uses [$]externalLabels, which Grafana's templates lack",
+            ("groups", 0, "rules", 0, "annotations", "summary"),
+            id="external labels",
+        ),
+        pytest.param(
+            document(alert(annotations={"summary": '{{ range query "up" }}{{ . }}{{ end }}'})),
+            "uses query, which Grafana's templates lack",
+            ("groups", 0, "rules", 0, "annotations", "summary"),
+            id="a query in a template",
+        ),
+        pytest.param(
+            document(alert(**{"for": "5 min"})),
+            "is not a duration; write one such as 5m",
+            ("groups", 0, "rules", 0, "for"),
+            id="for",
+        ),
+        pytest.param(
+            document(alert(**{"for": ""})),
+            "is not a duration; write one such as 5m",
+            ("groups", 0, "rules", 0, "for"),
+            id="no for",
+        ),
+        pytest.param(
+            document(alert(), interval="15s"),
+            "interval is '15s'; write 10s or a multiple",
+            ("groups", 0, "interval"),
+            id="15s",
+        ),
+        pytest.param(
+            document(alert(), interval="500ms"),
+            "write 10s or a multiple",
+            ("groups", 0, "interval"),
+            id="half a second",
+        ),
+        pytest.param(
+            document(alert(), limit=3),
+            "limit is set, and Grafana has no limit of alerts; remove it",
+            ("groups", 0, "limit"),
+            id="a limit",
+        ),
     ],
-)  # fmt: skip
-def test_what_cannot_be_is_refused_and_its_place_told(content, message, steps):
+)
+def test_invalid_rule_file_is_rejected_with_the_steps_of_the_error(content, message, steps):
     with pytest.raises(RuleError, match=message) as error:
         prometheus_rules.rule_groups(content, "alerts.yml", "infra")
     assert error.value.steps == steps
@@ -439,13 +561,15 @@ MIXED = {
 }
 
 
-def names(half: dict) -> list:
+def names(share: dict) -> list[str]:
     return [
-        rule.get("alert", rule.get("record")) for group in half["groups"] for rule in group["rules"]
+        rule.get("alert", rule.get("record"))
+        for group in share["groups"]
+        for rule in group["rules"]
     ]
 
 
-def test_each_rule_has_one_engine():
+def test_each_rule_is_in_one_share():
     before = copy.deepcopy(MIXED)
     grafana, prometheus = prometheus_rules.split(MIXED)
     assert (names(grafana), names(prometheus)) == (["A", "C"], ["B", "r", "D"])
@@ -454,7 +578,7 @@ def test_each_rule_has_one_engine():
     assert before == MIXED
 
 
-def test_prometheus_gets_what_it_understands():
+def test_share_of_prometheus_has_only_fields_that_it_understands():
     _grafana, prometheus = prometheus_rules.split(MIXED)
     assert prometheus == {
         "groups": [
@@ -471,8 +595,8 @@ def test_prometheus_gets_what_it_understands():
     }
 
 
-def test_what_is_grafanas_share_does_not_depend_on_who_splits():
+def test_split_file_converts_to_the_same_rule_groups():
     grafana, _prometheus = prometheus_rules.split(MIXED)
-    assert prometheus_rules.rule_groups(grafana, "x", "f") == prometheus_rules.rule_groups(
-        MIXED, "x", "f"
-    )
+    from_share = prometheus_rules.rule_groups(grafana, "x", "f")
+    from_whole = prometheus_rules.rule_groups(MIXED, "x", "f")
+    assert from_share == from_whole

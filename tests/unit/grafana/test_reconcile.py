@@ -20,7 +20,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.lo
     read_existing,
 )
 from tests.testbed.grafana import notifications
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.conftest import REAL, Apply, connect, writes
 from tests.unit.grafana.factories import BODIES, CHANGES, IDENTITIES, RULE, absent, changed, desired
 
@@ -201,16 +201,20 @@ def test_a_rotated_webhook_is_one_change(grafana: Any, apply: Apply) -> None:
     assert not apply(rotated).changed and not writes(grafana)
 
 
-def test_a_user_who_may_not_read_secrets_is_warned(stand_in: StandIn, apply: Apply) -> None:
+def test_a_user_who_may_not_read_secrets_is_warned(fake_grafana: FakeGrafana, apply: Apply) -> None:
     apply(desired("contact_point"))
-    stand_in.fail("500", method="GET", path=r"export$", status=403, body={"message": "no"}, times=1)
+    fake_grafana.fail(
+        "500", method="GET", path=r"export$", status=403, body={"message": "no"}, times=1
+    )
     from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
         Options,
         reconcile,
     )
 
-    kept = reconcile(connect(stand_in), [desired("contact_point")], Options())
-    assert not kept.changed and not writes(stand_in)[1:] and "goes unnoticed" in kept.warnings[0]
+    kept = reconcile(connect(fake_grafana), [desired("contact_point")], Options())
+    assert (
+        not kept.changed and not writes(fake_grafana)[1:] and "goes unnoticed" in kept.warnings[0]
+    )
 
 
 ODD = [
@@ -284,12 +288,12 @@ def test_a_routed_contact_point_is_renamed(grafana: Any, apply: Apply) -> None:
 
 
 def test_an_unchanged_rule_of_a_changed_group_keeps_its_state(
-    stand_in: StandIn, apply: Apply
+    fake_grafana: FakeGrafana, apply: Apply
 ) -> None:
     apply(*SURROUNDINGS, desired("rule_group"))
     apply(desired("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
     apply(desired("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
-    assert not stand_in.state_resets.get("target-slow")
+    assert not fake_grafana.state_resets.get("target-slow")
 
 
 def test_a_rule_that_changes_its_group_keeps_its_uid(grafana: Any, apply: Apply) -> None:
@@ -307,7 +311,7 @@ def test_a_rule_that_changes_its_group_keeps_its_uid(grafana: Any, apply: Apply)
 
 
 def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
-    stand_in: StandIn, apply: Apply
+    fake_grafana: FakeGrafana, apply: Apply
 ) -> None:
     second = {
         **BODIES["rule_group"],
@@ -321,7 +325,7 @@ def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
         desired("rule_group", {**second, "rules": [*second["rules"], moved]}),
     ]
     apply(*items)
-    assert [line.split("/")[-1] for line in writes(stand_in)] == ["zz", "targets"]
+    assert [line.split("/")[-1] for line in writes(fake_grafana)] == ["zz", "targets"]
     assert not apply(*items).changed
 
 
@@ -331,11 +335,11 @@ def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance])
 @pytest.mark.parametrize("provenance", ["file", "", "api"])
 def test_provenance_decides_who_changes_an_object(
-    kind: str, provenance: str, stand_in: StandIn, apply: Apply
+    kind: str, provenance: str, fake_grafana: FakeGrafana, apply: Apply
 ) -> None:
     apply(*surroundings(kind), desired(kind))
     keys = {"rule_group": ("rule", "target-down"), "contact_point": ("contact_point", "chat-1")}
-    stand_in.set_provenance(*keys.get(kind, (kind, IDENTITIES[kind])), provenance)
+    fake_grafana.set_provenance(*keys.get(kind, (kind, IDENTITIES[kind])), provenance)
     other = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     if provenance == "api":
         assert apply(other).changed
@@ -344,7 +348,7 @@ def test_provenance_decides_who_changes_an_object(
         message = "provisioned from a file" if provenance == "file" else "only with adopt: true"
         with pytest.raises(GrafanaError, match=message):
             apply(other, check=check)
-        assert not writes(stand_in)
+        assert not writes(fake_grafana)
     if provenance == "file":
         with pytest.raises(GrafanaError, match="provisioned from a file"):
             apply(other, adopt=True)
@@ -355,17 +359,17 @@ def test_provenance_decides_who_changes_an_object(
 
 @pytest.mark.parametrize("kind", ["datasource", "dashboard"])
 def test_a_file_provisioned_object_is_left_alone(
-    kind: str, stand_in: StandIn, apply: Apply
+    kind: str, fake_grafana: FakeGrafana, apply: Apply
 ) -> None:
     apply(*surroundings(kind), desired(kind))
-    stand_in.set_provenance(kind, IDENTITIES[kind], "file")
+    fake_grafana.set_provenance(kind, IDENTITIES[kind], "file")
     for item in (desired(kind, changed(BODIES[kind], *CHANGES[kind][0])), absent(kind)):
         with pytest.raises(
             GrafanaError,
             match=rf"{kind} {IDENTITIES[kind]} \(test.yml:\d\): it is provisioned from",
         ):
             apply(item)
-    assert not writes(stand_in)
+    assert not writes(fake_grafana)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance])
@@ -403,9 +407,11 @@ def test_a_manual_policy_tree_is_not_lost(grafana: Any, apply: Apply) -> None:
     assert not apply(desired("policy")).changed
 
 
-def test_the_initial_tree_of_newer_servers_is_replaced(stand_in: StandIn, apply: Apply) -> None:
+def test_the_initial_tree_of_newer_servers_is_replaced(
+    fake_grafana: FakeGrafana, apply: Apply
+) -> None:
     """Since 12.4 its receiver is a contact point without integrations."""
-    stand_in.store.put(1, "alertmanager", "", notifications.default("12.4.0"))
+    fake_grafana.store.put(1, "alertmanager", "", notifications.default("12.4.0"))
     routed = {
         "receiver": "empty",
         "routes": [{"receiver": "chat", "object_matchers": [["a", "=", "b"]]}],
@@ -415,9 +421,9 @@ def test_the_initial_tree_of_newer_servers_is_replaced(stand_in: StandIn, apply:
         ("contact_point", "create"),
         ("policy", "update"),
     ]
-    assert not apply(*tree).changed and not writes(stand_in)
+    assert not apply(*tree).changed and not writes(fake_grafana)
     # The API lists integrations, so that it does not show this one.
-    assert not apply(absent("contact_point", "empty")).changed and not writes(stand_in)
+    assert not apply(absent("contact_point", "empty")).changed and not writes(fake_grafana)
 
 
 def test_an_integration_without_a_uid_cannot_be_replaced(grafana: Any, apply: Apply) -> None:
@@ -444,11 +450,13 @@ def test_a_dashboard_whose_title_is_taken_is_refused(grafana: Any, apply: Apply)
     assert not writes(grafana)
 
 
-def test_a_save_in_between_is_not_overwritten_blindly(stand_in: StandIn, apply: Apply) -> None:
+def test_a_save_in_between_is_not_overwritten_blindly(
+    fake_grafana: FakeGrafana, apply: Apply
+) -> None:
     apply(desired("dashboard"))
-    sent = [line.body for line in stand_in.writes]
+    sent = [line.body for line in fake_grafana.writes]
     apply(desired("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other")))
-    sent += [line.body for line in stand_in.writes]
+    sent += [line.body for line in fake_grafana.writes]
     assert all('"overwrite":false' in body.replace(" ", "") for body in sent)
     assert '"version"' not in sent[0] and '"version"' in sent[1]
 
@@ -567,7 +575,7 @@ def test_a_prune_keeps_a_folder_with_content(grafana: Any, apply: Apply) -> None
     )
 
 
-def test_a_prune_does_not_follow_a_failure(stand_in: StandIn, apply: Apply) -> None:
+def test_a_prune_does_not_follow_a_failure(fake_grafana: FakeGrafana, apply: Apply) -> None:
     apply(
         desired("folder"),
         desired("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
@@ -578,17 +586,17 @@ def test_a_prune_does_not_follow_a_failure(stand_in: StandIn, apply: Apply) -> N
         reconcile,
     )
 
-    stand_in.clear()
-    stand_in.fail("500", method="PUT", path=r"/templates/discord", times=0)
+    fake_grafana.clear()
+    fake_grafana.fail("500", method="PUT", path=r"/templates/discord", times=0)
     with pytest.raises(
         GrafanaError, match=r"template discord \(test.yml:1\): PUT .* answered 500"
     ) as raised:
         reconcile(
-            connect(stand_in),
+            connect(fake_grafana),
             [desired("folder"), desired("template")],
             Options(owner="tests", prune=KINDS),
         )
-    assert [line for line in stand_in.writes if line.method == "DELETE"] == []
+    assert [line for line in fake_grafana.writes if line.method == "DELETE"] == []
     assert [change["kind"] for change in raised.value.result.changes] == ["ownership"]
 
 

@@ -20,7 +20,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.re
     Options,
     reconcile,
 )
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.conftest import REAL, VERSIONS, connect
 from tests.unit.grafana.factories import BODIES, IDENTITIES, absent, changed, desired
 from tests.unit.grafana.test_reconcile import environment
@@ -34,21 +34,21 @@ PASSING = ["502", "429", "locked", "reset", "truncated", "409", "412"]
 
 
 @pytest.fixture
-def server() -> Iterator[StandIn]:
-    with StandIn() as grafana:
+def server() -> Iterator[FakeGrafana]:
+    with FakeGrafana() as grafana:
         yield grafana
 
 
-def run(grafana: StandIn, items: list[DesiredObject], **options: Any) -> Any:
+def run(grafana: FakeGrafana, items: list[DesiredObject], **options: Any) -> Any:
     return reconcile(connect(grafana), items, Options(**{**OPTIONS, **options}))
 
 
-def written(grafana: StandIn) -> list[str]:
+def written(grafana: FakeGrafana) -> list[str]:
     """Return the writes that were carried out."""
     return [f"{line.method} {line.path}" for line in grafana.writes if 200 <= line.status < 300]
 
 
-def state(grafana: StandIn) -> dict:
+def state(grafana: FakeGrafana) -> dict:
     """Return all content, except kinds with fields that differ between servers."""
     return {
         kind: {identity: held.body for identity, held in found.items()}
@@ -57,7 +57,7 @@ def state(grafana: StandIn) -> dict:
     }
 
 
-def _live(grafana: StandIn) -> dict:
+def _live(grafana: FakeGrafana) -> dict:
     return read_existing(connect(grafana))
 
 
@@ -88,18 +88,18 @@ def second() -> list[DesiredObject]:
 def test_a_run_killed_after_each_write_is_finished_by_the_next(version: str, step: str) -> None:
     items, options = (environment(), {}) if step == "made" else (second(), {"prune": KINDS})
 
-    def begin(grafana: StandIn) -> None:
+    def begin(grafana: FakeGrafana) -> None:
         if step == "changed":
             run(grafana, environment())
         grafana.clear()
 
-    with StandIn(version=version) as undisturbed:
+    with FakeGrafana(version=version) as undisturbed:
         begin(undisturbed)
         run(undisturbed, items, **options)
         expected, all_writes = state(undisturbed), written(undisturbed)
     assert len(all_writes) > 8
     for count in range(len(all_writes)):
-        with StandIn(version=version) as grafana:
+        with FakeGrafana(version=version) as grafana:
             begin(grafana)
             grafana.stop_after_writes(count)
             with pytest.raises(GrafanaError):
@@ -116,11 +116,11 @@ def test_a_run_killed_after_each_write_is_finished_by_the_next(version: str, ste
 @pytest.mark.parametrize("fault", PASSING)
 @pytest.mark.parametrize("applied", [False, True])
 def test_a_temporary_fault_loses_and_doubles_nothing(
-    server: StandIn, fault: str, applied: bool
+    server: FakeGrafana, fault: str, applied: bool
 ) -> None:
     if fault == "truncated" and not applied:
         applied = True
-    with StandIn() as undisturbed:
+    with FakeGrafana() as undisturbed:
         run(undisturbed, environment())
         expected, number = state(undisturbed), len(written(undisturbed))
     for method in ("GET", "write"):
@@ -138,7 +138,7 @@ def test_a_temporary_fault_loses_and_doubles_nothing(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_permanent_fault_is_reported_once(server: StandIn, kind: str) -> None:
+def test_a_permanent_fault_is_reported_once(server: FakeGrafana, kind: str) -> None:
     places = {
         "folder": r"/api/folders",
         "datasource": r"/api/datasources",
@@ -175,7 +175,7 @@ def test_a_permanent_fault_is_reported_once(server: StandIn, kind: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["409", "412", "reset", "locked"])
-def test_an_endless_race_is_given_up(server: StandIn, fault: str) -> None:
+def test_an_endless_race_is_given_up(server: FakeGrafana, fault: str) -> None:
     server.fail(fault, method="write", path=r"/api/dashboards/db", times=0)
     with pytest.raises(
         GrafanaError, match=r"dashboard app .*POST /api/dashboards/db.*given up after 5 attempts"
@@ -184,7 +184,7 @@ def test_an_endless_race_is_given_up(server: StandIn, fault: str) -> None:
     assert sum(line.path == "/api/dashboards/db" for line in server.writes) == 5
 
 
-def test_a_run_waits_for_a_slow_server(server: StandIn) -> None:
+def test_a_run_waits_for_a_slow_server(server: FakeGrafana) -> None:
     server.fail("slow", method="write", path=r"/api/folders", delay=0.5, times=1)
     assert run(server, [desired("folder")]).changed
     server.fail("slow", method="write", path=r"/api/folders", delay=0.5, times=1, applied=True)
@@ -194,7 +194,7 @@ def test_a_run_waits_for_a_slow_server(server: StandIn) -> None:
     assert result.changed and "Other" in str(_live(server)["folder"]["ops"].body)
 
 
-def test_wrong_credentials_make_one_request(server: StandIn) -> None:
+def test_wrong_credentials_make_one_request(server: FakeGrafana) -> None:
     for _ in range(3):
         server.clear()
         with pytest.raises(GrafanaError, match="401"):
@@ -202,7 +202,7 @@ def test_wrong_credentials_make_one_request(server: StandIn) -> None:
         assert len(server.requests) == 1
 
 
-def test_revoked_credentials_stop_a_run_at_once(server: StandIn) -> None:
+def test_revoked_credentials_stop_a_run_at_once(server: FakeGrafana) -> None:
     server.fail(
         "500",
         status=401,
@@ -222,7 +222,7 @@ def test_revoked_credentials_stop_a_run_at_once(server: StandIn) -> None:
     assert server.requests[-1].status == 401
 
 
-def test_notifications_are_written_one_after_the_other(server: StandIn) -> None:
+def test_notifications_are_written_one_after_the_other(server: FakeGrafana) -> None:
     server.grafana.notification_delay = 0.02
     many = [desired("template", {"name": f"t{n}", "template": f"text {n}"}) for n in range(10)]
     run(server, many, owner="")
@@ -230,7 +230,7 @@ def test_notifications_are_written_one_after_the_other(server: StandIn) -> None:
     assert len(server.writes) == 10
 
 
-def test_a_concurrent_save_is_replaced_knowingly(server: StandIn) -> None:
+def test_a_concurrent_save_is_replaced_knowingly(server: FakeGrafana) -> None:
     run(server, [desired("dashboard")])
     # The save is overtaken once; what is there is read again and replaced knowingly.
     server.fail("412", method="POST", path=r"dashboards/db", times=1)
@@ -242,7 +242,7 @@ def test_a_concurrent_save_is_replaced_knowingly(server: StandIn) -> None:
 
 
 def test_a_value_that_is_stored_differently_is_reported() -> None:
-    with StandIn(version="11.6.4") as server:
+    with FakeGrafana(version="11.6.4") as server:
         run(server, [desired("folder")])
         # This version does not know the field.
         other = desired(

@@ -14,7 +14,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.r
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
     read_existing,
 )
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.conftest import Apply, connect, writes
 from tests.unit.grafana.factories import BODIES, absent, changed, desired
 
@@ -44,16 +44,18 @@ def test_spaces_around_a_title_are_no_difference(grafana: Any, apply: Apply, kin
     assert not apply(desired(kind, changed(BODIES[kind], where, "Spaced"))).changed
 
 
-def test_a_dashboard_that_was_overtaken_is_read_again(stand_in: StandIn, apply: Apply) -> None:
+def test_a_dashboard_that_was_overtaken_is_read_again(
+    fake_grafana: FakeGrafana, apply: Apply
+) -> None:
     """Grafana 13.1 has a message whose words are final for other objects."""
     apply(desired("dashboard"))
     body = {"message": "Dashboard already exists. Use overwrite flag to update."}
     other = desired("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other"))
     # The log is cleared by the run, and the faults with it.
-    stand_in.clear = stand_in.requests.clear
-    stand_in.fail("409", method="POST", path=r"dashboards/db", times=1, body=body)
+    fake_grafana.clear = fake_grafana.requests.clear
+    fake_grafana.fail("409", method="POST", path=r"dashboards/db", times=1, body=body)
     apply(other)
-    assert [line.status for line in stand_in.writes] == [409, 200]
+    assert [line.status for line in fake_grafana.writes] == [409, 200]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ def test_a_final_conflict_is_not_repeated(text: str, final: bool) -> None:
 
 @pytest.mark.parametrize("kind", ["folder", "datasource", "mute_timing"])
 def test_a_late_creation_is_our_own(
-    stand_in: StandIn, apply: Apply, monkeypatch: pytest.MonkeyPatch, kind: str
+    fake_grafana: FakeGrafana, apply: Apply, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """A proxy gave up and Grafana went on, so that the second write finds the object."""
     chosen, reads = REGISTRY[kind], []
@@ -82,20 +84,22 @@ def test_a_late_creation_is_our_own(
         reads.append(args)
         return {} if len(reads) < 3 else type(chosen).read(chosen, *args)
 
-    stand_in.clear = stand_in.requests.clear
-    stand_in.fail("502", method="POST", times=1, applied=True)
+    fake_grafana.clear = fake_grafana.requests.clear
+    fake_grafana.fail("502", method="POST", times=1, applied=True)
     monkeypatch.setattr(chosen, "read", late)
     assert len(apply(desired(kind)).changes) == 1
     assert not apply(desired(kind)).changed
 
 
-def test_a_folder_is_deleted_after_the_index_has_caught_up(stand_in: StandIn, apply: Apply) -> None:
+def test_a_folder_is_deleted_after_the_index_has_caught_up(
+    fake_grafana: FakeGrafana, apply: Apply
+) -> None:
     """Newer storage counts by its index, which follows deletions a moment later."""
     inside = desired("dashboard", {**BODIES["dashboard"], "folderUid": "ops"})
     apply(desired("folder"), inside)
-    stand_in.grafana.index_lag = 2
+    fake_grafana.grafana.index_lag = 2
     apply(absent("folder"), absent("dashboard"))
-    assert not REGISTRY["folder"].read(connect(stand_in), frozenset({"ops"}))
+    assert not REGISTRY["folder"].read(connect(fake_grafana), frozenset({"ops"}))
 
 
 def test_byte_order_marks_in_a_dashboard_are_not_sent(grafana: Any, apply: Apply) -> None:

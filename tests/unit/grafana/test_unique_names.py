@@ -165,15 +165,17 @@ def test_grafana_accepts_the_order(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_interrupted_run_is_finished_by_the_next(kind: str, stand_in: Any, apply: Apply) -> None:
+def test_an_interrupted_run_is_finished_by_the_next(
+    kind: str, fake_grafana: Any, apply: Apply
+) -> None:
     first, then = {"a": "A", "b": "B", "c": "C"}, {"a": "B", "b": "C", "c": "D"}
     for count in (1, 2):
         apply(OPS, *named(kind, **first))
-        stand_in.clear()
-        stand_in.stop_after_writes(count)
+        fake_grafana.clear()
+        fake_grafana.stop_after_writes(count)
         with pytest.raises(GrafanaError):
-            reconcile(connect(stand_in), named(kind, **then), Options())
-        stand_in.clear()
+            reconcile(connect(fake_grafana), named(kind, **then), Options())
+        fake_grafana.clear()
         assert len(apply(*named(kind, **then)).changes) == 3 - count
         apply(*named(kind, a="A1", b="B1", c="C1"))
 

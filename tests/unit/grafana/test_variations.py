@@ -16,7 +16,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.re
     reconcile,
 )
 from tests.testbed.grafana import notifications
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.conftest import REAL, VERSIONS, connect
 from tests.unit.grafana.factories import RULE, desired
 from tests.unit.grafana.test_reconcile import SURROUNDINGS
@@ -99,7 +99,7 @@ DASHBOARD = st.builds(
     st.sampled_from(["", "ops", "general"]),
 )
 LINE = st.text("abc {}%$\"'\n\t", max_size=20).map(
-    lambda text: text.replace("{{", "").replace("}}", "") or "x"
+    lambda text: text.replace("}}", "").replace("{{", "") or "x"
 )
 TEMPLATE = st.builds(
     lambda text, name: {
@@ -226,7 +226,7 @@ STRATEGIES = {
 }
 
 
-def known(kind: str, body: dict, grafana: StandIn) -> dict:
+def known(kind: str, body: dict, grafana: FakeGrafana) -> dict:
     """Return a body without the fields that Grafana 11 lacks."""
     if kind != "rule_group" or grafana.grafana.release >= (12,):
         return body
@@ -238,9 +238,9 @@ def known(kind: str, body: dict, grafana: StandIn) -> dict:
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[list[StandIn]]:
+def servers() -> Iterator[list[FakeGrafana]]:
     """Yield one server of each version, between which the variations are spread."""
-    running = [StandIn(version=version).__enter__() for version in VERSIONS]
+    running = [FakeGrafana(version=version).__enter__() for version in VERSIONS]
     for server in running:
         server.store.put(1, "alertmanager", "", notifications.default())
     for grafana in running:
@@ -251,7 +251,9 @@ def servers() -> Iterator[list[StandIn]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_after_a_variation_is_applied_the_plan_is_empty(kind: str, servers: list[StandIn]) -> None:
+def test_after_a_variation_is_applied_the_plan_is_empty(
+    kind: str, servers: list[FakeGrafana]
+) -> None:
     clients = [connect(grafana) for grafana in servers]
 
     @settings(max_examples=100, suppress_health_check=list(HealthCheck))

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which releases an inventory asks for, and what is said of those that no lock file has."""
+"""Releases that an inventory requests, and the messages for those that no lock file has."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,87 +19,136 @@ from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
 SHA256 = "1" * 64
 LOKI = {"amd64": {"url": "https://releases.example/loki", "sha256": SHA256}}
 ARM = {"arm64": {"url": "https://releases.example/loki-arm64", "sha256": SHA256}}
-STORE = catalog.component("loki", {"release": "loki", "group": "loki", "component": "loki"})
+FACTS = {"release": "loki", "group": "loki", "component": "loki"}
+STORE = catalog.parse_component("loki", FACTS)
 
 
 class Inventory(catalog.Inventory):
-    """Hosts with variables, over one default."""
+    """Hosts with variables, and the default of one variable."""
 
-    def __init__(self, **hosts: dict) -> None:
+    def __init__(self, **hosts: dict[str, Any]) -> None:
         self.groups = {"loki": list(hosts)}
-        self.known = hosts
+        self.host_variables = hosts
 
-    def variable(self, host: str, name: str) -> object:
-        return {"monitoring_environment": "prod", **self.known[host]}.get(name)
+    def variable(self, host: str, name: str) -> catalog.Value:
+        return {"monitoring_environment": "prod", **self.host_variables[host]}.get(name)
 
-    def setting(self, host: str, item: catalog.Component, name: str) -> object:
-        return {"loki_version": "3.7.8", **self.known[host]}[name]
-
-
-def archives(files: list, name: str, version: str) -> dict:
-    """The default lock has one version, another file has a second one, for another architecture."""
-    return {("loki", "3.7.8"): LOKI, ("loki", "3.7.9"): ARM if files == ["own.yml"] else {}}.get(
-        (name, version), {}
-    )
+    def role_variable(
+        self,
+        host: str,
+        component: catalog.Component,
+        name: str,
+    ) -> catalog.Value:
+        return {"loki_version": "3.7.8", **self.host_variables[host]}[name]
 
 
-NEW, OWN = {"loki_version": "3.7.9"}, {"monitoring_releases_lock": "own.yml"}
-DEV, ALLOW = {"monitoring_environment": "dev"}, {"monitoring_allow_unlocked": True}
-IN_DEV_ONLY = "monitoring_allow_unlocked counts in the environment dev only"
+def archives(
+    files: list[str],
+    name: str,
+    version: str,
+) -> pinned_releases.Archives:
+    """Return those of one version in the default lock, of another version in own.yml."""
+    if (name, version) == ("loki", "3.7.8"):
+        return LOKI
+    if (name, version, files) == ("loki", "3.7.9", ["own.yml"]):
+        return ARM
+    return {}
+
+
+def blockers(*hosts: str, **variables: dict[str, Any]) -> list[str]:
+    inventory = Inventory(**variables)
+    return pinned_releases.unlocked([STORE], inventory, list(hosts), archives)
+
+
+NEW = {"loki_version": "3.7.9"}
+OWN = {"monitoring_releases_lock": "own.yml"}
+DEV = {"monitoring_environment": "dev"}
+ALLOW = {"monitoring_allow_unlocked": True}
+IN_DEV_ONLY = "monitoring_allow_unlocked applies to the environment dev only"
 
 
 @pytest.mark.parametrize(
-    ("variables", "words", "not_said"),
+    "variables",
     [
-        pytest.param({}, [], "", id="locked"),
-        pytest.param({**NEW, **OWN}, [], "", id="locked in a file of their own"),
+        pytest.param({}, id="locked"),
+        pytest.param({**NEW, **OWN}, id="locked in a file of its own"),
+        pytest.param({**NEW, **DEV, **ALLOW}, id="allowed in dev"),
+        pytest.param(
+            {**NEW, **DEV, "monitoring_allow_unlocked": "yes"}, id="allowed on the command line"
+        ),
+    ],
+)
+def test_accepts_a_release(variables: dict[str, Any]) -> None:
+    assert blockers("a", a=variables) == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "words", "absent_words"),
+    [
         pytest.param(
             NEW,
-            ["loki_version of a is 3.7.9", "not in the collection's releases.lock.yml (monitoring_releases_lock)",
-             "ansible-playbook hippius.monitoring.lock -e loki_version=3.7.9 adds it"],
-            IN_DEV_ONLY, id="not locked",
+            [
+                "loki_version of a: release loki 3.7.9 is",
+                "not in the collection's releases.lock.yml (monitoring_releases_lock)",
+                "ansible-playbook hippius.monitoring.lock -e loki_version=3.7.9 to add it",
+            ],
+            [IN_DEV_ONLY],
+            id="not locked",
         ),
-        pytest.param({"loki_version": "4", "monitoring_releases_lock": ["x.yml", "own.yml"]},
-                     ["not in x.yml, own.yml", "-e monitoring_lock_file=own.yml"], "", id="in no file of their own"),
-        pytest.param({**NEW, **DEV}, ["3.7.9", "hippius.monitoring.lock"], IN_DEV_ONLY, id="not locked in dev"),
-        pytest.param({**NEW, **DEV, **ALLOW}, [], "", id="allowed in dev"),
-        pytest.param({**NEW, **DEV, "monitoring_allow_unlocked": "yes"}, [], "", id="allowed on the command line"),
-        pytest.param({**NEW, **DEV, "monitoring_allow_unlocked": "false"}, ["3.7.9"], "", id="not allowed by a text"),
-        pytest.param({**NEW, **ALLOW}, ["3.7.9", IN_DEV_ONLY], "", id="allowed in vain"),
-        pytest.param({"loki_version": 3.8}, ["loki_version of a is 3.8."], "", id="a number"),
+        pytest.param(
+            {"loki_version": "4", "monitoring_releases_lock": ["x.yml", "own.yml"]},
+            ["not in x.yml, own.yml", "-e monitoring_lock_file=own.yml"],
+            [],
+            id="in no file of its own",
+        ),
+        pytest.param(
+            {**NEW, **DEV},
+            ["3.7.9", "hippius.monitoring.lock"],
+            [IN_DEV_ONLY],
+            id="not locked in dev",
+        ),
+        pytest.param(
+            {**NEW, **DEV, "monitoring_allow_unlocked": "false"},
+            ["3.7.9"],
+            [],
+            id="not allowed by a string",
+        ),
+        pytest.param({**NEW, **ALLOW}, ["3.7.9", IN_DEV_ONLY], [], id="allowed without effect"),
+        pytest.param(
+            {"loki_version": 3.8}, ["loki_version of a: release loki 3.8 is"], [], id="a float"
+        ),
     ],
-)  # fmt: skip
-def test_a_release_that_is_not_locked_is_told_by_variable_version_and_file(
-    variables: dict, words: list, not_said: str
+)
+def test_refuses_a_release_that_is_not_locked(
+    variables: dict[str, Any],
+    words: list[str],
+    absent_words: list[str],
 ) -> None:
-    found = pinned_releases.unlocked([STORE], Inventory(a=variables), ["a"], archives)
-    assert len(found) == bool(words)
-    for word in words:
-        assert word in found[0]
-    assert not (not_said and found and not_said in found[0])
+    (message,) = blockers("a", a=variables)
+    assert [word for word in words if word not in message] == []
+    assert [word for word in absent_words if word in message] == []
 
 
 @pytest.mark.parametrize("files", [5, {"own.yml": 1}, ["own.yml", 5]])
-def test_lock_files_that_are_no_paths_are_refused_by_the_variables_name(files: object) -> None:
+def test_refuses_lock_files_that_are_no_paths_by_the_name_of_the_variable(files: object) -> None:
     with pytest.raises(
-        catalog.CatalogError, match=r"^monitoring_releases_lock of a has to be the path"
+        catalog.CatalogError, match=r"^monitoring_releases_lock of a: must be the path"
     ):
-        pinned_releases.unlocked(
-            [STORE], Inventory(a={"monitoring_releases_lock": files}), ["a"], archives
-        )
+        blockers("a", a={"monitoring_releases_lock": files})
 
 
-def test_hosts_that_ask_for_the_same_are_told_together() -> None:
-    found = pinned_releases.unlocked(
-        [STORE], Inventory(a=NEW, b={}, c=NEW, d={**NEW, **DEV, **ALLOW}), list("abcd"), archives
-    )
-    assert [problem.split(" is ")[0] for problem in found] == ["loki_version of a, c"]
+def test_names_all_hosts_that_request_a_release_in_one_message() -> None:
+    messages = blockers(*"abcd", a=NEW, b={}, c=NEW, d={**NEW, **DEV, **ALLOW})
+    assert [message.split(":")[0] for message in messages] == ["loki_version of a, c"]
 
 
-def test_what_is_locked_is_told_for_all_that_hosts_ask_for() -> None:
-    assert pinned_releases.locked([STORE], Inventory(a={}, b={**NEW, **OWN}), archives) == {
-        "loki": {"3.7.8": LOKI, "3.7.9": ARM}
-    }
+def test_locks_all_releases_that_hosts_request() -> None:
+    inventory = Inventory(a={}, b={**NEW, **OWN})
+    lock = pinned_releases.locked([STORE], inventory, archives)
+    assert lock == {"loki": {"3.7.8": LOKI, "3.7.9": ARM}}
+
+
+def test_locks_nothing_if_a_release_is_in_no_lock_file() -> None:
     with pytest.raises(
         catalog.CatalogError, match=r"loki 3\.7\.9 is not in .*hippius.monitoring.lock"
     ):
@@ -108,7 +158,7 @@ def test_what_is_locked_is_told_for_all_that_hosts_ask_for() -> None:
 ORDERED = {"one.yml": ("amd64", "arm64"), "two.yml": ("amd64",)}
 
 
-def test_lock_files_are_read_in_order(tmp_path: Path) -> None:
+def test_reads_lock_files_in_order(tmp_path: Path) -> None:
     one, two = (
         {key: {"url": key + path, "sha256": SHA256} for key in keys}
         for path, keys in ORDERED.items()
@@ -132,8 +182,10 @@ def test_lock_files_are_read_in_order(tmp_path: Path) -> None:
         pytest.param(None, "No such file", id="no file"),
     ],
 )
-def test_a_lock_file_that_cannot_be_read_is_named(
-    tmp_path: Path, content: str | None, words: str
+def test_names_a_lock_file_that_cannot_be_read(
+    tmp_path: Path,
+    content: str | None,
+    words: str,
 ) -> None:
     path = tmp_path / "own.yml"
     if content:

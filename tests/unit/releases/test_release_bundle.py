@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module that collects archives, against a mirror on the loopback address."""
+"""The module release_bundle against a mirror on the loopback address."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Collect = Callable[..., dict]
 
 @pytest.fixture
 def collect(tmp_path: Path, web: Web) -> Collect:
-    """Run the module's work; only what AnsibleModule does for it is done here."""
+    """Return a function that runs the module with a fake AnsibleModule."""
     web.answers = [web.file(CONTENT)]
 
     def run(check_mode: bool = False, **changes: object) -> dict:
@@ -58,11 +58,11 @@ def collect(tmp_path: Path, web: Web) -> Collect:
 
 
 def test_a_bundle_is_a_mirror_with_its_lock(tmp_path: Path, web: Web, collect: Collect) -> None:
-    told = collect()
-    assert (told["changed"], told["archives"], told["downloaded"]) == (True, [NAME], [NAME])
+    result = collect()
+    assert (result["changed"], result["archives"], result["downloaded"]) == (True, [NAME], [NAME])
     assert web.requests == [(f"/{NAME}", None)]
     assert (tmp_path / "bundle" / NAME).read_bytes() == CONTENT
-    assert yaml.safe_load(Path(told["lock"]).read_text()) == LOCK
+    assert yaml.safe_load(Path(result["lock"]).read_text()) == LOCK
     assert sorted(path.name for path in (tmp_path / "bundle").rglob("*") if path.is_file()) == [
         "loki-linux-amd64.zip",
         "releases.lock.yml",
@@ -74,35 +74,39 @@ def test_a_second_run_verifies_and_downloads_nothing(
 ) -> None:
     collect()
     before = {path: path.stat() for path in (tmp_path / "bundle").rglob("*")}
-    told = collect()
-    assert (told["changed"], told["downloaded"], len(web.requests)) == (False, [], 1)
+    result = collect()
+    assert (result["changed"], result["downloaded"], len(web.requests)) == (False, [], 1)
     assert {path: path.stat() for path in (tmp_path / "bundle").rglob("*")} == before
 
 
-def test_check_mode_tells_and_writes_nothing(tmp_path: Path, web: Web, collect: Collect) -> None:
-    told = collect(check_mode=True)
-    assert (told["changed"], told["downloaded"], web.requests) == (True, [NAME], [])
+def test_check_mode_reports_and_writes_nothing(tmp_path: Path, web: Web, collect: Collect) -> None:
+    result = collect(check_mode=True)
+    assert (result["changed"], result["downloaded"], web.requests) == (True, [NAME], [])
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_run_that_was_killed_is_resumed(tmp_path: Path, web: Web, collect: Collect) -> None:
+def test_the_download_of_a_killed_run_is_resumed(
+    tmp_path: Path, web: Web, collect: Collect
+) -> None:
     path = tmp_path / "bundle" / NAME
     path.parent.mkdir(parents=True)
     path.with_name(path.name + ".part").write_bytes(CONTENT[:4000])
     collect()
     assert web.requests == [(f"/{NAME}", "bytes=4000-")]
     assert path.read_bytes() == CONTENT
-    assert [item.name for item in path.parent.iterdir()] == [path.name]
+    assert os.listdir(path.parent) == [path.name]
 
 
-def test_an_archive_that_is_damaged_is_brought_again(tmp_path: Path, collect: Collect) -> None:
+def test_a_damaged_archive_is_downloaded_again(tmp_path: Path, collect: Collect) -> None:
     collect()
     (tmp_path / "bundle" / NAME).write_bytes(b"half an archive")
     assert collect()["downloaded"] == [NAME]
     assert (tmp_path / "bundle" / NAME).read_bytes() == CONTENT
 
 
-def test_what_is_not_what_was_locked_is_refused(tmp_path: Path, web: Web, collect: Collect) -> None:
+def test_an_archive_with_another_checksum_is_refused(
+    tmp_path: Path, web: Web, collect: Collect
+) -> None:
     web.answers = [web.file(b"<html>Sign in")]
     with pytest.raises(
         ComponentError, match=f"{web.url}/{NAME}: SHA-256 is .*, expected .*HTML page"
@@ -112,6 +116,6 @@ def test_what_is_not_what_was_locked_is_refused(tmp_path: Path, web: Web, collec
 
 
 def test_an_architecture_without_a_checksum_is_refused_in_one_line(collect: Collect) -> None:
-    with pytest.raises(ReleaseError, match=r"release loki 3\.7\.8 on arm64: .*lock") as refused:
+    with pytest.raises(ReleaseError, match=r"Release loki 3\.7\.8 on arm64: .*lock") as refused:
         collect(architectures=["amd64", "arm64"])
     assert "\n" not in str(refused.value)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module that writes a lock, against a mirror on the loopback address."""
+"""The module release_lock against a mirror on the loopback address."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,7 +25,7 @@ URL = f"https://{FOLDER}/loki-linux-amd64.zip"
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves files; says so where it is told to fail."""
+    """Serve files, except below /broken/, which answers 503."""
 
     def do_GET(self) -> None:
         if self.path.startswith("/broken/"):
@@ -34,12 +34,12 @@ class Handler(SimpleHTTPRequestHandler):
             super().do_GET()
 
     def log_message(self, *words: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def mirror(tmp_path: Path) -> Iterator[str]:
-    """Address of a mirror that serves the directory `mirror`."""
+    """Serve the directory `mirror`; return its URL."""
     (tmp_path / "mirror").mkdir()
     server = ThreadingHTTPServer(
         ("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "mirror"))
@@ -53,19 +53,19 @@ def mirror(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def publish(tmp_path: Path, mirror: str) -> object:
-    """Have a checksum file in the mirror."""
+def publish(tmp_path: Path, mirror: str) -> Callable:
+    """Return a function that writes a checksum file into the mirror."""
 
-    def publish(path: str, text: str) -> None:
+    def publish(path: str, content: str) -> None:
         (tmp_path / "mirror" / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "mirror" / path).write_text(text)
+        (tmp_path / "mirror" / path).write_text(content)
 
     return publish
 
 
 @pytest.fixture
-def lock(tmp_path: Path, mirror: str) -> object:
-    """Run the module's work on `lock.yml`; only what AnsibleModule does for it is done here."""
+def lock(tmp_path: Path, mirror: str) -> Callable:
+    """Return a function that runs the module on `lock.yml` with a fake AnsibleModule."""
 
     def run(check_mode: bool = False, **changes: object) -> dict:
         params = {
@@ -86,27 +86,27 @@ def lock(tmp_path: Path, mirror: str) -> object:
     return run
 
 
-def test_a_lock_has_published_addresses_and_the_mirror_s_checksums(
-    tmp_path: Path, publish: object, lock: object
+def test_a_lock_has_published_urls_and_the_mirror_s_checksums(
+    tmp_path: Path, publish: Callable, lock: Callable
 ) -> None:
     publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n{TWO}  loki-linux-arm64.zip\n")
     result = lock()
-    text = (tmp_path / "lock.yml").read_text()
-    assert text.startswith("---\n# Releases")
-    assert yaml.safe_load(text) == {"loki": {"3.7.8": result["archives"]}}
+    content = (tmp_path / "lock.yml").read_text()
+    assert content.startswith("---\n# Releases")
+    assert yaml.safe_load(content) == {"loki": {"3.7.8": result["archives"]}}
     assert result["changed"]
     assert result["archives"]["amd64"] == {"url": URL, "sha256": ONE}
     assert result["archives"]["arm64"]["sha256"] == TWO
-    assert (result["diff"]["before"], result["diff"]["after"]) == ("", text)
+    assert (result["diff"]["before"], result["diff"]["after"]) == ("", content)
 
 
-def test_a_second_run_changes_nothing_and_comments_stay(
-    tmp_path: Path, publish: object, lock: object
+def test_a_second_run_changes_nothing_and_keeps_comments(
+    tmp_path: Path, publish: Callable, lock: Callable
 ) -> None:
     publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
     lock()
     path = tmp_path / "lock.yml"
-    path.write_text(path.read_text() + "# a remark\n")
+    path.write_text(path.read_text() + "# a comment\n")
     before = path.stat()
     result = lock()
     assert not result["changed"]
@@ -114,7 +114,9 @@ def test_a_second_run_changes_nothing_and_comments_stay(
     assert path.stat() == before
 
 
-def test_check_mode_tells_and_writes_nothing(tmp_path: Path, publish: object, lock: object) -> None:
+def test_check_mode_reports_and_writes_nothing(
+    tmp_path: Path, publish: Callable, lock: Callable
+) -> None:
     publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
     result = lock(check_mode=True)
     assert result["changed"]
@@ -122,21 +124,21 @@ def test_check_mode_tells_and_writes_nothing(tmp_path: Path, publish: object, lo
     assert not (tmp_path / "lock.yml").exists()
 
 
-def test_other_releases_stay(tmp_path: Path, publish: object, lock: object) -> None:
-    other = {
+def test_other_releases_are_kept(tmp_path: Path, publish: Callable, lock: Callable) -> None:
+    others = {
         "tempo": {"2.10.7": {"amd64": {"url": "u", "sha256": TWO}}},
         "own": {"1.0": {"amd64": {"url": "v", "sha256": ONE}}},
     }
-    (tmp_path / "lock.yml").write_text(yaml.safe_dump(other))
+    (tmp_path / "lock.yml").write_text(yaml.safe_dump(others))
     publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
     lock()
     written = yaml.safe_load((tmp_path / "lock.yml").read_text())
-    assert {key: written[key] for key in other} == other
+    assert {key: written[key] for key in others} == others
     assert list(written) == ["loki", "own", "tempo"]
 
 
-def test_a_checksum_that_changed_is_refused_unless_asked_for(
-    tmp_path: Path, publish: object, lock: object
+def test_a_changed_checksum_is_refused_unless_replace_is_set(
+    tmp_path: Path, publish: Callable, lock: Callable
 ) -> None:
     publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
     lock()
@@ -148,57 +150,57 @@ def test_a_checksum_that_changed_is_refused_unless_asked_for(
     assert lock(replace=True)["archives"]["amd64"]["sha256"] == TWO
 
 
-def test_mirrors_are_asked_in_turn(mirror: str, publish: object, lock: object) -> None:
+def test_mirrors_are_tried_in_order(mirror: str, publish: Callable, lock: Callable) -> None:
     publish(f"second/{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
     assert lock(mirrors=[f"{mirror}/first", f"{mirror}/second/"])["changed"]
 
 
-def test_checksums_of_single_archives_are_read_where_there_is_no_list(
-    publish: object, lock: object
+def test_checksums_of_single_archives_are_read_when_there_is_no_list(
+    publish: Callable, lock: Callable
 ) -> None:
     folder = "github.com/open-telemetry/opentelemetry-collector-releases/releases/download/v0.158.0"
     publish(f"{folder}/otelcol-contrib_0.158.0_linux_amd64.tar.gz.sha256", ONE)
     result = lock(name="otel_collector", version="0.158.0")
-    assert {name: item["sha256"] for name, item in result["archives"].items()} == {"amd64": ONE}
+    assert {name: entry["sha256"] for name, entry in result["archives"].items()} == {"amd64": ONE}
     folder = "dl.grafana.com/grafana/release/13.2.3"
     publish(f"{folder}/grafana_13.2.3_77_linux_arm64.tar.gz.sha256", f"{TWO}\n")
     assert lock(name="grafana", version="13.2.3", build="77")["archives"].keys() == {"arm64"}
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("content", "message"),
     [
         pytest.param(
             "", "no checksum is published for amd64, arm64 .*SHA256SUMS: HTTP 404", id="no file"
         ),
-        pytest.param("<html>Sign in</html>", "no checksum is published", id="a page"),
+        pytest.param("<html>Sign in</html>", "no checksum is published", id="an HTML page"),
         pytest.param(
             f"{ONE}  promtail-linux-amd64.zip\n", "no checksum is published", id="another archive"
         ),
     ],
 )
-def test_what_is_not_published_is_told(
-    tmp_path: Path, publish: object, lock: object, text: str, told: str
+def test_a_release_without_a_published_checksum_is_refused(
+    tmp_path: Path, publish: Callable, lock: Callable, content: str, message: str
 ) -> None:
-    if text:
-        publish(f"{FOLDER}/SHA256SUMS", text)
-    with pytest.raises(ReleaseError, match=told):
+    if content:
+        publish(f"{FOLDER}/SHA256SUMS", content)
+    with pytest.raises(ReleaseError, match=message):
         lock()
     assert not (tmp_path / "lock.yml").exists()
 
 
-def test_a_mirror_that_fails_is_named(mirror: str, publish: object, lock: object) -> None:
+def test_a_mirror_that_fails_is_named(mirror: str, publish: Callable, lock: Callable) -> None:
     publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
-    for address, told in (
+    for url, reason in (
         (f"{mirror}/broken", "HTTP 503"),
         ("http://127.0.0.1:9", "refused"),
         ("nonsense", "unknown url type"),
     ):
-        with pytest.raises(ReleaseError, match=f"{address}/github.com.*{told}"):
-            lock(mirrors=[address, mirror])
+        with pytest.raises(ReleaseError, match=f"{url}/github.com.*{reason}"):
+            lock(mirrors=[url, mirror])
 
 
-def test_the_choices_of_its_documentation_are_the_known_releases() -> None:
+def test_the_documented_choices_are_the_known_releases() -> None:
     options = yaml.safe_load(release_lock.DOCUMENTATION)["options"]
     assert options["name"]["choices"] == release_lock.OPTIONS["name"]["choices"]
     assert options.keys() == release_lock.OPTIONS.keys()

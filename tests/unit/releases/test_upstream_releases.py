@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where releases are published, and what a lock says of them."""
+"""URLs of published releases, and the content of release locks."""
 
 from __future__ import annotations
 
@@ -20,110 +20,122 @@ ROOT = Path(__file__).parents[3]
 LOCK = yaml.safe_load((ROOT / "releases.lock.yml").read_text(encoding="utf-8"))
 ONE, TWO, THREE = ("1" * 64, "a" * 64, "f" * 64)
 
-
 PROMU = "sha256sums.txt"
+PROMU_FILE = "{name}-{version}.linux-arm64.tar.gz"
 OTEL = "opentelemetry-collector-releases"
 
 
+# Repository of each release, and how its archive and checksums are named there.
+PUBLISHED = [
+    ("prometheus", "3.13.4", "prometheus/prometheus", PROMU_FILE, [PROMU]),
+    ("alertmanager", "0.34.1", "prometheus/alertmanager", PROMU_FILE, [PROMU]),
+    ("node_exporter", "1.12.1", "prometheus/node_exporter", PROMU_FILE, [PROMU]),
+    ("postgres_exporter", "0.20.1", "prometheus-community/postgres_exporter", PROMU_FILE, [PROMU]),
+    (
+        "redis_exporter",
+        "1.86.0",
+        "oliver006/redis_exporter",
+        "redis_exporter-v1.86.0.linux-arm64.tar.gz",
+        [PROMU],
+    ),
+    ("loki", "3.7.8", "grafana/loki", "loki-linux-arm64.zip", ["SHA256SUMS"]),
+    ("promtail", "3.6.7", "grafana/loki", "promtail-linux-arm64.zip", ["SHA256SUMS"]),
+    ("tempo", "2.10.7", "grafana/tempo", "tempo_2.10.7_linux_arm64.tar.gz", ["SHA256SUMS"]),
+    (
+        "otel_collector",
+        "0.158.0",
+        f"open-telemetry/{OTEL}",
+        "otelcol-contrib_0.158.0_linux_arm64.tar.gz",
+        [
+            f"{OTEL}_otelcol-contrib_checksums.txt",
+            "otelcol-contrib_0.158.0_linux_arm64.tar.gz.sha256",
+        ],
+    ),
+]
+
+
 @pytest.mark.parametrize(
-    ("name", "version", "folder", "file", "checksums"),
-    [
-        ("prometheus", "3.13.4", "prometheus/prometheus", "prometheus-3.13.4.linux-arm64.tar.gz", [PROMU]),
-        ("alertmanager", "0.34.1", "prometheus/alertmanager", "alertmanager-0.34.1.linux-arm64.tar.gz", [PROMU]),
-        ("node_exporter", "1.12.1", "prometheus/node_exporter", "node_exporter-1.12.1.linux-arm64.tar.gz", [PROMU]),
-        ("postgres_exporter", "0.20.1", "prometheus-community/postgres_exporter",
-         "postgres_exporter-0.20.1.linux-arm64.tar.gz", [PROMU]),
-        ("redis_exporter", "1.86.0", "oliver006/redis_exporter", "redis_exporter-v1.86.0.linux-arm64.tar.gz", [PROMU]),
-        ("loki", "3.7.8", "grafana/loki", "loki-linux-arm64.zip", ["SHA256SUMS"]),
-        ("promtail", "3.6.7", "grafana/loki", "promtail-linux-arm64.zip", ["SHA256SUMS"]),
-        ("tempo", "2.10.7", "grafana/tempo", "tempo_2.10.7_linux_arm64.tar.gz", ["SHA256SUMS"]),
-        ("otel_collector", "0.158.0", f"open-telemetry/{OTEL}", "otelcol-contrib_0.158.0_linux_arm64.tar.gz",
-         [f"{OTEL}_otelcol-contrib_checksums.txt", "otelcol-contrib_0.158.0_linux_arm64.tar.gz.sha256"]),
-    ],
-    ids=lambda value: value if isinstance(value, str) and value in upstream_releases.SOURCES else "",
-)  # fmt: skip
-def test_a_release_is_published_at(
-    name: str, version: str, folder: str, file: str, checksums: list
+    ("name", "version", "folder", "file", "checksums"), PUBLISHED, ids=[row[0] for row in PUBLISHED]
+)
+def test_a_release_is_published_at_its_url(
+    name: str, version: str, folder: str, file: str, checksums: list[str]
 ) -> None:
     directory = f"https://github.com/{folder}/releases/download/v{version}"
+    file = file.format(name=name, version=version)
     assert upstream_releases.archive_url(name, version, "arm64") == f"{directory}/{file}"
     assert upstream_releases.checksum_urls(name, f"{directory}/{file}") == [
-        f"{directory}/{item}" for item in checksums
+        f"{directory}/{checksum}" for checksum in checksums
     ]
 
 
-def test_grafana_is_published_by_its_build() -> None:
+def test_grafana_is_published_with_its_build_number() -> None:
     archive = upstream_releases.archive_url("grafana", "13.0.1+security-01", "arm64", "77")
     version = "13.0.1%2Bsecurity-01"
-    assert (
-        archive
-        == f"https://dl.grafana.com/grafana/release/{version}/grafana_{version}_77_linux_arm64.tar.gz"
-    )
+    folder = f"https://dl.grafana.com/grafana/release/{version}"
+    assert archive == f"{folder}/grafana_{version}_77_linux_arm64.tar.gz"
     assert upstream_releases.checksum_urls("grafana", archive) == [archive + ".sha256"]
 
 
 @pytest.mark.parametrize("recipe", recipes.read_all().values(), ids=lambda recipe: recipe.name)
-def test_the_bed_s_archives_stand_where_upstream_s_would(recipe: recipes.Recipe) -> None:
+def test_the_archives_of_the_testbed_have_upstream_s_urls(recipe: recipes.Recipe) -> None:
     archive = upstream_releases.archive_url(recipe.name, recipe.version, "amd64", recipe.build)
     assert archive == recipe.archive
-    assert f"{archive.rpartition('/')[0]}/{recipe.checksums}" in upstream_releases.checksum_urls(
-        recipe.name, archive
-    )
+    checksum_url = f"{archive.rpartition('/')[0]}/{recipe.checksums}"
+    assert checksum_url in upstream_releases.checksum_urls(recipe.name, archive)
 
 
-def test_what_cannot_be_addressed_is_told() -> None:
-    with pytest.raises(ReleaseError, match="'alloy' is not known; there are alertmanager, grafana"):
+def test_an_incomplete_or_unknown_release_is_refused() -> None:
+    with pytest.raises(ReleaseError, match="'alloy': unknown; use one of alertmanager, grafana"):
         upstream_releases.archive_url("alloy", "1", "amd64")
-    with pytest.raises(ReleaseError, match=r"grafana 13\.2\.3: the number of the build"):
+    with pytest.raises(ReleaseError, match=r"grafana 13\.2\.3: .* set build"):
         upstream_releases.archive_url("grafana", "13.2.3", "amd64")
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("content", "expected"),
     [
         pytest.param(f"{ONE}  a.zip\n{TWO}  b.zip\n", TWO, id="lines of sha256sum"),
-        pytest.param(f"{TWO} *b.zip\r\n", TWO, id="binary mode and other line ends"),
+        pytest.param(f"{TWO} *b.zip\r\n", TWO, id="binary mode and CRLF"),
         pytest.param(f"{TWO}  ./dist/b.zip\n", TWO, id="with a path"),
-        pytest.param(f"{TWO.upper()}\tb.zip", TWO, id="capitals, a tabulator, no line end"),
+        pytest.param(f"{TWO.upper()}\tb.zip", TWO, id="upper case, a tab, no newline"),
         pytest.param(TWO, TWO, id="a checksum alone"),
-        pytest.param(f"\n{TWO}\n", TWO, id="a checksum alone in a line"),
-        pytest.param(f"{TWO}  b.zip\n{TWO}  b.zip\n", TWO, id="the same twice"),
-        pytest.param(f"{ONE}  bb.zip\n{ONE}  b.zip.sig\n{ONE}  b.zi\n", "", id="other names"),
-        pytest.param(f"{ONE}\n{TWO}\n", "", id="two checksums without names"),
-        pytest.param(f"{TWO}0  b.zip", "", id="too long for a checksum"),
+        pytest.param(f"\n{TWO}\n", TWO, id="a checksum alone on a line"),
+        pytest.param(f"{TWO}  b.zip\n{TWO}  b.zip\n", TWO, id="the same line twice"),
+        pytest.param(f"{ONE}  bb.zip\n{ONE}  b.zip.sig\n{ONE}  b.zi\n", None, id="other names"),
+        pytest.param(f"{ONE}\n{TWO}\n", None, id="two checksums without names"),
+        pytest.param(f"{TWO}0  b.zip", None, id="too long for a checksum"),
         pytest.param(
-            "d41d8cd98f00b204e9800998ecf8427e  b.zip", "", id="a checksum of another kind"
+            "d41d8cd98f00b204e9800998ecf8427e  b.zip", None, id="a checksum of another kind"
         ),
-        pytest.param("<!DOCTYPE html><html>b.zip</html>", "", id="a page"),
-        pytest.param("", "", id="nothing"),
+        pytest.param("<!DOCTYPE html><html>b.zip</html>", None, id="an HTML page"),
+        pytest.param("", None, id="an empty file"),
     ],
 )
-def test_a_checksum_file_is_read(text: str, expected: str) -> None:
-    assert upstream_releases.checksum_in(text, "b.zip") == expected
+def test_a_checksum_is_read_from_its_file(content: str, expected: str | None) -> None:
+    assert upstream_releases.checksum_in(content, "b.zip") == expected
 
 
-def test_two_checksums_for_one_file_are_none() -> None:
-    with pytest.raises(ReleaseError, match=r"b\.zip is listed with 2 checksums"):
+def test_two_checksums_for_one_file_are_refused() -> None:
+    with pytest.raises(ReleaseError, match=r"b\.zip: it is listed with 2 checksums"):
         upstream_releases.checksum_in(f"{ONE}  b.zip\n{TWO}  b.zip\n", "b.zip")
 
 
-def test_entries_hold_published_addresses_and_leave_out_what_is_not_published() -> None:
-    text = f"{ONE}  loki-linux-amd64.zip\n{THREE}  logcli-linux-arm64.zip\n"
-    assert upstream_releases.lock_entries(
-        "loki", "3.7.8", "", {"amd64": text, "arm64": text}, []
-    ) == {
-        "amd64": {
-            "url": "https://github.com/grafana/loki/releases/download/v3.7.8/loki-linux-amd64.zip",
-            "sha256": ONE,
-        }
-    }
-    with pytest.raises(
-        ReleaseError,
-        match=r"loki 3\.7\.9: no checksum is published for amd64, arm64 \(x: HTTP 404\)\.",
-    ):
-        upstream_releases.lock_entries(
-            "loki", "3.7.9", "", {"amd64": "", "arm64": text}, ["x: HTTP 404", "x: HTTP 404"]
-        )
+LIST = f"{ONE}  loki-linux-amd64.zip\n{THREE}  logcli-linux-arm64.zip\n"
+
+
+def test_lock_entries_have_published_urls_of_published_archives_only() -> None:
+    contents = {"amd64": LIST, "arm64": LIST}
+    entries = upstream_releases.lock_entries("loki", "3.7.8", "", contents, [])
+    url = "https://github.com/grafana/loki/releases/download/v3.7.8/loki-linux-amd64.zip"
+    assert entries == {"amd64": {"url": url, "sha256": ONE}}
+
+
+def test_a_release_without_any_checksum_is_refused_with_the_failures() -> None:
+    failures = ["x: HTTP 404", "x: HTTP 404"]
+    message = r"loki 3\.7\.9: no checksum is published for amd64, arm64 \(x: HTTP 404\)\."
+    contents = {"amd64": None, "arm64": LIST}
+    with pytest.raises(ReleaseError, match=message):
+        upstream_releases.lock_entries("loki", "3.7.9", "", contents, failures)
 
 
 def entry(checksum: str) -> dict:
@@ -136,7 +148,7 @@ BEFORE = {
 }
 
 
-def test_entries_are_merged_in_order_and_nothing_else_changes() -> None:
+def test_entries_are_merged_in_order_without_other_changes() -> None:
     before = deepcopy(BEFORE)
     after = upstream_releases.merged(before, "loki", "3.7.8", {"amd64": entry(TWO)})
     after = upstream_releases.merged(after, "loki", "3.9.0", {"amd64": entry(THREE)})
@@ -149,28 +161,23 @@ def test_entries_are_merged_in_order_and_nothing_else_changes() -> None:
     assert upstream_releases.merged(after, "loki", "3.9.0", {"amd64": entry(THREE)}) == after
 
 
-def test_versions_are_found_and_kept_as_text() -> None:
+def test_a_version_that_is_a_float_is_kept_as_a_string() -> None:
     before = {"tempo": {2.1: {"amd64": entry(ONE)}}}
     assert upstream_releases.archives(before, "tempo", "2.1") == {"amd64": entry(ONE)}
-    assert list(
-        upstream_releases.merged(before, "tempo", "2.1.0-rc.1", {"amd64": entry(ONE)})["tempo"]
-    ) == ["2.1", "2.1.0-rc.1"]
-    assert (
-        upstream_releases.archives({}, "tempo", "2.1")
-        == upstream_releases.archives({"tempo": None}, "tempo", "2.1")
-        == {}
-    )
+    after = upstream_releases.merged(before, "tempo", "2.1.0-rc.1", {"amd64": entry(ONE)})
+    assert list(after["tempo"]) == ["2.1", "2.1.0-rc.1"]
+
+
+def test_a_release_that_is_not_locked_has_no_archives() -> None:
+    for lock in ({}, {"tempo": None}):
+        assert upstream_releases.archives(lock, "tempo", "2.1") == {}
 
 
 def test_a_checksum_that_changed_is_a_conflict() -> None:
-    assert (
-        upstream_releases.conflicts(
-            BEFORE, "loki", "3.7.8", {"arm64": entry(ONE), "amd64": entry(TWO)}
-        )
-        == []
-    )
+    added = {"arm64": entry(ONE), "amd64": entry(TWO)}
+    assert upstream_releases.conflicts(BEFORE, "loki", "3.7.8", added) == []
     assert upstream_releases.conflicts(BEFORE, "loki", "3.7.8", {"arm64": entry(TWO)}) == [
-        f"loki 3.7.8 on arm64 is locked with {ONE}, and {TWO} is published now"
+        f"loki 3.7.8 on arm64: it is locked with {ONE}, and {TWO} is published now"
     ]
 
 
@@ -182,12 +189,14 @@ def test_a_checksum_that_changed_is_a_conflict() -> None:
         (["http://m/x", "upstream"], ["http://m/x/a.b/c/d.zip", "https://a.b/c/d.zip"]),
     ],
 )
-def test_mirrors_stand_in_front_of_the_published_address(mirrors: list, expected: list) -> None:
+def test_mirrors_precede_the_path_of_the_published_url(
+    mirrors: list[str], expected: list[str]
+) -> None:
     assert upstream_releases.mirrored("https://a.b/c/d.zip", mirrors) == expected
 
 
 @pytest.mark.parametrize("name", upstream_releases.SOURCES)
-def test_every_release_is_locked_to_published_addresses(name: str) -> None:
+def test_every_release_is_locked_to_published_urls(name: str) -> None:
     assert LOCK[name]
     for version, locked in LOCK[name].items():
         assert isinstance(version, str)
@@ -201,7 +210,7 @@ def test_every_release_is_locked_to_published_addresses(name: str) -> None:
             )
 
 
-def test_no_two_archives_have_one_checksum() -> None:
+def test_no_two_archives_have_the_same_checksum() -> None:
     checksums = [
         archive["sha256"]
         for versions in LOCK.values()
@@ -214,7 +223,7 @@ def test_no_two_archives_have_one_checksum() -> None:
 @pytest.mark.parametrize(
     "facts", sorted(ROOT.glob("roles/*/meta/component.yml")), ids=lambda path: path.parts[-3]
 )
-def test_the_version_that_a_role_has_by_default_is_locked(facts: Path) -> None:
+def test_the_default_version_of_a_role_is_locked(facts: Path) -> None:
     role = facts.parents[1]
     defaults = yaml.safe_load((role / "defaults/main.yml").read_text(encoding="utf-8"))
     release = yaml.safe_load(facts.read_text(encoding="utf-8"))["release"]
@@ -222,18 +231,18 @@ def test_the_version_that_a_role_has_by_default_is_locked(facts: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lock", "told"),
+    ("lock", "message"),
     [
         pytest.param([1], "maps names to versions", id="a list"),
         pytest.param({"loki": "3.7.8"}, "maps names to versions", id="a version without archives"),
         pytest.param(
             {"loki": {"3.7.8": ["amd64"]}},
-            "every architecture needs url and sha256",
+            "every architecture: invalid release lock; url and sha256",
             id="no architectures",
         ),
         pytest.param(
             {"loki": {"3.7.8": {"amd64": {"url": "https://a/b"}}}},
-            "on amd64 needs url",
+            "on amd64: invalid release lock; url",
             id="no checksum",
         ),
         pytest.param(
@@ -243,12 +252,12 @@ def test_the_version_that_a_role_has_by_default_is_locked(facts: Path) -> None:
         ),
     ],
 )
-def test_a_lock_that_is_none_is_refused_naming_what_is_wrong(lock: object, told: str) -> None:
-    with pytest.raises(ReleaseError, match=told):
+def test_an_invalid_lock_is_refused_with_the_reason(lock: object, message: str) -> None:
+    with pytest.raises(ReleaseError, match=message):
         upstream_releases.archives(lock, "loki", "3.7.8")
 
 
-def test_a_checksum_in_capitals_is_taken() -> None:
+def test_a_checksum_in_upper_case_is_accepted() -> None:
     lock = {"loki": {"3.7.8": {"amd64": {"url": "https://a/b", "sha256": TWO.upper()}}}}
     assert upstream_releases.archives(lock, "loki", "3.7.8") == {
         "amd64": {"url": "https://a/b", "sha256": TWO}

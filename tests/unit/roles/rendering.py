@@ -9,7 +9,7 @@ from typing import Any
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
-from plugins.action.component import plain
+from plugins.plugin_utils.action_helpers import plain
 
 try:
     from ansible.template import trust_as_template

@@ -58,7 +58,7 @@ def test_the_webhook_is_in_its_file_only():
 
 
 def test_a_missing_webhook_is_refused_by_name():
-    with pytest.raises(AnsibleError, match="Set alertmanager_discord_webhook"):
+    with pytest.raises(AnsibleError, match="alertmanager_discord_webhook is empty; set it"):
         arguments(alertmanager_discord_webhook="")
 
 

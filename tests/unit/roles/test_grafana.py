@@ -13,6 +13,7 @@ import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError, AnsibleFilterError
@@ -64,7 +65,7 @@ def test_secrets_are_in_their_files_only():
 
 @pytest.mark.parametrize("variable", ["grafana_admin_password", "grafana_secret_key"])
 def test_a_missing_secret_is_refused_by_name(variable):
-    with pytest.raises(AnsibleError, match=f"Set {variable}"):
+    with pytest.raises(AnsibleError, match=f"{variable} is empty; set it"):
         arguments(**{variable: ""})
 
 
@@ -266,15 +267,17 @@ def test_what_is_empty_is_left_out_with_its_section():
 @pytest.mark.parametrize(
     ("sections", "words"),
     [
-        pytest.param([], "a mapping of sections, not from a list", id="no sections"),
+        pytest.param(
+            [], "grafana.ini: the input is a list; write a dict of sections", id="no sections"
+        ),
         pytest.param(
             {"smtp": "on"},
-            "Section smtp of grafana.ini is a mapping of keys, not a text",
+            "grafana.ini, section smtp: the section is a str; write a dict of keys",
             id="no keys",
         ),
         pytest.param(
             {"smtp": {"hosts": ["a"]}},
-            "hosts is a text, a number or a truth value, not a list",
+            "hosts is a list; write a str, int, float or bool",
             id="list",
         ),
         pytest.param({"smtp": {"a=b": "c"}}, "'a=b' is not a name", id="key"),
@@ -435,7 +438,7 @@ def test_a_changed_password_is_set_once(host, capsys):
     assert command.split(" ", 3)[::3] == ["cli", "admin reset-admin-password --password-from-stdin"]
     assert f"--config={host.etc}/grafana.ini" in command
     assert "another password" not in command + told(capsys)
-    assert grafana_prepare.account(place(host), "another password") == (1, True)
+    assert grafana_prepare.read_account(installation(host), "another password") == (1, True)
 
 
 def test_a_password_that_was_changed_in_grafana_is_set_again(host):
@@ -444,7 +447,7 @@ def test_a_password_that_was_changed_in_grafana_is_set_again(host):
         connection.execute('UPDATE "user" SET password = ?', (hashed("hands off"),))
         connection.commit()
     assert host.start() == 0
-    assert grafana_prepare.account(place(host), PASSWORD) == (1, True)
+    assert grafana_prepare.read_account(installation(host), PASSWORD) == (1, True)
 
 
 @pytest.mark.usefixtures("fingerprints")
@@ -474,14 +477,14 @@ def test_a_password_that_grafana_refuses_ends_the_start_without_being_told(host,
 def test_an_administrator_of_another_name_is_refused(host, capsys):
     host.start()
     assert (host.run("--check", "--login=boss"), host.start(login="boss")) == (1, 1)
-    assert told(capsys).count("grafana_admin_user: Grafana's database has no user boss.") == 2
+    assert told(capsys).count("grafana_admin_user: Grafana's database has no user boss;") == 2
 
 
 def test_a_password_with_blanks_around_it_is_refused(host, capsys):
     host.secrets(password=" " + PASSWORD)
     assert host.run("--check") == 0, "there is no database yet that it could be compared with"
     assert host.start() == 1
-    assert "admin-password begins or ends with a blank" in told(capsys)
+    assert "admin-password: begins or ends with whitespace" in told(capsys)
 
 
 def test_a_missing_file_is_refused(host, capsys):
@@ -574,7 +577,7 @@ def test_a_failed_upgrade_is_undone_with_its_changes_kept_aside(host, capsys):
     assert host.start("after") == 0
     assert host.notes() == ["old", "after"]
     assert host.notes(next(host.backups.glob("newer-*"))) == ["old", "new"]
-    assert "is in force again; the newer one was copied to" in told(capsys)
+    assert "The database was restored from" in told(capsys)
     # And it may be tried again.
     host.use(NEW)
     assert (host.run("--check"), host.start()) == (0, 0)
@@ -589,7 +592,7 @@ def test_a_failed_upgrade_with_a_new_password_is_undone_too(host):
     host.use(OLD)
     host.secrets()
     assert host.start() == 0
-    assert grafana_prepare.account(place(host), PASSWORD) == (1, True)
+    assert grafana_prepare.read_account(installation(host), PASSWORD) == (1, True)
 
 
 @pytest.mark.parametrize("killed_at", ["copy", "sync", "remember"])
@@ -618,7 +621,7 @@ def test_an_older_version_is_refused_once_the_newer_one_was_proven(host, capsys)
     assert (host.run("--check"), host.start()) == (1, 1)
     assert (
         told(capsys).count(
-            f"Grafana {NEW} has used the database, and {OLD} is older and might damage it."
+            f"Grafana {NEW} has used the database, and the older {OLD} might damage it; keep {NEW}"
         )
         == 2
     )
@@ -632,7 +635,7 @@ def test_an_older_version_without_a_copy_is_refused(host, capsys):
     shutil.rmtree(host.backups)
     host.use(OLD)
     assert (host.run("--check"), host.start()) == (1, 1)
-    assert f"there is no backup for {OLD}" in told(capsys)
+    assert f"there is no backup for the older {OLD}; keep {NEW}." in told(capsys)
     assert host.notes() == ["old", "new"]
 
 
@@ -657,7 +660,7 @@ def test_a_person_may_go_back_once_grafana_is_stopped(host, unit_state, capsys):
     host.prove()
     unit_state("active")
     assert host.run("--restore") == 1
-    assert "Grafana is active. Stop it first" in told(capsys)
+    assert "grafana.service: is active; stop it first" in told(capsys)
     unit_state("inactive")
     assert host.run("--restore") == 0
     host.use(OLD)
@@ -700,7 +703,7 @@ def test_a_damaged_database_is_told_before_an_upgrade_and_left_as_it_is(
     host.database.write_bytes(content)
     host.use(NEW)
     assert host.start() == 1
-    assert re.search(f"grafana.db {words}", told(capsys), re.IGNORECASE | re.DOTALL)
+    assert re.search(f"grafana.db: {words}", told(capsys), re.IGNORECASE | re.DOTALL)
     assert host.database.read_bytes() == bytes(content)
     assert host.kept() == []
 
@@ -731,6 +734,6 @@ def test_a_damaged_newer_database_is_kept_as_it_is(host):
     assert next(host.backups.glob("newer-*.db-wal")).read_bytes() == b"more of it"
 
 
-def place(host: Host) -> object:
+def installation(host: Host) -> Any:
     words = [f"--etc={host.etc}", f"--data={host.data}"]
-    return grafana_prepare.Place(grafana_prepare.parsed(words))
+    return grafana_prepare.Installation(grafana_prepare.parse_options(words))

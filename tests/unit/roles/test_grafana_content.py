@@ -11,7 +11,10 @@ import pytest
 import yaml
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.folders import titles
-from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import Gathering, Source
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import (
+    ContentLoader,
+    Source,
+)
 from tests.unit.roles.rendering import ROLES, rendered
 
 COMPONENTS = (
@@ -51,12 +54,12 @@ def gather(*components: str, **variables: Any) -> tuple[dict, list[str]]:
     """Bodies by kind and identity, and what must be there beside them; there must be nothing to complain of."""
     groups = {"all": ["here"], **{name: ["here"] for name in (*components, "grafana")}}
     given = {**BASE, "groups": groups, **variables}
-    gathering = Gathering(
+    gathering = ContentLoader(
         environment=rendered("grafana_content", "__grafana_content_environment", **given)
     )
     content = rendered("grafana_content", "__grafana_content_all", **given)
-    desired, required = gathering.desired([source(item) for item in content])
-    assert (gathering.findings.errors, gathering.findings.warnings) == ([], [])
+    desired, required = gathering.load([source(item) for item in content])
+    assert (gathering.diagnostics.errors, gathering.diagnostics.warnings) == ([], [])
     return {(item.kind, item.identity): item.body for item in desired}, [
         f"{one.kind} {one.identity}" for one in required
     ]
@@ -136,7 +139,7 @@ def test_alerts_go_to_discord_by_their_severity() -> None:
 
 
 def test_without_a_webhook_it_is_told_what_to_set() -> None:
-    with pytest.raises(Exception, match="Set grafana_content_discord_webhook"):
+    with pytest.raises(Exception, match="grafana_content_discord_webhook is empty; set it"):
         gather(*COMPONENTS, grafana_content_discord_webhook="")
 
 

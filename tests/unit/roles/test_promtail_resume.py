@@ -105,13 +105,13 @@ class Host:
             == 0
         )
 
-    def rests(self) -> dict[str, list[int]]:
+    def remainders(self) -> dict[str, list[int]]:
         """Numbers of the lines that are kept of rotated logs, and Promtail is told of, by the container's name."""
-        written = json.loads((self.data / "rests" / "targets.json").read_text())
+        written = json.loads((self.data / "remainders" / "targets.json").read_text())
         kept = {
             target["labels"]["__path__"]: target["labels"]["__container_name"] for target in written
         }
-        assert sorted(os.listdir(self.data / "rests")) == sorted(
+        assert sorted(os.listdir(self.data / "remainders")) == sorted(
             ["targets.json", *map(os.path.basename, kept)]
         )
         return {name: numbers(Path(path)) for path, name in kept.items()}
@@ -230,7 +230,7 @@ def test_it_adjusts_nothing_before_the_first_start(host: Host) -> None:
     host.log(API, lines(1, 3), ".1")
     host.know(log)
     assert promtail_resume.main(["--data", str(host.data), "--targets", str(host.targets)]) == 0
-    assert [str(path.relative_to(host.data)) for path in host.data.rglob("*")] == ["rests"]
+    assert [str(path.relative_to(host.data)) for path in host.data.rglob("*")] == ["remainders"]
 
 
 def rotated(host: Host, suffixes: tuple[str, ...] = (".1",)) -> Path:
@@ -250,14 +250,14 @@ def test_it_keeps_the_unread_rest_of_a_log_that_was_rotated(
     host.have_read({log: 100 * LENGTH})
     host.stop("success", monkeypatch)
     assert host.start() == {str(log): 0}
-    assert host.rests() == {"api": list(range(101, 201))}
+    assert host.remainders() == {"api": list(range(101, 201))}
 
 
 def test_it_steps_back_in_the_rotated_file_after_a_crash(host: Host) -> None:
     log = rotated(host)
     host.have_read({log: 150 * LENGTH})
     assert host.start() == {str(log): 0}
-    assert host.rests() == {"api": list(range(28, 201))}
+    assert host.remainders() == {"api": list(range(28, 201))}
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_it_keeps_all_that_was_rotated_since(
     host.have_read({log: 100 * LENGTH})
     host.stop("success", monkeypatch)
     assert host.start() == {str(log): 0}
-    assert host.rests() == {"api": list(range(101, 401))}
+    assert host.remainders() == {"api": list(range(101, 401))}
 
 
 def test_it_knows_by_the_ends_of_lines_which_file_was_read(
@@ -286,7 +286,7 @@ def test_it_knows_by_the_ends_of_lines_which_file_was_read(
     host.have_read({log: 50 * (LENGTH + 3)})
     host.stop("success", monkeypatch)
     assert host.start() == {str(log): 0}
-    assert host.rests() == {"api": list(range(51, 201))}
+    assert host.remainders() == {"api": list(range(51, 201))}
 
 
 def test_it_keeps_what_docker_has_left_when_the_file_is_gone(
@@ -298,7 +298,7 @@ def test_it_keeps_what_docker_has_left_when_the_file_is_gone(
     host.have_read({log: 300 * LENGTH})
     host.stop("success", monkeypatch)
     assert host.start() == {str(log): 0}
-    assert host.rests() == {"api": list(range(801, 901))}
+    assert host.remainders() == {"api": list(range(801, 901))}
 
 
 def test_it_keeps_a_rotated_log_of_a_container_that_is_new(host: Host) -> None:
@@ -307,7 +307,7 @@ def test_it_keeps_a_rotated_log_of_a_container_that_is_new(host: Host) -> None:
     host.know(log)
     host.have_read({})
     assert host.start() == {}
-    assert host.rests() == {"api": list(range(1, 101))}
+    assert host.remainders() == {"api": list(range(1, 101))}
 
 
 def test_it_does_not_keep_what_was_rotated_while_promtail_ran(
@@ -319,7 +319,7 @@ def test_it_does_not_keep_what_was_rotated_while_promtail_ran(
     host.have_read({log: 50 * LENGTH})
     host.stop("success", monkeypatch)
     assert host.start() == {str(log): 50 * LENGTH}
-    assert host.rests() == {}
+    assert host.remainders() == {}
 
 
 def test_it_keeps_the_same_when_it_was_killed_before_the_positions_were_written(
@@ -337,7 +337,7 @@ def test_it_keeps_the_same_when_it_was_killed_before_the_positions_were_written(
         with pytest.raises(KeyboardInterrupt):
             host.start()
     assert host.start() == {str(log): 0}
-    assert host.rests() == {"api": list(range(101, 201))}
+    assert host.remainders() == {"api": list(range(101, 201))}
 
 
 def test_it_removes_a_rest_that_loki_has(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,18 +345,21 @@ def test_it_removes_a_rest_that_loki_has(host: Host, monkeypatch: pytest.MonkeyP
     host.have_read({log: 100 * LENGTH})
     host.stop("success", monkeypatch)
     host.start()
-    (rest,) = (host.data / "rests").glob("*.log")
-    half, whole = {log: 100 * LENGTH, rest: 50 * LENGTH}, {log: 100 * LENGTH, rest: 100 * LENGTH}
+    (remainder,) = (host.data / "remainders").glob("*.log")
+    half, whole = (
+        {log: 100 * LENGTH, remainder: 50 * LENGTH},
+        {log: 100 * LENGTH, remainder: 100 * LENGTH},
+    )
     host.have_read(half, SAVED_AT + 1000)
     host.stop("success", monkeypatch)
-    assert host.start()[str(rest)] == 50 * LENGTH
+    assert host.start()[str(remainder)] == 50 * LENGTH
     host.have_read(whole, SAVED_AT + 1000)
     host.stop("signal", monkeypatch)
-    assert host.start()[str(rest)] == 0, "what was read is not yet what Loki has"
+    assert host.start()[str(remainder)] == 0, "what was read is not yet what Loki has"
     host.have_read(whole, SAVED_AT + 1000)
     host.stop("success", monkeypatch)
     host.start()
-    assert host.rests() == {}
+    assert host.remainders() == {}
 
 
 def test_it_goes_on_when_one_log_cannot_be_read(host: Host, capsys: pytest.CaptureFixture) -> None:

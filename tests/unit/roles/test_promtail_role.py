@@ -90,8 +90,8 @@ def test_a_users_scrape_configs_come_beside_its_own() -> None:
 )
 def test_the_listen_address_is_split_for_its_flags(address: str, host: str, port: str) -> None:
     assert (
-        value("__promtail_host", promtail_listen_address=address),
-        value("__promtail_port", promtail_listen_address=address),
+        value("__promtail_http.host", promtail_listen_address=address),
+        str(value("__promtail_http.port", promtail_listen_address=address)),
     ) == (host, port)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plain client for the tests of the stand-in."""
+"""A plain client for the tests of the fake."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import http.client
 import json
 from typing import Any
 
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 
 VERSIONS = ("11.6.4", "12.4.3", "13.2.3")
 RULES, POINTS = "/api/v1/provisioning/alert-rules", "/api/v1/provisioning/contact-points"
@@ -19,19 +19,19 @@ HAND = {"X-Disable-Provenance": "true"}
 
 
 def call(
-    grafana: StandIn,
+    grafana: FakeGrafana,
     method: str,
     path: str,
     body: Any = None,
     login: str = "admin:admin",
     headers: dict[str, str] | None = None,
 ) -> tuple[int, Any]:
-    """Status and body of an answer; a body that is no JSON stays bytes."""
+    """Return status and body of an answer; a body that is not JSON remains bytes."""
     sent = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
     connection = http.client.HTTPConnection(grafana.url.removeprefix("http://"), timeout=10)
     try:
-        text = body if isinstance(body, bytes) or body is None else json.dumps(body)
-        connection.request(method, path, text, sent | (headers or {}))
+        content = body if isinstance(body, bytes) or body is None else json.dumps(body)
+        connection.request(method, path, content, sent | (headers or {}))
         with connection.getresponse() as response:
             answer = response.read()
     finally:
@@ -43,7 +43,7 @@ def call(
 
 
 def rule(uid: str, **changes: Any) -> dict[str, Any]:
-    """A rule as it is sent."""
+    """Return the body of a rule."""
     data = [
         {
             "refId": "A",
@@ -69,12 +69,12 @@ def rule(uid: str, **changes: Any) -> dict[str, Any]:
 
 
 def group(*rules: dict[str, Any], interval: int = 60) -> dict[str, Any]:
-    """A group as it is sent."""
+    """Return the body of a group."""
     return {"title": "g", "folderUid": "f", "interval": interval, "rules": list(rules)}
 
 
 def point(uid: str = "c", **changes: Any) -> dict[str, Any]:
-    """A contact point as it is sent."""
+    """Return the body of a contact point."""
     return {
         "uid": uid,
         "name": uid,

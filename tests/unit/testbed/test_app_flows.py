@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Counting what arrived in Loki and Prometheus, and the mix of requests that is sent."""
+"""The counts of data in Loki and Prometheus, and the mix of sent requests."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def line(number: int) -> str:
 
 
 class Loki:
-    """Answers range queries as Loki does: from the start on, up to the limit, streams apart."""
+    """Answers range queries like Loki: from the start, up to the limit, streams apart."""
 
     def __init__(self, entries):
         self.entries = sorted(entries, key=lambda entry: entry[1])
-        self.asked = 0
+        self.requests = 0
 
     def fetch(self, url: str) -> str:
-        self.asked += 1
-        asked = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)
-        start, end, limit = (int(asked[name][0]) for name in ("start", "end", "limit"))
-        assert asked["direction"] == ["forward"]
+        self.requests += 1
+        parameters = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)
+        start, end, limit = (int(parameters[name][0]) for name in ("start", "end", "limit"))
+        assert parameters["direction"] == ["forward"]
         chosen = [entry for entry in self.entries if start <= entry[1] < end][:limit]
         streams = {}
-        for labels, at, text in chosen:
-            streams.setdefault(json.dumps(labels), []).append([str(at), text])
+        for labels, at, line in chosen:
+            streams.setdefault(json.dumps(labels), []).append([str(at), line])
         result = [
             {"stream": json.loads(labels), "values": values} for labels, values in streams.items()
         ]
@@ -59,18 +59,18 @@ def test_lines_of_one_instant_on_both_sides_of_a_page_are_each_counted_once(inst
     loki = Loki(
         [(STREAM, NOW - 10**9 + number // instants, line(number)) for number in range(1, count + 1)]
     )
-    found = flows.numbered_lines(loki.fetch, SENT | {"lines": count})
-    assert found == flows.Lines(distinct=count, repeated=0, missing=0, labels=[STREAM])
-    assert loki.asked >= count / 7
+    lines = flows.numbered_lines(loki.fetch, SENT | {"lines": count})
+    assert lines == flows.Lines(distinct=count, repeated=0, missing=0, labels=[STREAM])
+    assert loki.requests >= count / 7
 
 
 def test_a_line_that_is_there_twice_is_found_in_one_stream_and_across_streams():
-    other = STREAM | {"stream": "stderr"}
+    stderr = STREAM | {"stream": "stderr"}
     entries = [(STREAM, NOW - 10**9 + number, line(number)) for number in range(1, 29)]
-    entries += [(other, NOW - 10**9 + 5, line(5)), (STREAM, NOW - 10**6, line(9))]
-    found = flows.numbered_lines(Loki(entries).fetch, SENT)
-    assert (found.distinct, found.repeated, found.missing) == (28, 2, 2)
-    assert found.labels == [STREAM, other]
+    entries += [(stderr, NOW - 10**9 + 5, line(5)), (STREAM, NOW - 10**6, line(9))]
+    lines = flows.numbered_lines(Loki(entries).fetch, SENT)
+    assert (lines.distinct, lines.repeated, lines.missing) == (28, 2, 2)
+    assert lines.labels == [STREAM, stderr]
 
 
 def test_more_lines_of_one_instant_than_a_page_holds_are_refused():
@@ -99,7 +99,7 @@ def test_series_of_one_process_are_summed_and_none_is_zero():
 def test_settle_measures_until_it_is_enough(monkeypatch):
     monkeypatch.setattr(flows.time, "sleep", lambda _: None)
     measured = iter([1, 2, 3, 4])
-    assert flows.settle(lambda: next(measured), lambda found: found == 3, seconds=60) == 3
+    assert flows.settle(lambda: next(measured), lambda value: value == 3, seconds=60) == 3
     assert flows.settle(lambda: 0, bool, seconds=0) == 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stand-in for Discord."""
+"""The fake Discord."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.testbed import discord
 
 
-def post(webhook: str, message: object) -> tuple[int, dict | list | None, http.client.HTTPMessage]:
+def post(webhook: str, message: object) -> tuple[int, Any, http.client.HTTPMessage]:
     address, _slash, path = webhook.removeprefix("http://").partition("/")
     connection = http.client.HTTPConnection(address, timeout=5)
     try:
@@ -45,19 +46,19 @@ def post(webhook: str, message: object) -> tuple[int, dict | list | None, http.c
         ({"embeds": [{"description": "a" * 3001}] * 2}, "embeds"),
     ],
 )
-def test_it_refuses_what_is_too_much(message, path):
-    with discord.Discord() as channel:
+def test_it_refuses_too_long_a_message(message, path):
+    with discord.FakeDiscord() as channel:
         status, answer, _headers = post(channel.webhook, message)
         errors = answer["errors"]
         for part in path.split("."):
             errors = errors[part]
         assert (status, answer["code"]) == (400, 50035) and errors["_errors"]
-        assert [one["refused"] != [] for one in channel.messages] == [True]
+        assert [stored["refused"] != [] for stored in channel.messages] == [True]
 
 
-def test_it_takes_what_is_just_right():
+def test_it_accepts_the_longest_message():
     largest = {"content": "😀" * 2000, "embeds": [{"title": "a" * 256, "description": "b" * 4096}]}
-    with discord.Discord() as channel:
+    with discord.FakeDiscord() as channel:
         status, answer, headers = post(channel.webhook, largest)
         assert (status, answer, headers["X-RateLimit-Limit"]) == (204, None, "5")
         assert post(f"{channel.webhook}?wait=true", largest)[1]["content"] == largest["content"]
@@ -68,14 +69,14 @@ def test_it_takes_what_is_just_right():
     ("message", "code"),
     [("{", 50109), ("[]", 50109), ({}, 50006), ({"embeds": [{"color": 1}]}, 50006)],
 )
-def test_it_refuses_what_is_no_message(message, code):
-    with discord.Discord() as channel:
+def test_it_refuses_an_invalid_message(message, code):
+    with discord.FakeDiscord() as channel:
         status, answer, _headers = post(channel.webhook, message)
         assert (status, answer["code"]) == (400, code)
 
 
-def test_it_knows_one_webhook_and_limits_on_demand():
-    with discord.Discord(token="right") as channel:
+def test_it_serves_one_webhook_and_limits_on_demand():
+    with discord.FakeDiscord(token="right") as channel:
         assert post(channel.webhook.replace("right", "wrong"), {"content": "a"})[1]["code"] == 10015
         channel.limited = 2
         answers = [post(channel.webhook, {"content": "a"}) for _post in range(3)]
@@ -85,7 +86,7 @@ def test_it_knows_one_webhook_and_limits_on_demand():
 
 
 def test_it_is_a_program_for_hosts(tmp_path):
-    with discord.Discord() as unused:
+    with discord.FakeDiscord() as unused:
         port = unused.server_address[1]
     (tmp_path / "token").write_text("abc\n")
     command = [sys.executable, "-I", str(Path(discord.__file__)), str(port), "token", "messages"]

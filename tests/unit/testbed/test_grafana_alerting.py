@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stand-in for Grafana: rules, contact points, policies, mute timings and templates."""
+"""The fake Grafana: rules, contact points, policies, mute timings and templates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.testbed import discord
 from tests.testbed.grafana import notifications
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.testbed.grafana_client import (
     GROUP,
     HAND,
@@ -30,20 +30,20 @@ from tests.unit.testbed.grafana_client import (
 
 
 @pytest.fixture(params=VERSIONS)
-def grafana(request: pytest.FixtureRequest) -> Iterator[StandIn]:
-    with StandIn(version=request.param, notification_delay=0.0) as started:
+def grafana(request: pytest.FixtureRequest) -> Iterator[FakeGrafana]:
+    with FakeGrafana(version=request.param, notification_delay=0.0) as started:
         call(started, "POST", "/api/folders", {"uid": "f", "title": "F/1"})
         # One that has been upgraded has the contact point by mail, which these tests refer to.
         started.store.put(1, "alertmanager", "", notifications.default())
         yield started
 
 
-def release(grafana: StandIn) -> int:
+def release(grafana: FakeGrafana) -> int:
     return int(grafana.grafana.version.partition(".")[0])
 
 
 def put(
-    grafana: StandIn, *rules: dict[str, Any], hand: bool = False, **options: Any
+    grafana: FakeGrafana, *rules: dict[str, Any], hand: bool = False, **options: Any
 ) -> tuple[int, Any]:
     return call(grafana, "PUT", GROUP, group(*rules, **options), headers=HAND if hand else None)
 
@@ -77,16 +77,15 @@ def test_a_rule_is_refused(grafana, change):
 @pytest.mark.parametrize("number", [0, -1, -2])
 def test_a_missing_series_is_resolved_after_one_evaluation_at_least(grafana, number):
     if release(grafana) == 11:
-        # It does not know the field.
+        # 11 does not have the field.
         assert put(grafana, rule("r", missingSeriesEvalsToResolve=number))[0] == 200
         assert "missingSeriesEvalsToResolve" not in call(grafana, "GET", RULES)[1][0]
         return
     assert put(grafana, rule("r", missingSeriesEvalsToResolve=number))[0] == 400
     assert put(grafana, rule("r", missingSeriesEvalsToResolve=3))[0] == 200
-    # For one that is there it is the word for what it has.
-    assert put(grafana, rule("r", missingSeriesEvalsToResolve=number))[0] == (
-        200 if number == -1 else 400
-    )
+    # An existing rule keeps its value by this word.
+    expected = 200 if number == -1 else 400
+    assert put(grafana, rule("r", missingSeriesEvalsToResolve=number))[0] == expected
     assert call(grafana, "GET", RULES)[1][0]["missingSeriesEvalsToResolve"] == 3
     assert put(grafana, rule("r"))[0] == 200
     assert "missingSeriesEvalsToResolve" not in call(grafana, "GET", RULES)[1][0]
@@ -148,10 +147,10 @@ def test_a_group_that_is_the_same_is_not_written(grafana):
     put(grafana, rule("a"), rule("b", labels={"x": "y"}))
     assert grafana.state_resets == {"b": 1}
     put(grafana, rule("b", labels={"x": "y"}), rule("a"))
-    assert [one["uid"] for one in call(grafana, "GET", GROUP)[1]["rules"]] == ["b", "a"]
+    assert [stored["uid"] for stored in call(grafana, "GET", GROUP)[1]["rules"]] == ["b", "a"]
     # Nothing but the provenance differs: nothing is written.
     put(grafana, rule("b", labels={"x": "y"}), rule("a"), hand=True)
-    assert [one["provenance"] for one in call(grafana, "GET", RULES)[1]] == ["api", "api"]
+    assert [stored["provenance"] for stored in call(grafana, "GET", RULES)[1]] == ["api", "api"]
 
 
 def test_no_rules_are_not_an_empty_group(grafana):
@@ -167,9 +166,9 @@ def test_no_rules_are_not_an_empty_group(grafana):
 def test_a_rule_left_out_goes_and_one_of_another_group_comes(grafana):
     put(grafana, rule("a"), rule("b"))
     call(grafana, "PUT", GROUP.replace("/g", "/h"), group(rule("b"), rule("c")))
-    assert [one["uid"] for one in call(grafana, "GET", GROUP)[1]["rules"]] == ["a"]
+    assert [stored["uid"] for stored in call(grafana, "GET", GROUP)[1]["rules"]] == ["a"]
     put(grafana, rule("d"))
-    assert sorted(one["uid"] for one in call(grafana, "GET", RULES)[1]) == ["b", "c", "d"]
+    assert sorted(stored["uid"] for stored in call(grafana, "GET", RULES)[1]) == ["b", "c", "d"]
 
 
 def test_titles_are_unique_in_a_folder_before_12(grafana):
@@ -201,7 +200,7 @@ def test_single_rules(grafana):
     ("stored", "hand", "status"),
     [("", False, 200), ("api", True, 200), ("file", False, 409), ("file", True, 409)],
 )
-def test_what_may_take_a_rule_over(grafana, stored, hand, status):
+def test_a_rule_changes_its_owner_only_as_allowed(grafana, stored, hand, status):
     put(grafana, rule("a"))
     grafana.set_provenance("rule", "a", stored)
     answer = put(grafana, rule("a", title="T"), hand=hand)
@@ -212,7 +211,7 @@ def test_what_may_take_a_rule_over(grafana, stored, hand, status):
         assert call(grafana, "DELETE", GROUP)[0] == 409
 
 
-def test_rules_are_exported_as_files_say_it(grafana):
+def test_rules_are_exported_in_the_file_format(grafana):
     export = f"{RULES}/export?format=json"
     assert call(grafana, "GET", export)[0] == 404
     call(grafana, "POST", "/api/folders", {"uid": "sub", "title": "S", "parentUid": "f"})
@@ -230,7 +229,7 @@ def test_rules_are_exported_as_files_say_it(grafana):
         "f",
         "1m30s",
     ]
-    assert [one["uid"] for one in first["rules"]] == ["b", "a"]
+    assert [stored["uid"] for stored in first["rules"]] == ["b", "a"]
     assert (first["rules"][1]["dashboardUid"], first["rules"][1]["panelId"]) == ("d", 3)
     assert second["folder"] == "F\\/1/S"
     assert "provenance" not in first["rules"][0]
@@ -245,12 +244,9 @@ def test_rules_are_exported_as_files_say_it(grafana):
 
 def test_the_alerting_pages_form_has_the_folder_s_path(grafana):
     put(grafana, rule("a"))
-    [found] = call(grafana, "GET", "/api/ruler/grafana/api/v1/rules")[1]["F\\/1"]
-    assert (found["name"], found["interval"], found["rules"][0]["grafana_alert"]["uid"]) == (
-        "g",
-        "1m",
-        "a",
-    )
+    [listed] = call(grafana, "GET", "/api/ruler/grafana/api/v1/rules")[1]["F\\/1"]
+    assert (listed["name"], listed["interval"]) == ("g", "1m")
+    assert listed["rules"][0]["grafana_alert"]["uid"] == "a"
 
 
 # Contact points
@@ -271,7 +267,7 @@ def test_a_contact_point_is_refused(grafana, change):
     assert call(grafana, "POST", POINTS, point() | change)[0] == 400
 
 
-def test_secrets_of_contact_points_are_told_to_admins_alone(grafana):
+def test_secrets_of_contact_points_are_shown_only_to_admins(grafana):
     shown = call(grafana, "POST", POINTS, point())[1]
     assert shown["settings"] == {"url": "[REDACTED]"}
     # The word stands for what is stored.
@@ -299,7 +295,10 @@ def test_integrations_of_one_name_are_one_contact_point(grafana):
     call(grafana, "POST", POINTS, point("a", name="team"))
     call(grafana, "POST", POINTS, point("b", name="team"))
     assert call(grafana, "POST", POINTS, point("b", name="other"))[0] == 409
-    assert [one["uid"] for one in call(grafana, "GET", f"{POINTS}?name=team")[1]] == ["a", "b"]
+    assert [stored["uid"] for stored in call(grafana, "GET", f"{POINTS}?name=team")[1]] == [
+        "a",
+        "b",
+    ]
     assert call(grafana, "PUT", POLICIES, {"receiver": "team"})[0] == 202
     assert call(grafana, "DELETE", f"{POINTS}/a")[0] == 202
     assert call(grafana, "DELETE", f"{POINTS}/b")[0] == 409
@@ -314,7 +313,7 @@ def test_a_contact_point_of_a_rule_stays(grafana):
 
 
 def test_a_contact_point_without_integrations_is_not_listed():
-    with StandIn(version="12.4.3") as grafana:
+    with FakeGrafana(version="12.4.3") as grafana:
         assert call(grafana, "GET", f"{POINTS}/export?format=json") == (200, {"apiVersion": 1})
         assert call(grafana, "GET", POINTS) == (200, [])
         assert call(grafana, "GET", POLICIES)[1]["receiver"] == "empty"
@@ -364,7 +363,7 @@ def test_a_policy_tree_is_refused_and_the_old_one_stays(grafana, tree):
     }
 
 
-def test_a_policy_tree_is_put_in_order(grafana):
+def test_a_policy_tree_is_normalized(grafana):
     call(grafana, "POST", POINTS, point())
     matchers = [["severity", "=", "critical"], ["alertname", "=~", '"A.*"']]
     child = {
@@ -407,7 +406,7 @@ def test_a_policy_tree_is_put_in_order(grafana):
 # Mute timings and templates
 
 
-def test_a_mute_timing_is_put_in_order(grafana):
+def test_a_mute_timing_is_normalized(grafana):
     sent = {
         "times": [{"start_time": "22:00", "end_time": "24:00"}],
         "weekdays": ["Monday:wednesday", "saturday"],
@@ -464,7 +463,10 @@ def test_a_mute_timing_is_refused(grafana, interval):
         ("one {{ .Status }}\ntwo", '{{ define "t" }}\n  one {{ .Status }}\n  two\n{{ end }}'),
         ('{{ define "a" }}{{ range .Alerts }}{{ .Labels.x | toUpper }}{{ end }}{{ end }}', None),
         (
-            '{{ define "a" }}{{- /* say */ -}}{{ if eq (len .Alerts) 1 }}"{{ else }}b{{ end }}{{ end }}',
+            (
+                '{{ define "a" }}{{- /* say */ -}}{{ if eq (len .Alerts) 1 }}"{{ else }}b{{ end }}'
+                "{{ end }}"
+            ),
             None,
         ),
     ],
@@ -478,7 +480,7 @@ def test_a_template_is_trimmed_and_wrapped(grafana, sent, stored):
 
 
 @pytest.mark.parametrize(
-    "text",
+    "template",
     [
         "",
         "  ",
@@ -489,8 +491,8 @@ def test_a_template_is_trimmed_and_wrapped(grafana, sent, stored):
         "{{ }}",
     ],
 )
-def test_a_template_is_refused(grafana, text):
-    assert call(grafana, "PUT", f"{TEMPLATES}/t", {"template": text})[0] == 400
+def test_a_template_is_refused(grafana, template):
+    assert call(grafana, "PUT", f"{TEMPLATES}/t", {"template": template})[0] == 400
 
 
 # What holds for all of them
@@ -499,7 +501,7 @@ def test_a_template_is_refused(grafana, text):
 @pytest.mark.parametrize(
     ("stored", "hand"), [("api", True), ("file", True), ("file", False), ("", False)]
 )
-def test_what_may_take_notifications_over(grafana, stored, hand):
+def test_notifications_change_their_owner_only_as_allowed(grafana, stored, hand):
     call(grafana, "POST", POINTS, point())
     call(grafana, "PUT", f"{TEMPLATES}/t", {"template": "x"})
     call(grafana, "POST", TIMINGS, {"name": "m", "time_intervals": []})
@@ -537,10 +539,10 @@ def test_notifications_are_written_one_at_a_time(grafana):
     assert codes[-1] == (500 if release(grafana) == 11 else 409)
 
 
-def test_a_receiver_is_tried(grafana):
+def test_a_receiver_is_tested(grafana):
     old = "/api/alertmanager/grafana/config/api/v1/receivers/test"
     new = "/apis/notifications.alerting.grafana.app/{}/namespaces/default/receivers/-/test"
-    with discord.Discord() as channel:
+    with discord.FakeDiscord() as channel:
         settings = {"url": channel.webhook}
         legacy = {
             "receivers": [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.testbed.grafana_client import VERSIONS, call
 
 WHERE = "/api/library-elements"
@@ -16,26 +16,26 @@ BODY = {"uid": "p", "name": "P", "kind": 1, "model": {"type": "stat"}, "folderUi
 
 
 @pytest.fixture(params=VERSIONS)
-def grafana(request: pytest.FixtureRequest) -> Iterator[StandIn]:
-    with StandIn(version=request.param) as started:
+def grafana(request: pytest.FixtureRequest) -> Iterator[FakeGrafana]:
+    with FakeGrafana(version=request.param) as started:
         call(started, "POST", "/api/folders", {"uid": "f", "title": "F"})
         yield started
 
 
-def create(grafana: StandIn, **changes: Any) -> tuple[int, Any]:
+def create(grafana: FakeGrafana, **changes: Any) -> tuple[int, Any]:
     return call(grafana, "POST", WHERE, {**BODY, **changes})
 
 
-def patch(grafana: StandIn, **changes: Any) -> tuple[int, Any]:
+def patch(grafana: FakeGrafana, **changes: Any) -> tuple[int, Any]:
     return call(grafana, "PATCH", f"{WHERE}/p", {"kind": 1, "version": 1, **changes})
 
 
-def save(grafana: StandIn, *panels: Any) -> int:
+def save(grafana: FakeGrafana, *panels: Any) -> int:
     model = {"uid": "d", "title": "D", "panels": list(panels)}
     return call(grafana, "POST", "/api/dashboards/db", {"dashboard": model, "overwrite": True})[0]
 
 
-def test_it_creates_reads_and_deletes(grafana: StandIn) -> None:
+def test_it_creates_reads_and_deletes(grafana: FakeGrafana) -> None:
     status, answer = create(grafana)
     assert (status, answer["result"]["version"]) == (200, 1)
     found = call(grafana, "GET", f"{WHERE}/p")[1]["result"]
@@ -64,12 +64,12 @@ def test_it_creates_reads_and_deletes(grafana: StandIn) -> None:
         ({"uid": "", "name": "Q"}, 200),
     ],
 )
-def test_it_refuses_a_library_panel(grafana: StandIn, changes: dict, status: int) -> None:
+def test_it_refuses_a_library_panel(grafana: FakeGrafana, changes: dict, status: int) -> None:
     create(grafana)
     assert create(grafana, **changes)[0] == status
 
 
-def test_it_patches_the_version_that_was_read(grafana: StandIn) -> None:
+def test_it_patches_the_version_that_was_read(grafana: FakeGrafana) -> None:
     create(grafana)
     assert patch(grafana, version=2)[0] == 412
     assert patch(grafana, name="Q")[1]["result"]["version"] == 2
@@ -77,19 +77,19 @@ def test_it_patches_the_version_that_was_read(grafana: StandIn) -> None:
     assert call(grafana, "PATCH", f"{WHERE}/gone", {"kind": 1, "version": 1})[0] == 404
 
 
-def test_an_update_keeps_the_type_that_it_lacks(grafana: StandIn) -> None:
+def test_an_update_keeps_the_type_that_it_lacks(grafana: FakeGrafana) -> None:
     create(grafana)
     found = patch(grafana, model={"title": "T"})[1]["result"]
     assert found["model"] == {"title": "T", "type": "stat", "description": ""}
 
 
-def test_a_name_of_another_is_refused(grafana: StandIn) -> None:
+def test_a_name_of_another_is_refused(grafana: FakeGrafana) -> None:
     create(grafana)
     create(grafana, uid="q", name="Q")
     assert patch(grafana, name="Q")[0] == 400
 
 
-def test_a_move_is_not_seen_by_the_list(grafana: StandIn) -> None:
+def test_a_move_is_not_seen_by_the_list(grafana: FakeGrafana) -> None:
     create(grafana)
     assert patch(grafana, folderUid="f")[0] == 200
     assert call(grafana, "GET", f"{WHERE}/p")[1]["result"]["folderUid"] == "f"
@@ -98,7 +98,7 @@ def test_a_move_is_not_seen_by_the_list(grafana: StandIn) -> None:
     assert sum(call(grafana, "GET", "/api/folders/f/counts")[1].values()) == 0
 
 
-def test_it_lists_in_pages(grafana: StandIn) -> None:
+def test_it_lists_in_pages(grafana: FakeGrafana) -> None:
     for name in "BAC":
         create(grafana, uid=name.lower(), name=name)
     pages = [
@@ -109,7 +109,7 @@ def test_it_lists_in_pages(grafana: StandIn) -> None:
     assert {page["totalCount"] for page in pages} == {3}
 
 
-def test_it_keeps_what_a_dashboard_uses(grafana: StandIn) -> None:
+def test_it_keeps_what_a_dashboard_uses(grafana: FakeGrafana) -> None:
     use = {"libraryPanel": {"uid": "p", "name": "P"}}
     assert save(grafana, use) == 500
     create(grafana)
@@ -122,7 +122,7 @@ def test_it_keeps_what_a_dashboard_uses(grafana: StandIn) -> None:
     assert call(grafana, "DELETE", f"{WHERE}/p")[0] == 200
 
 
-def test_a_folder_counts_it_and_takes_it_along(grafana: StandIn) -> None:
+def test_a_folder_counts_it_and_takes_it_along(grafana: FakeGrafana) -> None:
     create(grafana, folderUid="f")
     assert sum(call(grafana, "GET", "/api/folders/f/counts")[1].values()) == 1
     assert call(grafana, "DELETE", "/api/folders/f")[0] == 200

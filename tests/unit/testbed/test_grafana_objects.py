@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stand-in for Grafana: datasources, folders, dashboards and the lists of them."""
+"""The fake Grafana: datasources, folders, dashboards and their lists."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.testbed.grafana_client import VERSIONS, call
 
 SOURCE = {
@@ -21,22 +21,22 @@ SOURCE = {
 
 
 @pytest.fixture(params=VERSIONS)
-def grafana(request: pytest.FixtureRequest) -> Iterator[StandIn]:
-    with StandIn(version=request.param) as started:
+def grafana(request: pytest.FixtureRequest) -> Iterator[FakeGrafana]:
+    with FakeGrafana(version=request.param) as started:
         yield started
 
 
-def release(grafana: StandIn) -> int:
+def release(grafana: FakeGrafana) -> int:
     return int(grafana.grafana.version.partition(".")[0])
 
 
-def newest(grafana: StandIn) -> bool:
-    """Whether dashboards are saved by the newer API."""
+def newest(grafana: FakeGrafana) -> bool:
+    """Return whether dashboards are saved by the newer API."""
     return release(grafana) == 13
 
 
 def save(
-    grafana: StandIn, uid: str, folder: str = "", title: str = "", **body: Any
+    grafana: FakeGrafana, uid: str, folder: str = "", title: str = "", **body: Any
 ) -> tuple[int, Any]:
     spec = {"uid": uid, "title": title or uid} | body.pop("spec", {})
     return call(
@@ -118,7 +118,7 @@ def test_an_update_of_a_datasource_empties_neither_address_nor_user(grafana):
 def test_secrets_of_a_datasource_go_in_and_never_out(grafana):
     secret = SOURCE | {"secureJsonData": {"a": "canary-1", "b": "canary-2"}}
     call(grafana, "POST", "/api/datasources", secret)
-    # One is left out, one is emptied, one is new.
+    # One secret is left out, one is emptied, one is new.
     call(
         grafana,
         "PUT",
@@ -146,7 +146,7 @@ def test_one_datasource_at_most_is_the_default(grafana):
     call(grafana, "POST", "/api/datasources", SOURCE | {"isDefault": True})
     call(grafana, "POST", "/api/datasources", SOURCE | {"uid": "q", "name": "Q", "isDefault": True})
     listed = call(grafana, "GET", "/api/datasources")[1]
-    assert [one["uid"] for one in listed if one["isDefault"]] == ["q"]
+    assert [stored["uid"] for stored in listed if stored["isDefault"]] == ["q"]
     assert (
         not {"version", "secureJsonFields", "basicAuthUser", "withCredentials"} & listed[0].keys()
     )
@@ -169,7 +169,7 @@ def test_numbers_of_datasources_are_no_addresses_on_13(grafana):
 
 
 def test_a_datasource_leads_to_the_server_behind_it(grafana):
-    with StandIn(password="behind") as behind:
+    with FakeGrafana(password="behind") as behind:
         source = SOURCE | {"url": behind.url, "basicAuth": True, "basicAuthUser": "admin"}
         call(
             grafana,
@@ -217,10 +217,12 @@ def test_folders_lie_in_folders(grafana):
         call(grafana, "POST", "/api/folders", {"uid": "f4", "title": "T", "parentUid": "f3"})[0]
         == 400
     )
-    assert [one["uid"] for one in call(grafana, "GET", "/api/folders")[1]] == ["f0"]
-    assert [one["uid"] for one in call(grafana, "GET", "/api/folders?parentUid=f0")[1]] == ["f1"]
+    assert [stored["uid"] for stored in call(grafana, "GET", "/api/folders")[1]] == ["f0"]
+    assert [stored["uid"] for stored in call(grafana, "GET", "/api/folders?parentUid=f0")[1]] == [
+        "f1"
+    ]
     parents = call(grafana, "GET", "/api/folders/f3")[1]["parents"]
-    assert [one["uid"] for one in parents] == ["f0", "f1", "f2"]
+    assert [stored["uid"] for stored in parents] == ["f0", "f1", "f2"]
     assert call(grafana, "POST", "/api/folders/f0/move", {"parentUid": "f2"})[0] == 400
     assert call(grafana, "POST", "/api/folders/f2/move", {"parentUid": ""})[0] == 200
     assert call(grafana, "POST", "/api/folders/f0/move", {"parentUid": "f3"})[0] == 200
@@ -289,7 +291,7 @@ def test_two_dashboards_may_have_one_title(grafana):
     assert call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]["title"] == "T"
 
 
-def test_what_is_mended_in_a_dashboard_before_13_is_taken_or_refused_since(grafana):
+def test_a_dashboard_is_repaired_before_13_and_accepted_or_refused_since(grafana):
     status, _answer = save(grafana, "d", spec={"refresh": "1s"})
     assert status == (400 if newest(grafana) else 200)
     save(grafana, "e", title=" T ")
@@ -325,13 +327,13 @@ def test_the_search_has_pages_and_a_limit(grafana):
     for number in range(5):
         save(grafana, f"d{number}", spec={"tags": ["odd" if number % 2 else "even"]})
 
-    def found(query: str) -> list[str]:
+    def uids(query: str) -> list[str]:
         return [hit["uid"] for hit in call(grafana, "GET", f"/api/search?type=dash-db&{query}")[1]]
 
-    assert found("limit=2&page=2") == ["d2", "d3"]
-    assert found("tag=odd") == ["d1", "d3"]
-    assert found("dashboardUIDs=d4,d1") == ["d1", "d4"]
-    assert found("query=d3") == ["d3"]
+    assert uids("limit=2&page=2") == ["d2", "d3"]
+    assert uids("tag=odd") == ["d1", "d3"]
+    assert uids("dashboardUIDs=d4,d1") == ["d1", "d4"]
+    assert uids("query=d3") == ["d3"]
     assert call(grafana, "GET", "/api/search?limit=5001")[0] == 422
 
 
@@ -342,16 +344,16 @@ LIST = "/apis/dashboard.grafana.app/{}/namespaces/{}/dashboards?limit={}&continu
 
 
 def pages(
-    grafana: StandIn, version: str = "v0alpha1", limit: int = 500
+    grafana: FakeGrafana, version: str = "v0alpha1", limit: int = 500
 ) -> list[list[dict[str, Any]]]:
-    found, token = [], ""
+    listed, token = [], ""
     while True:
         status, answer = call(grafana, "GET", LIST.format(version, "default", limit, token))
         assert status == 200
-        found.append(answer["items"])
+        listed.append(answer["items"])
         token = answer["metadata"].get("continue")
         if not token:
-            return found
+            return listed
 
 
 def test_dashboards_are_listed_by_pages(grafana):
@@ -374,7 +376,7 @@ def test_dashboards_are_listed_by_pages(grafana):
     assert call(grafana, "GET", "/apis/dashboard.grafana.app")[0] == 404
 
 
-def test_a_dashboard_of_the_second_form_loses_what_the_first_cannot_say():
+def test_a_dashboard_of_the_second_form_loses_what_the_first_cannot_express():
     spec = {"title": "T", "elements": {"panel-1": {}}}
     document = {
         "apiVersion": "dashboard.grafana.app/v2beta1",
@@ -382,10 +384,10 @@ def test_a_dashboard_of_the_second_form_loses_what_the_first_cannot_say():
         "metadata": {"name": "d"},
         "spec": spec,
     }
-    with StandIn(version="12.4.3") as grafana:
+    with FakeGrafana(version="12.4.3") as grafana:
         answer = call(grafana, "POST", "/api/dashboards/db", {"dashboard": document})
         assert (answer[0], answer[1]["status"]) == (400, "empty-name")
-    with StandIn(version="13.2.3") as grafana:
+    with FakeGrafana(version="13.2.3") as grafana:
         assert call(grafana, "POST", "/api/dashboards/db", {"dashboard": document})[0] == 200
         assert "elements" not in call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]
         assert (

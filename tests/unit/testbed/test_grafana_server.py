@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stand-in for Grafana: who may log in, faults on demand, its configuration, and the packed program."""
+"""The fake Grafana: logins, faults on demand, configuration, and the packed program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.testbed.grafana import settings
-from tests.testbed.grafana.server import StandIn
+from tests.testbed.grafana.server import FakeGrafana
 from tests.testbed.releases import build, recipe
 from tests.unit.testbed.grafana_client import POLICIES, TEMPLATES, call
 
@@ -25,33 +25,33 @@ SOURCE = {"name": "P", "uid": "p", "type": "loki", "access": "proxy", "url": "ht
 
 
 @pytest.fixture
-def grafana() -> Iterator[StandIn]:
-    with StandIn() as started:
+def grafana() -> Iterator[FakeGrafana]:
+    with FakeGrafana() as started:
         yield started
 
 
 # Who asks
 
 
-def test_health_is_told_to_everybody_and_the_rest_to_users(grafana):
+def test_health_is_public_and_the_rest_requires_a_login(grafana):
     assert call(grafana, "GET", "/api/health", login="")[1] == {
         "database": "ok",
-        "commit": "stand-in",
+        "commit": "fake",
         "version": "13.2.3",
     }
     for path in ("/api/org", "/api/nothing", "/apis/dashboard.grafana.app"):
         assert call(grafana, "GET", path, login="")[0] == 401
     assert call(grafana, "GET", "/api/nothing") == (404, {"message": "Not found"})
-    with StandIn(hide_version=True) as hidden:
+    with FakeGrafana(hide_version=True) as hidden:
         assert call(hidden, "GET", "/api/health", login="")[1] == {"database": "ok"}
 
 
 def test_five_wrong_passwords_lock_a_user_and_no_other(grafana):
     grafana.add_user("other", "pass", "Viewer")
     for _try in range(5):
-        status, wrong = call(grafana, "GET", "/api/org", login="admin:wrong")
+        status, rejection = call(grafana, "GET", "/api/org", login="admin:wrong")
         assert status == 401
-    assert call(grafana, "GET", "/api/org") == (401, wrong)
+    assert call(grafana, "GET", "/api/org") == (401, rejection)
     assert call(grafana, "GET", "/api/org", login="other:pass")[0] == 200
     grafana.clear()
     assert call(grafana, "GET", "/api/org")[0] == 200
@@ -65,13 +65,13 @@ def test_a_right_password_forgets_wrong_ones(grafana):
 
 
 def test_organizations_are_apart(grafana):
-    other = {"X-Grafana-Org-Id": str(grafana.add_org("Two"))}
-    call(grafana, "POST", "/api/folders", {"uid": "f", "title": "F"}, headers=other)
+    second = {"X-Grafana-Org-Id": str(grafana.add_org("Two"))}
+    call(grafana, "POST", "/api/folders", {"uid": "f", "title": "F"}, headers=second)
     assert call(grafana, "GET", "/api/folders/f")[0] == 404
-    assert call(grafana, "GET", "/api/folders/f", headers=other)[0] == 200
+    assert call(grafana, "GET", "/api/folders/f", headers=second)[0] == 200
     assert call(grafana, "GET", "/api/org", headers={"X-Grafana-Org-Id": "9"})[0] == 404
     path = "/apis/folder.grafana.app/v1beta1/namespaces/org-2/folders"
-    assert len(call(grafana, "GET", path, headers=other)[1]["items"]) == 1
+    assert len(call(grafana, "GET", path, headers=second)[1]["items"]) == 1
 
 
 def test_roles_may_do_more_or_less(grafana):
@@ -105,8 +105,8 @@ def test_tokens_of_a_service_account(grafana):
 
     assert ask(made["key"]) == 200
     assert ask(made["key"][:-1] + "x") == ask("nonsense") == 401
-    other = str(grafana.add_org("Two"))
-    assert ask(made["key"], **{"X-Grafana-Org-Id": other}) == 401
+    second = str(grafana.add_org("Two"))
+    assert ask(made["key"], **{"X-Grafana-Org-Id": second}) == 401
     assert made["key"] not in str(
         [grafana.store.all(1, "token"), grafana.store.all(0, "token hash")]
     )
@@ -146,11 +146,11 @@ def test_a_fault_takes_the_place_of_an_answer(grafana, name, status, words):
 
 
 def test_a_connection_is_reset_before_or_after_the_write(grafana):
-    for key, applied, found in (("before", False, 404), ("after", True, 200)):
+    for key, applied, status in (("before", False, 404), ("after", True, 200)):
         grafana.fail("reset", path=key, applied=applied)
         with pytest.raises(ConnectionResetError):
             call(grafana, "PUT", f"{TEMPLATES}/{key}", {"template": "x"})
-        assert call(grafana, "GET", f"{TEMPLATES}/{key}")[0] == found
+        assert call(grafana, "GET", f"{TEMPLATES}/{key}")[0] == status
 
 
 def test_an_answer_is_slow_or_cut(grafana):
@@ -177,7 +177,7 @@ def test_it_stops_after_so_many_writes(grafana):
 
 
 def test_the_back_door_does_the_same_from_another_machine(grafana):
-    door = "/-/stand-in"
+    door = "/-/fake"
     call(grafana, "POST", f"{door}/fail", {"name": "429", "path": "/api/org"}, login="")
     assert call(grafana, "GET", "/api/org")[0] == 429
     [line] = call(grafana, "GET", f"{door}/requests", login="")[1]
@@ -204,16 +204,16 @@ def test_the_back_door_does_the_same_from_another_machine(grafana):
 
 def test_state_and_passwords_survive_and_another_key_cannot_read_secrets(tmp_path):
     path = tmp_path / "grafana.db"
-    with StandIn(path=path, password="first", version="12.4.3") as grafana:
+    with FakeGrafana(path=path, password="first", version="12.4.3") as grafana:
         secret = SOURCE | {"secureJsonData": {"a": "canary"}}
         call(grafana, "POST", "/api/datasources", secret, login="admin:first")
     assert b"canary" not in path.read_bytes()
     # The password is taken at the first start alone.
-    with StandIn(path=path, password="second") as grafana:
+    with FakeGrafana(path=path, password="second") as grafana:
         assert call(grafana, "GET", "/api/org", login="admin:second")[0] == 401
         assert call(grafana, "GET", "/api/datasources/proxy/uid/p/x", login="admin:first")[0] == 502
         assert grafana.store.migrated_by == ["12.4.3"]
-    with StandIn(path=path, secret_key="another") as grafana:
+    with FakeGrafana(path=path, secret_key="another") as grafana:
         assert call(grafana, "GET", "/api/datasources/uid/p", login="admin:first")[0] == 200
         status, answer = call(grafana, "GET", "/api/datasources/proxy/uid/p/x", login="admin:first")
         assert status == 500 and "decrypt" in answer["message"]
@@ -222,10 +222,10 @@ def test_state_and_passwords_survive_and_another_key_cannot_read_secrets(tmp_pat
 # Configuration
 
 
-def read(tmp_path: Path, text: str, **environment: str) -> settings.Settings:
+def read(tmp_path: Path, content: str, **environment: str) -> settings.Settings:
     (tmp_path / "conf").mkdir(exist_ok=True)
     (tmp_path / "conf" / "defaults.ini").write_text(DEFAULTS.read_text())
-    (tmp_path / "own.ini").write_text(text)
+    (tmp_path / "own.ini").write_text(content)
     return settings.read(tmp_path, tmp_path / "own.ini", environment)
 
 
@@ -247,36 +247,38 @@ def read(tmp_path: Path, text: str, **environment: str) -> settings.Settings:
     ],
 )
 def test_a_value_is_read_as_grafana_reads_it(tmp_path, written, value):
-    found = read(tmp_path, f"[security]\nadmin_password = {written}\n", WORD="from env")
-    assert found.get("security", "admin_password") == value
+    values = read(tmp_path, f"[security]\nadmin_password = {written}\n", WORD="from env")
+    assert values.get("security", "admin_password") == value
 
 
 def test_files_and_environment_give_values(tmp_path):
     (tmp_path / "secret").write_text("from file\n")
-    text = f"[security]\nadmin_password = $__file{{{tmp_path}/secret}}\n[server]\nhttp_port = 1\n"
-    # The last is a habit of the Docker image and nothing to the server.
+    content = (
+        f"[security]\nadmin_password = $__file{{{tmp_path}/secret}}\n[server]\nhttp_port = 1\n"
+    )
+    # Only the entry point of the Docker image supports the last one.
     environment = {
         "GF_SERVER_HTTP_PORT": "2",
         "GF_NO_SUCH": "3",
         "GF_SECURITY_SECRET_KEY__FILE": "/x",
     }
-    found = read(tmp_path, text, **environment)
-    assert found.get("security", "admin_password") == "from file"
-    assert found.get("server", "http_port") == "2"
-    assert found.get("security", "secret_key").startswith("SW2Y")
+    values = read(tmp_path, content, **environment)
+    assert values.get("security", "admin_password") == "from file"
+    assert values.get("server", "http_port") == "2"
+    assert values.get("security", "secret_key").startswith("SW2Y")
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("content", "words"),
     [
-        ("[security]\nadmin_pasword = a\n", "knows no admin_pasword in \\[security\\]"),
+        ("[security]\nadmin_pasword = a\n", "supports no admin_pasword in \\[security\\]"),
         ("[security]\nadmin_password\n", "key-value delimiter not found"),
         ("[security]\nadmin_password = $__file{/no/such}\n", "error while expanding /no/such"),
     ],
 )
-def test_a_configuration_is_refused(tmp_path, text, words):
+def test_a_configuration_is_refused(tmp_path, content, words):
     with pytest.raises(settings.SettingsError, match=words):
-        read(tmp_path, text)
+        read(tmp_path, content)
 
 
 # The packed program
@@ -284,7 +286,7 @@ def test_a_configuration_is_refused(tmp_path, text, words):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The unpacked archive of the version that the role rolls out."""
+    """Return the unpacked archive of the version that the role rolls out."""
     folder = tmp_path_factory.mktemp("grafana")
     chosen = recipe.read_all()["grafana"]
     with tarfile.open(build.provide(chosen) / chosen.file_name) as archive:
@@ -305,7 +307,7 @@ def program(home: Path, *arguments: str, **options: object) -> subprocess.Comple
 
 
 def started(home: Path, config: Path, notify: socket.socket) -> subprocess.Popen:
-    """The server, which tells systemd that it is ready."""
+    """Return the started server, which has reported its readiness to systemd."""
     command = [
         str(home / "bin" / "grafana"),
         "server",
@@ -320,7 +322,7 @@ def started(home: Path, config: Path, notify: socket.socket) -> subprocess.Popen
     return server
 
 
-def asked(port: int, login: str) -> int:
+def status_of(port: int, login: str) -> int:
     class Address:
         url = f"http://127.0.0.1:{port}"
 
@@ -338,7 +340,7 @@ def test_the_program_serves_and_gives_its_admin_another_password(home, tmp_path)
         notify.settimeout(20)
         server = started(home, config, notify)
         try:
-            assert asked(port, "admin:first") == 200
+            assert status_of(port, "admin:first") == 200
             common = (
                 "cli",
                 "--homepath",
@@ -355,7 +357,7 @@ def test_the_program_serves_and_gives_its_admin_another_password(home, tmp_path)
                 0,
                 "\nAdmin password changed successfully ✔\n",
             )
-            assert asked(port, "admin:second") == 200
+            assert status_of(port, "admin:second") == 200
             server.send_signal(signal.SIGTERM)
             assert server.wait(20) == 0
         finally:
@@ -375,11 +377,11 @@ def test_the_program_serves_and_gives_its_admin_another_password(home, tmp_path)
             ["cli", "admin", "reset-admin-password", "--homepath", "/", "x"],
             "unrecognized arguments",
         ),
-        (["cli", "plugins", "ls"], "knows no command"),
-        (["nothing"], "stand-in"),
+        (["cli", "plugins", "ls"], "supports no command"),
+        (["nothing"], "fake"),
     ],
 )
-def test_the_program_refuses_what_it_does_not_know(home, arguments, words):
+def test_the_program_refuses_unknown_commands(home, arguments, words):
     done = program(home, *arguments)
     assert done.returncode == 1
     assert words in done.stderr

@@ -69,13 +69,13 @@ def test_it_serves_a_range(server, desired, expected):
 
 
 @pytest.mark.parametrize("desired", ["bytes=10240-", "bytes=20000-20001", "bytes=9-8", "bytes=-0"])
-def test_it_refuses_a_range_that_cannot_be_had(server, desired):
+def test_it_refuses_a_range_outside_the_file(server, desired):
     answer, _body = ask(server, ARCHIVE, Range=desired)
     assert (answer.status, answer.headers["Content-Range"]) == (416, f"bytes */{len(CONTENT)}")
 
 
 @pytest.mark.parametrize("desired", ["bytes=", "bytes=-", "lines=1-2", "bytes=1-2,4-5"])
-def test_it_ignores_a_range_that_it_does_not_understand(server, desired):
+def test_it_ignores_an_unknown_form_of_range(server, desired):
     answer, body = ask(server, ARCHIVE, Range=desired)
     assert (answer.status, body) == (200, CONTENT)
 
@@ -95,7 +95,7 @@ def test_it_answers_head_without_a_body(server):
         "/example.org/..%2f..%2fsecret",
     ],
 )
-def test_it_knows_nothing_but_files_of_its_tree(server, path):
+def test_it_serves_only_files_of_its_tree(server, path):
     assert ask(server, path)[0].status == 404
 
 
@@ -144,7 +144,7 @@ def test_it_starts_again_after_it_was_killed(free_port):
 
 
 def test_it_refuses_the_port_of_another_mirror(server, free_port):
-    with pytest.raises(RuntimeError, match="taken by something else"):
+    with pytest.raises(RuntimeError, match="another program answers"):
         mirror.start(*server.server_address)
 
 

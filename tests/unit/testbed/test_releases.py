@@ -105,15 +105,15 @@ def test_a_digest_stays_while_nothing_changes(tool):
 
 
 @pytest.mark.parametrize(
-    ("file", "text"),
+    ("file", "content"),
     [
         ("main.go", "package main\n\nfunc main() { println() }\n"),
         ("go.sum", "example.org/tool v1.0.0 h1:x\n"),
     ],
 )
-def test_a_digest_changes_with_each_file_of_the_recipe(tool, file, text):
+def test_a_digest_changes_with_each_file_of_the_recipe(tool, file, content):
     before = recipe.read(tool).digest()
-    (tool / file).write_text(text)
+    (tool / file).write_text(content)
     assert recipe.read(tool).digest() != before
 
 
@@ -125,7 +125,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def programs_are_copied(monkeypatch):
-    """Stands for the compiler; everything around it is real."""
+    """Replace the compiler by a copy; everything else is real."""
     built = []
 
     def copy_program(made, _go, work):

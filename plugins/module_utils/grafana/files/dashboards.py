@@ -1,152 +1,190 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Turn dashboard files, in each of the forms that Grafana exports, into what its HTTP API takes. Pure."""
+"""Convert dashboard files, in each export format of Grafana, to bodies of its HTTP API. Pure."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..model import DesiredObject
-from .documents import Document
-from .folders import Folders, titles
-from .interpolation import with_inputs
-from .schema import Findings
+from .documents import type_name
+from .folders import digest, titles
+from .interpolation import replace_inputs
+
+if TYPE_CHECKING:
+    from .documents import Document, JsonObject, Steps
+    from .folders import Folders, Titles
+    from .schema import Diagnostics
 
 FOLDER_ANNOTATION = "grafana.app/folder"
-# Import-only: what they describe is resolved here.
-_IMPORT_ONLY = ("__inputs", "__requires", "__elements")
-# Numbers of the server that a dashboard was exported from.
-_SERVER_OWN = ("id", "version")
+_ENTRY_FIELDS = ("folder", "folderUid", "dashboard")
+# Only for imports, resolved here; and the server's own numbers.
+_NOT_SENT = ("__inputs", "__requires", "__elements", "id", "version")
 
 
 @dataclass
-class Place:
-    """Where a dashboard goes: titles of folders, or the uid of a folder that has no title here."""
+class Placement:
+    """The folder of a dashboard, by titles or by uid."""
 
-    folder: tuple = ()
+    folder: Titles = ()
     folder_uid: str = ""
-    # A dashboard without uid gets one that is derived from this name, where it is given.
+    # A dashboard without uid gets one that is derived from this name, unless the name is empty.
     name: str = ""
+
+
+class _Export(NamedTuple):
+    """The classic model in an export, and the uid of the folder that the export names."""
+
+    model: JsonObject
+    folder_uid: str = ""
 
 
 @dataclass
 class Dashboards:
-    """Dashboards that documents want; ``inputs`` are values for ``${DS_X}``, ``datasources`` bodies to choose from."""
+    """The dashboards of documents.
+
+    ``inputs`` are values for ``${DS_X}``; ``datasources`` are bodies of datasources, from which
+    other inputs are chosen.
+    """
 
     folders: Folders
-    findings: Findings
-    inputs: dict = field(default_factory=dict)
-    datasources: list = field(default_factory=list)
-    desired: list = field(default_factory=list)
+    diagnostics: Diagnostics
+    inputs: dict[str, str] = field(default_factory=dict)
+    datasources: list[JsonObject] = field(default_factory=list)
+    desired: list[DesiredObject] = field(default_factory=list)
 
-    def read(self, document: Document, content: object, place: Place, steps: tuple = ()) -> None:
-        """Add the dashboard that a document holds at ``steps``."""
+    def read(
+        self, document: Document, content: Any, placement: Placement, steps: Steps = ()
+    ) -> None:
+        """Add the dashboard that a document has at ``steps``."""
         at = document.at(*steps)
-        model, folder_uid = self._classic(content, at)
-        if model is None:
+        export = self._unwrap(content, at)
+        if export is None or not self._is_identified(export.model, at):
             return
-        if not isinstance(model.get("title"), str) or not model["title"].strip():
-            self.findings.error(at, "this dashboard has no title.")
-            return
-        if not isinstance(model.get("uid") or "", str):
-            self.findings.error(
-                at, f"the uid of this dashboard must be a text, not {model['uid']!r}."
-            )
-            return
-        model = with_inputs(model, self._inputs(model, at))
+        model = replace_inputs(export.model, self._input_values(export.model, at))
         if model.get("__elements"):
-            self.findings.error(
-                at, "this dashboard brings library panels (__elements); export it without them."
+            self.diagnostics.error(
+                at, "the dashboard has library panels (__elements); export it without them."
             )
-        model = {
-            key: value for key, value in model.items() if key not in _IMPORT_ONLY + _SERVER_OWN
-        }
+        model = {key: value for key, value in model.items() if key not in _NOT_SENT}
         if not model.get("uid"):
-            model["uid"] = self._uid(place, at)
-        folder_uid = folder_uid or place.folder_uid or self.folders.uid(place.folder, at)
-        self.desired.append(
-            DesiredObject(
-                "dashboard", model["uid"], {"dashboard": model, "folderUid": folder_uid}, at
-            )
+            model["uid"] = self._derive_uid(placement, at)
+        folder_uid = (
+            export.folder_uid or placement.folder_uid or self.folders.uid(placement.folder, at)
         )
+        body = {"dashboard": model, "folderUid": folder_uid}
+        self.desired.append(DesiredObject("dashboard", model["uid"], body, at))
 
     def read_inline(self, document: Document) -> None:
-        """Add the dashboards under the key ``dashboards``: each with ``dashboard`` and ``folder`` or ``folderUid``."""
-        content = document.content.get("dashboards") if isinstance(document.content, dict) else None
-        if content is not None and not isinstance(content, list):
-            self.findings.error(document.at("dashboards"), "this must be a list.")
-            return
-        for index, item in enumerate(content or []):
-            steps = ("dashboards", index)
-            if (
-                not isinstance(item, dict)
-                or set(item) - {"folder", "folderUid", "dashboard"}
-                or "dashboard" not in item
-            ):
-                self.findings.error(
-                    document.at(*steps), "this must have dashboard, and folder or folderUid."
-                )
-                continue
-            place = Place(titles(str(item.get("folder") or "")), str(item.get("folderUid") or ""))
-            self.read(document, item["dashboard"], place, (*steps, "dashboard"))
+        """Add the dashboards under the key ``dashboards``.
 
-    def _classic(self, content: object, at: str) -> tuple:
-        """The classic model in an export of any form, and the uid of a folder that the export names."""
-        if not isinstance(content, dict):
-            self.findings.error(at, "a dashboard must be a JSON object.")
-            return None, ""
-        if isinstance(content.get("dashboard"), dict) and "panels" not in content:
-            return dict(content["dashboard"]), ""
-        if not isinstance(content.get("spec"), dict) or "kind" not in content:
-            return dict(content), ""
-        if content["kind"] != "Dashboard" or "elements" in content["spec"]:
-            self.findings.error(
-                at,
-                "only classic dashboards are handled, not the schema v2; export the classic JSON.",
+        Each element has ``dashboard``, and ``folder`` or ``folderUid``.
+        """
+        elements = _dict_or_empty(document.content).get("dashboards")
+        if elements is not None and not isinstance(elements, list):
+            self.diagnostics.error(
+                document.at("dashboards"),
+                f"dashboards is a {type_name(elements)}; write a list.",
             )
-            return None, ""
-        metadata = _mapping(content.get("metadata"))
-        folder_uid = _mapping(metadata.get("annotations")).get(FOLDER_ANNOTATION)
-        return {**content["spec"], "uid": metadata.get("name")}, str(folder_uid or "")
+            return
+        for index, element in enumerate(elements or []):
+            self._read_element(document, element, ("dashboards", index))
 
-    def _inputs(self, model: dict, at: str) -> dict:
-        """Values of the inputs that an export for sharing asks for, beside those that the task names."""
+    def _read_element(self, document: Document, element: Any, steps: Steps) -> None:
+        fields = _dict_or_empty(element)
+        unknown = [key for key in fields if key not in _ENTRY_FIELDS]
+        if unknown or "dashboard" not in fields:
+            self.diagnostics.error(
+                document.at(*steps),
+                "the element lacks dashboard or has unknown fields;"
+                " write dashboard, and folder or folderUid.",
+            )
+            return
+        path = str(fields.get("folder") or "")
+        placement = Placement(titles(path), str(fields.get("folderUid") or ""))
+        self.read(document, fields["dashboard"], placement, (*steps, "dashboard"))
+
+    def _unwrap(self, content: Any, at: str) -> _Export | None:
+        """Return the classic model in an export of any format; None after an error."""
+        if not isinstance(content, dict):
+            self.diagnostics.error(
+                at, f"the dashboard is a {type_name(content)}; write a JSON object."
+            )
+            return None
+        answer = content.get("dashboard")
+        if isinstance(answer, dict) and "panels" not in content:
+            return _Export(dict(answer))
+        spec = content.get("spec")
+        if not isinstance(spec, dict) or "kind" not in content:
+            return _Export(dict(content))
+        if content["kind"] != "Dashboard" or "elements" in spec:
+            self.diagnostics.error(
+                at, "the dashboard is in schema v2, which is not supported; export classic JSON."
+            )
+            return None
+        metadata = _dict_or_empty(content.get("metadata"))
+        annotations = _dict_or_empty(metadata.get("annotations"))
+        folder_uid = str(annotations.get(FOLDER_ANNOTATION) or "")
+        return _Export({**spec, "uid": metadata.get("name")}, folder_uid)
+
+    def _is_identified(self, model: JsonObject, at: str) -> bool:
+        """Return whether title and uid are usable; report them otherwise."""
+        title = model.get("title")
+        if not isinstance(title, str) or not title.strip():
+            self.diagnostics.error(at, "the dashboard has no title; set title.")
+            return False
+        uid = model.get("uid") or ""
+        if not isinstance(uid, str):
+            self.diagnostics.error(at, f"the uid of the dashboard is {uid!r}; write a str.")
+            return False
+        return True
+
+    def _input_values(self, model: JsonObject, at: str) -> dict[str, str]:
+        """Return the values of the inputs of a shared export, those of the task first."""
         values = dict(self.inputs)
-        listed = model.get("__inputs")
-        for item in map(_mapping, listed if isinstance(listed, list) else []):
-            name = str(item.get("name"))
+        declared = model.get("__inputs")
+        if not isinstance(declared, list):
+            return values
+        for element in declared:
+            declaration = _dict_or_empty(element)
+            name = str(declaration.get("name"))
             if name in values:
                 continue
-            if item.get("type") == "constant":
-                values[name] = str(item.get("value", ""))
-            elif self._candidates(item.get("pluginId")):
-                values[name] = self._candidates(item.get("pluginId"))[0]
-            else:
-                self.findings.error(
+            value = self._input_value(declaration)
+            if value is None:
+                self.diagnostics.error(
                     at,
-                    f"input {name} asks for a datasource of type {item.get('pluginId')}, and none is here.",
+                    f"input {name} requires a datasource of type {declaration.get('pluginId')},"
+                    f" and the content has none; add one, or set {name} in inputs.",
                 )
+            else:
+                values[name] = value
         return values
 
-    def _candidates(self, kind: object) -> list:
-        """The uids of the datasources of a type, the default one first."""
-        found = [body for body in self.datasources if body.get("type") == kind]
-        return [body["uid"] for body in sorted(found, key=lambda body: not body.get("isDefault"))]
+    def _input_value(self, declaration: JsonObject) -> str | None:
+        """Return the value of an input: a constant, or the uid of a datasource."""
+        if declaration.get("type") == "constant":
+            return str(declaration.get("value", ""))
+        datasource_type = declaration.get("pluginId")
+        candidates = [body for body in self.datasources if body.get("type") == datasource_type]
+        if not candidates:
+            return None
+        default = next((body for body in candidates if body.get("isDefault")), candidates[0])
+        return str(default["uid"])
 
-    def _uid(self, place: Place, at: str) -> str:
-        if not place.name:
-            self.findings.error(
-                at, "this dashboard has no uid, so it cannot be found again; give it one."
+    def _derive_uid(self, placement: Placement, at: str) -> str:
+        if not placement.name:
+            self.diagnostics.error(
+                at, "the dashboard has no uid, so the next run cannot find it; set uid."
             )
             return ""
-        uid = hashlib.sha256(place.name.encode("utf-8", "surrogatepass")).hexdigest()[:20]
-        self.findings.warn(
-            at, f"this dashboard has no uid and gets {uid}, which follows its file's name."
+        uid = digest(placement.name, 20)
+        self.diagnostics.warn(
+            at, f"the dashboard has no uid and gets {uid}, derived from its file name; set uid."
         )
         return uid
 
 
-def _mapping(value: object) -> dict:
-    """A mapping, and an empty one in place of anything else."""
+def _dict_or_empty(value: Any) -> JsonObject:
     return value if isinstance(value, dict) else {}

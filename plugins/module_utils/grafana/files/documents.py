@@ -1,141 +1,176 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A file's content as plain values, with the line that each of them stands on. Pure."""
+"""Parsed files with the line of each value. Pure."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn, Union
+
+    JsonObject = dict[str, Any]
+    # The keys of dicts and indexes of lists that lead to a value.
+    Steps = tuple[Union[str, int], ...]
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
-# Half of a character, perhaps with the other one.
-_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+# An escaped surrogate, paired or not.
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-class Place(NamedTuple):
-    """Where a value stands: its line (0: unknown), and a scalar as it is written (None: unknown)."""
+class Location(NamedTuple):
+    """Line of a value (0: unknown), and a scalar as the file spells it (None: unknown)."""
 
     line: int
-    text: str | None = None
+    scalar: str | None = None
 
 
-class Unreadable(Exception):
-    """A file is neither YAML nor JSON, or not text; the message begins with its name and line."""
+class DocumentError(Exception):
+    """A file is not UTF-8, or neither YAML nor JSON; the message begins with its name and line."""
 
 
-def nowhere(_steps: tuple) -> Place:
-    """The place of what was in no file."""
-    return Place(0)
+def unknown_location(_steps: Steps) -> Location:
+    """Return the location of values that come from no file."""
+    return Location(0)
 
 
 @dataclass(frozen=True)
 class Document:
-    """What a file holds. ``locate`` takes the keys and indexes that lead to a value."""
+    """The parsed content of a file; ``locate`` takes the steps that lead to a value."""
 
     name: str
     content: Any
-    locate: Callable[[tuple], Place] = nowhere
-    # Grafana replaces $VAR in provisioning files; in what was given as variables of Ansible, Jinja has done so.
+    locate: Callable[[Steps], Location] = unknown_location
+    # Grafana replaces $VAR in provisioning files; Jinja did so in variables of Ansible.
     interpolated: bool = True
 
-    def at(self, *steps: object) -> str:
-        """File and line, for messages."""
+    def at(self, *steps: str | int) -> str:
+        """Return the file and line of a value, for messages."""
         line = self.locate(steps).line
         return f"{self.name}:{line}" if line else self.name
 
-    def text(self, *steps: object) -> str | None:
-        """A scalar as it is written: 007 and not 7; None where that is not known."""
-        return self.locate(steps).text
+    def scalar(self, *steps: str | int) -> str | None:
+        """Return a scalar as the file spells it, 007 rather than 7; None when unknown."""
+        return self.locate(steps).scalar
 
 
-def decoded(name: str, data: bytes) -> str:
-    """The text of a file."""
+def type_name(value: object) -> str:
+    """Return the type of a parsed value as Ansible names it."""
+    for kind in (bool, int, float, str, list, dict):
+        if isinstance(value, kind):
+            return kind.__name__
+    return "null"
+
+
+def decode_utf8(name: str, data: bytes) -> str:
+    """Decode the content of a file, without a byte order mark."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise Unreadable(f"{name}:{line}: this is not UTF-8 text.") from error
+        raise DocumentError(f"{name}:{line}: the file is not UTF-8; save it as UTF-8.") from error
 
 
-def json_document(name: str, data: bytes) -> Document:
-    """The document in a JSON file. Lines are looked for only when they are asked for: dashboards are large."""
-    text = decoded(name, data)
+def parse_json(name: str, data: bytes) -> Document:
+    """Parse a JSON file.
 
-    def refuse(constant: str) -> None:
-        raise Unreadable(f"{name}:{_line(text, text.find(constant))}: {constant} is not JSON.")
+    Lines are computed only on request, since dashboards are large.
+    """
+    encoded = decode_utf8(name, data)
 
-    def number(written: str) -> float:
-        found = float(written)
-        if found in (float("inf"), float("-inf")):
-            raise Unreadable(
-                f"{name}:{_line(text, text.find(written))}: {written} is no number in JSON."
+    def at(fragment: str) -> str:
+        return f"{name}:{_line(encoded, encoded.find(fragment))}"
+
+    def reject_constant(constant: str) -> NoReturn:
+        raise DocumentError(
+            f"{at(constant)}: {constant} is not a JSON value; write a number or null."
+        )
+
+    def parse_float(literal: str) -> float:
+        number = float(literal)
+        if math.isinf(number):
+            raise DocumentError(
+                f"{at(literal)}: {literal} is out of range for JSON; write a smaller number."
             )
-        return found
+        return number
 
     try:
-        content = json.loads(text, parse_constant=refuse, parse_float=number)
+        content = json.loads(encoded, parse_constant=reject_constant, parse_float=parse_float)
     except json.JSONDecodeError as error:
-        raise Unreadable(f"{name}:{error.lineno}: this is not JSON: {error.msg}.") from error
-    except (RecursionError, ValueError) as error:
-        raise Unreadable(
-            f"{name}: this is nested too deeply, or holds a number that is too long."
+        raise DocumentError(
+            f"{name}:{error.lineno}: invalid JSON ({error.msg}); correct the syntax."
         ) from error
-    if _HALF.search(text):
-        _refuse_halves(name, text, content)
-    return Document(name, content, lambda steps: _locate(text, steps))
+    except (RecursionError, ValueError) as error:
+        raise DocumentError(
+            f"{name}: the file is nested too deeply or has a number with too many digits;"
+            " simplify it."
+        ) from error
+    if _SURROGATE.search(encoded):
+        _reject_lone_surrogates(name, encoded, content)
+    return Document(name, content, lambda steps: _locate(encoded, steps))
 
 
-def _refuse_halves(name: str, text: str, content: Any) -> None:
-    """Neither Grafana nor Ansible could tell of a text with half of a character in it."""
+def _reject_lone_surrogates(name: str, encoded: str, content: Any) -> None:
+    """Raise DocumentError for half a character, which neither Grafana nor Ansible can output."""
     try:
         json.dumps(content, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        half = f"\\u{ord(error.object[error.start]):04x}"
-        line = _line(text, text.lower().find(half))
-        raise Unreadable(f"{name}:{line}: {half} is half of a character.") from error
+        surrogate = f"\\u{ord(error.object[error.start]):04x}"
+        line = _line(encoded, encoded.lower().find(surrogate))
+        raise DocumentError(
+            f"{name}:{line}: {surrogate} is half of a character; write both halves."
+        ) from error
 
 
-def _locate(text: str, steps: tuple) -> Place:
-    position = _skip(text, 0)
+def _locate(encoded: str, steps: Steps) -> Location:
+    """Return the location of a value, or of the innermost value on the way to a missing one."""
+    position = _skip_space(encoded, 0)
     for step in steps:
-        found = _child(text, position, step)
-        if found is None:
-            break
-        position = found
-    else:
-        end = _DECODER.raw_decode(text, position)[1]
-        return Place(
-            _line(text, position), None if text[position] in "{[" else text[position:end].strip('"')
-        )
-    return Place(_line(text, position))
+        child = _child(encoded, position, step)
+        if child is None:
+            return Location(_line(encoded, position))
+        position = child
+    line = _line(encoded, position)
+    if encoded[position] in "{[":
+        return Location(line)
+    end = _DECODER.raw_decode(encoded, position)[1]
+    return Location(line, encoded[position:end].strip('"'))
 
 
-def _child(text: str, position: int, step: object) -> int | None:
-    """Where the value under a key or at an index begins; the last one of a key that stands there twice."""
-    found, index, is_object = None, 0, text[position] == "{"
-    if text[position] not in "{[":
+def _child(encoded: str, position: int, step: str | int) -> int | None:
+    """Return the offset of the value at a key or index; the last one of a repeated key."""
+    if encoded[position] not in "{[":
         return None
-    position = _skip(text, position + 1)
-    while text[position] not in "}]":
-        key: object = index
+    is_object = encoded[position] == "{"
+    child = None
+    index = 0
+    position = _skip_space(encoded, position + 1)
+    while encoded[position] not in "}]":
+        key: str | int = index
         if is_object:
-            key, position = _DECODER.raw_decode(text, position)
-            position = _skip(text, _skip(text, position) + 1)
+            key, end = _DECODER.raw_decode(encoded, position)
+            colon = _skip_space(encoded, end)
+            position = _skip_space(encoded, colon + 1)
         if key == step:
-            found = position
-        position = _skip(text, _DECODER.raw_decode(text, position)[1])
-        position = _skip(text, position + 1) if text[position] == "," else position
+            child = position
+        end = _DECODER.raw_decode(encoded, position)[1]
+        position = _skip_space(encoded, end)
+        if encoded[position] == ",":
+            position = _skip_space(encoded, position + 1)
         index += 1
-    return found
+    return child
 
 
-def _skip(text: str, position: int) -> int:
-    return _SPACE.match(text, position).end()
+def _skip_space(encoded: str, position: int) -> int:
+    match = _SPACE.match(encoded, position)
+    return match.end() if match else position
 
 
-def _line(text: str, position: int) -> int:
-    return text.count("\n", 0, max(position, 0)) + 1
+def _line(encoded: str, position: int) -> int:
+    return encoded.count("\n", 0, max(position, 0)) + 1

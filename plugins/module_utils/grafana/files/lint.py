@@ -1,22 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Find what Grafana would take and then fail on: references to nothing, things that are there twice. Pure.
+"""Find content that Grafana accepts and then fails on: dangling references and duplicates. Pure.
 
-Grafana checks little of this when it is sent something: a rule with a wrong condition fails when it is evaluated, and a
-policy with an unknown receiver makes old servers refuse every later request.
+Grafana checks little of this on a request: a rule with a wrong condition fails at its evaluation,
+and a policy with an unknown receiver makes old servers reject every later request.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..model import PRESENT, DesiredObject, RequiredObject
 from ..normalize import BASE_INTERVAL, BUILT_IN_TEMPLATE, defined, templates_used
 from .folders import UID_LENGTH
-from .schema import Findings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .documents import JsonObject, Steps
+    from .schema import Diagnostics
+
+    # A name that may exist once, and the object or part of an object that has it.
+    NamedPart = tuple[tuple[str, ...], Any]
 
 _UID = re.compile(rf"[A-Za-z0-9_-]{{1,{UID_LENGTH}}}")
 EXPRESSIONS = ("__expr__", "-100")
@@ -32,373 +39,450 @@ BUILT_IN = (
     *EXPRESSIONS,
 )
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?:[.:][^}]*)?\}|(\w+)|\[\[(\w+)\]\])")
-_MATH = re.compile(r"\$(?:\{([^}]+)\}|(\w+))")
-# The value in place of a secret in what Grafana exports.
+_MATH_REFERENCE = re.compile(r"\$(?:\{([^}]+)\}|(\w+))")
+# Grafana exports this in place of a secret.
 REDACTED = "[REDACTED]"
+# Fields of a datasource's jsonData that name another datasource.
+_DATASOURCE_LINKS = ("datasourceUid", "alertmanagerUid")
+_TIMINGS = ("mute_time_intervals", "active_time_intervals")
+# Grafana rejects these at the root of the notification policy.
+_NESTED_ONLY = ("matchers", "object_matchers", "match", "match_re", *_TIMINGS)
+# Expressions whose field `expression` is a refId.
+_SINGLE_INPUT = ("reduce", "resample", "threshold")
+# The location of a refId below the conditions of classic_conditions.
+_CONDITION_INPUT = ("query", "params", 0)
+# The kinds that other objects refer to.
+_REFERENCED_KINDS = ("folder", "datasource", "template", "mute_timing", "contact_point")
+_NOUNS = {
+    "folder": "folder",
+    "datasource": "datasource",
+    "dashboard": "dashboard",
+    "template": "template",
+    "mute_timing": "mute timing",
+    "contact_point": "contact point",
+    "policy": "a notification policy",
+    "rule_group": "rule group",
+}
+
+
+class _Claim(NamedTuple):
+    """A name that may exist once, and the object, or part of an object, that has it."""
+
+    name: tuple[str, ...]
+    claimant: Any
+    source: str
+
+
+class _DatasourceReference(NamedTuple):
+    """The uid of a datasource that a dashboard queries, or its name in old dashboards."""
+
+    name: str
+    by_name: bool
 
 
 @dataclass
-class Lint:
-    """Checks of one list of wanted objects against each other."""
+class _Content:
+    """All desired objects, as far as references need them, and the results of the checks."""
 
-    findings: Findings
-    names: dict = field(default_factory=dict)
-    # Names of datasources, by which old dashboards ask them.
-    titles: set = field(default_factory=set)
-    absent: set = field(default_factory=set)
-    required: list = field(default_factory=list)
+    diagnostics: Diagnostics
+    names: dict[str, set[str]]
+    # Old dashboards refer to datasources by these names.
+    datasource_names: set[Any]
+    removed: set[tuple[str, str]]
+    required: list[RequiredObject] = field(default_factory=list)
 
-    def error(self, item: DesiredObject, problem: str) -> None:
-        """Note what must be mended about an object."""
-        self.findings.error(item.source, problem)
 
-    def refer(self, item: DesiredObject, kind: str, name: object, what: str) -> None:
-        """Note that an object refers to another: one that is wanted too, or else one that must be on the server."""
+class _Subject(NamedTuple):
+    """The object under check, among the others."""
+
+    desired: DesiredObject
+    content: _Content
+
+    @property
+    def body(self) -> JsonObject:
+        return self.desired.body
+
+    @property
+    def identity(self) -> str:
+        return self.desired.identity
+
+    def error(self, message: str) -> None:
+        """Add an error about the object."""
+        self.content.diagnostics.error(self.desired.source, message)
+
+    def warn(self, message: str) -> None:
+        """Add a warning about the object."""
+        self.content.diagnostics.warn(self.desired.source, message)
+
+    def refer(self, kind: str, name: Any, role: str) -> None:
+        """Check a reference; the server must have an object that is not in the content."""
         if not isinstance(name, str):
-            self.error(item, f"{what} must be a text, not {name!r}.")
-        elif (kind, name) in self.absent:
-            self.error(item, f"{what} is {name}, which is to be removed.")
-        elif name not in self.names.get(kind, ()):
-            self.required.append(RequiredObject(kind, name, f"{item.source}: {what}"))
+            self.error(f"{role} is {name!r}; write a str.")
+        elif (kind, name) in self.content.removed:
+            self.error(f"{role} is {name}, which this content removes; keep it there.")
+        elif name not in self.content.names[kind]:
+            source = f"{self.desired.source}: {role}"
+            self.content.required.append(RequiredObject(kind, name, source))
+
+    def check_uid(self, uid: Any, owner: str) -> None:
+        """Check the characters and length of a uid."""
+        if not isinstance(uid, str) or not _UID.fullmatch(uid):
+            self.error(
+                f"{owner} has the uid {uid!r}; use 1 to {UID_LENGTH} letters, digits, - and _."
+            )
 
 
-def lint(desired: list, findings: Findings) -> list:
-    """Note all that is wrong with a list of wanted objects; gives what must be on the server beside them."""
-    state = Lint(findings)
+def lint(desired: list[DesiredObject], diagnostics: Diagnostics) -> list[RequiredObject]:
+    """Report the errors of a list of objects, and return the objects that the server must have."""
     present = [item for item in desired if item.state == PRESENT]
-    state.names = {kind: set(_names(kind, present)) for kind in _NAMES}
-    state.titles = {item.body.get("name") for item in present if item.kind == "datasource"}
-    state.absent = {
-        (item.kind, item.identity) for item in desired if item.state != PRESENT and item.identity
-    }
-    _once(desired, findings)
+    removed = [item for item in desired if item.state != PRESENT]
+    datasources = [item for item in present if item.kind == "datasource"]
+    content = _Content(
+        diagnostics,
+        names=_names_by_kind(present),
+        datasource_names={item.body.get("name") for item in datasources},
+        removed={(item.kind, item.identity) for item in removed if item.identity},
+    )
+    _check_unique([*_object_claims(desired), *_part_claims(present)], diagnostics)
     for item in present:
-        _CHECKS[item.kind](state, item)
-    return list(dict.fromkeys(state.required))
+        _CHECKS[item.kind](_Subject(item, content))
+    return list(dict.fromkeys(content.required))
 
 
-def _once(desired: list, findings: Findings) -> None:
-    """Nothing may be there twice, whether as an object, or as a part that has a name of its own on the server."""
-    first: dict = {}
-    present = [item for item in desired if item.state == PRESENT]
-    for key, item, *part in [*_objects(desired), *_parts(present)]:
-        thing = part[0] if part else item
-        other, source = first.setdefault(key, (thing, item.source))
-        if other is not thing:
-            findings.error(item.source, f"{' '.join(filter(None, key))} is also at {source}.")
+def _names_by_kind(present: list[DesiredObject]) -> dict[str, set[str]]:
+    """Return the names by which other objects refer to the objects of each kind."""
+    names: dict[str, set[str]] = {kind: set() for kind in _REFERENCED_KINDS}
+    for desired in present:
+        if desired.kind in names:
+            names[desired.kind].add(desired.identity)
+        if desired.kind == "template":
+            names["template"].update(defined(desired.body))
+    return names
 
 
-def _objects(desired: list) -> Iterator[tuple]:
-    # What is removed by another name than its identity, a receiver by its uid, is told apart by that.
+def _check_unique(claims: list[_Claim], diagnostics: Diagnostics) -> None:
+    """Report each name that two objects, or two parts of objects, claim."""
+    first_claims: dict[tuple[str, ...], _Claim] = {}
+    for claim in claims:
+        first = first_claims.setdefault(claim.name, claim)
+        if first.claimant is not claim.claimant:
+            name = " ".join(filter(None, claim.name))
+            diagnostics.error(claim.source, f"{name} is also at {first.source}; keep one of them.")
+
+
+def _object_claims(desired: list[DesiredObject]) -> Iterator[_Claim]:
+    """Yield the claims of objects on their identities."""
     for item in desired:
-        yield (
-            (
-                _WORDS[item.kind],
-                item.identity or item.body.get("uid", "") if item.kind != "policy" else "",
-            ),
-            item,
-        )
+        # An object that is removed by another key, such as a receiver by its uid, has no identity.
+        identity = item.identity or item.body.get("uid", "")
+        if item.kind == "policy":
+            identity = ""
+        yield _Claim((_NOUNS[item.kind], identity), item, item.source)
 
 
-def _parts(present: list) -> Iterator[tuple]:
-    """What may be there once beside objects themselves, the object, and the part of it where it is one."""
-    for item in present:
-        body = item.body
-        if item.kind == "datasource":
-            yield ("a datasource with the name", str(body.get("name"))), item
-            if body.get("isDefault"):
-                yield ("a default datasource",), item
-        elif item.kind == "dashboard":
-            where = body.get("folderUid") or "no folder"
-            yield ("the dashboard title", str(body["dashboard"].get("title")), "in", where), item
-        elif item.kind == "template":
-            yield from ((("the template definition", name), item) for name in defined(body))
-        elif item.kind == "contact_point":
-            yield from (
-                (("a receiver with the uid", str(part.get("uid"))), item, part)
-                for part in body["receivers"]
-            )
-        elif item.kind == "rule_group":
-            yield from (
-                (("a rule with the uid", str(part.get("uid"))), item, part)
-                for part in body["rules"]
-            )
+def _part_claims(present: list[DesiredObject]) -> Iterator[_Claim]:
+    """Yield the claims on names that the server requires to be unique beside identities."""
+    for desired in present:
+        parts = _UNIQUE_PARTS.get(desired.kind)
+        if parts:
+            for name, claimant in parts(desired):
+                yield _Claim(name, claimant, desired.source)
 
 
-def _names(kind: str, present: list) -> Iterator[str]:
-    """The names by which objects of a kind are referred to."""
-    for item in present:
-        if item.kind == kind:
-            yield item.identity
-            yield from _NAMES[kind](item.body)
+def _datasource_parts(desired: DesiredObject) -> Iterator[NamedPart]:
+    yield ("a datasource with the name", str(desired.body.get("name"))), desired
+    if desired.body.get("isDefault"):
+        yield ("a default datasource",), desired
 
 
-# Further names of an object beside its identity.
-_NAMES: dict = {
-    "folder": lambda body: (),
-    "datasource": lambda body: (),
-    "template": defined,
-    "mute_timing": lambda body: (),
-    "contact_point": lambda body: (),
-}
-_WORDS = {
-    "folder": "folder", "datasource": "datasource", "dashboard": "dashboard", "template": "template",
-    "mute_timing": "mute timing", "contact_point": "contact point", "policy": "a notification policy",
-    "rule_group": "rule group",
-}  # fmt: skip
+def _dashboard_parts(desired: DesiredObject) -> Iterator[NamedPart]:
+    title = str(desired.body["dashboard"].get("title"))
+    folder = desired.body.get("folderUid") or "no folder"
+    yield ("the dashboard title", title, "in", folder), desired
 
 
-def _uid(state: Lint, item: DesiredObject, uid: object, what: str) -> None:
-    if not isinstance(uid, str) or not _UID.fullmatch(uid):
-        state.error(
-            item, f"the uid {uid!r} of {what} must be 1 to {UID_LENGTH} letters, digits, - and _."
-        )
+def _template_parts(desired: DesiredObject) -> Iterator[NamedPart]:
+    for name in defined(desired.body):
+        yield ("the template definition", name), desired
 
 
-def _folder(state: Lint, item: DesiredObject) -> None:
-    _uid(state, item, item.identity, f"folder {item.body.get('title')}")
-    if item.body.get("parentUid"):
-        state.refer(item, "folder", item.body["parentUid"], "parent folder")
+def _contact_point_parts(desired: DesiredObject) -> Iterator[NamedPart]:
+    for receiver in desired.body["receivers"]:
+        yield ("a receiver with the uid", str(receiver.get("uid"))), receiver
 
 
-def _datasource(state: Lint, item: DesiredObject) -> None:
-    _uid(state, item, item.identity, f"datasource {item.body.get('name')}")
-    for path, value in _values(item.body.get("jsonData")):
-        if path[-1] in ("datasourceUid", "alertmanagerUid") and value and value not in BUILT_IN:
-            state.refer(
-                item,
-                "datasource",
-                value,
-                f"datasource {item.body.get('name')}, {'.'.join(map(str, path))}",
-            )
+def _rule_group_parts(desired: DesiredObject) -> Iterator[NamedPart]:
+    for rule in desired.body["rules"]:
+        yield ("a rule with the uid", str(rule.get("uid"))), rule
 
 
-def _dashboard(state: Lint, item: DesiredObject) -> None:
-    model = item.body["dashboard"]
+def _check_folder(folder: _Subject) -> None:
+    folder.check_uid(folder.identity, f"folder {folder.body.get('title')}")
+    if folder.body.get("parentUid"):
+        folder.refer("folder", folder.body["parentUid"], "parent folder")
+
+
+def _check_datasource(datasource: _Subject) -> None:
+    title = f"datasource {datasource.body.get('name')}"
+    datasource.check_uid(datasource.identity, title)
+    for path, value in _scalars(datasource.body.get("jsonData")):
+        if path[-1] in _DATASOURCE_LINKS and value and value not in BUILT_IN:
+            datasource.refer("datasource", value, f"{title}, {_dotted(path)}")
+
+
+def _check_dashboard(dashboard: _Subject) -> None:
+    model = dashboard.body["dashboard"]
     title = f"dashboard {model.get('title')}"
     if model.get("uid"):
-        _uid(state, item, model["uid"], title)
-    if item.body.get("folderUid"):
-        state.refer(item, "folder", item.body["folderUid"], f"{title}, folder")
-    names = {str(body.get("name")) for body in _bodies(model, "templating")}
-    for uid, is_old in dict.fromkeys(_datasources(model)):
-        if is_old and uid in state.titles:
-            continue
-        if is_old and not _VARIABLE.fullmatch(uid) and uid not in BUILT_IN:
-            state.findings.warn(
-                item.source, f"{title} asks datasource {uid} by its name, which is not checked."
-            )
-        else:
-            _dashboard_datasource(state, item, uid, names, title)
+        dashboard.check_uid(model["uid"], title)
+    if dashboard.body.get("folderUid"):
+        dashboard.refer("folder", dashboard.body["folderUid"], f"{title}, folder")
+    variables = _variable_names(model)
+    for reference in dict.fromkeys(_datasource_references(model)):
+        _check_datasource_reference(dashboard, title, reference, variables)
 
 
-def _dashboard_datasource(
-    state: Lint, item: DesiredObject, uid: str, names: set, title: str
+def _check_datasource_reference(
+    dashboard: _Subject, title: str, reference: _DatasourceReference, variables: set[str]
 ) -> None:
-    variable = _VARIABLE.fullmatch(uid)
+    name, by_name = reference
+    if by_name and name in dashboard.content.datasource_names:
+        return
+    if name in BUILT_IN:
+        return
+    variable = _VARIABLE.fullmatch(name)
     if variable:
-        name = next(filter(None, variable.groups()))
-        if name not in names:
-            state.error(item, f"{title} has no variable {name} to choose a datasource by: {uid}.")
-    elif uid not in BUILT_IN:
-        state.refer(item, "datasource", uid, f"{title}, datasource")
+        variable_name = next(filter(None, variable.groups()))
+        if variable_name not in variables:
+            dashboard.error(
+                f"{title} has no variable {variable_name} for its datasource {name};"
+                " define it, or use a uid."
+            )
+    elif by_name:
+        dashboard.warn(
+            f"{title} queries datasource {name} by name, which is not checked; use its uid."
+        )
+    else:
+        dashboard.refer("datasource", name, f"{title}, datasource")
 
 
-def _bodies(model: dict, key: str) -> list:
-    listed = model[key].get("list") if isinstance(model.get(key), dict) else None
-    return [body for body in _list(listed) if isinstance(body, dict)]
+def _variable_names(model: JsonObject) -> set[str]:
+    templating = model.get("templating")
+    if not isinstance(templating, dict):
+        return set()
+    variables = _list_or_empty(templating.get("list"))
+    return {str(variable.get("name")) for variable in variables if isinstance(variable, dict)}
 
 
-def _list(value: Any) -> list:
-    """A list, and an empty one in place of anything else."""
+def _list_or_empty(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _datasources(tree: Any) -> Iterator[tuple]:
-    """What stands under each key ``datasource`` of a dashboard, and whether it is a name, as old ones have it."""
+def _datasource_references(tree: Any) -> Iterator[_DatasourceReference]:
+    """Yield the value of each key ``datasource`` of a dashboard."""
     if isinstance(tree, list):
-        for value in tree:
-            yield from _datasources(value)
+        for child in tree:
+            yield from _datasource_references(child)
     if isinstance(tree, dict):
-        for key, value in tree.items():
+        for key, child in tree.items():
             if key != "datasource":
-                yield from _datasources(value)
-            elif isinstance(value, dict):
-                yield str(value.get("uid") or ""), False
-            elif isinstance(value, str):
-                yield value, True
+                yield from _datasource_references(child)
+            elif isinstance(child, dict):
+                yield _DatasourceReference(str(child.get("uid") or ""), by_name=False)
+            elif isinstance(child, str):
+                yield _DatasourceReference(child, by_name=True)
 
 
-def _template(state: Lint, item: DesiredObject) -> None:
-    if "/" in item.identity or not item.identity.strip():
-        state.error(
-            item,
-            f"{item.identity!r} cannot be the name of a template: Grafana makes a file's name of it.",
+def _check_template(template: _Subject) -> None:
+    name = template.identity
+    if "/" in name or not name.strip():
+        template.error(
+            f"template {name!r} has a name that Grafana cannot use as a file name;"
+            " write one without slashes.",
         )
-    _templates_used(state, item, item.body.get("template", ""), f"template {item.identity}")
+    _check_used_templates(template, template.body.get("template", ""), f"template {name}")
 
 
-def _templates_used(state: Lint, item: DesiredObject, text: str, what: str) -> None:
-    for name in templates_used(text):
+def _check_used_templates(desired: _Subject, string: str, owner: str) -> None:
+    for name in templates_used(string):
         if not BUILT_IN_TEMPLATE.fullmatch(name):
-            state.refer(item, "template", name, f"{what}, template")
+            desired.refer("template", name, f"{owner}, template")
 
 
-def _contact_point(state: Lint, item: DesiredObject) -> None:
-    for receiver in item.body.get("receivers") or []:
-        what = f"contact point {item.identity}, {receiver.get('type')}"
-        _uid(state, item, receiver.get("uid"), what)
-        for path, value in _values(receiver.get("settings")):
+def _check_contact_point(point: _Subject) -> None:
+    for receiver in point.body.get("receivers") or []:
+        owner = f"contact point {point.identity}, {receiver.get('type')}"
+        point.check_uid(receiver.get("uid"), owner)
+        for path, value in _scalars(receiver.get("settings")):
             if value == REDACTED:
-                state.error(
-                    item,
-                    f"{what}: {'.'.join(map(str, path))} is {REDACTED}, as Grafana exports a secret.",
+                point.error(
+                    f"{owner}: {_dotted(path)} is {REDACTED}, which Grafana exports for a secret;"
+                    " write the secret.",
                 )
             if isinstance(value, str):
-                _templates_used(state, item, value, what)
+                _check_used_templates(point, value, owner)
 
 
-def _values(tree: Any, path: tuple = ()) -> Iterator[tuple]:
-    """Each value that is no mapping or list, with the keys and indexes that lead to it."""
+def _scalars(tree: Any, path: Steps = ()) -> Iterator[tuple[Steps, Any]]:
+    """Yield each value that is not a dict or list, after the steps that lead to it."""
     if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield from _values(value, (*path, key))
+        for key, child in tree.items():
+            yield from _scalars(child, (*path, key))
     elif isinstance(tree, list):
-        for index, value in enumerate(tree):
-            yield from _values(value, (*path, index))
+        for index, child in enumerate(tree):
+            yield from _scalars(child, (*path, index))
     elif path:
         yield path, tree
 
 
-def _nothing(_state: Lint, _item: DesiredObject) -> None:
-    """A mute timing refers to nothing, and Grafana checks it when it is sent."""
+def _dotted(path: Steps) -> str:
+    return ".".join(map(str, path))
 
 
-def _policy(state: Lint, item: DesiredObject) -> None:
-    root = item.body
+def _check_mute_timing(__timing: _Subject) -> None:
+    """Accept it: a mute timing refers to nothing, and Grafana checks it on the request."""
+
+
+def _check_policy(policy: _Subject) -> None:
+    root = policy.body
     if not root.get("receiver"):
-        state.error(item, "the notification policy has no receiver.")
-    for key in (
-        "matchers",
-        "object_matchers",
-        "match",
-        "match_re",
-        "mute_time_intervals",
-        "active_time_intervals",
-    ):
+        policy.error("the notification policy has no receiver; set receiver.")
+    for key in _NESTED_ONLY:
         if root.get(key):
-            state.error(item, f"the root of the notification policy cannot have {key}.")
+            policy.error(
+                f"the root of the notification policy has {key}; move it to a nested route."
+            )
     for route in _routes(root):
-        _settings(state, item, route, "notification policy")
+        _check_notification(policy, route, "notification policy")
 
 
-def _routes(route: dict) -> Iterator[dict]:
+def _routes(route: JsonObject) -> Iterator[JsonObject]:
+    """Yield a route and the routes below it."""
     yield route
-    for child in _list(route.get("routes")):
+    for child in _list_or_empty(route.get("routes")):
         if isinstance(child, dict):
             yield from _routes(child)
 
 
-def _settings(state: Lint, item: DesiredObject, settings: dict, what: str) -> None:
-    """What routes and rules alike refer to."""
+def _check_notification(desired: _Subject, settings: JsonObject, owner: str) -> None:
+    """Check the references of a route, or of the notification settings of a rule."""
     if settings.get("receiver"):
-        state.refer(item, "contact_point", settings["receiver"], f"{what}, receiver")
-    for key in ("mute_time_intervals", "active_time_intervals"):
-        for name in _list(settings.get(key)):
-            state.refer(item, "mute_timing", name, f"{what}, {key}")
+        desired.refer("contact_point", settings["receiver"], f"{owner}, receiver")
+    for key in _TIMINGS:
+        for name in _list_or_empty(settings.get(key)):
+            desired.refer("mute_timing", name, f"{owner}, {key}")
 
 
-def _rule_group(state: Lint, item: DesiredObject) -> None:
-    group, rules = item.body, item.body.get("rules") or []
-    what = f"rule group {group.get('title')}"
-    state.refer(item, "folder", group.get("folderUid"), f"{what}, folder")
+def _check_rule_group(group: _Subject) -> None:
+    title = f"rule group {group.body.get('title')}"
+    group.refer("folder", group.body.get("folderUid"), f"{title}, folder")
+    rules = group.body.get("rules") or []
     if not rules:
-        state.error(item, f"{what} has no rules.")
-    interval = group.get("interval")
+        group.error(f"{title} has no rules; add one, or remove the group.")
+    interval = group.body.get("interval")
     if not interval or interval % BASE_INTERVAL:
-        state.error(
-            item,
-            f"{what}: its interval must be a multiple of {BASE_INTERVAL} seconds, not {interval} seconds.",
+        group.error(
+            f"{title} has an interval of {interval} seconds;"
+            f" use a multiple of {BASE_INTERVAL} seconds.",
         )
-    seen: dict = {}
+    first_rules: dict[Any, JsonObject] = {}
     for rule in rules:
-        if seen.setdefault(rule.get("title"), rule) is not rule:
-            state.error(item, f"{what} has two rules with the title {rule.get('title')}.")
-        _rule(state, item, rule)
+        rule_title = rule.get("title")
+        if first_rules.setdefault(rule_title, rule) is not rule:
+            group.error(f"{title} has two rules with the title {rule_title}; rename one of them.")
+        _check_rule(group, rule)
 
 
-def _rule(state: Lint, item: DesiredObject, rule: dict) -> None:
-    what = f"rule {rule.get('title')}"
-    _uid(state, item, rule.get("uid"), what)
-    _settings(state, item, rule.get("notification_settings") or {}, what)
+def _check_rule(group: _Subject, rule: JsonObject) -> None:
+    title = f"rule {rule.get('title')}"
+    group.check_uid(rule.get("uid"), title)
+    _check_notification(group, rule.get("notification_settings") or {}, title)
     queries = rule.get("data") or []
-    refs = [query.get("refId") for query in queries]
-    for ref in dict.fromkeys(refs):
-        if not ref or refs.count(ref) > 1:
-            state.error(item, f"{what} has {refs.count(ref)} queries with the refId {ref!r}.")
-    result = (rule.get("record") or {}).get("from") or rule.get("condition")
-    if result not in refs:
-        state.error(
-            item,
-            f"{what} takes its result from {result!r}, which is none of its queries: {', '.join(refs)}.",
+    ref_ids = [query.get("refId") for query in queries]
+    for ref_id in dict.fromkeys(ref_ids):
+        count = ref_ids.count(ref_id)
+        if not ref_id:
+            group.error(f"{title} has a query without a refId; set it.")
+        elif count > 1:
+            group.error(
+                f"{title} has {count} queries with the refId {ref_id!r}; give each one its own.",
+            )
+    recorded = (rule.get("record") or {}).get("from")
+    result = recorded or rule.get("condition")
+    if result not in ref_ids:
+        group.error(
+            f"{title} uses the result of {result!r}, which is not one of its queries;"
+            f" use one of {', '.join(ref_ids)}.",
         )
-    needs = {query.get("refId"): _query(state, item, query, refs, what) for query in queries}
-    if _circular(needs):
-        state.error(item, f"{what} has expressions that need each other in a circle.")
+    inputs = {}
+    for query in queries:
+        inputs[query.get("refId")] = _check_query(group, query, ref_ids, title)
+    if _has_cycle(inputs):
+        group.error(f"{title} has expressions that use each other; remove the cycle.")
 
 
-def _query(state: Lint, item: DesiredObject, query: dict, refs: list, what: str) -> list:
-    """The refIds that an expression needs; a query needs its datasource."""
-    uid, model = query.get("datasourceUid"), query.get("model") or {}
-    if uid not in EXPRESSIONS:
-        if not uid:
-            state.error(item, f"{what}: query {query.get('refId')} has no datasourceUid.")
-        else:
-            state.refer(item, "datasource", uid, f"{what}, datasource of {query.get('refId')}")
+def _check_query(group: _Subject, query: JsonObject, ref_ids: list[str], owner: str) -> list[str]:
+    """Check a query's datasource or an expression's inputs, and return the refIds it uses."""
+    ref_id = query.get("refId")
+    uid = query.get("datasourceUid")
+    if not uid:
+        group.error(f"{owner}: query {ref_id} has no datasourceUid; set it.")
         return []
-    needed = list(dict.fromkeys(_needed(model)))
-    unknown = [ref for ref in needed if ref not in refs]
-    if unknown:
-        state.error(
-            item,
-            f"{what}: expression {query.get('refId')} needs {', '.join(map(str, unknown))}, not there.",
+    if uid not in EXPRESSIONS:
+        group.refer("datasource", uid, f"{owner}, datasource of {ref_id}")
+        return []
+    inputs = list(dict.fromkeys(_expression_inputs(query.get("model") or {})))
+    missing = [name for name in inputs if name not in ref_ids]
+    if missing:
+        group.error(
+            f"{owner}: expression {ref_id} uses {', '.join(missing)}, which the rule lacks;"
+            " add a query, or correct the expression.",
         )
-    return [ref for ref in needed if ref in refs]
+    return [name for name in inputs if name in ref_ids]
 
 
-def _needed(model: dict) -> Iterator[str]:
-    kind, expression = model.get("type"), str(model.get("expression") or "")
-    if kind == "math":
-        for braced, word in _MATH.findall(expression):
+def _expression_inputs(model: JsonObject) -> Iterator[str]:
+    """Yield the refIds that an expression uses."""
+    expression_type = model.get("type")
+    expression = str(model.get("expression") or "")
+    if expression_type == "math":
+        for braced, word in _MATH_REFERENCE.findall(expression):
             yield braced or word
-    elif kind == "classic_conditions":
-        for path, value in _values(model.get("conditions")):
-            if path[1:] == ("query", "params", 0):
+    elif expression_type == "classic_conditions":
+        for path, value in _scalars(model.get("conditions")):
+            if path[1:] == _CONDITION_INPUT:
                 yield str(value)
-    elif kind in ("reduce", "resample", "threshold"):
-        # Written with or without the dollar.
+    elif expression_type in _SINGLE_INPUT:
+        # The dollar and the braces are optional.
         yield expression.lstrip("$").strip("{}")
 
 
-def _circular(needs: dict) -> bool:
-    """Whether there is no order in which each comes after what it needs."""
-    left = dict(needs)
-    while left:
-        ready = [ref for ref, needed in left.items() if not any(other in left for other in needed)]
+def _has_cycle(inputs: dict[Any, list[str]]) -> bool:
+    """Return whether no order exists in which each query follows its inputs."""
+    pending = dict(inputs)
+    while pending:
+        ready = [ref_id for ref_id, names in pending.items() if pending.keys().isdisjoint(names)]
         if not ready:
             return True
-        for ref in ready:
-            del left[ref]
+        for ref_id in ready:
+            del pending[ref_id]
     return False
 
 
-_CHECKS: dict[str, Callable[[Lint, DesiredObject], None]] = {
-    "folder": _folder,
-    "datasource": _datasource,
-    "dashboard": _dashboard,
-    "template": _template,
-    "mute_timing": _nothing,
-    "contact_point": _contact_point,
-    "policy": _policy,
-    "rule_group": _rule_group,
+_UNIQUE_PARTS: dict[str, Callable[[DesiredObject], Iterator[NamedPart]]] = {
+    "datasource": _datasource_parts,
+    "dashboard": _dashboard_parts,
+    "template": _template_parts,
+    "contact_point": _contact_point_parts,
+    "rule_group": _rule_group_parts,
+}
+_CHECKS: dict[str, Callable[[_Subject], None]] = {
+    "folder": _check_folder,
+    "datasource": _check_datasource,
+    "dashboard": _check_dashboard,
+    "template": _check_template,
+    "mute_timing": _check_mute_timing,
+    "contact_point": _check_contact_point,
+    "policy": _check_policy,
+    "rule_group": _check_rule_group,
 }

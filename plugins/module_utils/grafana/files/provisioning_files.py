@@ -1,59 +1,104 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Turn Grafana's provisioning files into what its HTTP API takes. Pure.
+"""Convert Grafana's provisioning files to bodies of its HTTP API. Pure.
 
-The fields, their defaults, and which of them have variables replaced are those of Grafana's own readers
-(pkg/services/provisioning in its source): not a rule's annotations and queries, no template, no mute timing.
+The fields, their defaults and the replacement of variables follow Grafana's own readers
+(pkg/services/provisioning in its source): it replaces no variables in the annotations and queries
+of rules, in templates, and in mute timings.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..model import ABSENT, DesiredObject
 from ..normalize import BASE_INTERVAL
-from . import schema
-from .folders import UID_LENGTH, Folders, titles
+from .folders import digest, slug, titles
 from .schema import (
-    Findings,
-    Reader,
+    Diagnostics,
+    any_dict,
+    any_value,
     boolean,
+    dict_of,
     ignored,
     integer,
-    raw_text,
-    raw_text_list,
-    record,
-    records,
-    text,
-    text_list,
+    list_of,
+    raw_dict,
+    raw_string,
+    raw_string_dict,
+    raw_string_list,
+    string,
+    string_dict,
+    string_list,
+    unknown_field,
 )
 
-# A duration as Prometheus writes it.
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .documents import JsonObject
+    from .folders import Folders, Titles
+    from .schema import Node, Reader, Schema
+
+    SectionReader = Callable[["Provisioning", Node], None]
+
+# A duration in the notation of Prometheus.
 _DURATION = re.compile(
     r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
 )
 _SECONDS = (31536000, 604800, 86400, 3600, 60, 1, 0.001)
-DATASOURCE = {
-    "orgId": integer, "name": text, "uid": text, "type": text, "access": text, "url": text, "user": text,
-    "database": text, "basicAuth": boolean, "basicAuthUser": text, "withCredentials": boolean, "isDefault": boolean,
-    "jsonData": schema.mapping, "secureJsonData": schema.texts, "password": text, "basicAuthPassword": text,
-    "orgName": text, "correlations": schema.tree, "version": ignored, "editable": ignored, "readOnly": ignored,
+DATASOURCE: Schema = {
+    "orgId": integer,
+    "name": string,
+    "uid": string,
+    "type": string,
+    "access": string,
+    "url": string,
+    "user": string,
+    "database": string,
+    "basicAuth": boolean,
+    "basicAuthUser": string,
+    "withCredentials": boolean,
+    "isDefault": boolean,
+    "jsonData": any_dict,
+    "secureJsonData": string_dict,
+    "password": string,
+    "basicAuthPassword": string,
+    "orgName": string,
+    "correlations": any_value,
+    "version": ignored,
+    "editable": ignored,
+    "readOnly": ignored,
     "apiVersion": ignored,
-}  # fmt: skip
-# What a datasource has where the file is silent: Grafana writes these too.
-DATASOURCE_DEFAULTS = {
-    "access": "proxy", "url": "", "user": "", "database": "", "basicAuth": False, "basicAuthUser": "",
-    "withCredentials": False, "isDefault": False, "jsonData": {}, "secureJsonData": {},
-}  # fmt: skip
-RECEIVER = {"uid": text, "type": text, "settings": schema.mapping, "disableResolveMessage": boolean}
-CONTACT_POINT = {"orgId": integer, "name": text, "receivers": records(RECEIVER, "a receiver")}
-ROUTE_FIELDS = (
-    "receiver", "group_by", "object_matchers", "matchers", "match", "match_re", "mute_time_intervals",
-    "active_time_intervals", "continue", "group_wait", "group_interval", "repeat_interval", "routes",
-)  # fmt: skip
+}
+# Grafana writes these for the fields that a file omits.
+DATASOURCE_DEFAULTS: JsonObject = {
+    "access": "proxy",
+    "url": "",
+    "user": "",
+    "database": "",
+    "basicAuth": False,
+    "basicAuthUser": "",
+    "withCredentials": False,
+    "isDefault": False,
+    "jsonData": {},
+    "secureJsonData": {},
+}
+# Old files have these beside secureJsonData.
+_OLD_SECRETS = ("password", "basicAuthPassword")
+RECEIVER: Schema = {
+    "uid": string,
+    "type": string,
+    "settings": any_dict,
+    "disableResolveMessage": boolean,
+}
+CONTACT_POINT: Schema = {
+    "orgId": integer,
+    "name": string,
+    "receivers": list_of(RECEIVER, "a receiver"),
+}
 ROUTE_LISTS = (
     "group_by",
     "object_matchers",
@@ -62,407 +107,479 @@ ROUTE_LISTS = (
     "active_time_intervals",
 )
 ROUTE_DURATIONS = ("group_wait", "group_interval", "repeat_interval")
-TEMPLATE = {"orgId": integer, "name": raw_text, "template": raw_text}
-TIMES = {"start_time": raw_text, "end_time": raw_text}
-INTERVAL = {
-    "times": records(TIMES, "a time"), "weekdays": raw_text_list, "days_of_month": raw_text_list,
-    "months": raw_text_list, "years": raw_text_list, "location": raw_text,
-}  # fmt: skip
-MUTE_TIMING = {
-    "orgId": integer,
-    "name": raw_text,
-    "time_intervals": records(INTERVAL, "a time interval"),
+ROUTE_FIELDS = (
+    "receiver",
+    *ROUTE_LISTS,
+    "match",
+    "match_re",
+    "continue",
+    *ROUTE_DURATIONS,
+    "routes",
+)
+TEMPLATE: Schema = {"orgId": integer, "name": raw_string, "template": raw_string}
+TIME_RANGE: Schema = {"start_time": raw_string, "end_time": raw_string}
+TIME_INTERVAL: Schema = {
+    "times": list_of(TIME_RANGE, "a time range"),
+    "weekdays": raw_string_list,
+    "days_of_month": raw_string_list,
+    "months": raw_string_list,
+    "years": raw_string_list,
+    "location": raw_string,
 }
-RANGE = {"from": integer, "to": integer}
-QUERY = {
-    "refId": text, "queryType": text, "relativeTimeRange": record(RANGE, "relativeTimeRange"), "datasourceUid": text,
-    "model": schema.raw_mapping,
-}  # fmt: skip
-SETTINGS = {
-    "receiver": text, "group_by": text_list, "group_wait": text, "group_interval": text, "repeat_interval": text,
-    "mute_time_intervals": text_list, "active_time_intervals": text_list,
-}  # fmt: skip
-RECORD = {"metric": text, "from": text, "targetDatasourceUid": text}
-RULE = {
-    "uid": text, "title": text, "condition": text, "data": records(QUERY, "a query"), "dashboardUid": text,
-    "dasboardUid": text, "panelId": integer, "noDataState": text, "execErrState": text, "for": text,
-    "keepFiringFor": text, "missing_series_evals_to_resolve": integer, "annotations": schema.raw_texts,
-    "labels": schema.texts, "isPaused": boolean, "notification_settings": record(SETTINGS, "notification_settings"),
-    "record": record(RECORD, "record"),
-}  # fmt: skip
-GROUP = {
-    "orgId": integer, "name": text, "folder": text, "folderUid": text, "interval": text,
-    "rules": records(RULE, "a rule"),
-}  # fmt: skip
-PROVIDER = {
-    "name": text, "orgId": integer, "type": text, "folder": text, "folderUid": text, "options": schema.mapping,
-    "editable": ignored, "disableDeletion": ignored, "allowUiUpdates": ignored, "updateIntervalSeconds": ignored,
-    "orgName": text,
-}  # fmt: skip
-FOLDER = {"folder": text, "uid": text, "description": raw_text}
+MUTE_TIMING: Schema = {
+    "orgId": integer,
+    "name": raw_string,
+    "time_intervals": list_of(TIME_INTERVAL, "a time interval"),
+}
+QUERY_RANGE: Schema = {"from": integer, "to": integer}
+QUERY: Schema = {
+    "refId": string,
+    "queryType": string,
+    "relativeTimeRange": dict_of(QUERY_RANGE, "relativeTimeRange"),
+    "datasourceUid": string,
+    "model": raw_dict,
+}
+NOTIFICATION_SETTINGS: Schema = {
+    "receiver": string,
+    "group_by": string_list,
+    "group_wait": string,
+    "group_interval": string,
+    "repeat_interval": string,
+    "mute_time_intervals": string_list,
+    "active_time_intervals": string_list,
+}
+RECORD: Schema = {"metric": string, "from": string, "targetDatasourceUid": string}
+# The API's names of fields that files name differently.
+_RECORD_NAMES = {"targetDatasourceUid": "target_datasource_uid"}
+RULE: Schema = {
+    "uid": string,
+    "title": string,
+    "condition": string,
+    "data": list_of(QUERY, "a query"),
+    "dashboardUid": string,
+    # Grafana's own misspelling.
+    "dasboardUid": string,
+    "panelId": integer,
+    "noDataState": string,
+    "execErrState": string,
+    "for": string,
+    "keepFiringFor": string,
+    "missing_series_evals_to_resolve": integer,
+    "annotations": raw_string_dict,
+    "labels": string_dict,
+    "isPaused": boolean,
+    "notification_settings": dict_of(NOTIFICATION_SETTINGS, "notification_settings"),
+    "record": dict_of(RECORD, "record"),
+}
+GROUP: Schema = {
+    "orgId": integer,
+    "name": string,
+    "folder": string,
+    "folderUid": string,
+    "interval": string,
+    "rules": list_of(RULE, "a rule"),
+}
+PROVIDER: Schema = {
+    "name": string,
+    "orgId": integer,
+    "type": string,
+    "folder": string,
+    "folderUid": string,
+    "options": any_dict,
+    "editable": ignored,
+    "disableDeletion": ignored,
+    "allowUiUpdates": ignored,
+    "updateIntervalSeconds": ignored,
+    "orgName": string,
+}
+FOLDER: Schema = {"folder": string, "uid": string, "description": raw_string}
+# Each state's values; the first one is Grafana's default.
 STATES = {
     "noDataState": ("NoData", "OK", "Alerting", "KeepLast"),
     "execErrState": ("Alerting", "Error", "OK", "KeepLast"),
 }
+# The sections that other readers handle.
+_OTHER_KEYS = ("apiVersion", "folders", "dashboards")
 
 
 @dataclass(frozen=True)
 class Provider:
-    """A directory of dashboards that a file of Grafana's names."""
+    """A directory of dashboards that a provisioning file names."""
 
     name: str
     path: str
-    folder: tuple
+    folder: Titles
     folders_from_directories: bool
     source: str
 
 
 @dataclass
 class Provisioning:
-    """What documents of the provisioning format want; ``folders`` gives and collects the folders."""
+    """The objects of provisioning files; ``folders`` resolves and collects their folders."""
 
     folders: Folders
     org_id: int = 1
-    desired: list = field(default_factory=list)
-    providers: list = field(default_factory=list)
+    desired: list[DesiredObject] = field(default_factory=list)
+    providers: list[Provider] = field(default_factory=list)
 
     def declare_folders(self, reader: Reader) -> None:
-        """Take the uids of folders from a document, before any document that uses them is read."""
-        content = reader.document.content
-        for steps, value in reader.items(
-            ("folders",), content.get("folders") if isinstance(content, dict) else None
-        ):
-            item = reader.record(steps, value, FOLDER, "a folder")
-            parts = titles(item.get("folder", ""))
-            self.folders.declare(
-                parts, reader.at(*steps), item.get("uid", ""), item.get("description")
-            )
-        # What else is wrong with these is told when they are read.
-        silent = replace(reader, findings=Findings())
+        """Declare the uids of a document's folders, before any document that uses them is read."""
+        for node in reader.root().get("folders").elements():
+            fields = node.fields(FOLDER, "a folder")
+            parts = titles(fields.get("folder", ""))
+            self.folders.declare(parts, node.at, fields.get("uid", ""), fields.get("description"))
+        # Reading the sections reports their errors, so they are not reported here.
+        silent_reader = replace(reader, diagnostics=Diagnostics())
         for section in ("groups", "providers"):
-            listed = content.get(section) if isinstance(content, dict) else None
-            for steps, value in silent.items((section,), listed):
-                named = value if isinstance(value, dict) else {}
-                path, uid = (
-                    text(silent, (*steps, key), named.get(key) or "")
-                    for key in ("folder", "folderUid")
-                )
-                if titles(path) and uid:
-                    self.folders.declare(titles(path), reader.at(*steps), uid)
+            for node in silent_reader.root().get(section).elements():
+                self._declare_folder_of(node)
+
+    def _declare_folder_of(self, node: Node) -> None:
+        """Declare the folder of a rule group or provider that names both its titles and uid."""
+        path, uid = node.get("folder"), node.get("folderUid")
+        if path.value and uid.value:
+            parts = titles(string(path))
+            folder_uid = string(uid)
+            if parts and folder_uid:
+                self.folders.declare(parts, node.at, folder_uid)
 
     def read(self, reader: Reader) -> None:
-        """Add what a document wants."""
-        content = reader.document.content
-        if not isinstance(content, dict):
-            reader.error((), "this must be a mapping, such as apiVersion: 1 and datasources.")
+        """Add the objects of a document."""
+        root = reader.root()
+        if not isinstance(root.value, dict):
+            root.type_error("dict such as apiVersion: 1 and datasources")
             return
-        if reader.document.interpolated and str(content.get("apiVersion")) != "1":
-            reader.error(("apiVersion",), "apiVersion must be 1.")
-        for key, value in content.items():
+        version = root.get("apiVersion")
+        if reader.document.interpolated and str(version.value) != "1":
+            version.error("apiVersion is not 1; write apiVersion: 1.")
+        for key, section in root.items():
             if key in SECTIONS:
-                for steps, item in reader.items((key,), value):
-                    SECTIONS[key](self, reader, steps, item)
-            elif key == "prune":
-                reader.findings.warn(
-                    reader.at(key), "prune is an option of the task; here it does nothing."
-                )
-            elif key == "apps":
-                reader.findings.warn(
-                    reader.at(key), "settings of plugins are not handled and stay as they are."
-                )
-            elif key not in ("apiVersion", "folders", "dashboards"):
-                known = ", ".join(key for key in SECTIONS)
-                reader.error((key,), f"there is no {key} in provisioning files; there are {known}.")
+                for node in section.elements():
+                    SECTIONS[key](self, node)
+            elif key not in _OTHER_KEYS:
+                _report_section(section, key)
 
     def add(
-        self, kind: str, identity: str, body: dict, source: str, state: str = "present"
+        self, kind: str, identity: str, body: JsonObject, source: str, state: str = "present"
     ) -> None:
-        """Want one object."""
+        """Add one object."""
         self.desired.append(DesiredObject(kind, identity, body, source, state))
 
-    def of_our_organization(self, reader: Reader, steps: tuple, item: dict) -> bool:
-        """Whether an object belongs to the organization that is worked on; tells where it does not."""
-        org_id = item.pop("orgId", None) or 1
-        if item.pop("orgName", ""):
-            reader.error((*steps, "orgName"), "an organization is known by orgId only.")
-        elif max(org_id, 1) != self.org_id:
-            reader.error(
-                (*steps, "orgId"),
-                f"this belongs to organization {org_id}, and the task is for {self.org_id}.",
+    def accepts(self, node: Node, fields: JsonObject, *keys: str) -> bool:
+        """Return whether an object is complete and of the task's organization."""
+        return self.is_in_organization(node, fields) and _has(node, fields, *keys)
+
+    def is_in_organization(self, node: Node, fields: JsonObject) -> bool:
+        """Return whether an object belongs to the task's organization; report it otherwise.
+
+        Removes the fields that name the organization.
+        """
+        org_id = fields.pop("orgId", None) or 1
+        if fields.pop("orgName", ""):
+            node.child("orgName").error("orgName is not supported; set orgId.")
+            return False
+        if max(org_id, 1) != self.org_id:
+            node.child("orgId").error(
+                f"orgId is {org_id}, and the task manages organization {self.org_id};"
+                " use the same organization."
             )
-        else:
-            return True
-        return False
+            return False
+        return True
 
 
-def _datasource(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
-    item = reader.record(steps, value, DATASOURCE, "a datasource")
-    if not into.of_our_organization(reader, steps, item):
+def _report_section(section: Node, key: str) -> None:
+    """Report a section that is not supported."""
+    if key == "prune":
+        section.warn("prune has no effect in a file; use the option of the task.")
+    elif key == "apps":
+        section.warn("apps is not supported and changes nothing; configure plugins in Grafana.")
+    else:
+        section.error(unknown_field("a provisioning file", key, SECTIONS))
+
+
+def _read_datasource(provisioning: Provisioning, node: Node) -> None:
+    fields = node.fields(DATASOURCE, "a datasource")
+    if not provisioning.accepts(node, fields, "name", "type"):
         return
-    if not _has(reader, steps, item, "name", "type"):
-        return
-    if item.pop("correlations", None):
-        reader.findings.warn(
-            reader.at(*steps, "correlations"), "correlations are not handled and stay as they are."
+    if fields.pop("correlations", None):
+        node.child("correlations").warn(
+            "correlations is not supported and changes nothing; configure it in Grafana."
         )
-    secrets = {key: item.pop(key) for key in ("password", "basicAuthPassword") if key in item}
-    body = {**DATASOURCE_DEFAULTS, **item}
-    body["uid"] = item.get("uid") or datasource_uid(item["name"])
+    secrets = {key: fields.pop(key) for key in _OLD_SECRETS if key in fields}
+    body = {**DATASOURCE_DEFAULTS, **fields}
+    body["uid"] = fields.get("uid") or datasource_uid(fields["name"])
     body["access"] = body["access"] or "proxy"
-    body["secureJsonData"] = {
-        **{key: secret for key, secret in secrets.items() if secret},
-        **body["secureJsonData"],
-    }
-    into.add("datasource", body["uid"], body, reader.at(*steps))
+    set_secrets = {key: secret for key, secret in secrets.items() if secret}
+    body["secureJsonData"] = {**set_secrets, **body["secureJsonData"]}
+    provisioning.add("datasource", body["uid"], body, node.at)
 
 
 def datasource_uid(name: str) -> str:
-    """The uid that Grafana gives to a datasource of a file that names none."""
-    return "P" + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16].upper()
+    """Return the uid that Grafana gives to a datasource whose file sets none."""
+    return f"P{digest(name, 16).upper()}"
 
 
-def _contact_point(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
-    item = reader.record(steps, value, CONTACT_POINT, "a contact point")
-    name = item["name"] = item.get("name", "").strip()
-    if not into.of_our_organization(reader, steps, item) or not _has(reader, steps, item, "name"):
+def _read_contact_point(provisioning: Provisioning, node: Node) -> None:
+    fields = node.fields(CONTACT_POINT, "a contact point")
+    name = fields["name"] = fields.get("name", "").strip()
+    if not provisioning.accepts(node, fields, "name"):
         return
     receivers = []
-    for index, given in enumerate(item.get("receivers", [])):
-        where = (*steps, "receivers", index)
-        if _has(reader, where, given, "type", "settings"):
-            uid = given.get("uid", "").strip() or receiver_uid(name, given["type"], index)
-            made = {"uid": uid, "type": given["type"].strip(), "settings": given["settings"]}
-            receivers.append(
-                {**made, "disableResolveMessage": given.get("disableResolveMessage", False)}
-            )
-    if not item.get("receivers"):
-        reader.error(steps, f"contact point {name} has no receivers.")
-    into.add("contact_point", name, {"name": name, "receivers": receivers}, reader.at(*steps))
+    for index, receiver in enumerate(fields.get("receivers", [])):
+        if _has(node.child("receivers", index), receiver, "type", "settings"):
+            receivers.append(_receiver(name, index, receiver))
+    if not fields.get("receivers"):
+        node.error(f"contact point {name} has no receivers; add one.")
+    body = {"name": name, "receivers": receivers}
+    provisioning.add("contact_point", name, body, node.at)
 
 
-def receiver_uid(name: str, kind: str, index: int) -> str:
-    """The uid of a receiver whose file names none: the same in each run."""
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{name} {kind}".lower()).strip("-")[: UID_LENGTH - 13]
-    return f"{slug}-{hashlib.sha256(f'{name}/{kind}/{index}'.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
-
-
-def _policy(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
-    route = schema.mapping(reader, steps, value)
-    organization = {
-        key: integer(reader, (*steps, key), route.pop(key)) for key in ("orgId",) if route.get(key)
+def _receiver(point: str, index: int, fields: JsonObject) -> JsonObject:
+    own_uid = fields.get("uid", "").strip()
+    return {
+        "uid": own_uid or receiver_uid(point, fields["type"], index),
+        "type": fields["type"].strip(),
+        "settings": fields["settings"],
+        "disableResolveMessage": fields.get("disableResolveMessage", False),
     }
-    route.pop("orgId", None)
+
+
+def receiver_uid(name: str, receiver_type: str, index: int) -> str:
+    """Return the uid of a receiver whose file sets none, the same in each run."""
+    return f"{slug(f'{name} {receiver_type}')}-{digest(f'{name}/{receiver_type}/{index}')}"
+
+
+def _read_policy(provisioning: Provisioning, node: Node) -> None:
+    route = any_dict(node)
+    organization = {}
+    org_id = route.pop("orgId", None)
+    if org_id:
+        organization["orgId"] = integer(node.child("orgId", value=org_id))
     route.pop("provenance", None)
-    if into.of_our_organization(reader, steps, organization):
-        _check_route(reader, steps, route)
-        into.add("policy", "", route, reader.at(*steps))
+    if provisioning.is_in_organization(node, organization):
+        _check_route(node._replace(value=route))
+        provisioning.add("policy", "", route, node.at)
 
 
-def _check_route(reader: Reader, steps: tuple, route: Any) -> None:
-    if not isinstance(route, dict):
-        reader.error(steps, "a route must be a mapping.")
+def _check_route(node: Node) -> None:
+    if not isinstance(node.value, dict):
+        node.type_error("dict", "a route")
         return
-    for key, value in route.items():
-        if key not in ROUTE_FIELDS:
-            reader.error(
-                (*steps, key), f"a route has no field {key}; there are {', '.join(ROUTE_FIELDS)}."
-            )
-        elif key == "continue" and not isinstance(value, (bool, type(None))):
-            reader.error((*steps, key), f"{value!r} is neither true nor false.")
-        elif key in ROUTE_LISTS:
-            reader.items((*steps, key), value)
-        elif key in ROUTE_DURATIONS:
-            _check_duration(reader, (*steps, key), value)
-    for where, child in reader.items((*steps, "routes"), route.get("routes")):
-        _check_route(reader, where, child)
+    for key, field_node in node.items():
+        _check_route_field(field_node, key)
+    for child in node.get("routes").elements():
+        _check_route(child)
 
 
-def _template(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
-    item = reader.record(steps, value, TEMPLATE, "a template")
-    if into.of_our_organization(reader, steps, item) and _has(
-        reader, steps, item, "name", "template"
-    ):
-        into.add("template", item["name"], item, reader.at(*steps))
+def _check_route_field(node: Node, key: str) -> None:
+    if key not in ROUTE_FIELDS:
+        node.error(unknown_field("a route", key, ROUTE_FIELDS))
+    elif key == "continue" and not isinstance(node.value, (bool, type(None))):
+        node.error(f"continue is {node.value!r}; write true or false.")
+    elif key in ROUTE_LISTS:
+        node.elements()
+    elif key in ROUTE_DURATIONS:
+        _check_duration(node)
 
 
-def _mute_timing(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
-    item = reader.record(steps, value, MUTE_TIMING, "a mute timing")
-    if into.of_our_organization(reader, steps, item) and _has(reader, steps, item, "name"):
-        into.add("mute_timing", item["name"], {"time_intervals": [], **item}, reader.at(*steps))
+def _read_template(provisioning: Provisioning, node: Node) -> None:
+    fields = node.fields(TEMPLATE, "a template")
+    if provisioning.accepts(node, fields, "name", "template"):
+        provisioning.add("template", fields["name"], fields, node.at)
 
 
-def _group(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
-    item = reader.record(steps, value, GROUP, "a rule group")
-    if not into.of_our_organization(reader, steps, item) or not _has(
-        reader, steps, item, "name", "interval", "rules"
-    ):
+def _read_mute_timing(provisioning: Provisioning, node: Node) -> None:
+    fields = node.fields(MUTE_TIMING, "a mute timing")
+    if provisioning.accepts(node, fields, "name"):
+        body = {"time_intervals": [], **fields}
+        provisioning.add("mute_timing", fields["name"], body, node.at)
+
+
+def _read_group(provisioning: Provisioning, node: Node) -> None:
+    fields = node.fields(GROUP, "a rule group")
+    if not provisioning.accepts(node, fields, "name", "interval", "rules"):
         return
-    uid = _folder_uid(into, reader, steps, item)
-    interval = _check_duration(reader, (*steps, "interval"), item["interval"])
-    rules = [
-        _rule(reader, (*steps, "rules", index), rule) for index, rule in enumerate(item["rules"])
-    ]
-    # One that cannot be read has been told of.
-    interval = (
-        BASE_INTERVAL
-        if interval is None
-        else int(interval)
-        if interval == int(interval)
-        else interval
-    )
-    body = {"folderUid": uid, "title": item["name"], "interval": interval, "rules": rules}
-    into.add("rule_group", f"{uid}/{item['name']}", body, reader.at(*steps))
+    title = fields["name"]
+    folder_uid = _folder_uid(provisioning, node, fields)
+    interval = _check_duration(node.child("interval", value=fields["interval"]))
+    if interval is None:
+        # The check reported an error, so that this value is never sent.
+        interval = BASE_INTERVAL
+    if interval == int(interval):
+        interval = int(interval)
+    rules = [_rule(node.child("rules", index), rule) for index, rule in enumerate(fields["rules"])]
+    body = {"folderUid": folder_uid, "title": title, "interval": interval, "rules": rules}
+    provisioning.add("rule_group", f"{folder_uid}/{title}", body, node.at)
 
 
-def _folder_uid(into: Provisioning, reader: Reader, steps: tuple, item: dict) -> str:
-    """The uid of a rule group's folder: exported files name it beside the titles, others name the titles only."""
-    parts, uid = titles(item.get("folder", "")), item.get("folderUid", "")
+def _folder_uid(provisioning: Provisioning, node: Node, fields: JsonObject) -> str:
+    """Return the uid of a rule group's folder; exported files set it beside the titles."""
+    parts = titles(fields.get("folder", ""))
+    uid: str = fields.get("folderUid", "")
     if not parts and not uid:
-        reader.error(steps, f"rule group {item['name']} has no folder.")
-    # Beside titles it was taken before.
-    return into.folders.uid(parts, reader.at(*steps)) if parts else uid
+        node.error(f"rule group {fields['name']} has no folder; set folder or folderUid.")
+    # declare_folders took a uid that stands beside titles.
+    return provisioning.folders.uid(parts, node.at) if parts else uid
 
 
-def _rule(reader: Reader, steps: tuple, item: dict) -> dict:
-    _has(reader, steps, item, "uid", "title", "data")
-    recording = "record" in item
-    if not recording:
-        _has(reader, steps, item, "condition")
+def _rule(node: Node, fields: JsonObject) -> JsonObject:
+    _has(node, fields, "uid", "title", "data")
+    is_recording = "record" in fields
+    if not is_recording:
+        _has(node, fields, "condition")
     body = {
-        "uid": item.get("uid", ""),
-        "title": item.get("title", ""),
-        "condition": item.get("condition", ""),
-        "data": [_query(query) for query in item.get("data", [])],
-        "for": item.get("for") or "0s",
-        "annotations": {**item.get("annotations", {}), **_panel(reader, steps, item)},
-        "labels": item.get("labels", {}),
-        "isPaused": item.get("isPaused", False),
+        "uid": fields.get("uid", ""),
+        "title": fields.get("title", ""),
+        "condition": fields.get("condition", ""),
+        "data": [_query(query) for query in fields.get("data", [])],
+        "for": fields.get("for") or "0s",
+        "annotations": {**fields.get("annotations", {}), **_panel(node, fields)},
+        "labels": fields.get("labels", {}),
+        "isPaused": fields.get("isPaused", False),
     }
-    for key, states in STATES.items():
-        body[key] = "" if recording else item.get(key, "").strip() or states[0]
-        if not recording and body[key] not in states:
-            reader.error((*steps, key), f"{body[key]} is none of {', '.join(states)}.")
-    if item.get("keepFiringFor"):
-        body["keep_firing_for"] = item["keepFiringFor"]
-    if "missing_series_evals_to_resolve" in item:
-        body["missingSeriesEvalsToResolve"] = item["missing_series_evals_to_resolve"]
-    for key in ("for", "keepFiringFor"):
-        _check_duration(reader, (*steps, key), item.get(key) or "0s")
-    body.update(_record_and_settings(reader, steps, item))
+    for key in STATES:
+        body[key] = "" if is_recording else _state(node, fields, key)
+    if fields.get("keepFiringFor"):
+        body["keep_firing_for"] = fields["keepFiringFor"]
+    if "missing_series_evals_to_resolve" in fields:
+        body["missingSeriesEvalsToResolve"] = fields["missing_series_evals_to_resolve"]
+    _check_durations(node, fields, ("for", "keepFiringFor"))
+    if "notification_settings" in fields:
+        settings = fields["notification_settings"]
+        _check_notification(node.child("notification_settings"), settings)
+        body["notification_settings"] = settings
+    if is_recording:
+        body["record"] = _record(node.child("record"), fields["record"])
     return body
 
 
-def _record_and_settings(reader: Reader, steps: tuple, item: dict) -> dict:
-    made = {}
-    if "notification_settings" in item:
-        settings = made["notification_settings"] = item["notification_settings"]
-        _has(reader, (*steps, "notification_settings"), settings, "receiver")
-        for key in ROUTE_DURATIONS:
-            _check_duration(
-                reader, (*steps, "notification_settings", key), settings.get(key) or "0s"
-            )
-    if "record" in item:
-        renamed = {"targetDatasourceUid": "target_datasource_uid"}
-        made["record"] = {renamed.get(key, key): value for key, value in item["record"].items()}
-        _has(reader, (*steps, "record"), item["record"], "metric", "from")
-    return made
+def _state(node: Node, fields: JsonObject, key: str) -> str:
+    states = STATES[key]
+    state: str = fields.get(key, "").strip() or states[0]
+    if state not in states:
+        node.child(key).error(f"{key} is {state!r}; use one of {', '.join(states)}.")
+    return state
 
 
-def _query(item: dict) -> dict:
-    body = {"refId": item.get("refId", ""), "datasourceUid": item.get("datasourceUid", "")}
-    if item.get("queryType"):
-        body["queryType"] = item["queryType"]
-    body["relativeTimeRange"] = {"from": 0, "to": 0, **item.get("relativeTimeRange", {})}
-    return {**body, "model": item.get("model", {})}
+def _check_notification(node: Node, settings: JsonObject) -> None:
+    _has(node, settings, "receiver")
+    _check_durations(node, settings, ROUTE_DURATIONS)
 
 
-def _panel(reader: Reader, steps: tuple, item: dict) -> dict:
-    """The annotations that tie a rule to a panel; the API takes them in place of the file's two fields."""
-    dashboard, panel = item.get("dashboardUid") or item.get("dasboardUid", ""), item.get("panelId")
+def _record(node: Node, record: JsonObject) -> JsonObject:
+    _has(node, record, "metric", "from")
+    return {_RECORD_NAMES.get(key, key): value for key, value in record.items()}
+
+
+def _query(fields: JsonObject) -> JsonObject:
+    body = {"refId": fields.get("refId", ""), "datasourceUid": fields.get("datasourceUid", "")}
+    if fields.get("queryType"):
+        body["queryType"] = fields["queryType"]
+    body["relativeTimeRange"] = {"from": 0, "to": 0, **fields.get("relativeTimeRange", {})}
+    body["model"] = fields.get("model", {})
+    return body
+
+
+def _panel(node: Node, fields: JsonObject) -> dict[str, str]:
+    """Return the annotations that link a rule to a panel; the API has no fields for it."""
+    dashboard = fields.get("dashboardUid") or fields.get("dasboardUid", "")
+    panel = fields.get("panelId")
     if not dashboard and not panel:
         return {}
     if not dashboard or not panel:
-        reader.error(steps, "dashboardUid and panelId go together.")
+        node.error("only one of dashboardUid and panelId is set; set both or neither.")
     return {"__dashboardUid__": dashboard, "__panelId__": str(panel)}
 
 
-def _provider(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
-    item = reader.record(steps, value, PROVIDER, "a provider")
-    if not into.of_our_organization(reader, steps, item) or not _has(
-        reader, steps, item, "name", "options"
-    ):
+def _read_provider(provisioning: Provisioning, node: Node) -> None:
+    fields = node.fields(PROVIDER, "a provider")
+    if not provisioning.accepts(node, fields, "name", "options"):
         return
-    options = item["options"]
-    path, from_directories = (
-        options.get("path") or options.get("folder"),
-        options.get("foldersFromFilesStructure"),
-    )
-    if item.get("type", "file") not in ("", "file") or not isinstance(path, str) or not path:
-        reader.error(steps, "a provider must be of type file and have options.path.")
+    options = fields["options"]
+    path = options.get("path") or options.get("folder")
+    is_file = fields.get("type", "file") in ("", "file")
+    if not is_file or not isinstance(path, str) or not path:
+        node.error("the provider is not of type file or lacks options.path; set type and path.")
         return
-    parts = titles(item.get("folder", ""))
-    into.providers.append(
-        Provider(item["name"], path, parts, from_directories in (True, "true"), reader.at(*steps))
+    provider = Provider(
+        name=fields["name"],
+        path=path,
+        folder=titles(fields.get("folder", "")),
+        folders_from_directories=options.get("foldersFromFilesStructure") in (True, "true"),
+        source=node.at,
     )
+    provisioning.providers.append(provider)
 
 
-def _deleted(kind: str, key: str) -> Any:
-    """A reader of a ``delete…`` section; what is known by another key than its identity has that in its body."""
+def _removal(kind: str, key: str) -> SectionReader:
+    """Return a reader for a ``delete…`` section, whose elements name objects by ``key``.
 
-    def read(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
-        item = reader.record(steps, value, {"orgId": integer, "orgName": text, key: text}, "this")
-        if not into.of_our_organization(reader, steps, item) or not _has(reader, steps, item, key):
+    An object whose identity is not that key has the key in its body.
+    """
+    schema: Schema = {"orgId": integer, "orgName": string, key: string}
+
+    def read(provisioning: Provisioning, node: Node) -> None:
+        fields = node.fields(schema, "a removal")
+        if not provisioning.accepts(node, fields, key):
             return
-        named = item[key].strip()
-        identity = {"datasource": datasource_uid(named), "contact_point": "", "rule_group": ""}.get(
-            kind, named
-        )
-        into.add(kind, identity, {key: named}, reader.at(*steps), ABSENT)
+        name = fields[key].strip()
+        identities = {"datasource": datasource_uid(name), "contact_point": "", "rule_group": ""}
+        identity = identities.get(kind, name)
+        provisioning.add(kind, identity, {key: name}, node.at, ABSENT)
 
     return read
 
 
-def _reset_policy(into: Provisioning, reader: Reader, steps: tuple, value: Any) -> None:
-    if into.of_our_organization(reader, steps, {"orgId": integer(reader, steps, value)}):
-        into.add("policy", "", {}, reader.at(*steps), ABSENT)
+def _reset_policy(provisioning: Provisioning, node: Node) -> None:
+    if provisioning.is_in_organization(node, {"orgId": integer(node)}):
+        provisioning.add("policy", "", {}, node.at, ABSENT)
 
 
-def _has(reader: Reader, steps: tuple, item: dict, *keys: str) -> bool:
-    missing = [key for key in keys if not item.get(key)]
+def _has(node: Node, fields: JsonObject, *keys: str) -> bool:
+    """Return whether all of the keys are set; report the missing ones."""
+    missing = [key for key in keys if not fields.get(key)]
     if missing:
-        reader.error(steps, f"{', '.join(missing)} must be given.")
+        node.error(f"required fields are missing; set {', '.join(missing)}.")
     return not missing
 
 
-def _check_duration(reader: Reader, steps: tuple, value: object) -> float | None:
-    found = seconds(value) if isinstance(value, str) else None
-    if found is None and value is not None:
-        reader.error(steps, f"{value!r} is no duration such as 30s or 1h30m.")
-    return found
+def _check_durations(node: Node, fields: JsonObject, keys: tuple[str, ...]) -> None:
+    for key in keys:
+        _check_duration(node.child(key, value=fields.get(key) or "0s"))
+
+
+def _check_duration(node: Node) -> float | None:
+    """Return the seconds of a duration; report a value that is none."""
+    value = node.value
+    duration = seconds(value) if isinstance(value, str) else None
+    if duration is None and value is not None:
+        node.error(f"{node.label} is {value!r}; write a duration such as 30s or 1h30m.")
+    return duration
 
 
 def seconds(duration: str) -> float | None:
-    """Seconds of a duration in Prometheus' notation, None where it is none."""
+    """Return the seconds of a duration in Prometheus' notation; None for anything else."""
     if duration == "0":
         return 0
     match = _DURATION.fullmatch(duration)
     if not match or not duration:
         return None
-    return sum(int(number or 0) * unit for number, unit in zip(match.groups(), _SECONDS))
+    counts = [int(count or 0) for count in match.groups()]
+    return sum(count * unit for count, unit in zip(counts, _SECONDS))
 
 
-SECTIONS = {
-    "datasources": _datasource,
-    "deleteDatasources": _deleted("datasource", "name"),
-    "providers": _provider,
-    "contactPoints": _contact_point,
-    "deleteContactPoints": _deleted("contact_point", "uid"),
-    "policies": _policy,
+SECTIONS: dict[str, SectionReader] = {
+    "datasources": _read_datasource,
+    "deleteDatasources": _removal("datasource", "name"),
+    "providers": _read_provider,
+    "contactPoints": _read_contact_point,
+    "deleteContactPoints": _removal("contact_point", "uid"),
+    "policies": _read_policy,
     "resetPolicies": _reset_policy,
-    "templates": _template,
-    "deleteTemplates": _deleted("template", "name"),
-    "muteTimes": _mute_timing,
-    "deleteMuteTimes": _deleted("mute_timing", "name"),
-    "groups": _group,
-    "deleteRules": _deleted("rule_group", "uid"),
+    "templates": _read_template,
+    "deleteTemplates": _removal("template", "name"),
+    "muteTimes": _read_mute_timing,
+    "deleteMuteTimes": _removal("mute_timing", "name"),
+    "groups": _read_group,
+    "deleteRules": _removal("rule_group", "uid"),
 }

@@ -1,227 +1,279 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Read the fields of documents by tables, and collect what is wrong with them. Pure."""
+"""Read the fields of documents by schemas, and collect diagnostics. Pure.
+
+A schema is a dict of field name -> reader. A reader takes the node of the value, reports its
+errors, and returns the value to use.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .documents import Document, Unreadable
+from .documents import DocumentError, type_name
 from .interpolation import expand
 
-# What Go's strconv.ParseBool takes.
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from .documents import Document, JsonObject, Steps
+
+    FieldReader = Callable[["Node"], Any]
+    Schema = Mapping[str, FieldReader]
+
+# The spellings that Go's strconv.ParseBool accepts.
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
+_DOLLAR = "define it, or write $$ for a literal dollar"
 
 
 def _no_file(path: str) -> str:
-    raise Unreadable(f"{path} cannot be read from here")
+    raise DocumentError(f"$__file{{{path}}} cannot be read here; write the value.")
 
 
 @dataclass
-class Findings:
-    """All that is wrong or doubtful, each with file and line; nothing is written where there are errors."""
+class Diagnostics:
+    """Errors and warnings, each with file and line; nothing is written when there are errors."""
 
-    errors: list = field(default_factory=list)
-    warnings: list = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
-    def error(self, where: str, problem: str) -> None:
-        """Note what must be mended."""
-        self.errors.append(f"{where}: {problem}")
+    def error(self, location: str, message: str) -> None:
+        """Add an error."""
+        self.errors.append(f"{location}: {message}")
 
-    def warn(self, where: str, problem: str) -> None:
-        """Note what is probably not meant."""
-        if f"{where}: {problem}" not in self.warnings:
-            self.warnings.append(f"{where}: {problem}")
+    def warn(self, location: str, message: str) -> None:
+        """Add a warning, once."""
+        warning = f"{location}: {message}"
+        if warning not in self.warnings:
+            self.warnings.append(warning)
 
 
 @dataclass
 class Reader:
-    """Reads one document's values; ``read_file`` gives the text of a file that ``$__file{path}`` names."""
+    """A document with everything that its values refer to.
+
+    ``read_file`` returns the content of a file that ``$__file{path}`` names.
+    """
 
     document: Document
-    findings: Findings
-    environment: dict = field(default_factory=dict)
+    diagnostics: Diagnostics
+    environment: dict[str, str] = field(default_factory=dict)
     read_file: Callable[[str], str] = _no_file
 
-    def at(self, *steps: object) -> str:
-        """File and line of a value."""
-        return self.document.at(*steps)
+    def root(self) -> Node:
+        """Return the node of the whole content."""
+        return Node(self, (), self.document.content)
 
-    def error(self, steps: tuple, problem: str) -> None:
-        """Note what must be mended at a place."""
-        self.findings.error(self.at(*steps), problem)
 
-    def record(self, steps: tuple, value: object, table: dict, what: str) -> dict:
-        """The fields of a mapping, each read as the table says; what is absent or null is left out."""
-        if not isinstance(value, dict):
-            self.error(steps, f"{what} must be a mapping.")
+class Node(NamedTuple):
+    """A value of a document, and the steps that lead to it."""
+
+    reader: Reader
+    steps: Steps
+    value: Any
+
+    @property
+    def at(self) -> str:
+        """The file and line of the value, for messages."""
+        return self.reader.document.at(*self.steps)
+
+    @property
+    def label(self) -> str:
+        """The key of the value, or that of its list with an index."""
+        indexes = ""
+        for step in reversed(self.steps):
+            if isinstance(step, str):
+                return f"{step}{indexes}"
+            indexes = f"[{step}]{indexes}"
+        return "the file"
+
+    def error(self, message: str) -> None:
+        """Add an error about the value."""
+        self.reader.diagnostics.error(self.at, message)
+
+    def warn(self, message: str) -> None:
+        """Add a warning about the value."""
+        self.reader.diagnostics.warn(self.at, message)
+
+    def type_error(self, expected: str, noun: str | None = None) -> None:
+        """Add an error about the type of the value."""
+        self.error(f"{noun or self.label} is a {type_name(self.value)}; write a {expected}.")
+
+    def child(self, *steps: str | int, value: Any = None) -> Node:
+        """Return the node of a value below this one."""
+        return Node(self.reader, (*self.steps, *steps), value)
+
+    def get(self, key: str) -> Node:
+        """Return the node of a key; its value is None when this is no dict or lacks the key."""
+        value = self.value.get(key) if isinstance(self.value, dict) else None
+        return self.child(key, value=value)
+
+    def items(self) -> list[tuple[str, Node]]:
+        """Return the keys and nodes of a dict."""
+        return [(key, self.child(key, value=value)) for key, value in self.value.items()]
+
+    def elements(self) -> list[Node]:
+        """Return the nodes of a list."""
+        if self.value is None:
+            return []
+        if not isinstance(self.value, list):
+            self.type_error("list")
+            return []
+        return [self.child(index, value=value) for index, value in enumerate(self.value)]
+
+    def fields(self, schema: Schema, noun: str) -> JsonObject:
+        """Read the fields of a dict by a schema; missing and null ones are left out."""
+        if not isinstance(self.value, dict):
+            self.type_error("dict", noun)
             return {}
-        result = {}
-        for key, item in value.items():
-            if key not in table:
-                self.error(
-                    (*steps, key), f"{what} has no field {key}; there are {', '.join(table)}."
-                )
-            elif item is not None:
-                result[key] = table[key](self, (*steps, key), item)
-        return {key: item for key, item in result.items() if item is not None}
+        fields = {}
+        for key, child in self.items():
+            if key not in schema:
+                child.error(unknown_field(noun, key, schema))
+            elif child.value is not None:
+                fields[key] = schema[key](child)
+        return {key: value for key, value in fields.items() if value is not None}
 
-    def items(self, steps: tuple, value: object) -> list:
-        """The items of a list, each with the steps that lead to it."""
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            self.error(steps, "this must be a list.")
-            return []
-        return [((*steps, index), item) for index, item in enumerate(value)]
-
-    def expanded(self, steps: tuple, text: str) -> str:
-        """A text with its variables replaced, where Grafana would replace them."""
-        if not self.document.interpolated:
-            return text
+    def expand(self, string: str) -> str:
+        """Replace the variables of a string, unless Grafana would not replace them."""
+        reader = self.reader
+        if not reader.document.interpolated:
+            return string
         try:
-            result = expand(text, self.environment, self.read_file)
-        except Unreadable as error:
-            self.error(steps, str(error))
+            expansion = expand(string, reader.environment, reader.read_file)
+        except DocumentError as error:
+            self.error(str(error))
             return ""
-        if result.missing:
-            names = ", ".join(f"${name}" for name in result.missing)
-            if result.text.strip():
-                self.findings.warn(
-                    self.at(*steps),
-                    f"environment lacks {names}, which becomes nothing; $$ stands for a dollar.",
-                )
-            else:
-                self.error(
-                    steps,
-                    f"environment lacks {names}, so nothing is left here; $$ stands for a dollar.",
-                )
-        return result.text
+        names = ", ".join(f"${name}" for name in expansion.missing)
+        if names and expansion.value.strip():
+            self.warn(f"environment lacks {names}, which becomes empty; {_DOLLAR}.")
+        elif names:
+            self.error(f"environment lacks {names}, so the value is empty; {_DOLLAR}.")
+        return expansion.value
 
 
-def raw_text(reader: Reader, steps: tuple, value: Any) -> str:
-    """A text as it is written."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (dict, list)):
-        reader.error(steps, "this must be a text.")
+def unknown_field(noun: str, key: object, fields: Iterable[str]) -> str:
+    """Return the message about a field that the schema lacks."""
+    return f"{noun} has no field {key}; use one of {', '.join(fields)}."
+
+
+def raw_string(node: Node) -> str:
+    """Read a string as the file spells it."""
+    if isinstance(node.value, str):
+        return node.value
+    if isinstance(node.value, (dict, list)):
+        node.type_error("str")
         return ""
-    written = reader.document.text(*steps)
-    return json.dumps(value) if written is None else written
+    scalar = node.reader.document.scalar(*node.steps)
+    return json.dumps(node.value) if scalar is None else scalar
 
 
-def text(reader: Reader, steps: tuple, value: Any) -> str:
-    """A text with its variables replaced."""
-    return reader.expanded(steps, raw_text(reader, steps, value))
+def string(node: Node) -> str:
+    """Read a string and replace its variables."""
+    return node.expand(raw_string(node))
 
 
-def boolean(reader: Reader, steps: tuple, value: Any) -> bool | None:
-    """True or false, also as a text, as a variable gives it."""
-    written = text(reader, steps, value)
-    if written in _TRUE + _FALSE:
-        return written in _TRUE
-    reader.error(steps, f"{written!r} is neither true nor false.")
+def boolean(node: Node) -> bool | None:
+    """Read a boolean, also from a string, since variables are strings."""
+    spelling = string(node)
+    if spelling in _TRUE + _FALSE:
+        return spelling in _TRUE
+    node.error(f"{node.label} is {spelling!r}; write true or false.")
     return None
 
 
-def integer(reader: Reader, steps: tuple, value: Any) -> int | None:
-    """A whole number, also as a text; an empty text is none."""
-    written = text(reader, steps, value)
+def integer(node: Node) -> int | None:
+    """Read an integer, also from a string; an empty string is None."""
+    digits = string(node)
     try:
-        return int(written) if written else None
+        return int(digits) if digits else None
     except ValueError:
-        reader.error(steps, f"{written!r} is no whole number.")
+        node.error(f"{node.label} is {digits!r}; write an int.")
         return None
 
 
-def raw_tree(_reader: Reader, _steps: tuple, value: Any) -> Any:
-    """Anything, as it is written."""
-    return value
+def raw_value(node: Node) -> Any:
+    """Return any value unchanged."""
+    return node.value
 
 
-def tree(reader: Reader, steps: tuple, value: Any) -> Any:
-    """Anything, with the variables in its texts replaced."""
-    if isinstance(value, str):
-        return reader.expanded(steps, value)
-    if isinstance(value, dict):
-        return {key: tree(reader, (*steps, key), item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [tree(reader, (*steps, index), item) for index, item in enumerate(value)]
-    return value
+def any_value(node: Node) -> Any:
+    """Read any value and replace the variables of its strings."""
+    if isinstance(node.value, str):
+        return node.expand(node.value)
+    if isinstance(node.value, dict):
+        return {key: any_value(child) for key, child in node.items()}
+    if isinstance(node.value, list):
+        return [any_value(element) for element in node.elements()]
+    return node.value
 
 
-def mapping(reader: Reader, steps: tuple, value: Any) -> dict:
-    """A mapping with the variables in its texts replaced."""
-    return _mapping(reader, steps, value, tree)
+def any_dict(node: Node) -> JsonObject:
+    """Read a dict and replace the variables of its strings."""
+    return _read_values(node, any_value)
 
 
-def raw_mapping(reader: Reader, steps: tuple, value: Any) -> dict:
-    """A mapping as it is written."""
-    return _mapping(reader, steps, value, raw_tree)
+def raw_dict(node: Node) -> JsonObject:
+    """Read a dict and leave its values unchanged."""
+    return _read_values(node, raw_value)
 
 
-def texts(reader: Reader, steps: tuple, value: Any) -> dict:
-    """A mapping of texts, with their variables replaced."""
-    return _mapping(reader, steps, value, _text_or_empty)
+def string_dict(node: Node) -> dict[str, str]:
+    """Read a dict of strings and replace their variables; null is an empty string."""
+    return _read_values(node, _string_or_empty)
 
 
-def raw_texts(reader: Reader, steps: tuple, value: Any) -> dict:
-    """A mapping of texts as they are written."""
-    return _mapping(reader, steps, value, _raw_text_or_empty)
+def raw_string_dict(node: Node) -> dict[str, str]:
+    """Read a dict of strings as the file spells them; null is an empty string."""
+    return _read_values(node, _raw_string_or_empty)
 
 
-def text_list(reader: Reader, steps: tuple, value: Any) -> list:
-    """A list of texts, with their variables replaced; empty ones are left out."""
-    return [
-        item
-        for item in (text(reader, where, item) for where, item in reader.items(steps, value))
-        if item
-    ]
+def string_list(node: Node) -> list[str]:
+    """Read a list of strings and replace their variables; empty ones are left out."""
+    strings = [string(element) for element in node.elements()]
+    return [element for element in strings if element]
 
 
-def raw_text_list(reader: Reader, steps: tuple, value: Any) -> list:
-    """A list of texts as they are written."""
-    return [raw_text(reader, where, item) for where, item in reader.items(steps, value)]
+def raw_string_list(node: Node) -> list[str]:
+    """Read a list of strings as the file spells them."""
+    return [raw_string(element) for element in node.elements()]
 
 
-def records(table: dict, what: str) -> Callable:
-    """A list of mappings whose fields a table describes."""
+def list_of(schema: Schema, noun: str) -> Callable[[Node], list[JsonObject]]:
+    """Return a reader for a list of dicts that follow a schema."""
 
-    def read(reader: Reader, steps: tuple, value: Any) -> list:
-        return [
-            reader.record(where, item, table, what) for where, item in reader.items(steps, value)
-        ]
+    def read(node: Node) -> list[JsonObject]:
+        return [element.fields(schema, noun) for element in node.elements()]
 
     return read
 
 
-def record(table: dict, what: str) -> Callable:
-    """A mapping whose fields a table describes."""
+def dict_of(schema: Schema, noun: str) -> Callable[[Node], JsonObject]:
+    """Return a reader for a dict that follows a schema."""
 
-    def read(reader: Reader, steps: tuple, value: Any) -> dict:
-        return reader.record(steps, value, table, what)
+    def read(node: Node) -> JsonObject:
+        return node.fields(schema, noun)
 
     return read
 
 
-def ignored(_reader: Reader, _steps: tuple, _value: Any) -> None:
-    """What has no meaning outside Grafana's own reading of files."""
+def ignored(_node: Node) -> None:
+    """Drop a field that matters only while Grafana itself reads files."""
 
 
-def _text_or_empty(reader: Reader, steps: tuple, value: Any) -> str:
-    return "" if value is None else text(reader, steps, value)
+def _string_or_empty(node: Node) -> str:
+    return "" if node.value is None else string(node)
 
 
-def _raw_text_or_empty(reader: Reader, steps: tuple, value: Any) -> str:
-    return "" if value is None else raw_text(reader, steps, value)
+def _raw_string_or_empty(node: Node) -> str:
+    return "" if node.value is None else raw_string(node)
 
 
-def _mapping(reader: Reader, steps: tuple, value: Any, read: Callable) -> dict:
-    if isinstance(value, dict):
-        return {key: read(reader, (*steps, key), item) for key, item in value.items()}
-    reader.error(steps, "this must be a mapping.")
+def _read_values(node: Node, read: FieldReader) -> JsonObject:
+    if isinstance(node.value, dict):
+        return {key: read(child) for key, child in node.items()}
+    node.type_error("dict")
     return {}

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sample application: an object store with an S3-style API, three workers behind a queue, and real telemetry."""
+"""Sample application: an S3-style object store, three workers behind queues, real telemetry."""

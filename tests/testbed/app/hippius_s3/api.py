@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The S3-style API on port 8000. Run under `opentelemetry-instrument`."""
+"""The S3-style API on port 8000, started by `opentelemetry-instrument`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ app = FastAPI(title="hippius-s3", lifespan=database)
 async def observe(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    """Record each request once, also one that raises, and tell the client the id of its trace."""
+    """Record each request once, including failures, and return its trace id to the client."""
     started = time.perf_counter()
     status = 500
     try:
@@ -71,7 +71,8 @@ async def put_object(bucket: str, key: str, request: Request) -> Response:
     await cache.set(cached(version), body, ex=CACHE_SECONDS)
     await request.app.state.database.execute(
         "INSERT INTO objects (bucket, key, version, etag, size) VALUES ($1, $2, $3, $4, $5) "
-        "ON CONFLICT (bucket, key) DO UPDATE SET version = $3, etag = $4, size = $5, cid = NULL, state = 'accepted'",
+        "ON CONFLICT (bucket, key) DO UPDATE "
+        "SET version = $3, etag = $4, size = $5, cid = NULL, state = 'accepted'",
         bucket, key, version, etag, len(body),
     )  # fmt: skip
     await enqueue("uploader", version=version)
@@ -94,7 +95,7 @@ async def get_object(bucket: str, key: str, request: Request) -> Response:
 
 
 async def download(version: str) -> bytes:
-    """Let the downloader bring an object back into the cache."""
+    """Restore an object into the cache by the downloader."""
     reply = f"reply:{uuid.uuid4()}"
     await enqueue("downloader", version=version, reply=reply)
     await cache.blpop([reply], timeout=DOWNLOAD_SECONDS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the API and the workers share: the stores, the queues between them, and the form of a log line."""
+"""Stores, queues and log format of the API and the workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CACHE_SECONDS = 3600
 
 
 def open_database() -> Any:
-    """The pool of PostgreSQL connections, to be entered by `async with`."""
+    """Return the pool of PostgreSQL connections for `async with`."""
     return asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=1, max_size=8)
 
 
@@ -35,22 +35,22 @@ def queue_key(queue: str) -> str:
 
 
 async def enqueue(queue: str, **job: str) -> None:
-    """Hand a job to a worker; the trace goes along in the message."""
+    """Send a job to a worker; the message carries the trace."""
     context: dict[str, str] = {}
     propagate.inject(context)
     await cache.lpush(queue_key(queue), json.dumps(job | {"context": context}))
 
 
 async def dequeue(queue: str, wait: int) -> dict[str, Any] | None:
-    """The oldest job of a queue, or None when none came within `wait` seconds."""
-    # Outside every trace: an idle worker would otherwise send one each time it looks.
+    """Return the oldest job of a queue, or None after `wait` seconds without one."""
+    # Outside every trace, since an idle worker would send one for each poll.
     with suppress_instrumentation():
         found = await cache.brpop([queue_key(queue)], timeout=wait)
     return None if found is None else json.loads(found[1])
 
 
 class TraceId(logging.Filter):
-    """Puts the id of the current trace into the line, so that a line leads to its trace."""
+    """Adds the id of the current trace to each line, so that a line leads to its trace."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         context = trace.get_current_span().get_span_context()
@@ -59,7 +59,7 @@ class TraceId(logging.Filter):
 
 
 def log_to_stdout() -> None:
-    """Lines go to stdout only: Docker keeps them, Promtail ships them, nothing leaves through OTLP."""
+    """Log to stdout only: Docker stores the lines, Promtail ships them, none use OTLP."""
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(TraceId())
     handler.setFormatter(

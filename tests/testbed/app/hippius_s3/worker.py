@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A worker: `python3 -m hippius_s3.worker uploader|substrate|downloader`. Run under `opentelemetry-instrument`."""
+"""A worker: `python3 -m hippius_s3.worker uploader|substrate|downloader`.
+
+`opentelemetry-instrument` starts it.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ Job = dict[str, Any]
 
 
 async def upload(job: Job, database: Any) -> None:
-    """Move an object from the cache to the store, under the digest of its content."""
+    """Move an object from the cache to the store, by the digest of its content."""
     body = await cache.get(cached(job["version"]))
     if body is None:
         raise LookupError(f"object {job['version']} has left the cache before it was stored")
@@ -60,7 +63,7 @@ async def publish(job: Job, database: Any) -> None:
 
 
 async def download(job: Job, database: Any) -> None:
-    """Bring a stored object back into the cache and tell the API that waits for it."""
+    """Restore a stored object into the cache and notify the waiting API."""
     body = await database.fetchval(
         "SELECT body FROM objects JOIN blobs USING (cid) WHERE version = $1", job["version"]
     )
@@ -74,7 +77,7 @@ WORK = {"uploader": upload, "substrate": publish, "downloader": download}
 
 
 def watch_queue(worker: str) -> None:
-    """Export the length of the worker's queue; the exporter asks from a thread of its own."""
+    """Export the length of the worker's queue; the exporter reads it in its own thread."""
     client = redis.Redis.from_url(os.environ["REDIS_URL"])
 
     def length(_: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
@@ -87,7 +90,7 @@ def watch_queue(worker: str) -> None:
 
 
 async def process(worker: str, job: Job, database: Any) -> bool:
-    """Do one job as a span of the trace that came with it; tells whether it succeeded."""
+    """Run one job as a span of its trace; return whether it succeeded."""
     with tracer.start_as_current_span(
         f"{worker} process",
         context=propagate.extract(job["context"]),

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What differs between versions of ansible-core does not show: what roles ask for, and what is refused.
+"""Roles and error messages are the same with every version of ansible-core.
 
-Before 2.19 a template's number is text unless it is in a mapping, and where a variable is set is noted in another way.
+Before 2.19 a template's number is a string unless it is in a dict, and the origin of a variable is
+recorded differently.
 """
 
 from __future__ import annotations
@@ -11,25 +12,26 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.ansible_versions import CORES, programs_of
+from tests.ansible_versions import VERSIONS, programs_of
 from tests.conftest import ROOT
 
 
-def asked_of_the_engine(python: str | Path) -> dict:
+def rollouts_of(python: str | Path) -> dict[str, Any]:
     command = [python, "-m", "tests.ansible_versions"]
     return json.loads(
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     )
 
 
-@pytest.mark.parametrize("core", CORES)
-def test_roles_ask_for_the_same(core: str) -> None:
-    here = asked_of_the_engine(sys.executable)
+@pytest.mark.parametrize("core", VERSIONS)
+def test_roles_request_the_same_rollouts(core: str) -> None:
+    here = rollouts_of(sys.executable)
     assert len(here) >= 10
-    assert asked_of_the_engine(programs_of(core) / "python") == here
+    assert rollouts_of(programs_of(core) / "python") == here
 
 
 REFUSED = """---
@@ -41,15 +43,13 @@ all:
   children:
     loki:
       hosts:
-        # Nothing listens there.
+        # No listener.
         a: {ansible_host: 127.0.0.1, ansible_port: 1}
 """
 
 
-@pytest.mark.parametrize("core", CORES)
-def test_what_is_wrong_is_told_with_its_place_before_any_host_is_asked(
-    core: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("core", VERSIONS)
+def test_errors_name_their_location_before_any_host_is_contacted(core: str, tmp_path: Path) -> None:
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(REFUSED)
     place = os.path.relpath(inventory, ROOT)
@@ -58,12 +58,12 @@ def test_what_is_wrong_is_told_with_its_place_before_any_host_is_asked(
         cwd=ROOT, env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    # Some wrap their warnings.
+    # Some versions wrap warnings.
     told = squeezed(done.stdout + done.stderr)
     assert done.returncode == 2
     for words in (
-        f"loki_secrets of a: it has to be a mapping. (loki_secrets: {place}:6)",
-        f"loki_retentoin of a is no variable of a role; loki_retention is. (loki_retentoin: {place}:5)",
+        f"{place}:6: loki_secrets of a: must be a dict;",
+        f"{place}:5: loki_retentoin of a: is not a variable of a role; did you mean loki_retention?",
     ):
         assert squeezed(words) in told
     assert "canary" not in told
@@ -71,5 +71,5 @@ def test_what_is_wrong_is_told_with_its_place_before_any_host_is_asked(
 
 
 def squeezed(text: str) -> str:
-    """A text without white space."""
+    """Return a string without white space."""
     return "".join(text.split())

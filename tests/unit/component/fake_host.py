@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fake host: a private root, a fake systemd and fake accounts, on which real rollouts run.
+
+Each run is a process of its own, so that a signal ends it as it would end the module; the fake systemd keeps its state
+in a file, since it outlives such a process as the real one does. A fake program is nothing but what it has read: it
+refuses to start, to reload or to become ready where its configuration says so.
+"""
+
+from __future__ import annotations
+
+import grp
+import gzip
+import hashlib
+import io
+import json
+import os
+import pwd
+import re
+import signal
+import subprocess
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    component_errors,
+    failpoints,
+    layout,
+    probe,
+    release_store,
+    removal,
+    rollback,
+    systemd,
+    transaction,
+)
+
+GROUP = 4242
+# Beyond the kernel's largest process id, so that no real process is meant.
+FIRST_PID = 5_000_000
+METRICS = {"url": "http://127.0.0.1/metrics", "success": "reload_ok", "timestamp": "reload_at"}
+RECORDER = re.compile(r"readlink (\S+)\) (\w+)\" >(\S+)'")
+DEFAULTS = {
+    "state": "present",
+    "instances": None,
+    "adopt": False,
+    "purge": False,
+    "lock_owner": "anna@control",
+    "lock_timeout": 0,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its values, or its error, or the signal that ended it."""
+
+    values: dict[str, Any]
+    error: str = ""
+    rolled_back: tuple[str, ...] = ()
+    killed_by: int = 0
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.values["changed"])
+
+    @property
+    def action(self) -> str:
+        return str(self.values["action"])
+
+
+class FakeHost:
+    """A host with a root directory of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._state_file = root / "systemd.json"
+        self._save({"units": {}, "accounts": [], "count": 0, "commands": []})
+
+    # What tests do
+
+    def run(self, params: dict[str, Any], **changes: Any) -> Outcome:
+        """Run the module's work in a process of its own; ``check`` and ``die_at`` are not options."""
+        check, die_at = changes.pop("check", False), changes.pop("die_at", "")
+        with_signal = changes.pop("with_signal", signal.SIGKILL)
+        options = {**DEFAULTS, **params, **changes}
+        report = self.root / "outcome.json"
+        report.unlink(missing_ok=True)
+        child = os.fork()
+        if child == 0:
+            self._child(options, check, die_at, with_signal, report)
+        _pid, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            return Outcome({}, killed_by=os.WTERMSIG(status))
+        return Outcome(**json.loads(report.read_text(encoding="utf-8")))
+
+    def good(self, params: dict[str, Any], **changes: Any) -> Outcome:
+        """Run what must succeed."""
+        outcome = self.run(params, **changes)
+        assert not outcome.error, outcome.error
+        assert not outcome.killed_by
+        return outcome
+
+    def unit(self, name: str) -> dict[str, Any]:
+        """Return the state of a unit; an unknown one is inactive."""
+        return dict(self._load()["units"].get(name) or {"active": "inactive", "pid": 0})
+
+    def starts(self, name: str = "loki.service") -> str:
+        """Return which start of a unit runs."""
+        return str(self.unit(name).get("invocation", ""))
+
+    def loaded(self, name: str = "loki") -> dict[str, str]:
+        """Return the configuration that the program of an instance has read."""
+        return dict(self.unit(name + ".service").get("config", {}))
+
+    def commands(self) -> list[str]:
+        """Return what systemctl was asked to change, in order."""
+        return list(self._load()["commands"])
+
+    def forget_commands(self) -> None:
+        """Start a new list of commands."""
+        self._save({**self._load(), "commands": []})
+
+    def stop(self, name: str) -> None:
+        """End a unit, as a crash would."""
+        state = self._load()
+        state["units"][name].update(active="failed", pid=0)
+        self._save(state)
+
+    def reboot(self) -> None:
+        """Start the host anew: /run is empty, and systemd starts what is enabled."""
+        for path in sorted((self.root / "run").rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        state = self._load()
+        state["units"] = {}
+        self._save(state)
+        for link in sorted(Path(layout.UNITS).glob("*.wants/*")):
+            self._systemctl(["start", link.name])
+
+    def tree(self) -> dict[str, str]:
+        """Return every file, link and directory that a rollout may write, with mode and content.
+
+        Paths begin at the host's root. Generations are counted differently after a killed run, and an archive is
+        unpacked at another time, so neither counts.
+        """
+        found = {}
+        for directory in ("opt", "etc", "var"):
+            for path in sorted((self.root / directory).rglob("*")):
+                name = _comparable(str(path.relative_to(self.root)))
+                found[name] = _comparable(_described(path)).replace(str(self.root), "")
+        return found
+
+    # What stands in for the host's programs
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let the engine run this host's programs in place of the real ones."""
+        monkeypatch.setattr(systemd, "run", self._program)
+        monkeypatch.setattr(probe, "ask", self._answer)
+        monkeypatch.setattr(probe, "INTERVAL_SECONDS", 0)
+        monkeypatch.setattr(pwd, "getpwnam", self._account)
+        monkeypatch.setattr(grp, "getgrnam", self._account)
+        monkeypatch.setattr(release_store.platform, "machine", lambda: "x86_64")
+
+    def _child(
+        self, options: dict[str, Any], check: bool, die_at: str, with_signal: int, report: Path
+    ) -> None:
+        """Run the work, write how it ended, and end without pytest noticing."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            if die_at:
+                os.environ[failpoints.KILL_AT] = die_at
+                failpoints.signal = SimpleNamespace(SIGKILL=with_signal)  # type: ignore[assignment]
+            try:
+                outcome = {"values": work(options, check)}
+            except component_errors.ComponentError as error:
+                outcome = {
+                    "values": {},
+                    "error": str(error),
+                    "rolled_back": list(error.rolled_back),
+                }
+            except OSError as error:
+                outcome = {"values": {}, "error": f"{error.filename}: {error.strerror}"}
+            except KeyboardInterrupt:
+                outcome = {"values": {}, "error": "interrupted"}
+            report.write_text(json.dumps(outcome), encoding="utf-8")
+        finally:
+            os._exit(0)
+
+    def _load(self) -> dict[str, Any]:
+        return json.loads(self._state_file.read_text(encoding="utf-8"))
+
+    def _save(self, state: dict[str, Any]) -> None:
+        self._state_file.write_text(json.dumps(state), encoding="utf-8")
+
+    def _program(
+        self, command: list[str], timeout: float | None = 60
+    ) -> subprocess.CompletedProcess[str]:
+        programs: dict[str, Callable[[list[str]], tuple[int, str]]] = {
+            "systemctl": self._systemctl,
+            "systemd-run": self._check,
+            "journalctl": lambda _words: (0, "Starting the program\nit refuses\n"),
+            "useradd": self._useradd,
+            "userdel": self._userdel,
+        }
+        code, output = programs[command[0]](command[1:])
+        return subprocess.CompletedProcess(command, code, output)
+
+    def _systemctl(self, words: list[str]) -> tuple[int, str]:
+        if words == ["--version"]:
+            return 0, "systemd 252 (252.39)\n"
+        verb = words[0]
+        names = [word for word in words[1:] if not word.startswith("-")]
+        if verb == "show":
+            return 0, "\n".join(self._shown(name) for name in names)
+        state = self._load()
+        state["commands"].append(" ".join([verb, *names]))
+        self._save(state)
+        if verb == "daemon-reload":
+            for name, unit in state["units"].items():
+                unit["text"] = self._unit_file(name)
+            self._save(state)
+            return 0, ""
+        for name in names:
+            code, output = getattr(self, "_" + verb.replace("-", "_"))(name)
+            if code:
+                return code, output
+        return 0, ""
+
+    def _unit_file(self, name: str) -> str:
+        path = Path(layout.UNITS) / name
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def _shown(self, name: str) -> str:
+        unit = self._load()["units"].get(name, {})
+        path = Path(layout.UNITS) / name
+        values = {
+            "ActiveState": unit.get("active", "inactive"),
+            "SubState": unit.get("sub", "dead"),
+            "MainPID": unit.get("pid", 0),
+            "InvocationID": unit.get("invocation", ""),
+            "NRestarts": 0,
+            "FragmentPath": path if path.exists() else "",
+        }
+        return "".join(f"{key}={value}\n" for key, value in values.items())
+
+    def _start(self, name: str) -> tuple[int, str]:
+        if self.unit(name)["active"] == "active":
+            return 0, ""
+        return self._restart(name)
+
+    def _restart(self, name: str) -> tuple[int, str]:
+        state = self._load()
+        unit = state["units"].setdefault(name, {})
+        unit.setdefault("text", self._unit_file(name))
+        # systemd loads on demand what it has not loaded yet.
+        unit["text"] = unit["text"] or self._unit_file(name)
+        if not unit["text"]:
+            del state["units"][name]
+            self._save(state)
+            return 5, f"Failed to start {name}: Unit {name} not found."
+        state["count"] += 1
+        unit["invocation"] = f"invocation{state['count']}"
+        unit["pid"] = FIRST_PID + state["count"]
+        note = RECORDER.search(unit["text"])
+        if note:
+            current, digest, record = note.groups()
+            Path(record).parent.mkdir(exist_ok=True)
+            line = f"{unit['invocation']} {os.readlink(current)} {digest}\n"
+            Path(record).write_text(line, encoding="utf-8")
+        unit["config"] = self._read_configuration(name)
+        refused = "start: refuse" in "".join(unit["config"].values())
+        unit.update(active="failed", pid=0) if refused else unit.update(active="active")
+        unit["sub"] = "failed" if refused else "running"
+        unit["reloads"], unit["reload_ok"] = 1, 1
+        self._save(state)
+        return 0, ""
+
+    def _reload(self, name: str) -> tuple[int, str]:
+        state = self._load()
+        unit = state["units"][name]
+        config = self._read_configuration(name)
+        if "reload: refuse" in "".join(config.values()):
+            unit["reload_ok"] = 0
+        else:
+            unit.update(config=config, reload_ok=1, reloads=unit["reloads"] + 1)
+        self._save(state)
+        return 0, ""
+
+    def _stop(self, name: str) -> tuple[int, str]:
+        state = self._load()
+        if name in state["units"]:
+            state["units"][name].update(active="inactive", sub="dead", pid=0)
+        self._save(state)
+        return 0, ""
+
+    def _reset_failed(self, name: str) -> tuple[int, str]:
+        state = self._load()
+        if not self._unit_file(name):
+            state["units"].pop(name, None)
+        self._save(state)
+        return 0, ""
+
+    def _read_configuration(self, unit_name: str) -> dict[str, str]:
+        directory = Path(layout.etc(unit_name.rpartition(".")[0]))
+        if not directory.is_dir():
+            return {}
+        files = [path for path in sorted(directory.rglob("*")) if path.is_file()]
+        return {str(path.relative_to(directory)): path.read_text("utf-8") for path in files}
+
+    def _check(self, words: list[str]) -> tuple[int, str]:
+        (bind,) = [word for word in words if word.startswith("--property=BindReadOnlyPaths=")]
+        staged = Path(bind.split("=", 2)[2].partition(":")[0])
+        contents = [path.read_text("utf-8") for path in staged.rglob("*") if path.is_file()]
+        refused = "check: refuse" in "".join(contents)
+        return (1, "line 1: it is refused") if refused else (0, "")
+
+    def _answer(self, unit_name: str, probe_options: dict[str, Any]) -> tuple[int, str]:
+        unit = self.unit(unit_name)
+        if unit["active"] != "active":
+            return 0, "connection refused"
+        if "ready: never" in "".join(unit["config"].values()):
+            return 503, "starting"
+        return 200, f"reload_ok {unit['reload_ok']}\nreload_at {unit['reloads']}\n"
+
+    def _useradd(self, words: list[str]) -> tuple[int, str]:
+        state = self._load()
+        state["accounts"].append(words[-1])
+        self._save(state)
+        return 0, ""
+
+    def _userdel(self, words: list[str]) -> tuple[int, str]:
+        state = self._load()
+        state["accounts"].remove(words[-1])
+        self._save(state)
+        return 0, ""
+
+    def _account(self, name: str) -> Any:
+        if name not in self._load()["accounts"]:
+            raise KeyError(name)
+        return SimpleNamespace(
+            pw_uid=GROUP, pw_gid=GROUP, gr_gid=GROUP, pw_gecos="hippius.monitoring"
+        )
+
+
+def work(options: dict[str, Any], check: bool) -> dict[str, Any]:
+    """Do what the module does with these options."""
+    if options["state"] == "absent":
+        return removal.absent(options, check)
+    if options["state"] == "previous":
+        return transaction.summary(rollback.roll_back(options, check))
+    return transaction.summary(transaction.roll_out(options, check))
+
+
+def release(directory: Path, version: str = "3.7.8") -> dict[str, Any]:
+    """Return the option for a release whose archive lies in a directory."""
+    path = directory / f"loki-{version}.tar.gz"
+    if not path.exists():
+        program = f"#!/bin/sh\necho {version}\n".encode()
+        member = tarfile.TarInfo("loki")
+        member.size, member.mode = len(program), 0o755
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w") as archive:
+            archive.addfile(member, io.BytesIO(program))
+        # The same archive each time, so that its digest is the same.
+        path.write_bytes(gzip.compress(content.getvalue(), mtime=0))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {
+        "name": "loki",
+        "version": version,
+        "archives": {"amd64": {"urls": [], "sha256": digest}},
+        "pushed": str(path),
+    }
+
+
+def _comparable(text: str) -> str:
+    """Leave out the count in a generation's name, and the time at which a file was unpacked."""
+    return re.sub(r"\b\d{19}\b", "TIME", re.sub(r"\b\d+-([0-9a-f]{12})\b", r"N-\1", text))
+
+
+def _described(path: Path) -> str:
+    if path.is_symlink():
+        return f"-> {os.readlink(path)}"
+    status = path.stat()
+    mode = f"{status.st_mode:o} {status.st_uid} {status.st_gid}"
+    return mode if path.is_dir() else f"{mode} {path.read_bytes()!r}"

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real rollouts, rollbacks and removals on a fake host, killed at every failpoint."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import layout
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
+    FAILPOINTS,
+)
+from tests.unit.component.fake_host import METRICS, FakeHost, release
+
+# The files of a host, and what its programs have read.
+End = tuple[dict[str, str], dict[str, dict[str, str]]]
+TIMER = {
+    "loki-tidy.service": {"Service": {"ExecStart": "/bin/true"}},
+    "loki-tidy.timer": {
+        "Timer": {"OnCalendar": "daily"},
+        "Install": {"WantedBy": "timers.target"},
+    },
+}
+
+
+@pytest.fixture
+def host(places: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    fake = FakeHost(places)
+    fake.install(monkeypatch)
+    Path(layout.UNITS).mkdir(parents=True)
+    (places / "var/lib").mkdir(parents=True)
+    return fake
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict[str, Any]:
+    """Return options for a component that reloads."""
+    return {
+        "name": "loki",
+        "release": release(tmp_path),
+        "command": ["{release}/loki", "-config.file={etc}/loki.yml"],
+        "config": [{"path": "loki.yml", "content": "a: 1\n"}],
+        "check": ["{release}/loki", "-verify"],
+        "ready": {"url": "http://127.0.0.1/ready", "timeout": 1},
+        "reload": {**METRICS, "timeout": 1},
+    }
+
+
+def config(content: str) -> list[dict[str, str]]:
+    return [{"path": "loki.yml", "content": content}]
+
+
+def test_a_first_rollout_installs_and_the_second_one_changes_nothing(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    first = host.good(options)
+    assert (first.action, host.unit("loki.service")["active"]) == ("install", "active")
+    assert host.loaded() == {"loki.yml": "a: 1\n"}
+    before, started = host.tree(), host.starts()
+    host.forget_commands()
+    second = host.good(options)
+    assert (second.changed, second.action) == (False, "none")
+    assert (host.tree(), host.starts(), host.commands()) == (before, started, [])
+
+
+def test_a_changed_file_is_reloaded_without_a_restart(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options)
+    started = host.starts()
+    assert host.good(options, config=config("a: 2\n")).action == "reload"
+    assert (host.loaded(), host.starts()) == ({"loki.yml": "a: 2\n"}, started)
+
+
+def test_check_mode_writes_nothing(host: FakeHost, options: dict[str, Any]) -> None:
+    host.good(options)
+    before = host.tree()
+    host.forget_commands()
+    planned = host.good(options, config=config("a: 2\n"), check=True)
+    assert (planned.action, host.tree(), host.commands()) == ("reload", before, [])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param("check: refuse\n", "checker", id="by its checker"),
+        pytest.param("reload: refuse\n", "reload", id="by a reload"),
+    ],
+)
+def test_a_refused_change_leaves_the_old_configuration_active(
+    host: FakeHost, options: dict[str, Any], content: str, reason: str
+) -> None:
+    host.good(options)
+    before, started = host.tree(), host.starts()
+    refused = host.run(options, config=config(content))
+    assert reason in refused.error
+    assert (host.loaded(), host.starts()) == ({"loki.yml": "a: 1\n"}, started)
+    assert host.tree() == before
+    assert host.good(options).changed is False
+
+
+@pytest.mark.parametrize("content", ["start: refuse\n", "ready: never\n"])
+def test_a_failed_restart_returns_to_the_last_known_good_generation(
+    host: FakeHost, options: dict[str, Any], content: str
+) -> None:
+    del options["reload"]
+    host.good(options)
+    before = host.tree()
+    failed = host.run(options, config=config(content))
+    assert failed.rolled_back == ("loki",) or list(failed.rolled_back) == ["loki"]
+    assert (host.loaded(), host.unit("loki.service")["active"]) == (
+        {"loki.yml": "a: 1\n"},
+        "active",
+    )
+    assert host.tree() == before
+    assert host.good(options).changed is False
+
+
+def test_a_failed_first_rollout_leaves_nothing_running(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    failed = host.run(options, config=config("start: refuse\n"))
+    assert (bool(failed.error), list(failed.rolled_back)) == (True, [])
+    assert host.unit("loki.service")["active"] == "inactive"
+    assert not Path(layout.component("loki")).exists()
+    assert not Path(layout.etc("loki")).exists()
+    assert host.good(options).action == "install"
+
+
+def test_instances_are_one_transaction(host: FakeHost, options: dict[str, Any]) -> None:
+    instances = [{"name": "main"}, {"name": "side"}]
+    host.good(options, instances=instances)
+    bad = [{"name": "main", "config": config("a: 2\n")}, {"name": "side"}]
+    bad[1]["config"] = config("reload: refuse\n")
+    failed = host.run(options, instances=bad)
+    assert sorted(failed.rolled_back) == ["loki-main", "loki-side"]
+    assert host.loaded("loki-main") == host.loaded("loki-side") == {"loki.yml": "a: 1\n"}
+    assert host.good(options, instances=instances).changed is False
+
+
+def test_an_instance_that_is_no_longer_listed_is_removed(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options, instances=[{"name": "main"}, {"name": "side"}])
+    assert host.good(options, instances=[{"name": "main"}]).action == "remove"
+    assert host.unit("loki-side.service")["active"] == "inactive"
+    assert not Path(layout.component("loki-side")).exists()
+
+
+def test_a_rollback_brings_the_generation_before_back_once(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options)
+    host.good(options, config=config("a: 2\n"))
+    previous = {"name": "loki", "state": "previous"}
+    assert host.good(previous).action == "reload"
+    assert host.loaded() == {"loki.yml": "a: 1\n"}
+    assert host.good(previous).changed is False
+    assert host.good(options, config=config("a: 2\n")).action == "reload"
+    assert not Path(layout.rolled_back_from("loki")).is_symlink()
+
+
+def test_a_reboot_changes_nothing(host: FakeHost, options: dict[str, Any]) -> None:
+    host.good(options, units=TIMER)
+    host.reboot()
+    assert host.unit("loki.service")["active"] == "active"
+    assert host.unit("loki-tidy.timer")["active"] == "active"
+    assert host.good(options, units=TIMER).changed is False
+
+
+# What is on the host before, and what the run that is killed changes.
+CHANGES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
+    "install": (None, {"units": TIMER}),
+    "reload": ({}, {"config": config("a: 2\n")}),
+    "restart": ({}, {"environment": {"TZ": "UTC"}}),
+    "release": ({}, {"version": "3.7.9"}),
+    "new unit": ({}, {"units": TIMER}),
+    "gone unit": ({"units": TIMER}, {}),
+    "instances": (
+        {"instances": [{"name": "main"}, {"name": "side"}]},
+        {"instances": [{"name": "main", "config": config("a: 2\n")}, {"name": "third"}]},
+    ),
+}
+# Passed only by a run that fails, or that removes.
+RARE = ("after-restore", "after-unlink", "after-set-aside")
+
+
+def changed(options: dict[str, Any], change: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """Return options with a change; a version stands for its release."""
+    change = dict(change)
+    if "version" in change:
+        change["release"] = release(tmp_path, change.pop("version"))
+    return {**options, **change}
+
+
+@pytest.mark.parametrize("point", [point for point in FAILPOINTS if point not in RARE])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_killed_rollout_is_finished_by_the_next_one(
+    host: FakeHost,
+    options: dict[str, Any],
+    undisturbed: Callable[[str], End],
+    tmp_path: Path,
+    name: str,
+    point: str,
+) -> None:
+    before, change = CHANGES[name]
+    if before is not None:
+        host.good(changed(options, before, tmp_path))
+    desired = changed(options, change, tmp_path)
+    killed = host.run(desired, die_at=point)
+    if not killed.killed_by:
+        # Nothing is downloaded or written where nothing is needed.
+        assert point in ("after-download", "after-unpack", "after-generation", "after-check")
+    host.good(desired)
+    killed_tree, loaded = host.tree(), _loaded(host)
+    assert host.good(desired).changed is False
+    assert host.tree() == killed_tree
+    expected_tree, expected_loaded = undisturbed(name)
+    assert loaded == expected_loaded
+    assert killed_tree == expected_tree
+
+
+def _loaded(host: FakeHost) -> dict[str, dict[str, str]]:
+    return {name: host.loaded(name) for name in ("loki", "loki-main", "loki-side", "loki-third")}
+
+
+@pytest.fixture
+def undisturbed(host: FakeHost, options: dict[str, Any], tmp_path: Path) -> Callable[[str], End]:
+    """Return where the rollouts of a change lead on this host when nothing disturbs them.
+
+    Paths of the host are part of a generation's digest, so that another host would end elsewhere.
+    """
+
+    def end(name: str) -> End:
+        host.good({"name": "loki", "state": "absent", "purge": True})
+        before, change = CHANGES[name]
+        if before is not None:
+            host.good(changed(options, before, tmp_path))
+        host.good(changed(options, change, tmp_path))
+        return host.tree(), _loaded(host)
+
+    return end
+
+
+@pytest.mark.parametrize("point", ["after-lock", "after-unlink", "after-set-aside"])
+def test_a_killed_removal_is_finished_by_the_next_one(
+    host: FakeHost, options: dict[str, Any], point: str
+) -> None:
+    host.good(options, units=TIMER)
+    absent = {"name": "loki", "state": "absent"}
+    killed = host.run(absent, die_at=point)
+    assert killed.killed_by == signal.SIGKILL or point == "after-lock"
+    host.good(absent)
+    assert host.good(absent).changed is False
+    assert not [name for name in host.tree() if name.startswith(("opt/", "etc/loki"))]
+    assert host.unit("loki.service")["active"] == "inactive"
+
+
+@pytest.mark.parametrize("point", FAILPOINTS)
+def test_a_rollout_that_fails_and_is_killed_ends_in_the_old_generation(
+    host: FakeHost, options: dict[str, Any], point: str
+) -> None:
+    host.good(options)
+    bad = {**options, "config": config("reload: refuse\n")}
+    host.run(bad, die_at=point)
+    assert list(host.run(bad).rolled_back) in (["loki"], [])
+    assert host.loaded() == {"loki.yml": "a: 1\n"}
+    host.good(options)
+    assert host.loaded() == {"loki.yml": "a: 1\n"}
+    assert host.good(options).changed is False
