@@ -52,7 +52,7 @@ class ActionModule(ActionBase):
                 "warnings": diagnostics.warnings,
             }
         try:
-            args["parcel"] = payload.wanted_parcel(desired, required)
+            args["payload"] = payload.encode_content(desired, required)
         except ValueError as error:
             raise AnsibleActionFail(
                 f"content: a number cannot be written as JSON ({error}); replace it."
@@ -167,7 +167,7 @@ class ActionModule(ActionBase):
         if not directory:
             raise AnsibleActionFail("export_directory: not set; state=exported requires it.")
         result = self._run_module(args, task_vars)
-        exported = payload.unpacked(result.pop("parcel")) if result.get("parcel") else None
+        exported = payload.decode(result.pop("payload")) if result.get("payload") else None
         if result.get("failed") or exported is None:
             return result
         root = Path(self._loader.path_dwim(directory))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Options that the modules for Grafana share."""
+"""Documentation fragments of the modules for Grafana."""
 
 from __future__ import annotations
 
@@ -11,74 +11,76 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   grafana_url:
-    description: Address of Grafana as the host sees it where the module runs, with the path it is served below.
+    description: URL of Grafana from the host on which the module runs, with the path of a subpath
+      installation.
     type: str
     default: http://127.0.0.1:3000
   username:
-    description: User who logs in with O(password).
+    description: User name for O(password).
     type: str
     default: admin
   password:
-    description: Password of O(username). Exclusive with O(token), and one of the two is needed.
+    description: Password of O(username). Required unless O(token) is given, exclusive with it.
     type: str
   token:
     description: Token of a service account, which belongs to one organization.
     type: str
   org_id:
-    description: Number of the organization, sent with each request; V(0) is the one that the user or token is in.
+    description: ID of the organization. V(0) is the current one of the user or token.
     type: int
     default: 0
   validate_certs:
-    description: Whether the server's certificate must be valid.
+    description: Whether to verify the server's certificate.
     type: bool
     default: true
   ca_path:
-    description: File of the authority that signed the server's certificate, where the system does not know it.
+    description: File of the certificate authority of the server's certificate. Without it the
+      authorities of the system are used.
     type: path
     default: ""
   client_cert:
-    description: File of a client certificate, which may hold its key too.
+    description: File of a client certificate, which may also contain its key.
     type: path
     default: ""
   client_key:
-    description: File of the key of O(client_cert).
+    description: File of the private key of O(client_cert).
     type: path
     default: ""
   timeout:
     description:
-      - Seconds to wait for an answer. Grafana cancels what it is doing when a client goes away, so a short time
-        fails more than it saves.
+      - Timeout of a request in seconds. Grafana cancels an operation when its client disconnects,
+        so a short timeout fails more than it saves.
     type: int
     default: 60
   concurrency:
     description:
-      - How many objects are read at a time. At most two are written at a time, and folders and whatever notifies
-        one after the other, since Grafana loses such writes otherwise.
+      - Number of parallel reads. At most two objects are written in parallel, and folders and
+        alerting objects one after the other, since Grafana loses such writes otherwise.
     type: int
     default: 4
 requirements:
-  - requests (Python library, where the module runs)
+  - requests (Python library, on the host on which the module runs)
 notes:
   - Works with Grafana 11, 12 and 13.
-  - Compares what was asked for with what Grafana has, reads back what it has written, and fails when Grafana has it
-    otherwise. Nothing is sent but reads when nothing differs.
+  - The module compares desired and existing objects, and reads back what it has written. It fails
+    if Grafana stored something else. Without differences it sends only reads.
   - Proxies from the environment are not used.
-  - A Grafana that is busy is waited for up to 60 seconds, in check mode up to 10. One that is not there yet, or answers
-    502, 503 or 504, is warned of in check mode, and no error.
+  - Requests to a busy Grafana are repeated for up to 60 seconds, in check mode up to 10. In check
+    mode a Grafana that does not answer yet, or answers 502, 503 or 504, is a warning, not an error.
   - Wrong credentials end the module after one request, since Grafana locks an account after five.
 attributes:
   check_mode:
-    description: Plans without writing.
+    description: Reports the changes without writing.
     support: full
   diff_mode:
-    description: Shows what differs, without secrets.
+    description: Shows the differences, without secrets.
     support: full
 """
 
     STATE = r"""
 options:
   state:
-    description: Whether the object should be there.
+    description: Desired state of the object.
     type: str
     choices: [present, absent]
     default: present
@@ -88,19 +90,20 @@ options:
 options:
   editable:
     description:
-      - Whether people may edit the object in Grafana's interface. Otherwise its provenance is C(api), and it is
-        locked
-        there.
-      - Grafana before 13 does not make an object editable that was not, but for rules.
+      - Whether users may edit the object in Grafana's interface. Otherwise its provenance is
+        C(api), and it is locked there.
+      - Grafana before 13 does not make a locked object editable, except rules.
     type: bool
     default: false
   adopt:
     description:
-      - Whether an object that was made by hand may be replaced. Without it such an object makes the module fail.
-      - With O(editable=true) an object of this module looks as if it was made by hand, and either is replaced;
-        M(hippius.monitoring.grafana_content) knows its own.
-      - Grafana does not know who made a folder, a datasource or a dashboard; one with the wanted uid is changed.
-      - What is provisioned from a file is never touched, since Grafana would bring it back at its next start.
+      - Whether to replace an object that was made manually. Otherwise such an object is an error.
+      - With O(editable=true) an object of this module looks like a manual one, and either is
+        replaced; M(hippius.monitoring.grafana_content) records its own objects.
+      - Grafana has no provenance of folders, datasources and dashboards; one with the desired uid
+        is changed.
+      - An object that is provisioned from a file is never changed, since Grafana would restore it
+        at its next start.
     type: bool
     default: false
 """

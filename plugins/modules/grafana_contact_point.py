@@ -12,29 +12,27 @@ version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Makes a contact point have exactly the integrations that are given.
-  - Secrets are compared with those that Grafana has, by an export that shows them to administrators. Where the user
-    may
-    not read them, a rotated one goes unnoticed, and the module warns.
-  - An integration that changes its contact point is led over. The new contact point gets a stand-in for it until
-    nothing
-    refers to the old one.
+  - Creates, changes or deletes a contact point with exactly the given integrations.
+  - Secrets are compared with Grafana's by an export that shows them to administrators. If the user
+    may not read them, a rotated one goes unnoticed, and the module warns.
+  - An integration that moves to another contact point has a temporary copy there until nothing
+    refers to the old contact point.
 extends_documentation_fragment:
   - hippius.monitoring.grafana
   - hippius.monitoring.grafana.state
   - hippius.monitoring.grafana.provenance
 options:
   name:
-    description: Name of the contact point, by which routes and rules refer to it.
+    description: Name of the contact point, to which routes and rules refer.
     type: str
     required: true
   receivers:
-    description: Its integrations. Required when O(state=present).
+    description: Integrations of the contact point. Required when O(state=present).
     type: list
     elements: dict
     suboptions:
       uid:
-        description: What identifies the integration, at most 40 characters.
+        description: Identifier of the integration, at most 40 characters.
         type: str
         required: true
       type:
@@ -42,22 +40,22 @@ options:
         type: str
         required: true
       settings:
-        description: Settings with the keys that Grafana uses.
+        description: Settings with Grafana's keys.
         type: dict
         default: {}
       secure_settings:
-        description: Settings that Ansible must not show, such as the C(url) of Discord's webhook; merged into
+        description: Secret settings, such as the C(url) of a Discord webhook. Merged into
           O(receivers[].settings).
         type: dict
         default: {}
       disable_resolve_message:
-        description: Whether nothing is sent when an alert is over.
+        description: Whether no message is sent when an alert is resolved.
         type: bool
         default: false
 """
 
 EXAMPLES = r"""
-- name: Tell people in Discord
+- name: Send alerts to Discord
   hippius.monitoring.grafana_contact_point:
     password: "{{ grafana_admin_password }}"
     name: discord
@@ -72,17 +70,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was written, or in check mode would be.
+  description: Objects that were written, or would be in check mode.
   returned: always
   type: list
   elements: dict
   sample: [{kind: contact_point, identity: discord, action: update, source: inline}]
 counts:
-  description: Number of objects created, updated, kept and deleted, for each kind.
+  description: Number of created, updated, kept and deleted objects of each kind.
   returned: always
   type: dict
   sample: {contact_point: {create: 0, update: 1, keep: 0, delete: 0}}
 """
+
+from typing import Any
 
 from ..module_utils.grafana.grafana_module import run
 
@@ -99,8 +99,8 @@ OPTIONS = {
 }
 
 
-def contact_point(params: dict) -> tuple:
-    """Identity and body of the contact point."""
+def contact_point(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return identity and body of the contact point."""
     receivers = [
         {
             "uid": receiver["uid"],

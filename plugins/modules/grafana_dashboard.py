@@ -12,31 +12,30 @@ version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Saves a dashboard in the classic format when it differs from the one that Grafana has.
-  - It is never overwritten blindly. A save names the version that it replaces, and a dashboard whose title another
-    one
-    has in the same folder is refused.
+  - Saves a dashboard in the classic format if it differs from Grafana's.
+  - It is never overwritten blindly. A save names the version that it replaces, and a dashboard with
+    the title of another one in the same folder is refused.
 extends_documentation_fragment:
   - hippius.monitoring.grafana
   - hippius.monitoring.grafana.state
 options:
   uid:
-    description: What identifies the dashboard. By default the C(uid) in O(dashboard).
+    description: Identifier of the dashboard. By default the C(uid) in O(dashboard).
     type: str
   folder_uid:
-    description: uid of the folder that it is in; an empty one is the top.
+    description: uid of the folder. Without it the dashboard is at the top level.
     type: str
     default: ""
   dashboard:
     description:
-      - The dashboard as Grafana exports it, in the classic format with C(panels) at its first level. Required when
-        O(state=present).
+      - Dashboard as Grafana exports it, in the classic format with C(panels) at its first level.
+        Required when O(state=present).
       - Its C(id) and C(version) are ignored.
     type: dict
 """
 
 EXAMPLES = r"""
-- name: Have the dashboard of the application
+- name: Save the dashboard of the application
   hippius.monitoring.grafana_dashboard:
     password: "{{ grafana_admin_password }}"
     folder_uid: platform
@@ -51,17 +50,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was written, or in check mode would be.
+  description: Objects that were written, or would be in check mode.
   returned: always
   type: list
   elements: dict
   sample: [{kind: dashboard, identity: application, action: update, source: inline}]
 counts:
-  description: Number of objects created, updated, kept and deleted, for each kind.
+  description: Number of created, updated, kept and deleted objects of each kind.
   returned: always
   type: dict
   sample: {dashboard: {create: 0, update: 1, keep: 0, delete: 0}}
 """
+
+from typing import Any
 
 from ..module_utils.grafana.grafana_module import run
 
@@ -72,13 +73,11 @@ OPTIONS = {
 }
 
 
-def dashboard(params: dict) -> tuple:
-    """Identity and body of the dashboard."""
+def dashboard(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return identity and body of the dashboard."""
     model = params["dashboard"] or {}
-    return params["uid"] or model.get("uid") or "", {
-        "dashboard": model,
-        "folderUid": params["folder_uid"],
-    }
+    uid = params["uid"] or model.get("uid") or ""
+    return uid, {"dashboard": model, "folderUid": params["folder_uid"]}
 
 
 def main() -> None:

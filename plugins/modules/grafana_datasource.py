@@ -12,83 +12,87 @@ version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Makes a datasource that O(uid) identifies, as the API of Grafana describes it.
-  - Grafana never shows a secret again. So that a rotated one is noticed, and an unchanged one is not written again, a
-    digest of each is kept in the datasource's C(jsonData), bound to the version that the write made.
-  - Whoever else changes the datasource makes the digests void, and its secrets are written once more.
+  - Creates, changes or deletes a datasource.
+  - Grafana never returns a secret. To notice a rotated secret, and not to write an unchanged one
+    again, the C(jsonData) of the datasource has a digest of each, bound to the version that the
+    write made.
+  - Any other change of the datasource voids the digests, and its secrets are written once more.
 extends_documentation_fragment:
   - hippius.monitoring.grafana
   - hippius.monitoring.grafana.state
 options:
   uid:
-    description: What identifies the datasource.
+    description: Identifier of the datasource.
     type: str
     required: true
   name:
-    description: Name of the datasource, which no other may have. Required when O(state=present).
+    description: Name of the datasource, unique in the organization. Required when O(state=present).
     type: str
   type:
     description: Type of its plugin, such as V(prometheus). Required when O(state=present).
     type: str
   access:
-    description: Whether Grafana or the browser asks it.
+    description: Sender of the queries, Grafana (V(proxy)) or the browser (V(direct)).
     type: str
     choices: [proxy, direct]
     default: proxy
   url:
-    description: Address of the source of data. No update of Grafana empties it, so that without it it stays as it is.
+    description: URL of the data source. Without it the current one stays, since no update of
+      Grafana empties it.
     type: str
     default: ""
   user:
-    description: User at the source.
+    description: User name at the data source.
     type: str
     default: ""
   database:
-    description: Database at the source.
+    description: Database at the data source.
     type: str
     default: ""
   basic_auth:
-    description: Whether Grafana logs in with O(basic_auth_user) and the secret C(basicAuthPassword).
+    description: Whether Grafana uses basic authentication with O(basic_auth_user) and the secret
+      C(basicAuthPassword).
     type: bool
     default: false
   basic_auth_user:
-    description: User of O(basic_auth). No update of Grafana empties it, so that without it it stays as it is.
+    description: User name for O(basic_auth). Without it the current one stays, since no update of
+      Grafana empties it.
     type: str
     default: ""
   with_credentials:
-    description: Whether cookies and the like are sent across sites.
+    description: Whether requests to other sites include credentials such as cookies.
     type: bool
     default: false
   is_default:
     description:
-      - Whether panels without a datasource use this one. Grafana moves the mark from the one that had it, and gives it
-        to the first one that is made; V(false) leaves it where it is.
+      - Whether panels without a datasource use this one. Grafana has one default, at first the
+        first datasource; V(true) moves it here, V(false) leaves it where it is.
     type: bool
     default: false
   json_data:
-    description: Settings of the plugin, with the keys that Grafana uses.
+    description: Settings of the plugin, with Grafana's keys.
     type: dict
     default: {}
   exact:
     description:
-      - Whether keys that C(jsonData) has beside those of O(json_data) are taken away. Plugins add keys of their own,
-        which would then differ on each run.
+      - Whether keys of C(jsonData) that O(json_data) does not have are removed. Plugins add keys of
+        their own, which then differ on each run.
     type: bool
     default: false
   secure_json_data:
-    description: Secrets, with the keys that Grafana uses. One that is not named any more is taken away.
+    description: Secrets, with Grafana's keys. A secret that is no longer given is removed.
     type: dict
     default: {}
   fingerprint_key:
     description:
-      - Key of the digests, any secret text that stays the same. Without one a slow hash with a salt is used, which
-        costs some time for each secret.
-      - With another key the secrets are written once more.
+      - Key of the digests, any constant secret string. Without one a slow salted hash is used,
+        which takes some 50 ms for each secret.
+      - A new key makes the secrets be written once more.
     type: str
 """
 
 EXAMPLES = r"""
-- name: Have Prometheus as a datasource
+- name: Add Prometheus as a datasource
   hippius.monitoring.grafana_datasource:
     password: "{{ grafana_admin_password }}"
     uid: prometheus
@@ -100,7 +104,7 @@ EXAMPLES = r"""
       httpMethod: POST
       timeInterval: 15s
 
-- name: Have a database as a datasource
+- name: Add a database as a datasource
   hippius.monitoring.grafana_datasource:
     password: "{{ grafana_admin_password }}"
     uid: orders
@@ -118,17 +122,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was written, or in check mode would be.
+  description: Objects that were written, or would be in check mode.
   returned: always
   type: list
   elements: dict
   sample: [{kind: datasource, identity: prometheus, action: update, source: inline}]
 counts:
-  description: Number of objects created, updated, kept and deleted, for each kind.
+  description: Number of created, updated, kept and deleted objects of each kind.
   returned: always
   type: dict
   sample: {datasource: {create: 0, update: 1, keep: 0, delete: 0}}
 """
+
+from typing import Any
 
 from ..module_utils.grafana.grafana_module import run
 
@@ -149,7 +155,7 @@ OPTIONS = {
     "secure_json_data": {"type": "dict", "default": {}, "no_log": True},
     "fingerprint_key": {"type": "str", "no_log": True},
 }
-# Option -> key of Grafana's, where they differ.
+# Options whose name differs from Grafana's key.
 KEYS = {
     "basic_auth": "basicAuth",
     "basic_auth_user": "basicAuthUser",
@@ -160,8 +166,8 @@ KEYS = {
 }
 
 
-def datasource(params: dict) -> tuple:
-    """Identity and body of the datasource."""
+def datasource(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return identity and body of the datasource."""
     fields = [option for option in OPTIONS if option not in ("exact", "fingerprint_key")]
     return params["uid"], {KEYS.get(field, field): params[field] for field in fields}
 

@@ -1,49 +1,49 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Create, name, move or delete a folder of Grafana."""
+"""Create, rename, move or delete a folder of Grafana."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: grafana_folder
-short_description: Create, name, move or delete a folder of Grafana
+short_description: Create, rename, move or delete a folder of Grafana
 version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Makes a folder that O(uid) identifies, gives it its title, or moves it below another one.
-  - A folder is deleted only when nothing is in it or below it. Grafana itself would delete the dashboards along with
-    it.
+  - Creates a folder, changes its title, or moves it below another folder.
+  - A folder is deleted only if nothing is in it or below it. Grafana itself would delete its
+    dashboards along with it.
 extends_documentation_fragment:
   - hippius.monitoring.grafana
   - hippius.monitoring.grafana.state
 options:
   uid:
-    description: What identifies the folder.
+    description: Identifier of the folder.
     type: str
     required: true
   title:
     description: Title of the folder. Required when O(state=present).
     type: str
   parent_uid:
-    description: uid of the folder that it is in; an empty one is the top.
+    description: uid of the parent folder. Without it the folder is at the top level.
     type: str
     default: ""
   description:
-    description: What the folder is for. Grafana 11 takes it and does not show it, so a change of it alone is not
-      seen there.
+    description: Description of the folder. Grafana 11 does not return it, so a change of the
+      description alone goes unnoticed there.
     type: str
 """
 
 EXAMPLES = r"""
-- name: Have a folder for the platform
+- name: Create a folder for the platform
   hippius.monitoring.grafana_folder:
     password: "{{ grafana_admin_password }}"
     uid: platform
     title: Platform
 
-- name: Have a folder for databases in it
+- name: Create a folder for databases in it
   hippius.monitoring.grafana_folder:
     token: "{{ grafana_token }}"
     uid: databases
@@ -53,17 +53,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was written, or in check mode would be.
+  description: Objects that were written, or would be in check mode.
   returned: always
   type: list
   elements: dict
   sample: [{kind: folder, identity: platform, action: update, source: inline}]
 counts:
-  description: Number of objects created, updated, kept and deleted, for each kind.
+  description: Number of created, updated, kept and deleted objects of each kind.
   returned: always
   type: dict
   sample: {folder: {create: 0, update: 1, keep: 0, delete: 0}}
 """
+
+from typing import Any
 
 from ..module_utils.grafana.grafana_module import run
 
@@ -75,8 +77,8 @@ OPTIONS = {
 }
 
 
-def folder(params: dict) -> tuple:
-    """Identity and body of the folder."""
+def folder(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return identity and body of the folder."""
     body = {"uid": params["uid"], "title": params["title"], "parentUid": params["parent_uid"]}
     if params["description"] is not None:
         body["description"] = params["description"]

@@ -12,27 +12,27 @@ version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Makes a group of message templates, which contact points use by the names that it defines.
+  - Creates, changes or deletes a group of message templates, which contact points use by the names
+    that it defines.
 extends_documentation_fragment:
   - hippius.monitoring.grafana
   - hippius.monitoring.grafana.state
   - hippius.monitoring.grafana.provenance
 options:
   name:
-    description: Name of the group. It becomes the name of a file, so it holds no slash.
+    description: Name of the group, without a slash, since it becomes a file's name.
     type: str
     required: true
   template:
     description:
-      - Text in Go's template language. Where it defines nothing, Grafana makes it the definition of O(name).
-        Required when
-        O(state=present).
+      - Content in Go's template language. If it defines nothing, Grafana makes it the definition of
+        O(name). Required when O(state=present).
       - Read it from a file, so that Ansible leaves its C({{ }}) alone.
     type: str
 """
 
 EXAMPLES = r"""
-- name: Have a readable title
+- name: Define a readable title
   hippius.monitoring.grafana_message_template:
     password: "{{ grafana_admin_password }}"
     name: discord
@@ -41,17 +41,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was written, or in check mode would be.
+  description: Objects that were written, or would be in check mode.
   returned: always
   type: list
   elements: dict
   sample: [{kind: template, identity: discord, action: update, source: inline}]
 counts:
-  description: Number of objects created, updated, kept and deleted, for each kind.
+  description: Number of created, updated, kept and deleted objects of each kind.
   returned: always
   type: dict
   sample: {template: {create: 0, update: 1, keep: 0, delete: 0}}
 """
+
+from typing import Any
 
 from ..module_utils.grafana.grafana_module import run
 
@@ -61,8 +63,8 @@ OPTIONS = {
 }
 
 
-def template(params: dict) -> tuple:
-    """Identity and body of the template."""
+def template(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return identity and body of the template."""
     return params["name"], {"name": params["name"], "template": params["template"] or ""}
 
 

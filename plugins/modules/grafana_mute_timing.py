@@ -12,8 +12,8 @@ version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Makes a mute timing, which notification policies and rules refer to by its name.
-  - One that is still referred to is not deleted.
+  - Creates, changes or deletes a mute timing, to which notification policies and rules refer.
+  - A mute timing that is still in use is not deleted.
 extends_documentation_fragment:
   - hippius.monitoring.grafana
   - hippius.monitoring.grafana.state
@@ -24,13 +24,13 @@ options:
     type: str
     required: true
   time_intervals:
-    description: Intervals as the API of Grafana takes them. Required when O(state=present).
+    description: Intervals in the form of Grafana's API. Required when O(state=present).
     type: list
     elements: dict
 """
 
 EXAMPLES = r"""
-- name: Be quiet at the weekend
+- name: Mute alerts at the weekend
   hippius.monitoring.grafana_mute_timing:
     password: "{{ grafana_admin_password }}"
     name: weekend
@@ -41,17 +41,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was written, or in check mode would be.
+  description: Objects that were written, or would be in check mode.
   returned: always
   type: list
   elements: dict
   sample: [{kind: mute_timing, identity: weekend, action: update, source: inline}]
 counts:
-  description: Number of objects created, updated, kept and deleted, for each kind.
+  description: Number of created, updated, kept and deleted objects of each kind.
   returned: always
   type: dict
   sample: {mute_timing: {create: 0, update: 1, keep: 0, delete: 0}}
 """
+
+from typing import Any
 
 from ..module_utils.grafana.grafana_module import run
 
@@ -61,12 +63,10 @@ OPTIONS = {
 }
 
 
-def mute_timing(params: dict) -> tuple:
-    """Identity and body of the mute timing."""
-    return params["name"], {
-        "name": params["name"],
-        "time_intervals": params["time_intervals"] or [],
-    }
+def mute_timing(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return identity and body of the mute timing."""
+    name, intervals = params["name"], params["time_intervals"] or []
+    return name, {"name": name, "time_intervals": intervals}
 
 
 def main() -> None:

@@ -13,10 +13,10 @@ author:
   - Hippius (@hippius)
 description:
   - Grafana has one tree of policies for an organization, and the module replaces it as a whole.
-  - A tree with routes that was made by hand is only replaced with O(adopt=true).
-  - A tree is never sent with a contact point or a timing that is not there. Some servers take such a tree, and cannot
-    load their configuration afterwards.
-  - O(state=absent) resets the tree to the one that Grafana begins with.
+  - A tree with routes that was made manually is replaced only with O(adopt=true).
+  - A tree is never sent with a contact point or a timing that does not exist. Some servers accept
+    such a tree, and cannot load their configuration afterwards.
+  - O(state=absent) resets the tree to Grafana's initial one.
 extends_documentation_fragment:
   - hippius.monitoring.grafana
   - hippius.monitoring.grafana.state
@@ -24,9 +24,9 @@ extends_documentation_fragment:
 options:
   policy:
     description:
-      - The root route as the API of Grafana takes it, with all other routes in C(routes). Required when
+      - Root route in the form of Grafana's API, with all other routes in C(routes). Required when
         O(state=present).
-      - Matchers may stand in C(object_matchers), C(matchers), C(match) or C(match_re).
+      - Matchers are read from C(object_matchers), C(matchers), C(match) and C(match_re).
     type: dict
 """
 
@@ -45,25 +45,27 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was written, or in check mode would be.
+  description: Objects that were written, or would be in check mode.
   returned: always
   type: list
   elements: dict
   sample: [{kind: policy, identity: "", action: update, source: inline}]
 counts:
-  description: Number of objects created, updated, kept and deleted, for each kind.
+  description: Number of created, updated, kept and deleted objects of each kind.
   returned: always
   type: dict
   sample: {policy: {create: 0, update: 1, keep: 0, delete: 0}}
 """
+
+from typing import Any
 
 from ..module_utils.grafana.grafana_module import run
 
 OPTIONS = {"policy": {"type": "dict"}}
 
 
-def policy(params: dict) -> tuple:
-    """Identity and body of the tree."""
+def policy(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return identity and body of the tree."""
     return "", params["policy"] or {}
 
 

@@ -12,20 +12,20 @@ version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Makes a group have exactly the rules that are given, in their order, in one transaction of Grafana.
-  - A group that is the same is not written, and rules of a changed group that are the same keep the state of their
-    alerts.
+  - Replaces a group by the given rules, in their order, in one transaction of Grafana.
+  - An unchanged group is not written, and unchanged rules of a changed group keep the state of
+    their alerts.
 extends_documentation_fragment:
   - hippius.monitoring.grafana
   - hippius.monitoring.grafana.state
   - hippius.monitoring.grafana.provenance
 options:
   folder_uid:
-    description: uid of the folder that the group is in.
+    description: uid of the folder of the group.
     type: str
     required: true
   title:
-    description: Title of the group, which is unique in its folder.
+    description: Title of the group, unique in its folder.
     type: str
     required: true
   interval:
@@ -34,11 +34,12 @@ options:
     default: 60
   rules:
     description:
-      - Rules as the API of Grafana takes them, each with a C(uid) of its own. Required when O(state=present).
-      - C(noDataState), C(execErrState) and C(for) are C(NoData), C(Alerting) and C(0s) where they are not given, as
-        in
-        Grafana's own files.
-      - Text with C({{ }}) for Grafana stands between C({% raw %}) and C({% endraw %}), or comes from a file.
+      - Rules in the form of Grafana's API, each with its own C(uid).
+        Required when O(state=present).
+      - The defaults of C(noDataState), C(execErrState) and C(for) are C(NoData), C(Alerting) and
+        C(0s), as in Grafana's own files.
+      - Write values with C({{ }}) for Grafana between C({% raw %}) and C({% endraw %}), or read
+        them from a file.
     type: list
     elements: dict
 """
@@ -74,17 +75,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was written, or in check mode would be.
+  description: Objects that were written, or would be in check mode.
   returned: always
   type: list
   elements: dict
   sample: [{kind: rule_group, identity: platform/targets, action: update, source: inline}]
 counts:
-  description: Number of objects created, updated, kept and deleted, for each kind.
+  description: Number of created, updated, kept and deleted objects of each kind.
   returned: always
   type: dict
   sample: {rule_group: {create: 0, update: 1, keep: 0, delete: 0}}
 """
+
+from typing import Any
 
 from ..module_utils.grafana.grafana_module import run
 
@@ -96,8 +99,8 @@ OPTIONS = {
 }
 
 
-def rule_group(params: dict) -> tuple:
-    """Identity and body of the group."""
+def rule_group(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return identity and body of the group."""
     folder, title = params["folder_uid"], params["title"]
     body = {
         "folderUid": folder,

@@ -12,12 +12,11 @@ version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Makes a service account, and where asked for one token of it, which is kept in a file on the host that the module
-    runs on.
-  - Grafana shows a token only when it is made. So a token is made again, in the place of the old one, when the file
-    is
-    missing, holds one that Grafana does not take, or may be read by others.
-  - Service accounts are managed with O(password), by a user who is an administrator.
+  - Creates, changes or deletes a service account, and keeps a token of it in a file on the host on
+    which the module runs.
+  - Grafana shows a token only when it is created. A new token replaces the old one if the file is
+    missing, has a token that Grafana refuses, or is readable by other users.
+  - Requires O(password) of an administrator.
 extends_documentation_fragment:
   - hippius.monitoring.grafana
   - hippius.monitoring.grafana.state
@@ -27,28 +26,28 @@ options:
     type: str
     required: true
   role:
-    description: What it may do in its organization.
+    description: Role of the service account in its organization.
     type: str
     choices: [None, Viewer, Editor, Admin]
     default: Viewer
   disabled:
-    description: Whether its tokens are refused.
+    description: Whether Grafana refuses the tokens of the service account.
     type: bool
     default: false
   token_path:
     description:
-      - File in which the token is kept, readable by its owner only. Its directory must exist. Without it no token is
-        made.
-      - With O(state=absent) the file is removed.
+      - File of the token, readable by its owner only, in an existing directory. Without it no token
+        is created.
+      - O(state=absent) removes the file.
     type: path
   token_name:
-    description: Name of the token, which must be of no other use.
+    description: Name of the token. No other program may use this token.
     type: str
     default: automation
 """
 
 EXAMPLES = r"""
-- name: Have a service account for the automation
+- name: Create a service account for the automation
   hippius.monitoring.grafana_service_account:
     password: "{{ grafana_admin_password }}"
     name: automation
@@ -58,12 +57,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 token_changed:
-  description: Whether the file of the token was written or removed, or in check mode would be.
+  description: Whether the file of the token was written or removed, or would be in check mode.
   returned: always
   type: bool
 """
 
+from typing import Any
+
 from ..module_utils.grafana.api import service_account
+from ..module_utils.grafana.api.client import Client
 from ..module_utils.grafana.grafana_module import (
     CONNECTION,
     ONE_LOGIN,
@@ -89,15 +91,15 @@ def main() -> None:
     params, check = module.params, module.check_mode
     desired = service_account.Account(**{option: params[option] for option in OPTIONS})
 
-    def with_token(token: str) -> service_account.Client:
+    def with_token(token: str) -> Client:
         return connect({**params, "password": None, "token": token}, check)
 
-    def act() -> dict:
-        is_wanted = params["state"] == "present"
-        unknown = unplanned(module, is_wanted)
-        if unknown:
-            return {**unknown, "token_changed": is_wanted and bool(desired.token_path)}
-        if not is_wanted:
+    def act() -> dict[str, Any]:
+        is_desired = params["state"] == "present"
+        values = unplanned(module, is_desired)
+        if values is not None:
+            return {**values, "token_changed": is_desired and bool(desired.token_path)}
+        if not is_desired:
             return service_account.remove(connect(params, check), desired, check)
         return service_account.converge(connect(params, check), with_token, desired, check)
 

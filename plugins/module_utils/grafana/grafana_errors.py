@@ -4,30 +4,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .sync.report import Result
+
 
 class GrafanaError(Exception):
-    """What stops a run; the message names the object and the request, and holds no secret.
+    """An error that ends a run; the message names the object and the request, and no secret.
 
-    ``result`` is what was done before, where anything was (a reconcile.Result).
+    ``result`` is what the run did before.
     """
 
-    def __init__(self, message: str, result: object = None) -> None:
+    def __init__(self, message: str, result: Result | None = None) -> None:
         super().__init__(message)
         self.result = result
 
 
 class Refused(GrafanaError):
-    """Grafana answered a request with an error; ``status`` is its code."""
+    """An error answer of Grafana; ``status`` is its code, ``details`` its own message."""
 
-    def __init__(self, message: str, status: int, text: str = "") -> None:
+    def __init__(self, message: str, status: int, details: str = "") -> None:
         super().__init__(message)
         self.status = status
-        self.text = text
+        self.details = details
 
 
 class Unauthorized(Refused):
-    """The credentials are wrong. Nothing may be sent after it: five failures lock the account."""
+    """Wrong credentials. Nothing may be sent after it: five failures lock the account."""
 
 
 class Uncertain(GrafanaError):
-    """A write may have been carried out or not, or lost a race: look again before writing again."""
+    """A write that may have been carried out or lost a race: read again before writing again."""

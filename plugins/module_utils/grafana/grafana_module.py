@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The one place where the modules for Grafana begin and end."""
+"""Options, start and exit that all modules for Grafana share."""
 
 from __future__ import annotations
 
 import ssl
 from http.client import HTTPException
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
@@ -15,9 +15,14 @@ from .api.client import BUSY, Client
 from .grafana_errors import GrafanaError
 from .kinds.registry import REGISTRY
 from .model import ABSENT, PRESENT, DesiredObject
-from .sync.reconcile import Options, reconcile
+from .sync.reconcile import Options, reconcile, secrets_of
 
-# Options that all modules share; the fragment hippius.monitoring.grafana documents them.
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .model import Body
+
+# The fragment hippius.monitoring.grafana documents these options.
 CONNECTION = {
     "grafana_url": {"type": "str", "default": "http://127.0.0.1:3000"},
     "username": {"type": "str", "default": "admin"},
@@ -32,8 +37,8 @@ CONNECTION = {
     "concurrency": {"type": "int", "default": 4},
 }
 STATE = {"state": {"type": "str", "choices": [PRESENT, ABSENT], "default": PRESENT}}
-# Options of objects that Grafana keeps the provenance of.
-STAMPED = {
+# Options of objects whose provenance Grafana records.
+PROVENANCE = {
     "editable": {"type": "bool", "default": False},
     "adopt": {"type": "bool", "default": False},
 }
@@ -41,12 +46,12 @@ ONE_LOGIN = {
     "required_one_of": [("password", "token")],
     "mutually_exclusive": [("password", "token")],
 }
-# Seconds for which a busy Grafana is waited for, and in check mode, which is asked by people.
+# Seconds of retries while Grafana is busy; less in check mode, for which a user waits.
 PATIENCE, PATIENCE_OF_PLANS = 60, 10
 
 
-def connect(params: dict, check: bool = False) -> Client:
-    """A client for the options of CONNECTION; nothing is sent yet."""
+def connect(params: dict[str, Any], check: bool = False) -> Client:
+    """Return a client for the options of CONNECTION; nothing is sent yet."""
     return Client(
         params["grafana_url"],
         username=params["username"],
@@ -63,38 +68,40 @@ def connect(params: dict, check: bool = False) -> Client:
     )
 
 
-def unready(url: str) -> str:
-    """Why there is no Grafana yet to compare with, by one request without a login; nothing where there is one."""
-    # What is wrong with a certificate is told by whoever logs in.
+def unready(url: str) -> str | None:
+    """Return why no Grafana is at the address yet, None if one is; sends one anonymous request."""
+    # The login reports what is wrong with a certificate.
     unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+    opener = build_opener(ProxyHandler({}), HTTPSHandler(context=unverified))
     try:
-        build_opener(ProxyHandler({}), HTTPSHandler(context=unverified)).open(
-            f"{url.rstrip('/')}/api/health", timeout=PATIENCE_OF_PLANS
-        ).close()
+        opener.open(f"{url.rstrip('/')}/api/health", timeout=PATIENCE_OF_PLANS).close()
     except HTTPError as error:
         error.close()
-        return f"{url} answers {error.code}" if error.code in BUSY else ""
+        return f"{url} answers {error.code}" if error.code in BUSY else None
     except OSError as error:
         reason = getattr(error, "reason", error)
         is_there = not isinstance(reason, OSError) or isinstance(reason, ssl.SSLError)
-        return "" if is_there else f"Nothing answers at {url} yet"
+        return None if is_there else f"Nothing answers at {url} yet"
     except (HTTPException, ValueError):
-        # What is wrong with the address, too.
-        return ""
-    return ""
+        # The login reports what is wrong with the address, too.
+        return None
+    return None
 
 
-def unplanned(module: Any, changed: bool) -> dict:
-    """What a module returns in check mode where there is no Grafana yet, before whose rollout this is no error."""
-    reason = unready(module.params["grafana_url"]) if module.check_mode else ""
-    if not reason:
-        return {}
-    warning = f"{reason}, so what is there could not be compared."
+def unplanned(module: Any, changed: bool) -> dict[str, Any] | None:
+    """Return the values of a module in check mode if there is no Grafana yet, else None.
+
+    Before the rollout of Grafana this is no error.
+    """
+    reason = unready(module.params["grafana_url"]) if module.check_mode else None
+    if reason is None:
+        return None
+    warning = f"{reason}, so existing objects could not be compared."
     return {"changed": changed, "changes": [], "counts": {}, "diff": [], "warnings": [warning]}
 
 
-def finish(module: Any, act: Callable[[], dict]) -> None:
+def finish(module: Any, act: Callable[[], dict[str, Any]]) -> None:
     """Run ``act``, and exit with its values or with one clear error."""
     try:
         values = act()
@@ -106,34 +113,35 @@ def finish(module: Any, act: Callable[[], dict]) -> None:
     module.exit_json(**values)
 
 
-def converge(module: Any, desired: list, options: Options) -> None:
-    """Make Grafana have what is wanted, and exit."""
-    hide(module, desired)
+def converge(module: Any, desired: Sequence[DesiredObject], options: Options) -> None:
+    """Bring Grafana to the desired state, and exit."""
+    hide_secrets(module, desired)
 
-    def act() -> dict:
-        unknown = unplanned(module, any(one.state == PRESENT for one in desired))
-        if unknown:
-            return unknown
+    def act() -> dict[str, Any]:
+        values = unplanned(module, any(item.state == PRESENT for item in desired))
+        if values is not None:
+            return values
         result = reconcile(connect(module.params, module.check_mode), desired, options)
         return {**result.values(), "warnings": result.warnings}
 
     finish(module, act)
 
 
-def hide(module: Any, desired: list) -> None:
-    """Let Ansible mask the secrets in whatever the module returns, its own parameters included."""
-    for one in desired:
-        if one.state == PRESENT:
-            module.no_log_values |= {
-                text for text in REGISTRY[one.kind].secrets(one.body) if len(text) > 2
-            }
+def hide_secrets(module: Any, desired: Sequence[DesiredObject]) -> None:
+    """Let Ansible mask the secrets in all that the module returns, its parameters included."""
+    module.no_log_values |= secrets_of(desired)
 
 
-def run(kind: str, spec: dict, object_of: Callable[[dict], tuple], **rules: Any) -> None:
-    """A module for one object; ``object_of`` makes its identity and body of the parameters."""
-    stamped = STAMPED if REGISTRY[kind].stamped else {}
+def run(
+    kind: str,
+    spec: dict[str, Any],
+    object_of: Callable[[dict[str, Any]], tuple[str, Body]],
+    **rules: Any,
+) -> None:
+    """Run a module for one object; ``object_of`` returns identity and body from the parameters."""
+    provenance = PROVENANCE if REGISTRY[kind].has_provenance else {}
     module = QuietModule(
-        argument_spec={**CONNECTION, **STATE, **stamped, **spec},
+        argument_spec={**CONNECTION, **STATE, **provenance, **spec},
         supports_check_mode=True,
         **{**ONE_LOGIN, **rules},
     )

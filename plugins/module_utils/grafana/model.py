@@ -1,24 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is wanted in a Grafana, as one list of objects whatever it was read from. Pure."""
+"""Desired state of a Grafana as one list of objects, whatever it was read from. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    # A JSON object of Grafana's HTTP API.
+    Body = dict[str, Any]
 
 PRESENT, ABSENT = "present", "absent"
 
 
 @dataclass(frozen=True)
 class DesiredObject:
-    """One object that should be there, or should not.
+    """One object that must exist, or must not.
 
-    ``identity``: folder, datasource and dashboard: uid; template, mute timing and contact point: name; policy: "";
-    rule group: "<uid of its folder>/<title>". ``body`` is what Grafana's HTTP API takes:
+    ``identity``: folder, datasource, library panel and dashboard: uid; template, mute timing and
+    contact point: name; policy: ""; rule group: "<uid of its folder>/<title>". ``body`` has the
+    form of Grafana's HTTP API:
 
     - folder: {uid, title, parentUid, description?}
     - datasource: the body of POST /api/datasources, secureJsonData included
+    - library_panel: {uid, name, model, folderUid}
     - dashboard: {dashboard: {...}, folderUid}
     - template: {name, template}
     - mute_timing: {name, time_intervals}
@@ -26,18 +32,26 @@ class DesiredObject:
     - policy: the root route
     - rule_group: {folderUid, title, interval (seconds), rules: [...]}, each rule with its uid
 
-    ``source`` is for messages: "dashboards/app.json:12" or "inline". An absent object needs no body.
+    ``source`` is for messages: "dashboards/app.json:12" or "inline". An absent object may have an
+    empty body.
     """
 
     kind: str
     identity: str
-    body: dict
+    body: Body
     source: str
     state: str = PRESENT
 
 
+class Reference(NamedTuple):
+    """An object that another one refers to."""
+
+    kind: str
+    identity: str
+
+
 class RequiredObject(NamedTuple):
-    """An object that must be on the server, since something wanted refers to it and it is not itself wanted."""
+    """An object that must be on the server: a desired object refers to it, none is it."""
 
     kind: str
     identity: str

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What Grafana makes of what it is sent: pure tables and functions, so that equal things compare equal.
+"""Normal forms of Grafana's objects, so that equal objects compare equal. Pure.
 
-Only what was asked for is compared, and beside it the fields of the tables here, each with the value that Grafana
-takes a missing one for. Whatever else a server adds, today or in its next release, is never looked at.
+A comparison covers the fields that were asked for, and the fields of the tables here, each with
+Grafana's default. All other fields that a server adds, now or in a later release, are ignored.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .model import Body
 
 UNITS = {
     "ms": 1,
@@ -25,7 +28,7 @@ MONTHS = (
     *("july", "august", "september", "october", "november", "december"),
 )
 
-# What each field of a datasource is when it is not given.
+# Defaults of the fields of a datasource.
 DATASOURCE = {
     "name": "",
     "type": "",
@@ -37,10 +40,10 @@ DATASOURCE = {
     "basicAuthUser": "",
     "withCredentials": False,
 }
-# Names that Grafana has given other plugins.
+# Plugins that Grafana has renamed.
 DATASOURCE_TYPES = {"postgres": "grafana-postgresql-datasource"}
 
-# Fields of a classic dashboard's first level; others are compared where they were asked for.
+# Defaults at the first level of a classic dashboard; others are compared if they were asked for.
 DASHBOARD = {
     "annotations": {"list": []},
     "description": "",
@@ -59,10 +62,10 @@ DASHBOARD = {
     "title": "",
     "weekStart": "",
 }
-# Numbers and marks of the server's own that a file may hold since it was exported with them.
+# Fields of the server that an exported file may contain.
 DASHBOARD_OWN = ("id", "version", "uid", "iteration")
 
-# Fields of a rule.
+# Defaults of the fields of a rule.
 ALERTING_ONLY = {"condition": "", "for": "0s", "noDataState": "NoData", "execErrState": "Alerting"}
 RULE = {
     "title": "",
@@ -72,7 +75,7 @@ RULE = {
     "keep_firing_for": "0s",
     "data": [],
 }
-# What Grafana empties in a recording rule.
+# Fields that Grafana empties in a recording rule.
 NOT_RECORDED = (
     *ALERTING_ONLY,
     "keep_firing_for",
@@ -91,74 +94,79 @@ RULE_OWN = (
     "metadata",
 )
 EXPRESSIONS = ("__expr__", "-100")
-# Seconds of which the interval of each group is a multiple.
+# The interval of each group is a multiple of so many seconds.
 BASE_INTERVAL = 10
-# What the server writes into each query model that lacks them.
-MODEL = {"intervalMs": 1000, "maxDataPoints": 43200}
+# Defaults that the server writes into each query model.
+QUERY_DEFAULTS = {"intervalMs": 1000, "maxDataPoints": 43200}
 
 ROOT_TIMES = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "4h"}
 OPERATORS = ("=~", "!~", "!=", "=")
 INTERVAL_LISTS = ("days_of_month", "months", "weekdays", "years")
+TIMINGS = ("mute_time_intervals", "active_time_intervals")
+# Templates that are part of Grafana: __subject, default.title, discord.default.message and so on.
+BUILT_IN_TEMPLATE = re.compile(r"__\w+|(\w+\.)?default\.[\w.]+|alert_severity\w*|slack\.\w+.*")
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two JSON values are equal; 1 is 1.0, but true is not 1."""
+    """Return whether two JSON values are equal; 1 is 1.0, but true is not 1."""
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(
-            same(value, right[key]) for key, value in left.items()
-        )
+        if left.keys() != right.keys():
+            return False
+        return all(same(value, right[key]) for key, value in left.items())
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same, left, right))
-    return isinstance(left, bool) == isinstance(right, bool) and left == right
+    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
 def milliseconds(duration: Any) -> Any:
-    """A duration such as 1h30m as a number; anything else as it is, for the server to judge."""
+    """Return a duration such as 1h30m as a number; any other value as it is, for the server."""
     if duration in (None, "", 0):
         return 0
-    text = str(duration)
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdwy])", text)
-    if "".join(number + unit for number, unit in parts) != text:
-        return text
+    value = str(duration)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdwy])", value)
+    if "".join(number + unit for number, unit in parts) != value:
+        return value
     return sum(float(number) * UNITS[unit] for number, unit in parts)
 
 
-def duration(text: Any) -> Any:
-    """A duration in the one spelling that is compared, in seconds."""
-    number = milliseconds(text)
+def duration(value: Any) -> str:
+    """Return a duration in seconds, the one spelling that is compared."""
+    number = milliseconds(value)
     return number if isinstance(number, str) else f"{number / 1000:.10g}s"
 
 
-def with_defaults(body: dict, like: dict, defaults: dict, own: tuple = ()) -> dict:
-    """The fields of the table and those that were asked for; a null is a missing field."""
+def with_defaults(body: Body, like: Body, defaults: Body, own: tuple[str, ...] = ()) -> Body:
+    """Return the fields of ``defaults`` and ``like``, except ``own``; a null counts as missing."""
     keys = [key for key in {**defaults, **like} if key not in own]
     return {key: defaults.get(key) if body.get(key) is None else body[key] for key in keys}
 
 
-def datasource(body: dict, like: dict) -> dict:
-    """A datasource as it is compared, without what is in its jsonData beyond the keys that were asked for."""
+def datasource(body: Body, like: Body) -> Body:
+    """Return a datasource as it is compared, with the keys of jsonData that ``like`` has."""
     result = with_defaults(body, {}, DATASOURCE)
     result["type"] = DATASOURCE_TYPES.get(result["type"], result["type"])
-    held, asked = body.get("jsonData") or {}, like.get("jsonData") or {}
-    result["jsonData"] = {key: held.get(key) for key in asked if held.get(key) is not None}
-    # No update empties these two, since Grafana's store passes over an empty text.
-    result.update({key: "" for key in ("url", "basicAuthUser") if not like.get(key)})
-    # A default can be moved, never taken away: another datasource takes it.
+    json_data, asked = body.get("jsonData") or {}, like.get("jsonData") or {}
+    result["jsonData"] = {key: json_data[key] for key in asked if json_data.get(key) is not None}
+    # No update empties these two, since Grafana's store skips an empty string.
+    for key in ("url", "basicAuthUser"):
+        if not like.get(key):
+            result[key] = ""
+    # A default can be moved, never removed: another datasource takes it.
     result["isDefault"] = bool(body.get("isDefault") and like.get("isDefault"))
     return result
 
 
-def dashboard(model: dict, like: dict) -> dict:
-    """A dashboard's model as it is compared."""
+def dashboard(model: Body, like: Body) -> Body:
+    """Return a dashboard's model as it is compared."""
     result = with_defaults(model, like, DASHBOARD, DASHBOARD_OWN)
     result["panels"] = [_panel(panel) for panel in result["panels"]]
-    # Stored without the spaces around it, but for 13.
+    # All versions except 13 store it without the spaces around it.
     result["title"] = str(result["title"]).strip()
     return result
 
 
 def without_marks(tree: Any) -> Any:
-    """A JSON value whose texts hold no byte order mark, which Grafana takes out of dashboards since 13."""
+    """Return a JSON value without byte order marks, which Grafana 13 removes from dashboards."""
     if isinstance(tree, dict):
         return {key: without_marks(value) for key, value in tree.items()}
     if isinstance(tree, list):
@@ -167,26 +175,25 @@ def without_marks(tree: Any) -> Any:
 
 
 def _panel(panel: Any) -> Any:
-    """A panel; of one that comes from the library only what says which."""
+    """Return a panel; of a library panel only its identification."""
     if not isinstance(panel, dict):
         return panel
-    panel = dict(panel)
-    if isinstance(panel.get("libraryPanel"), dict):
-        panel["libraryPanel"] = {key: panel["libraryPanel"].get(key) for key in ("uid", "name")}
+    result = dict(panel)
+    library_panel = panel.get("libraryPanel")
+    if isinstance(library_panel, dict):
+        result["libraryPanel"] = {key: library_panel.get(key) for key in ("uid", "name")}
     if isinstance(panel.get("panels"), list):
-        panel["panels"] = [_panel(inner) for inner in panel["panels"]]
-    return panel
+        result["panels"] = [_panel(child) for child in panel["panels"]]
+    return result
 
 
-def rule(body: dict, like: dict) -> dict:
-    """An alert or recording rule as it is compared."""
-    defaults, own = {**RULE, **ALERTING_ONLY}, RULE_OWN
+def rule(body: Body, like: Body) -> Body:
+    """Return an alert or recording rule as it is compared."""
+    own: tuple[str, ...] = RULE_OWN
     if body.get("record"):
-        body, own = (
-            {key: value for key, value in body.items() if key not in NOT_RECORDED},
-            RULE_OWN + NOT_RECORDED,
-        )
-    result = with_defaults(body, like, defaults, own)
+        body = {key: value for key, value in body.items() if key not in NOT_RECORDED}
+        own = RULE_OWN + NOT_RECORDED
+    result = with_defaults(body, like, {**RULE, **ALERTING_ONLY}, own)
     for key in ("for", "keep_firing_for"):
         if key in result:
             result[key] = duration(result[key])
@@ -206,22 +213,21 @@ def rule(body: dict, like: dict) -> dict:
     return result
 
 
-def query(entry: dict) -> dict:
-    """One query or expression of a rule as it is compared."""
-    model = _floats(dict(entry.get("model") or {}))
-    for key, value in MODEL.items():
-        given = model.get(key)
-        if isinstance(given, bool) or not isinstance(given, (int, float)) or given in (0, value):
+def query(entry: Body) -> Body:
+    """Return one query or expression of a rule as it is compared."""
+    model = _with_float_precision(dict(entry.get("model") or {}))
+    for key, default in QUERY_DEFAULTS.items():
+        value = model.get(key)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or value in (0, default):
             model.pop(key, None)
+    query_type = model.get("queryType")
+    if not isinstance(query_type, str):
+        query_type = entry.get("queryType") or ""
     uid = entry.get("datasourceUid", "")
-    kind = (
-        model["queryType"]
-        if isinstance(model.get("queryType"), str)
-        else entry.get("queryType") or ""
-    )
     result = {
         "refId": entry.get("refId", ""),
-        "queryType": kind,
+        "queryType": query_type,
         "datasourceUid": uid,
         "model": model,
     }
@@ -233,80 +239,79 @@ def query(entry: dict) -> dict:
     return result
 
 
-def _floats(tree: Any) -> Any:
-    """A JSON value whose numbers are as exact as Grafana keeps those of a query's model."""
+def _with_float_precision(tree: Any) -> Any:
+    """Return a JSON value with numbers as exact as Grafana keeps them in a query's model."""
     if isinstance(tree, dict):
-        return {key: _floats(value) for key, value in tree.items()}
+        return {key: _with_float_precision(value) for key, value in tree.items()}
     if isinstance(tree, list):
-        return [_floats(value) for value in tree]
+        return [_with_float_precision(value) for value in tree]
     return float(tree) if isinstance(tree, int) and 2**53 < abs(tree) < 2**1000 else tree
 
 
-def matcher(text: str) -> list:
-    """``severity=~"high|critical"`` as [label, operator, value]."""
-    found = re.fullmatch(
-        r'\s*("(?:\\.|[^"\\])*"|[^=!~\s]+)\s*(=~|!~|!=|=)\s*(.*?)\s*', text, re.DOTALL
-    )
-    if not found:
-        raise ValueError(f"{text!r} is no matcher such as severity=critical")
-    return [_unquoted(found.group(1)), found.group(2), _unquoted(found.group(3))]
+def matcher(expression: str) -> list[str]:
+    """Return ``severity=~"high|critical"`` as [label, operator, value].
+
+    Raises ValueError for any other string.
+    """
+    label = r'("(?:\\.|[^"\\])*"|[^=!~\s]+)'
+    match = re.fullmatch(rf"\s*{label}\s*(=~|!~|!=|=)\s*(.*?)\s*", expression, re.DOTALL)
+    if not match:
+        raise ValueError(f"{expression!r} is no matcher such as severity=critical")
+    return [_unquoted(match.group(1)), match.group(2), _unquoted(match.group(3))]
 
 
-def _unquoted(text: str) -> str:
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        return re.sub(
-            r"\\(.)", lambda found: {"n": "\n"}.get(found.group(1), found.group(1)), text[1:-1]
-        )
-    return text
+def _unquoted(value: str) -> str:
+    if len(value) < 2 or not value[0] == value[-1] == '"':
+        return value
+    return re.sub(r"\\(.)", _unescaped, value[1:-1])
 
 
-def matchers(route: dict) -> list:
-    """All matchers of a route, whichever of the four spellings they have."""
-    result = [list(entry) for entry in route.get("object_matchers") or []]
-    given = route.get("matchers") or []
-    result += [matcher(entry) if isinstance(entry, str) else list(entry) for entry in given]
+def _unescaped(match: re.Match[str]) -> str:
+    return "\n" if match.group(1) == "n" else match.group(1)
+
+
+def matchers(route: Body) -> list[list[str]]:
+    """Return all matchers of a route, in any of the four spellings, sorted."""
+    result: list[list[Any]] = [list(entry) for entry in route.get("object_matchers") or []]
+    for entry in route.get("matchers") or []:
+        result.append(matcher(entry) if isinstance(entry, str) else list(entry))
     result += [[label, "=", value] for label, value in (route.get("match") or {}).items()]
     result += [[label, "=~", value] for label, value in (route.get("match_re") or {}).items()]
     return sorted([str(part) for part in entry] for entry in result)
 
 
 def without_quotes(value: str) -> str:
-    """The value of a matcher as the server keeps it: less one quote at its beginning and one at its end."""
+    """Return a matcher's value as the server keeps it, less one quote at either end."""
     value = value[1:] if value.startswith('"') else value
     return value[:-1] if value.endswith('"') else value
 
 
-def route(body: dict, root: bool = True) -> dict:
-    """A route and all below it as they are compared."""
-    times = ROOT_TIMES if root else {}
-    result = {key: duration(body.get(key) or times.get(key)) for key in ROOT_TIMES}
-    result.update({key: sorted(body.get(key) or []) for key in ("group_by", *TIMINGS)})
+def route(body: Body, root: bool = True) -> Body:
+    """Return a route and all below it as they are compared."""
+    defaults = ROOT_TIMES if root else {}
+    result: Body = {key: duration(body.get(key) or defaults.get(key)) for key in ROOT_TIMES}
+    for key in ("group_by", *TIMINGS):
+        result[key] = sorted(body.get(key) or [])
     result["receiver"] = body.get("receiver") or ""
     result["continue"] = bool(body.get("continue"))
     result["matchers"] = matchers(body)
-    result["routes"] = [route(inner, root=False) for inner in body.get("routes") or []]
+    result["routes"] = [route(child, root=False) for child in body.get("routes") or []]
     return result
 
 
-TIMINGS = ("mute_time_intervals", "active_time_intervals")
-# Templates that are part of Grafana: __subject, default.title, discord.default.message and so on.
-BUILT_IN_TEMPLATE = re.compile(r"__\w+|(\w+\.)?default\.[\w.]+|alert_severity\w*|slack\.\w+.*")
+def mute_timing(body: Body) -> Body:
+    """Return a mute timing as it is compared."""
+    intervals = body.get("time_intervals") or []
+    return {"time_intervals": [_interval(interval) for interval in intervals]}
 
 
-def mute_timing(body: dict) -> dict:
-    """A mute timing as it is compared."""
-    return {
-        "time_intervals": [_interval(interval) for interval in body.get("time_intervals") or []]
-    }
-
-
-def _interval(interval: dict) -> dict:
-    result = {
-        key: [_range(key, entry) for entry in interval.get(key) or []] for key in INTERVAL_LISTS
-    }
-    times = interval.get("times") or []
+def _interval(interval: Body) -> Body:
+    result: Body = {}
+    for key in INTERVAL_LISTS:
+        result[key] = [_range(key, entry) for entry in interval.get(key) or []]
     result["times"] = [
-        {key: str(span.get(key, "")) for key in ("start_time", "end_time")} for span in times
+        {key: str(span.get(key, "")) for key in ("start_time", "end_time")}
+        for span in interval.get("times") or []
     ]
     result["location"] = interval.get("location") or ""
     return result
@@ -319,48 +324,52 @@ def _range(key: str, entry: Any) -> str:
     return ends[0] if len(set(ends)) == 1 else ":".join(ends)
 
 
-def template(name: str, text: str) -> str:
-    """A message template's text as the server stores it: trimmed, and wrapped where it defines nothing."""
-    text = text.strip()
-    if re.search(r"\{\{\s*define", text):
-        return text
-    lines = "\n".join(f"  {line}" for line in text.split("\n"))
+def template(name: str, content: str) -> str:
+    """Return a message template as the server stores it: trimmed, wrapped if it defines nothing."""
+    content = content.strip()
+    if re.search(r"\{\{\s*define", content):
+        return content
+    lines = "\n".join(f"  {line}" for line in content.split("\n"))
     return f'{{{{ define "{name}" }}}}\n{lines}\n{{{{ end }}}}'
 
 
-def defining(text: str) -> str:
-    """A text whose first definition is spelled so that each server sees it; outside of them nothing is printed."""
-    return (
-        text
-        if re.search(r"\{\{\s*define", text)
-        else re.sub(r"\{\{-\s*define", "{{ define", text, count=1)
-    )
+def defining(content: str) -> str:
+    """Return a template with its first definition spelled so that every server recognizes it.
+
+    Outside of definitions nothing is printed.
+    """
+    if re.search(r"\{\{\s*define", content):
+        return content
+    return re.sub(r"\{\{-\s*define", "{{ define", content, count=1)
 
 
-def defined(body: dict) -> list:
-    """The names that a message template defines."""
-    return _named("define|block", body.get("template", ""))
+def defined(body: Body) -> list[str]:
+    """Return the names that a message template defines."""
+    return _names_after("define|block", body.get("template", ""))
 
 
-def _named(words: str, text: str) -> list:
-    """The names that stand after one of these words in a template's actions, and not in its comments."""
-    text = re.sub(r"\{\{(?:-\s)?\s*/\*.*?\*/", "", text, flags=re.DOTALL)
-    found = re.findall(rf'\{{\{{-?\s*(?:{words})\s*(?:"([^"\n]*)"|`([^`]*)`)', text)
-    return [quoted or raw for quoted, raw in found]
+def _names_after(words: str, content: str) -> list[str]:
+    """Return the names after one of these words in a template's actions, not in its comments."""
+    content = re.sub(r"\{\{(?:-\s)?\s*/\*.*?\*/", "", content, flags=re.DOTALL)
+    pattern = rf'\{{\{{-?\s*(?:{words})\s*(?:"([^"\n]*)"|`([^`]*)`)'
+    return [quoted or raw for quoted, raw in re.findall(pattern, content)]
 
 
-def templates_used(tree: Any) -> list:
-    """The names of templates that the texts of a JSON value call for."""
-    if isinstance(tree, (dict, list)):
-        inner = tree.values() if isinstance(tree, dict) else tree
-        return list(dict.fromkeys(name for value in inner for name in templates_used(value)))
-    if not isinstance(tree, str):
-        return []
-    return list(dict.fromkeys(_named("template", tree)))
+def templates_used(tree: Any) -> list[str]:
+    """Return the names of the templates that the strings of a JSON value call."""
+    if isinstance(tree, str):
+        return list(dict.fromkeys(_names_after("template", tree)))
+    children: list[Any] = []
+    if isinstance(tree, dict):
+        children = list(tree.values())
+    elif isinstance(tree, list):
+        children = tree
+    names = [name for child in children for name in templates_used(child)]
+    return list(dict.fromkeys(names))
 
 
 def settings(body: Any) -> Any:
-    """Settings of a contact point's integration; Grafana returns some numbers as texts, and the reverse."""
+    """Return settings of an integration; Grafana returns some numbers as strings, or vice versa."""
     if isinstance(body, dict):
         return {
             key: settings(value) for key, value in body.items() if value not in (None, "", {}, [])

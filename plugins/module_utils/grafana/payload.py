@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the controller sends the module of grafana_content, and gets back from it, as one compressed text. Pure."""
+"""Payload between the controller and the grafana_content module, as one compressed string. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import base64
 import json
 import zlib
 from dataclasses import astuple
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .model import DesiredObject, RequiredObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ITEM = {
     "directory": {"type": "str"},
@@ -37,25 +40,24 @@ CONTROLLER = {
 }
 
 
-def packed(value: Any) -> str:
-    """A JSON value as a short text. The same value gives the same text."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(zlib.compress(text.encode("ascii"), 6)).decode("ascii")
+def encode(value: Any) -> str:
+    """Return a JSON value as a short string; equal values give equal strings."""
+    serialized = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(zlib.compress(serialized.encode("ascii"), 6)).decode("ascii")
 
 
-def unpacked(text: str) -> Any:
-    """The value that ``packed`` was given."""
-    return json.loads(zlib.decompress(base64.b64decode(text)))
+def decode(payload: str) -> Any:
+    """Return the value that ``encode`` was given."""
+    return json.loads(zlib.decompress(base64.b64decode(payload)))
 
 
-def wanted_parcel(desired: list, required: list) -> str:
-    """What is wanted, and what must be on the server beside it."""
-    return packed({"desired": [astuple(item) for item in desired], "required": required})
+def encode_content(desired: Iterable[DesiredObject], required: Iterable[RequiredObject]) -> str:
+    """Return desired objects, and the objects that they require on the server, as a payload."""
+    return encode({"desired": [astuple(item) for item in desired], "required": list(required)})
 
 
-def opened(text: str) -> tuple:
-    """The two lists that ``wanted_parcel`` was given."""
-    content = unpacked(text)
-    return [DesiredObject(*item) for item in content["desired"]], [
-        RequiredObject(*item) for item in content["required"]
-    ]
+def decode_content(payload: str) -> tuple[list[DesiredObject], list[RequiredObject]]:
+    """Return the two lists that ``encode_content`` was given."""
+    content = decode(payload)
+    desired = [DesiredObject(*item) for item in content["desired"]]
+    return desired, [RequiredObject(*item) for item in content["required"]]

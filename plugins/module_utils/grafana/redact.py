@@ -1,101 +1,118 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Keep secrets out of what people read. Pure."""
+"""Keep secrets out of output. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-HIDDEN, ANOTHER = "(hidden)", "(hidden, another one)"
+if TYPE_CHECKING:
+    from .model import Body
+
+HIDDEN, HIDDEN_CHANGED = "(hidden)", "(hidden, changed)"
 REDACTED = "[REDACTED]"
-# Settings of an integration that may hold a secret. Rather one too many: webhooks are told apart by their names.
+# Settings of an integration that may hold a secret. Rather one too many: webhooks are identified
+# by their names.
 SECRET = re.compile(
     r"url|token|password|secret|key|credential|authorization|headers|cert|user|sigv4|oauth",
     re.IGNORECASE,
 )
-# Some servers keep a switch as a text.
+# Some servers keep a boolean as a string.
 NO_SECRETS = ("", REDACTED, "true", "false")
-LONGEST_TEXT = 20_000
+LONGEST_OUTPUT = 20_000
 
 
-def secret_settings(settings: dict) -> Iterator[str]:
-    """The texts in settings that may be secret."""
+def secret_settings(settings: Body) -> Iterator[str]:
+    """Yield the strings in settings that may be secret."""
     for key, value in settings.items():
         if SECRET.search(key):
-            yield from _texts(value)
+            yield from _strings(value)
         elif isinstance(value, dict):
             yield from secret_settings(value)
 
 
-def hidden_settings(settings: dict) -> dict:
-    """Settings without what may be secret."""
-    return {
-        key: HIDDEN
-        if SECRET.search(key) and value
-        else hidden_settings(value)
-        if isinstance(value, dict)
-        else value
-        for key, value in settings.items()
-    }
+def hidden_settings(settings: Body) -> Body:
+    """Return settings without values that may be secret."""
+    return {key: _hidden(key, value) for key, value in settings.items()}
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _hidden(key: str, value: Any) -> Any:
+    if SECRET.search(key) and value:
+        return HIDDEN
+    return hidden_settings(value) if isinstance(value, dict) else value
+
+
+def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         if value not in NO_SECRETS:
             yield value
-    elif isinstance(value, (dict, list)):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _texts(inner)
+    elif isinstance(value, dict):
+        yield from _strings(list(value.values()))
+    elif isinstance(value, list):
+        for element in value:
+            yield from _strings(element)
 
 
-def differing(before: Any, after: Any) -> tuple:
-    """The parts of two JSON values that differ, so that a change in a large one is read at a glance."""
+def differing(before: Any, after: Any) -> tuple[Any, Any]:
+    """Return the parts of two JSON values that differ, to show a change in a large one."""
     if isinstance(before, dict) and isinstance(after, dict):
-        pairs = {key: (before.get(key), after.get(key)) for key in {**before, **after}}
-        parts = {key: differing(*pair) for key, pair in pairs.items() if pair[0] != pair[1]}
-        left = {key: part[0] for key, part in parts.items() if key in before}
-        return left, {key: part[1] for key, part in parts.items() if key in after}
+        return _differing_parts(before, after)
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        parts = {
-            index: differing(*pair)
-            for index, pair in enumerate(zip(before, after))
-            if pair[0] != pair[1]
-        }
-        left = {f"[{index}]": part[0] for index, part in parts.items()}
-        return left, {f"[{index}]": part[1] for index, part in parts.items()}
+        return _differing_parts(_by_index(before), _by_index(after))
     return before, after
 
 
-def told_apart(shown: Any, before: Any, after: Any, shown_after: Any) -> Any:
-    """What is shown of ``after``, with a word where what is hidden is not what it was."""
+def _differing_parts(before: Body, after: Body) -> tuple[Body, Body]:
+    left: Body = {}
+    right: Body = {}
+    for key in {**before, **after}:
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        old, new = differing(old, new)
+        if key in before:
+            left[key] = old
+        if key in after:
+            right[key] = new
+    return left, right
+
+
+def _by_index(values: list[Any]) -> Body:
+    return {f"[{index}]": value for index, value in enumerate(values)}
+
+
+def mark_changed_secrets(shown_before: Any, before: Any, after: Any, shown_after: Any) -> Any:
+    """Return ``shown_after`` with a note at each hidden value that has changed."""
     if isinstance(shown_after, dict) and isinstance(before, dict) and isinstance(after, dict):
-        shown = shown if isinstance(shown, dict) else {}
+        shown = shown_before if isinstance(shown_before, dict) else {}
         return {
-            key: told_apart(shown.get(key), before.get(key), after.get(key), value)
+            key: mark_changed_secrets(shown.get(key), before.get(key), after.get(key), value)
             for key, value in shown_after.items()
         }
-    return ANOTHER if shown_after == HIDDEN == shown and before != after else shown_after
+    is_hidden = shown_after == HIDDEN == shown_before
+    return HIDDEN_CHANGED if is_hidden and before != after else shown_after
 
 
-def entry(header: str, before: Any, after: Any) -> dict:
-    """A diff as Ansible shows it; None stands for an object that is not there."""
+def entry(header: str, before: Any, after: Any) -> dict[str, str]:
+    """Return a diff as Ansible shows it; None stands for an object that does not exist."""
     if before is not None and after is not None:
         before, after = differing(before, after)
     return {
         "before_header": header,
         "after_header": header,
-        "before": _shown(before),
-        "after": _shown(after),
+        "before": _rendered(before),
+        "after": _rendered(after),
     }
 
 
-def _shown(value: Any) -> str:
+def _rendered(value: Any) -> str:
     if value is None:
         return ""
-    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
-    if len(text) > LONGEST_TEXT:
-        text = f"{text[:LONGEST_TEXT]}\n... and {len(text) - LONGEST_TEXT} more characters"
-    return text + "\n"
+    rendered = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    excess = len(rendered) - LONGEST_OUTPUT
+    if excess > 0:
+        rendered = f"{rendered[:LONGEST_OUTPUT]}\n... and {excess} more characters"
+    return rendered + "\n"

@@ -293,6 +293,8 @@ var bodyModels = []struct {
 	{"POST", `^/api/folders$`, func() validated { return new(models.CreateFolderCommand) }},
 	{"PUT", `^/api/folders/[^/]+$`, func() validated { return new(models.UpdateFolderCommand) }},
 	{"POST", `^/api/folders/[^/]+/move$`, func() validated { return new(models.MoveFolderCommand) }},
+	{"POST", `^/api/library-elements$`, func() validated { return new(models.CreateLibraryElementCommand) }},
+	{"PATCH", `^/api/library-elements/[^/]+$`, func() validated { return new(models.PatchLibraryElementCommand) }},
 	{"POST", `^/api/dashboards/db$`, func() validated { return new(models.SaveDashboardCommand) }},
 	{"PUT", `^/api/v1/provisioning/templates/[^/]+$`, func() validated { return new(models.NotificationTemplateContent) }},
 	{"POST", `^/api/v1/provisioning/mute-timings$`, func() validated { return new(models.MuteTimeInterval) }},

@@ -10,8 +10,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from tests.testbed.grafana.library_panels import check_library_panels
 from tests.testbed.grafana.store import new_uid, now
-from tests.testbed.grafana.web import BAD_JSON, Answer, Refused, Request, route
+from tests.testbed.grafana.web import BAD_JSON, Refused, Request, route
 
 MOST_NESTED = 4
 CHANGED = "has been changed by someone else"
@@ -248,7 +249,12 @@ def contents(request: Request, uid: str) -> dict[str, list[dict[str, Any]]]:
         if board["folderUid"] in places
     ]
     rules = [rule for rule in request.store.all(request.org, "rule") if rule["folderUID"] in places]
-    return {"folder": folders, "dashboard": boards, "alertrule": rules, "librarypanel": []}
+    panels = [
+        panel
+        for panel in request.store.all(request.org, "library_panel")
+        if panel["created_in"] in places
+    ]
+    return {"folder": folders, "dashboard": boards, "alertrule": rules, "librarypanel": panels}
 
 
 @route("GET", "/api/folders/:uid/counts", needs="folders:read")
@@ -281,7 +287,12 @@ def delete_folder(request: Request) -> Any:
     documents = contents(request, folder["uid"])
     if documents["alertrule"] and not request.flag("forceDeleteRules"):
         raise Refused(400, "folder cannot be deleted: folder contains alert rules")
-    for kind, key in (("alertrule", "rule"), ("dashboard", "dashboard"), ("folder", "folder")):
+    for kind, key in (
+        ("alertrule", "rule"),
+        ("dashboard", "dashboard"),
+        ("librarypanel", "library_panel"),
+        ("folder", "folder"),
+    ):
         for document in documents[kind]:
             request.store.delete(request.org, key, document["uid"])
     request.store.delete(request.org, "folder", folder["uid"])
@@ -349,6 +360,7 @@ def save_board(request: Request) -> Any:
             raise Refused(409, "Dashboard already exists. Use overwrite flag to update.")
         raise Refused(412, f"The dashboard {CHANGED}", status="version-mismatch")
     spec = acceptable(request, spec)
+    check_library_panels(request, spec)
     board = store_board(request, old, spec, uid, folder, stored)
     answer = {"id": board["id"], "uid": board["uid"], "url": board_url(board), "status": "success"}
     return answer | {"version": board["version"], "slug": slug(title), "folderUid": folder}
@@ -709,8 +721,3 @@ def as_object(
     if not version.startswith("v0") or document["stored"].startswith("v2"):
         status = {"conversion": {"failed": False, "storedVersion": document["stored"]}}
     return document["id"], {"metadata": meta, "spec": spec, "status": status}
-
-
-@route("GET", "/api/library-elements")
-def library_elements(_request: Request) -> Answer:
-    return Answer(200, {"result": {"totalCount": 0, "elements": [], "page": 1, "perPage": 100}})

@@ -16,7 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.testbed.grafana import access, dashboards, datasources, notifications, rules
+from tests.testbed.grafana import (
+    access,
+    dashboards,
+    datasources,
+    library_panels,
+    notifications,
+    rules,
+)
 from tests.testbed.grafana.store import Store, Undecryptable
 from tests.testbed.grafana.web import (
     FAULTS,
@@ -31,7 +38,7 @@ from tests.testbed.grafana.web import (
 )
 
 # These register their routes when they are imported.
-KINDS = (access, datasources, dashboards, rules, notifications)
+KINDS = (access, datasources, dashboards, library_panels, rules, notifications)
 LOCKOUT_ATTEMPTS, LOCKOUT_SECONDS = 5, 300
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A fake host: a private root, a fake systemd and fake accounts, on which real rollouts run.
 
-Each run is a process of its own, so that a signal ends it as it would end the module; the fake systemd keeps its state
-in a file, since it outlives such a process as the real one does. A fake program is nothing but what it has read: it
-refuses to start, to reload or to become ready where its configuration says so.
+Each run is a process of its own, so that a signal ends it as it would end the module. The fake
+systemd keeps its state in a file, since it outlives such a process as the real one does. A fake
+program is nothing but the files that it has read: it refuses to start, to reload or to become
+ready where its configuration says so.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class FakeHost:
     # What tests do
 
     def run(self, params: dict[str, Any], **changes: Any) -> Outcome:
-        """Run the module's work in a process of its own; ``check`` and ``die_at`` are not options."""
+        """Run the module's work in its own process; ``check`` and ``die_at`` are no options."""
         check, die_at = changes.pop("check", False), changes.pop("die_at", "")
         with_signal = changes.pop("with_signal", signal.SIGKILL)
         options = {**DEFAULTS, **params, **changes}
@@ -143,8 +144,8 @@ class FakeHost:
     def tree(self) -> dict[str, str]:
         """Return every file, link and directory that a rollout may write, with mode and content.
 
-        Paths begin at the host's root. Generations are counted differently after a killed run, and an archive is
-        unpacked at another time, so neither counts.
+        Paths begin at the host's root. Generations are counted differently after a killed run,
+        and an archive is unpacked at another time, so neither counts.
         """
         found = {}
         for directory in ("opt", "etc", "var"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A manifest that cannot be read never leads to a removal: "cannot read" is not "does not exist"."""
+"""A manifest that cannot be read never leads to a removal of what runs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a power cut may take: nothing is renamed before it is on disk, and every rename is on disk before the next step.
+"""Nothing is renamed before it is on disk, and a rename is on disk before the next step.
 
-The kernel keeps written pages when a process is killed, so only the order of the calls shows this.
+The kernel keeps written pages when a process is killed, so that only the order of the calls shows
+what a power cut may take.
 """
 
 from __future__ import annotations

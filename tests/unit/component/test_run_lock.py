@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Grafana of each version in memory, or the real one at GRAFANA_URL."""
+"""Grafana of each version in memory, or the real one at GRAFANA_URL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import Client
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
@@ -27,25 +27,25 @@ Apply = Callable[..., Result]
 
 
 class RealGrafana:
-    """A server that somebody runs: it counts nothing, and fails when it likes."""
+    """A real server, which neither counts requests nor injects faults."""
 
     url = REAL
     username = os.environ.get("GRAFANA_USER", "admin")
     password = os.environ.get("GRAFANA_PASSWORD", "admin")
 
     def clear(self) -> None:
-        """There is no log."""
+        """Do nothing, since a real server has no log."""
 
 
 def connect(grafana: Any, **changes: Any) -> Client:
-    """A client that does not wait between repetitions."""
+    """Return a client that does not wait between retries."""
     login = {"username": grafana.username, "password": grafana.password}
     return Client(grafana.url, **{**login, "sleep": lambda _seconds: None, **changes})
 
 
 @pytest.fixture(params=["real"] if REAL else VERSIONS)
 def grafana(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A Grafana of each version, with nothing in it."""
+    """Yield an empty Grafana of each version."""
     if request.param == "real":
         reconcile(connect(RealGrafana()), leftovers(), Options(adopt=True))
         yield RealGrafana()
@@ -58,16 +58,16 @@ def grafana(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.fixture
-def stand_in(grafana: Any) -> FakeGrafana:
-    """A Grafana that counts, and fails when it is told to."""
+def fake_grafana(grafana: Any) -> FakeGrafana:
+    """Return a fake Grafana, which counts requests and injects faults."""
     if REAL:
-        pytest.skip("a real server neither counts nor fails when it is told to")
+        pytest.skip("a real server neither counts requests nor injects faults")
     return grafana
 
 
 @pytest.fixture
 def apply(grafana: Any) -> Apply:
-    """Make Grafana have some objects."""
+    """Return a function that brings Grafana to a desired state."""
 
     def call(*desired: DesiredObject, **options: Any) -> Result:
         grafana.clear()
@@ -79,7 +79,7 @@ def apply(grafana: Any) -> Apply:
 
 
 def leftovers() -> list[DesiredObject]:
-    """All that these tests make, as absent."""
+    """Return all objects that these tests create, as absent."""
     more = {
         "folder": ["place", "below"],
         "mute_timing": ["quiet"],
@@ -96,5 +96,5 @@ def leftovers() -> list[DesiredObject]:
 
 
 def writes(grafana: Any) -> list[str]:
-    """What was written since the log was cleared; nothing is known of a real server."""
+    """Return the writes since the log was cleared, none for a real server."""
     return [] if REAL else [f"{line.method} {line.path}" for line in grafana.writes]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One object of each kind, and what may become of each of its fields."""
+"""One object of each kind, and changes of each of its fields."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "jsonData": {"httpMethod": "POST", "httpHeaderName1": "X-Scope"},
         "secureJsonData": {"httpHeaderValue1": "first-secret"},
     },
+    "library_panel": {"uid": "rate", "name": "Rate", "model": PANEL, "folderUid": ""},
     "dashboard": {
         "dashboard": {
             "uid": "app",
@@ -107,6 +108,7 @@ BODIES: dict[str, dict[str, Any]] = {
 IDENTITIES = {
     "folder": "ops",
     "datasource": "prometheus",
+    "library_panel": "rate",
     "dashboard": "app",
     "template": "discord",
     "mute_timing": "weekend",
@@ -114,7 +116,7 @@ IDENTITIES = {
     "policy": "",
     "rule_group": "ops/targets",
 }
-# Kind -> (where in the body, another value); each must be seen and written.
+# Kind -> (path in the body, another value); each must be noticed and written.
 CHANGES: dict[str, list[tuple[tuple, Any]]] = {
     "folder": [(("title",), "Other")],
     "datasource": [
@@ -133,6 +135,15 @@ CHANGES: dict[str, list[tuple[tuple, Any]]] = {
         (("secureJsonData", "httpHeaderValue1"), "second-secret"),
         (("secureJsonData", "basicAuthPassword"), "third-secret"),
         (("secureJsonData",), {}),
+    ],
+    "library_panel": [
+        (("name",), "Ratio"),
+        (("model", "title"), "Ratio"),
+        (("model", "type"), "stat"),
+        (("model", "description"), "Requests a second"),
+        (("model", "targets"), []),
+        (("model", "options"), {"legend": {"showLegend": False}}),
+        (("model", "fieldConfig"), {"defaults": {"unit": "reqps"}}),
     ],
     "dashboard": [
         (("dashboard", "title"), "Other"),
@@ -205,11 +216,12 @@ CHANGES: dict[str, list[tuple[tuple, Any]]] = {
 def desired(
     kind: str, body: dict | None = None, state: str = PRESENT, source: str = "test.yml:1"
 ) -> DesiredObject:
-    """An object of a kind; what identifies it follows from its body."""
+    """Return a desired object of a kind; its identity follows from its body."""
     body = deepcopy(BODIES[kind] if body is None else body)
     identity = {
         "folder": lambda: body["uid"],
         "datasource": lambda: body["uid"],
+        "library_panel": lambda: body["uid"],
         "dashboard": lambda: body["dashboard"]["uid"],
         "policy": lambda: "",
         "rule_group": lambda: f"{body['folderUid']}/{body['title']}",
@@ -218,14 +230,14 @@ def desired(
 
 
 def absent(kind: str, identity: str | None = None) -> DesiredObject:
-    """An object that should not be there."""
+    """Return an object that must not exist."""
     return DesiredObject(
         kind, IDENTITIES[kind] if identity is None else identity, {}, "test.yml:9", ABSENT
     )
 
 
 def changed(body: dict, where: tuple, value: Any) -> dict:
-    """A copy of a body with another value somewhere in it."""
+    """Return a copy of a body with another value at a path."""
     result: Any = deepcopy(body)
     inner = result
     for step in where[:-1]:

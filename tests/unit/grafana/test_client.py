@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests: repeated where it is safe, never after wrong credentials, and errors that say what was asked of whom."""
+"""A client repeats safe requests, none after wrong credentials, and names them in errors."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_probe_is_made_once(grafana: FakeGrafana, client: Client) -> None:
     assert client.namespace == "default"
 
 
-def test_another_organization(grafana: FakeGrafana) -> None:
+def test_another_organization_has_its_own_namespace(grafana: FakeGrafana) -> None:
     number = grafana.add_org("Two")
     client = Client(grafana.url, username="admin", password="pass word ü", org_id=number)
     client.probe()
@@ -111,22 +111,20 @@ def test_a_plain_error_is_not_repeated(grafana: FakeGrafana, client: Client, pau
     assert pauses == []
 
 
-def test_a_web_page_is_not_taken_for_grafana(grafana: FakeGrafana, client: Client) -> None:
+def test_a_web_page_is_not_mistaken_for_grafana(grafana: FakeGrafana, client: Client) -> None:
     grafana.fail("html", method="GET", status=200, times=0)
     with pytest.raises(GrafanaError, match=f"web page: is {grafana.url} Grafana"):
         client.probe()
 
 
-def test_a_server_that_asks_to_wait_is_obeyed(
-    grafana: FakeGrafana, client: Client, pauses: list
-) -> None:
+def test_retry_after_is_obeyed(grafana: FakeGrafana, client: Client, pauses: list) -> None:
     grafana.fail("429", method="GET", times=1, headers={"Retry-After": "7"})
     client.probe()
     assert pauses == [7.0]
 
 
 @pytest.mark.parametrize("fault", ["502", "locked", "reset", "truncated"])
-def test_a_write_that_may_have_come_about_is_not_repeated(
+def test_an_uncertain_write_is_not_repeated(
     grafana: FakeGrafana, client: Client, fault: str
 ) -> None:
     grafana.fail(fault, method="POST", times=0)
@@ -135,21 +133,21 @@ def test_a_write_that_may_have_come_about_is_not_repeated(
     assert sum(line.method == "POST" for line in grafana.requests) == 1
 
 
-def test_a_write_that_was_turned_away_is_repeated(grafana: FakeGrafana, client: Client) -> None:
+def test_a_rejected_write_is_repeated(grafana: FakeGrafana, client: Client) -> None:
     grafana.fail("429", method="POST", times=1)
     client.write("POST", USERS, "user ada", {"login": "ada", "password": "secret"})
     assert [line.status for line in grafana.requests if line.method == "POST"] == [429, 200]
 
 
 @pytest.mark.parametrize("fault", ["409", "412"])
-def test_a_lost_race_is_told_apart(grafana: FakeGrafana, client: Client, fault: str) -> None:
+def test_a_lost_race_has_its_own_error(grafana: FakeGrafana, client: Client, fault: str) -> None:
     grafana.fail(fault, method="POST", times=1)
     with pytest.raises(Raced) as raised:
         client.write("POST", USERS, "user ada", {})
     assert raised.value.status == int(fault)
 
 
-def test_nothing_listens(pauses: list) -> None:
+def test_a_refused_connection_is_given_up(pauses: list) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -161,7 +159,7 @@ def test_nothing_listens(pauses: list) -> None:
 
 
 @pytest.mark.parametrize("url", ["grafana:3000", "http://", "ftp://grafana", "http://a b"])
-def test_an_address_that_is_none_is_told_at_once(url: str, pauses: list) -> None:
+def test_an_invalid_address_is_reported_at_once(url: str, pauses: list) -> None:
     with pytest.raises(GrafanaError, match=re.escape(f"at {url.rstrip('/')}: ")):
         Client(url, username="a", password="secret", sleep=pauses.append).probe()
     assert pauses == []
@@ -180,7 +178,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return files
 
 
-def test_tls(grafana: FakeGrafana, certificate: tuple[str, str], pauses: list) -> None:
+def test_tls_is_verified(grafana: FakeGrafana, certificate: tuple[str, str], pauses: list) -> None:
     http, thread = start(grafana.grafana, ("127.0.0.1", 0), certificate)
     try:
         url = f"https://127.0.0.1:{http.server_address[1]}"
@@ -206,7 +204,7 @@ def test_tls(grafana: FakeGrafana, certificate: tuple[str, str], pauses: list) -
         thread.join()
 
 
-def test_a_server_that_says_nothing(pauses: list) -> None:
+def test_a_silent_server_times_out(pauses: list) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -220,7 +218,7 @@ def test_a_server_that_says_nothing(pauses: list) -> None:
             client.write("POST", USERS, "user ada", {})
 
 
-def test_a_secret_in_an_answer_is_not_told(grafana: FakeGrafana, client: Client) -> None:
+def test_a_secret_in_an_answer_is_hidden(grafana: FakeGrafana, client: Client) -> None:
     client.secrets.add("https://discord/secret")
     grafana.fail(
         "500",
@@ -234,7 +232,7 @@ def test_a_secret_in_an_answer_is_not_told(grafana: FakeGrafana, client: Client)
     assert "********" in str(raised.value)
 
 
-def test_a_redirect_says_where_to(grafana: FakeGrafana, client: Client) -> None:
+def test_a_redirect_is_reported_with_its_target(grafana: FakeGrafana, client: Client) -> None:
     grafana.fail(
         "500", method="GET", status=301, headers={"Location": "https://elsewhere/grafana/"}, times=0
     )
@@ -242,7 +240,7 @@ def test_a_redirect_says_where_to(grafana: FakeGrafana, client: Client) -> None:
         client.probe()
 
 
-def test_requests_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_requests_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "requests", None)
     with pytest.raises(GrafanaError, match="install python3-requests"):
         Client("http://127.0.0.1:3000")
@@ -263,7 +261,7 @@ def test_one_connection_is_kept(grafana: FakeGrafana, client: Client) -> None:
     assert len(opened) == 1
 
 
-def test_items_are_read_side_by_side_in_order(grafana: FakeGrafana, client: Client) -> None:
+def test_items_are_read_in_parallel_and_in_order(grafana: FakeGrafana, client: Client) -> None:
     names = set()
 
     def call(number: int) -> int:
@@ -275,10 +273,10 @@ def test_items_are_read_side_by_side_in_order(grafana: FakeGrafana, client: Clie
     assert len(names) > 1
 
 
-def test_the_version(grafana: FakeGrafana, client: Client) -> None:
+def test_the_major_version_is_read(grafana: FakeGrafana, client: Client) -> None:
     assert client.major_version() == 13
 
 
-def test_a_hidden_version() -> None:
+def test_a_hidden_version_is_zero() -> None:
     with FakeGrafana(version="12.4.3", password="x", hide_version=True) as server:
         assert Client(server.url, username="admin", password="x").major_version() == 0

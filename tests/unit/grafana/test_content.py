@@ -24,14 +24,14 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.d
     DocumentError,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import Live
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
     DesiredObject,
     RequiredObject,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.payload import (
-    opened,
-    wanted_parcel,
+    decode_content,
+    encode_content,
 )
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import (
     ContentLoader,
@@ -704,8 +704,8 @@ def test_unexpected_value_anywhere_never_breaks_the_loader(odd: object) -> None:
             owner[path[-1]] = deepcopy(odd)
             file = {"f.json": json.dumps(content).encode()}
             loaded = load(Source("", file) if as_file else Source(objects=content))
-            payload = wanted_parcel(loaded.desired, loaded.required)
-            assert opened(payload) == (loaded.desired, loaded.required)
+            payload = encode_content(loaded.desired, loaded.required)
+            assert decode_content(payload) == (loaded.desired, loaded.required)
 
 
 def test_uid_of_a_folder_applies_wherever_a_file_sets_it() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules, as Ansible runs them."""
+"""Modules converge as Ansible runs them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ansible_collections.hippius.monitoring.plugins.doc_fragments.grafana import
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import grafana_module
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_module import (
     CONNECTION,
-    STAMPED,
+    PROVENANCE,
     STATE,
     unready,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.payload import (
-    wanted_parcel,
+    encode_content,
 )
 from tests.unit.grafana.conftest import Apply, writes
 from tests.unit.grafana.factories import BODIES, desired
@@ -64,6 +64,11 @@ CASES: dict[str, tuple[dict, dict, dict]] = {
         {"dashboard": PANELS, "folder_uid": "ops"},
         {"dashboard": {**PANELS, "title": "B"}, "folder_uid": "place"},
     ),
+    "grafana_library_panel": (
+        {"uid": "rate"},
+        {"name": "Rate", "model": BODIES["library_panel"]["model"]},
+        {"name": "Ratio"},
+    ),
     "grafana_rule_group": (
         {"folder_uid": "ops", "title": "targets"},
         {"rules": BODIES["rule_group"]["rules"]},
@@ -94,7 +99,7 @@ CASES: dict[str, tuple[dict, dict, dict]] = {
 
 @pytest.fixture
 def call(grafana: Any, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run a module; returns what it tells Ansible."""
+    """Run a module, and return its result."""
 
     def run(name: str, /, check: bool = False, **options: Any) -> dict:
         login = {
@@ -112,11 +117,11 @@ def call(grafana: Any, capsys: pytest.CaptureFixture[str]) -> Any:
             grafana.clear()
         with patch_module_args({**given, **internal}), pytest.raises(SystemExit):
             importlib.import_module(MODULES + name).main()
-        told = capsys.readouterr().out
+        result = capsys.readouterr().out
         # Ansible masks what it knows to be secret.
         for secret in ("planted", "https://discord.example", '"password": "admin"'):
-            assert secret not in told
-        return json.loads(told)
+            assert secret not in result
+        return json.loads(result)
 
     return run
 
@@ -145,18 +150,18 @@ def test_a_module_converges(name: str, call: Any, grafana: Any, apply: Apply) ->
 
 
 def test_a_module_fails_with_one_clear_message(call: Any, grafana: Any, apply: Apply) -> None:
-    told = call("grafana_notification_policy", policy={"receiver": "gone"})
-    assert told["failed"] and not told["changed"]
-    assert told["msg"] == (
+    result = call("grafana_notification_policy", policy={"receiver": "gone"})
+    assert result["failed"] and not result["changed"]
+    assert result["msg"] == (
         "Nothing was changed. policy tree (inline): it needs contact point gone, which is not there"
     )
-    told = call("grafana_folder", uid="ops", title="A", password="planted")
-    assert told["failed"] and "GET /api/org answered 401" in told["msg"]
-    told = call("grafana_folder", uid="ops")
-    assert "missing" in told["msg"] and "title" in told["msg"]
+    result = call("grafana_folder", uid="ops", title="A", password="planted")
+    assert result["failed"] and "GET /api/org answered 401" in result["msg"]
+    result = call("grafana_folder", uid="ops")
+    assert "missing" in result["msg"] and "title" in result["msg"]
 
 
-def test_adopt_and_editable(call: Any, apply: Apply) -> None:
+def test_a_manual_object_is_replaced_with_adopt(call: Any, apply: Apply) -> None:
     apply(desired("template"), editable=True)
     assert (
         "adopt: true" in call("grafana_message_template", name="discord", template="other")["msg"]
@@ -170,7 +175,7 @@ def test_shared_options_are_documented() -> None:
     for text, spec in (
         (fragment.DOCUMENTATION, CONNECTION),
         (fragment.STATE, STATE),
-        (fragment.PROVENANCE, STAMPED),
+        (fragment.PROVENANCE, PROVENANCE),
     ):
         documented = {
             name: {key: value for key, value in option.items() if key != "description"}
@@ -185,7 +190,7 @@ def test_shared_options_are_documented() -> None:
 # The service account
 
 
-def test_a_service_account_and_its_token(call: Any, grafana: Any, tmp_path: Path) -> None:
+def test_a_service_account_has_one_token(call: Any, grafana: Any, tmp_path: Path) -> None:
     file = tmp_path / "token"
     options = {"name": "automation", "role": "Admin", "token_path": str(file)}
     planned = call("grafana_service_account", check=True, **options)
@@ -213,7 +218,7 @@ def test_a_service_account_and_its_token(call: Any, grafana: Any, tmp_path: Path
 
 
 @pytest.mark.parametrize("harm", ["lost", "read by others", "void", "broken", "binary"])
-def test_a_token_is_made_again(harm: str, call: Any, tmp_path: Path) -> None:
+def test_an_unusable_token_is_replaced(harm: str, call: Any, tmp_path: Path) -> None:
     file = tmp_path / "token"
     options = {"name": "automation", "token_path": str(file)}
     call("grafana_service_account", **options)
@@ -234,64 +239,62 @@ def test_a_token_is_made_again(harm: str, call: Any, tmp_path: Path) -> None:
     call("grafana_service_account", state="absent", **options)
 
 
-def test_what_is_no_token_is_not_told(call: Any, tmp_path: Path) -> None:
-    told = call("grafana_folder", uid="below", title="A", token="planted\nplanted", password=None)
-    assert told["msg"] == "The token holds spaces or other characters that no token has."
-    told = call("grafana_service_account", name="automation", token_path=str(tmp_path))
-    assert told["failed"] and "Is a directory" in told["msg"]
+def test_an_invalid_token_is_not_shown(call: Any, tmp_path: Path) -> None:
+    result = call("grafana_folder", uid="below", title="A", token="planted\nplanted", password=None)
+    assert result["msg"] == "The token holds spaces or other characters that no token has."
+    result = call("grafana_service_account", name="automation", token_path=str(tmp_path))
+    assert result["failed"] and "Is a directory" in result["msg"]
     call("grafana_service_account", name="automation", state="absent")
 
 
-def test_content_is_planned_before_there_is_a_grafana(call: Any) -> None:
-    """Quickly, and though neither token nor certificates are there yet."""
+def test_content_is_planned_without_a_grafana(call: Any) -> None:
+    """Neither token nor certificates exist yet, and it does not wait for them."""
     content = {
-        "parcel": wanted_parcel([desired("folder")], []),
+        "payload": encode_content([desired("folder")], []),
         "token_path": "/none/token",
         "ca_path": "/none/ca.pem",
     }
-    told = call("grafana_content", check=True, grafana_url="https://127.0.0.1:9", **content)
-    assert told["changed"] and told["changes"] == [] and "failed" not in told
+    result = call("grafana_content", check=True, grafana_url="https://127.0.0.1:9", **content)
+    assert result["changed"] and result["changes"] == [] and "failed" not in result
     for address in ("http://127.0.0.1:none", "127.0.0.1:9"):
         assert address in call("grafana_content", check=True, grafana_url=address, **content)["msg"]
 
 
 @pytest.mark.parametrize("name", [*CASES, "grafana_service_account"])
-def test_a_grafana_that_is_not_there_yet_is_waited_for_by_no_plan(
-    name: str, call: Any, stand_in: Any
-) -> None:
+def test_no_plan_waits_for_a_missing_grafana(name: str, call: Any, fake_grafana: Any) -> None:
     own, first, _other = CASES.get(
         name, ({"name": "automation", "token_path": "/none/token"}, {}, {})
     )
     # Nothing listens; it is starting, or a proxy stands before one that is not rolled out.
     for url, message in (
         ("http://127.0.0.1:9", "Nothing answers at {} yet"),
-        (stand_in.url, "{} answers 503"),
+        (fake_grafana.url, "{} answers 503"),
     ):
-        stand_in.fail("500", status=503, body={}, times=0)
+        fake_grafana.fail("500", status=503, body={}, times=0)
         assert unready(url) == message.format(url)
         began = time.monotonic()
-        told = call(name, check=True, grafana_url=url, **own, **first)
-        assert told["changed"] and told["changes"] == [] and "failed" not in told
+        result = call(name, check=True, grafana_url=url, **own, **first)
+        assert result["changed"] and result["changes"] == [] and "failed" not in result
         assert not call(name, check=True, grafana_url=url, state="absent", **own)["changed"]
         assert time.monotonic() - began < 2
 
 
-def test_a_plan_gives_up_a_busy_grafana_soon(
-    call: Any, stand_in: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_plan_soon_gives_up_a_busy_grafana(
+    call: Any, fake_grafana: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grafana_module, "PATIENCE_OF_PLANS", 1)
-    stand_in.fail("500", status=503, body={"message": "busy"}, path="/api/org", times=0)
+    fake_grafana.fail("500", status=503, body={"message": "busy"}, path="/api/org", times=0)
     began = time.monotonic()
-    told = call("grafana_folder", check=True, uid="ops", title="A")
-    assert told["failed"] and re.search(
-        r"GET /api/org answered 503: busy; given up after \d attempts", told["msg"]
+    result = call("grafana_folder", check=True, uid="ops", title="A")
+    assert result["failed"] and re.search(
+        r"GET /api/org answered 503: busy; given up after \d attempts", result["msg"]
     )
     assert time.monotonic() - began < 3
 
 
-def test_a_directory_that_is_missing(call: Any, tmp_path: Path) -> None:
-    told = call(
+def test_a_missing_token_directory_is_reported(call: Any, tmp_path: Path) -> None:
+    result = call(
         "grafana_service_account", name="automation", token_path=str(tmp_path / "none" / "token")
     )
-    assert told["failed"] and "No such file or directory" in told["msg"]
+    assert result["failed"] and "No such file or directory" in result["msg"]
     call("grafana_service_account", name="automation", state="absent")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Equal things compare equal, and different ones do not, whatever Grafana makes of their spelling."""
+"""Equal objects compare equal, and different ones do not, in any spelling of Grafana."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_kind_sees_each_change_and_touches_nothing(kind: str) -> None:
 
 
 def live_rule(**changes: Any) -> dict:
-    """A rule as a server returns it."""
+    """Return a rule as a server returns it."""
     rule = deepcopy(RULE)
     for query in rule["data"]:
         query["model"] |= {"intervalMs": 1000, "maxDataPoints": 43200}
@@ -122,7 +122,7 @@ def live_rule(**changes: Any) -> dict:
         ({"execErrState": "OK"}, False),
     ],
 )
-def test_rules_of_a_server(changes: dict, equal: bool) -> None:
+def test_rules_compare_without_fields_of_the_server(changes: dict, equal: bool) -> None:
     assert (
         normalize.same(normalize.rule(live_rule(**changes), RULE), normalize.rule(RULE, RULE))
         is equal
@@ -146,7 +146,7 @@ def test_the_newer_api_spells_ok_in_another_way() -> None:
         ({"hide": False}, False),
     ],
 )
-def test_defaults_in_query_models(model: dict, equal: bool) -> None:
+def test_defaults_in_query_models_are_ignored(model: dict, equal: bool) -> None:
     plain = {"refId": "A", "datasourceUid": "p", "model": {"expr": "up"}}
     other = {**plain, "model": {"expr": "up", **model}}
     assert normalize.same(normalize.query(plain), normalize.query(other)) is equal
@@ -181,7 +181,7 @@ def test_matchers_are_read(text: str, found: list) -> None:
     assert normalize.matcher(text) == found
 
 
-def test_no_matcher() -> None:
+def test_an_invalid_matcher_is_refused() -> None:
     with pytest.raises(ValueError, match="no matcher"):
         normalize.matcher("severity")
 
@@ -224,7 +224,7 @@ def test_routes_in_all_spellings_are_equal() -> None:
         ({"times": [{"start_time": "00:00", "end_time": "24:00"}]}, {}, False),
     ],
 )
-def test_intervals(left: dict, right: dict, equal: bool) -> None:
+def test_intervals_compare_in_one_spelling(left: dict, right: dict, equal: bool) -> None:
     both = [normalize.mute_timing({"time_intervals": [interval]}) for interval in (left, right)]
     assert normalize.same(*both) is equal
 
@@ -237,12 +237,12 @@ def test_intervals(left: dict, right: dict, equal: bool) -> None:
         ('{{define "a"}}x{{end}}', '{{define "a"}}x{{end}}'),
     ],
 )
-def test_templates_as_they_are_stored(text: str, stored: str) -> None:
+def test_templates_are_normalized_as_stored(text: str, stored: str) -> None:
     assert normalize.template("n", text) == stored
     assert normalize.template("n", stored) == stored
 
 
-def test_a_definition_that_some_servers_do_not_see() -> None:
+def test_a_definition_is_spelled_for_all_servers() -> None:
     text = normalize.defining('{{- define "a" -}}x{{- end }}')
     assert text == '{{ define "a" -}}x{{- end }}'
     assert normalize.template("n", text) == text
@@ -259,11 +259,11 @@ def test_a_definition_that_some_servers_do_not_see() -> None:
         ({"a": {"b": 1}}, {"a": {"b": "2"}}, False),
     ],
 )
-def test_settings(left: dict, right: dict, equal: bool) -> None:
+def test_settings_compare_without_types(left: dict, right: dict, equal: bool) -> None:
     assert (normalize.settings(left) == normalize.settings(right)) is equal
 
 
-def test_what_a_dashboard_gains_on_the_server_is_not_compared() -> None:
+def test_fields_that_the_server_adds_to_a_dashboard_are_ignored() -> None:
     asked = {
         "title": "A",
         "uid": "a",
@@ -293,7 +293,7 @@ def test_what_a_dashboard_gains_on_the_server_is_not_compared() -> None:
         )
 
 
-def test_what_plugins_add_to_a_datasource_is_not_compared() -> None:
+def test_keys_that_plugins_add_are_ignored() -> None:
     asked = {"name": "P", "type": "postgres", "jsonData": {"a": 1}}
     server = {
         "name": "P",
@@ -322,14 +322,17 @@ def test_what_plugins_add_to_a_datasource_is_not_compared() -> None:
             ["a", 'b"c', "d"],
         ),
         (
-            '{{/* {{ template "a" . }} */}}{{- /* {{ define "b" }}\n{{ end }} */ -}}{{ template "c" . }}',
+            (
+                '{{/* {{ template "a" . }} */}}{{- /* {{ define "b" }}\n{{ end }} */ -}}'
+                '{{ template "c" . }}'
+            ),
             ["c"],
             [],
         ),
         ('{{ .Template }} template "a" {{ /* template */ }}', [], []),
     ],
 )
-def test_templates_that_are_used_and_defined(text: str, uses: list, defines: list) -> None:
+def test_called_and_defined_templates_are_found(text: str, uses: list, defines: list) -> None:
     assert normalize.templates_used({"deep": [{"text": text}]}) == uses
     assert normalize.defined({"template": text}) == defines
 
@@ -342,8 +345,8 @@ def test_templates_that_are_used_and_defined(text: str, uses: list, defines: lis
         {"missingSeriesEvalsToResolve": 3},
     ],
 )
-def test_what_a_recording_rule_has_not_is_not_compared(ignored: dict) -> None:
-    """Grafana takes it, and empties it."""
+def test_fields_that_grafana_empties_in_a_recording_rule_are_ignored(ignored: dict) -> None:
+    """Grafana accepts and empties them."""
     record = {**RULE, "record": {"metric": "m", "from": "A"}}
     asked = {**record, **ignored}
     assert normalize.same(normalize.rule(record, asked), normalize.rule(asked, asked))

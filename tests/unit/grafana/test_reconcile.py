@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Grafana has what was wanted, and nothing is written when nothing differs: on each version, for each kind."""
+"""A run brings Grafana to the desired state, and writes nothing without a difference."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
     GrafanaError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
+    KINDS,
     REGISTRY,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import live
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
+    read_existing,
+)
 from tests.testbed.grafana import notifications
 from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.conftest import REAL, Apply, connect, writes
@@ -54,7 +56,7 @@ def test_the_life_of_an_object(kind: str, grafana: Any, apply: Apply) -> None:
     assert actions(apply(absent(kind))) == [(kind, "delete")]
     assert not apply(absent(kind)).changed and not writes(grafana)
     if kind != "policy":
-        assert IDENTITIES[kind] not in live(connect(grafana), (kind,))[kind]
+        assert IDENTITIES[kind] not in read_existing(connect(grafana), (kind,))[kind]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -93,7 +95,7 @@ def test_folders_nest_and_move(grafana: Any, apply: Apply) -> None:
     to_the_top = {**moved, "parentUid": ""}
     assert actions(apply(desired("folder", to_the_top))) == [("folder", "update")]
     assert not apply(desired("folder", to_the_top)).changed and not writes(grafana)
-    assert live(connect(grafana), ("folder",))["folder"]["below"].body["parentUid"] == ""
+    assert read_existing(connect(grafana), ("folder",))["folder"]["below"].body["parentUid"] == ""
     apply(desired("folder", below))
     # All go, those below first, however they are listed.
     for order in (("ops", "below", "place"), ("place", "below", "ops")):
@@ -102,7 +104,7 @@ def test_folders_nest_and_move(grafana: Any, apply: Apply) -> None:
         assert [change["action"] for change in done.changes] == ["delete"] * 3
 
 
-def test_a_description_where_it_can_be_read(grafana: Any, apply: Apply) -> None:
+def test_a_description_is_compared_where_it_is_readable(grafana: Any, apply: Apply) -> None:
     described = {**BODIES["folder"], "description": "All of it"}
     apply(desired("folder", described))
     assert not apply(desired("folder", described)).changed
@@ -127,7 +129,7 @@ def test_a_folder_with_content_is_never_deleted(grafana: Any, apply: Apply) -> N
         apply(absent("folder"), absent("rule_group"))
     assert not writes(grafana)
     apply(absent("folder"), absent("rule_group"), absent("dashboard"))
-    assert "ops" not in live(connect(grafana), ("folder",))["folder"]
+    assert "ops" not in read_existing(connect(grafana), ("folder",))["folder"]
 
 
 def test_the_default_datasource_moves(grafana: Any, apply: Apply) -> None:
@@ -144,14 +146,16 @@ def test_the_default_datasource_moves(grafana: Any, apply: Apply) -> None:
     assert not apply(*turned).changed and not writes(grafana)
 
 
-def test_a_datasource_exactly(grafana: Any, apply: Apply) -> None:
+def test_exact_removes_other_keys_of_a_datasource(grafana: Any, apply: Apply) -> None:
     apply(desired("datasource", changed(BODIES["datasource"], ("jsonData", "added"), True)))
     assert not apply(desired("datasource")).changed
     assert apply(desired("datasource"), exact_json_data=True).changed
     assert not apply(desired("datasource"), exact_json_data=True).changed
     assert (
         "added"
-        not in live(connect(grafana), ("datasource",))["datasource"]["prometheus"].body["jsonData"]
+        not in read_existing(connect(grafana), ("datasource",))["datasource"]["prometheus"].body[
+            "jsonData"
+        ]
     )
 
 
@@ -166,14 +170,12 @@ def test_a_rotated_secret_is_one_change(grafana: Any, apply: Apply, key: str) ->
     assert actions(done) == [("datasource", "update")]
     assert "(hidden)" in done.diff[0]["before"] and "second" not in str(done.values())
     assert not apply(rotated, fingerprint_key=key).changed
-    # With another key it cannot be told, so the secret is written once more.
+    # With another key it cannot be message, so the secret is written once more.
     assert apply(rotated, fingerprint_key="another").changed
     assert not apply(rotated, fingerprint_key="another").changed
 
 
-def test_somebody_elses_edit_makes_a_secret_be_written_once_more(
-    grafana: Any, apply: Apply
-) -> None:
+def test_secrets_are_written_again_after_another_edit(grafana: Any, apply: Apply) -> None:
     apply(desired("datasource"))
     client = connect(grafana)
     held = client.get("/api/datasources/uid/prometheus")
@@ -195,20 +197,24 @@ def test_a_rotated_webhook_is_one_change(grafana: Any, apply: Apply) -> None:
     )
     done = apply(rotated)
     assert actions(done) == [("contact_point", "update")]
-    assert "(hidden, another one)" in done.diff[0]["after"] and "webhooks" not in str(done.values())
+    assert "(hidden, changed)" in done.diff[0]["after"] and "webhooks" not in str(done.values())
     assert not apply(rotated).changed and not writes(grafana)
 
 
-def test_a_user_who_may_not_read_secrets_is_warned(stand_in: FakeGrafana, apply: Apply) -> None:
+def test_a_user_who_may_not_read_secrets_is_warned(fake_grafana: FakeGrafana, apply: Apply) -> None:
     apply(desired("contact_point"))
-    stand_in.fail("500", method="GET", path=r"export$", status=403, body={"message": "no"}, times=1)
+    fake_grafana.fail(
+        "500", method="GET", path=r"export$", status=403, body={"message": "no"}, times=1
+    )
     from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
         Options,
         reconcile,
     )
 
-    kept = reconcile(connect(stand_in), [desired("contact_point")], Options())
-    assert not kept.changed and not writes(stand_in)[1:] and "goes unnoticed" in kept.warnings[0]
+    kept = reconcile(connect(fake_grafana), [desired("contact_point")], Options())
+    assert (
+        not kept.changed and not writes(fake_grafana)[1:] and "goes unnoticed" in kept.warnings[0]
+    )
 
 
 ODD = [
@@ -221,7 +227,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_odd_texts_come_back_equal(grafana: Any, apply: Apply, text: str) -> None:
+def test_odd_strings_come_back_equal(grafana: Any, apply: Apply, text: str) -> None:
     panel = {
         "id": 1,
         "title": text,
@@ -248,7 +254,7 @@ def test_odd_texts_come_back_equal(grafana: Any, apply: Apply, text: str) -> Non
         )
     apply(*items)
     assert not apply(*items).changed and not writes(grafana)
-    found = live(connect(grafana), ("dashboard", "rule_group"))
+    found = read_existing(connect(grafana), ("dashboard", "rule_group"))
     assert found["dashboard"]["app"].body["dashboard"]["panels"] == [panel]
     assert found["rule_group"]["ops/targets"].body["rules"][0]["annotations"] == {"summary": text}
 
@@ -275,19 +281,19 @@ def test_a_routed_contact_point_is_renamed(grafana: Any, apply: Apply) -> None:
         [] if REAL else ["POST", "PUT", "DELETE", "POST", "DELETE"]
     )
     assert not apply(*items).changed
-    points = live(connect(grafana), ("contact_point",))["contact_point"]
+    points = read_existing(connect(grafana), ("contact_point",))["contact_point"]
     assert "chat" not in points and [one["uid"] for one in points["discord"].body["receivers"]] == [
         "chat-1"
     ]
 
 
 def test_an_unchanged_rule_of_a_changed_group_keeps_its_state(
-    stand_in: FakeGrafana, apply: Apply
+    fake_grafana: FakeGrafana, apply: Apply
 ) -> None:
     apply(*SURROUNDINGS, desired("rule_group"))
     apply(desired("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
     apply(desired("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
-    assert not stand_in.state_resets.get("target-slow")
+    assert not fake_grafana.state_resets.get("target-slow")
 
 
 def test_a_rule_that_changes_its_group_keeps_its_uid(grafana: Any, apply: Apply) -> None:
@@ -301,11 +307,11 @@ def test_a_rule_that_changes_its_group_keeps_its_uid(grafana: Any, apply: Apply)
     items = [desired("rule_group", group), absent("rule_group")]
     apply(*items)
     assert not apply(*items).changed and not writes(grafana)
-    assert list(live(connect(grafana), ("rule_group",))["rule_group"]) == ["ops/renamed"]
+    assert list(read_existing(connect(grafana), ("rule_group",))["rule_group"]) == ["ops/renamed"]
 
 
 def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
-    stand_in: FakeGrafana, apply: Apply
+    fake_grafana: FakeGrafana, apply: Apply
 ) -> None:
     second = {
         **BODIES["rule_group"],
@@ -319,19 +325,21 @@ def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
         desired("rule_group", {**second, "rules": [*second["rules"], moved]}),
     ]
     apply(*items)
-    assert [line.split("/")[-1] for line in writes(stand_in)] == ["zz", "targets"]
+    assert [line.split("/")[-1] for line in writes(fake_grafana)] == ["zz", "targets"]
     assert not apply(*items).changed
 
 
 # Drift and provenance
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].stamped])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance])
 @pytest.mark.parametrize("provenance", ["file", "", "api"])
-def test_provenance(kind: str, provenance: str, stand_in: FakeGrafana, apply: Apply) -> None:
+def test_provenance_decides_who_changes_an_object(
+    kind: str, provenance: str, fake_grafana: FakeGrafana, apply: Apply
+) -> None:
     apply(*surroundings(kind), desired(kind))
     keys = {"rule_group": ("rule", "target-down"), "contact_point": ("contact_point", "chat-1")}
-    stand_in.set_provenance(*keys.get(kind, (kind, IDENTITIES[kind])), provenance)
+    fake_grafana.set_provenance(*keys.get(kind, (kind, IDENTITIES[kind])), provenance)
     other = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     if provenance == "api":
         assert apply(other).changed
@@ -340,7 +348,7 @@ def test_provenance(kind: str, provenance: str, stand_in: FakeGrafana, apply: Ap
         message = "provisioned from a file" if provenance == "file" else "only with adopt: true"
         with pytest.raises(GrafanaError, match=message):
             apply(other, check=check)
-        assert not writes(stand_in)
+        assert not writes(fake_grafana)
     if provenance == "file":
         with pytest.raises(GrafanaError, match="provisioned from a file"):
             apply(other, adopt=True)
@@ -350,26 +358,26 @@ def test_provenance(kind: str, provenance: str, stand_in: FakeGrafana, apply: Ap
 
 
 @pytest.mark.parametrize("kind", ["datasource", "dashboard"])
-def test_what_a_file_provisions_is_left_alone(
-    kind: str, stand_in: FakeGrafana, apply: Apply
+def test_a_file_provisioned_object_is_left_alone(
+    kind: str, fake_grafana: FakeGrafana, apply: Apply
 ) -> None:
     apply(*surroundings(kind), desired(kind))
-    stand_in.set_provenance(kind, IDENTITIES[kind], "file")
+    fake_grafana.set_provenance(kind, IDENTITIES[kind], "file")
     for item in (desired(kind, changed(BODIES[kind], *CHANGES[kind][0])), absent(kind)):
         with pytest.raises(
             GrafanaError,
             match=rf"{kind} {IDENTITIES[kind]} \(test.yml:\d\): it is provisioned from",
         ):
             apply(item)
-    assert not writes(stand_in)
+    assert not writes(fake_grafana)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].stamped])
-def test_editable_objects(kind: str, grafana: Any, apply: Apply) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance])
+def test_editable_objects_have_no_provenance(kind: str, grafana: Any, apply: Apply) -> None:
     apply(*surroundings(kind))
     apply(desired(kind), editable=True)
     assert not apply(desired(kind), editable=True).changed and not writes(grafana)
-    assert live(connect(grafana), (kind,))[kind][IDENTITIES[kind]].provenance == ""
+    assert read_existing(connect(grafana), (kind,))[kind][IDENTITIES[kind]].provenance == ""
     assert apply(desired(kind, changed(BODIES[kind], *CHANGES[kind][0])), editable=True).changed
 
 
@@ -379,19 +387,19 @@ def test_an_object_of_the_api_becomes_editable_on_newer_servers(grafana: Any, ap
         assert apply(desired("template"), editable=True).changed
         assert not apply(desired("template"), editable=True).changed
         return
-    with pytest.raises(GrafanaError, match="before 13 does not hand an object of the API back"):
+    with pytest.raises(GrafanaError, match="before 13 does not make an object of the API editable"):
         apply(desired("template"), editable=True)
     assert not writes(grafana)
 
 
-def test_a_policy_tree_made_by_hand_is_not_lost(grafana: Any, apply: Apply) -> None:
+def test_a_manual_policy_tree_is_not_lost(grafana: Any, apply: Apply) -> None:
     by_hand = {
         "receiver": "grafana-default-email",
         "routes": [{"object_matchers": [["team", "=", "theirs"]]}],
     }
     apply(desired("policy", by_hand), editable=True)
     with pytest.raises(
-        GrafanaError, match=r"policy tree .* made by hand, and is replaced only with adopt"
+        GrafanaError, match=r"policy tree .* made manually, and is replaced only with adopt"
     ):
         apply(desired("policy"))
     assert not writes(grafana)
@@ -399,11 +407,11 @@ def test_a_policy_tree_made_by_hand_is_not_lost(grafana: Any, apply: Apply) -> N
     assert not apply(desired("policy")).changed
 
 
-def test_the_tree_that_newer_servers_begin_with_is_nobodys(
-    stand_in: FakeGrafana, apply: Apply
+def test_the_initial_tree_of_newer_servers_is_replaced(
+    fake_grafana: FakeGrafana, apply: Apply
 ) -> None:
-    """Since 12.4 it leads to a contact point without integrations."""
-    stand_in.store.put(1, "alertmanager", "", notifications.default("12.4.0"))
+    """Since 12.4 its receiver is a contact point without integrations."""
+    fake_grafana.store.put(1, "alertmanager", "", notifications.default("12.4.0"))
     routed = {
         "receiver": "empty",
         "routes": [{"receiver": "chat", "object_matchers": [["a", "=", "b"]]}],
@@ -413,9 +421,9 @@ def test_the_tree_that_newer_servers_begin_with_is_nobodys(
         ("contact_point", "create"),
         ("policy", "update"),
     ]
-    assert not apply(*tree).changed and not writes(stand_in)
+    assert not apply(*tree).changed and not writes(fake_grafana)
     # The API lists integrations, so that it does not show this one.
-    assert not apply(absent("contact_point", "empty")).changed and not writes(stand_in)
+    assert not apply(absent("contact_point", "empty")).changed and not writes(fake_grafana)
 
 
 def test_an_integration_without_a_uid_cannot_be_replaced(grafana: Any, apply: Apply) -> None:
@@ -442,16 +450,18 @@ def test_a_dashboard_whose_title_is_taken_is_refused(grafana: Any, apply: Apply)
     assert not writes(grafana)
 
 
-def test_a_save_in_between_is_not_overwritten_blindly(stand_in: FakeGrafana, apply: Apply) -> None:
+def test_a_save_in_between_is_not_overwritten_blindly(
+    fake_grafana: FakeGrafana, apply: Apply
+) -> None:
     apply(desired("dashboard"))
-    sent = [line.body for line in stand_in.writes]
+    sent = [line.body for line in fake_grafana.writes]
     apply(desired("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other")))
-    sent += [line.body for line in stand_in.writes]
+    sent += [line.body for line in fake_grafana.writes]
     assert all('"overwrite":false' in body.replace(" ", "") for body in sent)
     assert '"version"' not in sent[0] and '"version"' in sent[1]
 
 
-def test_all_hindrances_are_told_at_once_before_the_first_write(grafana: Any, apply: Apply) -> None:
+def test_all_blockers_are_reported_before_the_first_write(grafana: Any, apply: Apply) -> None:
     tree = {"receiver": "gone"}
     items = [
         desired("folder", {"uid": "ops", "title": ""}),
@@ -472,7 +482,7 @@ OWNER = {"owner": "tests"}
 
 
 def environment() -> list[DesiredObject]:
-    """An object of each kind, which refer to each other."""
+    """Return an object of each kind, with references between them."""
     tree = {
         "receiver": "chat",
         "routes": [{"mute_time_intervals": ["weekend"], "object_matchers": [["a", "=", "b"]]}],
@@ -484,15 +494,17 @@ def environment() -> list[DesiredObject]:
 
 def test_an_environment_is_made_in_order_and_kept(grafana: Any, apply: Apply) -> None:
     done = apply(*environment(), **OWNER, adopt=True)
-    assert [change["kind"] for change in done.changes if change["kind"] != "ledger"] == list(KINDS)
+    assert [change["kind"] for change in done.changes if change["kind"] != "ownership"] == list(
+        KINDS
+    )
     kept = apply(*environment(), **OWNER)
     assert not kept.changed and not writes(grafana)
     assert all(counts["keep"] == 1 and sum(counts.values()) == 1 for counts in kept.counts.values())
-    # Whoever runs it in check mode is told the same.
+    # Whoever runs it in check mode is message the same.
     assert not apply(*environment(), **OWNER, check=True).changed
 
 
-def test_what_is_owned_and_unwanted_is_pruned_and_nothing_else(grafana: Any, apply: Apply) -> None:
+def test_only_owned_and_undesired_objects_are_pruned(grafana: Any, apply: Apply) -> None:
     old = [
         desired("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
         desired("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}),
@@ -513,7 +525,7 @@ def test_what_is_owned_and_unwanted_is_pruned_and_nothing_else(grafana: Any, app
         assert not [
             change
             for change in apply(*environment(), **options).changes
-            if change["kind"] != "ledger"
+            if change["kind"] != "ownership"
         ]
     planned = apply(*environment(), **rules, check=True)
     assert not writes(grafana)
@@ -526,7 +538,7 @@ def test_what_is_owned_and_unwanted_is_pruned_and_nothing_else(grafana: Any, app
     assert deleted == [("mute_timing", "quiet"), ("datasource", "loki"), ("folder", "place")]
     assert {str(change) for change in planned.changes} == {str(change) for change in done.changes}
     assert not apply(*environment(), **rules).changed and not writes(grafana)
-    assert "below" in live(connect(grafana), ("folder",))["folder"]
+    assert "below" in read_existing(connect(grafana), ("folder",))["folder"]
 
 
 def test_a_prune_above_its_limit_does_nothing(grafana: Any, apply: Apply) -> None:
@@ -536,20 +548,20 @@ def test_a_prune_above_its_limit_does_nothing(grafana: Any, apply: Apply) -> Non
     apply(desired("folder"), *more, **OWNER)
     with pytest.raises(
         GrafanaError,
-        match=r"2 objects are no longer wanted, more than prune_max \(1\): folder below",
+        match=r"2 objects are no longer desired, more than prune_max \(1\): folder below",
     ):
         apply(desired("folder"), **OWNER, prune=KINDS, prune_max=1)
     assert not writes(grafana)
 
 
-def test_a_prune_with_nothing_wanted_does_nothing_and_says_why(grafana: Any, apply: Apply) -> None:
+def test_a_prune_with_nothing_desired_does_nothing_and_warns(grafana: Any, apply: Apply) -> None:
     apply(desired("folder"), **OWNER)
     result = apply(desired("template"), **OWNER, prune=KINDS)
-    assert "No folder is wanted at all, so none is pruned." in result.warnings
-    assert "ops" in live(connect(grafana), ("folder",))["folder"]
+    assert "No folder is desired at all, so none is pruned." in result.warnings
+    assert "ops" in read_existing(connect(grafana), ("folder",))["folder"]
 
 
-def test_a_prune_spares_a_folder_with_content(grafana: Any, apply: Apply) -> None:
+def test_a_prune_keeps_a_folder_with_content(grafana: Any, apply: Apply) -> None:
     apply(
         desired("folder"),
         desired("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
@@ -559,11 +571,11 @@ def test_a_prune_spares_a_folder_with_content(grafana: Any, apply: Apply) -> Non
     result = apply(desired("folder"), **OWNER, prune=KINDS)
     assert not result.changed
     assert (
-        "folder place is no longer wanted, but is kept: it holds 1 dashboard" in result.warnings[0]
+        "folder place is no longer desired, but is kept: it holds 1 dashboard" in result.warnings[0]
     )
 
 
-def test_a_prune_does_not_follow_a_failure(stand_in: FakeGrafana, apply: Apply) -> None:
+def test_a_prune_does_not_follow_a_failure(fake_grafana: FakeGrafana, apply: Apply) -> None:
     apply(
         desired("folder"),
         desired("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
@@ -574,31 +586,31 @@ def test_a_prune_does_not_follow_a_failure(stand_in: FakeGrafana, apply: Apply) 
         reconcile,
     )
 
-    stand_in.clear()
-    stand_in.fail("500", method="PUT", path=r"/templates/discord", times=0)
+    fake_grafana.clear()
+    fake_grafana.fail("500", method="PUT", path=r"/templates/discord", times=0)
     with pytest.raises(
         GrafanaError, match=r"template discord \(test.yml:1\): PUT .* answered 500"
     ) as raised:
         reconcile(
-            connect(stand_in),
+            connect(fake_grafana),
             [desired("folder"), desired("template")],
             Options(owner="tests", prune=KINDS),
         )
-    assert [line for line in stand_in.writes if line.method == "DELETE"] == []
-    assert [change["kind"] for change in raised.value.result.changes] == ["ledger"]
+    assert [line for line in fake_grafana.writes if line.method == "DELETE"] == []
+    assert [change["kind"] for change in raised.value.result.changes] == ["ownership"]
 
 
-def test_the_ledger_is_hidden(grafana: Any, apply: Apply) -> None:
+def test_the_ownership_record_is_hidden(grafana: Any, apply: Apply) -> None:
     apply(desired("template"), **OWNER)
-    assert "tests.owned" not in live(connect(grafana), ("template",))["template"]
+    assert "tests.owned" not in read_existing(connect(grafana), ("template",))["template"]
 
 
-def test_what_others_need_is_looked_up(grafana: Any, apply: Apply) -> None:
+def test_required_objects_are_looked_up(grafana: Any, apply: Apply) -> None:
     apply(desired("datasource"))
     assert not apply(required=(("datasource", "prometheus", "app.json:3"),)).changed
     with pytest.raises(
         GrafanaError,
-        match=r"datasource loki \(app.json:9\): it is neither wanted nor on the server",
+        match=r"datasource loki \(app.json:9\): it is neither desired nor on the server",
     ):
         apply(desired("folder"), required=(("datasource", "loki", "app.json:9"),))
     assert not writes(grafana)
@@ -611,16 +623,16 @@ def test_planning_changes_no_argument(grafana: Any, apply: Apply) -> None:
     assert items == kept
 
 
-def test_a_password_in_an_address_is_shown_nowhere(grafana: Any, apply: Apply) -> None:
+def test_a_password_in_a_url_is_not_shown(grafana: Any, apply: Apply) -> None:
     for url in ("http://me:planted-one@127.0.0.1:1", "http://me:planted-two@127.0.0.1:2"):
         item = desired("datasource", {**BODIES["datasource"], "url": url})
         assert REGISTRY["datasource"].secrets(item.body) == {"first-secret", url[10:21]}
-        told = str(apply(item).values())
-        assert "http://me:(hidden)@127.0.0.1" in told and "planted" not in told
+        message = str(apply(item).values())
+        assert "http://me:(hidden)@127.0.0.1" in message and "planted" not in message
         assert not apply(item).changed
 
 
-def test_a_secret_without_a_value_is_none(grafana: Any, apply: Apply) -> None:
+def test_a_secret_without_a_value_is_not_set(grafana: Any, apply: Apply) -> None:
     empty = {
         **BODIES["datasource"],
         "secureJsonData": {"httpHeaderValue1": "first", "a": "", "b": None},
@@ -635,23 +647,23 @@ def test_a_secret_without_a_value_is_none(grafana: Any, apply: Apply) -> None:
     assert not apply(desired("datasource", emptied)).changed
 
 
-def test_a_prune_spares_what_another_owner_has_too(grafana: Any, apply: Apply) -> None:
+def test_a_prune_keeps_objects_of_another_owner(grafana: Any, apply: Apply) -> None:
     other = desired("template", {"name": "other", "template": "x"})
     apply(desired("template"), owner="first")
     apply(desired("template"), owner="tests")
     result = apply(other, owner="tests", prune=("template",))
     assert ("template", "delete") not in actions(result)
     assert (
-        "template discord is no longer wanted, but is kept: another owner has it too."
+        "template discord is no longer desired, but is kept: another owner has it too."
         in result.warnings
     )
     result = apply(other, owner="tests", prune=("template",))
     assert not result.changed and not result.warnings and not writes(grafana)
-    assert "discord" in live(connect(grafana), ("template",))["template"]
+    assert "discord" in read_existing(connect(grafana), ("template",))["template"]
     apply(absent("template", "first.owned"), absent("template", "other"))
 
 
-def test_what_leaves_one_folder_does_not_empty_another(grafana: Any, apply: Apply) -> None:
+def test_leaving_one_folder_does_not_empty_another(grafana: Any, apply: Apply) -> None:
     place, below = ({"uid": uid, "title": uid, "parentUid": "ops"} for uid in ("place", "below"))
     mine = {**BODIES["dashboard"], "folderUid": "below"}
     apply(
@@ -665,24 +677,24 @@ def test_what_leaves_one_folder_does_not_empty_another(grafana: Any, apply: Appl
     kept = {"dashboard": {"uid": "other", "title": "Kept", "panels": []}, "folderUid": ""}
     apply(desired("dashboard", theirs))
     result = apply(desired("folder"), desired("dashboard", kept), **OWNER, prune=KINDS)
-    assert "folder place is no longer wanted, but is kept: it holds 1 dashboard" in " ".join(
+    assert "folder place is no longer desired, but is kept: it holds 1 dashboard" in " ".join(
         result.warnings
     )
-    assert set(live(connect(grafana), ("folder",))["folder"]) == {"ops", "place"}
+    assert set(read_existing(connect(grafana), ("folder",))["folder"]) == {"ops", "place"}
     apply(
         *[absent("dashboard", uid) for uid in ("twin", "other")],
         absent("folder"),
         absent("folder", "place"),
     )
-    assert not live(connect(grafana), ("folder",))["folder"]
+    assert not read_existing(connect(grafana), ("folder",))["folder"]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].stamped])
-def test_an_owner_of_editable_objects_knows_its_own(kind: str, grafana: Any, apply: Apply) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance])
+def test_an_owner_recognizes_its_editable_objects(kind: str, grafana: Any, apply: Apply) -> None:
     other = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     apply(*surroundings(kind))
     apply(desired(kind), editable=True)
-    with pytest.raises(GrafanaError, match="made by hand, and is replaced only with adopt"):
+    with pytest.raises(GrafanaError, match="made manually, and is replaced only with adopt"):
         apply(other, editable=True, **OWNER)
     assert not writes(grafana)
     assert apply(other, editable=True, adopt=True, **OWNER).changed
@@ -690,11 +702,11 @@ def test_an_owner_of_editable_objects_knows_its_own(kind: str, grafana: Any, app
     assert not apply(desired(kind), editable=True, **OWNER).changed and not writes(grafana)
 
 
-def test_what_others_still_use_is_neither_deleted_nor_pruned(grafana: Any, apply: Apply) -> None:
+def test_objects_in_use_are_neither_deleted_nor_pruned(grafana: Any, apply: Apply) -> None:
     other = desired("template", {"name": "other", "template": "x"})
     quiet = desired("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]})
-    spare = desired("contact_point", {"name": "discord", "receivers": [{"uid": "d", "type": "email", "settings": {
-        "addresses": "a@example.com"}}]})  # fmt: skip
+    email = {"uid": "d", "type": "email", "settings": {"addresses": "a@example.com"}}
+    spare = desired("contact_point", {"name": "discord", "receivers": [email]})
     mine = [desired("template"), desired("mute_timing"), desired("contact_point")]
     rest = [other, quiet, spare]
     apply(*mine, *rest, **OWNER)
@@ -716,10 +728,10 @@ def test_what_others_still_use_is_neither_deleted_nor_pruned(grafana: Any, apply
     assert not pruned.changed and not writes(grafana)
     reason = "contact point theirs still uses its template discord.title"
     assert sorted(pruned.warnings) == [
-        "contact point chat is no longer wanted, but is kept: routes or rules still use it.",
-        "mute timing weekend is no longer wanted, but is kept: routes or rules still use it.",
-        f"template discord is no longer wanted, but is kept: {reason}.",
+        "contact point chat is no longer desired, but is kept: routes or rules still use it.",
+        "mute timing weekend is no longer desired, but is kept: routes or rules still use it.",
+        f"template discord is no longer desired, but is kept: {reason}.",
     ]
     apply(absent("rule_group"), absent("contact_point", "theirs"), absent("folder"), adopt=True)
-    assert len(apply(*rest, **OWNER, prune=KINDS).changes) == len([*mine, "ledger"])
+    assert len(apply(*rest, **OWNER, prune=KINDS).changes) == len([*mine, "ownership"])
     apply(*(absent(item.kind, item.identity) for item in rest), absent("template", "tests.owned"))

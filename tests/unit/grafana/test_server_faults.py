@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run that is killed or meets a failing server: the next one writes exactly the rest, and nothing twice."""
+"""After a killed or failed run the next one writes exactly the rest, and nothing twice."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
     GrafanaError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
+    read_existing,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
     reconcile,
@@ -23,10 +26,10 @@ from tests.unit.grafana.factories import BODIES, IDENTITIES, absent, changed, de
 from tests.unit.grafana.test_reconcile import environment
 
 pytestmark = pytest.mark.skipif(
-    bool(REAL), reason="a real server neither counts nor fails when it is told to"
+    bool(REAL), reason="a real server neither counts nor fails when it is message to"
 )
 OPTIONS = {"owner": "tests", "fingerprint_key": "key", "adopt": True}
-# A fault that passes -> what is injected.
+# Injected temporary faults.
 PASSING = ["502", "429", "locked", "reset", "truncated", "409", "412"]
 
 
@@ -41,12 +44,12 @@ def run(grafana: FakeGrafana, items: list[DesiredObject], **options: Any) -> Any
 
 
 def written(grafana: FakeGrafana) -> list[str]:
-    """Writes that were carried out."""
+    """Return the writes that were carried out."""
     return [f"{line.method} {line.path}" for line in grafana.writes if 200 <= line.status < 300]
 
 
 def state(grafana: FakeGrafana) -> dict:
-    """All content, without what differs from one making to the next."""
+    """Return all content, except kinds with fields that differ between servers."""
     return {
         kind: {identity: held.body for identity, held in found.items()}
         for kind, found in _live(grafana).items()
@@ -55,15 +58,11 @@ def state(grafana: FakeGrafana) -> dict:
 
 
 def _live(grafana: FakeGrafana) -> dict:
-    from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
-        live,
-    )
-
-    return live(connect(grafana))
+    return read_existing(connect(grafana))
 
 
 def second() -> list[DesiredObject]:
-    """What follows the environment: each object changed, some gone, a contact point renamed."""
+    """Return the environment changed: each object, some absent, a contact point renamed."""
     tree = {"receiver": "discord", "routes": [{"object_matchers": [["a", "=", "c"]]}]}
     model = {**BODIES["dashboard"]["dashboard"], "title": "Other"}
     return [
@@ -116,7 +115,7 @@ def test_a_run_killed_after_each_write_is_finished_by_the_next(version: str, ste
 
 @pytest.mark.parametrize("fault", PASSING)
 @pytest.mark.parametrize("applied", [False, True])
-def test_a_fault_that_passes_loses_and_doubles_nothing(
+def test_a_temporary_fault_loses_and_doubles_nothing(
     server: FakeGrafana, fault: str, applied: bool
 ) -> None:
     if fault == "truncated" and not applied:
@@ -139,10 +138,11 @@ def test_a_fault_that_passes_loses_and_doubles_nothing(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_fault_that_stays_is_told_once_and_clearly(server: FakeGrafana, kind: str) -> None:
+def test_a_permanent_fault_is_reported_once(server: FakeGrafana, kind: str) -> None:
     places = {
         "folder": r"/api/folders",
         "datasource": r"/api/datasources",
+        "library_panel": r"/api/library-elements",
         "dashboard": r"/api/dashboards/db",
         "template": r"/templates/discord",
         "mute_timing": r"/mute-timings",
@@ -153,19 +153,21 @@ def test_a_fault_that_stays_is_told_once_and_clearly(server: FakeGrafana, kind: 
     server.fail("500", method="write", path=places[kind], times=0)
     with pytest.raises(GrafanaError) as raised:
         run(server, environment())
-    told = str(raised.value)
+    message = str(raised.value)
     about = f"{kind.replace('_', ' ')} {IDENTITIES[kind] or 'tree'} (test.yml:1): "
     assert (
-        told.startswith(about) and "answered 500: Internal server error" in told and "/api/" in told
+        message.startswith(about)
+        and "answered 500: Internal server error" in message
+        and "/api/" in message
     )
     # A plain 500 is not repeated.
     assert sum(line.status == 500 for line in server.requests) == 1
     before = [one for one in KINDS if KINDS.index(one) < KINDS.index(kind)]
     assert [
-        change["kind"] for change in raised.value.result.changes if change["kind"] != "ledger"
+        change["kind"] for change in raised.value.result.changes if change["kind"] != "ownership"
     ] == before
     for secret in ("first-secret", "webhooks", "admin:"):
-        assert secret not in told
+        assert secret not in message
     server.clear()
     run(server, environment())
     server.clear()
@@ -173,7 +175,7 @@ def test_a_fault_that_stays_is_told_once_and_clearly(server: FakeGrafana, kind: 
 
 
 @pytest.mark.parametrize("fault", ["409", "412", "reset", "locked"])
-def test_a_lost_race_that_does_not_end_is_given_up(server: FakeGrafana, fault: str) -> None:
+def test_an_endless_race_is_given_up(server: FakeGrafana, fault: str) -> None:
     server.fail(fault, method="write", path=r"/api/dashboards/db", times=0)
     with pytest.raises(
         GrafanaError, match=r"dashboard app .*POST /api/dashboards/db.*given up after 5 attempts"
@@ -182,7 +184,7 @@ def test_a_lost_race_that_does_not_end_is_given_up(server: FakeGrafana, fault: s
     assert sum(line.path == "/api/dashboards/db" for line in server.writes) == 5
 
 
-def test_a_slow_server_is_waited_for(server: FakeGrafana) -> None:
+def test_a_run_waits_for_a_slow_server(server: FakeGrafana) -> None:
     server.fail("slow", method="write", path=r"/api/folders", delay=0.5, times=1)
     assert run(server, [desired("folder")]).changed
     server.fail("slow", method="write", path=r"/api/folders", delay=0.5, times=1, applied=True)
@@ -200,7 +202,7 @@ def test_wrong_credentials_make_one_request(server: FakeGrafana) -> None:
         assert len(server.requests) == 1
 
 
-def test_credentials_that_end_during_a_run_stop_it_at_once(server: FakeGrafana) -> None:
+def test_revoked_credentials_stop_a_run_at_once(server: FakeGrafana) -> None:
     server.fail(
         "500",
         status=401,
@@ -228,7 +230,7 @@ def test_notifications_are_written_one_after_the_other(server: FakeGrafana) -> N
     assert len(server.writes) == 10
 
 
-def test_a_change_by_somebody_else_during_the_run(server: FakeGrafana) -> None:
+def test_a_concurrent_save_is_replaced_knowingly(server: FakeGrafana) -> None:
     run(server, [desired("dashboard")])
     # The save is overtaken once; what is there is read again and replaced knowingly.
     server.fail("412", method="POST", path=r"dashboards/db", times=1)
@@ -239,7 +241,7 @@ def test_a_change_by_somebody_else_during_the_run(server: FakeGrafana) -> None:
     assert [line.status for line in server.writes][-2:] == [412, 200]
 
 
-def test_a_server_that_keeps_another_value_is_told() -> None:
+def test_a_value_that_is_stored_differently_is_reported() -> None:
     with FakeGrafana(version="11.6.4") as server:
         run(server, [desired("folder")])
         # This version does not know the field.
@@ -248,6 +250,6 @@ def test_a_server_that_keeps_another_value_is_told() -> None:
         )
         with pytest.raises(
             GrafanaError,
-            match=r"group ops/targets .*has it otherwise: .*\"0s\".*\"120s\".*was sent",
+            match=r"group ops/targets .*but stored .*\"0s\".*\"120s\".*was sent",
         ):
             run(server, [other])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Grafana does otherwise than it is told, as its own source says: no run writes it again and again."""
+"""No run repeats a write that Grafana stores differently, by its own source."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.cli
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
     REGISTRY,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import live
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
+    read_existing,
+)
 from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.conftest import Apply, connect, writes
 from tests.unit.grafana.factories import BODIES, absent, changed, desired
 
 
-def test_what_no_update_empties_is_left_there(grafana: Any, apply: Apply) -> None:
+def test_fields_that_no_update_empties_are_ignored(grafana: Any, apply: Apply) -> None:
     bare = {"uid": "prometheus", "name": "Prometheus", "type": "grafana-testdata-datasource"}
     asked = {
         **bare,
@@ -29,7 +31,7 @@ def test_what_no_update_empties_is_left_there(grafana: Any, apply: Apply) -> Non
     apply(desired("datasource", asked))
     assert apply(desired("datasource", bare)).changed
     assert not apply(desired("datasource", bare)).changed and not writes(grafana)
-    body = live(connect(grafana), ("datasource",))["datasource"]["prometheus"].body
+    body = read_existing(connect(grafana), ("datasource",))["datasource"]["prometheus"].body
     assert (body["basicAuth"], body["user"]) == (False, "")
 
 
@@ -42,16 +44,18 @@ def test_spaces_around_a_title_are_no_difference(grafana: Any, apply: Apply, kin
     assert not apply(desired(kind, changed(BODIES[kind], where, "Spaced"))).changed
 
 
-def test_a_dashboard_that_was_overtaken_is_read_again(stand_in: FakeGrafana, apply: Apply) -> None:
-    """As 13.1 says it, with a word that means for other objects that there is nothing to be done."""
+def test_a_dashboard_that_was_overtaken_is_read_again(
+    fake_grafana: FakeGrafana, apply: Apply
+) -> None:
+    """Grafana 13.1 has a message whose words are final for other objects."""
     apply(desired("dashboard"))
     body = {"message": "Dashboard already exists. Use overwrite flag to update."}
     other = desired("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other"))
     # The log is cleared by the run, and the faults with it.
-    stand_in.clear = stand_in.requests.clear
-    stand_in.fail("409", method="POST", path=r"dashboards/db", times=1, body=body)
+    fake_grafana.clear = fake_grafana.requests.clear
+    fake_grafana.fail("409", method="POST", path=r"dashboards/db", times=1, body=body)
     apply(other)
-    assert [line.status for line in stand_in.writes] == [409, 200]
+    assert [line.status for line in fake_grafana.writes] == [409, 200]
 
 
 @pytest.mark.parametrize(
@@ -65,37 +69,37 @@ def test_a_dashboard_that_was_overtaken_is_read_again(stand_in: FakeGrafana, app
         ("The dashboard has been changed by someone else", False),
     ],
 )
-def test_what_would_be_refused_again_is_not_repeated(text: str, final: bool) -> None:
-    assert Raced("told", 409, text).is_final is final
+def test_a_final_conflict_is_not_repeated(text: str, final: bool) -> None:
+    assert Raced("message", 409, text).is_final is final
 
 
 @pytest.mark.parametrize("kind", ["folder", "datasource", "mute_timing"])
-def test_a_creation_that_comes_about_late_is_this_runs_own(
-    stand_in: FakeGrafana, apply: Apply, monkeypatch: pytest.MonkeyPatch, kind: str
+def test_a_late_creation_is_our_own(
+    fake_grafana: FakeGrafana, apply: Apply, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """A proxy gave up, and Grafana went on: what is not there yet is sent again, and is there by then."""
+    """A proxy gave up and Grafana went on, so that the second write finds the object."""
     chosen, reads = REGISTRY[kind], []
 
     def late(*args: Any) -> dict:
         reads.append(args)
         return {} if len(reads) < 3 else type(chosen).read(chosen, *args)
 
-    stand_in.clear = stand_in.requests.clear
-    stand_in.fail("502", method="POST", times=1, applied=True)
+    fake_grafana.clear = fake_grafana.requests.clear
+    fake_grafana.fail("502", method="POST", times=1, applied=True)
     monkeypatch.setattr(chosen, "read", late)
     assert len(apply(desired(kind)).changes) == 1
     assert not apply(desired(kind)).changed
 
 
-def test_a_folder_goes_once_the_index_has_seen_that_it_is_empty(
-    stand_in: FakeGrafana, apply: Apply
+def test_a_folder_is_deleted_after_the_index_has_caught_up(
+    fake_grafana: FakeGrafana, apply: Apply
 ) -> None:
-    """The newer storage counts by its index, which follows what was deleted a moment later."""
+    """Newer storage counts by its index, which follows deletions a moment later."""
     inside = desired("dashboard", {**BODIES["dashboard"], "folderUid": "ops"})
     apply(desired("folder"), inside)
-    stand_in.grafana.index_lag = 2
+    fake_grafana.grafana.index_lag = 2
     apply(absent("folder"), absent("dashboard"))
-    assert not REGISTRY["folder"].read(connect(stand_in), frozenset({"ops"}))
+    assert not REGISTRY["folder"].read(connect(fake_grafana), frozenset({"ops"}))
 
 
 def test_byte_order_marks_in_a_dashboard_are_not_sent(grafana: Any, apply: Apply) -> None:
@@ -112,9 +116,7 @@ def test_byte_order_marks_in_a_dashboard_are_not_sent(grafana: Any, apply: Apply
 
 
 @pytest.mark.parametrize("number", [0, -1])
-def test_no_number_of_evaluations_is_the_one_that_grafana_has(
-    grafana: Any, apply: Apply, number: int
-) -> None:
+def test_zero_evaluations_mean_the_default(grafana: Any, apply: Apply, number: int) -> None:
     apply(desired("folder"))
     three = changed(BODIES["rule_group"], ("rules", 0, "missingSeriesEvalsToResolve"), 3)
     none = desired(
@@ -139,9 +141,7 @@ def test_the_case_of_an_integrations_type_is_no_difference(grafana: Any, apply: 
     )
 
 
-def test_what_grafana_empties_in_a_recording_rule_is_no_difference(
-    grafana: Any, apply: Apply
-) -> None:
+def test_emptied_fields_of_a_recording_rule_are_no_difference(grafana: Any, apply: Apply) -> None:
     more = {
         "record": {"metric": "m", "from": "A"},
         "keep_firing_for": "5m",

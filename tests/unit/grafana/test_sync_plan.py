@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each object needs, from what is wanted and what Grafana has; and what keeps a run from beginning."""
+"""A plan has the action of each object, and the blockers of a run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import (
+    CONFLICT,
+    CREATE,
+    DELETE,
+    KEEP,
+    UNMANAGED,
+    UPDATE,
     Live,
     Settings,
+    Step,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
+    KINDS,
     REGISTRY,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
@@ -24,15 +31,9 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync im
     unique_names,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.sync_plan import (
-    CONFLICT,
-    CREATE,
-    DELETE,
-    KEEP,
-    UNMANAGED,
-    UPDATE,
+    Plan,
     Rules,
-    Step,
-    plan,
+    make_plan,
 )
 from tests.unit.grafana.factories import (
     BODIES,
@@ -47,14 +48,16 @@ from tests.unit.grafana.factories import (
 
 SETTINGS = Settings(fingerprint_key="key", salt="salt")
 RULES = Rules(SETTINGS)
-STAMPED = [kind for kind in KINDS if REGISTRY[kind].stamped]
+NAMED = ("folder", "datasource", "library_panel", "dashboard", "rule_group")
+IN_USE = REGISTRY["contact_point"].in_use_blocker
+WITH_PROVENANCE = [kind for kind in KINDS if REGISTRY[kind].has_provenance]
 
 
 def held(kind: str, body: dict | None = None, **facts: Any) -> Live:
-    """An object as the server has it once it was written."""
+    """Return an object as the server stores it."""
     chosen = REGISTRY[kind]
     sent = chosen.prepared(deepcopy(BODIES[kind] if body is None else body), None, SETTINGS)
-    provenance = "api" if chosen.stamped else ""
+    provenance = "api" if chosen.has_provenance else ""
     secret = {"facts": {"secrets": tuple(sent["secureJsonData"])}} if kind == "datasource" else {}
     return Live(
         **{"body": chosen.expected(sent), "provenance": provenance, "version": 1, **secret, **facts}
@@ -62,12 +65,20 @@ def held(kind: str, body: dict | None = None, **facts: Any) -> Live:
 
 
 def server(**objects: dict) -> dict:
-    """What a server has: kind -> identity -> Live."""
+    """Return existing objects: kind -> identity -> Live."""
     return {kind: objects.get(kind, {}) for kind in KINDS}
 
 
-def one(step_of: list) -> Step:
-    (step,) = step_of
+def plan(items: list[DesiredObject], existing: dict, rules: Rules) -> list[Step]:
+    return list(make_plan(items, existing, rules).steps)
+
+
+def blockers(steps: list[Step]) -> list[str]:
+    return Plan(tuple(steps), RULES).blockers
+
+
+def one(steps: list[Step]) -> Step:
+    (step,) = steps
     return step
 
 
@@ -84,7 +95,7 @@ def test_an_object_is_created_kept_and_deleted(kind: str) -> None:
     ("kind", "where", "value"),
     [(kind, *change) for kind, changes in CHANGES.items() for change in changes],
 )
-def test_each_change_is_seen_on_either_side(kind: str, where: tuple, value: Any) -> None:
+def test_a_change_on_either_side_is_an_update(kind: str, where: tuple, value: Any) -> None:
     other = changed(BODIES[kind], where, value)
     live = server(**{kind: {IDENTITIES[kind]: held(kind)}})
     assert one(plan([desired(kind, other)], live, RULES)).action == UPDATE
@@ -93,14 +104,14 @@ def test_each_change_is_seen_on_either_side(kind: str, where: tuple, value: Any)
         (("jsonData", "timeInterval"), "15s"),
         (("basicAuthUser",), "reader"),
     ]:
-        # Left to others: the default is moved, never taken away, plugins have keys of their own, and no server empties
-        # the user of a datasource.
+        # Not compared: the default is moved, never removed, plugins have keys of their own, and no
+        # server empties the user of a datasource.
         return
     drifted = server(**{kind: {IDENTITIES[kind]: held(kind, other)}})
     assert one(plan([desired(kind)], drifted, RULES)).action == UPDATE
 
 
-@pytest.mark.parametrize("kind", STAMPED)
+@pytest.mark.parametrize("kind", WITH_PROVENANCE)
 @pytest.mark.parametrize(
     ("provenance", "rules", "action"),
     [
@@ -113,7 +124,7 @@ def test_each_change_is_seen_on_either_side(kind: str, where: tuple, value: Any)
         ("", {"settings": Settings(editable=True)}, UPDATE),
     ],
 )
-def test_whose_an_object_is(kind: str, provenance: str, rules: dict, action: str) -> None:
+def test_only_our_objects_are_changed(kind: str, provenance: str, rules: dict, action: str) -> None:
     live = server(**{kind: {IDENTITIES[kind]: held(kind, provenance=provenance)}})
     other = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     step = one(plan([other], live, Rules(**rules)))
@@ -121,8 +132,8 @@ def test_whose_an_object_is(kind: str, provenance: str, rules: dict, action: str
     assert bool(step.reason) is (action != UPDATE)
 
 
-@pytest.mark.parametrize("kind", STAMPED)
-def test_what_we_own_we_may_take_back(kind: str) -> None:
+@pytest.mark.parametrize("kind", WITH_PROVENANCE)
+def test_an_owned_object_is_changed_whatever_its_provenance(kind: str) -> None:
     live = server(**{kind: {IDENTITIES[kind]: held(kind, provenance="")}})
     rules = replace(RULES, owned={kind: frozenset({IDENTITIES[kind]})})
     assert (
@@ -132,7 +143,7 @@ def test_what_we_own_we_may_take_back(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["datasource", "dashboard"])
-def test_what_a_file_provisions_is_refused(kind: str) -> None:
+def test_a_file_provisioned_object_is_refused(kind: str) -> None:
     live = server(**{kind: {IDENTITIES[kind]: held(kind, locked="it is provisioned from a file")}})
     for item in (desired(kind, changed(BODIES[kind], *CHANGES[kind][0])), absent(kind)):
         assert one(plan([item], live, RULES)).action == CONFLICT
@@ -154,6 +165,10 @@ def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
     [
         ("folder", ("title",), "", "needs a title"),
         ("datasource", ("type",), "", "needs a type"),
+        ("library_panel", ("name",), "", "needs a name"),
+        ("library_panel", ("uid",), "x" * 41, "longer than 40"),
+        ("library_panel", ("uid",), "a b", "letters, digits"),
+        ("library_panel", ("model", "type"), 5, "the type of its panel must be a str"),
         ("dashboard", ("dashboard", "title"), "", "needs a title"),
         ("dashboard", ("dashboard", "elements"), {}, "not in the classic format"),
         ("dashboard", ("dashboard", "__inputs"), [{"name": "DS"}], "__inputs are not resolved"),
@@ -173,25 +188,25 @@ def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
         ("rule_group", ("folderUid",), "", "need a folder"),
     ],
 )
-def test_what_servers_would_do_wrong_is_refused(
+def test_bodies_that_servers_mishandle_are_refused(
     kind: str, where: tuple, value: Any, reason: str
 ) -> None:
     steps = plan([desired(kind, changed(BODIES[kind], where, value))], server(), RULES)
     assert any(step.action == CONFLICT and reason in step.reason for step in steps)
 
 
-def test_an_object_is_wanted_once() -> None:
+def test_an_object_is_desired_once() -> None:
     second = desired("folder", source="b.yml:2")
     steps = plan([desired("folder"), second], server(), RULES)
-    assert "b.yml:2): folder ops stands in test.yml:1 as well" in plan_checks.refused(steps)[0]
+    assert "b.yml:2): folder ops stands in test.yml:1 as well" in blockers(steps)[0]
     group = {**BODIES["rule_group"], "title": "others"}
     steps = plan(
         [desired("rule_group"), desired("rule_group", group, source="b.yml:2")], server(), RULES
     )
-    assert "rule target-down stands in test.yml:1 as well" in plan_checks.refused(steps)[0]
+    assert "rule target-down stands in test.yml:1 as well" in blockers(steps)[0]
 
 
-def test_absent_objects_known_by_another_key() -> None:
+def test_absent_objects_are_resolved_by_another_key() -> None:
     two = held("contact_point", changed(BODIES["contact_point"], ("receivers",), [
         {"uid": "a", "type": "email", "settings": {}}, {"uid": "b", "type": "email", "settings": {}}
     ]))  # fmt: skip
@@ -237,7 +252,7 @@ def owned(**kinds: set) -> dict:
     return {kind: frozenset(kinds.get(kind, ())) for kind in KINDS}
 
 
-def test_only_what_is_owned_is_pruned_and_only_when_asked() -> None:
+def test_only_owned_objects_of_chosen_kinds_are_pruned() -> None:
     live = server(
         folder={
             uid: held("folder", {"uid": uid, "title": uid}) for uid in ("ops", "mine", "theirs")
@@ -247,13 +262,13 @@ def test_only_what_is_owned_is_pruned_and_only_when_asked() -> None:
         rules = replace(RULES, owned=owned(folder={"ops", "mine", "gone"}), prune=prune)
         steps = plan([desired("folder")], live, rules)
         assert [step.identity for step in steps if step.action == DELETE] == pruned
-    # Nothing is wanted at all: a list that was not read would look the same.
+    # Nothing is desired at all: a list that was not read would look the same.
     rules = replace(RULES, owned=owned(folder={"ops", "mine"}), prune=("folder",))
     assert plan([], live, rules) == []
 
 
 @pytest.mark.parametrize("provenance", ["", "file"])
-def test_what_somebody_made_anew_under_our_name_is_not_pruned(provenance: str) -> None:
+def test_a_manual_object_under_our_name_is_not_pruned(provenance: str) -> None:
     live = server(
         template={"old": held("template", {"name": "old", "template": "x"}, provenance=provenance)}
     )
@@ -275,24 +290,24 @@ def test_the_policy_tree_and_grafanas_own_contact_point_are_not_pruned() -> None
     assert [step.action for step in plan([desired("contact_point")], live, rules)] == [CREATE, KEEP]
 
 
-# What must hold of the plan as a whole
+# Checks of the plan as a whole
 
 
 def refused(items: list, live: dict, required: list | None = None) -> str:
-    """Why a run does not begin, or nothing."""
+    """Return the blockers of a run in one line."""
     steps = plan_checks.check_moves(plan(items, live, RULES), live, RULES)
     steps = plan_checks.check_references(plan_checks.check_use(steps, live), live, required or [])
-    return "; ".join(plan_checks.refused(unique_names.check(steps, name_owners(live))))
+    return "; ".join(blockers(unique_names.check(steps, name_owners(live))))
 
 
 def name_owners(live: dict) -> dict:
-    """Who has which name."""
-    found: dict = {kind: {} for kind in unique_names.NAMED}
-    for kind in found:
-        for identity, one_held in live[kind].items():
-            for uid, name in unique_names.names(kind, identity, one_held.body).items():
-                found[kind].setdefault(name, []).append(uid)
-    return found
+    """Return the uids of existing objects by their names."""
+    owners: dict = {kind: {} for kind in NAMED}
+    for kind in owners:
+        for identity, existing in live[kind].items():
+            for uid, name in unique_names.names(kind, identity, existing.body).items():
+                owners[kind].setdefault(name, []).append(uid)
+    return owners
 
 
 def test_a_tree_needs_its_receivers_and_timings() -> None:
@@ -300,10 +315,10 @@ def test_a_tree_needs_its_receivers_and_timings() -> None:
         "receiver": "chat",
         "routes": [{"receiver": "gone", "mute_time_intervals": ["weekend"]}],
     }
-    told = refused([desired("policy", tree), desired("contact_point")], server())
+    message = refused([desired("policy", tree), desired("contact_point")], server())
     assert (
-        told
-        == "policy tree (test.yml:1): it needs contact point gone, mute timing weekend, which is not there"
+        message == "policy tree (test.yml:1): it needs contact point gone, mute timing weekend, "
+        "which is not there"
     )
     tree["routes"][0]["receiver"] = "chat"
     assert (
@@ -315,14 +330,14 @@ def test_a_tree_needs_its_receivers_and_timings() -> None:
     doomed = server(
         contact_point={"chat": held("contact_point")}, mute_timing={"weekend": held("mute_timing")}
     )
-    assert plan_checks.IN_USE in refused([desired("policy", tree), absent("contact_point")], doomed)
+    assert IN_USE in refused([desired("policy", tree), absent("contact_point")], doomed)
 
 
-def test_rules_need_what_they_name() -> None:
+def test_rules_need_their_references() -> None:
     settings = {"receiver": "chat", "mute_time_intervals": ["weekend"]}
     group = changed(BODIES["rule_group"], ("rules", 0, "notification_settings"), settings)
-    told = refused([desired("rule_group", group)], server())
-    assert "needs folder ops, contact point chat, mute timing weekend" in told
+    message = refused([desired("rule_group", group)], server())
+    assert "needs folder ops, contact point chat, mute timing weekend" in message
     assert (
         refused(
             [
@@ -348,27 +363,27 @@ def test_dashboards_and_folders_need_their_folder() -> None:
     )
 
 
-def test_what_others_asked_to_be_there() -> None:
+def test_required_objects_must_exist() -> None:
     required = [("datasource", "prometheus", "app.json:7")]
     assert refused([], server(), required) == (
-        "datasource prometheus (app.json:7): it is neither wanted nor on the server"
+        "datasource prometheus (app.json:7): it is neither desired nor on the server"
     )
     assert refused([desired("datasource")], server(), required) == ""
     live = server(datasource={"prometheus": held("datasource")})
     assert refused([], live, required) == ""
-    assert "neither wanted" in refused([absent("datasource")], live, required)
+    assert "neither desired" in refused([absent("datasource")], live, required)
     # Old dashboards say a datasource's name, and what uses a template says what it defines.
     assert refused([], live, [("datasource", "Prometheus", "app.json:7")]) == ""
     assert (
         refused([desired("template")], server(), [("template", "discord.title", "chat.yml:3")])
         == ""
     )
-    assert "neither wanted" in refused(
+    assert "neither desired" in refused(
         [desired("template")], server(), [("template", "title", "chat.yml:3")]
     )
 
 
-def test_a_dashboard_with_the_uid_of_a_folder() -> None:
+def test_a_new_dashboard_with_the_uid_of_a_folder_is_refused() -> None:
     twin = {"dashboard": {"uid": "ops", "title": "Ops"}, "folderUid": ""}
     assert "a folder has the same uid" in refused(
         [desired("folder"), desired("dashboard", twin)], server()
@@ -377,7 +392,7 @@ def test_a_dashboard_with_the_uid_of_a_folder() -> None:
     assert refused([desired("folder"), desired("dashboard", twin)], live) == ""
 
 
-def test_folders_below_themselves() -> None:
+def test_folders_below_themselves_are_refused() -> None:
     circle = [
         {"uid": a, "title": a, "parentUid": b} for a, b in (("a", "b"), ("b", "c"), ("c", "a"))
     ]
@@ -399,7 +414,7 @@ def test_a_name_that_is_taken_is_refused(kind: str, body: dict) -> None:
     assert f"is taken there by the {kind} with the uid {IDENTITIES[kind]}" in refused(
         [desired(kind, body)], live
     )
-    # Also by one that goes in the same run, since it goes last; but not by one that gets another name.
+    # A deletion in the same run comes too late to free the name, a new name does not.
     assert "is taken" in refused([desired(kind, body), absent(kind)], live)
     renamed = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     assert refused([desired(kind, body), renamed], live) == ""
@@ -408,31 +423,28 @@ def test_a_name_that_is_taken_is_refused(kind: str, body: dict) -> None:
     assert refused([desired(kind, body), desired(kind)], live) == ""
 
 
-def test_a_contact_point_that_the_tree_has_is_there_though_it_is_not_listed() -> None:
+def test_an_unlisted_contact_point_of_the_tree_exists() -> None:
     live = server(policy={"": Live({"receiver": "empty"}, "api")})
     routed = desired("policy", {"receiver": "empty", "routes": [{"group_by": ["..."]}]})
     assert refused([routed], live, [("contact_point", "empty", "policy.yml:3")]) == ""
     assert "contact point gone" in refused([desired("policy", {"receiver": "gone"})], live)
 
 
-def test_what_is_used_is_not_deleted() -> None:
+def test_objects_in_use_are_not_deleted() -> None:
     tree = {"receiver": "chat", "routes": [{"mute_time_intervals": ["weekend"]}]}
     points = {
         "contact_point": {"chat": held("contact_point")},
         "mute_timing": {"weekend": held("mute_timing")},
     }
     both = [absent("contact_point"), absent("mute_timing")]
-    assert (
-        refused(both, server(policy={"": held("policy", tree)}, **points)).count(plan_checks.IN_USE)
-        == 2
-    )
+    assert refused(both, server(policy={"": held("policy", tree)}, **points)).count(IN_USE) == 2
     group = changed(
         BODIES["rule_group"], ("rules", 0, "notification_settings"), {"receiver": "chat"}
     )
     assert (
         refused(
             both, server(rule_group={"ops/targets": held("rule_group", group)}, **points)
-        ).count(plan_checks.IN_USE)
+        ).count(IN_USE)
         == 1
     )
     assert refused(both, server(policy={"": held("policy")}, **points)) == ""
@@ -442,7 +454,7 @@ def test_what_is_used_is_not_deleted() -> None:
     assert refused([*both, desired("policy")], live) == ""
 
 
-def test_a_prune_spares_what_is_used() -> None:
+def test_a_prune_keeps_objects_in_use() -> None:
     live = server(mute_timing={"old": held("mute_timing")}, policy={"": held("policy", {
         "receiver": "chat", "routes": [{"mute_time_intervals": ["old"]}]
     })})  # fmt: skip
@@ -450,7 +462,7 @@ def test_a_prune_spares_what_is_used() -> None:
     steps = plan_checks.check_use(plan([desired("mute_timing")], live, rules), live)
     assert [(step.action, step.reason) for step in steps] == [
         (CREATE, ""),
-        (KEEP, plan_checks.IN_USE),
+        (KEEP, IN_USE),
     ]
 
 
@@ -458,7 +470,7 @@ DEFINES, CALLS = '{{ define "a" }}x{{ end }}{{ define "b" }}y{{ end }}', '{{ tem
 
 
 @pytest.mark.parametrize(
-    ("items", "told"),
+    ("items", "message"),
     [
         ([absent("template", "texts")], "contact point chat still uses its template a"),
         (
@@ -478,7 +490,7 @@ DEFINES, CALLS = '{{ define "a" }}x{{ end }}{{ define "b" }}y{{ end }}', '{{ tem
         ),
     ],
 )
-def test_a_template_that_is_used_is_not_deleted(items: list, told: str) -> None:
+def test_a_template_in_use_is_not_deleted(items: list, message: str) -> None:
     uses = changed(
         BODIES["contact_point"], ("receivers", 0, "settings"), {"deep": [{"text": f"- {CALLS}"}]}
     )
@@ -486,10 +498,10 @@ def test_a_template_that_is_used_is_not_deleted(items: list, told: str) -> None:
         template={"texts": held("template", {"name": "texts", "template": DEFINES})},
         contact_point={"chat": held("contact_point", uses)},
     )
-    assert told in refused(items, live) and bool(told) is bool(refused(items, live))
+    assert message in refused(items, live) and bool(message) is bool(refused(items, live))
 
 
-def test_a_prune_spares_the_templates_that_are_used_and_what_they_use() -> None:
+def test_a_prune_keeps_templates_in_use_and_those_that_they_call() -> None:
     texts = {
         "one": DEFINES,
         "two": f'{{{{ define "c" }}}}{CALLS}{{{{ end }}}}',
@@ -525,29 +537,29 @@ def test_an_integration_moves() -> None:
     assert refused([renamed, desired("policy", {"receiver": "discord"})], live) == ""
     live["contact_point"]["chat"] = held("contact_point", provenance="file")
     assert (
-        "its receivers are now in contact point chat, and it is provisioned from a file"
+        "its integrations are now in contact point chat, and it is provisioned from a file"
         in refused([renamed, desired("policy", {"receiver": "discord"})], live)
     )
 
 
-def test_a_rule_moves_only_out_of_what_is_ours() -> None:
+def test_a_rule_moves_only_out_of_our_groups() -> None:
     group = {"folderUid": "ops", "title": "new", "interval": 60, "rules": [RULE]}
     live = server(rule_group={"ops/targets": held("rule_group")}, folder={"ops": held("folder")})
     assert refused([desired("rule_group", group)], live) == ""
     live["rule_group"]["ops/targets"] = held("rule_group", provenance="")
-    assert "its rules are now in rule group ops/targets, and it was made by hand" in refused(
+    assert "its rules are now in rule group ops/targets, and it was made manually" in refused(
         [desired("rule_group", group)], live
     )
 
 
-def test_an_object_is_handed_back_only_by_newer_servers() -> None:
+def test_a_release_to_the_interface_is_recognized() -> None:
     live = server(template={"discord": held("template")})
     steps = plan([desired("template")], live, Rules(Settings(editable=True)))
-    assert plan_checks.hands_back(steps) == steps
+    assert plan_checks.steps_released_to_ui(steps) == steps
     assert one(steps).action == UPDATE
 
 
-def test_what_leaves_a_folder() -> None:
+def test_objects_that_leave_a_folder_are_counted() -> None:
     live = server(
         rule_group={"ops/targets": held("rule_group")},
         dashboard={
@@ -558,22 +570,21 @@ def test_what_leaves_a_folder() -> None:
     moved = desired("dashboard", {"dashboard": {"uid": "a", "title": "a"}, "folderUid": ""})
     kept = desired("dashboard", {"dashboard": {"uid": "b", "title": "b"}, "folderUid": "ops"})
     steps = plan([absent("rule_group"), moved, kept, absent("dashboard", "c")], live, RULES)
-    assert plan_checks.leaving_folder(steps, {"ops"}) == {
+    assert plan_checks.leaving(steps, {"ops"}) == {
         "dashboard": 2,
         "alertrule": len([RULE, RULE_2]),
-        "folder": 0,
     }
 
 
-# The ledger
+# The ownership record
 
 
 @pytest.mark.parametrize(
     "names", [set(), {"a"}, {"*/}}", 'quo"te', "ünï \u2028", "a/b", "{{ end }}", "\\"}]
 )
-def test_a_ledger_is_read_as_it_was_written(names: set) -> None:
-    text = ownership.written("prod", owned(contact_point=names, folder={"ops"}))
-    assert ownership.read(text) == owned(contact_point=names, folder={"ops"})
+def test_an_ownership_record_is_decoded_as_encoded(names: set) -> None:
+    text = ownership.encode("prod", owned(contact_point=names, folder={"ops"}))
+    assert ownership.decode(text) == owned(contact_point=names, folder={"ops"})
     assert text.count("*/") == 1 and text.startswith('{{ define "prod.owned" }}{{/*')
     # The server stores it as it is.
     chosen = REGISTRY["template"]
@@ -584,11 +595,11 @@ def test_a_ledger_is_read_as_it_was_written(names: set) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{{/* note */}}", '{{ define "x" }}{{/*\n{broken}\n*/}}{{ end }}']
 )
-def test_other_texts_own_nothing(text: str) -> None:
-    assert ownership.read(text) == owned()
+def test_other_templates_own_nothing(text: str) -> None:
+    assert ownership.decode(text) == owned()
 
 
-def test_a_switch_is_no_secret() -> None:
+def test_a_boolean_is_no_secret() -> None:
     settings = {"url": "https://x/secret", "use_discord_username": "true", "title": "T"}
     receivers = [{"uid": "a", "type": "discord", "settings": settings}]
     assert REGISTRY["contact_point"].secrets({"name": "a", "receivers": receivers}) == {
@@ -597,7 +608,7 @@ def test_a_switch_is_no_secret() -> None:
 
 
 def test_a_rule_is_moved_before_its_old_group_is_written_without_it() -> None:
-    """Or it would be deleted and made anew, and its alerts with it."""
+    """Otherwise Grafana would delete and create it, and lose the state of its alerts."""
 
     def group(title: str, *uids: str) -> DesiredObject:
         rules = [{**RULE, "uid": uid, "title": uid} for uid in uids]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names that pass from one object to another within a run: in turn, or refused before the first write."""
+"""Names pass from one object to another within a run in order, or are refused."""
 
 from __future__ import annotations
 
@@ -12,25 +12,30 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana
     GrafanaError,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync import (
-    plan_checks,
-    unique_names,
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync import unique_names
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
+    read_existing,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
-    live,
     reconcile,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.sync_plan import plan
 from tests.unit.grafana.conftest import Apply, connect, writes
 from tests.unit.grafana.factories import RULE, absent, desired
-from tests.unit.grafana.test_sync_plan import RULES, held, name_owners, server
+from tests.unit.grafana.test_sync_plan import (
+    RULES,
+    blockers,
+    held,
+    name_owners,
+    plan,
+    server,
+)
 
 OPS = desired("folder", {"uid": "ops", "title": "Operations", "parentUid": ""})
 
 
 def named(kind: str, **titles: str) -> list[DesiredObject]:
-    """Objects, or rules in a group each, by uid and name; each stands in a file of its own."""
+    """Return objects, or rules in a group each, by uid and name; each has its own source."""
     bodies: dict[str, Any] = {
         "datasource": lambda uid, name: {
             "uid": uid,
@@ -55,8 +60,9 @@ def group(title: str, **titles: str) -> dict:
     return {"folderUid": "ops", "title": title, "interval": 60, "rules": rules}
 
 
+RULE_NAMES_REPEAT_SINCE = 12
 KINDS = ["datasource", "dashboard", "rule_group"]
-# What is there, what is wanted, and the order of the writes; without one, whose names go round.
+# Existing and desired names, the order of the writes, or the uids whose names go in a circle.
 PASSED: list[tuple[dict, dict, list[str], list[str]]] = [
     ({"a": "A", "b": "B"}, {"a": "B", "b": "C"}, ["b", "a"], []),
     ({"a": "A", "b": "B", "c": "C"}, {"a": "B", "b": "C", "c": "D"}, ["c", "b", "a"], []),
@@ -75,11 +81,11 @@ def test_a_name_is_free_before_it_is_taken(
 ) -> None:
     live = server(**{kind: {item.identity: held(kind, item.body) for item in named(kind, **first)}})
     steps = unique_names.check(plan(named(kind, **then), live, RULES), name_owners(live))
-    told = plan_checks.refused(steps)
-    assert [line.split(" (")[1].split(".")[0] for line in told] == round_
-    assert all("third name first" in line and line.count(".yml:1)") == 2 for line in told)
+    message = blockers(steps)
+    assert [line.split(" (")[1].split(".")[0] for line in message] == round_
+    assert all("third name first" in line and line.count(".yml:1)") == 2 for line in message)
     if not round_:
-        lists, left = unique_names.in_turn(steps)
+        lists, left = unique_names.order_by_name_dependency(steps)
         assert [
             step.source.split(".")[0] for found in lists for step in found
         ] == order and left == []
@@ -93,13 +99,13 @@ NAMES = strategies.builds(
 
 
 @given(first=NAMES, then=NAMES, kind=strategies.sampled_from(KINDS))
-def test_no_order_takes_what_is_not_free(first: dict, then: dict, kind: str) -> None:
+def test_no_order_takes_a_name_in_use(first: dict, then: dict, kind: str) -> None:
     live = server(**{kind: {item.identity: held(kind, item.body) for item in named(kind, **first)}})
     steps = unique_names.check(plan(named(kind, **then), live, RULES), name_owners(live))
-    if plan_checks.refused(steps):
+    if blockers(steps):
         return
     has = dict(first)
-    lists, left = unique_names.in_turn(steps)
+    lists, left = unique_names.order_by_name_dependency(steps)
     for found in lists:
         # Whoever is written beside others may be the first or the last of them.
         before = dict(has)
@@ -110,9 +116,9 @@ def test_no_order_takes_what_is_not_free(first: dict, then: dict, kind: str) -> 
     assert has == {**first, **then} and left == []
 
 
-def test_what_waits_for_nothing_stays_together() -> None:
+def test_independent_steps_stay_in_one_batch() -> None:
     steps = plan(named("dashboard", a="A", b="B", c="C"), server(), RULES)
-    assert unique_names.in_turn(steps) == ([steps], [])
+    assert unique_names.order_by_name_dependency(steps) == ([steps], [])
 
 
 def test_the_title_of_a_rule_that_moves_is_its_own() -> None:
@@ -122,27 +128,28 @@ def test_the_title_of_a_rule_that_moves_is_its_own() -> None:
         live,
         RULES,
     )
-    assert plan_checks.refused(unique_names.check(steps, name_owners(live))) == []
-    assert len(unique_names.in_turn(steps)[0]) == 1
+    assert blockers(unique_names.check(steps, name_owners(live))) == []
+    assert len(unique_names.order_by_name_dependency(steps)[0]) == 1
 
 
-def test_a_name_that_goes_last_is_not_free() -> None:
+def test_the_name_of_a_deleted_object_is_not_free() -> None:
     live = server(rule_group={"ops/of-a": held("rule_group", group("of-a", a="A"))})
     steps = plan([*named("rule_group", n="A"), absent("rule_group", "ops/of-a")], live, RULES)
-    (told,) = plan_checks.refused(unique_names.check(steps, name_owners(live)))
-    assert told.endswith(
-        "its name 'A' is taken there by the rule with the uid a, which goes after all else"
+    (message,) = blockers(unique_names.check(steps, name_owners(live)))
+    assert message.endswith(
+        "its name 'A' is taken there by the rule with the uid a, "
+        "which is deleted only after all writes"
     )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("first", "then", "order", "round_"), PASSED)
-def test_grafana_agrees(
+def test_grafana_accepts_the_order(
     kind: str, first: dict, then: dict, order: list, round_: list, grafana: Any, apply: Apply
 ) -> None:
     apply(OPS, *named(kind, **first))
     if round_ and (
-        kind != "rule_group" or connect(grafana).major_version() < unique_names.RULES_ARE_FREE
+        kind != "rule_group" or connect(grafana).major_version() < RULE_NAMES_REPEAT_SINCE
     ):
         with pytest.raises(GrafanaError, match=r"Nothing was changed\. .* third name first"):
             apply(*named(kind, **then))
@@ -158,21 +165,23 @@ def test_grafana_agrees(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_that_is_cut_is_finished_by_the_next(kind: str, stand_in: Any, apply: Apply) -> None:
+def test_an_interrupted_run_is_finished_by_the_next(
+    kind: str, fake_grafana: Any, apply: Apply
+) -> None:
     first, then = {"a": "A", "b": "B", "c": "C"}, {"a": "B", "b": "C", "c": "D"}
     for count in (1, 2):
         apply(OPS, *named(kind, **first))
-        stand_in.clear()
-        stand_in.stop_after_writes(count)
+        fake_grafana.clear()
+        fake_grafana.stop_after_writes(count)
         with pytest.raises(GrafanaError):
-            reconcile(connect(stand_in), named(kind, **then), Options())
-        stand_in.clear()
+            reconcile(connect(fake_grafana), named(kind, **then), Options())
+        fake_grafana.clear()
         assert len(apply(*named(kind, **then)).changes) == 3 - count
         apply(*named(kind, a="A1", b="B1", c="C1"))
 
 
 def points(**uids: str) -> list[DesiredObject]:
-    """Contact points by name and the uid of their integration, and a tree that leads to all of them."""
+    """Return contact points by name and uid of their integration, and a tree that uses all."""
     settings = {uid: {"addresses": f"{uid}@example.com"} for uid in uids.values()}
     bodies = [
         {"name": name, "receivers": [{"uid": uid, "type": "email", "settings": settings[uid]}]}
@@ -188,7 +197,7 @@ def test_integrations_change_their_names(then: dict, grafana: Any, apply: Apply)
     apply(*points(A="a", B="b"), owner="tests")
     apply(*points(**then), owner="tests", prune=("contact_point",))
     assert not apply(*points(**then), owner="tests", prune=("contact_point",)).changed
-    found = live(connect(grafana), ("contact_point",))["contact_point"]
+    found = read_existing(connect(grafana), ("contact_point",))["contact_point"]
     assert {
         name: held.body["receivers"][0]["uid"] for name, held in found.items() if name in "ABC"
     } == then
@@ -200,7 +209,7 @@ def test_integrations_change_their_names(then: dict, grafana: Any, apply: Apply)
 
 
 def test_the_default_moves_while_names_are_passed_on(grafana: Any, apply: Apply) -> None:
-    """The one that had the mark waits for the name of the one that takes it, and must not take it back."""
+    """The old default waits for the name of the new one, and must not take the mark back."""
     bodies = {item.identity: item.body for item in named("datasource", a="A", b="B")}
     apply(
         desired("datasource", {**bodies["a"], "isDefault": True}),
@@ -212,7 +221,7 @@ def test_the_default_moves_while_names_are_passed_on(grafana: Any, apply: Apply)
     ]
     assert apply(*then).changed
     assert not apply(*then).changed
-    found = live(connect(grafana), ("datasource",))["datasource"]
+    found = read_existing(connect(grafana), ("datasource",))["datasource"]
     assert {uid: held.body["isDefault"] for uid, held in found.items() if uid in "ab"} == {
         "a": False,
         "b": True,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever an object holds: once it is applied, the plan is empty."""
+"""After any object is applied the plan is empty."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.names import KINDS
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import KINDS
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
     reconcile,
@@ -39,7 +39,7 @@ LABELS = st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), TEXT, ma
 
 
 def bodies(**fields: Any) -> Any:
-    """Mappings of which each field may be missing."""
+    """Return dicts of which each field may be missing."""
     return st.fixed_dictionaries({}, optional=fields)
 
 
@@ -73,6 +73,17 @@ PANEL = st.builds(
     st.integers(1, 99),
     st.dictionaries(WORD, JSON, max_size=3),
 )
+LIBRARY_PANEL = st.builds(
+    lambda name, model, more: {
+        "uid": "v",
+        "name": name,
+        "folderUid": "ops",
+        "model": {**more, **model},
+    },
+    WORD,
+    bodies(type=WORD, description=TEXT, title=TEXT, targets=st.lists(JSON, max_size=2)),
+    st.dictionaries(WORD, JSON, max_size=3),
+)
 DASHBOARD = st.builds(
     lambda model, place: {"dashboard": {"title": "V", **model, "uid": "board"}, "folderUid": place},
     bodies(
@@ -88,7 +99,7 @@ DASHBOARD = st.builds(
     st.sampled_from(["", "ops", "general"]),
 )
 LINE = st.text("abc {}%$\"'\n\t", max_size=20).map(
-    lambda text: text.replace("{{", "").replace("}}", "") or "x"
+    lambda text: text.replace("}}", "").replace("{{", "") or "x"
 )
 TEMPLATE = st.builds(
     lambda text, name: {
@@ -205,6 +216,7 @@ RULE_GROUP = st.builds(
 STRATEGIES = {
     "folder": FOLDER,
     "datasource": DATASOURCE,
+    "library_panel": LIBRARY_PANEL,
     "dashboard": DASHBOARD,
     "template": TEMPLATE,
     "mute_timing": MUTE_TIMING,
@@ -215,7 +227,7 @@ STRATEGIES = {
 
 
 def known(kind: str, body: dict, grafana: FakeGrafana) -> dict:
-    """A body without what Grafana 11 does not know."""
+    """Return a body without the fields that Grafana 11 lacks."""
     if kind != "rule_group" or grafana.grafana.release >= (12,):
         return body
     newer = ("keep_firing_for", "missingSeriesEvalsToResolve")
@@ -227,7 +239,7 @@ def known(kind: str, body: dict, grafana: FakeGrafana) -> dict:
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[list[FakeGrafana]]:
-    """One of each version, between which the variations are spread."""
+    """Yield one server of each version, between which the variations are spread."""
     running = [FakeGrafana(version=version).__enter__() for version in VERSIONS]
     for server in running:
         server.store.put(1, "alertmanager", "", notifications.default())

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Service accounts, and one token of each that is made once and kept in a file."""
+"""Service accounts, each with one token that is created once and kept in a file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import contextlib
 import os
 import tempfile
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any
 
 from .. import redact
 from ..grafana_errors import GrafanaError, Unauthorized
 from .client import Client, is_token, path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..model import Body
 
 ALL = 1000
 TOKEN_MODE = 0o400
@@ -20,7 +25,7 @@ TOKEN_MODE = 0o400
 
 @dataclass(frozen=True)
 class Account:
-    """A service account as it is wanted; without ``token_path`` it gets no token."""
+    """A desired service account; without ``token_path`` it gets no token."""
 
     name: str
     role: str = "Viewer"
@@ -30,112 +35,134 @@ class Account:
 
     @property
     def about(self) -> str:
-        """The account, for messages."""
+        """Return the account, for messages."""
         return f"service account {self.name}"
+
+    @property
+    def state(self) -> Body:
+        """Return the compared values."""
+        return {"role": self.role, "disabled": self.disabled}
 
 
 def converge(
     client: Client, with_token: Callable[[str], Client], desired: Account, check: bool
-) -> dict:
-    """Have the account and its token; ``with_token`` makes a client that logs in with a token."""
+) -> dict[str, Any]:
+    """Create or change the account and its token; ``with_token`` returns a client for a token."""
     client.probe()
     live = _find(client, desired)
-    before = (
-        {} if live is None else {"role": live["role"], "disabled": bool(live.get("isDisabled"))}
-    )
-    after = {"role": desired.role, "disabled": desired.disabled}
-    # Grafana refuses each token of a disabled account, so whether one is good cannot be told.
-    needs_token = bool(desired.token_path) and not desired.disabled
-    needs_token = needs_token and not (live and working_token(with_token, desired.token_path))
+    needs_token = _needs_token(with_token, desired, live)
     if not check:
-        if live is None:
-            sent = {"name": desired.name, "role": desired.role, "isDisabled": desired.disabled}
-            live = client.write("POST", path("serviceaccounts"), desired.about, sent)
-        elif before != after:
-            sent = {"name": desired.name, "role": desired.role, "isDisabled": desired.disabled}
-            client.write("PATCH", path("serviceaccounts", str(live["id"])), desired.about, sent)
-        if needs_token:
-            _make_token(client, desired, live["id"])
-    return _values(desired, before, after, needs_token)
+        number = _save(client, desired, live)
+        if desired.token_path and needs_token:
+            _create_token(client, desired, number, desired.token_path)
+    return _values(desired, _state(live), desired.state, needs_token)
 
 
-def remove(client: Client, desired: Account, check: bool) -> dict:
-    """Have neither the account, nor its tokens, nor the file."""
+def _needs_token(with_token: Callable[[str], Client], desired: Account, live: Body | None) -> bool:
+    # Grafana refuses each token of a disabled account, so its file cannot be verified.
+    if not desired.token_path or desired.disabled:
+        return False
+    return live is None or working_token(with_token, desired.token_path) is None
+
+
+def _save(client: Client, desired: Account, live: Body | None) -> int:
+    """Create or update the account, and return its id."""
+    sent = {"name": desired.name, "role": desired.role, "isDisabled": desired.disabled}
+    if live is None:
+        live = client.write("POST", path("serviceaccounts"), desired.about, sent)
+    elif _state(live) != desired.state:
+        client.write("PATCH", path("serviceaccounts", str(live["id"])), desired.about, sent)
+    return int((live or {})["id"])
+
+
+def remove(client: Client, desired: Account, check: bool) -> dict[str, Any]:
+    """Delete the account with its tokens, and the file of its token."""
     client.probe()
     live = _find(client, desired)
-    held = bool(desired.token_path) and os.path.lexists(desired.token_path)
+    token_path = desired.token_path
+    has_file = token_path is not None and os.path.lexists(token_path)
     if not check:
         if live is not None:
             client.write("DELETE", path("serviceaccounts", str(live["id"])), desired.about)
-        if held:
-            try:
-                os.unlink(desired.token_path)
-            except OSError as error:
-                raise GrafanaError(f"{desired.token_path}: {error.strerror}") from None
-    before = (
-        {} if live is None else {"role": live["role"], "disabled": bool(live.get("isDisabled"))}
-    )
-    return _values(desired, before, {}, held)
+        if token_path is not None and has_file:
+            _unlink(token_path)
+    return _values(desired, _state(live), {}, has_file)
 
 
-def _values(desired: Account, before: dict, after: dict, token: bool) -> dict:
-    diff = [redact.entry(desired.about, before or None, after or None)] if before != after else []
-    return {"changed": before != after or token, "token_changed": token, "diff": diff}
-
-
-def _find(client: Client, desired: Account) -> dict | None:
-    found = client.get(
-        "/api/serviceaccounts/search", desired.about, query=desired.name, perpage=ALL
-    )
-    return next(
-        (one for one in found.get("serviceAccounts") or [] if one["name"] == desired.name), None
-    )
-
-
-def working_token(with_token: Callable[[str], Client], where: str) -> str:
-    """The token in a file, if only its owner can read it and Grafana takes it; else nothing."""
+def _unlink(token_path: str) -> None:
     try:
-        with open(where, encoding="ascii", errors="replace") as file:
+        os.unlink(token_path)
+    except OSError as error:
+        raise GrafanaError(f"{token_path}: {error.strerror}") from None
+
+
+def _state(live: Body | None) -> Body:
+    """Return the compared values of a live account, none if it does not exist."""
+    if live is None:
+        return {}
+    return {"role": live["role"], "disabled": bool(live.get("isDisabled"))}
+
+
+def _values(desired: Account, before: Body, after: Body, token_changed: bool) -> dict[str, Any]:
+    changed = before != after
+    diff = [redact.entry(desired.about, before or None, after or None)] if changed else []
+    return {"changed": changed or token_changed, "token_changed": token_changed, "diff": diff}
+
+
+def _find(client: Client, desired: Account) -> Body | None:
+    where = "/api/serviceaccounts/search"
+    page = client.get(where, desired.about, query=desired.name, perpage=ALL)
+    for account in page.get("serviceAccounts") or []:
+        if account["name"] == desired.name:
+            found: Body = account
+            return found
+    return None
+
+
+def working_token(with_token: Callable[[str], Client], token_path: str) -> str | None:
+    """Return the token in a file, None unless Grafana accepts it and only its owner can read it."""
+    try:
+        with open(token_path, encoding="ascii", errors="replace") as file:
             token = file.read().strip()
             mode = os.fstat(file.fileno()).st_mode & 0o777
     except FileNotFoundError:
-        return ""
+        return None
     except OSError as error:
-        raise GrafanaError(f"{where}: {error.strerror}") from None
+        raise GrafanaError(f"{token_path}: {error.strerror}") from None
     if not is_token(token) or mode != TOKEN_MODE:
-        return ""
+        return None
     try:
         with_token(token).probe()
     except Unauthorized:
-        return ""
+        return None
     return token
 
 
-def _make_token(client: Client, desired: Account, number: int) -> None:
-    """Make a token, in the place of one whose file was lost, and keep it."""
+def _create_token(client: Client, desired: Account, number: int, token_path: str) -> None:
+    """Create a token, in place of one whose file was lost, and write it to its file."""
     where = path("serviceaccounts", str(number), "tokens")
     for token in client.get(where, desired.about) or []:
         if token["name"] == desired.token_name:
             client.write("DELETE", f"{where}/{token['id']}", desired.about)
-    made: Any = client.write("POST", where, desired.about, {"name": desired.token_name})
-    _keep(desired.token_path, made["key"])
+    created = client.write("POST", where, desired.about, {"name": desired.token_name})
+    _write(token_path, created["key"])
 
 
-def _keep(where: str, token: str) -> None:
-    """Write a file that only its owner can read, or leave the old one."""
-    directory = os.path.dirname(where) or "."
+def _write(token_path: str, token: str) -> None:
+    """Write a file that only its owner can read; on an error the old one stays."""
+    directory = os.path.dirname(token_path) or "."
     try:
-        number, name = tempfile.mkstemp(dir=directory, prefix=".token-")
+        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".token-")
     except OSError as error:
-        raise GrafanaError(f"{where}: {error.strerror}") from None
+        raise GrafanaError(f"{token_path}: {error.strerror}") from None
     try:
-        with os.fdopen(number, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), TOKEN_MODE)
             file.write(token + "\n")
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, where)
+        os.replace(temporary, token_path)
     except OSError as error:
         with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise GrafanaError(f"{where}: {error.strerror}") from None
+            os.unlink(temporary)
+        raise GrafanaError(f"{token_path}: {error.strerror}") from None

@@ -1,31 +1,65 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Contact points: identified by name; each of their integrations is an object of its own, identified by uid."""
+"""Contact points: identified by name; each integration is an object of its own with a uid."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import normalize, redact
 from ..api.client import path
 from ..grafana_errors import Refused
-from .base import API, NO_PROVENANCE, Kind, Live, Settings, of_value, stamp
+from .base import (
+    NO_PROVENANCE,
+    Kind,
+    Live,
+    Settings,
+    Step,
+    deletion_headers,
+    provenance_headers,
+    provenance_of,
+    strictest_provenance,
+)
+from .names import CONTACT_POINT, TEMPLATE
+from .policy import FIRST_RECEIVERS
+from .template import called_templates
+
+if TYPE_CHECKING:
+    from ..api.client import Client
+    from ..model import Body, Reference
 
 WHERE = path("v1", "provisioning", "contact-points")
-# For the time of a move: an integration cannot be in two contact points, and a route must always have one.
+# During a move: an integration cannot be in two contact points, and a route must always have one.
 INTERIM = "-interim"
 LONGEST_UID = 40
+SECRETS_UNREADABLE = (
+    "The user may not read the secrets of contact points, so a rotated one goes unnoticed."
+)
 
 
 class ContactPoint(Kind):
-    """A contact point. Its secrets are compared with those that Grafana has, where the user may read them."""
+    """A contact point; its secrets are compared with Grafana's if the user may read them."""
 
-    name = "contact_point"
-    stamped = True
+    name = CONTACT_POINT
+    has_provenance = True
     provenance_is_compared = True
+    lists_everything = True
+    uses_definitions_of = (TEMPLATE,)
+    parts = "receivers"
+    part_label = "integration"
+    stages_moves = True
+    in_use_blocker = "routes or rules still use it"
 
-    def prepared(self, body: dict, live: Live | None, settings: Settings) -> dict:
-        """With each integration's fields."""
+    def definitions_used(self, body: Body) -> list[Reference]:
+        """Return the message templates that its integrations call."""
+        return called_templates(body["receivers"])
+
+    def deletion_blocker(self, identity: str) -> str | None:
+        """Return that Grafana needs the contact point of its first policy tree."""
+        return "Grafana needs it" if identity in FIRST_RECEIVERS else None
+
+    def prepared(self, body: Body, live: Live | None, settings: Settings) -> Body:
+        """Return the contact point with all fields of each integration."""
         receivers = [
             {
                 "uid": receiver.get("uid") or "",
@@ -37,144 +71,151 @@ class ContactPoint(Kind):
         ]
         return {"name": body["name"], "receivers": receivers}
 
-    def comparable(self, body: dict, like: dict) -> dict:
-        """The integrations by uid; a secret that Grafana does not show counts as the one that was asked for."""
+    def comparable(self, body: Body, like: Body) -> Body:
+        """Return the integrations by uid; a secret that Grafana hides counts as the desired one."""
         asked = {receiver["uid"]: receiver["settings"] for receiver in like["receivers"]}
-        return {
-            "receivers": {
-                receiver["uid"]: {
-                    "type": receiver["type"].lower(),
-                    "settings": normalize.settings(
-                        _known(receiver["settings"], asked.get(receiver["uid"], {}))
-                    ),
-                    "disableResolveMessage": bool(receiver.get("disableResolveMessage")),
-                }
-                for receiver in body["receivers"]
+        receivers = {}
+        for receiver in body["receivers"]:
+            uid = receiver["uid"]
+            settings = _with_hidden_secrets(receiver["settings"], asked.get(uid, {}))
+            receivers[uid] = {
+                "type": receiver["type"].lower(),
+                "settings": normalize.settings(settings),
+                "disableResolveMessage": bool(receiver.get("disableResolveMessage")),
             }
-        }
+        return {"receivers": receivers}
 
-    def problem(self, body: dict, live: Live | None) -> str:
-        """What would be made twice, or not at all."""
+    def blocker(self, body: Body, live: Live | None) -> str | None:
+        """Return what Grafana would create twice, or not at all."""
         uids = [receiver["uid"] for receiver in body["receivers"]]
         if not uids:
             return "a contact point needs at least one integration"
         if not all(uids):
             return "each integration needs a uid, else it could not be found again"
-        if len(set(uids)) < len(uids):
-            return f"two of its integrations have the uid {next(uid for uid in uids if uids.count(uid) > 1)}"
-        if len(max(uids, key=len)) > LONGEST_UID:
-            return f"the uid {max(uids, key=len)} is longer than {LONGEST_UID} characters"
+        duplicates = [uid for uid in uids if uids.count(uid) > 1]
+        if duplicates:
+            return f"two of its integrations have the uid {duplicates[0]}"
+        longest = max(uids, key=len)
+        if len(longest) > LONGEST_UID:
+            return f"the uid {longest} is longer than {LONGEST_UID} characters"
         if live and not all(receiver["uid"] for receiver in live.body["receivers"]):
-            return "it has an integration without a uid, which the API cannot remove: take another name"
-        return ""
+            return (
+                "it has an integration without a uid, which the API cannot remove: "
+                "take another name"
+            )
+        return None
 
-    def secrets(self, body: dict) -> set:
-        """All settings that may be secret."""
-        return {
-            text
-            for receiver in body["receivers"]
-            for text in redact.secret_settings(receiver["settings"] or {})
-        }
+    def secrets(self, body: Body) -> set[str]:
+        """Return all settings that may be secret."""
+        secrets: set[str] = set()
+        for receiver in body["receivers"]:
+            secrets.update(redact.secret_settings(receiver["settings"] or {}))
+        return secrets
 
-    def shown(self, comparable: dict) -> dict:
-        """The integrations without what may be secret."""
-        receivers = comparable["receivers"].items()
-        return {
-            **comparable,
-            "receivers": {
-                uid: {**one, "settings": redact.hidden_settings(one["settings"])}
-                for uid, one in receivers
-            },
+    def redacted(self, comparable: Body) -> Body:
+        """Return the integrations without the settings that may be secret."""
+        receivers = {
+            uid: {**receiver, "settings": redact.hidden_settings(receiver["settings"])}
+            for uid, receiver in comparable["receivers"].items()
         }
+        return {**comparable, "receivers": receivers}
 
-    def read(self, client: Any, identities: frozenset | None) -> dict:
-        """By an export with the secrets, or without them where the user may not have those, and a list."""
-        exported = _exported(client)
-        listed = client.get(WHERE) or []
-        origin = {
-            (item.get("name"), item.get("uid")): of_value(item.get("provenance")) for item in listed
+    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+        """Read all by an export, with secrets if the user may read them, and by a list."""
+        exported = _export(client) or {}
+        provenances = {
+            (item.get("name"), item.get("uid")): provenance_of(item.get("provenance"))
+            for item in client.get(WHERE) or []
         }
-        found: dict = {}
-        for point in (exported or {}).get("contactPoints") or []:
+        points: dict[str, Live] = {}
+        for point in exported.get("contactPoints") or []:
             name, receivers = point["name"], point.get("receivers") or []
             body = {"name": name, "receivers": [_receiver(receiver) for receiver in receivers]}
-            provenances = {
-                origin.get((name, receiver.get("uid")), NO_PROVENANCE) for receiver in receivers
+            own = {
+                provenances.get((name, receiver.get("uid")), NO_PROVENANCE)
+                for receiver in receivers
             }
-            found[name] = Live(body, _hardest(provenances), facts={"of": name})
-        return found
+            points[name] = Live(body, strictest_provenance(own))
+        return points
 
-    def write(self, client: Any, step: Any, settings: Settings) -> None:
-        """Create and update the integrations, then delete those that are too many."""
-        headers = stamp(settings.provenance)
-        had = (
-            {receiver["uid"]: receiver for receiver in step.live.body["receivers"]}
-            if step.live
-            else {}
-        )
-        before = (step.before or {}).get("receivers", {})
+    def write(self, client: Client, step: Step, settings: Settings) -> None:
+        """Create and update integrations, then delete those that are not desired."""
+        headers = provenance_headers(settings.provenance)
+        live_uids = _uids(step.live.body) if step.live else set()
         for receiver in step.body["receivers"]:
             uid = receiver["uid"]
             if uid in step.moves:
-                # It is still needed where it is; what refers to the contact point is led here first.
-                if interim(uid) not in had:
+                # It stays in its old contact point until nothing refers to that one.
+                if interim(uid) not in live_uids:
                     _create(client, step, {**receiver, "uid": interim(uid)}, headers)
-            elif uid not in had:
+            elif uid not in live_uids:
                 _create(client, step, receiver, headers)
-            elif self._differs(step, uid, before):
-                where = f"{WHERE}{path(uid)[4:]}"
-                client.write("PUT", where, step.about, {**receiver, "name": step.identity}, headers)
-        desired = {receiver["uid"] for receiver in step.body["receivers"]}
-        for uid in sorted(set(had) - desired - step.moves - {interim(uid) for uid in step.moves}):
+            elif _differs(step, uid):
+                sent = {**receiver, "name": step.identity}
+                client.write("PUT", _where(uid), step.about, sent, headers)
+        kept = _uids(step.body) | step.moves | {interim(uid) for uid in step.moves}
+        for uid in sorted(live_uids - kept):
             _delete(client, step, uid)
 
-    @staticmethod
-    def _differs(step: Any, uid: str, before: dict) -> bool:
-        provenance = step.before.get("provenance") != step.after.get("provenance")
-        return provenance or not normalize.same(before[uid], step.after["receivers"][uid])
-
-    def finish(self, client: Any, step: Any, settings: Settings) -> None:
-        """Take the integrations that move out of their old contact points."""
+    def finish(self, client: Client, step: Step, settings: Settings) -> None:
+        """Take integrations that move out of their old contact points."""
+        headers = provenance_headers(settings.provenance)
         for receiver in step.body["receivers"]:
-            if receiver["uid"] in step.moves:
-                _delete(client, step, receiver["uid"])
-                _create(client, step, receiver, stamp(settings.provenance))
-                _delete(client, step, interim(receiver["uid"]))
+            uid = receiver["uid"]
+            if uid in step.moves:
+                _delete(client, step, uid)
+                _create(client, step, receiver, headers)
+                _delete(client, step, interim(uid))
 
-    def delete(self, client: Any, step: Any) -> None:
-        """Delete its integrations, but for those that have moved."""
-        for receiver in step.live.body["receivers"]:
+    def delete(self, client: Client, step: Step) -> None:
+        """Delete the integrations, except those that have moved."""
+        receivers = step.live.body["receivers"] if step.live else []
+        for receiver in receivers:
             if receiver["uid"] not in step.moves:
                 _delete(client, step, receiver["uid"])
 
 
 def interim(uid: str) -> str:
-    """uid of the integration that stands in for one that moves."""
+    """Return the uid of the substitute for an integration that moves."""
     return uid[: LONGEST_UID - len(INTERIM)] + INTERIM
 
 
-def _create(client: Any, step: Any, receiver: dict, headers: dict) -> None:
+def _where(uid: str) -> str:
+    return path("v1", "provisioning", "contact-points", uid)
+
+
+def _uids(body: Body) -> set[str]:
+    return {receiver["uid"] for receiver in body["receivers"]}
+
+
+def _differs(step: Step, uid: str) -> bool:
+    before, after = step.before or {}, step.after or {}
+    if before.get("provenance") != after.get("provenance"):
+        return True
+    return not normalize.same(before["receivers"][uid], after["receivers"][uid])
+
+
+def _create(client: Client, step: Step, receiver: Body, headers: dict[str, str]) -> None:
     client.write("POST", WHERE, step.about, {**receiver, "name": step.identity}, headers)
 
 
-def _delete(client: Any, step: Any, uid: str) -> None:
-    provenance = step.live.provenance if step.live else API
-    client.write("DELETE", f"{WHERE}{path(uid)[4:]}", step.about, headers=stamp(provenance))
+def _delete(client: Client, step: Step, uid: str) -> None:
+    client.write("DELETE", _where(uid), step.about, headers=deletion_headers(step))
 
 
-def _exported(client: Any) -> dict | None:
+def _export(client: Client) -> Body | None:
+    exported: Body | None
     try:
-        return client.find(f"{WHERE}/export", format="json", decrypt="true")
+        exported = client.find(f"{WHERE}/export", format="json", decrypt="true")
     except Refused as refused:
         if refused.status != 403:
             raise
-        client.warn(
-            "The user may not read the secrets of contact points, so a rotated one goes unnoticed."
-        )
-        return client.find(f"{WHERE}/export", format="json")
+        client.warn(SECRETS_UNREADABLE)
+        exported = client.find(f"{WHERE}/export", format="json")
+    return exported
 
 
-def _receiver(receiver: dict) -> dict:
+def _receiver(receiver: Body) -> Body:
     return {
         "uid": receiver.get("uid") or "",
         "type": receiver.get("type", ""),
@@ -183,19 +224,15 @@ def _receiver(receiver: dict) -> dict:
     }
 
 
-def _known(settings: Any, asked: Any) -> Any:
-    """Settings with what was asked for in the place of what Grafana does not show, or shows with doubled dollars."""
-    if isinstance(settings, dict):
+def _with_hidden_secrets(live: Any, asked: Any) -> Any:
+    """Return live settings with the desired value of each secret that Grafana does not show.
+
+    Grafana also shows some values with doubled dollars.
+    """
+    if isinstance(live, dict):
         asked = asked if isinstance(asked, dict) else {}
-        return {key: _known(value, asked.get(key)) for key, value in settings.items()}
-    texts = isinstance(settings, str) and isinstance(asked, str)
-    hides = texts and (settings == redact.REDACTED or settings.replace("$$", "$") == asked)
-    return asked if hides else settings
-
-
-def _hardest(provenances: set) -> str:
-    others = sorted(provenances - {API, NO_PROVENANCE})
-    return others[0] if others else NO_PROVENANCE if NO_PROVENANCE in provenances else API
-
-
-CONTACT_POINT = ContactPoint()
+        return {key: _with_hidden_secrets(value, asked.get(key)) for key, value in live.items()}
+    if not isinstance(live, str) or not isinstance(asked, str):
+        return live
+    is_hidden = live == redact.REDACTED or live.replace("$$", "$") == asked
+    return asked if is_hidden else live

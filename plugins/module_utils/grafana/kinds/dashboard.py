@@ -4,109 +4,142 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import normalize
 from ..api.client import path
-from .base import Kind, Live, Settings
-from .folder import PARENT, ROOT, manager, pages
+from ..model import Reference
+from .base import Kind, Live, Settings, Step
+from .folder import PARENT, manager, pages
+from .library_panel import panels_used
+from .names import DASHBOARD, FOLDER, LIBRARY_PANEL
 
-# The one version that returns what was stored; the others migrate it to a newer schema while they read.
+if TYPE_CHECKING:
+    from ..api.client import Client
+    from ..model import Body
+    from .base import Name
+
+# Only this version returns what was stored; the others migrate it to a newer schema on read.
 API = "/apis/dashboard.grafana.app/v0alpha1/namespaces/{}/dashboards"
 SEARCH_PAGE = 5000
+# Up to so many dashboards are read one by one.
 FEW = 3
 PROVISIONED = "it is provisioned from {}; remove it from Grafana's provisioning directory first"
 
 
 class Dashboard(Kind):
-    """A dashboard in the classic format. It is never overwritten blindly: each write names the version it replaces."""
+    """A dashboard in the classic format.
 
-    name = "dashboard"
+    It is never overwritten blindly: each write names the version that it replaces.
+    """
+
+    name = DASHBOARD
     serial = False
+    refers_to = (FOLDER, LIBRARY_PANEL)
+    parent_field = "folderUid"
+    count_names = ("dashboard", "dashboards")
+    # Grafana 11 refuses a dashboard with the uid of a folder.
+    uids_differ_from = (FOLDER,)
 
-    def prepared(self, body: dict, live: Live | None, settings: Settings) -> dict:
-        """Without what an export holds and a save must not."""
+    def references(self, body: Body) -> list[Reference]:
+        """Return the folder and the library panels."""
+        parent = self.parent(body)
+        folders = [Reference(FOLDER, parent)] if parent else []
+        return folders + panels_used(body["dashboard"])
+
+    def unique_names(self, identity: str, body: Body) -> dict[str, Name]:
+        """Return the title, unique in the folder."""
+        return {identity: (body["dashboard"].get("title"), self.parent(body))}
+
+    def prepared(self, body: Body, live: Live | None, settings: Settings) -> Body:
+        """Return the model without the fields of an export that a save must not have."""
         model = {
             key: value
             for key, value in body["dashboard"].items()
             if key not in normalize.DASHBOARD_OWN
         }
-        model = normalize.without_marks(model)
-        return {
-            "dashboard": model,
-            "folderUid": "" if body.get("folderUid") in ROOT else body["folderUid"],
-        }
+        return {"dashboard": normalize.without_marks(model), "folderUid": self.parent(body)}
 
-    def comparable(self, body: dict, like: dict) -> dict:
-        """The model's fields that were asked for, and the folder."""
+    def comparable(self, body: Body, like: Body) -> Body:
+        """Return the fields of the model that were asked for, and the folder."""
         model = normalize.dashboard(body["dashboard"], like["dashboard"])
-        return {
-            "folderUid": "" if body.get("folderUid") in ROOT else body["folderUid"],
-            "dashboard": model,
-        }
+        return {"folderUid": self.parent(body), "dashboard": model}
 
-    def problem(self, body: dict, live: Live | None) -> str:
-        """What no server could save as it is meant."""
+    def blocker(self, body: Body, live: Live | None) -> str | None:
+        """Return what no server saves as it is meant."""
         model = body["dashboard"]
         if "elements" in model or "spec" in model:
             return "it is not in the classic format, with panels at its first level"
         if not model.get("title"):
             return "a dashboard needs a title"
         if model.get("__inputs"):
-            return "its __inputs are not resolved: it was exported for sharing, and Grafana would store them unresolved"
-        return ""
+            return (
+                "its __inputs are not resolved: it was exported for sharing, "
+                "and Grafana would store them unresolved"
+            )
+        return None
 
-    def read(self, client: Any, identities: frozenset | None) -> dict:
-        """By the newer API's list; a few, or all from a server without it, one by one."""
+    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+        """Read all dashboards by the newer API's list; a few, or without that API, one by one."""
         if identities is None or len(identities) > FEW:
             items = pages(client, API.format(client.namespace))
             if items is not None:
                 return {item["metadata"]["name"]: _listed(item) for item in items}
         if identities is None:
-            identities = frozenset(item["uid"] for item in searched(client))
+            identities = frozenset(item["uid"] for item in _search(client))
         uids = sorted(identities)
-        found = client.each(
-            lambda uid: client.find(path("dashboards", "uid", uid), f"dashboard {uid}"), uids
-        )
-        return {uid: _single(item) for uid, item in zip(uids, found) if item}
+        items = client.each(lambda uid: _find(client, uid), uids)
+        return {uid: _single(item) for uid, item in zip(uids, items) if item}
 
-    def write(self, client: Any, step: Any, settings: Settings) -> None:
-        """Save it as the successor of the version that was read."""
+    def named_bodies(self, client: Client) -> dict[str, Body]:
+        """Return titles and folders of all dashboards by one search."""
+        return {
+            item["uid"]: {
+                "dashboard": {"title": item["title"]},
+                "folderUid": item.get("folderUid"),
+            }
+            for item in _search(client)
+        }
+
+    def write(self, client: Client, step: Step, settings: Settings) -> None:
+        """Save the dashboard as the successor of the version that was read."""
         model = {**step.body["dashboard"], "id": None, "uid": step.identity}
         if step.live is not None:
             model["version"] = step.live.version
         sent = {"dashboard": model, "folderUid": step.body["folderUid"], "overwrite": False}
         client.write("POST", path("dashboards", "db"), step.about, sent)
 
-    def delete(self, client: Any, step: Any) -> None:
-        """Delete it."""
+    def delete(self, client: Client, step: Step) -> None:
+        """Delete the dashboard."""
         client.write("DELETE", path("dashboards", "uid", step.identity), step.about)
 
 
-def searched(client: Any) -> list:
-    """uid, title and folderUid of all dashboards."""
-    found: list = []
+def _find(client: Client, uid: str) -> Body | None:
+    item: Body | None = client.find(path("dashboards", "uid", uid), f"dashboard {uid}")
+    return item
+
+
+def _search(client: Client) -> list[Body]:
+    items: list[Body] = []
     while True:
-        page = len(found) // SEARCH_PAGE + 1
-        items = client.get("/api/search", type="dash-db", limit=SEARCH_PAGE, page=page)
-        found += items
-        if len(items) < SEARCH_PAGE:
-            return found
+        number = len(items) // SEARCH_PAGE + 1
+        page = client.get("/api/search", type="dash-db", limit=SEARCH_PAGE, page=number)
+        items += page
+        if len(page) < SEARCH_PAGE:
+            return items
 
 
-def _listed(item: dict) -> Live:
+def _listed(item: Body) -> Live:
     metadata, spec = item["metadata"], item.get("spec") or {}
     annotations = metadata.get("annotations") or {}
-    stored = ((item.get("status") or {}).get("conversion") or {}).get("storedVersion") or ""
     return Live(
         {"dashboard": spec, "folderUid": annotations.get(PARENT, "")},
         version=metadata.get("generation") or spec.get("version") or 0,
         locked=manager(annotations),
-        facts={"stored": stored} if stored.startswith("v2") else {},
     )
 
 
-def _single(item: dict) -> Live:
+def _single(item: Body) -> Live:
     model, meta = item["dashboard"], item.get("meta") or {}
     source = meta.get("provisionedExternalId") or "a file"
     return Live(
@@ -114,6 +147,3 @@ def _single(item: dict) -> Live:
         version=model.get("version") or meta.get("version") or 0,
         locked=PROVISIONED.format(source) if meta.get("provisioned") else "",
     )
-
-
-DASHBOARD = Dashboard()

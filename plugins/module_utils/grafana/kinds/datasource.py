@@ -1,110 +1,117 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Datasources: identified by uid, never by a number, since Grafana 13 serves no endpoint with one."""
+"""Datasources: identified by uid; Grafana 13 serves no endpoint with their numeric ids."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import fingerprint, normalize, redact
 from ..api.client import path
-from .base import Kind, Live, Settings
+from .base import Kind, Live, Settings, Step
+from .names import DATASOURCE
 
-# What an address may hold, and no output.
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..api.client import Client
+    from ..model import Body
+    from .base import Name
+
+# A URL may contain one, and no output must.
 PASSWORD = re.compile(r"(//[^/@:]*:)([^/@]+)(?=@)")
+PROVISIONED = "it is provisioned from a file; remove it from Grafana's provisioning directory first"
 
 
 class Datasource(Kind):
-    """A datasource. Its secrets are write-only: a record of their digests is kept in its jsonData."""
+    """A datasource; its jsonData has a record of the digests of its write-only secrets."""
 
-    name = "datasource"
+    name = DATASOURCE
+    lists_everything = True
+    lookup_field = "name"
 
-    def prepared(self, body: dict, live: Live | None, settings: Settings) -> dict:
-        """With all fields, since an update takes a missing one for empty, and with the record of the secrets."""
-        uid, had = body["uid"], live.body if live else {}
+    def definitions(self, body: Body) -> list[str]:
+        """Return the name, by which old dashboards refer to it."""
+        return [body["name"]] if body.get("name") else []
+
+    def unique_names(self, identity: str, body: Body) -> dict[str, Name]:
+        """Return the name."""
+        return {identity: (body.get("name"),)}
+
+    def prepared(self, body: Body, live: Live | None, settings: Settings) -> Body:
+        """Return the datasource with all fields and the record of its secrets.
+
+        An update takes a missing field for an empty one.
+        """
+        uid, live_body = body["uid"], live.body if live else {}
+        live_json = live_body.get("jsonData") or {}
+        record = live_json.get(fingerprint.RECORD)
+        secrets = _secrets(body)
+        # A null removes a key.
+        other_keys = dict.fromkeys(live_json) if settings.exact_json_data else live_json
         sent = normalize.with_defaults(body, {}, normalize.DATASOURCE)
         sent["type"] = normalize.DATASOURCE_TYPES.get(sent["type"], sent["type"])
-        held = had.get("jsonData") or {}
-        # A null takes a key away.
-        extra = dict.fromkeys(held) if settings.exact_json_data else held
-        asked = {
-            key: "" if value is None else str(value)
-            for key, value in (body.get("secureJsonData") or {}).items()
-        }
-        # Grafana says of one without a value that it has it not.
-        secrets = {field: value for field, value in asked.items() if value}
-        kept = held.get(fingerprint.RECORD)
-        gone = {*asked, *(kept["digests"] if _is_record(kept) else ())} - set(secrets)
-        sent.update(
-            uid=uid,
-            isDefault=bool(body.get("isDefault") or had.get("isDefault")),
-            jsonData={**extra, **(body.get("jsonData") or {})},
-            # An empty text takes a secret away.
-            secureJsonData={**dict.fromkeys(sorted(gone), ""), **secrets},
-        )
+        sent["uid"] = uid
+        sent["isDefault"] = bool(body.get("isDefault") or live_body.get("isDefault"))
+        sent["jsonData"] = {**other_keys, **(body.get("jsonData") or {})}
+        sent["secureJsonData"] = {**_removed_secrets(body, secrets, record), **secrets}
         sent["jsonData"].pop(fingerprint.RECORD, None)
         changes = not live or not normalize.same(
-            normalize.datasource(had, sent), normalize.datasource(sent, sent)
+            normalize.datasource(live_body, sent), normalize.datasource(sent, sent)
         )
-        record = _record(uid, secrets, kept, live, changes, settings) if secrets else None
-        sent["jsonData"][fingerprint.RECORD] = record
+        new_record = _new_record(uid, secrets, live, changes, settings) if secrets else None
+        sent["jsonData"][fingerprint.RECORD] = new_record
         return sent
 
-    def comparable(self, body: dict, like: dict) -> dict:
-        """The fields of the table, the asked-for keys of jsonData, the default one-sided, and the digests."""
+    def comparable(self, body: Body, like: Body) -> Body:
+        """Return the known fields, the desired keys of jsonData, and the record of the secrets."""
         result = normalize.datasource(body, like)
         return {**result, "secrets": result["jsonData"].pop(fingerprint.RECORD, None)}
 
-    def problem(self, body: dict, live: Live | None) -> str:
-        """A datasource must say what it is."""
+    def blocker(self, body: Body, live: Live | None) -> str | None:
+        """Return which required field is missing."""
         missing = [key for key in ("name", "type") if not body.get(key)]
-        return f"a datasource needs a {missing[0]}" if missing else ""
+        return f"a datasource needs a {missing[0]}" if missing else None
 
-    def secrets(self, body: dict) -> set:
-        """The values of its secureJsonData, and a password in its address."""
-        found = {str(value) for value in (body.get("secureJsonData") or {}).values() if value}
-        return found | {
-            password for _before, password in PASSWORD.findall(str(body.get("url") or ""))
-        }
+    def secrets(self, body: Body) -> set[str]:
+        """Return the values of secureJsonData, and a password in the URL."""
+        values = (body.get("secureJsonData") or {}).values()
+        passwords = [found[1] for found in PASSWORD.findall(str(body.get("url") or ""))]
+        return {str(value) for value in values if value}.union(passwords)
 
-    def shown(self, comparable: dict) -> dict:
-        """Names of the secrets with a piece of each digest, so that a rotated one shows as changed."""
+    def redacted(self, comparable: Body) -> Body:
+        """Return the names of the secrets, each with a piece of its digest to show a rotation."""
         result = {key: value for key, value in comparable.items() if key != "secrets"}
         result["url"] = PASSWORD.sub(rf"\1{redact.HIDDEN}", result["url"])
-        kept = comparable.get("secrets")
-        if _is_record(kept):
-            shown = {
-                field: f"{redact.HIDDEN} {str(digest)[:8]}"
-                for field, digest in kept["digests"].items()
+        digests = _digests(comparable.get("secrets"))
+        if digests is not None:
+            result["secureJsonData"] = {
+                field: f"{redact.HIDDEN} {str(digest)[:8]}" for field, digest in digests.items()
             }
-            result["secureJsonData"] = shown
         return result
 
-    def order(self, steps: list) -> list:
-        """The default last: it takes the mark from the one that had it."""
-        if any(step.asked.get("isDefault") for step in steps):
-            # That one may have to wait for its name, and must not take the mark back.
-            marks = [bool(step.asked.get("isDefault")) for step in steps]
+    def order(self, steps: Sequence[Step]) -> list[Step]:
+        """Return the default last: it takes the mark from the datasource that had it."""
+        if any(_becomes_default(step) for step in steps):
+            # The old default may have to wait for its name, and must not take the mark back.
             steps = [
-                replace(step, body={**step.body, "isDefault": mark})
-                for step, mark in zip(steps, marks)
+                replace(step, body={**step.body, "isDefault": _becomes_default(step)})
+                for step in steps
             ]
         return sorted(steps, key=lambda step: bool(step.body.get("isDefault")))
 
-    def read(self, client: Any, identities: frozenset | None) -> dict:
-        """The list lacks several fields, so each one that matters is read by itself as well."""
-        listed = {item["uid"]: item for item in client.get(path("datasources"))}
-        uids = sorted(uid for uid in listed if identities is None or uid in identities)
-        whole = client.each(
-            lambda uid: client.find(path("datasources", "uid", uid), f"datasource {uid}"), uids
-        )
-        listed.update({uid: item for uid, item in zip(uids, whole) if item})
-        return {uid: _live(item) for uid, item in listed.items()}
+    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+        """Read all by one list, which lacks several fields, and the named ones one by one."""
+        items = {item["uid"]: item for item in client.get(path("datasources"))}
+        uids = sorted(uid for uid in items if identities is None or uid in identities)
+        details = client.each(lambda uid: _find(client, uid), uids)
+        items.update({uid: item for uid, item in zip(uids, details) if item})
+        return {uid: _live(item) for uid, item in items.items()}
 
-    def write(self, client: Any, step: Any, settings: Settings) -> None:
-        """Create it, or replace the version that was read."""
+    def write(self, client: Client, step: Step, settings: Settings) -> None:
+        """Create the datasource, or replace the version that was read."""
         json_data = {
             key: value for key, value in step.body["jsonData"].items() if value is not None
         }
@@ -113,44 +120,67 @@ class Datasource(Kind):
             client.write("POST", path("datasources"), step.about, sent)
         else:
             sent["version"] = step.live.version
-            client.write("PUT", path("datasources", "uid", step.identity), step.about, sent)
+            client.write("PUT", _where(step.identity), step.about, sent)
 
-    def delete(self, client: Any, step: Any) -> None:
-        """Delete it."""
-        client.write("DELETE", path("datasources", "uid", step.identity), step.about)
-
-
-def _is_record(kept: Any) -> bool:
-    return isinstance(kept, dict) and isinstance(kept.get("digests"), dict)
+    def delete(self, client: Client, step: Step) -> None:
+        """Delete the datasource."""
+        client.write("DELETE", _where(step.identity), step.about)
 
 
-def _record(
-    uid: str, secrets: dict, kept: Any, live: Live | None, changes: bool, settings: Settings
-) -> dict:
-    """The record that is there when it still holds and nothing is written, else one for the next version."""
-    key, version = settings.fingerprint_key, live.version if live else 0
-    known = live is not None and set(secrets) <= set(live.facts["secrets"])
-    holds = known and fingerprint.holds(kept, secrets, uid, key, version)
+def _where(uid: str) -> str:
+    return path("datasources", "uid", uid)
+
+
+def _find(client: Client, uid: str) -> Body | None:
+    item: Body | None = client.find(_where(uid), f"datasource {uid}")
+    return item
+
+
+def _becomes_default(step: Step) -> bool:
+    return bool(step.asked.get("isDefault"))
+
+
+def _secrets(body: Body) -> dict[str, str]:
+    """Return the secrets that have a value; Grafana does not count the others as set."""
+    given = body.get("secureJsonData") or {}
+    return {field: str(value) for field, value in given.items() if value not in (None, "")}
+
+
+def _removed_secrets(body: Body, secrets: dict[str, str], record: Any) -> dict[str, str]:
+    """Return an empty string, which removes a secret, for each that is not desired any more."""
+    fields = {*(body.get("secureJsonData") or {}), *(_digests(record) or {})}
+    return dict.fromkeys(sorted(fields - set(secrets)), "")
+
+
+def _digests(record: Any) -> dict[str, str] | None:
+    """Return the digests of a stored record, None for a value that is no record."""
+    digests = record.get("digests") if isinstance(record, dict) else None
+    return digests if isinstance(digests, dict) else None
+
+
+def _new_record(
+    uid: str, secrets: dict[str, str], live: Live | None, changes: bool, settings: Settings
+) -> Body:
+    """Return the stored record if it holds and nothing is written, else a new one."""
+    key = settings.fingerprint_key
+    if live is None:
+        return fingerprint.record(secrets, uid, key, settings.salt, 1)
+    stored: Any = (live.body.get("jsonData") or {}).get(fingerprint.RECORD)
+    holds = set(secrets) <= set(live.facts["secrets"])
+    holds = holds and fingerprint.holds(stored, secrets, uid, key, live.version)
     if holds and not changes:
-        return kept
-    # With the same salt the digests stay, so that a diff does not tell of a rotation that is none.
-    return fingerprint.record(
-        secrets, uid, key, kept["salt"] if holds else settings.salt, version + 1
-    )
+        unchanged: Body = stored
+        return unchanged
+    # With the same salt the digests stay, so that a diff shows no rotation where there is none.
+    salt = stored["salt"] if holds else settings.salt
+    return fingerprint.record(secrets, uid, key, salt, live.version + 1)
 
 
-def _live(item: dict) -> Live:
-    locked = "it is provisioned from a file; remove it from Grafana's provisioning directory first"
+def _live(item: Body) -> Live:
+    fields = item.get("secureJsonFields") or {}
     return Live(
         item,
         version=item.get("version") or 0,
-        locked=locked if item.get("readOnly") else "",
-        facts={
-            "secrets": tuple(
-                key for key, held in (item.get("secureJsonFields") or {}).items() if held
-            )
-        },
+        locked=PROVISIONED if item.get("readOnly") else "",
+        facts={"secrets": tuple(field for field, is_set in fields.items() if is_set)},
     )
-
-
-DATASOURCE = Datasource()

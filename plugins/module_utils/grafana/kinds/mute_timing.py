@@ -4,48 +4,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import normalize
 from ..api.client import path
-from .base import Kind, Live, Settings, of_value, stamp
+from .base import Kind, Live, Settings, Step, deletion_headers, provenance_headers, provenance_of
+from .names import MUTE_TIMING
+
+if TYPE_CHECKING:
+    from ..api.client import Client
+    from ..model import Body
 
 
 class MuteTiming(Kind):
-    """A mute timing, which routes and rules refer to by its name."""
+    """A mute timing, to which routes and rules refer by its name."""
 
-    name = "mute_timing"
-    stamped = True
+    name = MUTE_TIMING
+    has_provenance = True
     provenance_is_compared = True
+    lists_everything = True
+    in_use_blocker = "routes or rules still use it"
 
-    def comparable(self, body: dict, like: dict) -> dict:
-        """Its intervals, with months and ranges spelled in one way."""
+    def comparable(self, body: Body, like: Body) -> Body:
+        """Return the intervals, with months and ranges in one spelling."""
         return normalize.mute_timing(body)
 
-    def read(self, client: Any, identities: frozenset | None) -> dict:
-        """By one list."""
+    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+        """Read all by one list."""
         items = client.find(path("v1", "provisioning", "mute-timings")) or []
-        return {
-            item["name"]: Live(
-                {"name": item["name"], "time_intervals": item.get("time_intervals") or []},
-                of_value(item.get("provenance")),
-            )
-            for item in items
-        }
+        return {item["name"]: _live(item) for item in items}
 
-    def write(self, client: Any, step: Any, settings: Settings) -> None:
-        """Create or replace it."""
-        where, headers = path("v1", "provisioning", "mute-timings"), stamp(settings.provenance)
+    def write(self, client: Client, step: Step, settings: Settings) -> None:
+        """Create or replace the mute timing."""
+        headers = provenance_headers(settings.provenance)
         sent = {"name": step.identity, "time_intervals": step.body.get("time_intervals") or []}
         if step.live is None:
+            where = path("v1", "provisioning", "mute-timings")
             client.write("POST", where, step.about, sent, headers)
         else:
-            client.write("PUT", f"{where}{path(step.identity)[4:]}", step.about, sent, headers)
+            client.write("PUT", _where(step), step.about, sent, headers)
 
-    def delete(self, client: Any, step: Any) -> None:
-        """Delete it."""
-        where = path("v1", "provisioning", "mute-timings", step.identity)
-        client.write("DELETE", where, step.about, headers=stamp(step.live.provenance))
+    def delete(self, client: Client, step: Step) -> None:
+        """Delete the mute timing."""
+        client.write("DELETE", _where(step), step.about, headers=deletion_headers(step))
 
 
-MUTE_TIMING = MuteTiming()
+def _where(step: Step) -> str:
+    return path("v1", "provisioning", "mute-timings", step.identity)
+
+
+def _live(item: Body) -> Live:
+    body = {"name": item["name"], "time_intervals": item.get("time_intervals") or []}
+    return Live(body, provenance_of(item.get("provenance")))

@@ -4,31 +4,61 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import normalize
 from ..api.client import path
-from .base import Kind, Live, Settings, of_value, stamp
+from ..model import Reference
+from .base import Kind, Live, Settings, Step, deletion_headers, provenance_headers, provenance_of
+from .names import CONTACT_POINT, MUTE_TIMING, POLICY
+
+if TYPE_CHECKING:
+    from ..api.client import Client
+    from ..model import Body
 
 WHERE = path("v1", "provisioning", "policies")
-# What Grafana begins with, and returns to when the tree is reset; since 12.4 the one without integrations.
+# Grafana's first tree, also after a reset; since 12.4 the receiver without integrations.
 FIRST_RECEIVERS = ("grafana-default-email", "empty")
-OWN = ("provenance", "orgId")
+OWN_FIELDS = ("provenance", "orgId")
+MATCHER_FIELDS = ("matchers", "match", "match_re", "object_matchers")
 
 
 class Policy(Kind):
-    """The whole tree. A live one that has routes and is not ours is only replaced when the user says so."""
+    """The whole tree; a live one with routes that is not ours is replaced only with ``adopt``."""
 
-    name = "policy"
-    stamped = True
+    name = POLICY
+    has_provenance = True
     provenance_is_compared = True
+    lists_everything = True
+    # There is one tree, and it is reset only when that is asked for.
+    prunable = False
+    refers_to = (CONTACT_POINT, MUTE_TIMING)
 
-    def prepared(self, body: dict, live: Live | None, settings: Settings) -> dict:
-        """With all matchers in the one spelling that each server keeps."""
+    def references(self, body: Body) -> list[Reference]:
+        """Return the contact points and timings of all routes."""
+        timings: set[str] = set()
+        for key in normalize.TIMINGS:
+            timings |= names(body, key)
+        return [
+            *(Reference(CONTACT_POINT, name) for name in sorted(names(body, "receiver"))),
+            *(Reference(MUTE_TIMING, name) for name in sorted(timings)),
+        ]
+
+    def unlisted_references(self, body: Body) -> list[Reference]:
+        """Return the contact points: Grafana does not list one without integrations."""
+        return [Reference(CONTACT_POINT, name) for name in sorted(names(body, "receiver"))]
+
+    def is_initial(self, live: Live) -> bool:
+        """Return whether the tree has no routes and Grafana's own receiver."""
+        receiver = live.body.get("receiver")
+        return not live.body.get("routes") and receiver in (*FIRST_RECEIVERS, "", None)
+
+    def prepared(self, body: Body, live: Live | None, settings: Settings) -> Body:
+        """Return the tree with all matchers in the spelling that every server keeps."""
         return _sent(body)
 
-    def expected(self, body: dict) -> dict:
-        """With the quotes gone that the server takes off a matcher's value."""
+    def expected(self, body: Body) -> Body:
+        """Return the tree without the quotes that the server removes from a matcher's value."""
         matchers = [
             [*entry[:2], normalize.without_quotes(entry[2])]
             for entry in body.get("object_matchers") or []
@@ -36,58 +66,54 @@ class Policy(Kind):
         routes = [self.expected(route) for route in body.get("routes") or []]
         return {**body, "object_matchers": matchers, "routes": routes}
 
-    def comparable(self, body: dict, like: dict) -> dict:
-        """All routes, with matchers sorted and durations in seconds."""
+    def comparable(self, body: Body, like: Body) -> Body:
+        """Return all routes, with matchers sorted and durations in seconds."""
         return normalize.route(body)
 
-    def problem(self, body: dict, live: Live | None) -> str:
-        """What a server refuses, or accepts and then cannot load."""
+    def blocker(self, body: Body, live: Live | None) -> str | None:
+        """Return what a server refuses, or accepts and then cannot load."""
         if not body.get("receiver"):
             return "the root of the policy tree needs a receiver"
         if body.get("object_matchers") or any(body.get(key) for key in normalize.TIMINGS):
-            return "the root of the policy tree takes neither matchers nor timings: it must match all that is left"
-        return ""
+            return (
+                "the root of the policy tree takes neither matchers nor timings: "
+                "it must match all that is left"
+            )
+        return None
 
-    def read(self, client: Any, identities: frozenset | None) -> dict:
-        """The tree."""
+    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+        """Read the tree."""
         tree = client.find(WHERE)
         if tree is None:
             return {}
-        body = {key: value for key, value in tree.items() if key not in OWN}
-        return {"": Live(body, of_value(tree.get("provenance")))}
+        body = {key: value for key, value in tree.items() if key not in OWN_FIELDS}
+        return {"": Live(body, provenance_of(tree.get("provenance")))}
 
-    def write(self, client: Any, step: Any, settings: Settings) -> None:
+    def write(self, client: Client, step: Step, settings: Settings) -> None:
         """Replace the tree."""
-        client.write("PUT", WHERE, step.about, step.body, stamp(settings.provenance))
+        headers = provenance_headers(settings.provenance)
+        client.write("PUT", WHERE, step.about, step.body, headers)
 
-    def delete(self, client: Any, step: Any) -> None:
-        """Reset the tree to the one that Grafana begins with."""
-        client.write("DELETE", WHERE, step.about, headers=stamp(step.live.provenance))
-
-
-def is_first(body: dict) -> bool:
-    """Whether a tree is as Grafana made it, so that nobody loses anything with it."""
-    return not body.get("routes") and body.get("receiver") in (*FIRST_RECEIVERS, "", None)
+    def delete(self, client: Client, step: Step) -> None:
+        """Reset the tree to Grafana's first one."""
+        client.write("DELETE", WHERE, step.about, headers=deletion_headers(step))
 
 
-def names(body: dict, key: str) -> set:
-    """The receivers, or the timings, that a tree uses."""
-    own = body.get(key) or []
-    found = {own} if isinstance(own, str) else set(own)
-    return found.union(*(names(route, key) for route in body.get("routes") or []))
+def names(route: Body, key: str) -> set[str]:
+    """Return the receivers or timings that a route and those below it use."""
+    value = route.get(key) or []
+    own = {value} if isinstance(value, str) else set(value)
+    return own.union(*(names(child, key) for child in route.get("routes") or []))
 
 
-def _sent(route: dict) -> dict:
-    spellings = ("matchers", "match", "match_re", "object_matchers", "routes", *OWN)
-    result = {
-        key: value for key, value in route.items() if key not in spellings and value is not None
+def _sent(route: Body) -> Body:
+    rewritten = (*MATCHER_FIELDS, "routes", *OWN_FIELDS)
+    sent = {
+        key: value for key, value in route.items() if key not in rewritten and value is not None
     }
-    found = normalize.matchers(route)
-    if found:
-        result["object_matchers"] = found
+    matchers = normalize.matchers(route)
+    if matchers:
+        sent["object_matchers"] = matchers
     if route.get("routes"):
-        result["routes"] = [_sent(inner) for inner in route["routes"]]
-    return result
-
-
-POLICY = Policy()
+        sent["routes"] = [_sent(child) for child in route["routes"]]
+    return sent

@@ -1,146 +1,194 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Groups of alert and recording rules: identified by the folder's uid and the group's title, written as a whole."""
+"""Groups of alert and recording rules: identified by folder and title, written as a whole."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import normalize
 from ..api.client import path
-from .base import API, NO_PROVENANCE, Kind, Live, Settings, of_value, stamp
+from ..model import Reference
+from .base import (
+    Kind,
+    Live,
+    Settings,
+    Step,
+    deletion_headers,
+    provenance_headers,
+    provenance_of,
+    strictest_provenance,
+)
+from .names import CONTACT_POINT, FOLDER, MUTE_TIMING, RULE_GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..api.client import Client
+    from ..model import Body
+    from .base import Name
 
 RULES = path("v1", "provisioning", "alert-rules")
 EVALUATIONS = "missingSeriesEvalsToResolve"
 LONGEST_UID = 40
 UID = re.compile(r"[a-zA-Z0-9_-]*")
-FILLED = {"noDataState": "NoData", "execErrState": "Alerting", "for": "0s"}
+DEFAULTS = {"noDataState": "NoData", "execErrState": "Alerting", "for": "0s"}
 
 
 class RuleGroup(Kind):
-    """A group, replaced in one transaction of the server; rules in it that are the same keep their state."""
+    """A group, replaced in one transaction of the server; its unchanged rules keep their state."""
 
-    name = "rule_group"
-    stamped = True
+    name = RULE_GROUP
+    has_provenance = True
+    lists_everything = True
+    refers_to = (FOLDER, CONTACT_POINT, MUTE_TIMING)
+    parent_field = "folderUid"
+    count_names = ("alertrule", "alertrules", "recordingrules")
+    parts = "rules"
+    part_label = "rule"
+    names_repeat_since = 12
 
-    def prepared(self, body: dict, live: Live | None, settings: Settings) -> dict:
-        """With what the API insists on, filled as in Grafana's own files."""
-        place = {"folderUID": body["folderUid"], "ruleGroup": body["title"]}
-        rules = []
+    def references(self, body: Body) -> list[Reference]:
+        """Return the folder, and the contact points and timings that the rules name themselves."""
+        used: set[Reference] = set()
         for rule in body["rules"]:
-            sent = {
-                key: value
-                for key, value in rule.items()
-                if key not in normalize.RULE_OWN and value is not None
-            }
-            if sent.get(EVALUATIONS) in (0, -1):
-                # Refused as a number of evaluations; without it Grafana takes its own.
-                del sent[EVALUATIONS]
-            rules.append({**({} if sent.get("record") else FILLED), **sent, **place})
+            settings = rule.get("notification_settings") or {}
+            if settings.get("receiver"):
+                used.add(Reference(CONTACT_POINT, settings["receiver"]))
+            for key in normalize.TIMINGS:
+                used.update(Reference(MUTE_TIMING, name) for name in settings.get(key) or [])
+        return [Reference(FOLDER, body["folderUid"]), *sorted(used)]
+
+    def unique_names(self, identity: str, body: Body) -> dict[str, Name]:
+        """Return the title of each rule, unique in the folder."""
+        folder = body.get("folderUid") or ""
+        return {rule["uid"]: (rule.get("title"), folder) for rule in body["rules"]}
+
+    def prepared(self, body: Body, live: Live | None, settings: Settings) -> Body:
+        """Return the group with the fields that the API requires, filled as in Grafana's files."""
         return {
             "folderUid": body["folderUid"],
             "title": body["title"],
             "interval": body["interval"],
-            "rules": rules,
+            "rules": [_sent(rule, body) for rule in body["rules"]],
         }
 
-    def comparable(self, body: dict, like: dict) -> dict:
-        """Interval and rules in their order, which is that of their evaluation."""
+    def comparable(self, body: Body, like: Body) -> Body:
+        """Return the interval, and the rules in the order of their evaluation."""
         asked = {rule.get("uid"): rule for rule in like["rules"]}
         rules = [normalize.rule(rule, asked.get(rule.get("uid"), {})) for rule in body["rules"]]
         return {"interval": body["interval"], "rules": rules}
 
-    def problem(self, body: dict, live: Live | None) -> str:
-        """What servers accept and then do wrong."""
-        uids = [rule.get("uid") or "" for rule in body["rules"]]
-        if not uids:
-            return "a group without rules leaves those that are there alone: give it the state absent instead"
-        if not all(uids):
-            # Some servers would overwrite the first rule of the organization.
-            return f"rule {body['rules'][uids.index('')].get('title')!r} needs a uid"
-        if len(set(uids)) < len(uids):
-            return (
-                f"two of its rules have the uid {next(uid for uid in uids if uids.count(uid) > 1)}"
-            )
-        if [uid for uid in uids if len(uid) > LONGEST_UID]:
-            return f"the uid {max(uids, key=len)} of a rule is longer than {LONGEST_UID} characters"
-        if [uid for uid in uids if not UID.fullmatch(uid)]:
-            return "the uid of a rule is made of letters, digits, dashes and underscores"
+    def blocker(self, body: Body, live: Live | None) -> str | None:
+        """Return what servers accept and then do wrong."""
+        blocker = _uid_blocker(body["rules"])
+        if blocker:
+            return blocker
         if not body["folderUid"]:
             return "rules need a folder"
-        if (
-            not isinstance(body["interval"], int)
-            or body["interval"] <= 0
-            or body["interval"] % normalize.BASE_INTERVAL
-        ):
-            return f"its interval must be a whole multiple of {normalize.BASE_INTERVAL} s, not {body['interval']} s"
-        return ""
+        interval, base = body["interval"], normalize.BASE_INTERVAL
+        if not isinstance(interval, int) or interval <= 0 or interval % base:
+            return f"its interval must be a whole multiple of {base} s, not {interval} s"
+        return None
 
-    def order(self, steps: list) -> list:
-        """Each group after those that take rules from it, since a rule that is gone from its group is deleted."""
-        takers = {uid: id(step) for step in steps for uid in _rules(step.body) - _had(step)}
-        waits = {
-            id(step): {takers[uid] for uid in _had(step) - _rules(step.body) if uid in takers}
-            for step in steps
-        }
-        result, waiting = [], list(steps)
+    def order(self, steps: Sequence[Step]) -> list[Step]:
+        """Return each group after those that take rules from it.
+
+        A rule that is gone from its group is deleted, and the state of its alerts with it.
+        """
+        takers: dict[str, int] = {}
+        for step in steps:
+            takers.update(dict.fromkeys(_uids(step.body) - _live_uids(step), id(step)))
+        waits: dict[int, set[int]] = {}
+        for step in steps:
+            given = _live_uids(step) - _uids(step.body)
+            waits[id(step)] = {takers[uid] for uid in given if uid in takers}
+        ordered: list[Step] = []
+        waiting = list(steps)
         while waiting:
             ids = {id(step) for step in waiting}
+            ready = [step for step in waiting if not waits[id(step)] & ids]
             # Of groups that take rules from each other one has to be the first.
-            free = [step for step in waiting if not waits[id(step)] & ids] or waiting[:1]
-            result += free
-            waiting = [step for step in waiting if all(step is not one for one in free)]
-        return result
+            ready = ready or waiting[:1]
+            ordered += ready
+            ready_ids = {id(step) for step in ready}
+            waiting = [step for step in waiting if id(step) not in ready_ids]
+        return ordered
 
-    def read(self, client: Any, identities: frozenset | None) -> dict:
-        """By two lists: the export knows intervals and order, the rules their content and provenance."""
+    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+        """Read all by two lists: an export for intervals and order, the rules for the rest."""
         exported = client.find(f"{RULES}/export", format="json") or {}
         rules = {rule["uid"]: rule for rule in client.get(RULES) or []}
-        found: dict = {}
+        groups: dict[str, Live] = {}
         for group in exported.get("groups") or []:
-            held = [rules[rule["uid"]] for rule in group.get("rules") or [] if rule["uid"] in rules]
-            if held:
-                # Names are escaped in the export, so they are taken from the rules.
-                folder, title = held[0]["folderUID"], held[0]["ruleGroup"]
-                interval = int(normalize.milliseconds(group.get("interval")) // 1000)
-                body = {"folderUid": folder, "title": title, "interval": interval, "rules": held}
-                found[f"{folder}/{title}"] = Live(body, _provenance(held))
-        return found
+            uids = [rule["uid"] for rule in group.get("rules") or []]
+            own = [rules[uid] for uid in uids if uid in rules]
+            if not own:
+                continue
+            # Names are escaped in the export, so they are taken from the rules.
+            folder, title = own[0]["folderUID"], own[0]["ruleGroup"]
+            interval = int(normalize.milliseconds(group.get("interval")) // 1000)
+            body = {"folderUid": folder, "title": title, "interval": interval, "rules": own}
+            provenances = {provenance_of(rule.get("provenance")) for rule in own}
+            groups[f"{folder}/{title}"] = Live(body, strictest_provenance(provenances))
+        return groups
 
-    def write(self, client: Any, step: Any, settings: Settings) -> None:
+    def write(self, client: Client, step: Step, settings: Settings) -> None:
         """Replace the group."""
-        sent = {
-            **step.body,
-            "rules": [{**rule, "orgID": client.org} for rule in step.body["rules"]],
-        }
-        client.write("PUT", _where(step.body), step.about, sent, stamp(settings.provenance))
+        rules = [{**rule, "orgID": client.org} for rule in step.body["rules"]]
+        headers = provenance_headers(settings.provenance)
+        client.write("PUT", _where(step.body), step.about, {**step.body, "rules": rules}, headers)
 
-    def delete(self, client: Any, step: Any) -> None:
+    def delete(self, client: Client, step: Step) -> None:
         """Delete the group with its rules."""
-        client.write(
-            "DELETE", _where(step.live.body), step.about, headers=stamp(step.live.provenance)
+        body = step.live.body if step.live else step.body
+        client.write("DELETE", _where(body), step.about, headers=deletion_headers(step))
+
+
+def _sent(rule: Body, group: Body) -> Body:
+    """Return a rule as the API takes it."""
+    given = {
+        key: value
+        for key, value in rule.items()
+        if key not in normalize.RULE_OWN and value is not None
+    }
+    if given.get(EVALUATIONS) in (0, -1):
+        # Refused as a number of evaluations; without it Grafana takes its own.
+        del given[EVALUATIONS]
+    defaults: dict[str, Any] = {} if given.get("record") else DEFAULTS
+    location = {"folderUID": group["folderUid"], "ruleGroup": group["title"]}
+    return {**defaults, **given, **location}
+
+
+def _uid_blocker(rules: list[Body]) -> str | None:
+    uids = [rule.get("uid") or "" for rule in rules]
+    if not uids:
+        return (
+            "a group without rules leaves those that are there alone: "
+            "give it the state absent instead"
         )
+    if not all(uids):
+        # Some servers would overwrite the first rule of the organization.
+        return f"rule {rules[uids.index('')].get('title')!r} needs a uid"
+    duplicates = [uid for uid in uids if uids.count(uid) > 1]
+    if duplicates:
+        return f"two of its rules have the uid {duplicates[0]}"
+    longest = max(uids, key=len)
+    if len(longest) > LONGEST_UID:
+        return f"the uid {longest} of a rule is longer than {LONGEST_UID} characters"
+    if not all(UID.fullmatch(uid) for uid in uids):
+        return "the uid of a rule is made of letters, digits, dashes and underscores"
+    return None
 
 
-def _had(step: Any) -> set:
-    return _rules(step.live.body) if step.live else set()
+def _live_uids(step: Step) -> set[str]:
+    return _uids(step.live.body) if step.live else set()
 
 
-def _rules(body: dict) -> set:
-    """The uids of a group's rules."""
+def _uids(body: Body) -> set[str]:
     return {rule["uid"] for rule in body.get("rules") or []}
 
 
-def _where(body: dict) -> str:
+def _where(body: Body) -> str:
     return path("v1", "provisioning", "folder", body["folderUid"], "rule-groups", body["title"])
-
-
-def _provenance(rules: list) -> str:
-    """The one among those of its rules that is hardest to change."""
-    found = {of_value(rule.get("provenance")) for rule in rules}
-    others = sorted(found - {API, NO_PROVENANCE})
-    return others[0] if others else NO_PROVENANCE if NO_PROVENANCE in found else API
-
-
-RULE_GROUP = RuleGroup()

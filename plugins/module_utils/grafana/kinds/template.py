@@ -4,65 +4,83 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import normalize
 from ..api.client import path
-from .base import Kind, Live, Settings, of_value, stamp
+from ..model import Reference
+from .base import Kind, Live, Settings, Step, deletion_headers, provenance_headers, provenance_of
+from .names import TEMPLATE
+
+if TYPE_CHECKING:
+    from ..api.client import Client
+    from ..model import Body
 
 
 class Template(Kind):
-    """A group of message templates, named once; the names that it defines are the organization's."""
+    """A group of message templates with a name; the templates that it defines have their own."""
 
-    name = "template"
-    stamped = True
+    name = TEMPLATE
+    has_provenance = True
     provenance_is_compared = True
+    lists_everything = True
+    uses_definitions_of = (TEMPLATE,)
 
-    def prepared(self, body: dict, live: Live | None, settings: Settings) -> dict:
-        """With a definition that each server sees as one."""
+    def definitions(self, body: Body) -> list[str]:
+        """Return the names of the templates that the group defines."""
+        return normalize.defined(body)
+
+    def definitions_used(self, body: Body) -> list[Reference]:
+        """Return the templates that its own templates call."""
+        return called_templates(body)
+
+    def prepared(self, body: Body, live: Live | None, settings: Settings) -> Body:
+        """Return the template with a definition that every server recognizes."""
         return {**body, "template": normalize.defining(body["template"])}
 
-    def expected(self, body: dict) -> dict:
-        """Trimmed, and wrapped where it defines nothing."""
+    def expected(self, body: Body) -> Body:
+        """Return the template trimmed, and wrapped if it defines nothing."""
         return {**body, "template": normalize.template(body["name"], body["template"])}
 
-    def comparable(self, body: dict, like: dict) -> dict:
-        """The text."""
+    def comparable(self, body: Body, like: Body) -> Body:
+        """Return the content."""
         return {"template": body["template"]}
 
-    def problem(self, body: dict, live: Live | None) -> str:
-        """Some servers store a template that their Alertmanager then cannot load."""
+    def blocker(self, body: Body, live: Live | None) -> str | None:
+        """Return what some servers store and their Alertmanager then cannot load."""
         if "/" in body["name"]:
             return "the name of a template becomes a file's name, so it cannot hold a slash"
-        return "" if body["template"].strip() else "a template cannot be empty"
+        return None if body["template"].strip() else "a template cannot be empty"
 
-    def read(self, client: Any, identities: frozenset | None) -> dict:
-        """By one list; a server without any may answer 404."""
+    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+        """Read all by one list; a server without any may answer 404."""
         items = client.find(path("v1", "provisioning", "templates")) or []
-        return {
-            item["name"]: Live(
-                {"name": item["name"], "template": item.get("template", "")},
-                of_value(item.get("provenance")),
-            )
-            for item in items
-        }
+        return {item["name"]: _live(item) for item in items}
 
-    def write(self, client: Any, step: Any, settings: Settings) -> None:
-        """Create or replace it."""
-        sent, headers = {"template": step.body["template"]}, stamp(settings.provenance)
-        client.write(
-            "PUT", path("v1", "provisioning", "templates", step.identity), step.about, sent, headers
-        )
+    def write(self, client: Client, step: Step, settings: Settings) -> None:
+        """Create or replace the group."""
+        headers = provenance_headers(settings.provenance)
+        client.write("PUT", _where(step), step.about, {"template": step.body["template"]}, headers)
 
-    def delete(self, client: Any, step: Any) -> None:
-        """Delete it."""
-        headers = stamp(step.live.provenance)
-        client.write(
-            "DELETE",
-            path("v1", "provisioning", "templates", step.identity),
-            step.about,
-            headers=headers,
-        )
+    def delete(self, client: Client, step: Step) -> None:
+        """Delete the group."""
+        client.write("DELETE", _where(step), step.about, headers=deletion_headers(step))
 
 
-TEMPLATE = Template()
+def called_templates(tree: Body | list[Body]) -> list[Reference]:
+    """Return the templates that the strings of a JSON value call, without Grafana's own."""
+    names = normalize.templates_used(tree)
+    return [
+        Reference(TEMPLATE, name)
+        for name in names
+        if not normalize.BUILT_IN_TEMPLATE.fullmatch(name)
+    ]
+
+
+def _where(step: Step) -> str:
+    return path("v1", "provisioning", "templates", step.identity)
+
+
+def _live(item: Body) -> Live:
+    body = {"name": item["name"], "template": item.get("template", "")}
+    return Live(body, provenance_of(item.get("provenance")))

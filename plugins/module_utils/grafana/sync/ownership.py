@@ -1,19 +1,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What an owner made in a Grafana, kept in that Grafana. Pure.
+"""Ownership record: the objects that an owner made in a Grafana, kept in that Grafana. Pure.
 
-A message template ``<owner>.owned`` lists it in a comment; nothing uses it. Marks in the objects themselves would not
-do: folders, contact points and mute timings have no free place for one in Grafana 11, 12 or 13, and a tag of a
-dashboard or an annotation of a rule is copied with the object, so that a copy which somebody made by hand would be
-taken for ours and deleted with it.
+A message template ``<owner>.owned`` lists them in a comment; nothing uses it. Marks in the objects
+themselves would not work: folders, contact points and mute timings have no free field for one in
+Grafana 11, 12 or 13, and a tag of a dashboard or an annotation of a rule is copied with the
+object, so that a manual copy would be taken for ours and deleted with it.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..kinds.names import KINDS
+from ..grafana_errors import GrafanaError
+from ..kinds.base import DELETE
+from ..kinds.registry import KINDS
+from ..model import PRESENT
+from .sync_plan import PRUNE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..kinds.base import Existing
+    from ..model import DesiredObject
+    from .sync_plan import Owned, Plan
 
 SUFFIX = ".owned"
 NOTE = "Made by automation; deleting this makes it forget what it owns."
@@ -21,24 +34,74 @@ NOTE = "Made by automation; deleting this makes it forget what it owns."
 OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-def name(owner: str) -> str:
-    """Name of an owner's template."""
+class Record(NamedTuple):
+    """The record of one owner as Grafana has it; without an owner nothing is recorded."""
+
+    owner: str = ""
+    template: str = ""
+    owned: Owned = MappingProxyType({})
+
+
+def check_owner(owner: str) -> None:
+    """Raise GrafanaError if the name cannot be that of an owner."""
+    if owner and not OWNER.fullmatch(owner):
+        raise GrafanaError(
+            f"{owner!r} is no name for an owner: use letters, digits, dots and dashes"
+        )
+
+
+def template_name(owner: str) -> str:
+    """Return the name of an owner's template."""
     return owner + SUFFIX
 
 
-def written(owner: str, owned: dict) -> str:
-    """The template for what is owned: kind -> identities."""
+def is_record(template: str) -> bool:
+    """Return whether a message template is an ownership record."""
+    return NOTE in template
+
+
+def encode(owner: str, owned: Owned) -> str:
+    """Return the template that records owned objects."""
     lists = {kind: sorted(owned[kind]) for kind in KINDS if owned.get(kind)}
     # An escaped slash, since */ would end the comment.
-    text = json.dumps(lists, indent=1, ensure_ascii=True).replace("/", "\\/")
-    return f'{{{{ define "{name(owner)}" }}}}{{{{/* {NOTE}\n{text}\n*/}}}}{{{{ end }}}}'
+    comment = json.dumps(lists, indent=1, ensure_ascii=True).replace("/", "\\/")
+    name = template_name(owner)
+    return f'{{{{ define "{name}" }}}}{{{{/* {NOTE}\n{comment}\n*/}}}}{{{{ end }}}}'
 
 
-def read(text: str) -> dict:
-    """What a template says is owned; nothing where it is none of ours."""
-    found = re.search(r"\{\{/\*.*?\n(\{.*\})\s*\*/\}\}", text, re.DOTALL)
+def decode(template: str) -> dict[str, frozenset[str]]:
+    """Return the objects that a template records, none for any other template."""
+    match = re.search(r"\{\{/\*.*?\n(\{.*\})\s*\*/\}\}", template, re.DOTALL)
     try:
-        lists = json.loads(found.group(1)) if found else {}
+        lists = json.loads(match.group(1)) if match else {}
     except ValueError:
         lists = {}
     return {kind: frozenset(lists.get(kind, ())) for kind in KINDS}
+
+
+def owned_during(plan: Plan) -> dict[str, frozenset[str]]:
+    """Return the record to save before the writes: all that exists or may exist soon."""
+    owned = {kind: set(plan.rules.owned.get(kind, ())) for kind in KINDS}
+    for step in plan.steps:
+        if step.source != PRUNE and step.after is not None:
+            owned[step.kind].add(step.identity)
+    return {kind: frozenset(identities) for kind, identities in owned.items()}
+
+
+def owned_after(
+    plan: Plan, desired: Sequence[DesiredObject], existing: Existing
+) -> dict[str, frozenset[str]]:
+    """Return the record to save after all writes."""
+    owned = {kind: set(identities) for kind, identities in owned_during(plan).items()}
+    for step in plan.steps:
+        shared = plan.rules.others.get(step.kind, frozenset())
+        is_given_up = step.source == PRUNE and step.identity in shared
+        is_gone = step.after is None and step.live is None
+        if step.action == DELETE or is_given_up or is_gone:
+            owned[step.kind].discard(step.identity)
+    for kind in plan.rules.prune:
+        if any(item.kind == kind and item.state == PRESENT for item in desired):
+            # All owned objects were read, so one that is missing was deleted.
+            planned = {step.identity for step in plan.steps if step.kind == kind}
+            owned[kind] &= planned | set(existing[kind])
+    return {kind: frozenset(identities) for kind, identities in owned.items()}

@@ -1,327 +1,378 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What must hold of a plan as a whole before anything is written. Pure."""
+"""Check a plan as a whole before anything is written. Pure.
+
+Each check returns the steps, with a conflict in place of each step that cannot be carried out.
+"""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ..kinds.base import API, NO_PROVENANCE
-from ..kinds.names import KINDS
-from ..kinds.policy import names
-from ..kinds.registry import REGISTRY
-from ..normalize import BUILT_IN_TEMPLATE, TIMINGS, defined, templates_used
-from .sync_plan import (
+from ..kinds.base import (
+    API,
     CONFLICT,
     CREATE,
     DELETE,
     KEEP,
-    PRUNE,
-    UNMANAGED,
+    NO_PROVENANCE,
     UPDATE,
-    Rules,
+    Kind,
     Step,
-    hindrance,
     title,
 )
+from ..kinds.registry import KINDS, REGISTRY, definition_users, referrers
+from ..model import Reference
+from .sync_plan import PRUNE, change_blocker
 
-IN_USE = "routes or rules still use it"
-# From this version on an object of this provenance may be handed back to the people who use the interface.
-HANDS_BACK = 13
-GENERAL = "general"
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from ..kinds.base import Existing, Live
+    from ..model import Body, RequiredObject
+    from .sync_plan import Rules
 
-def refused(steps: list) -> list:
-    """One line for each object that keeps the run from beginning."""
-    return [
-        f"{step.about}: {step.reason}" for step in steps if step.action in (CONFLICT, UNMANAGED)
-    ]
+    # Kind -> identity -> body.
+    Bodies = dict[str, dict[str, Body]]
 
-
-def objected(steps: list, objections: dict) -> list:
-    """Steps, in conflict where there is an objection (id of a Step -> reason); a prune spares the object instead."""
-    return [
-        replace(
-            step, action=KEEP if step.source == PRUNE else CONFLICT, reason=objections[id(step)]
-        )
-        if id(step) in objections
-        else step
-        for step in steps
-    ]
+# From this major version on Grafana releases an object of the API to its interface.
+RELEASES_TO_UI = 13
 
 
-def references(steps: list) -> list:
-    """What must be there for the writes of these steps, as (kind, identity, Step)."""
-    found = []
+def with_conflicts(steps: Sequence[Step], reasons: Mapping[int, str]) -> list[Step]:
+    """Return the steps, those with a reason (by id) in conflict; a prune keeps its object."""
+    result: list[Step] = []
     for step in steps:
-        if step.action not in (CREATE, UPDATE):
+        reason = reasons.get(id(step))
+        if reason is None:
+            result.append(step)
             continue
-        if step.kind == "policy":
-            found += [
-                ("contact_point", name, step) for name in sorted(names(step.body, "receiver"))
-            ]
-            timings = set().union(*(names(step.body, key) for key in TIMINGS))
-            found += [("mute_timing", name, step) for name in sorted(timings)]
-        elif step.kind == "rule_group":
-            found.append(("folder", step.body["folderUid"], step))
-            found += [(kind, name, step) for kind, name in sorted(_used_by(step.body))]
-        else:
-            parent = {"folder": "parentUid", "dashboard": "folderUid"}.get(step.kind)
-            if parent and step.body.get(parent) not in (None, "", GENERAL):
-                found.append(("folder", step.body[parent], step))
-    return found
+        action = KEEP if step.source == PRUNE else CONFLICT
+        result.append(replace(step, action=action, reason=reason))
+    return result
 
 
-def _used_by(group: dict) -> set:
-    """Contact points and timings that the rules of a group name themselves."""
-    found = set()
-    for rule in group["rules"]:
-        settings = rule.get("notification_settings") or {}
-        found |= {("contact_point", settings["receiver"])} if settings.get("receiver") else set()
-        found |= {("mute_timing", name) for key in TIMINGS for name in settings.get(key) or []}
-    return found
-
-
-def check_references(steps: list, live: dict, required: list) -> list:
-    """Steps, in conflict where they need what will not be there; required are (kind, identity, source) beside."""
-    there = {kind: set(live.get(kind, ())) for kind in KINDS}
-    # Grafana does not list one without integrations, such as the one of its first tree.
-    there["contact_point"] |= {
-        name for tree in live.get("policy", {}).values() for name in names(tree.body, "receiver")
-    }
-    for step in steps:
-        (there[step.kind].discard if step.action == DELETE else there[step.kind].add)(step.identity)
-        if step.live is None and step.after is None:
-            there[step.kind].discard(step.identity)
-    lacks: dict = {}
-    for kind, name, step in references(steps):
-        if name not in there[kind]:
-            lacks.setdefault(id(step), []).append(title(kind, name))
-    objections = {
-        step: f"it needs {', '.join(names)}, which is not there" for step, names in lacks.items()
-    }
-    reason = "it is neither wanted nor on the server"
-    absent = [
-        Step(kind, name, CONFLICT, source, reason=reason)
-        for kind, name, source in required
-        if name not in there[kind] and not _also_named(kind, name, there[kind], steps, live)
+def references(steps: Iterable[Step]) -> list[tuple[Reference, Step]]:
+    """Return the objects that must exist for the writes of these steps."""
+    return [
+        (reference, step)
+        for step in steps
+        if step.action in (CREATE, UPDATE)
+        for reference in REGISTRY[step.kind].references(step.body)
     ]
-    return [*objected(steps, {**objections, **_cycles(steps)}), *absent]
 
 
-def _also_named(kind: str, name: str, there: set, steps: list, live: dict) -> bool:
-    """Whether a datasource that is there has this name, as old dashboards say it, or a template defines it."""
-    if kind not in ("datasource", "template"):
-        return False
-    bodies = {identity: held.body for identity, held in live.get(kind, {}).items()}
-    bodies.update(
-        {step.identity: step.body for step in steps if step.kind == kind and step.after is not None}
-    )
-    held = [bodies[identity] for identity in there if identity in bodies]
+def check_references(
+    steps: Sequence[Step], existing: Existing, required: Sequence[RequiredObject]
+) -> list[Step]:
+    """Check that references lead to objects that will exist, as ``required`` objects must."""
+    available = _available(steps, existing)
+    missing: dict[int, list[str]] = defaultdict(list)
+    for (kind, identity), step in references(steps):
+        if identity not in available[kind]:
+            missing[id(step)].append(title(kind, identity))
+    reasons = {
+        step: f"it needs {', '.join(titles)}, which is not there"
+        for step, titles in missing.items()
+    }
+    conflicts = []
+    for kind, identity, source in required:
+        if identity in available[kind]:
+            continue
+        if not _is_defined(kind, identity, available[kind], steps, existing):
+            reason = "it is neither desired nor on the server"
+            conflicts.append(Step(kind, identity, CONFLICT, source, reason=reason))
+    return [*with_conflicts(steps, {**reasons, **_cycles(steps)}), *conflicts]
+
+
+def _available(steps: Sequence[Step], existing: Existing) -> dict[str, set[str]]:
+    """Return the identities of all objects that will exist, by kind."""
+    available = {kind: set(existing.get(kind, ())) for kind in KINDS}
+    for kind in KINDS:
+        for live in existing.get(kind, {}).values():
+            for reference in REGISTRY[kind].unlisted_references(live.body):
+                available[reference.kind].add(reference.identity)
+    for step in steps:
+        is_gone = step.live is None and step.after is None
+        if step.action == DELETE or is_gone:
+            available[step.kind].discard(step.identity)
+        else:
+            available[step.kind].add(step.identity)
+    return available
+
+
+def _is_defined(
+    kind: str, name: str, available: set[str], steps: Sequence[Step], existing: Existing
+) -> bool:
+    """Return whether an available object of the kind defines the name."""
+    bodies = {identity: live.body for identity, live in existing.get(kind, {}).items()}
+    for step in steps:
+        if step.kind == kind and step.after is not None:
+            bodies[step.identity] = step.body
     return any(
-        name in (defined(body) if kind == "template" else [body.get("name")]) for body in held
+        name in REGISTRY[kind].definitions(body)
+        for identity, body in bodies.items()
+        if identity in available
     )
 
 
-def _cycles(steps: list) -> dict:
-    """Objections to folders that would be below themselves."""
-    folders = {
-        step.identity: step for step in steps if step.kind == "folder" and step.after is not None
-    }
-    objections = {}
-    for uid, step in folders.items():
-        above, seen = step.body.get("parentUid"), set()
-        while above in folders and above not in seen:
-            seen.add(above)
-            above = folders[above].body.get("parentUid")
-        if uid in seen:
-            objections[id(step)] = "it would be a folder below itself"
-    return objections
+def _cycles(steps: Sequence[Step]) -> dict[int, str]:
+    """Return reasons against objects that would be below themselves."""
+    reasons: dict[int, str] = {}
+    for kind in REGISTRY.values():
+        if kind.name not in kind.refers_to:
+            continue
+        own = {
+            step.identity: step
+            for step in steps
+            if step.kind == kind.name and step.after is not None
+        }
+        parents = {identity: kind.parent(step.body) for identity, step in own.items()}
+        for identity, step in own.items():
+            if identity in _ancestors(identity, parents):
+                reasons[id(step)] = f"it would be a {kind.label} below itself"
+    return reasons
 
 
-def check_moves(steps: list, live: dict, rules: Rules) -> list:
-    """Steps, each with the integrations that change their contact point; in conflict where they take what is not ours.
+def _ancestors(identity: str, parents: Mapping[str, str]) -> set[str]:
+    ancestors: set[str] = set()
+    parent = parents[identity]
+    while parent in parents and parent not in ancestors:
+        ancestors.add(parent)
+        parent = parents[parent]
+    return ancestors
 
-    Rules that change their group need no more than to be written, so only whose they are is looked at.
+
+def check_moves(steps: Sequence[Step], existing: Existing, rules: Rules) -> list[Step]:
+    """Check that parts move only out of objects that may be changed, and note the moves.
+
+    A move that the kind carries out in stages is noted in all steps of the kind.
     """
-    for kind, parts in (("contact_point", "receivers"), ("rule_group", "rules")):
-        at = {
-            part["uid"]: name
-            for name, held in live.get(kind, {}).items()
-            for part in held.body[parts]
-        }
-        moved = {
-            id(step): _moved(step, parts, at)
-            for step in steps
-            if step.kind == kind and step.after is not None
-        }
-        moves = (
-            frozenset(uid for uids in moved.values() for uid in uids)
-            if kind == "contact_point"
-            else frozenset()
-        )
-        steps = [
-            replace(
-                _taking(
-                    step, parts, {at[uid] for uid in moved.get(id(step), ())}, live[kind], rules
-                ),
-                moves=moves,
-            )
-            if step.kind == kind
-            else step
-            for step in steps
-        ]
-    return steps
+    checked = list(steps)
+    for kind in REGISTRY.values():
+        if kind.parts:
+            checked = _check_moves_of(kind, checked, existing.get(kind.name, {}), rules)
+    return checked
 
 
-def _moved(step: Step, parts: str, at: dict) -> set:
-    return {
-        part["uid"]
-        for part in step.body[parts]
-        if at.get(part["uid"], step.identity) != step.identity
+def _check_moves_of(
+    kind: Kind, steps: Sequence[Step], live: Mapping[str, Live], rules: Rules
+) -> list[Step]:
+    owners = {
+        part["uid"]: identity
+        for identity, candidate in live.items()
+        for part in candidate.body[kind.parts]
     }
+    moved_by_step: dict[int, set[str]] = {}
+    for step in steps:
+        if step.kind == kind.name and step.after is not None:
+            moved_by_step[id(step)] = _moved_parts(step, kind.parts, owners)
+    all_moved = frozenset[str]().union(*moved_by_step.values())
+    checked: list[Step] = []
+    for step in steps:
+        if step.kind != kind.name:
+            checked.append(step)
+            continue
+        losers = {owners[uid] for uid in moved_by_step.get(id(step), ())}
+        result = _check_losers(kind, step, losers, live, rules)
+        checked.append(replace(result, moves=all_moved if kind.stages_moves else frozenset()))
+    return checked
 
 
-def _taking(step: Step, parts: str, places: set, live: dict, rules: Rules) -> Step:
-    """A step that takes integrations or rules from these places, in conflict where they are not ours."""
-    for place in sorted(places):
-        reason, action = hindrance(REGISTRY[step.kind], place, live[place], rules)
+def _moved_parts(step: Step, parts: str, owners: Mapping[str, str]) -> set[str]:
+    uids = {part["uid"] for part in step.body[parts]}
+    return {uid for uid in uids if owners.get(uid, step.identity) != step.identity}
+
+
+def _check_losers(
+    kind: Kind, step: Step, losers: set[str], live: Mapping[str, Live], rules: Rules
+) -> Step:
+    """Return the step, in conflict if an object that loses parts to it may not be changed."""
+    for identity in sorted(losers):
+        action, reason = change_blocker(kind, identity, live[identity], rules)
         if action:
-            reason = f"its {parts} are now in {title(step.kind, place)}, and {reason}"
+            where = title(kind.name, identity)
+            reason = f"its {kind.part_label}s are now in {where}, and {reason}"
             return replace(step, action=action, reason=reason)
     return step
 
 
-def emptied(steps: list, live: dict) -> dict:
-    """Contact points that lose their last integration to others: name -> a Step that takes it."""
-    takers = {
-        uid: step
-        for step in steps
-        if step.after is not None
-        for uid in step.moves
-        if _has(step, uid)
-    }
-    named = {step.identity for step in steps if step.kind == "contact_point"}
-    return {
-        name: takers[next(iter(uids))]
-        for name, held in live.get("contact_point", {}).items()
-        for uids in [{receiver["uid"] for receiver in held.body["receivers"]}]
-        if uids and uids <= set(takers) and name not in named
-    }
-
-
-def _has(step: Step, uid: str) -> bool:
-    return any(receiver["uid"] == uid for receiver in step.body["receivers"])
-
-
-def check_use(steps: list, live: dict) -> list:
-    """Steps, in conflict where they delete what others would still use; a prune spares it instead."""
-    used = {use for body in _after("rule_group", steps, live).values() for use in _used_by(body)}
-    for tree in _after("policy", steps, live).values():
-        used |= {("contact_point", name) for name in names(tree, "receiver")}
-        used |= {("mute_timing", name) for key in TIMINGS for name in names(tree, key)}
-    objections = {
-        id(step): f"it takes the last integration of contact point {name}, and {IN_USE}"
-        for name, step in emptied(steps, live).items()
-        if ("contact_point", name) in used
-    }
-    deleted = [
-        step for step in steps if step.action == DELETE and (step.kind, step.identity) in used
-    ]
-    steps = objected(steps, {**dict.fromkeys(map(id, deleted), IN_USE), **objections})
-    # What is spared uses others in its turn.
-    while True:
-        lost = _lost(steps, live)
-        if not lost:
-            return steps
-        steps = objected(steps, lost)
-
-
-def _after(kind: str, steps: list, live: dict) -> dict:
-    """Bodies of all objects of a kind as they will be."""
-    bodies = {identity: held.body for identity, held in live.get(kind, {}).items()}
+def emptied(steps: Sequence[Step], existing: Existing) -> dict[Reference, Step]:
+    """Return objects that lose their last part, each with a step that takes one."""
+    takers: dict[tuple[str, str], Step] = {}
     for step in steps:
-        if step.kind == kind and step.action == DELETE:
+        if step.moves and step.after is not None:
+            own = _part_uids(REGISTRY[step.kind], step.body)
+            takers.update({(step.kind, uid): step for uid in step.moves & own})
+    planned = {(step.kind, step.identity) for step in steps}
+    losers: dict[Reference, Step] = {}
+    for kind in REGISTRY.values():
+        if not kind.stages_moves:
+            continue
+        for identity, live in existing.get(kind.name, {}).items():
+            keys = {(kind.name, uid) for uid in _part_uids(kind, live.body)}
+            if keys and keys <= set(takers) and (kind.name, identity) not in planned:
+                losers[Reference(kind.name, identity)] = takers[next(iter(keys))]
+    return losers
+
+
+def _part_uids(kind: Kind, body: Body) -> set[str]:
+    return {part["uid"] for part in body[kind.parts]}
+
+
+def kinds_for_use_check(steps: Sequence[Step]) -> list[str]:
+    """Return the kinds that check_use needs as a whole."""
+    kinds: list[str] = []
+    for step in steps:
+        if _may_break_references(step):
+            kinds += referrers(step.kind)
+    for step in steps_removing_definitions(steps):
+        kinds += [step.kind, *definition_users(step.kind)]
+    return list(dict.fromkeys(kinds))
+
+
+def _may_break_references(step: Step) -> bool:
+    is_deleted = step.action == DELETE and REGISTRY[step.kind].in_use_blocker
+    return bool(is_deleted or step.moves)
+
+
+def check_use(steps: Sequence[Step], existing: Existing) -> list[Step]:
+    """Check that nothing is removed that remaining objects use."""
+    checked = with_conflicts(steps, _broken_references(steps, existing))
+    # An object that is kept uses others in its turn.
+    while True:
+        reasons = _lost_definitions(checked, existing)
+        if not reasons:
+            return checked
+        checked = with_conflicts(checked, reasons)
+
+
+def _broken_references(steps: Sequence[Step], existing: Existing) -> dict[int, str]:
+    removed = {step.kind for step in steps if _may_break_references(step)}
+    users = {name for kind in removed for name in referrers(kind)}
+    used: set[Reference] = set()
+    for name in users:
+        for body in _bodies_after(name, steps, existing).values():
+            used.update(REGISTRY[name].references(body))
+    reasons: dict[int, str] = {}
+    for step in steps:
+        blocker = REGISTRY[step.kind].in_use_blocker
+        is_used = Reference(step.kind, step.identity) in used
+        if step.action == DELETE and blocker and is_used:
+            reasons[id(step)] = blocker
+    for loser, step in emptied(steps, existing).items():
+        if loser in used:
+            kind = REGISTRY[loser.kind]
+            reasons[id(step)] = (
+                f"it takes the last {kind.part_label} of {title(*loser)}, and {kind.in_use_blocker}"
+            )
+    return reasons
+
+
+def _bodies_after(kind: str, steps: Sequence[Step], existing: Existing) -> dict[str, Body]:
+    """Return the bodies of all objects of a kind as they will be."""
+    bodies = {identity: live.body for identity, live in existing.get(kind, {}).items()}
+    for step in steps:
+        if step.kind != kind:
+            continue
+        if step.action == DELETE:
             bodies.pop(step.identity, None)
-        elif step.kind == kind and step.action in (CREATE, UPDATE):
+        elif step.action in (CREATE, UPDATE):
             bodies[step.identity] = REGISTRY[kind].expected(step.body)
     return bodies
 
 
-def undefining(steps: list) -> list:
-    """Steps that take definitions of message templates away."""
-    changing = [
-        step
-        for step in steps
-        if step.kind == "template" and step.live and step.action in (UPDATE, DELETE)
-    ]
-    return [
-        step
-        for step in changing
-        if step.action == DELETE or set(defined(step.live.body)) - set(_defines(step))
-    ]
+def steps_removing_definitions(steps: Sequence[Step]) -> list[Step]:
+    """Return the steps that remove names by which other objects may use theirs."""
+    return [step for step in steps if _removed_definitions(step)]
 
 
-def _defines(step: Step) -> list:
-    return defined(REGISTRY["template"].expected(step.body))
+def _removed_definitions(step: Step) -> set[str]:
+    kind = REGISTRY[step.kind]
+    if step.live is None or not definition_users(step.kind):
+        return set()
+    before = set(kind.definitions(step.live.body))
+    if step.action == DELETE:
+        return before
+    if step.action == UPDATE:
+        return before - set(kind.definitions(kind.expected(step.body)))
+    return set()
 
 
-def _lost(steps: list, live: dict) -> dict:
-    """Objections to steps that take away what contact points or other templates call for."""
-    templates = _after("template", steps, live)
-    left = {name for body in templates.values() for name in defined(body)}
-    users = {
-        name: title("template", identity)
-        for identity, body in templates.items()
-        for name in templates_used(body)
+def _lost_definitions(steps: Sequence[Step], existing: Existing) -> dict[int, str]:
+    """Return reasons against steps that remove definitions which remaining objects use."""
+    removing = steps_removing_definitions(steps)
+    if not removing:
+        return {}
+    bodies = {kind: _bodies_after(kind, steps, existing) for kind in KINDS}
+    for loser in emptied(steps, existing):
+        bodies[loser.kind].pop(loser.identity, None)
+    users = _definition_users(bodies)
+    defined = {
+        Reference(kind, name)
+        for kind in {step.kind for step in removing}
+        for body in bodies[kind].values()
+        for name in REGISTRY[kind].definitions(body)
     }
-    points = _after("contact_point", steps, live)
-    for identity in sorted(set(points) - set(emptied(steps, live))):
-        users.update(
-            dict.fromkeys(
-                templates_used(points[identity]["receivers"]), title("contact_point", identity)
-            )
-        )
-    return {
-        id(step): f"{users[name]} still uses its template {name}"
-        for step in undefining(steps)
-        for name in defined(step.live.body)
-        if name in users and name not in left and not BUILT_IN_TEMPLATE.fullmatch(name)
-    }
+    reasons: dict[int, str] = {}
+    for step in removing:
+        for name in _in_order(step, _removed_definitions(step)):
+            definition = Reference(step.kind, name)
+            if definition in users and definition not in defined:
+                kind = REGISTRY[step.kind]
+                reasons[id(step)] = f"{users[definition]} still uses its {kind.label} {name}"
+    return reasons
 
 
-def hands_back(steps: list) -> list:
-    """Steps that would make an object editable in the interface that was not."""
-    return [
-        step
-        for step in steps
-        if step.action == UPDATE
-        and (step.before.get("provenance"), step.after.get("provenance")) == (API, NO_PROVENANCE)
-    ]
+def _in_order(step: Step, names: set[str]) -> list[str]:
+    """Return the names in the order in which the live object defines them."""
+    defined = REGISTRY[step.kind].definitions(step.live.body) if step.live else []
+    return [name for name in defined if name in names]
 
 
-def inside(uid: str, folders: dict) -> set:
-    """uids of a folder and of all that are known below it."""
-    found: set = set()
-    more = {uid}
-    while more:
-        found |= more
-        more = {
-            below for below, held in folders.items() if held.body.get("parentUid") in found
-        } - found
-    return found
+def _definition_users(bodies: Bodies) -> dict[Reference, str]:
+    """Return the title of one object that uses each definition."""
+    users: dict[Reference, str] = {}
+    for kind, by_identity in bodies.items():
+        for identity, body in sorted(by_identity.items()):
+            for definition in REGISTRY[kind].definitions_used(body):
+                users[definition] = title(kind, identity)
+    return users
 
 
-def leaving_folder(steps: list, uids: set) -> dict:
-    """How many objects go from these folders in this run: word of Grafana's count -> number."""
-    words = {"dashboard": "dashboard", "rule_group": "alertrule", "folder": "folder"}
-    counts = dict.fromkeys(words.values(), 0)
+def steps_released_to_ui(steps: Sequence[Step]) -> list[Step]:
+    """Return the steps that make an object of the API editable in the interface."""
+    return [step for step in steps if step.action == UPDATE and _is_released(step)]
+
+
+def _is_released(step: Step) -> bool:
+    before, after = step.before or {}, step.after or {}
+    return (before.get("provenance"), after.get("provenance")) == (API, NO_PROVENANCE)
+
+
+def subtree(kind: Kind, identity: str, live: Mapping[str, Live]) -> set[str]:
+    """Return the identities of a container and of all that are known below it."""
+    inside: set[str] = set()
+    added = {identity}
+    while added:
+        inside |= added
+        below = {name for name, candidate in live.items() if kind.parent(candidate.body) in inside}
+        added = below - inside
+    return inside
+
+
+def leaving(steps: Sequence[Step], containers: set[str]) -> Counter[str]:
+    """Return how many objects leave these containers in this run, by the first count name."""
+    counts: Counter[str] = Counter()
     for step in steps:
-        place = {"folder": "parentUid"}.get(step.kind, "folderUid")
-        if step.kind not in words or step.live is None or step.live.body.get(place) not in uids:
+        kind = REGISTRY[step.kind]
+        if not kind.count_names or step.live is None:
             continue
-        if step.action == DELETE or (step.action == UPDATE and step.body.get(place) not in uids):
-            counts[words[step.kind]] += (
-                len(step.live.body["rules"]) if step.kind == "rule_group" else 1
-            )
+        if kind.parent(step.live.body) not in containers:
+            continue
+        moves = step.action == UPDATE and kind.parent(step.body) not in containers
+        if step.action == DELETE or moves:
+            counts[kind.count_names[0]] += len(step.live.body[kind.parts]) if kind.parts else 1
     return counts

@@ -1,225 +1,270 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Decide what each object needs, from what is wanted and what Grafana has. Pure."""
+"""Plan the action for each object from desired and existing objects. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from .. import normalize
-from ..kinds.base import API, NO_PROVENANCE, Kind, Live, Settings
-from ..kinds.names import KINDS
-from ..kinds.policy import FIRST_RECEIVERS, is_first
-from ..kinds.registry import REGISTRY
+from ..grafana_errors import GrafanaError
+from ..kinds.base import (
+    API,
+    CONFLICT,
+    CREATE,
+    DELETE,
+    KEEP,
+    NO_PROVENANCE,
+    UNMANAGED,
+    UPDATE,
+    Kind,
+    Live,
+    Settings,
+    Step,
+    title,
+)
+from ..kinds.registry import KINDS, REGISTRY
 from ..model import ABSENT, PRESENT, DesiredObject
 
-CREATE, UPDATE, KEEP, DELETE = "create", "update", "keep", "delete"
-# Made by somebody else, or such that it cannot be done: nothing is written, and the run fails.
-UNMANAGED, CONFLICT = "unmanaged", "conflict"
-# The source of what is deleted since nobody wants it any more.
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ..kinds.base import Existing
+
+    # Kind -> identities.
+    Owned = Mapping[str, frozenset[str]]
+
+# Source of a step that deletes an owned object which is no longer desired.
 PRUNE = "prune"
-# Kinds that are never pruned: there is one tree, and it is reset only when that is asked for.
-UNPRUNED = ("policy",)
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one object needs. ``before`` and ``after`` are what was compared, None for an object that is not there.
-
-    ``asked`` is the body that was asked for, ``body`` what is sent, ``moves`` are uids of integrations that change
-    their contact point in this run.
-    """
-
-    kind: str
-    identity: str
-    action: str
-    source: str
-    asked: dict = field(default_factory=dict)
-    body: dict = field(default_factory=dict)
-    live: Live | None = None
-    before: dict | None = None
-    after: dict | None = None
-    reason: str = ""
-    moves: frozenset = frozenset()
-
-    @property
-    def about(self) -> str:
-        """The object and where it was asked for, for messages."""
-        return f"{title(self.kind, self.identity)} ({self.source})"
-
-    @property
-    def writes(self) -> bool:
-        """Whether something is sent."""
-        return self.action in (CREATE, UPDATE, DELETE)
+# Up to so many objects are named in one message.
+NAMED_IN_MESSAGE = 20
+FILE_PROVENANCE = (
+    "it is provisioned from a file, which would bring it back at the next start: remove it from "
+    "Grafana's provisioning directory, or delete it there by its delete list, first"
+)
+UNMANAGED_REASON = "it was made manually, and is replaced only with adopt: true"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What the user allows; ``owned`` is kind -> identities, as the ledger has it, ``others`` those of other owners."""
+    """Permissions of a run; ``owned`` is its ownership record, ``others`` that of other owners."""
 
     settings: Settings = field(default_factory=Settings)
     adopt: bool = False
-    has_ledger: bool = False
-    owned: dict = field(default_factory=dict)
-    others: dict = field(default_factory=dict)
-    prune: tuple = ()
+    has_owner: bool = False
+    owned: Owned = field(default_factory=dict)
+    others: Owned = field(default_factory=dict)
+    prune: tuple[str, ...] = ()
 
 
-def title(kind: str, identity: str) -> str:
-    """An object in words."""
-    name = kind.replace("_", " ")
-    return f"{name} {identity}" if identity else f"{name} tree" if kind == "policy" else name
+class Plan(NamedTuple):
+    """Steps for all objects of a run.
+
+    ``unique_kinds`` are kinds of which steps take names that only one object may have.
+    """
+
+    steps: tuple[Step, ...]
+    rules: Rules
+    unique_kinds: frozenset[str] = frozenset()
+
+    @property
+    def changes(self) -> list[Step]:
+        """Return the steps that write."""
+        return [step for step in self.steps if step.writes]
+
+    @property
+    def blockers(self) -> list[str]:
+        """Return one line for each object that keeps the run from beginning."""
+        return [
+            f"{step.about}: {step.reason}"
+            for step in self.steps
+            if step.action in (CONFLICT, UNMANAGED)
+        ]
+
+    def raise_if_unsafe(self, prune_max: int) -> None:
+        """Raise GrafanaError if more than ``prune_max`` objects would be pruned."""
+        pruned = [step for step in self.changes if step.source == PRUNE]
+        if len(pruned) > prune_max:
+            names = ", ".join(step.title for step in pruned[:NAMED_IN_MESSAGE])
+            raise GrafanaError(
+                f"Nothing was changed. {len(pruned)} objects are no longer desired, more than "
+                f"prune_max ({prune_max}): {names}"
+            )
+
+    def raise_if_blocked(self) -> None:
+        """Raise GrafanaError with all blockers."""
+        if self.blockers:
+            raise GrafanaError("Nothing was changed. " + "; ".join(self.blockers))
 
 
-def plan(desired: list, live: dict, rules: Rules) -> list:
-    """Steps for all wanted objects, and for those that are owned and no longer wanted; live is kind -> identity."""
-    desired = resolved(desired, live)
-    steps = [*_duplicates(desired)]
-    steps += [
-        plan_one(REGISTRY[one.kind], one, live[one.kind].get(one.identity), rules)
-        for one in desired
+def make_plan(desired: Sequence[DesiredObject], existing: Existing, rules: Rules) -> Plan:
+    """Plan all desired objects, and the pruning of owned objects that are no longer desired."""
+    desired = resolve_absent(desired, existing)
+    steps = [
+        plan_object(REGISTRY[item.kind], item, existing[item.kind].get(item.identity), rules)
+        for item in desired
     ]
-    return [*steps, *_prune(desired, live, rules)]
+    return Plan((*_duplicates(desired), *steps, *_prune(desired, existing, rules)), rules)
 
 
-def plan_one(kind: Kind, desired: DesiredObject, live: Live | None, rules: Rules) -> Step:
-    """What one object needs."""
+def plan_object(kind: Kind, desired: DesiredObject, live: Live | None, rules: Rules) -> Step:
+    """Plan one object."""
     step = Step(kind.name, desired.identity, KEEP, desired.source, desired.body, desired.body, live)
     if desired.state == ABSENT:
-        return _gone(kind, step)
-    # What is sent may depend on what is there, so a problem is looked for first.
+        return _plan_deletion(kind, step)
+    # The prepared body depends on the live one, so its blockers come first.
     body = kind.prepared(desired.body, live, rules.settings)
-    reason = kind.problem(body, live)
-    if reason:
-        return replace(step, action=CONFLICT, reason=reason)
+    blocker = kind.blocker(body, live)
+    if blocker:
+        return replace(step, action=CONFLICT, reason=blocker)
     after = kind.comparable(kind.expected(body), body)
     before = None if live is None else kind.comparable(live.body, body)
     if kind.provenance_is_compared:
         after = {**after, "provenance": rules.settings.provenance}
-        before = None if before is None else {**before, "provenance": live.provenance}
+        if live is not None:
+            before = {**(before or {}), "provenance": live.provenance}
     step = replace(step, body=body, before=before, after=after)
     if live is None:
         return replace(step, action=CREATE)
     if normalize.same(before, after):
         return step
-    reason, action = hindrance(kind, step.identity, live, rules)
+    action, reason = change_blocker(kind, step.identity, live, rules)
     return replace(step, action=action or UPDATE, reason=reason)
 
 
-def _gone(kind: Kind, step: Step) -> Step:
-    if step.live is None or (kind.name == "policy" and is_first(step.live.body)):
+def _plan_deletion(kind: Kind, step: Step) -> Step:
+    live = step.live
+    if live is None or kind.is_initial(live):
         return step
-    before = kind.comparable(step.live.body, step.live.body)
-    step = replace(step, action=DELETE, before=before)
-    reason = step.live.locked or _provenance_problem(step.live)
-    if kind.name == "contact_point" and step.identity in FIRST_RECEIVERS:
-        reason = "Grafana needs it"
-    return replace(step, action=CONFLICT, reason=reason) if reason else step
+    step = replace(step, action=DELETE, before=kind.comparable(live.body, live.body))
+    blocker = kind.deletion_blocker(step.identity) or live.locked or _provenance_blocker(live)
+    return replace(step, action=CONFLICT, reason=blocker) if blocker else step
 
 
-def hindrance(kind: Kind, identity: str, live: Live, rules: Rules) -> tuple:
-    """Why a live object may not be changed, as reason and action; nothing when it may."""
-    reason = live.locked or _provenance_problem(live)
+def change_blocker(kind: Kind, identity: str, live: Live, rules: Rules) -> tuple[str, str]:
+    """Return the action and the reason if a live object may not be changed, else "" twice."""
+    reason = live.locked or _provenance_blocker(live)
     if reason:
-        return reason, CONFLICT
-    # An object of the API was made by automation; whose it was can only be told of ours. What is editable has the
-    # provenance of what people make, and is only known by the ledger.
-    ours = not kind.stamped or live.provenance == API
-    ours = ours or (not rules.has_ledger and live.provenance == rules.settings.provenance)
-    ours = ours or rules.adopt or identity in rules.owned.get(kind.name, ())
-    if ours or (kind.name == "policy" and is_first(live.body)):
+        return CONFLICT, reason
+    if rules.adopt or kind.is_initial(live) or _is_ours(kind, identity, live, rules):
         return "", ""
-    return "it was made by hand, and is replaced only with adopt: true", UNMANAGED
+    return UNMANAGED, UNMANAGED_REASON
 
 
-def _provenance_problem(live: Live) -> str:
+def _is_ours(kind: Kind, identity: str, live: Live, rules: Rules) -> bool:
+    # Automation made an object of the API; of editable objects, which have the provenance of
+    # manual ones, only the ownership record says whose they are.
+    if not kind.has_provenance or live.provenance == API:
+        return True
+    if not rules.has_owner and live.provenance == rules.settings.provenance:
+        return True
+    return identity in rules.owned.get(kind.name, ())
+
+
+def _provenance_blocker(live: Live) -> str:
     if live.provenance in (API, NO_PROVENANCE):
         return ""
     if live.provenance == "file":
-        return (
-            "it is provisioned from a file, which would bring it back at the next start: remove it from Grafana's "
-            "provisioning directory, or delete it there by its delete list, first"
-        )
+        return FILE_PROVENANCE
     return f"its provenance is {live.provenance}, which only its own tool may change"
 
 
-def resolved(desired: list, live: dict) -> list:
-    """Absent objects that are named by another key than their identity, as what they are on the server.
+def resolve_absent(desired: Sequence[DesiredObject], existing: Existing) -> list[DesiredObject]:
+    """Return the objects, with identities for absent ones that are named by another key.
 
     A datasource may be named by its name, an integration or a rule by its uid.
     """
-    return [found for one in desired for found in _resolved(one, desired, live)]
+    resolved: list[DesiredObject] = []
+    for item in desired:
+        kind = REGISTRY[item.kind]
+        if item.state != ABSENT:
+            resolved.append(item)
+        elif kind.lookup_field:
+            resolved.append(_looked_up(item, kind.lookup_field, existing[item.kind]))
+        elif kind.parts and item.body.get("uid") and not item.identity:
+            resolved += _without_part(item, kind.parts, desired, existing[item.kind])
+        else:
+            resolved.append(item)
+    return resolved
 
 
-def _resolved(one: DesiredObject, desired: list, live: dict) -> list:
-    if one.state != ABSENT or one.kind not in ("datasource", "contact_point", "rule_group"):
-        return [one]
-    if one.kind == "datasource":
-        named = [
-            uid
-            for uid, held in live["datasource"].items()
-            if held.body.get("name") == one.body.get("name")
-        ]
-        return (
-            [replace(one, identity=named[0])]
-            if one.identity not in live["datasource"] and named
-            else [one]
-        )
-    uid, parts = (
-        one.body.get("uid"),
-        {"contact_point": "receivers", "rule_group": "rules"}[one.kind],
-    )
-    if one.identity or not uid:
-        return [one]
-    present = [other for other in desired if other.kind == one.kind and other.state == PRESENT]
-    if any(part.get("uid") == uid for other in present for part in other.body[parts]):
+def _looked_up(item: DesiredObject, field_name: str, live: Mapping[str, Live]) -> DesiredObject:
+    if item.identity in live:
+        return item
+    name = item.body.get(field_name)
+    for identity, candidate in live.items():
+        if candidate.body.get(field_name) == name:
+            return replace(item, identity=identity)
+    return item
+
+
+def _without_part(
+    item: DesiredObject, parts: str, desired: Sequence[DesiredObject], live: Mapping[str, Live]
+) -> list[DesiredObject]:
+    """Return the object that has the part, desired without it; none if it is desired elsewhere."""
+    uid = item.body["uid"]
+    present = {
+        other.identity: other
+        for other in desired
+        if other.kind == item.kind and other.state == PRESENT
+    }
+    if any(part.get("uid") == uid for other in present.values() for part in other.body[parts]):
         return []
-    for identity, held in live[one.kind].items():
-        rest = [part for part in held.body[parts] if part["uid"] != uid]
-        if len(rest) == len(held.body[parts]) or identity in {other.identity for other in present}:
+    for identity, candidate in live.items():
+        remaining = [part for part in candidate.body[parts] if part["uid"] != uid]
+        if len(remaining) == len(candidate.body[parts]) or identity in present:
             continue
-        state = PRESENT if rest else ABSENT
-        return [replace(one, identity=identity, body={**held.body, parts: rest}, state=state)]
+        body = {**candidate.body, parts: remaining}
+        state = PRESENT if remaining else ABSENT
+        return [replace(item, identity=identity, body=body, state=state)]
     return []
 
 
-def _duplicates(desired: list) -> list:
-    """Objects that are asked for twice, and rules and integrations with a uid that another one has."""
-    places: dict = {}
-    steps = []
-    for one in desired:
-        parts = {"contact_point": "receivers", "rule_group": "rules"}.get(one.kind)
-        keys = [(one.kind, one.identity)]
-        if parts and one.state == PRESENT:
-            keys += [(parts[:-1], part["uid"]) for part in one.body[parts] if part.get("uid")]
-        for key in dict.fromkeys(keys):
-            other = places.setdefault(key, one)
-            if other is not one:
-                reason = f"{title(*key)} stands in {other.source} as well"
-                steps.append(Step(one.kind, one.identity, CONFLICT, one.source, reason=reason))
-    return steps
+def _duplicates(desired: Sequence[DesiredObject]) -> list[Step]:
+    """Return conflicts of objects, rules and integrations that are desired twice."""
+    first_by_key: dict[tuple[str, str], DesiredObject] = {}
+    conflicts: list[Step] = []
+    for item in desired:
+        for key in dict.fromkeys(_keys(item)):
+            first = first_by_key.setdefault(key, item)
+            if first is not item:
+                reason = f"{title(*key)} stands in {first.source} as well"
+                step = Step(item.kind, item.identity, CONFLICT, item.source, reason=reason)
+                conflicts.append(step)
+    return conflicts
 
 
-def _prune(desired: list, live: dict, rules: Rules) -> list:
-    """Steps for what is owned, is there, and is no longer wanted."""
-    steps = []
+def _keys(item: DesiredObject) -> Iterator[tuple[str, str]]:
+    """Yield the keys of an object and of its parts, which must be unique."""
+    yield item.kind, item.identity
+    kind = REGISTRY[item.kind]
+    if kind.parts and item.state == PRESENT:
+        for part in item.body[kind.parts]:
+            if part.get("uid"):
+                yield kind.part_label, part["uid"]
+
+
+def _prune(desired: Sequence[DesiredObject], existing: Existing, rules: Rules) -> list[Step]:
+    """Return steps for owned objects that exist and are no longer desired."""
+    steps: list[Step] = []
     for name in KINDS:
-        named = {one.identity for one in desired if one.kind == name}
-        if (
-            name not in rules.prune
-            or name in UNPRUNED
-            or not any(one.kind == name and one.state == PRESENT for one in desired)
-        ):
+        own = [item for item in desired if item.kind == name]
+        # A kind of which nothing is desired is left alone: its files may not have been read.
+        is_desired = any(item.state == PRESENT for item in own)
+        if name not in rules.prune or not REGISTRY[name].prunable or not is_desired:
             continue
-        for identity in sorted(set(rules.owned.get(name, ())) - named):
-            held = live[name].get(identity)
-            if held is None:
-                continue
-            step = _gone(REGISTRY[name], Step(name, identity, KEEP, PRUNE, live=held))
-            made_by_us = not REGISTRY[name].stamped or held.provenance == rules.settings.provenance
-            shared = identity in rules.others.get(name, ())
-            reason = "another owner has it too" if shared else step.reason
-            # Or somebody took it over since, or made it anew under its name.
-            deletes = step.action == DELETE and made_by_us and not shared
-            steps.append(step if deletes else replace(step, action=KEEP, reason=reason))
+        unwanted = set(rules.owned.get(name, ())) - {item.identity for item in own}
+        for identity in sorted(unwanted & set(existing[name])):
+            live = existing[name][identity]
+            steps.append(_plan_prune(REGISTRY[name], identity, live, rules))
     return steps
+
+
+def _plan_prune(kind: Kind, identity: str, live: Live, rules: Rules) -> Step:
+    step = _plan_deletion(kind, Step(kind.name, identity, KEEP, PRUNE, live=live))
+    if identity in rules.others.get(kind.name, ()):
+        return replace(step, action=KEEP, reason="another owner has it too")
+    # Otherwise it was taken over since, or created anew under its name.
+    is_ours = not kind.has_provenance or live.provenance == rules.settings.provenance
+    return step if step.action == DELETE and is_ours else replace(step, action=KEEP)
