@@ -26,6 +26,9 @@ TOTAL_SECONDS = 1800
 CHUNK = 1024 * 1024
 # For the archive and its content, which is about three times as large.
 SPACE_FACTOR = 4
+# No release is larger, and what others on the host need stays free.
+LARGEST_ARCHIVE = 4 * 1024**3
+SPARE_BYTES = 256 * 1024**2
 
 
 class Retryable(Exception):
@@ -34,6 +37,10 @@ class Retryable(Exception):
 
 class Refused(Exception):
     """A failure that another attempt at the same URL does not change."""
+
+
+class TooLarge(Exception):
+    """A response that the disk, or any archive, has no room for."""
 
 
 def fetch(urls: list[str], sha256: str, path: str) -> None:
@@ -72,6 +79,10 @@ def _fetch_from_any(urls: list[str], sha256: str, part: str) -> None:
             _fetch_from(url, sha256, part, deadline)
             return
         except Refused as error:
+            failures.append(f"{url}: {error}")
+        except TooLarge as error:
+            # It must not stand in the way of the next URL's archive.
+            files.remove(part)
             failures.append(f"{url}: {error}")
     details = "; ".join(failures) or "no URL is given"
     raise ComponentError(f"Release archive: the download failed; {details}.")
@@ -137,7 +148,7 @@ def _classified(error: Exception, directory: str) -> Exception:
     """Return the exception to raise; a bad URL or certificate is not retried."""
     reason = getattr(error, "reason", error)
     if getattr(reason, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-        return ComponentError(f"{directory}: no space left for the release.")
+        return TooLarge(f"{directory}: no space left for the release")
     if isinstance(reason, (ssl.SSLCertVerificationError, InvalidURL, ValueError)):
         return Refused(str(reason))
     return Retryable(str(reason) or type(reason).__name__)
@@ -165,6 +176,10 @@ def _store(response: HTTPResponse, part: str, offset: int, deadline: float) -> N
             if time.monotonic() > deadline:
                 raise Refused(f"timed out after {size} of {expected or 'unknown'} bytes")
             size += stream.write(chunk)
+            if expected is None:
+                _require_space(os.path.dirname(part), SPARE_BYTES)
+            if size > LARGEST_ARCHIVE:
+                raise TooLarge(f"the response has more than {_mebibytes(LARGEST_ARCHIVE)}")
     if expected is not None and size < expected:
         raise Retryable(f"the response ended after {size} of {expected} bytes")
 
@@ -172,9 +187,9 @@ def _store(response: HTTPResponse, part: str, offset: int, deadline: float) -> N
 def _require_space(directory: str, needed: int) -> None:
     available = shutil.disk_usage(directory).free
     if needed > available:
-        raise ComponentError(
+        raise TooLarge(
             f"{directory}: {_mebibytes(available)} free, about {_mebibytes(needed)} needed for"
-            " the release."
+            " the release"
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import os
 import ssl
+import time
 import urllib.error
 import urllib.request
 from http.client import HTTPException
@@ -15,9 +16,14 @@ from typing import TYPE_CHECKING
 from . import files, layout
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from .spec import ReadyProbe
 
 REQUEST_SECONDS = 5
+# Metrics of a large server have some hundred KiB. A service may send without end, and root reads.
+LONGEST_BODY = 8 * 1024**2
+CHUNK = 65536
 
 
 def ask(unit_name: str, probe: ReadyProbe) -> tuple[int, str]:
@@ -68,16 +74,32 @@ def get(
             # A redirect, such as to the public URL, must not carry the login.
             request.add_unredirected_header(name, value)
         with opener.open(request, timeout=REQUEST_SECONDS) as response:
-            return response.status, response.read().decode("utf-8", "replace")
+            return response.status, _read(response)
     except urllib.error.HTTPError as error:
         return error.code, _body(error)
     except (OSError, HTTPException, ValueError) as error:
         return 0, str(getattr(error, "reason", error))
 
 
+def _read(response: Any) -> str:
+    """Return a body; raise OSError when it is too long or takes too long as a whole."""
+    deadline = time.monotonic() + REQUEST_SECONDS
+    body = bytearray()
+    while True:
+        # A full read would not return from a service that drips.
+        chunk = response.read1(CHUNK)
+        body += chunk
+        if not chunk:
+            return body.decode("utf-8", "replace")
+        if len(body) > LONGEST_BODY:
+            raise OSError(f"the response has more than {LONGEST_BODY} bytes")
+        if time.monotonic() > deadline:
+            raise OSError(f"the response did not end within {REQUEST_SECONDS} s")
+
+
 def _body(error: urllib.error.HTTPError) -> str:
     with error:
         try:
-            return error.read().decode("utf-8", "replace")
+            return _read(error)
         except (OSError, HTTPException):
             return ""

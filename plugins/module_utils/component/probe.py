@@ -79,8 +79,7 @@ def not_ready(
             return f"it does not listen on {address}"
     if not ready.get("url"):
         return None
-    # The sockets belong to the unit, so credentials may be sent.
-    status, body = ask(unit_name, ready)
+    status, body = ask(unit_name, ready, state.main_pid)
     excerpt = body.strip()[:200]
     if ready.get("username") and status in (401, 403):
         return f"{LOGIN_REFUSED} of {ready['username']} ({status}): {excerpt}"
@@ -89,13 +88,13 @@ def not_ready(
     return None
 
 
-def metric(unit_name: str, reload: ReloadProbe, name: str) -> float | None:
+def metric(unit_name: str, reload: ReloadProbe, name: str, pid: int) -> float | None:
     """Return the value of a metric without labels, or None."""
-    return metric_value(_metrics(unit_name, reload), name)
+    return metric_value(_metrics(unit_name, reload, pid), name)
 
 
-def _metrics(unit_name: str, reload: ReloadProbe) -> str:
-    status, body = ask(unit_name, reload)
+def _metrics(unit_name: str, reload: ReloadProbe, pid: int) -> str:
+    status, body = ask(unit_name, reload, pid)
     return body if status == 200 else ""
 
 
@@ -119,7 +118,7 @@ def reloaded(unit_name: str, reload: ReloadProbe, before: float, pid: int) -> Un
         state = systemd.show([unit_name])[unit_name]
         if state.main_pid != pid:
             raise HealthCheckFailed(f"{unit_name} ended during the reload")
-        metrics = _metrics(unit_name, reload)
+        metrics = _metrics(unit_name, reload, pid)
         timestamp = metric_value(metrics, reload["timestamp"])
         if metric_value(metrics, reload["success"]) == 1 and timestamp not in (None, before):
             return state
@@ -131,8 +130,16 @@ def reloaded(unit_name: str, reload: ReloadProbe, before: float, pid: int) -> Un
         time.sleep(INTERVAL_SECONDS)
 
 
-def ask(unit_name: str, probe: ReadyProbe) -> tuple[int, str]:
-    """Return status and body of a probe; see ``local_http.ask``."""
+def ask(unit_name: str, probe: ReadyProbe, pid: int) -> tuple[int, str]:
+    """Return status and body of a probe; see ``local_http.ask``.
+
+    Credentials are sent only to a socket that belongs to process ``pid`` or its control group.
+    """
+    if probe.get("username"):
+        address = probe["url"].split("/")[2]
+        has_port = re.search(r":\d+$", address)
+        if has_port and not listening_processes(address) & group_processes(pid):
+            return 0, f"{address} does not belong to {unit_name}"
     # Most runs probe nothing, so they need not load HTTP.
     from . import local_http
 

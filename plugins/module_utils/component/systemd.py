@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import os
 import re
+import selectors
 import subprocess
+import time
 from collections.abc import Sequence
 
 from . import files, layout
@@ -16,6 +18,7 @@ from .rollout_plan import Unit
 PROPERTIES = "ActiveState,SubState,MainPID,InvocationID,NRestarts,FragmentPath"
 MINIMUM_VERSION = 247
 CHECK_SECONDS = 60
+LONGEST_OUTPUT = 1024 * 1024
 LONGEST_LINE = 600
 WARNING = re.compile(r"\b(warn|warning)\b", re.IGNORECASE)
 COMPLAINT = re.compile(
@@ -24,24 +27,50 @@ COMPLAINT = re.compile(
 
 
 def run(command: list[str], timeout: float | None = 60) -> subprocess.CompletedProcess[str]:
-    """Run a program and capture its output, errors included; do not check its exit code."""
+    """Run a program and capture its output, errors included; do not check its exit code.
+
+    A checker may print without end, so that a program is killed after LONGEST_OUTPUT bytes.
+    """
     environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
     try:
-        return subprocess.run(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
             env=environment,
-            timeout=timeout,
-            check=False,
         )
     except FileNotFoundError:
         raise ComponentError(f"{command[0]}: not found on this host; install it.") from None
-    except subprocess.TimeoutExpired:
-        raise ComponentError(f"{' '.join(command[:3])}: no end within {timeout} s.") from None
+    with process:
+        try:
+            output = _read_output(process, timeout)
+        except subprocess.TimeoutExpired:
+            message = f"{' '.join(command[:3])}: no end within {timeout} s."
+            raise ComponentError(message) from None
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(command, process.returncode, output)
+
+
+def _read_output(process: subprocess.Popen[bytes], timeout: float | None) -> str:
+    """Return what a process prints until it ends; raise TimeoutExpired."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    output = bytearray()
+    pipe = process.stdout
+    assert pipe is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while len(output) < LONGEST_OUTPUT:
+            remaining = None if deadline is None else deadline - time.monotonic()
+            if (remaining is not None and remaining <= 0) or not selector.select(remaining):
+                raise subprocess.TimeoutExpired(process.args, timeout or 0)
+            chunk = os.read(pipe.fileno(), 65536)
+            if not chunk:
+                process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+                return output.decode("utf-8", "replace")
+            output += chunk
+    return output.decode("utf-8", "replace") + "\n[more output was not read]"
 
 
 def systemctl(*arguments: str) -> None:
@@ -99,7 +128,7 @@ def _unit(values: dict[str, str]) -> Unit:
 def journal(unit_name: str, since: float) -> str:
     """Return an excerpt of a unit's journal since a time in seconds of the epoch."""
     command = ["journalctl", "--no-pager", "--quiet", "--output=cat"]
-    command += [f"--unit={unit_name}", f"--since=@{since:.6f}"]
+    command += [f"--unit={unit_name}", f"--since=@{since:.6f}", "--lines=2000"]
     try:
         # The last lines of a program that ended may still be on their way to the journal.
         run(["journalctl", "--sync"], timeout=20)

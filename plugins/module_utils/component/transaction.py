@@ -327,7 +327,7 @@ def _act_on_process(rollout: Rollout) -> float | None:
     unit_name = rollout.desired.main_unit
     stamp = None
     if rollout.plan.action == RELOAD:
-        stamp = _last_reload(unit_name, rollout.desired.reload)
+        stamp = _last_reload(unit_name, rollout.desired.reload, rollout.main_unit.main_pid)
     if stamp is not None:
         _reload(unit_name, stamp)
     elif rollout.plan.action != SWITCH:
@@ -337,8 +337,8 @@ def _act_on_process(rollout: Rollout) -> float | None:
     return stamp
 
 
-def _last_reload(unit_name: str, reload: ReloadProbe) -> float | None:
-    return probe.metric(unit_name, reload, reload["timestamp"])
+def _last_reload(unit_name: str, reload: ReloadProbe, pid: int) -> float | None:
+    return probe.metric(unit_name, reload, reload["timestamp"], pid)
 
 
 def _reload(unit_name: str, stamp: float) -> None:
@@ -460,7 +460,7 @@ def _restore_process(rollout: Rollout, target: str, before: Manifest) -> None:
     reload = before["reload"]
     stamp = None
     if same_process and action == RELOAD and reload:
-        stamp = _last_reload(unit_name, reload)
+        stamp = _last_reload(unit_name, reload, state.main_pid)
     if stamp is not None:
         # The program kept its configuration when it refused the new file, and accepts the old one.
         _reload(unit_name, stamp)

@@ -320,7 +320,7 @@ class FakeHost:
         refused = "check: refuse" in "".join(contents)
         return (1, "line 1: it is refused") if refused else (0, "")
 
-    def _answer(self, unit_name: str, probe_options: dict[str, Any]) -> tuple[int, str]:
+    def _answer(self, unit_name: str, probe_options: dict[str, Any], pid: int) -> tuple[int, str]:
         unit = self.unit(unit_name)
         if unit["active"] != "active":
             return 0, "connection refused"

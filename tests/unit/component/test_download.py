@@ -248,3 +248,48 @@ def test_a_response_without_a_length_is_read_to_its_end(fetch: Callable, web: We
 
     web.answers = [send_without_length]
     fetch(web.url + "/a")
+
+
+def claims(size: int) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Answer with a length that no archive has."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(size))
+        request.end_headers()
+
+    return answer
+
+
+def never_ends(request: BaseHTTPRequestHandler) -> None:
+    """Answer without a length, and go on for as long as somebody reads."""
+    request.send_response(200)
+    request.end_headers()
+    try:
+        while True:
+            request.wfile.write(b"x" * 100_000)
+    except OSError:
+        return
+
+
+@pytest.mark.parametrize("first", [claims(10**15), never_ends])
+def test_a_mirror_that_sends_too_much_does_not_spoil_the_next_one(
+    fetch: Callable,
+    web: Web,
+    monkeypatch: pytest.MonkeyPatch,
+    first: Callable[[BaseHTTPRequestHandler], None],
+) -> None:
+    monkeypatch.setattr(download, "LARGEST_ARCHIVE", 1_000_000)
+    web.answers = [first, web.file(CONTENT)]
+    fetch(web.url + "/a", web.url + "/b")
+    assert web.requests == [("/a", None), ("/b", None)]
+
+
+def test_a_mirror_without_end_leaves_space_for_others_on_the_host(
+    fetch: Callable, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage(download.SPARE_BYTES - 1))
+    web.answers = [never_ends]
+    with pytest.raises(ComponentError, match="needed for"):
+        fetch(web.url + "/a")

@@ -105,3 +105,17 @@ def test_a_client_certificate_is_presented(server: Web, etc: Path) -> None:
     status, reason = local_http.ask("loki.service", {**own, "key_file": "missing.key"})
     assert status == 0
     assert str(etc) in reason
+
+
+def test_a_body_that_drips_ends_in_time(server: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_http, "REQUEST_SECONDS", 0.3)
+    server.answers = [server.drip]
+    status, reason = local_http.get(server.url)
+    assert (status, "did not end within" in reason) == (0, True)
+
+
+def test_a_body_without_end_is_not_read_whole(server: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_http, "LONGEST_BODY", 1000)
+    server.answers = [server.status(200, b"x" * 5000)]
+    status, reason = local_http.get(server.url)
+    assert (status, "more than 1000 bytes" in reason) == (0, True)

@@ -51,8 +51,8 @@ def test_a_metric_is_read_by_its_whole_name(name: str, value: float | None) -> N
 
 def test_a_metric_is_read_from_a_successful_answer_only(web: Web) -> None:
     web.answers = [web.status(200, METRICS.encode()), web.status(503, METRICS.encode())]
-    assert probe.metric("loki.service", {"url": web.url}, "ok") == 1
-    assert probe.metric("loki.service", {"url": web.url}, "ok") is None
+    assert probe.metric("loki.service", {"url": web.url}, "ok", 7) == 1
+    assert probe.metric("loki.service", {"url": web.url}, "ok", 7) is None
 
 
 def listen(address: str, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
@@ -313,3 +313,16 @@ def test_a_program_that_ends_during_a_reload_fails_it(
     report(UP, Unit(active="active", main_pid=UP.main_pid + 1))
     with pytest.raises(probe.HealthCheckFailed, match="ended during the reload"):
         reloaded(web, 100, "ok 1\nat 100\n")
+
+
+def test_credentials_are_sent_to_the_unit_only(
+    web: Web, etc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (etc / "password").write_text("s3cret")
+    web.answers = [web.status(200, b"ok 1\n")]
+    login = {"url": f"{web.url}/metrics", "username": "prom", "password_file": "password"}
+    monkeypatch.setattr(probe, "group_processes", lambda _pid: set())
+    assert probe.metric("loki.service", login, "ok", 7) is None
+    assert web.requests == []
+    monkeypatch.setattr(probe, "group_processes", lambda _pid: {os.getpid()})
+    assert probe.metric("loki.service", login, "ok", 7) == 1

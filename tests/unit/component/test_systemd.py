@@ -91,3 +91,23 @@ def test_a_host_with_an_old_systemd_is_refused_in_one_line(
     with pytest.raises(ComponentError) as refused:
         systemd.require_version()
     assert str(refused.value) == message
+
+
+def test_a_program_that_prints_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systemd, "LONGEST_OUTPUT", 200_000)
+    result = systemd.run(["yes"])
+    assert result.returncode != 0
+    assert len(result.stdout) < 300_000
+    assert result.stdout.endswith("[more output was not read]")
+
+
+def test_a_program_that_does_not_end_is_ended() -> None:
+    with pytest.raises(ComponentError, match=r"no end within 0\.2 s"):
+        systemd.run(["sleep", "60"], timeout=0.2)
+    with pytest.raises(ComponentError, match=r"no end within 0\.2 s"):
+        systemd.run(["sh", "-c", "exec >&- 2>&-; sleep 60"], timeout=0.2)
+
+
+def test_a_program_gives_its_exit_code_and_both_outputs() -> None:
+    result = systemd.run(["sh", "-c", "echo one; echo two >&2; exit 3"])
+    assert (result.returncode, sorted(result.stdout.split())) == (3, ["one", "two"])
