@@ -42,6 +42,7 @@ def test_archive_holds_what_users_need_and_nothing_else(archive: Path) -> None:
         manifest = json.load(opened.extractfile("MANIFEST.json"))
     needed = {"plugins", "roles", "playbooks", "meta", "releases.lock.yml", "README.md", "LICENSE"}
     allowed = needed | {"MANIFEST.json", "FILES.json", "docs", "changelogs", "CHANGELOG.rst"}
+    allowed |= {"CONTRIBUTING.md"}
     assert needed <= tops <= allowed
     assert manifest["collection_info"]["namespace"] == "hippius"
 

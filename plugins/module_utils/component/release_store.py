@@ -32,7 +32,7 @@ class ArchiveRequired(Exception):
         self.architecture = architecture
 
 
-def architecture() -> str:
+def host_architecture() -> str:
     """Return this host's architecture by its name in the lock file."""
     machine = platform.machine()
     if machine not in ARCHITECTURES:
@@ -64,7 +64,7 @@ def stage(release: Release, name: str, program: str) -> bool:
 
     ``program`` is the main program's path in the release; it must be built for this host.
     """
-    host = architecture()
+    host = host_architecture()
     directory = release.directory(host)
     if intact(directory):
         return False
@@ -92,7 +92,7 @@ def stage(release: Release, name: str, program: str) -> bool:
 
 def require_available(release: Release, name: str) -> None:
     """Raise when staging could not obtain the archive; do not try the download."""
-    host = architecture()
+    host = host_architecture()
     archive = release.archive(host)
     downloaded = os.path.join(layout.downloads(name), archive["sha256"])
     if os.path.exists(downloaded) or host in release.pushable:

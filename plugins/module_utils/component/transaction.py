@@ -157,7 +157,7 @@ def _plan_rollout(desired: Instance, adopt: bool, key: bytes) -> Rollout:
             f"{desired.name}: belongs to component {owner} on this host; choose another name."
         )
     refuse_unmanaged(observed, adopt)
-    release = desired.release.directory(release_store.architecture())
+    release = desired.release.directory(release_store.host_architecture())
     desired_manifest = manifest.build(desired, release, key)
     return Rollout(desired, observed, desired_manifest, plan(desired, desired_manifest, observed))
 

@@ -118,14 +118,14 @@ def same(left: Any, right: Any) -> bool:
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
-def milliseconds(duration: Any) -> Any:
+def milliseconds(value: Any) -> Any:
     """Return a duration such as 1h30m as a number; any other value as it is, for the server."""
-    if duration in (None, "", 0):
+    if value in (None, "", 0):
         return 0
-    value = str(duration)
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdwy])", value)
-    if "".join(number + unit for number, unit in parts) != value:
-        return value
+    string = str(value)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdwy])", string)
+    if "".join(number + unit for number, unit in parts) != string:
+        return string
     return sum(float(number) * UNITS[unit] for number, unit in parts)
 
 
@@ -200,10 +200,10 @@ def rule(body: Body, like: Body) -> Body:
     for key in ("noDataState", "execErrState"):
         # The newer API spells it Ok.
         result[key] = "OK" if str(result.get(key)).upper() == "OK" else result.get(key)
-    settings = body.get("notification_settings") or {}
+    notification = body.get("notification_settings") or {}
     result["notification_settings"] = {
         key: duration(value) if key in ROOT_TIMES else value
-        for key, value in settings.items()
+        for key, value in notification.items()
         if value
     }
     evaluations = body.get("missingSeriesEvalsToResolve")
@@ -270,13 +270,13 @@ def _unescaped(match: re.Match[str]) -> str:
     return "\n" if match.group(1) == "n" else match.group(1)
 
 
-def matchers(route: Body) -> list[list[str]]:
+def matchers(body: Body) -> list[list[str]]:
     """Return all matchers of a route, in any of the four spellings, sorted."""
-    result: list[list[Any]] = [list(entry) for entry in route.get("object_matchers") or []]
-    for entry in route.get("matchers") or []:
+    result: list[list[Any]] = [list(entry) for entry in body.get("object_matchers") or []]
+    for entry in body.get("matchers") or []:
         result.append(matcher(entry) if isinstance(entry, str) else list(entry))
-    result += [[label, "=", value] for label, value in (route.get("match") or {}).items()]
-    result += [[label, "=~", value] for label, value in (route.get("match_re") or {}).items()]
+    result += [[label, "=", value] for label, value in (body.get("match") or {}).items()]
+    result += [[label, "=~", value] for label, value in (body.get("match_re") or {}).items()]
     return sorted([str(part) for part in entry] for entry in result)
 
 

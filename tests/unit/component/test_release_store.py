@@ -26,7 +26,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.spec 
 from tests.unit.component.conftest import Web
 from tests.unit.component.test_archive import tar_of
 
-HOST = release_store.architecture()
+HOST = release_store.host_architecture()
 
 
 def program(architecture: str = HOST) -> bytes:

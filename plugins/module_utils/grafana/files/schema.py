@@ -137,13 +137,13 @@ class Node(NamedTuple):
                 fields[key] = schema[key](child)
         return {key: value for key, value in fields.items() if value is not None}
 
-    def expand(self, string: str) -> str:
+    def expand(self, content: str) -> str:
         """Replace the variables of a string, unless Grafana would not replace them."""
         reader = self.reader
         if not reader.document.interpolated:
-            return string
+            return content
         try:
-            expansion = expand(string, reader.environment, reader.read_file)
+            expansion = expand(content, reader.environment, reader.read_file)
         except DocumentError as error:
             self.error(str(error))
             return ""
