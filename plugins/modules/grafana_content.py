@@ -12,9 +12,9 @@ version_added: 0.1.0
 author:
   - Hippius (@hippius)
 description:
-  - Reads folders, datasources, dashboards, message templates, mute timings, contact points, the
-    notification policy and alert rules in Grafana's own formats, and brings Grafana to this state,
-    in one process for all of them.
+  - Reads folders, datasources, library panels, dashboards, message templates, mute timings, contact
+    points, the notification policy and alert rules in Grafana's own formats, and brings Grafana to
+    this state, in one process for all of them.
   - The controller reads directories and files, byte for byte. Nothing in them is templated by
     Ansible, so C({{ $labels.instance }}) needs no escaping. Files encrypted by Ansible Vault are
     read too.
@@ -65,7 +65,8 @@ options:
       objects:
         description:
           - Objects as in a provisioning file, also C(folders), each with C(folder), C(uid) and
-            C(description), and C(dashboards), each with C(dashboard) and C(folder) or
+            C(description), C(dashboards), each with C(dashboard) and C(folder) or C(folderUid),
+            and C(library_panels), each with C(uid), C(name), C(model) and C(folder) or
             C(folderUid). A folder is a path of titles.
           - They are sent unchanged, C($) included. Write values with C({{ }}) for Grafana as
             C(!unsafe).

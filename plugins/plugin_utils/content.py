@@ -15,6 +15,7 @@ from ..module_utils.grafana.files import prometheus_rules
 from ..module_utils.grafana.files.dashboards import Dashboards, Placement
 from ..module_utils.grafana.files.documents import Document, DocumentError
 from ..module_utils.grafana.files.folders import Folders
+from ..module_utils.grafana.files.library_panels import LibraryPanels
 from ..module_utils.grafana.files.lint import lint
 from ..module_utils.grafana.files.provisioning_files import Provisioning
 from ..module_utils.grafana.files.schema import Diagnostics, Reader, raw_string
@@ -83,6 +84,7 @@ class ContentLoader:
     def __post_init__(self) -> None:
         self.folders = Folders(self.diagnostics)
         self.provisioning = Provisioning(self.folders, self.org_id)
+        self.library_panels = LibraryPanels(self.folders, self.diagnostics)
         self.dashboards = Dashboards(self.folders, self.diagnostics, self.inputs)
 
     def load(self, sources: list[Source]) -> Content:
@@ -95,7 +97,12 @@ class ContentLoader:
         self.dashboards.datasources = [datasource.body for datasource in datasources]
         for documents in parsed:
             self._add_dashboards(documents)
-        desired = [*self.folders.desired(), *provisioned, *self.dashboards.desired]
+        desired = [
+            *self.folders.desired(),
+            *provisioned,
+            *self.library_panels.desired,
+            *self.dashboards.desired,
+        ]
         required = lint(desired, self.diagnostics)
         return Content(desired, required)
 
@@ -173,6 +180,7 @@ class ContentLoader:
     def _add_dashboards(self, documents: _SourceDocuments) -> None:
         for document in documents.provisioning:
             if not document.interpolated:
+                self.library_panels.read_inline(document)
                 self.dashboards.read_inline(document)
         if documents.providers:
             self._add_provided_dashboards(documents)

@@ -660,6 +660,10 @@ EVERYTHING = {
     "providers": [{"name": "p", "type": "file", "folder": "A", "options": {"path": "/none"}}],
     "deleteRules": [{"uid": "x"}],
     "resetPolicies": [1],
+    "library_panels": [
+        {"uid": "l", "name": "L", "folder": "A", "model": {"type": "stat"}},
+        {"uid": "m", "name": "M", "folderUid": "f", "model": {"type": "stat"}},
+    ],
     "dashboards": [
         {
             "folder": "A",

@@ -16,6 +16,10 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model i
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
     read_existing,
 )
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import (
+    ContentLoader,
+    Source,
+)
 from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.conftest import Apply, connect, writes
 from tests.unit.grafana.factories import BODIES, PANEL, absent, changed, desired
@@ -144,3 +148,40 @@ def test_a_field_that_is_gone_is_emptied(field: str, grafana: Any, apply: Apply)
     bare["model"].pop(field, None)
     assert apply(desired(KIND, bare)).changed
     assert not apply(desired(KIND, bare)).changed and not writes(grafana)
+
+
+# Content
+
+
+def load(*elements: Any) -> tuple[ContentLoader, list[DesiredObject]]:
+    loader = ContentLoader()
+    return loader, loader.load([Source(objects={"library_panels": list(elements)})]).desired
+
+
+def test_content_has_library_panels() -> None:
+    element = {"uid": "rate", "name": "Rate", "model": PANEL}
+    loader, items = load({**element, "folder": "Ops"})
+    assert not loader.diagnostics.errors
+    folder, panel = items
+    assert (panel.kind, panel.identity) == (KIND, "rate")
+    assert panel.body == {**element, "folderUid": folder.identity}
+    assert load(element)[1][0].body == {**element, "folderUid": ""}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"uid": ""}, {"name": None}, {"model": []}, {"folder": 5}, {"other": 1}],
+    ids=str,
+)
+def test_an_odd_library_panel_is_an_error(change: dict) -> None:
+    element = {"uid": "rate", "name": "Rate", "model": PANEL, **change}
+    loader, items = load(element)
+    assert items == []
+    (error,) = loader.diagnostics.errors
+    assert error.startswith("inline: library_panels[0] is no library panel; write uid, name")
+
+
+def test_a_library_panel_stands_in_content_once() -> None:
+    element = {"uid": "rate", "name": "Rate", "model": PANEL}
+    errors = load(element, element)[0].diagnostics.errors
+    assert len(errors) == 1 and "library panel rate is also at" in errors[0]

@@ -56,6 +56,7 @@ _REFERENCED_KINDS = ("folder", "datasource", "template", "mute_timing", "contact
 _NOUNS = {
     "folder": "folder",
     "datasource": "datasource",
+    "library_panel": "library panel",
     "dashboard": "dashboard",
     "template": "template",
     "mute_timing": "mute timing",
@@ -228,6 +229,13 @@ def _check_datasource(datasource: _Subject) -> None:
     for path, value in _scalars(datasource.body.get("jsonData")):
         if path[-1] in _DATASOURCE_LINKS and value and value not in BUILT_IN:
             datasource.refer("datasource", value, f"{title}, {_dotted(path)}")
+
+
+def _check_library_panel(panel: _Subject) -> None:
+    title = f"library panel {panel.body['name']}"
+    panel.check_uid(panel.identity, title)
+    if panel.body["folderUid"]:
+        panel.refer("folder", panel.body["folderUid"], f"{title}, folder")
 
 
 def _check_dashboard(dashboard: _Subject) -> None:
@@ -479,6 +487,7 @@ _UNIQUE_PARTS: dict[str, Callable[[DesiredObject], Iterator[NamedPart]]] = {
 _CHECKS: dict[str, Callable[[_Subject], None]] = {
     "folder": _check_folder,
     "datasource": _check_datasource,
+    "library_panel": _check_library_panel,
     "dashboard": _check_dashboard,
     "template": _check_template,
     "mute_timing": _check_mute_timing,

@@ -199,7 +199,7 @@ STATES = {
     "execErrState": ("Alerting", "Error", "OK", "KeepLast"),
 }
 # The sections that other readers handle.
-_OTHER_KEYS = ("apiVersion", "folders", "dashboards")
+_OTHER_KEYS = ("apiVersion", "folders", "dashboards", "library_panels")
 
 
 @dataclass(frozen=True)
