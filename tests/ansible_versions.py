@@ -23,7 +23,9 @@ def newer_python() -> str | None:
     # Version managers install versions beside each other.
     siblings = sorted(Path(sys.base_prefix).parent.glob("3.*/bin/python3"))
     for program in (*named, *siblings):
-        done = subprocess.run([program, "-c", IS_NEWER], check=False, capture_output=True)
+        done = subprocess.run(
+            [program, "-c", IS_NEWER], check=False, capture_output=True
+        )
         if done.returncode == 0:
             return str(program)
     return None
@@ -45,7 +47,8 @@ def programs_of(version: str) -> Path:
         python = newer_python() if version == NEWEST else sys.executable
         subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
         subprocess.run(
-            [folder / "bin/pip", "install", "-q", f"ansible-core=={version}"], check=True
+            [folder / "bin/pip", "install", "-q", f"ansible-core=={version}"],
+            check=True,
         )
     return folder / "bin"
 
@@ -61,11 +64,17 @@ if __name__ == "__main__":
     init_plugin_loader([str(ROOT / "collections")])
     from tests.unit.roles.rendering import rollout
 
-    ROLES = sorted(path.parents[1].name for path in ROOT.glob("roles/*/meta/component.yml"))
+    ROLES = sorted(
+        path.parents[1].name for path in ROOT.glob("roles/*/meta/component.yml")
+    )
     HERE = {
         "groups": {group: ["here"] for group in ["all", *ROLES]},
         "alertmanager_discord_webhook": "https://discord.example/webhook",
         "grafana_admin_password": "a long password",
         "grafana_secret_key": "a long secret key",
     }
-    print(json.dumps({role: rollout(role, **HERE) for role in ROLES}, indent=1, sort_keys=True))
+    print(
+        json.dumps(
+            {role: rollout(role, **HERE) for role in ROLES}, indent=1, sort_keys=True
+        )
+    )

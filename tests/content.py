@@ -43,7 +43,8 @@ ALLOWED_EMPTY = {
     "otelcol_exporter_send_failed_metric_points": NO_DESTINATION,
     'otelcol_exporter_queue_size{data_type="metrics"}': NO_DESTINATION,
     FAILED_REQUESTS + 'status_code=~"5.."}': NO_FAILURES,
-    FAILED_REQUESTS + 'env=~"$env", exported_job=~"$service", status_code=~"5.."}': NO_FAILURES,
+    FAILED_REQUESTS
+    + 'env=~"$env", exported_job=~"$service", status_code=~"5.."}': NO_FAILURES,
     'up{job="grafana"}': "Not every inventory has Grafana.",
 }
 
@@ -81,7 +82,9 @@ class Query(NamedTuple):
 
 def alert_files() -> dict[str, Path]:
     """Return the path of each role's alerts, by role."""
-    return {path.parts[-3]: path for path in sorted(ROOT.glob("roles/*/files/alerts.yml"))}
+    return {
+        path.parts[-3]: path for path in sorted(ROOT.glob("roles/*/files/alerts.yml"))
+    }
 
 
 def dashboard_files() -> list[Path]:
@@ -105,10 +108,14 @@ def queries() -> Iterator[Query]:
         for panel in dashboard["panels"]:
             for target in panel.get("targets", []):
                 yield Query(
-                    f"{path.stem}, {panel['title']}", target["datasource"]["uid"], target["expr"]
+                    f"{path.stem}, {panel['title']}",
+                    target["datasource"]["uid"],
+                    target["expr"],
                 )
         for variable in dashboard["templating"]["list"]:
-            match = re.fullmatch(r"label_values\((.+), \w+\)", variable["query"]["query"])
+            match = re.fullmatch(
+                r"label_values\((.+), \w+\)", variable["query"]["query"]
+            )
             yield Query(f"{path.stem}, ${variable['name']}", "prometheus", match[1])
 
 
@@ -127,7 +134,9 @@ def selectors(expression: str) -> list[str]:
         elif word in _WITH_LABELS:
             # A list of labels follows.
             position = code.index(")", position) if match["call"] else position
-        elif word and not match["call"] and word.lower() not in (*_WORDS, *_AGGREGATIONS):
+        elif (
+            word and not match["call"] and word.lower() not in (*_WORDS, *_AGGREGATIONS)
+        ):
             selected.append(word)
     return selected
 
@@ -171,7 +180,9 @@ def known(component: str) -> set[str]:
 def add_metrics(prometheus: str) -> None:
     """Add the metrics of a Prometheus to the lists."""
     for job in ["", *_values(prometheus, "job", '{__name__!=""}')]:
-        component = OWNERS.get(job, re.sub(r"^(redis|postgres)(-.*)?$", r"\1-exporter", job))
+        component = OWNERS.get(
+            job, re.sub(r"^(redis|postgres)(-.*)?$", r"\1-exporter", job)
+        )
         matcher = f'{{job="{job}",__name__=~"[^:]+",__name__!~"ALERTS.*"}}'
         names = set(_values(prometheus, "__name__", matcher))
         path = METRICS / f"{component}.txt"

@@ -88,9 +88,13 @@ def changes(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Make one change after the other in a tree and undo it when the next one is asked for."""
     for node in list(ast.walk(tree)):
         if isinstance(node, ast.Compare) and type(node.ops[0]) in TURNED:
-            yield from replaced(node, "ops", [TURNED[type(node.ops[0])](), *node.ops[1:]])
+            yield from replaced(
+                node, "ops", [TURNED[type(node.ops[0])](), *node.ops[1:]]
+            )
         elif isinstance(node, ast.BoolOp):
-            yield from replaced(node, "op", ast.Or() if isinstance(node.op, ast.And) else ast.And())
+            yield from replaced(
+                node, "op", ast.Or() if isinstance(node.op, ast.And) else ast.And()
+            )
         elif isinstance(node, (ast.If, ast.IfExp, ast.While)):
             yield from replaced(node, "test", ast.UnaryOp(ast.Not(), node.test))
         elif isinstance(node, ast.Constant) and type(node.value) is int:
@@ -142,7 +146,11 @@ def copy_checkout(target: Path) -> None:
 def ordered_tests(file: str) -> list[str]:
     """Return the test files for a file, those that are likeliest to fail first."""
     stem = Path(file).stem
-    found = [path for folder in FILES[file] for path in sorted((ROOT / folder).glob("test_*.py"))]
+    found = [
+        path
+        for folder in FILES[file]
+        for path in sorted((ROOT / folder).glob("test_*.py"))
+    ]
     first = (f"test_{stem}.py", "test_transaction.py", "test_durability.py")
     found.sort(key=lambda path: (path.name not in first, path.name))
     found.sort(key=lambda path: path.name != first[0])
@@ -151,7 +159,16 @@ def ordered_tests(file: str) -> list[str]:
 
 def run_tests(checkout: Path, tests: list[str], limit: float) -> bool:
     """Return whether all tests pass; running for longer than ``limit`` seconds is a failure."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        *tests,
+    ]
     try:
         ended = subprocess.run(
             command,
@@ -193,7 +210,9 @@ def measure(files: list[str], sample: int, jobs: int) -> dict[str, dict[str, int
             checkout = checkouts.get()
             began = time.monotonic()
             if not run_tests(checkout, ordered_tests(file), 3600):
-                raise SystemExit(f"{file}: its tests fail without any mutant; mend them first")
+                raise SystemExit(
+                    f"{file}: its tests fail without any mutant; mend them first"
+                )
             limit = PATIENCE * (time.monotonic() - began) + 10
             checkouts.put(checkout)
             scores[file] = score(file, sample, jobs, checkouts, limit)
@@ -209,8 +228,12 @@ def score(
         # The same ones each time, so that scores can be compared.
         chosen = random.Random(file).sample(chosen, sample)
     with ThreadPoolExecutor(jobs) as pool:
-        outcomes = list(pool.map(lambda mutant: survives(mutant, checkouts, limit), chosen))
-    survivors = [mutant for mutant, alive in zip(chosen, outcomes, strict=True) if alive]
+        outcomes = list(
+            pool.map(lambda mutant: survives(mutant, checkouts, limit), chosen)
+        )
+    survivors = [
+        mutant for mutant, alive in zip(chosen, outcomes, strict=True) if alive
+    ]
     for mutant in sorted(survivors, key=lambda mutant: mutant.line):
         print(f"{mutant.file}:{mutant.line}: {mutant.change}", flush=True)
     killed = len(chosen) - len(survivors)
@@ -221,7 +244,9 @@ def score(
 def main(arguments: list[str]) -> int:
     """Measure and record; fail when a score is lower than the recorded one."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--sample", type=int, default=60, help="of each file; default: %(default)s")
+    parser.add_argument(
+        "--sample", type=int, default=60, help="of each file; default: %(default)s"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("files", nargs="*", default=[], metavar="FILE")
     options = parser.parse_args(arguments)
@@ -235,9 +260,13 @@ def main(arguments: list[str]) -> int:
         for file, counts in scores.items()
         if file in recorded and share(counts) < share(recorded[file])
     ]
-    RECORD.write_text(json.dumps({**recorded, **scores}, indent=2) + "\n", encoding="utf-8")
+    RECORD.write_text(
+        json.dumps({**recorded, **scores}, indent=2) + "\n", encoding="utf-8"
+    )
     for file in fallen:
-        print(f"{file}: {share(scores[file]):.0%} killed, {share(recorded[file]):.0%} before")
+        print(
+            f"{file}: {share(scores[file]):.0%} killed, {share(recorded[file]):.0%} before"
+        )
     return int(bool(fallen))
 
 

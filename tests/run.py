@@ -31,7 +31,9 @@ class Tally:
         self.seconds: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.seconds[report.nodeid.removeprefix("tests/").split("/")[0]] += report.duration
+        self.seconds[report.nodeid.removeprefix("tests/").split("/")[0]] += (
+            report.duration
+        )
         self.note(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -52,15 +54,20 @@ class Tally:
 
     def verdict(self) -> list[str]:
         """Return the failures of the run other than failed tests."""
-        failures = [f"skipped without a reason: {nodeid}" for nodeid in self.unexplained]
+        failures = [
+            f"skipped without a reason: {nodeid}" for nodeid in self.unexplained
+        ]
         skipped = self.count("skipped")
         if skipped > ALLOWED_SKIPS:
-            failures.append(f"{skipped} skipped, where tests/run.py allows {ALLOWED_SKIPS}")
+            failures.append(
+                f"{skipped} skipped, where tests/run.py allows {ALLOWED_SKIPS}"
+            )
         return failures
 
     def closing_line(self) -> str:
         return ", ".join(
-            f"{self.count(outcome)} {outcome}" for outcome in ("passed", "failed", "skipped")
+            f"{self.count(outcome)} {outcome}"
+            for outcome in ("passed", "failed", "skipped")
         )
 
 
@@ -68,8 +75,16 @@ def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     """Return the author's reason for a skip or an expected failure."""
     if hasattr(report, "wasxfail"):
         return report.wasxfail.removeprefix("reason: ")
-    message = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-    return message.removeprefix("Skipped").removeprefix(": ").replace("unconditional skip", "")
+    message = (
+        report.longrepr[2]
+        if isinstance(report.longrepr, tuple)
+        else str(report.longrepr)
+    )
+    return (
+        message.removeprefix("Skipped")
+        .removeprefix(": ")
+        .replace("unconditional skip", "")
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -81,7 +96,11 @@ def main(arguments: list[str]) -> int:
     arguments_of_pytest += [*map(str, folders), *options]
     status = int(pytest.main(arguments_of_pytest, plugins=[tally]))
     failures = tally.verdict()
-    print("; ".join(f"{stage} {seconds:.0f} s" for stage, seconds in tally.seconds.items()))
+    print(
+        "; ".join(
+            f"{stage} {seconds:.0f} s" for stage, seconds in tally.seconds.items()
+        )
+    )
     for message in failures:
         print(message)
     print(tally.closing_line(), flush=True)

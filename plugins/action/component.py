@@ -111,13 +111,19 @@ class ActionModule(ActionBase):
         mirrors = self._strings(variables, "monitoring_mirrors")
         entries = self._locked_archives(name, version, mirrors, variables)
         paths = self._archive_paths(entries, variables)
-        self._pushable = {key: path for key, path in paths.items() if os.path.isfile(path)}
+        self._pushable = {
+            key: path for key, path in paths.items() if os.path.isfile(path)
+        }
         release["pushable"] = sorted(self._pushable)
         release["archives"] = {}
         for architecture, entry in entries.items():
             urls = upstream_releases.mirrored(entry["url"], mirrors)
             archive = {"urls": urls, "sha256": entry["sha256"]}
-            if architecture in paths and architecture not in self._pushable and not mirrors:
+            if (
+                architecture in paths
+                and architecture not in self._pushable
+                and not mirrors
+            ):
                 # A directory of archives without a mirror means that nothing is downloaded.
                 archive.update(urls=[], missing=paths[architecture])
             release["archives"][architecture] = archive
@@ -135,7 +141,9 @@ class ActionModule(ActionBase):
                 " create or correct it."
             )
         return {
-            architecture: os.path.join(directory, upstream_releases.mirror_path(entry["url"]))
+            architecture: os.path.join(
+                directory, upstream_releases.mirror_path(entry["url"])
+            )
             for architecture, entry in entries.items()
         }
 
@@ -172,7 +180,9 @@ class ActionModule(ActionBase):
         value = plain(self._variable(variables, name, []))
         if isinstance(value, str):
             value = [value]
-        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        if not isinstance(value, list) or not all(
+            isinstance(entry, str) for entry in value
+        ):
             raise AnsibleActionFail(f"{name}: must be a list of str, not {value!r}.")
         return value
 

@@ -32,7 +32,9 @@ class ActionModule(ActionBase):
     # With True, Ansible would create a directory on the host for each task, in three round trips.
     TRANSFERS_FILES = False
 
-    def run(self, tmp: str | None = None, task_vars: JsonObject | None = None) -> JsonObject:
+    def run(
+        self, tmp: str | None = None, task_vars: JsonObject | None = None
+    ) -> JsonObject:
         """Load the content and run the module with it, or write the files that it exports."""
         super().run(tmp, task_vars)
         args = plain(self._task.args)
@@ -40,7 +42,9 @@ class ActionModule(ActionBase):
         if args.get("state", "present") == "exported":
             return self._export(args, options["export_directory"], task_vars)
         loader = self._content_loader(options, args)
-        desired, required = loader.load([self._source(element) for element in options["content"]])
+        desired, required = loader.load(
+            [self._source(element) for element in options["content"]]
+        )
         diagnostics = loader.diagnostics
         if diagnostics.errors:
             return {
@@ -83,7 +87,9 @@ class ActionModule(ActionBase):
         org_id = args.get("org_id") or 1
         if not str(org_id).isdigit():
             raise AnsibleActionFail(f"org_id: {org_id!r} is not an int; write an int.")
-        environment = {name: _variable(value) for name, value in options["environment"].items()}
+        environment = {
+            name: _variable(value) for name, value in options["environment"].items()
+        }
         return ContentLoader(
             environment=environment,
             org_id=int(org_id),
@@ -93,7 +99,11 @@ class ActionModule(ActionBase):
         )
 
     def _source(self, element: JsonObject) -> Source:
-        objects, file, directory = element["objects"], element["file"], element["directory"]
+        objects, file, directory = (
+            element["objects"],
+            element["file"],
+            element["directory"],
+        )
         root = ""
         files: dict[str, bytes] = {}
         if file is not None:
@@ -103,7 +113,9 @@ class ActionModule(ActionBase):
             root = directory
             path = self._find(directory)
             if not path.is_dir():
-                raise AnsibleActionFail(f"{directory}: not a directory; name it in file instead.")
+                raise AnsibleActionFail(
+                    f"{directory}: not a directory; name it in file instead."
+                )
             files = self._read_directory(path)
         return Source(
             root,
@@ -165,9 +177,13 @@ class ActionModule(ActionBase):
     ) -> JsonObject:
         """Write the objects of Grafana to files; files with the same content stay untouched."""
         if not directory:
-            raise AnsibleActionFail("export_directory: not set; state=exported requires it.")
+            raise AnsibleActionFail(
+                "export_directory: not set; state=exported requires it."
+            )
         result = self._run_module(args, task_vars)
-        exported = payload.decode(result.pop("payload")) if result.get("payload") else None
+        exported = (
+            payload.decode(result.pop("payload")) if result.get("payload") else None
+        )
         if result.get("failed") or exported is None:
             return result
         root = Path(self._loader.path_dwim(directory))
@@ -209,7 +225,9 @@ def _files(directory: Path) -> dict[str, Path]:
     """Return the files below a directory by their path in it."""
     files = {}
     for path, directories, names in os.walk(directory, onerror=_fail, followlinks=True):
-        directories[:] = sorted(name for name in directories if not name.startswith("."))
+        directories[:] = sorted(
+            name for name in directories if not name.startswith(".")
+        )
         for name in directories:
             _check_loop(path, name)
         for name in names:
@@ -233,7 +251,9 @@ def _check_loop(path: str, name: str) -> None:
     target = f"{os.path.realpath(link)}{os.sep}"
     parent = f"{os.path.realpath(path)}{os.sep}"
     if parent.startswith(target):
-        raise AnsibleActionFail(f"{link}: links to a directory above it; remove the link.")
+        raise AnsibleActionFail(
+            f"{link}: links to a directory above it; remove the link."
+        )
 
 
 def _has_content(path: Path, content: str) -> bool:

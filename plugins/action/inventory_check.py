@@ -52,7 +52,9 @@ def check_inventory(
     """Return the module's result for an inventory; blockers of other hosts are only warnings."""
     hosts = inventory.all_hosts(all_components())
     blockers = blockers_of([host for host in hosts if host in run_hosts], inventory)
-    other_blockers = blockers_of([host for host in hosts if host not in run_hosts], inventory)
+    other_blockers = blockers_of(
+        [host for host in hosts if host not in run_hosts], inventory
+    )
     warnings = [
         f"{blocker.removesuffix('.')} (this does not block the run)."
         for blocker in other_blockers
@@ -74,7 +76,9 @@ def blockers_of(hosts: list[str], inventory: Inventory) -> list[str]:
     components = all_components()
     checks = arguments.type_checks(inventory, hosts)
     archives = lock_files.archives
-    checks.append(partial(pinned_releases.unlocked, components, inventory, hosts, archives))
+    checks.append(
+        partial(pinned_releases.unlocked, components, inventory, hosts, archives)
+    )
     return preflight.blockers(components, inventory, hosts, *checks)
 
 
@@ -84,4 +88,6 @@ def with_locations(
 ) -> list[str]:
     """Return messages with file and line of the variables that they name."""
     components = all_components()
-    return [preflight.with_locations(message, components, inventory) for message in messages]
+    return [
+        preflight.with_locations(message, components, inventory) for message in messages
+    ]

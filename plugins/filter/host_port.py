@@ -56,7 +56,9 @@ def host_port(address: str, brackets: bool = False) -> HostPort:
         )
     host, _colon, port = address.rpartition(":")
     if not (port.isascii() and port.isdigit()):
-        raise AnsibleFilterError(f"host_port: {address!r} has no port; write it as host:port.")
+        raise AnsibleFilterError(
+            f"host_port: {address!r} has no port; write it as host:port."
+        )
     return {"host": host if brackets else host.strip("[]"), "port": int(port)}
 
 

@@ -49,7 +49,9 @@ from ansible.utils.vars import merge_hash
 Exporters = dict[str, dict[str, Any]]
 
 
-def otel_exporters(destinations: dict[str, dict[str, Any]], queue: dict[str, Any]) -> Exporters:
+def otel_exporters(
+    destinations: dict[str, dict[str, Any]], queue: dict[str, Any]
+) -> Exporters:
     """Return the settings of the exporter of each destination."""
     return {
         name: _settings(merge_hash(queue, destination))
@@ -59,7 +61,11 @@ def otel_exporters(destinations: dict[str, dict[str, Any]], queue: dict[str, Any
 
 def _settings(merged: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that the collector's own exporter has."""
-    return {key: value for key, value in merged.items() if key != "signals" and value is not None}
+    return {
+        key: value
+        for key, value in merged.items()
+        if key != "signals" and value is not None
+    }
 
 
 class FilterModule:

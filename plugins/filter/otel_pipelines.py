@@ -73,7 +73,11 @@ def otel_pipelines(
     unsampled = [name for name in sampled if name not in SAMPLERS]
 
     def pipeline(names: list[str], exporters: list[str]) -> Pipeline:
-        return {"receivers": list(receivers), "processors": names, "exporters": exporters}
+        return {
+            "receivers": list(receivers),
+            "processors": names,
+            "exporters": exporters,
+        }
 
     pipelines = {
         "traces": pipeline(sampled, _taking("traces", destinations) or ["nop"]),

@@ -55,7 +55,9 @@ Instances = list[dict[str, Any]]
 CONFIG_FILE = {"path": "postgres_exporter.yml", "content": {}}
 
 
-def postgres_exporters(exporters: list[dict[str, Any]], tls: list[dict[str, Any]]) -> Instances:
+def postgres_exporters(
+    exporters: list[dict[str, Any]], tls: list[dict[str, Any]]
+) -> Instances:
     """Return the component instance of each exporter."""
     return list(map(_instance, exporters, tls))
 

@@ -59,7 +59,9 @@ TLS_FLAGS = (
 )
 
 
-def redis_exporters(exporters: list[dict[str, Any]], tls: list[dict[str, Any]]) -> Instances:
+def redis_exporters(
+    exporters: list[dict[str, Any]], tls: list[dict[str, Any]]
+) -> Instances:
     """Return the component instance of each exporter."""
     return list(map(_instance, exporters, tls))
 

@@ -185,7 +185,9 @@ def tls_settings(query: Query) -> catalog.TlsFiles:
     """Return the files and settings for TLS of a component on the current host."""
     component = named_component(query.component)
     consumed = [named_component(name) for name in component.consumes]
-    return catalog.tls_files(component, consumed, query.address, query.inventory, query.host)
+    return catalog.tls_files(
+        component, consumed, query.address, query.inventory, query.host
+    )
 
 
 def expected_names(query: Query) -> list[str]:
@@ -200,7 +202,9 @@ def known_names(_query: Query) -> list[str]:
 
 def requested_releases(query: Query) -> pinned_releases.Lock:
     """Return a lock of the releases that the inventory requests."""
-    return pinned_releases.locked(all_components(), query.inventory, lock_files.archives)
+    return pinned_releases.locked(
+        all_components(), query.inventory, lock_files.archives
+    )
 
 
 def find_alerts(query: Query) -> list[RuleFile]:
@@ -212,9 +216,13 @@ def find_content(query: Query) -> list[dict[str, str]]:
     """Return the Grafana content of the components in the inventory, as sources of it."""
     paths = _role_paths(query.inventory, "files/dashboards").values()
     directories = [path for path in paths if path.is_dir()]
-    dashboards = [{"directory": str(path), "folder": query.folder} for path in directories]
+    dashboards = [
+        {"directory": str(path), "folder": query.folder} for path in directories
+    ]
     rule_files = _rule_files(query.inventory, "grafana")
-    rules = [{"file": rule_file["path"], "folder": query.folder} for rule_file in rule_files]
+    rules = [
+        {"file": rule_file["path"], "folder": query.folder} for rule_file in rule_files
+    ]
     return dashboards + rules
 
 
@@ -238,13 +246,17 @@ def _rule_files(inventory: Inventory, engine: str) -> list[RuleFile]:
             except prometheus_rules.RuleError as error:
                 raise catalog.CatalogError(f"{path}: {error}") from error
         if document.get("groups"):
-            rule_files.append(RuleFile(component=component, path=str(path), document=document))
+            rule_files.append(
+                RuleFile(component=component, path=str(path), document=document)
+            )
     return rule_files
 
 
 def _role_paths(inventory: Inventory, path: str) -> dict[str, Path]:
     """Return a path below the role of each component that the inventory has, by component."""
-    components = [component for component in all_components() if inventory.hosts(component)]
+    components = [
+        component for component in all_components() if inventory.hosts(component)
+    ]
     return {component.name: ROLES / component.role / path for component in components}
 
 
@@ -283,7 +295,9 @@ class LookupModule(LookupBase):
             )
         host = variables["inventory_hostname"]
         inventory = inventory_of(self._loader, variables)
-        query = Query(inventory, host, component, listener, address, etc, engine, folder)
+        query = Query(
+            inventory, host, component, listener, address, etc, engine, folder
+        )
         try:
             return [ANSWERS[terms[0]](query)]
         except catalog.CatalogError as error:

@@ -18,7 +18,9 @@ LONGEST = 1024 * 1024
 MISSING = (403, 404, 410)
 
 
-def checksum_file(name: str, archive: str, mirrors: list[str], failures: list[str]) -> str | None:
+def checksum_file(
+    name: str, archive: str, mirrors: list[str], failures: list[str]
+) -> str | None:
     """Return the content of the first checksum file of an archive that exists.
 
     Appends the reasons to ``failures`` when none does, and raises ReleaseError when a mirror
@@ -27,7 +29,9 @@ def checksum_file(name: str, archive: str, mirrors: list[str], failures: list[st
     for address in upstream_releases.checksum_urls(name, archive):
         for url in upstream_releases.mirrored(address, mirrors):
             try:
-                with open_url(url, timeout=30, http_agent="hippius.monitoring") as response:
+                with open_url(
+                    url, timeout=30, http_agent="hippius.monitoring"
+                ) as response:
                     return response.read(LONGEST).decode("utf-8", "replace")
             except HTTPError as error:
                 error.close()
@@ -35,7 +39,9 @@ def checksum_file(name: str, archive: str, mirrors: list[str], failures: list[st
                 if error.code not in MISSING:
                     raise ReleaseError(failures[-1]) from error
             except (OSError, HTTPException, ValueError) as error:
-                raise ReleaseError(f"{url}: {getattr(error, 'reason', error)}") from error
+                raise ReleaseError(
+                    f"{url}: {getattr(error, 'reason', error)}"
+                ) from error
     return None
 
 

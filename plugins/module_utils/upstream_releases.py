@@ -54,10 +54,14 @@ SOURCES = {
         "redis_exporter-v{version}.linux-{architecture}.tar.gz",
         ("sha256sums.txt",),
     ),
-    "loki": Source(GITHUB.format("grafana/loki"), "loki-linux-{architecture}.zip", ("SHA256SUMS",)),
+    "loki": Source(
+        GITHUB.format("grafana/loki"), "loki-linux-{architecture}.zip", ("SHA256SUMS",)
+    ),
     # Published with Loki's releases until 3.6.11.
     "promtail": Source(
-        GITHUB.format("grafana/loki"), "promtail-linux-{architecture}.zip", ("SHA256SUMS",)
+        GITHUB.format("grafana/loki"),
+        "promtail-linux-{architecture}.zip",
+        ("SHA256SUMS",),
     ),
     "tempo": Source(
         GITHUB.format("grafana/tempo"),
@@ -68,7 +72,10 @@ SOURCES = {
     "otel_collector": Source(
         GITHUB.format("open-telemetry/opentelemetry-collector-releases"),
         "otelcol-contrib_{version}_linux_{architecture}.tar.gz",
-        ("opentelemetry-collector-releases_otelcol-contrib_checksums.txt", "{file}.sha256"),
+        (
+            "opentelemetry-collector-releases_otelcol-contrib_checksums.txt",
+            "{file}.sha256",
+        ),
     ),
     # The content of the shorter URL without the build number has changed after a release.
     "grafana": Source(
@@ -86,7 +93,9 @@ def archive_url(name: str, version: str, architecture: str, build: str = "") -> 
     """
     source = _source(name)
     if "{build}" in source.file and not build:
-        raise ReleaseError(f"{name} {version}: its URL contains a build number; set build.")
+        raise ReleaseError(
+            f"{name} {version}: its URL contains a build number; set build."
+        )
     values = {
         "version": quote(version, safe=""),
         "architecture": architecture,
@@ -98,7 +107,10 @@ def archive_url(name: str, version: str, architecture: str, build: str = "") -> 
 def checksum_urls(name: str, archive: str) -> list[str]:
     """Return the published URLs of an archive's checksum, in the order in which to try them."""
     folder, _slash, file = archive.rpartition("/")
-    return [f"{folder}/{checksums.format(file=file)}" for checksums in _source(name).checksums]
+    return [
+        f"{folder}/{checksums.format(file=file)}"
+        for checksums in _source(name).checksums
+    ]
 
 
 def checksum_in(content: str, file: str) -> str | None:
@@ -119,7 +131,11 @@ def checksum_in(content: str, file: str) -> str | None:
 
 
 def lock_entries(
-    name: str, version: str, build: str, contents: Mapping[str, str | None], failures: list[str]
+    name: str,
+    version: str,
+    build: str,
+    contents: Mapping[str, str | None],
+    failures: list[str],
 ) -> Archives:
     """Return the archives that have a checksum, from the checksum file of each architecture.
 
@@ -253,12 +269,17 @@ def mirrored(url: str, mirrors: list[str]) -> list[str]:
     if not mirrors:
         return [url]
     path = mirror_path(url)
-    return [url if mirror == UPSTREAM else f"{mirror.rstrip('/')}/{path}" for mirror in mirrors]
+    return [
+        url if mirror == UPSTREAM else f"{mirror.rstrip('/')}/{path}"
+        for mirror in mirrors
+    ]
 
 
 def _source(name: str) -> Source:
     if name not in SOURCES:
-        raise ReleaseError(f"Release {name!r}: unknown; use one of {', '.join(sorted(SOURCES))}.")
+        raise ReleaseError(
+            f"Release {name!r}: unknown; use one of {', '.join(sorted(SOURCES))}."
+        )
     return SOURCES[name]
 
 

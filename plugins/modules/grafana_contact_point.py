@@ -115,7 +115,12 @@ def contact_point(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def main() -> None:
     """Run the module."""
-    run("contact_point", OPTIONS, contact_point, required_if=[("state", "present", ["receivers"])])
+    run(
+        "contact_point",
+        OPTIONS,
+        contact_point,
+        required_if=[("state", "present", ["receivers"])],
+    )
 
 
 if __name__ == "__main__":

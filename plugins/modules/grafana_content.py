@@ -273,7 +273,9 @@ OPTIONS = {
 }
 
 
-def connect_with_token(params: dict[str, Any], check: bool) -> tuple[Client, dict[str, bool]]:
+def connect_with_token(
+    params: dict[str, Any], check: bool
+) -> tuple[Client, dict[str, bool]]:
     """Return a client, and result values if a token file is used.
 
     Without a token file the client logs in with the options.
@@ -288,7 +290,9 @@ def connect_with_token(params: dict[str, Any], check: bool) -> tuple[Client, dic
     token = service_account.working_token(with_token, token_path)
     if token:
         return with_token(token), {"token_changed": False}
-    account = service_account.Account(params["service_account"], "Admin", token_path=token_path)
+    account = service_account.Account(
+        params["service_account"], "Admin", token_path=token_path
+    )
     service_account.converge(connect(params, check), with_token, account, check)
     return connect(params, check), {"token_changed": True, "changed": True}
 
@@ -327,7 +331,9 @@ def exported(module: QuietModule) -> dict[str, Any]:
 def main() -> None:
     """Run the module."""
     module = QuietModule(
-        argument_spec={**CONNECTION, **PROVENANCE, **OPTIONS}, supports_check_mode=True, **ONE_LOGIN
+        argument_spec={**CONNECTION, **PROVENANCE, **OPTIONS},
+        supports_check_mode=True,
+        **ONE_LOGIN,
     )
     act = present if module.params["state"] == "present" else exported
     finish(module, lambda: act(module))

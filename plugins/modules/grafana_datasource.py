@@ -168,13 +168,20 @@ KEYS = {
 
 def datasource(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return identity and body of the datasource."""
-    fields = [option for option in OPTIONS if option not in ("exact", "fingerprint_key")]
+    fields = [
+        option for option in OPTIONS if option not in ("exact", "fingerprint_key")
+    ]
     return params["uid"], {KEYS.get(field, field): params[field] for field in fields}
 
 
 def main() -> None:
     """Run the module."""
-    run("datasource", OPTIONS, datasource, required_if=[("state", "present", ["name", "type"])])
+    run(
+        "datasource",
+        OPTIONS,
+        datasource,
+        required_if=[("state", "present", ["name", "type"])],
+    )
 
 
 if __name__ == "__main__":

@@ -79,7 +79,11 @@ OPTIONS = {
 
 def folder(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return identity and body of the folder."""
-    body = {"uid": params["uid"], "title": params["title"], "parentUid": params["parent_uid"]}
+    body = {
+        "uid": params["uid"],
+        "title": params["title"],
+        "parentUid": params["parent_uid"],
+    }
     if params["description"] is not None:
         body["description"] = params["description"]
     return params["uid"], body

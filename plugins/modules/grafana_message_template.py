@@ -65,7 +65,10 @@ OPTIONS = {
 
 def template(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return identity and body of the template."""
-    return params["name"], {"name": params["name"], "template": params["template"] or ""}
+    return params["name"], {
+        "name": params["name"],
+        "template": params["template"] or "",
+    }
 
 
 def main() -> None:

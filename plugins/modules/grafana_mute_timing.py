@@ -71,7 +71,12 @@ def mute_timing(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def main() -> None:
     """Run the module."""
-    run("mute_timing", OPTIONS, mute_timing, required_if=[("state", "present", ["time_intervals"])])
+    run(
+        "mute_timing",
+        OPTIONS,
+        mute_timing,
+        required_if=[("state", "present", ["time_intervals"])],
+    )
 
 
 if __name__ == "__main__":

@@ -113,7 +113,9 @@ def rule_group(params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def main() -> None:
     """Run the module."""
-    run("rule_group", OPTIONS, rule_group, required_if=[("state", "present", ["rules"])])
+    run(
+        "rule_group", OPTIONS, rule_group, required_if=[("state", "present", ["rules"])]
+    )
 
 
 if __name__ == "__main__":

@@ -78,7 +78,11 @@ from ..module_utils.unlogged_module import QuietModule
 
 OPTIONS = {
     "name": {"type": "str", "required": True},
-    "role": {"type": "str", "choices": ["None", "Viewer", "Editor", "Admin"], "default": "Viewer"},
+    "role": {
+        "type": "str",
+        "choices": ["None", "Viewer", "Editor", "Admin"],
+        "default": "Viewer",
+    },
     "disabled": {"type": "bool", "default": False},
     "token_path": {"type": "path", "no_log": False},
     "token_name": {"type": "str", "default": "automation", "no_log": False},
@@ -87,7 +91,9 @@ OPTIONS = {
 
 def main() -> None:
     """Run the module."""
-    module = QuietModule({**CONNECTION, **STATE, **OPTIONS}, supports_check_mode=True, **ONE_LOGIN)
+    module = QuietModule(
+        {**CONNECTION, **STATE, **OPTIONS}, supports_check_mode=True, **ONE_LOGIN
+    )
     params, check = module.params, module.check_mode
     desired = service_account.Account(**{option: params[option] for option in OPTIONS})
 
@@ -101,7 +107,9 @@ def main() -> None:
             return {**values, "token_changed": is_desired and bool(desired.token_path)}
         if not is_desired:
             return service_account.remove(connect(params, check), desired, check)
-        return service_account.converge(connect(params, check), with_token, desired, check)
+        return service_account.converge(
+            connect(params, check), with_token, desired, check
+        )
 
     finish(module, act)
 

@@ -118,14 +118,21 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_ERROR)
     try:
         module.exit_json(**collect(module))
-    except (upstream_releases.ReleaseError, ComponentError, OSError, yaml.YAMLError) as error:
+    except (
+        upstream_releases.ReleaseError,
+        ComponentError,
+        OSError,
+        yaml.YAMLError,
+    ) as error:
         module.fail_json(msg=str(error))
 
 
 def collect(module: AnsibleModule) -> dict[str, Any]:
     """Update the directory and its lock file; return the module's values."""
     directory = module.params["path"]
-    lock = upstream_releases.chosen(module.params["releases"], module.params["architectures"])
+    lock = upstream_releases.chosen(
+        module.params["releases"], module.params["architectures"]
+    )
     entries = {
         upstream_releases.mirror_path(entry["url"]): entry
         for entry in upstream_releases.entries_of(lock)
@@ -137,7 +144,9 @@ def collect(module: AnsibleModule) -> dict[str, Any]:
     ]
     if not module.check_mode:
         for name in missing:
-            _download(entries[name], os.path.join(directory, name), module.params["mirrors"])
+            _download(
+                entries[name], os.path.join(directory, name), module.params["mirrors"]
+            )
     path = os.path.join(directory, "releases.lock.yml")
     before = (files.read(path) or b"").decode("utf-8", "replace")
     after = HEADER + yaml.safe_dump(lock, sort_keys=True, width=1000)
@@ -148,7 +157,12 @@ def collect(module: AnsibleModule) -> dict[str, Any]:
         "archives": sorted(entries),
         "downloaded": missing,
         "lock": path,
-        "diff": {"before_header": path, "after_header": path, "before": before, "after": after},
+        "diff": {
+            "before_header": path,
+            "after_header": path,
+            "before": before,
+            "after": after,
+        },
     }
 
 

@@ -124,7 +124,11 @@ HEADER = """\
 """
 OPTIONS = {
     "path": {"type": "path", "required": True},
-    "name": {"type": "str", "required": True, "choices": sorted(upstream_releases.SOURCES)},
+    "name": {
+        "type": "str",
+        "required": True,
+        "choices": sorted(upstream_releases.SOURCES),
+    },
     "version": {"type": "str", "required": True},
     "build": {"type": "str"},
     "architectures": {"type": "list", "elements": "str", "default": ["amd64", "arm64"]},
@@ -167,7 +171,12 @@ def lock(module: AnsibleModule) -> dict[str, Any]:
     return {
         "changed": after != before,
         "archives": desired[name][version],
-        "diff": {"before_header": path, "after_header": path, "before": before, "after": after},
+        "diff": {
+            "before_header": path,
+            "after_header": path,
+            "before": before,
+            "after": after,
+        },
     }
 
 

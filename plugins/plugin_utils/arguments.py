@@ -96,7 +96,9 @@ def type_checks(
     for role, options in role_options().items():
         for host in hosts_of(role, inventory):
             if host in hosts:
-                names = [name for name in inventory.variable_names(host) if name in options]
+                names = [
+                    name for name in inventory.variable_names(host) if name in options
+                ]
                 used_options = {name: options[name] for name in names}
                 checks.append(partial(type_errors, role, host, used_options, inventory))
     return checks
@@ -175,7 +177,9 @@ def _conversion_errors(
     if type_name == "list" and isinstance(value, list):
         element_option = {"type": elements or "raw", "options": option.get("options")}
         element_path = f"each element of {path}" if path else "each element"
-        return _errors_of_parts((element_option, element, element_path) for element in value)
+        return _errors_of_parts(
+            (element_option, element, element_path) for element in value
+        )
     if type_name == "dict" and isinstance(value, dict):
         options = option.get("options") or {}
         suffix = f" in {path}" if path else ""

@@ -217,7 +217,9 @@ def parse_component(role: str, facts: Any) -> Component:
     listeners = facts.get("listen_addresses", {})
     for job in facts.get("scrape_jobs", ()):
         _require_fields(f"{file}, scrape_jobs", job, JOB_FACTS, REQUIRED_JOB_FACTS)
-        _require_listener(f"{file}, scrape job {job['name']}", job["address"], listeners)
+        _require_listener(
+            f"{file}, scrape job {job['name']}", job["address"], listeners
+        )
     for listener in facts.get("plaintext_listeners", ()):
         _require_listener(f"{file}, plaintext_listeners", listener, listeners)
     for name, variable in facts.get("required_variables", {}).items():
@@ -244,7 +246,9 @@ def component_names(
     host: str,
 ) -> list[str]:
     """Return the names of the components that a host should have, by the groups it is in."""
-    return [component.name for component in components if host in inventory.hosts(component)]
+    return [
+        component.name for component in components if host in inventory.hosts(component)
+    ]
 
 
 def address_of(
@@ -580,7 +584,9 @@ def _remote_bind_address(
     An address in a network that allows plain text is the second choice, since such a network may
     be a bridge of containers, which other hosts cannot reach. Loopback is the last choice.
     """
-    routable = [address for address in bind_addresses if not transport.is_loopback(address.host)]
+    routable = [
+        address for address in bind_addresses if not transport.is_loopback(address.host)
+    ]
     candidates = routable or bind_addresses
     for address in candidates:
         if not allows_plaintext(address.host, host, inventory):
@@ -630,7 +636,9 @@ def allows_plaintext(
     try:
         return transport.allows_plaintext(bind_host, networks)
     except transport.TransportError as error:
-        raise CatalogError(f"{transport.NETWORKS_VARIABLE} of {host}: {error}.") from error
+        raise CatalogError(
+            f"{transport.NETWORKS_VARIABLE} of {host}: {error}."
+        ) from error
 
 
 def _advertised_host(
@@ -692,11 +700,15 @@ def _require_fields(
 ) -> None:
     """Raise CatalogError unless ``facts`` is a dict with the fields of a schema."""
     if not isinstance(facts, dict):
-        raise CatalogError(f"{subject}: must be a dict, not {facts!r}; correct the file.")
+        raise CatalogError(
+            f"{subject}: must be a dict, not {facts!r}; correct the file."
+        )
     missing = [f"{name} is missing" for name in sorted(set(required) - set(facts))]
     unknown = [f"{name} is unknown" for name in sorted(set(facts) - set(schema))]
     if missing or unknown:
-        raise CatalogError(f"{subject}: {', '.join(missing + unknown)}; correct the file.")
+        raise CatalogError(
+            f"{subject}: {', '.join(missing + unknown)}; correct the file."
+        )
     for name, value in facts.items():
         if not isinstance(value, schema[name]):
             type_name = schema[name].__name__

@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".json", ".yml", ".yaml")
 FOLDER_FILES = ("_folder.yml", "_folder.yaml")
-FOLDER_FIELDS: Schema = {"title": raw_string, "uid": raw_string, "description": raw_string}
+FOLDER_FIELDS: Schema = {
+    "title": raw_string,
+    "uid": raw_string,
+    "description": raw_string,
+}
 # Grafana's packages and images keep provisioning files here; the source's directory stands for it.
 PROVISIONING = "/etc/grafana/provisioning"
 
@@ -124,7 +128,9 @@ class ContentLoader:
     def _parse_file(self, name: str, data: bytes) -> Document | None:
         readable = name.encode("utf-8", "backslashreplace").decode()
         if readable != name:
-            self.diagnostics.error(readable, "the file name is not UTF-8; rename the file.")
+            self.diagnostics.error(
+                readable, "the file name is not UTF-8; rename the file."
+            )
             return None
         try:
             return parse_document(name, data)
@@ -200,7 +206,9 @@ class ContentLoader:
                 "the dashboard is outside the path of every provider, so it is left out; move it.",
             )
 
-    def _add_provider(self, documents: _SourceDocuments, provider: Provider) -> set[str]:
+    def _add_provider(
+        self, documents: _SourceDocuments, provider: Provider
+    ) -> set[str]:
         """Add the dashboards of a provider, and return the paths of those within the source."""
         subdirectory = _relative_path(provider.path, PROVISIONING)
         if subdirectory is None:
@@ -217,7 +225,9 @@ class ContentLoader:
         self._place_dashboards(provider, dashboards)
         return paths
 
-    def _place_dashboards(self, provider: Provider, dashboards: dict[str, Document]) -> None:
+    def _place_dashboards(
+        self, provider: Provider, dashboards: dict[str, Document]
+    ) -> None:
         """Add the dashboards of a provider by their path below the provider's."""
         for path, document in dashboards.items():
             folder = provider.folder
@@ -227,7 +237,9 @@ class ContentLoader:
             placement = Placement(folder, name=f"{provider.name}/{path}")
             self.dashboards.read(document, document.content, placement)
 
-    def _parse_directory(self, source: Source, provider: Provider) -> dict[str, Document]:
+    def _parse_directory(
+        self, source: Source, provider: Provider
+    ) -> dict[str, Document]:
         """Parse the dashboards of a provider whose directory is elsewhere on the controller."""
         directory = _mapped_path(provider.path, source.paths)
         files = self.list_directory(directory)
@@ -288,7 +300,9 @@ class _SourceDocuments:
 
     def add(self, path: str, document: Document) -> None:
         """Add the document of a file to those of its format."""
-        fields: dict[str, Any] = document.content if isinstance(document.content, dict) else {}
+        fields: dict[str, Any] = (
+            document.content if isinstance(document.content, dict) else {}
+        )
         is_provisioning = str(fields.get("apiVersion")) == "1"
         if posixpath.basename(path) in FOLDER_FILES:
             self.folders[posixpath.dirname(path)] = document

@@ -115,7 +115,9 @@ class Inventory(catalog.Inventory):
         """
         directories = [str(ROLES / role), str(ROLES / role / "tasks")]
         try:
-            path: str = self._loader.path_dwim_relative_stack(directories, "files", name)
+            path: str = self._loader.path_dwim_relative_stack(
+                directories, "files", name
+            )
         except AnsibleError as error:
             raise CatalogError(
                 f"there is no file {name!r} on the controller;"
@@ -219,14 +221,18 @@ def named_component(name: str) -> Component:
     role = name.replace("-", "_")
     if role not in component_roles():
         names = ", ".join(role.replace("_", "-") for role in component_roles())
-        raise CatalogError(f"component {name!r}: does not exist; choose one of: {names}.")
+        raise CatalogError(
+            f"component {name!r}: does not exist; choose one of: {names}."
+        )
     return component_of(role)
 
 
 @cache
 def component_of(role: str) -> Component:
     """Return the component of a role."""
-    return catalog.parse_component(role, read_yaml(ROLES / role / "meta" / "component.yml"))
+    return catalog.parse_component(
+        role, read_yaml(ROLES / role / "meta" / "component.yml")
+    )
 
 
 @cache

@@ -63,14 +63,18 @@ def unlocked(
 ) -> list[str]:
     """Return a blocker for each requested release that is in no lock file."""
     blockers = []
-    for release, requesting_hosts in requested_releases(components, inventory, hosts).items():
+    for release, requesting_hosts in requested_releases(
+        components, inventory, hosts
+    ).items():
         files = list(release.lock_files)
         try:
             archives = find_archives(files, release.name, release.version)
         except ReleaseError as error:
             blockers.append(str(error))
             continue
-        refused_hosts = [host for host in requesting_hosts if not _allowed_on(host, inventory)]
+        refused_hosts = [
+            host for host in requesting_hosts if not _allowed_on(host, inventory)
+        ]
         if refused_hosts and not archives:
             is_ignored = any(inventory.variable(host, ALLOW) for host in refused_hosts)
             message = refusal(release.name, release.version, files, is_ignored)
@@ -91,7 +95,9 @@ def locked(
     components = list(components)
     lock: Lock = {}
     missing = []
-    for release in requested_releases(components, inventory, inventory.all_hosts(components)):
+    for release in requested_releases(
+        components, inventory, inventory.all_hosts(components)
+    ):
         files = list(release.lock_files)
         try:
             archives = find_archives(files, release.name, release.version)
@@ -151,4 +157,6 @@ def _variable(role: str) -> str:
 
 
 def _allowed_on(host: str, inventory: Inventory) -> bool:
-    return allowed(inventory.variable(host, ALLOW), inventory.variable(host, ENVIRONMENT))
+    return allowed(
+        inventory.variable(host, ALLOW), inventory.variable(host, ENVIRONMENT)
+    )

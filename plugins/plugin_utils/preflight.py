@@ -32,13 +32,18 @@ OF_VARIABLE = re.compile(r"(?P<variable>\w+) of (?P<host>\S+): (?P<message>.*)")
 
 
 def blockers(
-    components: list[Component], inventory: Inventory, hosts: list[str], *more_checks: Check
+    components: list[Component],
+    inventory: Inventory,
+    hosts: list[str],
+    *more_checks: Check,
 ) -> list[str]:
     """Return the reasons why nothing can be rolled out to ``hosts``, as sentences.
 
     Each is ``<object>: <what is wrong>; <what to do>``.
     """
-    without_environment = [host for host in hosts if not inventory.variable(host, ENVIRONMENT)]
+    without_environment = [
+        host for host in hosts if not inventory.variable(host, ENVIRONMENT)
+    ]
     if without_environment:
         message = (
             f"{ENVIRONMENT} of {', '.join(without_environment)}: is not set; set it in the"
@@ -117,7 +122,9 @@ def _checks(
             checks.append(partial(_empty_secrets, component, host, inventory))
             checks.append(partial(_required_variables, component, host, inventory))
     for host in hosts:
-        present = [component for component in components if host in inventory.hosts(component)]
+        present = [
+            component for component in components if host in inventory.hosts(component)
+        ]
         checks.append(partial(_incomplete_credentials, host, inventory))
         checks.append(partial(_plaintext_listeners, present, host, inventory))
         for component in present:
@@ -155,7 +162,9 @@ def _empty_secrets(
         # Another check reports the type.
         return []
     empty = [file for file, value in secrets.items() if not value]
-    return [f"{file} in {variable} of {host}: is empty; set its value." for file in empty]
+    return [
+        f"{file} in {variable} of {host}: is empty; set its value." for file in empty
+    ]
 
 
 def _required_variables(
@@ -170,7 +179,9 @@ def _required_variables(
             subject = f"{name} of {host}"
             if instance:
                 subject += f", instance {instance.get('name')}"
-            check = partial(_check_value, subject, required, component, host, inventory, instance)
+            check = partial(
+                _check_value, subject, required, component, host, inventory, instance
+            )
             messages += _run(check)
     return messages
 
@@ -210,11 +221,15 @@ def _value_blockers(
     if environment == DEV:
         return []
     if value in required.get("examples", ()):
-        message = f"{subject}: is the example of {DEV}, which is refused in {environment}"
+        message = (
+            f"{subject}: is the example of {DEV}, which is refused in {environment}"
+        )
         return [f"{message}; set a value of your own."]
     min_length = required.get("min_length", 0)
     if len(str(value)) < min_length:
-        return [f"{subject}: is shorter than {min_length} characters; set a longer value."]
+        return [
+            f"{subject}: is shorter than {min_length} characters; set a longer value."
+        ]
     return []
 
 
@@ -226,8 +241,12 @@ def _incomplete_credentials(
     messages = []
     for names in (transport.TLS_VARIABLES, transport.PASSWORD_VARIABLES):
         values = {name: inventory.variable(host, name) for name in names}
-        containers = [name for name in names if isinstance(values[name], (dict, list, tuple))]
-        messages += [f"{name} of {host}: must be a str; correct it." for name in containers]
+        containers = [
+            name for name in names if isinstance(values[name], (dict, list, tuple))
+        ]
+        messages += [
+            f"{name} of {host}: must be a str; correct it." for name in containers
+        ]
         present = [name for name in names if values[name]]
         missing = [name for name in names if not values[name]]
         if present and missing:

@@ -42,8 +42,16 @@ class Loader(_SafeLoader):
 for _kind, _pattern, _first_characters in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("int", r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)", "-+0123456789"),
-    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    (
+        "int",
+        r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)",
+        "-+0123456789",
+    ),
+    (
+        "float",
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?",
+        "-+.0123456789",
+    ),
     ("merge", r"<<", "<"),
 ):
     Loader.add_implicit_resolver(
@@ -96,7 +104,9 @@ def parse_document(name: str, data: bytes) -> Document:
     return Document(name, content, lambda steps: _locate(root, steps))
 
 
-def _check_node(name: str, node: yaml.Node, checked: set[int], ancestors: tuple[int, ...]) -> None:
+def _check_node(
+    name: str, node: yaml.Node, checked: set[int], ancestors: tuple[int, ...]
+) -> None:
     """Raise DocumentError for YAML that Grafana's files cannot have.
 
     These are keys that are not strings, repeated keys, and values that contain themselves.
@@ -161,7 +171,9 @@ def _locate(root: yaml.Node, steps: Steps) -> Location:
 def _child(node: yaml.Node, step: str | int) -> yaml.Node | None:
     if isinstance(node, yaml.MappingNode):
         # The keys of the dict itself follow those that it merged.
-        return next((value for key, value in reversed(node.value) if key.value == step), None)
+        return next(
+            (value for key, value in reversed(node.value) if key.value == step), None
+        )
     if not isinstance(node, yaml.SequenceNode) or not isinstance(step, int):
         return None
     return next(iter(node.value[step : step + 1]), None)

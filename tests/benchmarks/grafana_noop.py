@@ -25,8 +25,12 @@ from tests.testbed.grafana.server import FakeGrafana
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "collections"))
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import Client  # noqa: E402
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject  # noqa: E402
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import (  # noqa: E402
+    Client,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (  # noqa: E402
+    DesiredObject,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (  # noqa: E402
     Options,
     reconcile,
@@ -42,7 +46,9 @@ ALLOWED = 12
 def content() -> list[DesiredObject]:
     """Return all desired objects."""
     items = [
-        desired("folder", f"f{n}", {"uid": f"f{n}", "title": f"Folder {n}", "parentUid": ""})
+        desired(
+            "folder", f"f{n}", {"uid": f"f{n}", "title": f"Folder {n}", "parentUid": ""}
+        )
         for n in range(FOLDERS)
     ]
     for number in range(SOURCES):
@@ -54,14 +60,21 @@ def content() -> list[DesiredObject]:
         }
         items.append(
             desired(
-                "datasource", f"s{number}", {**body, "secureJsonData": {"basicAuthPassword": "x"}}
+                "datasource",
+                f"s{number}",
+                {**body, "secureJsonData": {"basicAuthPassword": "x"}},
             )
         )
     for number in range(DASHBOARDS):
         items.append(desired("dashboard", f"d{number}", dashboard(number)))
     for number in range(FOLDERS):
         rules = [rule(f"r{number}-{n}") for n in range(RULES // FOLDERS)]
-        group = {"folderUid": f"f{number}", "title": "g", "interval": 60, "rules": rules}
+        group = {
+            "folderUid": f"f{number}",
+            "title": "g",
+            "interval": 60,
+            "rules": rules,
+        }
         items.append(desired("rule_group", f"f{number}/g", group))
     return items
 
@@ -135,12 +148,15 @@ def ours(version: str) -> None:
         seconds = time.monotonic() - begun
         requests = [line for line in grafana.requests if not line.is_write]
         pages = sum(
-            "/dashboards" in line.path and line.path.startswith("/apis/") for line in requests
+            "/dashboards" in line.path and line.path.startswith("/apis/")
+            for line in requests
         )
         more = SOURCES + pages + (DASHBOARDS if version.startswith("11") else 0)
         took = f"{seconds:.2f} s without Ansible, {len(requests)} requests"
         allowed = f"allowed {ALLOWED} + {more}"
-        print(f"Grafana {version}, all {len(items)} objects unchanged: {took} ({allowed}),")
+        print(
+            f"Grafana {version}, all {len(items)} objects unchanged: {took} ({allowed}),"
+        )
         print(f"{len(grafana.writes)} writes")
         if result.changed or grafana.writes or len(requests) > ALLOWED + more:
             sys.exit("More than the allowed requests.")
@@ -153,7 +169,9 @@ def client(grafana: FakeGrafana) -> Client:
 
 def beside(version: str, count: int) -> None:
     """Print the ratio of the times of community.grafana and of our module."""
-    items = [item for item in content() if item.kind in ("folder", "datasource", "dashboard")]
+    items = [
+        item for item in content() if item.kind in ("folder", "datasource", "dashboard")
+    ]
     dashboards = [item for item in items if item.kind == "dashboard"]
     fewer = [item for item in items if item.kind != "dashboard"] + dashboards[:count]
     with (
@@ -161,9 +179,13 @@ def beside(version: str, count: int) -> None:
         tempfile.TemporaryDirectory() as folder,
     ):
         seconds, requests = unchanged(grafana, folder, [whole(grafana, folder, items)])
-        ours_took = f"{len(items)} objects in {seconds:.1f} s with Ansible, {requests} requests"
+        ours_took = (
+            f"{len(items)} objects in {seconds:.1f} s with Ansible, {requests} requests"
+        )
         print(f"grafana_content, {version}: {ours_took}")
-        each, requests = unchanged(grafana, folder, [task(item, folder, grafana) for item in fewer])
+        each, requests = unchanged(
+            grafana, folder, [task(item, folder, grafana) for item in fewer]
+        )
         theirs_took = f"{len(fewer)} objects in {each:.1f} s, {requests} requests"
         print(f"community.grafana, {version}: {theirs_took}")
         ratio = each / len(fewer) * len(items) / seconds
@@ -171,7 +193,9 @@ def beside(version: str, count: int) -> None:
         print(f"ratio: {ratio:.0f}{note}")
 
 
-def unchanged(grafana: FakeGrafana, folder: str, tasks: list[dict]) -> tuple[float, int]:
+def unchanged(
+    grafana: FakeGrafana, folder: str, tasks: list[dict]
+) -> tuple[float, int]:
     """Return time and requests of the second run of a playbook."""
     play(folder, tasks)
     grafana.clear()
@@ -203,27 +227,46 @@ def play(folder: str, tasks: list[dict]) -> None:
         sys.exit(run.stdout[-3000:] + run.stderr[-2000:])
 
 
-def whole(grafana: FakeGrafana, folder: str, items: list[DesiredObject]) -> dict[str, Any]:
+def whole(
+    grafana: FakeGrafana, folder: str, items: list[DesiredObject]
+) -> dict[str, Any]:
     """Return our one task for all objects, with the dashboards as files in directories."""
     objects: dict = {"folders": [], "datasources": []}
-    titles = {item.identity: item.body["title"] for item in items if item.kind == "folder"}
+    titles = {
+        item.identity: item.body["title"] for item in items if item.kind == "folder"
+    }
     for item in items:
         if item.kind == "dashboard":
-            file = Path(folder, "content", titles[item.body["folderUid"]], f"{item.identity}.json")
+            file = Path(
+                folder,
+                "content",
+                titles[item.body["folderUid"]],
+                f"{item.identity}.json",
+            )
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(item.body["dashboard"]), encoding="utf-8")
         elif item.kind == "folder":
-            objects["folders"].append({"folder": item.body["title"], "uid": item.identity})
+            objects["folders"].append(
+                {"folder": item.body["title"], "uid": item.identity}
+            )
         else:
             objects["datasources"].append(item.body)
-    login = {"grafana_url": grafana.url, "password": grafana.password, "fingerprint_key": "key"}
+    login = {
+        "grafana_url": grafana.url,
+        "password": grafana.password,
+        "fingerprint_key": "key",
+    }
     content = [{"objects": objects}, {"directory": f"{folder}/content"}]
     return {"hippius.monitoring.grafana_content": {**login, "content": content}}
 
 
 def task(item: DesiredObject, folder: str, grafana: FakeGrafana) -> dict[str, Any]:
     """Return the task of community.grafana for an object."""
-    login = {"url": grafana.url, "url_username": grafana.username, "url_password": grafana.password}
+    login = {
+        "url": grafana.url,
+        "url_username": grafana.username,
+        "url_password": grafana.password,
+    }
     if item.kind == "folder":
         return {
             "community.grafana.grafana_folder": {
@@ -239,7 +282,13 @@ def task(item: DesiredObject, folder: str, grafana: FakeGrafana) -> dict[str, An
             "ds_type": "prometheus",
             "ds_url": item.body["url"],
         }
-        return {"community.grafana.grafana_datasource": {**login, **options, "access": "proxy"}}
+        return {
+            "community.grafana.grafana_datasource": {
+                **login,
+                **options,
+                "access": "proxy",
+            }
+        }
     file = Path(folder, f"{item.identity}.json")
     file.write_text(json.dumps(item.body["dashboard"]), encoding="utf-8")
     place = f"Folder {item.body['folderUid'][1:]}"

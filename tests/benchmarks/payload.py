@@ -27,7 +27,10 @@ def archive_of(module: str) -> zipfile.ZipFile:
     from ansible.parsing.dataloader import DataLoader
     from ansible.template import Templar
 
-    path = ROOT / f"collections/ansible_collections/hippius/monitoring/plugins/modules/{module}.py"
+    path = (
+        ROOT
+        / f"collections/ansible_collections/hippius/monitoring/plugins/modules/{module}.py"
+    )
     built = modify_module(
         module_name=f"ansible_collections.hippius.monitoring.plugins.modules.{module}",
         module_path=str(path),
@@ -54,7 +57,9 @@ def main() -> int:
     for module in MODULES:
         archive = archive_of(module)
         members = archive.infolist()
-        ours = sum(member.file_size for member in members if "hippius" in member.filename)
+        ours = sum(
+            member.file_size for member in members if "hippius" in member.filename
+        )
         total = sum(member.file_size for member in members)
         zipped = sum(member.compress_size for member in members)
         print(f"{module:20} {ours:11}  {total:10}  {zipped:13}  {len(members):5}")

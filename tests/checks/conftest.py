@@ -19,7 +19,9 @@ Run = Callable[..., str]
 def tracked_and_new_files() -> list[str]:
     """Return the files that git tracks or would add, as paths relative to the checkout."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return [name for name in listed.stdout.split("\0") if name]
 
 
@@ -29,7 +31,12 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     The link `collections/…`, which leads back to the checkout, is left out too.
     """
-    copy = tmp_path_factory.mktemp("tree") / "ansible_collections" / "hippius" / "monitoring"
+    copy = (
+        tmp_path_factory.mktemp("tree")
+        / "ansible_collections"
+        / "hippius"
+        / "monitoring"
+    )
     for name in tracked_and_new_files():
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -42,10 +49,14 @@ def run(tree: Path) -> Run:
     """Run a program in the copied tree; return its output, or fail the test with it."""
     # The environment of a user who has configured nothing.
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("ANSIBLE_")
     }
 
-    def run_program(*command: str, cwd: Path = tree, timeout: int = 300, **environment: str) -> str:
+    def run_program(
+        *command: str, cwd: Path = tree, timeout: int = 300, **environment: str
+    ) -> str:
         done = subprocess.run(
             command,
             cwd=cwd,
@@ -58,7 +69,9 @@ def run(tree: Path) -> Run:
             check=False,
         )
         if done.returncode != 0:
-            message = f"{' '.join(command)} exits with {done.returncode}:\n{done.stdout}"
+            message = (
+                f"{' '.join(command)} exits with {done.returncode}:\n{done.stdout}"
+            )
             pytest.fail(message, pytrace=False)
         return done.stdout
 
@@ -75,7 +88,9 @@ def archive(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installed(run: Run, archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(
+    run: Run, archive: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Return a folder into which ansible-galaxy has installed the collection."""
     folder = tmp_path_factory.mktemp("installed")
     install = ["ansible-galaxy", "collection", "install", "--offline"]

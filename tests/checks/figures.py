@@ -78,7 +78,9 @@ class Figures:
             ),
             "characters a code line": ratio(self.code_characters, self.code_lines),
             "tokens a code line": ratio(self.tokens, self.code_lines),
-            f"lines over {LINE_LENGTH} characters, %": percentage(len(self.long_lines), self.lines),
+            f"lines over {LINE_LENGTH} characters, %": percentage(
+                len(self.long_lines), self.lines
+            ),
             "functions that return a bare container or object": len(self.bare_returns),
             "file names that are used twice": len(self.shared_names),
             "kind names as literals outside kinds/": len(self.kind_literals),
@@ -133,7 +135,9 @@ def measure_python(figures: Figures, name: Path, source: str) -> None:
         figures.kind_literals += [
             f"{name}:{node.lineno} {node.value}"
             for node in ast.walk(tree)
-            if isinstance(node, ast.Constant) and node.value in KINDS and id(node) not in docstrings
+            if isinstance(node, ast.Constant)
+            and node.value in KINDS
+            and id(node) not in docstrings
         ]
 
 
@@ -147,12 +151,16 @@ def measure_definition(figures: Figures, name: Path, node: ast.AST) -> None:
         figures.docstrings += 1
         first = docstring.split()[0].strip(",.:;").lower()
         if first in QUESTION_WORDS:
-            figures.questions.append(f"{name}:{getattr(node, 'lineno', 1)} {docstring[:60]}")
+            figures.questions.append(
+                f"{name}:{getattr(node, 'lineno', 1)} {docstring[:60]}"
+            )
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         figures.functions += 1
         returned = ast.unparse(node.returns) if node.returns else ""
         if BARE_TYPES & {part.strip() for part in returned.split("|")}:
-            figures.bare_returns.append(f"{name}:{node.lineno} {node.name} -> {returned}")
+            figures.bare_returns.append(
+                f"{name}:{node.lineno} {node.name} -> {returned}"
+            )
 
 
 def docstring_nodes(tree: ast.Module) -> Iterator[ast.Constant]:
@@ -169,9 +177,16 @@ def documentation_lines(tree: ast.Module) -> set[int]:
     """Return the lines of docstrings and of Ansible's documentation blocks."""
     blocks: list[ast.expr] = list(docstring_nodes(tree))
     for node in tree.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in DOCUMENTATION:
+        if (
+            isinstance(node, ast.Assign)
+            and ast.unparse(node.targets[0]) in DOCUMENTATION
+        ):
             blocks.append(node.value)
-    if any(name.id == "ModuleDocFragment" for name in ast.walk(tree) if isinstance(name, ast.Name)):
+    if any(
+        name.id == "ModuleDocFragment"
+        for name in ast.walk(tree)
+        if isinstance(name, ast.Name)
+    ):
         return set(range(1, 10_000))
     return {
         number
@@ -194,10 +209,18 @@ def shared_names(paths: list[Path]) -> list[str]:
 def tracked(below: list[str]) -> list[Path]:
     """Return the tracked source files below some paths, without generated dashboards."""
     listed = subprocess.run(
-        ["git", "ls-files", "--", *below], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "--", *below],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.splitlines()
     suffixes = (".py", ".yml", ".sql", ".tmpl")
-    return [ROOT / name for name in listed if name.endswith(suffixes) and (ROOT / name).is_file()]
+    return [
+        ROOT / name
+        for name in listed
+        if name.endswith(suffixes) and (ROOT / name).is_file()
+    ]
 
 
 def main(arguments: list[str]) -> int:

@@ -12,5 +12,9 @@ import sys
 if __name__ == "__main__":
     # The arguments are pip==<version> and options of get-pip.py that exclude other packages.
     packages = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    subprocess.run([sys.executable, "-m", "ensurepip"], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *packages], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "ensurepip"], check=True, stdout=subprocess.DEVNULL
+    )
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", *packages], check=True
+    )

@@ -42,7 +42,9 @@ def outer_names(tree: ast.Module) -> set[str]:
     for statement in top_level(tree.body):
         if isinstance(statement, ast.Import):
             # `import os.path` binds `os`.
-            names |= {alias.asname or alias.name.split(".")[0] for alias in statement.names}
+            names |= {
+                alias.asname or alias.name.split(".")[0] for alias in statement.names
+            }
         elif isinstance(statement, ast.ImportFrom) and statement.module != "__future__":
             names |= {alias.asname or alias.name for alias in statement.names}
         elif isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -103,5 +105,7 @@ def bound_names(node: ast.AST) -> Iterator[LocalName]:
     """Yield the names that a node binds itself."""
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
         yield LocalName(node.lineno, node.id)
-    elif isinstance(node, DEFINITIONS) or (isinstance(node, ast.ExceptHandler) and node.name):
+    elif isinstance(node, DEFINITIONS) or (
+        isinstance(node, ast.ExceptHandler) and node.name
+    ):
         yield LocalName(node.lineno, node.name)

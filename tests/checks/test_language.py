@@ -60,8 +60,12 @@ def test_no_local_name_hides_an_import_or_a_function() -> None:
         pytest.param("import os\ndef f(os): pass", ["os"], id="parameter, import"),
         pytest.param("import os.path\ndef f(): os = 1", ["os"], id="variable, package"),
         pytest.param("from a import b as c\ndef f(*, c): pass", ["c"], id="alias"),
-        pytest.param("def f(*f, **g): pass\ndef g(): pass", ["f", "g"], id="*args, **kwargs"),
-        pytest.param("def f(): pass\nclass C:\n def m(self, f): pass", ["f"], id="method"),
+        pytest.param(
+            "def f(*f, **g): pass\ndef g(): pass", ["f", "g"], id="*args, **kwargs"
+        ),
+        pytest.param(
+            "def f(): pass\nclass C:\n def m(self, f): pass", ["f"], id="method"
+        ),
         pytest.param("def f(): return [f for f in ()]", ["f"], id="comprehension"),
         pytest.param("def f(): return (f := 1)", ["f"], id="named expression"),
         pytest.param("def f():\n for f in (): pass", ["f"], id="loop"),
@@ -70,13 +74,19 @@ def test_no_local_name_hides_an_import_or_a_function() -> None:
         pytest.param("def f():\n def f(): pass", ["f"], id="nested function"),
         pytest.param("def f(): return lambda f: 1", ["f"], id="lambda"),
         pytest.param("if T:\n import a\ndef f(a): pass", ["a"], id="import in a block"),
-        pytest.param("try: import a\nexcept E: import b\ndef f(a, b): pass", ["a", "b"], id="try"),
-        pytest.param("def f():\n def g(): pass\n g = 1", [], id="the function is nested too"),
+        pytest.param(
+            "try: import a\nexcept E: import b\ndef f(a, b): pass", ["a", "b"], id="try"
+        ),
+        pytest.param(
+            "def f():\n def g(): pass\n g = 1", [], id="the function is nested too"
+        ),
         pytest.param("import a\nclass C:\n a = 1", [], id="attribute of a class"),
         pytest.param("a = 1\ndef f(a): pass", [], id="the outer name is a variable"),
         pytest.param("import a\ndef f():\n global a\n a = 1", [], id="global"),
         pytest.param(
-            "from __future__ import annotations\ndef f(annotations): pass", [], id="future"
+            "from __future__ import annotations\ndef f(annotations): pass",
+            [],
+            id="future",
         ),
         pytest.param("import a\ndef f(): return g(a=1)", [], id="keyword of a call"),
     ],

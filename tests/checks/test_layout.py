@@ -21,7 +21,11 @@ from tests.conftest import ROOT
 
 ROLES = sorted(path.name for path in ROOT.glob("roles/*") if path.is_dir())
 # The other roles install no program on a host.
-COMPONENTS = [role for role in ROLES if (ROOT / "roles" / role / "meta" / "component.yml").exists()]
+COMPONENTS = [
+    role
+    for role in ROLES
+    if (ROOT / "roles" / role / "meta" / "component.yml").exists()
+]
 MODULES = sorted(path.stem for path in ROOT.glob("plugins/modules/*.py"))
 COMPONENT = "hippius.monitoring.component"
 # Module -> reason why it belongs to no action group.
@@ -41,7 +45,9 @@ HOSTS = re.compile(
     r"|\b(?:proxy|sum)\.golang\b"
     r"|\bregistry\.npm"
 )
-PATHS = re.compile(r"/wor" + r"k/(?:main|shared|notes)\b|/roo" + r"t/\.(?:cache|pyenv)\b|/home/\w")
+PATHS = re.compile(
+    r"/wor" + r"k/(?:main|shared|notes)\b|/roo" + r"t/\.(?:cache|pyenv)\b|/home/\w"
+)
 
 
 def load(*parts: str) -> Any:
@@ -73,19 +79,33 @@ def constants(path: Path) -> dict[str, str]:
 
 def text_files(tree: Path) -> dict[str, str]:
     """Return the content of each text file, by relative path."""
-    files = (path for path in sorted(tree.rglob("*")) if path.is_file() and not path.is_symlink())
+    files = (
+        path
+        for path in sorted(tree.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    )
     contents = {str(path.relative_to(tree)): path.read_bytes() for path in files}
-    return {name: content.decode() for name, content in contents.items() if b"\0" not in content}
+    return {
+        name: content.decode()
+        for name, content in contents.items()
+        if b"\0" not in content
+    }
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_role_documents_its_defaults(role: str) -> None:
     defaults = load("roles", role, "defaults", "main.yml")
-    options = load("roles", role, "meta", "argument_specs.yml")["argument_specs"]["main"]["options"]
+    options = load("roles", role, "meta", "argument_specs.yml")["argument_specs"][
+        "main"
+    ]["options"]
     # Variables that all roles share belong to the inventory; a role's documentation may list them.
     own = [name for name in options if not name.startswith("monitoring_")]
     assert sorted(own) == sorted(defaults)
-    documented = {name: options[name]["default"] for name in defaults if "default" in options[name]}
+    documented = {
+        name: options[name]["default"]
+        for name in defaults
+        if "default" in options[name]
+    }
     assert documented == {name: defaults[name] for name in documented}
 
 
@@ -107,7 +127,9 @@ def test_role_is_one_component(role: str) -> None:
     assert facts["component"] == rollout["name"] == role.replace("_", "-")
     assert facts["release"] == rollout["release"]["name"]
     assert facts["release"] in load("releases.lock.yml")
-    assert {job["address"] for job in facts["scrape_jobs"]} <= set(facts["listen_addresses"])
+    assert {job["address"] for job in facts["scrape_jobs"]} <= set(
+        facts["listen_addresses"]
+    )
 
 
 @pytest.mark.parametrize("role", COMPONENTS)
@@ -120,7 +142,9 @@ def test_role_has_the_variables_that_every_role_has(role: str) -> None:
         return
     required = {f"{role}_{name}" for name in ("version", "config_extra", "config_file")}
     assert required <= set(defaults)
-    assert {name for name in defaults if re.fullmatch(f"{role}_listen_address(es)?", name)}
+    assert {
+        name for name in defaults if re.fullmatch(f"{role}_listen_address(es)?", name)
+    }
 
 
 @pytest.mark.parametrize("subject", ["component", *COMPONENTS, "site"])
@@ -140,14 +164,26 @@ def test_module_is_documented(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_is_used_and_its_core_has_unit_tests(module: str) -> None:
-    files = [ROOT / "plugins" / folder / f"{module}.py" for folder in ("modules", "action")]
-    source = "\n".join(path.read_text(encoding="utf-8") for path in files if path.exists())
+    files = [
+        ROOT / "plugins" / folder / f"{module}.py" for folder in ("modules", "action")
+    ]
+    source = "\n".join(
+        path.read_text(encoding="utf-8") for path in files if path.exists()
+    )
     # Imports from a package, from a folder, or from another module's action plugin.
     cores = set(re.findall(r"^from \.(?:\.module_utils\.)?(\w+)", source, re.MULTILINE))
-    imported = re.findall(r"^from \.\.(?:module|plugin)_utils import (.+)$", source, re.MULTILINE)
+    imported = re.findall(
+        r"^from \.\.(?:module|plugin)_utils import (.+)$", source, re.MULTILINE
+    )
     cores |= {name for names in imported for name in names.split(", ")}
-    patterns = [pattern for core in cores for pattern in (f"{core}/test_*.py", f"*/test_{core}.py")]
-    assert [path for pattern in patterns for path in (ROOT / "tests" / "unit").glob(pattern)]
+    patterns = [
+        pattern
+        for core in cores
+        for pattern in (f"{core}/test_*.py", f"*/test_{core}.py")
+    ]
+    assert [
+        path for pattern in patterns for path in (ROOT / "tests" / "unit").glob(pattern)
+    ]
     users = [
         path
         for folder in ("roles", "playbooks", "molecule")
@@ -167,7 +203,9 @@ def test_modules_are_in_an_action_group() -> None:
 def test_every_failpoint_of_a_rollout_has_a_resilience_test() -> None:
     collect = [sys.executable, "-m", "pytest", "--collect-only", "-q"]
     collect += ["-o", "addopts=-p no:cacheprovider", "tests/resilience"]
-    listed = subprocess.run(collect, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(
+        collect, cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout
     cases = {
         name
         for parameters in re.findall(r"\[(.+)\]$", listed, re.MULTILINE)
@@ -191,7 +229,9 @@ def parameter_names(parameters: str) -> set[str]:
 
 def test_python_files_have_a_license_and_a_docstring(tree: Path) -> None:
     files = text_files(tree).items()
-    sources = {name: source for name, source in files if name.endswith(".py") and source}
+    sources = {
+        name: source for name, source in files if name.endswith(".py") and source
+    }
     assert sources
     for name, source in sources.items():
         lines = [line for line in source.splitlines()[:3] if not line.startswith("#!")]
@@ -221,6 +261,10 @@ def test_no_file_is_large(tree: Path) -> None:
 
 def test_links_stay_in_the_tree() -> None:
     root = ROOT.resolve()
-    links = [ROOT / name for name in tracked_and_new_files() if (ROOT / name).is_symlink()]
+    links = [
+        ROOT / name for name in tracked_and_new_files() if (ROOT / name).is_symlink()
+    ]
     assert [link for link in links if not link.resolve().is_relative_to(root)] == []
-    assert (ROOT / "collections/ansible_collections/hippius/monitoring").resolve() == root
+    assert (
+        ROOT / "collections/ansible_collections/hippius/monitoring"
+    ).resolve() == root

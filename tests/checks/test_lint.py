@@ -31,7 +31,11 @@ def test_ansible_lint_finds_nothing(run: Run, tree: Path) -> None:
 
 
 def test_shellcheck_finds_nothing(run: Run, tree: Path) -> None:
-    scripts = [path for path in sorted(tree.rglob("*")) if path.is_file() and is_shell_script(path)]
+    scripts = [
+        path
+        for path in sorted(tree.rglob("*"))
+        if path.is_file() and is_shell_script(path)
+    ]
     assert tree / "tests" / "bootstrap" in scripts
     run("shellcheck", *map(str, scripts))
 

@@ -23,7 +23,8 @@ INVENTORY = {
     "all": {
         "vars": {"monitoring_environment": "dev", "ansible_connection": "local"},
         "children": {
-            group: {"hosts": {"here": {}}} for group in ("monitoring", "prometheus", MODEL, ROLE)
+            group: {"hosts": {"here": {}}}
+            for group in ("monitoring", "prometheus", MODEL, ROLE)
         },
     }
 }
@@ -76,7 +77,9 @@ def add_role(copy: Path) -> None:
         if relative.parts[0] != "files":
             target = copy / "roles" / ROLE / relative
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(renamed(source.read_text(encoding="utf-8")), encoding="utf-8")
+            target.write_text(
+                renamed(source.read_text(encoding="utf-8")), encoding="utf-8"
+            )
 
 
 def add_entry(path: Path, start: str) -> None:
@@ -98,7 +101,9 @@ def test_it_is_rolled_out_by_the_site_playbook(run: Run, checkout: Path) -> None
 
 def test_it_is_scraped_and_its_inventory_is_complete(run: Run, checkout: Path) -> None:
     (checkout / "catalog.yml").write_text(PLAYBOOK, encoding="utf-8")
-    output = run("ansible-playbook", "catalog.yml", "-i", "inventory.json", cwd=checkout)
+    output = run(
+        "ansible-playbook", "catalog.yml", "-i", "inventory.json", cwd=checkout
+    )
     result = result_of(output)
     assert result["warnings"] == []
     assert "sample-exporter" in result["names"]

@@ -40,14 +40,30 @@ def test_archive_holds_what_users_need_and_nothing_else(archive: Path) -> None:
     with tarfile.open(archive) as opened:
         tops = {name.split("/")[0] for name in opened.getnames()}
         manifest = json.load(opened.extractfile("MANIFEST.json"))
-    needed = {"plugins", "roles", "playbooks", "meta", "releases.lock.yml", "README.md", "LICENSE"}
-    allowed = needed | {"MANIFEST.json", "FILES.json", "docs", "changelogs", "CHANGELOG.rst"}
+    needed = {
+        "plugins",
+        "roles",
+        "playbooks",
+        "meta",
+        "releases.lock.yml",
+        "README.md",
+        "LICENSE",
+    }
+    allowed = needed | {
+        "MANIFEST.json",
+        "FILES.json",
+        "docs",
+        "changelogs",
+        "CHANGELOG.rst",
+    }
     allowed |= {"CONTRIBUTING.md"}
     assert needed <= tops <= allowed
     assert manifest["collection_info"]["namespace"] == "hippius"
 
 
-def test_playbook_finds_the_installed_collection(run: Run, installed: Path, tmp_path: Path) -> None:
+def test_playbook_finds_the_installed_collection(
+    run: Run, installed: Path, tmp_path: Path
+) -> None:
     (tmp_path / "playbook.yml").write_text(PLAYBOOK)
     path = {"ANSIBLE_COLLECTIONS_PATH": str(installed)}
     run(*LOCALLY, "-c", "local", "playbook.yml", cwd=tmp_path, **path)
@@ -61,7 +77,9 @@ def test_checkout_finds_itself_with_nothing_installed(run: Run, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_checkout_finds_its_entry_points(run: Run, tmp_path: Path, environment: str) -> None:
+def test_checkout_finds_its_entry_points(
+    run: Run, tmp_path: Path, environment: str
+) -> None:
     check = ["ansible-playbook", "-i", f"inventories/{environment}", "--syntax-check"]
     for playbook in ENTRY_POINTS:
         run(*check, playbook, cwd=ROOT, HOME=str(tmp_path))

@@ -54,10 +54,16 @@ def test_fails(): assert False
             id="everything at once",
         ),
         pytest.param(
-            ["passes", "skips"], 1, ["1 passed, 0 failed, 1 skipped"], id="more skips than agreed"
+            ["passes", "skips"],
+            1,
+            ["1 passed, 0 failed, 1 skipped"],
+            id="more skips than agreed",
         ),
         pytest.param(
-            ["tear-down fails"], 1, ["0 passed, 1 failed, 0 skipped"], id="tear-down fails"
+            ["tear-down fails"],
+            1,
+            ["0 passed, 1 failed, 0 skipped"],
+            id="tear-down fails",
         ),
         pytest.param([], 5, ["0 passed, 0 failed, 0 skipped"], id="nothing ran"),
     ],
@@ -67,8 +73,18 @@ def test_it_counts_and_exits(
 ) -> None:
     for position, name in enumerate(names):
         (tmp_path / f"test_{position}.py").write_text(SOURCES[name])
-    command = [sys.executable, "-m", "tests.run", str(tmp_path), "--", "-c", "pyproject.toml"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.run",
+        str(tmp_path),
+        "--",
+        "-c",
+        "pyproject.toml",
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False
+    )
     lines = done.stdout.splitlines()
     assert done.returncode == status, done.stdout
     # After pytest's own summary and as the last line.

@@ -20,9 +20,13 @@ def search_path() -> str:
 
     A shim fails for every version that is not active.
     """
-    entries = [entry for entry in os.environ["PATH"].split(":") if not entry.endswith("/shims")]
+    entries = [
+        entry for entry in os.environ["PATH"].split(":") if not entry.endswith("/shims")
+    ]
     versions = Path(os.environ.get("PYENV_ROOT", "/nonexistent"), "versions")
-    return ":".join([entries[0], *map(str, sorted(versions.glob("*/bin"))), *entries[1:]])
+    return ":".join(
+        [entries[0], *map(str, sorted(versions.glob("*/bin"))), *entries[1:]]
+    )
 
 
 def test_sanity(run: Run, installed: Path, tmp_path: Path) -> None:
@@ -38,4 +42,12 @@ def test_sanity(run: Run, installed: Path, tmp_path: Path) -> None:
     installer.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(PIP_INSTALLER, installer)
     environment = {"HOME": str(home), "PATH": search_path()}
-    run("ansible-test", "sanity", "--color", "no", cwd=collection, timeout=1200, **environment)
+    run(
+        "ansible-test",
+        "sanity",
+        "--color",
+        "no",
+        cwd=collection,
+        timeout=1200,
+        **environment,
+    )

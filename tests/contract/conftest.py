@@ -20,7 +20,9 @@ VERSIONS = ("11.6.4", "12.4.3", "13.2.3")
 
 def key(*paths: Path) -> str:
     """Return the cache key of a program."""
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()[:12]
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()[
+        :12
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +38,9 @@ def client_program() -> Path:
             part = program.with_suffix(".part")
             command = [toolchain.go_command(), "build", "-trimpath", "-buildvcs=false"]
             command += ["-o", str(part), "."]
-            subprocess.run(command, cwd=HERE / "client", env=toolchain.environment(), check=True)
+            subprocess.run(
+                command, cwd=HERE / "client", env=toolchain.environment(), check=True
+            )
             part.replace(program)
     return program
 
@@ -52,8 +56,21 @@ def library() -> dict[str, str]:
     folder = cache.directory("contract") / f"library-{key(requirements)}-{python}"
     with cache.locked("contract"):
         if not (folder / "complete").exists():
-            command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
-            command += ["-q", "--no-deps", "--target", str(folder), "-r", str(requirements)]
+            command = [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--disable-pip-version-check",
+            ]
+            command += [
+                "-q",
+                "--no-deps",
+                "--target",
+                str(folder),
+                "-r",
+                str(requirements),
+            ]
             subprocess.run(command, check=True)
             (folder / "complete").touch()
     return dict(os.environ) | {"PYTHONPATH": str(folder)}

@@ -11,9 +11,15 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import Client
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import KINDS
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import (
+    Client,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
+    KINDS,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
+    DesiredObject,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
     reconcile,
@@ -53,7 +59,12 @@ def report_on_bodies(client_program: Path, grafana: FakeGrafana) -> str:
     ]
     command = [client_program, "bodies"]
     return subprocess.run(
-        command, input="\n".join(lines), capture_output=True, text=True, timeout=60, check=False
+        command,
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     ).stdout
 
 
@@ -78,7 +89,12 @@ def report_on_bodies(client_program: Path, grafana: FakeGrafana) -> str:
             {"title": "a"},
             "condition in body is required",
         ),
-        ("POST", "/api/v1/provisioning/alert-rules", {"title": 5}, "cannot unmarshal number"),
+        (
+            "POST",
+            "/api/v1/provisioning/alert-rules",
+            {"title": 5},
+            "cannot unmarshal number",
+        ),
         ("POST", "/api/nothing", {}, "no model of the client for it"),
     ],
 )
@@ -87,19 +103,28 @@ def test_it_finds_a_wrong_body(
 ) -> None:
     line = json.dumps({"method": method, "path": path, "body": json.dumps(body)})
     done = subprocess.run(
-        [client_program, "bodies"], input=line, capture_output=True, text=True, check=False
+        [client_program, "bodies"],
+        input=line,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1 and words in done.stdout
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_it_accepts_every_body_of_our_modules(client_program: Path, version: str) -> None:
+def test_it_accepts_every_body_of_our_modules(
+    client_program: Path, version: str
+) -> None:
     with FakeGrafana(version=version, password="secret") as grafana:
         grafana.store.put(1, "alertmanager", "", notifications.default())
         client = Client(grafana.url, username="admin", password="secret")
         referenced = [desired("folder", FOLDER), desired("mute_timing", MUTE_TIMING)]
         plain = [desired(kind) for kind in KINDS]
-        for items in (plain, [desired(item.kind, every_change(item, version)) for item in plain]):
+        for items in (
+            plain,
+            [desired(item.kind, every_change(item, version)) for item in plain],
+        ):
             reconcile(client, referenced + items, Options(owner="contract", adopt=True))
         report = report_on_bodies(client_program, grafana)
     match = re.fullmatch(r"(\d+) bodies, 0 failed\n", report)

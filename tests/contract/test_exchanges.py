@@ -26,12 +26,32 @@ from tests.testbed.grafana.server import FakeGrafana
 HERE = Path(__file__).parent
 # A line may contain characters at which str.splitlines splits.
 EXCHANGES = [
-    json.loads(line) for line in (HERE / "exchanges.jsonl").read_text("utf-8").split("\n") if line
+    json.loads(line)
+    for line in (HERE / "exchanges.jsonl").read_text("utf-8").split("\n")
+    if line
 ]
-DIFFERENCES = tomllib.loads((HERE / "differences.toml").read_text(encoding="utf-8"))["difference"]
+DIFFERENCES = tomllib.loads((HERE / "differences.toml").read_text(encoding="utf-8"))[
+    "difference"
+]
 # Fields that differ between any two servers: numbers, times, pictures and error messages.
-IGNORED = {"id", "created", "updated", "createdAt", "updatedAt", "typeLogoUrl", "typeName"}
-IGNORED |= {"avatarUrl", "theme", "message", "traceID", "accessErrorId", "commit", "folderId"}
+IGNORED = {
+    "id",
+    "created",
+    "updated",
+    "createdAt",
+    "updatedAt",
+    "typeLogoUrl",
+    "typeName",
+}
+IGNORED |= {
+    "avatarUrl",
+    "theme",
+    "message",
+    "traceID",
+    "accessErrorId",
+    "commit",
+    "folderId",
+}
 IGNORED |= {"isPublic", "publicDashboardUid"}
 # A uid by the server.
 MADE = re.compile(r"(/d/)?(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[\w-]{9}(/[\w-]+)?")
@@ -46,7 +66,9 @@ def differences(recorded: Any, answered: Any, where: str = "") -> Iterator[str]:
             else:
                 yield f"{where}.{key}: missing"
     elif (
-        isinstance(recorded, list) and isinstance(answered, list) and len(recorded) == len(answered)
+        isinstance(recorded, list)
+        and isinstance(answered, list)
+        and len(recorded) == len(answered)
     ):
         pairs = zip(by_name(recorded), by_name(answered), strict=True)
         for position, (expected, actual) in enumerate(pairs):
@@ -62,19 +84,28 @@ def differences(recorded: Any, answered: Any, where: str = "") -> Iterator[str]:
 
 def by_name(objects: list[Any]) -> list[Any]:
     """Return objects with names in order; mute timings and templates have no order in 9."""
-    if not all(isinstance(body, dict) and "name" in body and "uid" not in body for body in objects):
+    if not all(
+        isinstance(body, dict) and "name" in body and "uid" not in body
+        for body in objects
+    ):
         return objects
     return sorted(objects, key=lambda body: body["name"])
 
 
 def ask(grafana: FakeGrafana, exchange: dict[str, Any]) -> tuple[int, Any]:
     """Send a recorded request."""
-    headers = {"Content-Type": "application/json"} | (exchange.get("request_headers") or {})
+    headers = {"Content-Type": "application/json"} | (
+        exchange.get("request_headers") or {}
+    )
     login = exchange.get("auth", ["admin", "admin"])
     if login:
-        headers["Authorization"] = f"Basic {base64.b64encode(':'.join(login).encode()).decode()}"
+        headers["Authorization"] = (
+            f"Basic {base64.b64encode(':'.join(login).encode()).decode()}"
+        )
     body = exchange.get("request_body")
-    connection = http.client.HTTPConnection(grafana.url.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(
+        grafana.url.removeprefix("http://"), timeout=10
+    )
     if body is not None and not isinstance(body, str):
         body = json.dumps(body)
     connection.request(exchange["method"], exchange["path"], body, headers)
@@ -100,7 +131,9 @@ def test_it_answers_as_recorded(version: str) -> None:
             for exchange in EXCHANGES:
                 if exchange["step"].startswith("run4") == fresh:
                     answer = ask(grafana, exchange)
-                    unexplained += errors_of(exchange, answer, explained.get(exchange["step"]))
+                    unexplained += errors_of(
+                        exchange, answer, explained.get(exchange["step"])
+                    )
     assert unexplained == []
 
 

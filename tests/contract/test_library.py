@@ -21,9 +21,18 @@ def test_it_manages_one_of_each_kind(library: dict[str, str], version: str) -> N
         # An upgraded server, with the contact point by mail.
         grafana.store.put(1, "alertmanager", "", notifications.default())
         address = grafana.url.replace("//", f"//{grafana.username}:{grafana.password}@")
-        program = [sys.executable, str(Path(__file__).parent / "use_library.py"), address]
+        program = [
+            sys.executable,
+            str(Path(__file__).parent / "use_library.py"),
+            address,
+        ]
         done = subprocess.run(
-            program, env=library, capture_output=True, text=True, timeout=60, check=False
+            program,
+            env=library,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {

@@ -51,10 +51,14 @@ DASHBOARD = {
 
 def use(grafana: GrafanaApi) -> dict[str, Any]:
     """Create, read, change and remove one object of each kind."""
-    results: dict[str, Any] = {"org": grafana.organization.get_current_organization()["name"]}
+    results: dict[str, Any] = {
+        "org": grafana.organization.get_current_organization()["name"]
+    }
     results["edition"] = grafana.connect()["edition"]
     grafana.datasource.create_datasource(SOURCE)
-    grafana.datasource.update_datasource_by_uid("p", SOURCE | {"jsonData": {"httpMethod": "POST"}})
+    grafana.datasource.update_datasource_by_uid(
+        "p", SOURCE | {"jsonData": {"httpMethod": "POST"}}
+    )
     results["datasource"] = grafana.datasource.get_datasource_by_uid("p")["jsonData"]
     results["datasources"] = len(grafana.datasource.list_datasources())
     grafana.folder.create_folder("F", "f")
@@ -63,7 +67,8 @@ def use(grafana: GrafanaApi) -> dict[str, Any]:
     grafana.dashboard.update_dashboard(DASHBOARD)
     results["dashboard"] = grafana.dashboard.get_dashboard("d")["meta"]["folderUid"]
     results["search"] = [
-        hit["uid"] for hit in grafana.search.search_dashboards(query="D", type_="dash-db")
+        hit["uid"]
+        for hit in grafana.search.search_dashboards(query="D", type_="dash-db")
     ]
     points = grafana.alertingprovisioning
     points.create_contactpoint(POINT)

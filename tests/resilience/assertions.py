@@ -19,7 +19,11 @@ PUT = "PUT /{bucket}/{key:path}"
 PUT_OBJECT = Counter(
     (f"hippius-s3-{service}", library, name)
     for service, library, names in (
-        ("api", "fastapi", (PUT, f"{PUT} http receive", f"{PUT} http send", f"{PUT} http send")),
+        (
+            "api",
+            "fastapi",
+            (PUT, f"{PUT} http receive", f"{PUT} http send", f"{PUT} http send"),
+        ),
         ("api", "redis", ("INCRBY", "SET", "LPUSH")),
         ("api", "asyncpg", ("INSERT", "SELECT")),
         ("uploader", "worker", ("uploader process",)),
@@ -57,11 +61,18 @@ class Servers:
     def accepted(self) -> float:
         """Return the number of spans that the collector has received."""
         return sum(
-            map(float, re.findall(r"^otelcol_receiver_accepted_spans\S* (\S+)", self.page(), re.M))
+            map(
+                float,
+                re.findall(
+                    r"^otelcol_receiver_accepted_spans\S* (\S+)", self.page(), re.M
+                ),
+            )
         )
 
 
-def settles(measure: Callable[[], flows.Value], expected: flows.Value, seconds: float = 60) -> None:
+def settles(
+    measure: Callable[[], flows.Value], expected: flows.Value, seconds: float = 60
+) -> None:
     """Measure until the value is as expected; fail after the time."""
     assert flows.settle(measure, lambda found: found == expected, seconds) == expected
 
@@ -75,9 +86,13 @@ def requests_are_counted_once(servers: Servers, requests: int) -> None:
 
     expected = app.traffic(requests)["served"]
     assert flows.settle(counted, lambda found: found >= expected, 60) == expected
-    labels = [labels for labels, _value in servers.series("http_request_duration_seconds_count")]
+    labels = [
+        labels
+        for labels, _value in servers.series("http_request_duration_seconds_count")
+    ]
     assert {
-        (label["job"], label["env"], label["host"], label["exported_job"]) for label in labels
+        (label["job"], label["env"], label["host"], label["exported_job"])
+        for label in labels
     } == {("otel-collector", servers.env, servers.host, "hippius-s3-api")}
 
 
@@ -87,12 +102,20 @@ def redis_and_postgresql_are_measured(servers: Servers) -> None:
 
     def of(query: str, *names: str) -> list[tuple[str | None, ...]]:
         return sorted(
-            tuple(labels.get(name) for name in names) for labels, _value in servers.series(query)
+            tuple(labels.get(name) for name in names)
+            for labels, _value in servers.series(query)
         )
 
-    clients = sorted((f"redis-{name}", name, servers.env, servers.host) for name in ports)
-    settles(lambda: of("redis_connected_clients > 0", "job", "redis", "env", "host"), clients)
-    settles(lambda: of("redis_instance_info", "redis", "tcp_port"), sorted(ports.items()))
+    clients = sorted(
+        (f"redis-{name}", name, servers.env, servers.host) for name in ports
+    )
+    settles(
+        lambda: of("redis_connected_clients > 0", "job", "redis", "env", "host"),
+        clients,
+    )
+    settles(
+        lambda: of("redis_instance_info", "redis", "tcp_port"), sorted(ports.items())
+    )
     returned = [("postgres", "main", servers.env, servers.host)]
     query = 'pg_stat_database_tup_returned{datname="hippius"} > 0'
     settles(lambda: of(query, "job", "postgres", "env", "host"), returned)
@@ -107,7 +130,9 @@ def a_put_object_has_all_its_spans(servers: Servers) -> float:
     [trace_id] = app.traffic(1)["trace_ids"]
 
     def kinds() -> Counter:
-        return Counter((span.service, span.scope, span.name) for span in servers.spans(trace_id))
+        return Counter(
+            (span.service, span.scope, span.name) for span in servers.spans(trace_id)
+        )
 
     settles(kinds, PUT_OBJECT)
     found = servers.spans(trace_id)
@@ -132,9 +157,13 @@ def metrics_of_spans_lead_to_the_trace(servers: Servers) -> None:
     def exemplars() -> set[str]:
         query, ago = f"traces_spanmetrics_latency_bucket{{{put}}}", time.time() - 600
         address = f"{servers.prometheus}/api/v1/query_exemplars"
-        found = flows.ask(servers.fetch, address, query=query, start=ago, end=ago + 1200)
+        found = flows.ask(
+            servers.fetch, address, query=query, start=ago, end=ago + 1200
+        )
         told = {
-            exemplar["labels"]["traceID"] for series in found for exemplar in series["exemplars"]
+            exemplar["labels"]["traceID"]
+            for series in found
+            for exemplar in series["exemplars"]
         }
         return {told_id for told_id in told if int(told_id, 16) == int(trace_id, 16)}
 

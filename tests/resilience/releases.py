@@ -46,7 +46,10 @@ class Releases:
         """Add a release."""
         url = URL.format(version=version)
         self.lock["testd"][version] = {
-            "amd64": {"url": url, "sha256": sha256 or hashlib.sha256(content).hexdigest()}
+            "amd64": {
+                "url": url,
+                "sha256": sha256 or hashlib.sha256(content).hexdigest(),
+            }
         }
         path = self.folder / "archives" / url.split("://")[1]
         path.parent.mkdir(parents=True, exist_ok=True)

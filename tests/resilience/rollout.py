@@ -41,7 +41,9 @@ class Outcome:
 
         The JSON callback replaces the module's own value by the task's name.
         """
-        actions = [instance["action"] for instance in self.result.get("instances", {}).values()]
+        actions = [
+            instance["action"] for instance in self.result.get("instances", {}).values()
+        ]
         return strongest(actions)
 
     @property
@@ -66,7 +68,10 @@ class Rollout:
             "release": {"name": "testd", "version": version},
             "command": ["{release}/testd", "{etc}/testd.json"],
             "config": [
-                {"path": "testd.json", "content": json.dumps({"answer": "one", **(config or {})})}
+                {
+                    "path": "testd.json",
+                    "content": json.dumps({"answer": "one", **(config or {})}),
+                }
             ],
             "check": ["{release}/testd", "--check", "{etc}/testd.json"],
             "listen_addresses": [f"127.0.0.1:{(config or {}).get('port', 7070)}"],
@@ -84,7 +89,11 @@ class Rollout:
         }
 
     def run(
-        self, task: dict, *flags: str, module: str = "component", environment: dict | None = None
+        self,
+        task: dict,
+        *flags: str,
+        module: str = "component",
+        environment: dict | None = None,
     ) -> Outcome:
         """Run the playbook to its end."""
         process = self.start(task, *flags, module=module, environment=environment)
@@ -92,7 +101,11 @@ class Rollout:
         return self._outcome(process.returncode, stdout, stderr)
 
     def start(
-        self, task: dict, *flags: str, module: str = "component", environment: dict | None = None
+        self,
+        task: dict,
+        *flags: str,
+        module: str = "component",
+        environment: dict | None = None,
     ) -> subprocess.Popen:
         """Start the playbook in its own process group."""
         play = {
@@ -145,7 +158,9 @@ class Rollout:
             raise AssertionError(
                 f"ansible-playbook ended with {returncode}:\n{stdout}\n{stderr}"
             ) from None
-        return Outcome(returncode, result, stdout + stderr, told["stats"][self.host.name])
+        return Outcome(
+            returncode, result, stdout + stderr, told["stats"][self.host.name]
+        )
 
     # State of the host
 
@@ -156,7 +171,9 @@ class Rollout:
 
     def pid(self, unit: str = "testd.service") -> int:
         """Return the main process of a unit."""
-        return int(self.host.run(f"systemctl show --property=MainPID --value {unit}").stdout)
+        return int(
+            self.host.run(f"systemctl show --property=MainPID --value {unit}").stdout
+        )
 
     def started(self) -> str:
         """Return the start time of the main process."""
@@ -222,7 +239,9 @@ def differences(before: str, after: str) -> list[str]:
     """Return the different lines of two snapshots."""
     return [
         line
-        for line in difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+        for line in difflib.unified_diff(
+            before.splitlines(), after.splitlines(), n=0, lineterm=""
+        )
         if line.startswith(("+/", "-/")) or re.match(r"[+-][0-9a-f]{64} ", line)
     ]
 

@@ -57,14 +57,26 @@ PORTS = {
     9080: ("promtail", "/metrics", r'promtail_build_info\{.*version="VERSION"'),
     9090: ("prometheus", "/metrics", r'prometheus_build_info\{.*version="VERSION"'),
     9093: ("alertmanager", "/metrics", r'alertmanager_build_info\{.*version="VERSION"'),
-    9100: ("node-exporter", "/metrics", r'node_exporter_build_info\{.*version="VERSION"'),
-    9121: ("redis-exporter-main", "/metrics", r'redis_exporter_build_info\{.*version="vVERSION"'),
+    9100: (
+        "node-exporter",
+        "/metrics",
+        r'node_exporter_build_info\{.*version="VERSION"',
+    ),
+    9121: (
+        "redis-exporter-main",
+        "/metrics",
+        r'redis_exporter_build_info\{.*version="vVERSION"',
+    ),
     9122: (
         "redis-exporter-accounts",
         "/metrics",
         r'redis_exporter_build_info\{.*version="vVERSION"',
     ),
-    9123: ("redis-exporter-chain", "/metrics", r'redis_exporter_build_info\{.*version="vVERSION"'),
+    9123: (
+        "redis-exporter-chain",
+        "/metrics",
+        r'redis_exporter_build_info\{.*version="vVERSION"',
+    ),
     9187: (
         "postgres-exporter-main",
         "/metrics",
@@ -117,7 +129,9 @@ class Site:
             json.dumps(hosts.inventory([host], whole.GROUPS)), encoding="utf-8"
         )
 
-    def run(self, *flags: str, playbook: str = "site.yml", **variables: object) -> Outcome:
+    def run(
+        self, *flags: str, playbook: str = "site.yml", **variables: object
+    ) -> Outcome:
         """Run site.yml or another playbook with changed variables.
 
         No run may show a secret.
@@ -141,7 +155,9 @@ class Site:
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         lines = (done.stdout + done.stderr).splitlines()
-        assert [line.partition(CANARY)[0][-200:] for line in lines if CANARY in line] == []
+        assert [
+            line.partition(CANARY)[0][-200:] for line in lines if CANARY in line
+        ] == []
         try:
             told = json.loads(done.stdout[done.stdout.index("{\n") :])
         except ValueError:
@@ -153,7 +169,9 @@ class Site:
             for host in task["hosts"].values()
         ]
         messages = [result["msg"] for result in results if result.get("failed")]
-        return Outcome(done.returncode, done.stdout, told["stats"][self.host.name], messages)
+        return Outcome(
+            done.returncode, done.stdout, told["stats"][self.host.name], messages
+        )
 
     def good(self, *flags: str, **settings: object) -> Outcome:
         """Run a playbook, which must not fail."""
@@ -170,7 +188,12 @@ class Site:
 
     def ready(self, name: str) -> bool:
         """Return whether a component is ready."""
-        return self.host.run(["python3", "-c", flows.GET, READY[name]], check=False).returncode == 0
+        return (
+            self.host.run(
+                ["python3", "-c", flows.GET, READY[name]], check=False
+            ).returncode
+            == 0
+        )
 
     def snapshot(self, times: bool = True) -> str:
         """Return path, mode, owner, time and content of all files that a rollout may change.
@@ -180,9 +203,12 @@ class Site:
         time = "%T@ " if times else ""
         roots = "/etc /opt /usr /var/lib/systemd /run/monitoring"
         excluded = (
-            "! -name '*.lock' ! -name '*.pyc' ! -path /run/monitoring ! -path '*/systemd/timers*'"
+            "! -name '*.lock' ! -name '*.pyc' ! -path /run/monitoring"
+            " ! -path '*/systemd/timers*'"
         )
-        listing = f"find {roots} -xdev {excluded} -printf '%p %M %U %G {time}%l\\n' | sort"
+        listing = (
+            f"find {roots} -xdev {excluded} -printf '%p %M %U %G {time}%l\\n' | sort"
+        )
         hashes = (
             "find /etc /opt/monitoring /usr/local -xdev -type f ! -name '*.lock'"
             " -exec sha256sum {} + | sort"
@@ -197,13 +223,18 @@ class Site:
         ).stdout.splitlines():
             address, port = line.split()[3].rsplit(":", 1)
             # Of several addresses any one is enough.
-            listeners[int(port)] = (address, next(iter(re.findall(r"pid=(\d+)", line)), ""))
+            listeners[int(port)] = (
+                address,
+                next(iter(re.findall(r"pid=(\d+)", line)), ""),
+            )
         there = {
             port: (listeners[port][0], asked[1])
             for port, asked in PORTS.items()
             if port in listeners
         }
-        answers = json.loads(self.host.run(["python3", "-c", ASK], input=json.dumps(there)).stdout)
+        answers = json.loads(
+            self.host.run(["python3", "-c", ASK], input=json.dumps(there)).stdout
+        )
         units, wrong = {pid: name for name, pid in self.pids().items()}, {}
         for port, (name, _question, expected) in PORTS.items():
             unit, answer = (

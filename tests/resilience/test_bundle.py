@@ -61,7 +61,10 @@ class Site:
             "monitoring_environment": "dev",
             "node_exporter_version": version,
         }
-        for name, content in {"inventory.json": inventory, "variables.json": variables}.items():
+        for name, content in {
+            "inventory.json": inventory,
+            "variables.json": variables,
+        }.items():
             (self.folder / name).write_text(json.dumps(content), encoding="utf-8")
         command = [
             playbook,
@@ -83,7 +86,9 @@ class Site:
             for host in task["hosts"].values()
         ]
         return Played(
-            done.returncode, results, sum(stats["changed"] for stats in told["stats"].values())
+            done.returncode,
+            results,
+            sum(stats["changed"] for stats in told["stats"].values()),
         )
 
     def good(self, playbook: str, **variables: object) -> Played:
@@ -139,7 +144,9 @@ def only(site: Site, *allowed: tuple) -> Iterator[None]:
     pid = docker.run("inspect", "--format", "{{.State.Pid}}", site.host.container)
     tables = ["nsenter", "--target", pid, "--net", "iptables"]
     rules = [["-o", "lo"], ["-p", "tcp", "--sport", "22"]]
-    rules += [["-p", "tcp", "-d", address, "--dport", str(port)] for address, port in allowed]
+    rules += [
+        ["-p", "tcp", "-d", address, "--dport", str(port)] for address, port in allowed
+    ]
     for rule in rules:
         subprocess.run([*tables, "-A", "OUTPUT", *rule, "-j", "ACCEPT"], check=True)
     subprocess.run([*tables, "-A", "OUTPUT", "-j", "REJECT"], check=True)
@@ -157,8 +164,12 @@ def served(folder: Path) -> Iterator[int]:
         def log_message(self, *words: object) -> None:
             """Write no log."""
 
-    server = ThreadingHTTPServer((docker.GATEWAY, 0), partial(Handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    server = ThreadingHTTPServer(
+        (docker.GATEWAY, 0), partial(Handler, directory=str(folder))
+    )
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.05}
+    )
     thread.start()
     yield server.server_port
     server.shutdown()
@@ -168,7 +179,11 @@ def served(folder: Path) -> Iterator[int]:
 
 def test_a_second_run_downloads_nothing(site: Site) -> None:
     again = site.good("playbooks/bundle.yml", bundle=str(site.bundle), **from_testbed())
-    assert (again.changed, again.results[-1]["downloaded"], len(again.results[-1]["archives"])) == (
+    assert (
+        again.changed,
+        again.results[-1]["downloaded"],
+        len(again.results[-1]["archives"]),
+    ) == (
         0,
         [],
         1,
@@ -184,7 +199,9 @@ def test_a_site_is_rolled_out_from_a_bundle_as_the_only_reachable_server(
         assert not site.fetch(mirror.url())
         assert (
             site.good(
-                "site.yml", **lock, monitoring_mirrors=[f"http://{docker.GATEWAY}:{port}"]
+                "site.yml",
+                **lock,
+                monitoring_mirrors=[f"http://{docker.GATEWAY}:{port}"],
             ).changed
             == 1
         )
@@ -208,7 +225,10 @@ def test_an_unlocked_release_is_installed_only_in_dev_and_only_if_allowed(
 ) -> None:
     lock = site.folder / "empty.lock.yml"
     lock.write_text(yaml.safe_dump({}), encoding="utf-8")
-    unlocked = {"monitoring_releases_lock": str(lock), "monitoring_mirrors": [mirror.url()]}
+    unlocked = {
+        "monitoring_releases_lock": str(lock),
+        "monitoring_mirrors": [mirror.url()],
+    }
     refused = site.play("site.yml", **unlocked)
     # The first play, which contacts no host.
     assert (refused.returncode, len(refused.results)) == (2, 1)
@@ -224,7 +244,13 @@ def test_an_unlocked_release_is_installed_only_in_dev_and_only_if_allowed(
         for warning in result.get("warnings", [])
     )
     in_prod = site.play(
-        "site.yml", **unlocked, monitoring_allow_unlocked=True, monitoring_environment="prod"
+        "site.yml",
+        **unlocked,
+        monitoring_allow_unlocked=True,
+        monitoring_environment="prod",
     )
     assert len(in_prod.results) == 1
-    assert "monitoring_allow_unlocked applies to the environment dev only" in in_prod.message
+    assert (
+        "monitoring_allow_unlocked applies to the environment dev only"
+        in in_prod.message
+    )

@@ -29,7 +29,9 @@ def good(outcome) -> Outcome:
     return outcome
 
 
-def test_it_installs_then_reloads_then_restarts_and_writes_nothing_when_nothing_differs(rollout):
+def test_it_installs_then_reloads_then_restarts_and_writes_nothing_when_nothing_differs(
+    rollout,
+):
     assert good(rollout.run(rollout.task())).action == "install"
     before = rollout.snapshot()
     again = good(rollout.run(rollout.task()))
@@ -44,7 +46,9 @@ def test_it_installs_then_reloads_then_restarts_and_writes_nothing_when_nothing_
     assert (
         good(
             rollout.run(
-                rollout.task({"answer": "two"}, version="1.1.0", environment={"COLOUR": "blue"})
+                rollout.task(
+                    {"answer": "two"}, version="1.1.0", environment={"COLOUR": "blue"}
+                )
             )
         ).action
         == "restart"
@@ -57,7 +61,9 @@ def test_it_installs_then_reloads_then_restarts_and_writes_nothing_when_nothing_
 
 def edit_manually(rollout: Rollout) -> None:
     """Change a file manually."""
-    rollout.host.run("sed -i s/one/edited/ /etc/testd/testd.json && systemctl reload testd")
+    rollout.host.run(
+        "sed -i s/one/edited/ /etc/testd/testd.json && systemctl reload testd"
+    )
 
 
 def stop_manually(rollout: Rollout) -> None:
@@ -71,9 +77,14 @@ def stop_manually(rollout: Rollout) -> None:
         pytest.param(None, {}, "install", id="bare host"),
         pytest.param(lambda rollout: None, {}, "none", id="converged host"),
         pytest.param(
-            lambda rollout: None, {"config": {"answer": "two"}}, "reload", id="new configuration"
+            lambda rollout: None,
+            {"config": {"answer": "two"}},
+            "reload",
+            id="new configuration",
         ),
-        pytest.param(lambda rollout: None, {"version": "1.1.0"}, "restart", id="new release"),
+        pytest.param(
+            lambda rollout: None, {"version": "1.1.0"}, "restart", id="new release"
+        ),
         pytest.param(edit_manually, {}, "reload", id="hand-edited file"),
         pytest.param(stop_manually, {}, "restart", id="stopped unit"),
     ],
@@ -86,15 +97,21 @@ def test_check_mode_predicts_what_the_next_run_does_and_writes_nothing(
         prepare(rollout)
     before = rollout.snapshot("/var/lib", "/run/systemd/system")
     predicted = good(rollout.run(rollout.task(**task), "--check", "--diff"))
-    assert differences(before, rollout.snapshot("/var/lib", "/run/systemd/system")) == []
+    assert (
+        differences(before, rollout.snapshot("/var/lib", "/run/systemd/system")) == []
+    )
     done = good(rollout.run(rollout.task(**task), "--diff"))
     for outcome in (predicted, done):
         assert outcome.action == action
         assert outcome.result["changed"] == (action != "none")
     assert predicted.result["diff"] == done.result["diff"]
     # Only a stopped unit changes without a different file.
-    assert bool(done.result["diff"]) == (action != "none" and prepare is not stop_manually)
-    told = [outcome.result["instances"]["testd"]["reasons"] for outcome in (predicted, done)]
+    assert bool(done.result["diff"]) == (
+        action != "none" and prepare is not stop_manually
+    )
+    told = [
+        outcome.result["instances"]["testd"]["reasons"] for outcome in (predicted, done)
+    ]
     assert told[0] == told[1]
     assert good(rollout.run(rollout.task(**task))).action == "none"
 
@@ -137,7 +154,9 @@ def watched(rollout: Rollout, seconds: float = 0.2) -> Callable[[], float]:
         f"  time.sleep({seconds})\n"
     )
     rollout.host.run("cat > /tmp/watch.py", input=script)
-    rollout.host.run("nohup python3 /tmp/watch.py >/tmp/watch.out 2>&1 & echo $! >/tmp/watch.pid")
+    rollout.host.run(
+        "nohup python3 /tmp/watch.py >/tmp/watch.out 2>&1 & echo $! >/tmp/watch.pid"
+    )
 
     def stop() -> float:
         rollout.host.run("kill $(cat /tmp/watch.pid)")
@@ -150,7 +169,9 @@ def watched(rollout: Rollout, seconds: float = 0.2) -> Callable[[], float]:
     ("content", "message"),
     [
         pytest.param('{"answer": ', "testd: Expecting value", id="syntax"),
-        pytest.param('{"answer": "two", "wrong": 1}', "unknown key 'wrong'", id="meaning"),
+        pytest.param(
+            '{"answer": "two", "wrong": 1}', "unknown key 'wrong'", id="meaning"
+        ),
     ],
 )
 def test_a_configuration_that_the_checker_refuses_leaves_the_old_process_answering(
@@ -180,7 +201,10 @@ def test_a_configuration_that_the_checker_refuses_leaves_the_old_process_answeri
             id="exit",
         ),
         pytest.param(
-            {"fault": "dies soon"}, {"environment": {"A": "b"}}, "ended", id="exits after a moment"
+            {"fault": "dies soon"},
+            {"environment": {"A": "b"}},
+            "ended",
+            id="exits after a moment",
         ),
         pytest.param(
             {"fault": "never ready"},
@@ -189,14 +213,22 @@ def test_a_configuration_that_the_checker_refuses_leaves_the_old_process_answeri
             id="never ready",
         ),
         pytest.param(
-            {"fault": "refuses reload"}, {}, "testd refuses this reload", id="refuses the reload"
+            {"fault": "refuses reload"},
+            {},
+            "testd refuses this reload",
+            id="refuses the reload",
         ),
         pytest.param(
-            {"fault": "dies on reload"}, {}, "ended during the reload", id="dies on reload"
+            {"fault": "dies on reload"},
+            {},
+            "ended during the reload",
+            id="dies on reload",
         ),
     ],
 )
-def test_a_change_that_cannot_be_verified_is_rolled_back(rollout, config, options, message):
+def test_a_change_that_cannot_be_verified_is_rolled_back(
+    rollout, config, options, message
+):
     good(rollout.run(rollout.task()))
     before, stop = rollout.state(), watched(rollout)
     failed = rollout.run(rollout.task({"answer": "two", **config}, **options))
@@ -211,13 +243,16 @@ def test_a_change_that_cannot_be_verified_is_rolled_back(rollout, config, option
     assert rollout.answer() == "two"
 
 
-def test_a_first_install_that_cannot_start_leaves_nothing_running_and_can_be_rerun(rollout):
+def test_a_first_install_that_cannot_start_leaves_nothing_running_and_can_be_rerun(
+    rollout,
+):
     failed = rollout.run(rollout.task({"fault": "cannot start"}))
     assert failed.returncode == 2
     assert "cannot start" in failed.message
     assert (
         rollout.host.run(
-            "ls /etc/systemd/system /opt/monitoring/components | grep testd", check=False
+            "ls /etc/systemd/system /opt/monitoring/components | grep testd",
+            check=False,
         ).stdout
         == ""
     )
@@ -252,15 +287,24 @@ def test_a_checker_that_only_warns_is_a_notice_where_the_role_says_so(rollout):
 @pytest.mark.parametrize(
     ("content", "sha256", "message"),
     [
-        pytest.param(archive("2.0.0"), "0" * 64, "expected 000000", id="wrong checksum"),
-        pytest.param(archive("2.0.0")[:400], "", "cannot be unpacked", id="truncated"),
-        pytest.param(b"<!doctype html><p>Please log in", "", "cannot be unpacked", id="HTML"),
         pytest.param(
-            archive("2.0.0", {"../../../etc/evil": b"x"}), "", "climbs out", id="hostile member"
+            archive("2.0.0"), "0" * 64, "expected 000000", id="wrong checksum"
+        ),
+        pytest.param(archive("2.0.0")[:400], "", "cannot be unpacked", id="truncated"),
+        pytest.param(
+            b"<!doctype html><p>Please log in", "", "cannot be unpacked", id="HTML"
+        ),
+        pytest.param(
+            archive("2.0.0", {"../../../etc/evil": b"x"}),
+            "",
+            "climbs out",
+            id="hostile member",
         ),
     ],
 )
-def test_a_bad_archive_is_refused_and_leaves_nothing_behind(rollout, content, sha256, message):
+def test_a_bad_archive_is_refused_and_leaves_nothing_behind(
+    rollout, content, sha256, message
+):
     good(rollout.run(rollout.task()))
     pid, before = rollout.pid(), rollout.snapshot(times=False)
     rollout.releases.add("2.0.0", content, sha256)
@@ -270,7 +314,9 @@ def test_a_bad_archive_is_refused_and_leaves_nothing_behind(rollout, content, sh
     assert (rollout.pid(), rollout.snapshot(times=False)) == (pid, before)
 
 
-def test_an_unlocked_release_is_refused_in_one_line_that_names_the_lock_playbook(rollout):
+def test_an_unlocked_release_is_refused_in_one_line_that_names_the_lock_playbook(
+    rollout,
+):
     refused = rollout.run(rollout.task(version="9.9.9"))
     assert refused.returncode == 2
     assert (
@@ -283,7 +329,10 @@ def test_an_unlocked_release_is_refused_in_one_line_that_names_the_lock_playbook
 # Scenario -> whether the host is converged, and the change that is interrupted.
 SCENARIOS = {
     "install": (False, {}),
-    "restart": (True, {"config": {"answer": "two"}, "version": "1.1.0", "environment": {"A": "b"}}),
+    "restart": (
+        True,
+        {"config": {"answer": "two"}, "version": "1.1.0", "environment": {"A": "b"}},
+    ),
     "reload": (True, {"config": {"answer": "two"}}),
 }
 
@@ -293,7 +342,9 @@ NOT_IN_A_GOOD_RUN = ("after-restore", "after-unlink", "after-set-aside")
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("point", [point for point in FAILPOINTS if point not in NOT_IN_A_GOOD_RUN])
+@pytest.mark.parametrize(
+    "point", [point for point in FAILPOINTS if point not in NOT_IN_A_GOOD_RUN]
+)
 def test_a_run_killed_at_any_point_is_finished_by_the_next_one(
     rollout, undisturbed, scenario, point
 ):
@@ -306,7 +357,11 @@ def test_a_run_killed_at_any_point_is_finished_by_the_next_one(
         assert (scenario, point) in NOT_PASSED, f"{point} was not passed"
         return
     good(rollout.run(task))
-    there, answer, restarted = rollout.state(), rollout.answer(), rollout.started() != started
+    there, answer, restarted = (
+        rollout.state(),
+        rollout.answer(),
+        rollout.started() != started,
+    )
     before = rollout.snapshot()
     assert good(rollout.run(task)).result["changed"] is False
     assert differences(before, rollout.snapshot()) == []
@@ -346,7 +401,8 @@ def test_a_removal_that_is_killed_is_finished_by_the_next_run(rollout, point):
     assert rollout.run(absent, environment={KILL_AT: point}).returncode == 2
     good(rollout.run(absent))
     left = rollout.host.run(
-        "ls -A /opt/monitoring/components /opt/monitoring/releases; ls -d /etc/testd", check=False
+        "ls -A /opt/monitoring/components /opt/monitoring/releases; ls -d /etc/testd",
+        check=False,
     )
     assert [line for line in left.stdout.split() if not line.endswith(":")] == []
     before = rollout.snapshot()
@@ -413,7 +469,9 @@ def test_everything_runs_after_a_reboot_and_nothing_changes(rollout):
 
 def test_a_secret_is_compared_and_never_shown(rollout):
     def task(secret: str) -> dict[str, Any]:
-        return rollout.task({"secret_file": "/etc/testd/password"}, secrets={"password": secret})
+        return rollout.task(
+            {"secret_file": "/etc/testd/password"}, secrets={"password": secret}
+        )
 
     outcomes = [
         rollout.run(task("c4n4ry-one"), "-vvvv", "--diff"),
@@ -428,7 +486,10 @@ def test_a_secret_is_compared_and_never_shown(rollout):
     )
     journal = rollout.host.run("journalctl --no-pager | grep -c c4n4ry", check=False)
     assert (readable.stdout, journal.stdout.strip()) == ("", "0")
-    assert "0640 root testd" in rollout.host.run("stat -c '0%a %U %G' /etc/testd/password").stdout
+    assert (
+        "0640 root testd"
+        in rollout.host.run("stat -c '0%a %U %G' /etc/testd/password").stdout
+    )
 
 
 def test_a_secret_of_an_instance_is_never_shown_either(rollout):
@@ -437,7 +498,9 @@ def test_a_secret_of_an_instance_is_never_shown_either(rollout):
     outcome = good(rollout.run(task, "-vvvv", "--diff"))
     assert "c4n4ry" not in outcome.stdout
     assert (
-        rollout.host.run("journalctl --no-pager | grep -c c4n4ry", check=False).stdout.strip()
+        rollout.host.run(
+            "journalctl --no-pager | grep -c c4n4ry", check=False
+        ).stdout.strip()
         == "0"
     )
 
@@ -483,14 +546,18 @@ def test_instances_are_one_transaction_and_a_dropped_one_is_removed(rollout):
     bad = instances(rollout, "main", "chain")
     for instance, fault in zip(bad["instances"], ("", "cannot start"), strict=True):
         content = json.loads(instance["config"][0]["content"])
-        instance["config"][0]["content"] = json.dumps({**content, "answer": "new", "fault": fault})
+        instance["config"][0]["content"] = json.dumps(
+            {**content, "answer": "new", "fault": fault}
+        )
     failed = rollout.run(bad)
     assert failed.returncode == 2
     assert set(failed.result["rolled_back"]) == {"testd-main", "testd-chain"}
     assert (rollout.answer(port=7080), rollout.answer(port=7081)) == ("main", "chain")
     removed = good(rollout.run(instances(rollout, "main")))
     assert removed.result["instances"]["testd-chain"]["action"] == "remove"
-    assert rollout.host.run("ls /opt/monitoring/components").stdout.split() == ["testd-main"]
+    assert rollout.host.run("ls /opt/monitoring/components").stdout.split() == [
+        "testd-main"
+    ]
 
 
 PREVIOUS = {"name": "testd", "state": "previous"}
@@ -521,15 +588,25 @@ def test_one_command_rolls_the_last_rollout_back(rollout):
     rollout.host.run("touch /srv/testd-needs")
     before = rollout.snapshot("/var/lib", "/run/systemd/system")
     predicted = good(rollout.run(PREVIOUS, "--check", "--diff"))
-    assert differences(before, rollout.snapshot("/var/lib", "/run/systemd/system")) == []
+    assert (
+        differences(before, rollout.snapshot("/var/lib", "/run/systemd/system")) == []
+    )
     done = good(rollout.run(PREVIOUS, "--diff"))
-    assert (predicted.action, done.action, rollout.answer()) == ("restart", "restart", "one")
+    assert (predicted.action, done.action, rollout.answer()) == (
+        "restart",
+        "restart",
+        "one",
+    )
     assert predicted.result["diff"] == done.result["diff"] != []
     assert predicted.result["instances"] == done.result["instances"]
     assert "The next rollout applies the inventory again" in done.result["notices"][0]
     before = rollout.snapshot()
     again = good(rollout.run(PREVIOUS))
-    assert (again.action, again.result["changed"], differences(before, rollout.snapshot())) == (
+    assert (
+        again.action,
+        again.result["changed"],
+        differences(before, rollout.snapshot()),
+    ) == (
         "none",
         False,
         [],
@@ -544,7 +621,8 @@ def test_one_command_rolls_the_last_rollout_back(rollout):
         "ls /opt/monitoring/components/testd /opt/monitoring/components/testd/generations"
     )
     assert (
-        "rolled-back-from" not in left.stdout and len(re.findall(r"^\d+-", left.stdout, re.M)) == 1
+        "rolled-back-from" not in left.stdout
+        and len(re.findall(r"^\d+-", left.stdout, re.M)) == 1
     )
 
 
@@ -571,7 +649,9 @@ def test_only_instances_that_the_last_rollout_changed_go_back(rollout):
     task = instances(rollout, "main", "chain")
     good(rollout.run(task))
     pid = rollout.pid("testd-main")
-    task["instances"][1]["config"][0]["content"] = json.dumps({"answer": "new", "port": 7081})
+    task["instances"][1]["config"][0]["content"] = json.dumps(
+        {"answer": "new", "port": 7081}
+    )
     good(rollout.run(task))
     assert rollout.answer(port=7081) == "new"
     told = good(rollout.run(PREVIOUS)).result["instances"]
@@ -581,14 +661,20 @@ def test_only_instances_that_the_last_rollout_changed_go_back(rollout):
 
 def test_status_reports_drift_and_writes_nothing(rollout):
     def told() -> dict[str, Any]:
-        outcome = good(rollout.run({"expected": ["testd", "loki"]}, module="component_status"))
+        outcome = good(
+            rollout.run({"expected": ["testd", "loki"]}, module="component_status")
+        )
         assert outcome.result["changed"] is False
         return outcome.result["instances"]
 
     good(rollout.run(rollout.task()))
     before, fine = rollout.snapshot(), told()
     assert differences(before, rollout.snapshot()) == []
-    assert (fine["testd"]["version"], fine["testd"]["ready"], fine["testd"]["diagnostics"]) == (
+    assert (
+        fine["testd"]["version"],
+        fine["testd"]["ready"],
+        fine["testd"]["diagnostics"],
+    ) == (
         "1.0.0",
         True,
         [],
@@ -620,12 +706,21 @@ def test_prune_removes_obsolete_components_up_to_a_limit(rollout):
             "-vvv",
             module="component_prune",
         )
-        assert (good(others).result["changed"], "SSH: EXEC" in others.stdout) == (False, asked)
-    prune = {"keep": ["prometheus"], "managed_components": ["prometheus", "testd"], "prune_max": 0}
+        assert (good(others).result["changed"], "SSH: EXEC" in others.stdout) == (
+            False,
+            asked,
+        )
+    prune = {
+        "keep": ["prometheus"],
+        "managed_components": ["prometheus", "testd"],
+        "prune_max": 0,
+    }
     refused = rollout.run(prune, module="component_prune")
     assert refused.returncode == 2 and "monitoring_prune_max" in refused.message
     prune["prune_max"] = 1
-    assert good(rollout.run(prune, "--check", module="component_prune")).action == "remove"
+    assert (
+        good(rollout.run(prune, "--check", module="component_prune")).action == "remove"
+    )
     assert rollout.answer() == "one"
     assert good(rollout.run(prune, module="component_prune")).action == "remove"
     assert good(rollout.run(prune, module="component_prune")).result["changed"] is False
@@ -633,7 +728,9 @@ def test_prune_removes_obsolete_components_up_to_a_limit(rollout):
     assert rollout.host.run("ls /opt/monitoring", check=False).stdout == ""
 
 
-def test_unmanaged_files_are_refused_unless_adopted_and_are_restored_after_a_failure(rollout):
+def test_unmanaged_files_are_refused_unless_adopted_and_are_restored_after_a_failure(
+    rollout,
+):
     unit = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
     rollout.host.run("mkdir -p /etc/testd && echo theirs >/etc/testd/testd.json")
     rollout.host.run(
@@ -643,7 +740,9 @@ def test_unmanaged_files_are_refused_unless_adopted_and_are_restored_after_a_fai
     )
     refused = rollout.run(rollout.task())
     assert refused.returncode == 2
-    assert "/etc/testd" in refused.message and "monitoring_adopt=true" in refused.message
+    assert (
+        "/etc/testd" in refused.message and "monitoring_adopt=true" in refused.message
+    )
     failed = rollout.run(rollout.task({"fault": "cannot start"}, adopt=True))
     assert failed.returncode == 2
     assert rollout.host.run(
@@ -653,7 +752,9 @@ def test_unmanaged_files_are_refused_unless_adopted_and_are_restored_after_a_fai
         "active",
     ]
     adopted = good(rollout.run(rollout.task(adopt=True)))
-    assert "/opt/monitoring/edited/testd/adopted/etc/testd" in " ".join(adopted.result["notices"])
+    assert "/opt/monitoring/edited/testd/adopted/etc/testd" in " ".join(
+        adopted.result["notices"]
+    )
     assert rollout.answer() == "one"
     assert good(rollout.run(rollout.task())).action == "none"
 
@@ -663,16 +764,27 @@ def test_absent_keeps_data_and_user_unless_purged(rollout):
     rollout.host.run("touch /var/lib/testd/precious")
     assert good(rollout.run({"name": "testd", "state": "absent"})).action == "remove"
     assert rollout.host.run("ls /var/lib/testd; id -u testd").returncode == 0
-    assert good(rollout.run({"name": "testd", "state": "absent"})).result["changed"] is False
-    assert good(rollout.run({"name": "testd", "state": "absent", "purge": True})).result["changed"]
-    assert rollout.host.run("ls -d /var/lib/testd; id -u testd", check=False).stdout == ""
     assert (
-        good(rollout.run({"name": "testd", "state": "absent", "purge": True})).result["changed"]
+        good(rollout.run({"name": "testd", "state": "absent"})).result["changed"]
+        is False
+    )
+    assert good(
+        rollout.run({"name": "testd", "state": "absent", "purge": True})
+    ).result["changed"]
+    assert (
+        rollout.host.run("ls -d /var/lib/testd; id -u testd", check=False).stdout == ""
+    )
+    assert (
+        good(rollout.run({"name": "testd", "state": "absent", "purge": True})).result[
+            "changed"
+        ]
         is False
     )
 
 
 def test_the_unit_is_hardened(rollout):
     good(rollout.run(rollout.task()))
-    told = rollout.host.run("systemd-analyze security --no-pager testd.service | tail -1").stdout
+    told = rollout.host.run(
+        "systemd-analyze security --no-pager testd.service | tail -1"
+    ).stdout
     assert float(told.split(":")[1].split()[0]) <= 2.0

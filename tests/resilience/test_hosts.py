@@ -45,7 +45,11 @@ PROMETHEUS_ASKS = {
     "dashboards": {3000, 9100},
     "storage": set(),
 }
-OTHERS_NEED = {"app": {4317, 4318}, "dashboards": set(), "storage": {3100, 3200, 4319, 9090, 9093}}
+OTHERS_NEED = {
+    "app": {4317, 4318},
+    "dashboards": set(),
+    "storage": {3100, 3200, 4319, 9090, 9093},
+}
 
 
 @dataclass
@@ -104,20 +108,30 @@ class Fleet:
         """Return a TLS context with the authority, and the certificate of a host."""
         context = ssl.create_default_context(cafile=self.folder / "tls/ca.pem")
         if who:
-            context.load_cert_chain(self.folder / f"tls/{who}.pem", self.folder / f"tls/{who}.key")
+            context.load_cert_chain(
+                self.folder / f"tls/{who}.pem", self.folder / f"tls/{who}.key"
+            )
         return context
 
     def fetch(
-        self, url: str, who: str = "dashboards", login: str = "", body: str | None = None
+        self,
+        url: str,
+        who: str = "dashboards",
+        login: str = "",
+        body: str | None = None,
     ) -> str:
         """Fetch with the certificate of a host, or with name:password; verify the server."""
         headers = (
-            {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
+            {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
+            if login
+            else {}
         )
         request = urllib.request.Request(
             url, body and body.encode(), headers | {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=20, context=self.context(who)) as told:
+        with urllib.request.urlopen(
+            request, timeout=20, context=self.context(who)
+        ) as told:
             return told.read().decode()
 
     def greeted(self, address: str, port: int, who: str | None) -> bool:
@@ -162,12 +176,16 @@ def fleet(testbed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
     folder = tmp_path_factory.mktemp("fleet")
     try:
         up = {name: hosts.up(f"fleet-{name}") for name in NAMES}
-        fleet = Fleet(up, hosts.free_address("fleet-bridge"), folder, folder / "hosts.yml")
+        fleet = Fleet(
+            up, hosts.free_address("fleet-bridge"), folder, folder / "hosts.yml"
+        )
         certify(fleet)
         app.up(f"http://{fleet.bridge}:4317")
         app.admit_exporters(PASSWORD)
         fleet.inventory.write_text(yaml.safe_dump(inventory(fleet)), encoding="utf-8")
-        fleet.hosts["app"].run(["ip", "address", "replace", f"{fleet.bridge}/24", "dev", "eth0"])
+        fleet.hosts["app"].run(
+            ["ip", "address", "replace", f"{fleet.bridge}/24", "dev", "eth0"]
+        )
         assert {name for name, _task in fleet.changes()} == set(NAMES)
         yield fleet
     finally:
@@ -188,7 +206,10 @@ def certify(fleet: Fleet) -> None:
     folder = fleet.folder / "tls"
     folder.mkdir()
     authority, *for_each = re.split(r"(?<!\\)\n(?=\S)", blocks("sh")[0].strip())
-    for commands, name in ([authority], "app"), *((for_each, name) for name in fleet.hosts):
+    for commands, name in (
+        ([authority], "app"),
+        *((for_each, name) for name in fleet.hosts),
+    ):
         variables = {"host": name, "address": fleet.hosts[name].address}
         for command in commands:
             subprocess.run(
@@ -215,8 +236,11 @@ def inventory(fleet: Fleet) -> dict[str, Any]:
     # The example's exporters, whose servers are elsewhere and require a password.
     for variable, instances in app.exporter_instances(PASSWORD).items():
         found["monitoring"]["vars"][variable] = [
-            told | {key: value for key, value in real.items() if key != "listen_address"}
-            for told, real in zip(found["monitoring"]["vars"][variable], instances, strict=True)
+            told
+            | {key: value for key, value in real.items() if key != "listen_address"}
+            for told, real in zip(
+                found["monitoring"]["vars"][variable], instances, strict=True
+            )
         ]
     found["monitoring"]["vars"] |= {
         **hosts.variables(),
@@ -237,7 +261,12 @@ def servers(fleet: Fleet) -> assertions.Servers:
         return flows.on_host(fleet.hosts["app"])("http://127.0.0.1:8887/metrics")
 
     return assertions.Servers(
-        fleet.fetch, page, "prod", "app", fleet.at("storage", 9090), fleet.at("storage", 3200)
+        fleet.fetch,
+        page,
+        "prod",
+        "app",
+        fleet.at("storage", 9090),
+        fleet.at("storage", 3200),
     )
 
 
@@ -256,7 +285,9 @@ def by_tls(fleet: Fleet) -> None:
     # Its processes do not run as root.
     for path in files.values():
         path.chmod(0o644)
-    app.send_to(app.Telemetry(fleet.at("app", 4317), fleet.at("storage", 4319), "prod", files))
+    app.send_to(
+        app.Telemetry(fleet.at("app", 4317), fleet.at("storage", 4319), "prod", files)
+    )
 
 
 def test_every_request_is_counted_in_prometheus_through_the_collector(servers):
@@ -265,8 +296,13 @@ def test_every_request_is_counted_in_prometheus_through_the_collector(servers):
 
 def test_every_target_is_up(fleet, servers):
     def states() -> dict[str, str]:
-        answer = json.loads(fleet.fetch(f"{servers.prometheus}/api/v1/targets?state=active"))
-        return {target["scrapeUrl"]: target["health"] for target in answer["data"]["activeTargets"]}
+        answer = json.loads(
+            fleet.fetch(f"{servers.prometheus}/api/v1/targets?state=active")
+        )
+        return {
+            target["scrapeUrl"]: target["health"]
+            for target in answer["data"]["activeTargets"]
+        }
 
     asked = {
         fleet.at(name, port) + "/metrics"
@@ -274,7 +310,9 @@ def test_every_target_is_up(fleet, servers):
         for port in ports
     }
     own = {fleet.at("storage", port) + "/metrics" for port in (3100, 3200, 9090, 9093)}
-    assertions.settles(states, dict.fromkeys(asked | own | {"http://127.0.0.1:9100/metrics"}, "up"))
+    assertions.settles(
+        states, dict.fromkeys(asked | own | {"http://127.0.0.1:9100/metrics"}, "up")
+    )
 
 
 def test_the_collector_says_by_tls_what_its_page_says(servers):
@@ -287,15 +325,22 @@ def test_the_collector_says_by_tls_what_its_page_says(servers):
     assertions.settles(told, [("otel-collector-self", "app")])
 
 
-def test_metrics_of_redis_and_postgresql_are_in_prometheus_with_the_role_of_each_server(servers):
+def test_metrics_of_redis_and_postgresql_are_in_prometheus_with_the_role_of_each_server(
+    servers,
+):
     assertions.redis_and_postgresql_are_measured(servers)
 
 
 def test_a_put_object_is_in_tempo_with_all_spans_through_the_collector(servers):
-    assert assertions.a_put_object_has_all_its_spans(servers) >= assertions.PUT_OBJECT.total()
+    assert (
+        assertions.a_put_object_has_all_its_spans(servers)
+        >= assertions.PUT_OBJECT.total()
+    )
 
 
-def test_metrics_of_spans_are_in_prometheus_with_exemplars_that_lead_to_the_trace(servers):
+def test_metrics_of_spans_are_in_prometheus_with_exemplars_that_lead_to_the_trace(
+    servers,
+):
     assertions.metrics_of_spans_lead_to_the_trace(servers)
 
 
@@ -310,13 +355,17 @@ def test_the_collector_takes_by_tls_what_others_send(fleet, servers, by_tls):
     now = time.time_ns()
     span = {"traceId": trace, "spanId": trace[:16], "name": "PutObject", "kind": 2}
     span |= {"startTimeUnixNano": str(now - 10**6), "endTimeUnixNano": str(now)}
-    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "api"}}]}
+    resource = {
+        "attributes": [{"key": "service.name", "value": {"stringValue": "api"}}]
+    }
     body = json.dumps(
         {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}
     )
     fleet.fetch(fleet.at("app", 4318) + "/v1/traces", body=body)
     found = flows.settle(lambda: servers.spans(trace), bool, 30)
-    assert [(span.service, span.name, span.env) for span in found] == [("api", "PutObject", "prod")]
+    assert [(span.service, span.name, span.env) for span in found] == [
+        ("api", "PutObject", "prod")
+    ]
 
 
 def test_lines_of_a_container_are_found_in_loki(fleet):
@@ -326,21 +375,33 @@ def test_lines_of_a_container_are_found_in_loki(fleet):
         lambda: flows.numbered_lines(fleet.fetch, sent, loki), lambda found: not found.missing, 40
     )  # fmt: skip
     assert (found.distinct, found.repeated, found.missing) == (500, 0, 0)
-    assert {(labels["env"], labels["host"]) for labels in found.labels} == {("prod", "app")}
+    assert {(labels["env"], labels["host"]) for labels in found.labels} == {
+        ("prod", "app")
+    }
 
 
 def test_nothing_listens_but_what_another_host_needs(fleet):
     for name, host in fleet.hosts.items():
-        needed = {f"{host.address}:{port}" for port in PROMETHEUS_ASKS[name] | OTHERS_NEED[name]}
-        bridge = {f"{fleet.bridge}:4317", f"{fleet.bridge}:4318"} if name == "app" else set()
-        assert fleet.listening(name) - {"0.0.0.0:22", "[::]:22"} == needed | bridge, name
+        needed = {
+            f"{host.address}:{port}"
+            for port in PROMETHEUS_ASKS[name] | OTHERS_NEED[name]
+        }
+        bridge = (
+            {f"{fleet.bridge}:4317", f"{fleet.bridge}:4318"} if name == "app" else set()
+        )
+        assert fleet.listening(name) - {"0.0.0.0:22", "[::]:22"} == needed | bridge, (
+            name
+        )
 
 
 def test_a_client_without_a_certificate_is_rejected(fleet):
     for name in fleet.hosts:
         # Grafana requires a login.
         for port in (PROMETHEUS_ASKS[name] | OTHERS_NEED[name]) - {3000}:
-            for url in (fleet.at(name, port), fleet.at(name, port).replace("https", "http")):
+            for url in (
+                fleet.at(name, port),
+                fleet.at(name, port).replace("https", "http"),
+            ):
                 assert refused(fleet, url + "/metrics"), url
 
 
@@ -349,7 +410,9 @@ def test_telemetry_without_a_certificate_is_rejected(fleet):
         address = fleet.hosts[name].address
         assert fleet.greeted(address, port, "dashboards")
         # TLS 1.2, which the test bed's Tempo uses, has no alert of its own for it.
-        with pytest.raises(ssl.SSLError, match=r"alert (certificate required|handshake failure)"):
+        with pytest.raises(
+            ssl.SSLError, match=r"alert (certificate required|handshake failure)"
+        ):
             fleet.greeted(address, port, "")
         assert not fleet.greeted(address, port, None)
     # The same request in plain text.
@@ -378,9 +441,11 @@ def test_a_run_for_one_host_renders_the_same_while_its_peers_cannot_be_asked(fle
         outcome = fleet.run("--limit", "app")
     finally:
         docker.run("unpause", *peers)
-    assert (outcome.status, set(outcome.stats), outcome.changes) == (0, {"app"}, set()), (
-        outcome.messages
-    )
+    assert (outcome.status, set(outcome.stats), outcome.changes) == (
+        0,
+        {"app"},
+        set(),
+    ), outcome.messages
 
 
 def test_a_rollout_in_turn_stops_at_the_first_host_that_is_not_ready(fleet):
@@ -390,7 +455,9 @@ def test_a_rollout_in_turn_stops_at_the_first_host_that_is_not_ready(fleet):
     assert outcome.status == 2
     assert ["Rolled back" in message for message in outcome.messages] == [True]
     # Hosts without a task may be missing.
-    assert [name for name, stats in outcome.stats.items() if stats["failures"]] == ["app"]
+    assert [name for name, stats in outcome.stats.items() if stats["failures"]] == [
+        "app"
+    ]
     after = fleet.pids("node-exporter")
     assert [name for name in NAMES if before[name] != after[name]] == ["app"]
 
@@ -412,12 +479,14 @@ def test_a_password_replaces_the_certificate_and_components_send_it(fleet):
 
     def asked() -> list[str]:
         answer = fleet.fetch(
-            f"{prometheus}/api/v1/targets?state=active", login="people:of three test hosts"
+            f"{prometheus}/api/v1/targets?state=active",
+            login="people:of three test hosts",
         )
         return [
             target["health"]
             for target in json.loads(answer)["data"]["activeTargets"]
-            if target["labels"]["job"] in ("node", "prometheus") and "https" in target["scrapeUrl"]
+            if target["labels"]["job"] in ("node", "prometheus")
+            and "https" in target["scrapeUrl"]
         ]
 
     # A target keeps its state until the next scrape.

@@ -65,10 +65,15 @@ def site(testbed: None, tmp_path_factory: pytest.TempPathFactory) -> Site:
     password = f"{CANARY}-exporters"
     app.admit_exporters(password)
     site = Site(
-        host, tmp_path_factory.mktemp("site"), **SECRETS, **app.exporter_instances(password)
+        host,
+        tmp_path_factory.mktemp("site"),
+        **SECRETS,
+        **app.exporter_instances(password),
     )
     host.run("cat >/root/watch.py", input=WATCH)
-    host.run("nohup python3 /root/watch.py >/root/watched 2>&1 & echo $! >/root/watch.pid")
+    host.run(
+        "nohup python3 /root/watch.py >/root/watched 2>&1 & echo $! >/root/watch.pid"
+    )
     bare, site.bare = site.snapshot(), site.snapshot(times=False)
     site.predicted = site.good("--check").stats["changed"]
     site.untouched = site.snapshot() == bare
@@ -87,13 +92,19 @@ def fetch(site: Site) -> flows.Fetch:
 
 def test_check_mode_predicts_the_first_rollout_on_a_bare_host_and_writes_nothing(site):
     # In addition to the components: Grafana's content.
-    assert (site.predicted, site.untouched, site.first) == (len(ROLES) + 1, True, len(ROLES) + 1)
+    assert (site.predicted, site.untouched, site.first) == (
+        len(ROLES) + 1,
+        True,
+        len(ROLES) + 1,
+    )
 
 
 @pytest.fixture(scope="module")
 def servers(site: Site, fetch: flows.Fetch) -> assertions.Servers:
     """Return access to the servers with the application's telemetry."""
-    return assertions.Servers(fetch, lambda: fetch("http://127.0.0.1:8888/metrics"), "dev", "whole")
+    return assertions.Servers(
+        fetch, lambda: fetch("http://127.0.0.1:8888/metrics"), "dev", "whole"
+    )
 
 
 def test_every_request_is_counted_in_prometheus_through_the_collector(servers):
@@ -103,9 +114,9 @@ def test_every_request_is_counted_in_prometheus_through_the_collector(servers):
 def test_every_port_of_the_architecture_answers_with_the_right_program(site):
     assert site.wrong_ports() == {}
     assert (
-        json.loads(flows.directly(f"http://{app.address('api')}:{app.PORT}/openapi.json"))["info"][
-            "title"
-        ]
+        json.loads(
+            flows.directly(f"http://{app.address('api')}:{app.PORT}/openapi.json")
+        )["info"]["title"]
         == app.PROJECT
     )
 
@@ -119,7 +130,9 @@ def test_ten_thousand_lines_are_all_there_and_none_twice(site, fetch):
     [labels] = found.labels
     # Loki adds service_name and detected_level by itself.
     ours = {
-        key: value for key, value in labels.items() if key not in ("service_name", "detected_level")
+        key: value
+        for key, value in labels.items()
+        if key not in ("service_name", "detected_level")
     }
     assert ours == {
         "container_name": "hippius-s3-printer-1",
@@ -139,19 +152,30 @@ def test_a_container_of_one_line_is_shipped_within_fifteen_seconds(site, fetch):
     assert found.missing == 0, f"not there after {time.monotonic() - began:.0f} s"
 
 
-def test_metrics_of_redis_and_postgresql_are_in_prometheus_with_the_role_of_each_server(servers):
+def test_metrics_of_redis_and_postgresql_are_in_prometheus_with_the_role_of_each_server(
+    servers,
+):
     assertions.redis_and_postgresql_are_measured(servers)
 
 
-def test_a_put_object_is_in_tempo_with_all_spans_through_the_collector_and_directly(site, servers):
-    assert assertions.a_put_object_has_all_its_spans(servers) >= assertions.PUT_OBJECT.total()
+def test_a_put_object_is_in_tempo_with_all_spans_through_the_collector_and_directly(
+    site, servers
+):
+    assert (
+        assertions.a_put_object_has_all_its_spans(servers)
+        >= assertions.PUT_OBJECT.total()
+    )
     app.send_to(
-        app.Telemetry(f"http://{site.host.address}:4317", f"http://{site.host.address}:4319")
+        app.Telemetry(
+            f"http://{site.host.address}:4317", f"http://{site.host.address}:4319"
+        )
     )
     assert assertions.a_put_object_has_all_its_spans(servers) == 0
 
 
-def test_metrics_of_spans_are_in_prometheus_with_exemplars_that_lead_to_the_trace(servers):
+def test_metrics_of_spans_are_in_prometheus_with_exemplars_that_lead_to_the_trace(
+    servers,
+):
     assertions.metrics_of_spans_lead_to_the_trace(servers)
 
 
@@ -174,9 +198,13 @@ def test_grafana_leads_to_the_lines_traces_and_metrics_of_the_application(site):
     [trace_id] = app.traffic(1)["trace_ids"]
     assert flows.settle(lambda: flows.spans(ask, trace_id, f"{proxy}/tempo"), len, 30)
     lines = '{container_name="hippius-s3-api-1", env="dev"}'
-    assert flows.settle(lambda: flows.lines_stored(ask, lines, f"{proxy}/loki"), bool, 30)
+    assert flows.settle(
+        lambda: flows.lines_stored(ask, lines, f"{proxy}/loki"), bool, 30
+    )
     requests = "http_request_duration_seconds_count"
-    assert flows.settle(lambda: flows.series(ask, requests, f"{proxy}/prometheus"), len, 60)
+    assert flows.settle(
+        lambda: flows.series(ask, requests, f"{proxy}/prometheus"), len, 60
+    )
 
 
 def test_metrics_of_alerts_and_dashboards_exist(site, fetch):
@@ -189,12 +217,16 @@ def test_metrics_of_alerts_and_dashboards_exist(site, fetch):
             for labels, _count in flows.series(fetch, content.presence(asked))
         }
         return {
-            selector: where[selector] for index, selector in enumerate(asked) if index not in there
+            selector: where[selector]
+            for index, selector in enumerate(asked)
+            if index not in there
         }
 
     # Instant values show that names and labels are right, which is enough for rates.
     assert flows.settle(missing, lambda found: not found, 60) == {}
-    [logs] = [query.expression for query in content.queries() if query.datasource == "loki"]
+    [logs] = [
+        query.expression for query in content.queries() if query.datasource == "loki"
+    ]
     chosen = logs.replace("$env", "dev").replace("$service", "hippius-s3-api")
     assert flows.settle(lambda: flows.lines_stored(fetch, chosen), bool, 30)
 
@@ -224,7 +256,9 @@ def test_ten_thousand_spans_outlive_an_outage_of_tempo_and_a_killed_collector(si
     # After long failures a gRPC client retries after up to two minutes.
     count = ["python3", script, "count", run, "100"]
     arrived = flows.settle(
-        lambda: int(site.host.run(count, check=False).stdout or 0), lambda n: n >= 10_000, 180
+        lambda: int(site.host.run(count, check=False).stdout or 0),
+        lambda n: n >= 10_000,
+        180,
     )
     assert arrived == 10_000
 
@@ -257,14 +291,18 @@ def test_a_secret_is_visible_only_to_its_program(site):
     secrets = set()
     for role in ROLES:
         spec = yaml.safe_load(
-            (ROOT / "roles" / role / "meta/argument_specs.yml").read_text(encoding="utf-8")
+            (ROOT / "roles" / role / "meta/argument_specs.yml").read_text(
+                encoding="utf-8"
+            )
         )
         for name, option in spec["argument_specs"]["main"]["options"].items():
             if option.get("no_log") or any(
                 one.get("no_log") for one in option.get("options", {}).values()
             ):
                 secrets.add(name)
-    assert {name for name in secrets if CANARY not in json.dumps(site.variables.get(name))} == set()
+    assert {
+        name for name in secrets if CANARY not in json.dumps(site.variables.get(name))
+    } == set()
     assert site.host.run("cat /root/watched").stdout == ""
     assert shown(site) == ""
     # They are in the right locations, so that the search would find a copy elsewhere.
@@ -273,7 +311,9 @@ def test_a_secret_is_visible_only_to_its_program(site):
         " /etc /opt /run /var /root /tmp --exclude-dir=docker"
         " | xargs stat --format='%a %U %G %n'"
     ).stdout
-    where = re.compile(r"640 root (\S+) /opt/monitoring/components/\1/generations/[^/]+/etc/\S+")
+    where = re.compile(
+        r"640 root (\S+) /opt/monitoring/components/\1/generations/[^/]+/etc/\S+"
+    )
     assert [line for line in held.splitlines() if not where.fullmatch(line)] == []
     assert {where.fullmatch(line)[1] for line in held.splitlines()} == READY.keys() - {
         "node-exporter", "redis-exporter-chain"
@@ -291,10 +331,16 @@ def test_a_change_of_loki_is_a_restart_that_loses_no_line(site, fetch):
     site.good("--tags", "loki")
 
 
-def test_a_scrape_interval_is_changed_ad_hoc_by_a_reload_that_prometheus_confirms(site, fetch):
+def test_a_scrape_interval_is_changed_ad_hoc_by_a_reload_that_prometheus_confirms(
+    site, fetch
+):
     stamp = "prometheus_config_last_reload_success_timestamp_seconds"
     before, pids = (
-        float(re.search(rf"^{stamp} (\S+)", fetch(READY["prometheus"][:-8] + "/metrics"), re.M)[1]),
+        float(
+            re.search(
+                rf"^{stamp} (\S+)", fetch(READY["prometheus"][:-8] + "/metrics"), re.M
+            )[1]
+        ),
         site.pids(),
     )
     site.good("--tags", "prometheus", prometheus_scrape_interval="14s")
@@ -302,9 +348,9 @@ def test_a_scrape_interval_is_changed_ad_hoc_by_a_reload_that_prometheus_confirm
     assert site.pids() == pids
     assert float(re.search(rf"^{stamp} (\S+)", metrics, re.M)[1]) > before
     assert re.search(r"^prometheus_config_last_reload_successful 1$", metrics, re.M)
-    assert "scrape_interval: 14s" in fetch("http://127.0.0.1:9090/api/v1/status/config").replace(
-        "\\n", "\n"
-    )
+    assert "scrape_interval: 14s" in fetch(
+        "http://127.0.0.1:9090/api/v1/status/config"
+    ).replace("\\n", "\n")
     site.good("--tags", "prometheus")
 
 
@@ -319,7 +365,10 @@ def test_a_second_run_changes_and_writes_nothing_and_needs_nothing_but_ssh(site)
             (ASKED, ("--sport", "--dport")),
         )
         for port in ports
-        for chain, interface, end in (("INPUT", "-i", ends[0]), ("OUTPUT", "-o", ends[1]))
+        for chain, interface, end in (
+            ("INPUT", "-i", ends[0]),
+            ("OUTPUT", "-o", ends[1]),
+        )
     ] + [["INPUT", "!", "-i", "lo"], ["OUTPUT", "!", "-o", "lo"]]
     tables = ["nsenter", "--target", pid, "--net", "iptables"]
     for rule in rules:
@@ -415,7 +464,9 @@ def changed(site: Site, role: str, change: dict) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("role", [role for role, faults in FAULTS.items() if faults[1]])
-def test_a_configuration_that_its_checker_refuses_leaves_the_old_process_answering(site, role):
+def test_a_configuration_that_its_checker_refuses_leaves_the_old_process_answering(
+    site, role
+):
     syntax, (change, message), _start = FAULTS[role]
     broken = site.folder / "broken.yml"
     broken.write_text(BROKEN, encoding="utf-8")
@@ -433,10 +484,13 @@ def test_a_configuration_that_its_checker_refuses_leaves_the_old_process_answeri
 @pytest.mark.parametrize("role", [role for role, faults in FAULTS.items() if faults[2]])
 def test_a_configuration_that_cannot_start_is_rolled_back_within_a_minute(site, role):
     (change, message), name = FAULTS[role][2], unit_of(role)
-    lock_owner = (
-        "import socket, time; s = socket.create_server(('127.0.0.1', 7999)); time.sleep(600)"
+    listener = (
+        "import socket, time;"
+        " s = socket.create_server(('127.0.0.1', 7999)); time.sleep(600)"
     )
-    site.host.run(f'nohup python3 -c "{lock_owner}" >/dev/null 2>&1 & echo $! >/tmp/holder.pid')
+    site.host.run(
+        f'nohup python3 -c "{listener}" >/dev/null 2>&1 & echo $! >/tmp/holder.pid'
+    )
     watch = (
         "import sys, time, urllib.request\nlast, longest = time.time(), 0\n"
         "while True:\n"
@@ -448,7 +502,9 @@ def test_a_configuration_that_cannot_start_is_rolled_back_within_a_minute(site, 
         "  time.sleep(0.2)\n"
     )
     site.host.run("cat >/tmp/watch.py", input=watch)
-    site.host.run("nohup python3 /tmp/watch.py >/tmp/watch.out 2>&1 & echo $! >/tmp/watch.pid")
+    site.host.run(
+        "nohup python3 /tmp/watch.py >/tmp/watch.out 2>&1 & echo $! >/tmp/watch.pid"
+    )
     outcome = site.run("--tags", role, **changed(site, role, change))
     wait_until(lambda: site.ready(name), 60)
     silence = float(
@@ -464,15 +520,24 @@ def test_a_configuration_that_cannot_start_is_rolled_back_within_a_minute(site, 
 
 
 def test_every_unit_is_hardened_and_no_daemon_was_refused_what_it_needs(site):
-    units = site.host.run("ls /opt/monitoring/components/*/current/*.service").stdout.split()
+    units = site.host.run(
+        "ls /opt/monitoring/components/*/current/*.service"
+    ).stdout.split()
     assert {Path(unit).name for unit in units} > set(UNITS)
     for unit in units:
-        told = site.host.run(["systemd-analyze", "security", "--no-pager", Path(unit).name]).stdout
-        assert float(re.search(r"Overall exposure level for \S+: ([\d.]+)", told)[1]) <= 2.0, told
+        told = site.host.run(
+            ["systemd-analyze", "security", "--no-pager", Path(unit).name]
+        ).stdout
+        assert (
+            float(re.search(r"Overall exposure level for \S+: ([\d.]+)", told)[1])
+            <= 2.0
+        ), told
     assert site.refusals() == ""
 
 
-def test_everything_runs_after_a_reboot_and_a_bridge_that_appears_late_is_listened_on(site):
+def test_everything_runs_after_a_reboot_and_a_bridge_that_appears_late_is_listened_on(
+    site,
+):
     late = "172.31.255.1"
     bridge = (
         f"ip link add br-late type bridge && ip address add {late}/24 dev br-late"
@@ -519,18 +584,22 @@ def test_components_that_left_the_inventory_are_removed_except_their_data(site, 
     assert changes == [3, 3, 0]
     left = "promtail redis-exporter-chain"
     paths = " ".join(
-        f"/etc/{name} /opt/monitoring/components/{name} /var/lib/{name}" for name in left.split()
+        f"/etc/{name} /opt/monitoring/components/{name} /var/lib/{name}"
+        for name in left.split()
     )
     there = site.host.run(f"ls -d {paths}", check=False).stdout.split()
     assert there == [f"/var/lib/{name}" for name in left.split()]
     assert (
-        site.host.run("systemctl list-units --all --no-legend 'promtail*' '*-chain*'").stdout == ""
+        site.host.run(
+            "systemctl list-units --all --no-legend 'promtail*' '*-chain*'"
+        ).stdout
+        == ""
     )
 
     def scraped() -> set[str]:
-        targets = flows.ask(fetch, f"{flows.PROMETHEUS}/api/v1/targets", state="active")[
-            "activeTargets"
-        ]
+        targets = flows.ask(
+            fetch, f"{flows.PROMETHEUS}/api/v1/targets", state="active"
+        )["activeTargets"]
         return {target["labels"]["job"] for target in targets} & {
             "promtail",
             "redis-chain",
@@ -547,14 +616,17 @@ def test_components_that_left_the_inventory_are_removed_except_their_data(site, 
 UNINSTALL = {"playbook": "playbooks/uninstall.yml"}
 DATA = [f"/var/lib/{name}" for name in sorted(READY)]
 ACCOUNTS = {
-    f"/etc/{name}{copy}" for name in ("group", "gshadow", "passwd", "shadow") for copy in ("", "-")
+    f"/etc/{name}{copy}"
+    for name in ("group", "gshadow", "passwd", "shadow")
+    for copy in ("", "-")
 }
 
 
 def left(site: Site) -> set[str]:
     """Return the paths that differ from the bare host."""
     return {
-        re.search(r"/\S+", line)[0] for line in differences(site.bare, site.snapshot(times=False))
+        re.search(r"/\S+", line)[0]
+        for line in differences(site.bare, site.snapshot(times=False))
     }
 
 
@@ -566,7 +638,12 @@ def test_uninstall_leaves_data_and_users_and_nothing_else(site):
     assert site.good(**UNINSTALL).stats["changed"] == 2
     assert site.good(**UNINSTALL).stats["changed"] == 0
     assert site.host.run(["ls", "-d", *DATA]).stdout.split() == DATA
-    assert site.host.run(f"systemctl list-units --all --no-legend {' '.join(UNITS)}").stdout == ""
+    assert (
+        site.host.run(
+            f"systemctl list-units --all --no-legend {' '.join(UNITS)}"
+        ).stdout
+        == ""
+    )
     assert left(site) - ACCOUNTS == set()
 
 
@@ -590,7 +667,9 @@ def test_vaulted_configuration_files_are_rolled_out_and_shown_nowhere(site):
     variables = {}
     for role, path in FILES.items():
         own = site.folder / f"{role}.yml"
-        own.write_bytes(vault.encrypt(f"{site.files[path]}\n# {CANARY}-in-a-file-of-{role}\n"))
+        own.write_bytes(
+            vault.encrypt(f"{site.files[path]}\n# {CANARY}-in-a-file-of-{role}\n")
+        )
         variables[f"{role}_config_file"] = str(own)
     outcome = site.good("--vault-password-file", str(password), **variables)
     # Grafana's content is part of the data; its token is created again.

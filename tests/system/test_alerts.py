@@ -41,7 +41,11 @@ def promtool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [archive] = build_all(["prometheus"]).values()
     folder = tmp_path_factory.mktemp("promtool")
     with tarfile.open(archive) as opened:
-        [member] = [member for member in opened.getmembers() if member.name.endswith("/promtool")]
+        [member] = [
+            member
+            for member in opened.getmembers()
+            if member.name.endswith("/promtool")
+        ]
         member.name = "promtool"
         opened.extract(member, folder, filter="data")
     return folder / "promtool"
@@ -53,7 +57,9 @@ def alerts(role: str) -> dict[str, Any]:
     for rule in rules(document):
         rule["labels"].pop("engine", None)
         rule["annotations"] = {
-            key: text for key, text in rule["annotations"].items() if key not in NOT_TESTED
+            key: text
+            for key, text in rule["annotations"].items()
+            if key not in NOT_TESTED
         }
     return document
 
@@ -66,7 +72,9 @@ def cases(role: str) -> dict[str, Any]:
     return yaml.safe_load((CASES / f"{role}.yml").read_text(encoding="utf-8"))
 
 
-def tried(promtool: Path, document: dict, tests: dict, folder: Path) -> subprocess.CompletedProcess:
+def tried(
+    promtool: Path, document: dict, tests: dict, folder: Path
+) -> subprocess.CompletedProcess:
     """Run cases against alerts."""
     folder.mkdir(parents=True)
     (folder / "alerts.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
@@ -108,7 +116,9 @@ def test_each_alert_has_a_case_that_fires_and_one_that_is_silent(role: str) -> N
         for case in test["alert_rule_test"]
     ]
     assert set(told) == {
-        (rule["alert"], fires) for rule in rules(alerts(role)) for fires in (True, False)
+        (rule["alert"], fires)
+        for rule in rules(alerts(role))
+        for fires in (True, False)
     }
 
 
@@ -118,7 +128,9 @@ def mutants(rule: dict) -> Iterator[dict]:
         flipped = FLIPPED[match.group()]
         yield {
             **rule,
-            "expr": rule["expr"][: match.start()] + flipped + rule["expr"][match.end() :],
+            "expr": rule["expr"][: match.start()]
+            + flipped
+            + rule["expr"][match.end() :],
         }
     yield {**rule, "for": "0m" if rule.get("for") else "5m"}
 
@@ -138,7 +150,9 @@ def cases_of(role: str, alert: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_changed_alert_fails_a_case(promtool: Path, role: str, tmp_path: Path) -> None:
+def test_a_changed_alert_fails_a_case(
+    promtool: Path, role: str, tmp_path: Path
+) -> None:
     changed = [rule for original in rules(alerts(role)) for rule in mutants(original)]
 
     def survives(numbered: tuple[int, dict]) -> bool:
@@ -146,23 +160,33 @@ def test_a_changed_alert_fails_a_case(promtool: Path, role: str, tmp_path: Path)
         document = {"groups": [{"name": "changed", "rules": [rule]}]}
         return (
             tried(
-                promtool, document, cases_of(role, rule["alert"]), tmp_path / str(number)
+                promtool,
+                document,
+                cases_of(role, rule["alert"]),
+                tmp_path / str(number),
             ).returncode
             == 0
         )
 
     with ThreadPoolExecutor(2) as pool:
         survivors = list(pool.map(survives, enumerate(changed)))
-    assert [rule for rule, survived in zip(changed, survivors, strict=True) if survived] == []
+    assert [
+        rule for rule, survived in zip(changed, survivors, strict=True) if survived
+    ] == []
 
 
 def test_panels_query_in_promql(promtool: Path, tmp_path: Path) -> None:
-    asked = [query.expression for query in content.queries() if query.datasource == "prometheus"]
+    asked = [
+        query.expression
+        for query in content.queries()
+        if query.datasource == "prometheus"
+    ]
     recorded = [{"record": f"panel:{index}", "expr": expression.replace("$__rate_interval", "1m")}
                 for index, expression in enumerate(asked)]  # fmt: skip
     path = tmp_path / "panels.yml"
     path.write_text(
-        yaml.safe_dump({"groups": [{"name": "panels", "rules": recorded}]}), encoding="utf-8"
+        yaml.safe_dump({"groups": [{"name": "panels", "rules": recorded}]}),
+        encoding="utf-8",
     )
     done = subprocess.run(
         [promtool, "check", "rules", path], capture_output=True, text=True, check=False

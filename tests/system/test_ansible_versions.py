@@ -23,7 +23,9 @@ from tests.conftest import ROOT
 def rollouts_of(python: str | Path) -> dict[str, Any]:
     command = [python, "-m", "tests.ansible_versions"]
     return json.loads(
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        subprocess.run(
+            command, cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout
     )
 
 
@@ -49,7 +51,9 @@ all:
 
 
 @pytest.mark.parametrize("core", VERSIONS)
-def test_errors_name_their_location_before_any_host_is_contacted(core: str, tmp_path: Path) -> None:
+def test_errors_name_their_location_before_any_host_is_contacted(
+    core: str, tmp_path: Path
+) -> None:
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(REFUSED)
     place = os.path.relpath(inventory, ROOT)
@@ -63,8 +67,8 @@ def test_errors_name_their_location_before_any_host_is_contacted(core: str, tmp_
     assert done.returncode == 2
     for words in (
         f"{place}:6: loki_secrets of a: must be a dict;",
-        f"{place}:5: loki_retentoin of a: is not a variable of a role;"
-        " did you mean loki_retention?",
+        f"{place}:5: loki_retentoin of a: is not a variable of a role;",
+        "did you mean loki_retention?",
     ):
         assert squeezed(words) in told
     assert "canary" not in told

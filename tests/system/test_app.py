@@ -77,8 +77,12 @@ def received() -> list[dict]:
 
 def counted(arrived: list[dict], name: str) -> dict[tuple, int]:
     """Return the newest count of each series of a histogram."""
-    histograms = [one for one in arrived if one["kind"] == "histogram" and one["name"] == name]
-    return {tuple(sorted(one["labels"].items())): int(one["count"]) for one in histograms}
+    histograms = [
+        one for one in arrived if one["kind"] == "histogram" and one["name"] == name
+    ]
+    return {
+        tuple(sorted(one["labels"].items())): int(one["count"]) for one in histograms
+    }
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +97,9 @@ def sent(docker_daemon):
             *("--network", docker.NETWORK),
             *(image.ensure(), f"{image.ENVIRONMENT}/bin/python3", "-c", PROGRAM),
         )
-        flows.settle(received, lambda arrived: any(one["kind"] == "sum" for one in arrived), 60)
+        flows.settle(
+            received, lambda arrived: any(one["kind"] == "sum" for one in arrived), 60
+        )
         yield {"early": early, "late": app.traffic(REQUESTS)}
     finally:
         app.down()
@@ -140,12 +146,18 @@ def test_each_request_is_observed_once(sent):
         by_status[int(dict(labels)["status_code"])] += count
     assert by_status == statuses
     assert {
-        one["unit"] for one in arrived if one.get("name") == "http_request_duration_seconds"
+        one["unit"]
+        for one in arrived
+        if one.get("name") == "http_request_duration_seconds"
     } == {"s"}
 
 
 def test_a_put_object_makes_one_trace_of_http_database_and_worker_spans(traces, sent):
-    assert len(traces) == sent["late"]["put_objects"] == len(set(sent["late"]["trace_ids"]))
+    assert (
+        len(traces)
+        == sent["late"]["put_objects"]
+        == len(set(sent["late"]["trace_ids"]))
+    )
     for spans in traces.values():
         ids = {span["span"] for span in spans}
         roots = [span["name"] for span in spans if not span["parent"]]
@@ -156,7 +168,10 @@ def test_a_put_object_makes_one_trace_of_http_database_and_worker_spans(traces, 
             by_service[span["resource"]["service.name"]].add(
                 (span["scope"].rpartition(".")[2], span["name"])
             )
-        assert by_service["hippius-s3-api"] >= {("asyncpg", "INSERT"), ("redis", "LPUSH")}
+        assert by_service["hippius-s3-api"] >= {
+            ("asyncpg", "INSERT"),
+            ("redis", "LPUSH"),
+        }
         assert by_service["hippius-s3-uploader"] >= {
             ("worker", "uploader process"),
             ("asyncpg", "UPDATE"),
@@ -168,7 +183,9 @@ def test_a_put_object_makes_one_trace_of_http_database_and_worker_spans(traces, 
 
 
 def test_no_trace_comes_from_anything_but_a_request(traces, sent):
-    roots = [one["name"] for one in received() if one["kind"] == "span" and not one["parent"]]
+    roots = [
+        one["name"] for one in received() if one["kind"] == "span" and not one["parent"]
+    ]
     assert len(roots) >= REQUESTS
     assert {name.partition(" ")[0] for name in roots} == {"GET", "PUT"}
 
@@ -181,7 +198,9 @@ def test_each_process_names_its_service_instance_and_environment(traces):
     }
     for name, resource in services.items():
         assert resource["deployment.environment.name"] == "dev"
-        assert resource["service.instance.id"] == app.instance(name.removeprefix("hippius-s3-"))
+        assert resource["service.instance.id"] == app.instance(
+            name.removeprefix("hippius-s3-")
+        )
 
 
 def test_lines_go_to_stdout_with_their_trace_and_not_through_otlp(traces, sent):
@@ -203,9 +222,12 @@ def test_containers_are_named_and_labelled_as_compose_does(sent):
 def test_a_container_writes_each_numbered_line_once(sent, seconds, lines):
     printed = app.log_lines(lines, seconds=seconds)
     flows.settle(
-        lambda: app.inspect("printer", "{{.State.Status}}"), lambda state: state == "exited", 30
+        lambda: app.inspect("printer", "{{.State.Status}}"),
+        lambda state: state == "exited",
+        30,
     )
     written = docker.run("logs", printed["container"]).splitlines()
     assert written == [
-        f"run={printed['run']} line={number} of={lines}" for number in range(1, lines + 1)
+        f"run={printed['run']} line={number} of={lines}"
+        for number in range(1, lines + 1)
     ]

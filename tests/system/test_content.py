@@ -24,7 +24,10 @@ from tests.testbed.releases.build import build_all
 from tests.unit.grafana.test_content import HOSTILE, board
 
 PASSWORD = "grafana-pass"
-WEBHOOK, TOKEN = "https://discord.example/api/webhooks/1/canary-webhook", "canary-datasource-token"
+WEBHOOK, TOKEN = (
+    "https://discord.example/api/webhooks/1/canary-webhook",
+    "canary-datasource-token",
+)
 
 
 class Unsafe(str):
@@ -36,7 +39,8 @@ class Dumper(yaml.SafeDumper):
 
 
 Dumper.add_representer(
-    Unsafe, lambda dumper, text: dumper.represent_scalar("!unsafe", str(text), style='"')
+    Unsafe,
+    lambda dumper, text: dumper.represent_scalar("!unsafe", str(text), style='"'),
 )
 
 
@@ -60,10 +64,13 @@ class Controller:
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(
-            content if isinstance(content, str) else json.dumps(content), encoding="utf-8"
+            content if isinstance(content, str) else json.dumps(content),
+            encoding="utf-8",
         )
 
-    def apply(self, *flags: str, fails: bool = False, **options: object) -> dict[str, Any]:
+    def apply(
+        self, *flags: str, fails: bool = False, **options: object
+    ) -> dict[str, Any]:
         """Run a task with these options and return its result.
 
         Its key `output` is everything that Ansible printed.
@@ -76,11 +83,15 @@ class Controller:
         task = {"hippius.monitoring.grafana_content": {**connection, **options}}
         return self.play({"tasks": [task]}, "localhost,", *flags, fails=fails)
 
-    def play(self, play: dict, inventory: str, *flags: str, fails: bool = False) -> dict[str, Any]:
+    def play(
+        self, play: dict, inventory: str, *flags: str, fails: bool = False
+    ) -> dict[str, Any]:
         """Run a play and return the result of its last task."""
         self.write(
             "play.yml",
-            yaml.dump([{"hosts": "localhost", "gather_facts": False, **play}], Dumper=Dumper),
+            yaml.dump(
+                [{"hosts": "localhost", "gather_facts": False, **play}], Dumper=Dumper
+            ),
         )
         command = [
             programs_of(self.core) / "ansible-playbook",
@@ -95,14 +106,21 @@ class Controller:
         command += ["-e", f"ansible_python_interpreter={sys.executable}", "play.yml"]
         environment = {
             **{
-                name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith("ANSIBLE_")
             },
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_HOME": str(self.folder / ".ansible"),
         }
         done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+            command,
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         output = done.stdout + done.stderr
         assert bool(done.returncode) == fails, output
@@ -114,14 +132,18 @@ class Controller:
 
     def get(self, path: str) -> Any:
         """Return Grafana's answer."""
-        answer = requests.get(f"{self.grafana.url}{path}", auth=("admin", PASSWORD), timeout=10)
+        answer = requests.get(
+            f"{self.grafana.url}{path}", auth=("admin", PASSWORD), timeout=10
+        )
         answer.raise_for_status()
         return answer.json()
 
     def board(self, uid: str) -> dict[str, Any]:
         """Return a dashboard without Grafana's numbers."""
         model = self.get(f"/api/dashboards/uid/{uid}")["dashboard"]
-        return {key: value for key, value in model.items() if key not in ("id", "version")}
+        return {
+            key: value for key, value in model.items() if key not in ("id", "version")
+        }
 
 
 @pytest.fixture
@@ -168,7 +190,9 @@ RULE = {
                 "refId": "B",
                 "type": "threshold",
                 "expression": "A",
-                "conditions": [{"evaluator": {"type": "gt", "params": [9007199254740993]}}],
+                "conditions": [
+                    {"evaluator": {"type": "gt", "params": [9007199254740993]}}
+                ],
             },
         },
     ],
@@ -183,7 +207,10 @@ ALERTING = {
                 {
                     "uid": "chat",
                     "type": "discord",
-                    "settings": {"url": "$WEBHOOK", "message": '{{ template "text" . }}$$'},
+                    "settings": {
+                        "url": "$WEBHOOK",
+                        "message": '{{ template "text" . }}$$',
+                    },
                 }
             ],
         }
@@ -205,10 +232,14 @@ ALERTING = {
     "muteTimes": [
         {
             "name": "night",
-            "time_intervals": [{"times": [{"start_time": "22:00", "end_time": "24:00"}]}],
+            "time_intervals": [
+                {"times": [{"start_time": "22:00", "end_time": "24:00"}]}
+            ],
         }
     ],
-    "groups": [{"name": "group", "folder": "Area/Alerts", "interval": "1m", "rules": [RULE]}],
+    "groups": [
+        {"name": "group", "folder": "Area/Alerts", "interval": "1m", "rules": [RULE]}
+    ],
 }
 ENVIRONMENT = {"WEBHOOK": WEBHOOK, "TOKEN": TOKEN}
 
@@ -216,8 +247,12 @@ ENVIRONMENT = {"WEBHOOK": WEBHOOK, "TOKEN": TOKEN}
 def write_all(controller: Controller) -> dict[str, Any]:
     """Write files with each kind of object, and return the options that apply them."""
     controller.write("grafana/datasources/all.json", SOURCES)
-    controller.write("grafana/alerting/all.yml", yaml.safe_dump(ALERTING, sort_keys=False))
-    controller.write("grafana/dashboards/Area/hostile.json", board("file", "File", tags=HOSTILE))
+    controller.write(
+        "grafana/alerting/all.yml", yaml.safe_dump(ALERTING, sort_keys=False)
+    )
+    controller.write(
+        "grafana/dashboards/Area/hostile.json", board("file", "File", tags=HOSTILE)
+    )
     return {"content": [{"directory": "grafana"}], "environment": ENVIRONMENT}
 
 
@@ -228,7 +263,9 @@ def test_content_is_read_back_as_it_was_in_files_and_inline(
     controller.core = core
     options = write_all(controller)
     inline = {
-        "dashboards": [{"folder": "Area", "dashboard": board("inline", "Inline", tags=HOSTILE)}]
+        "dashboards": [
+            {"folder": "Area", "dashboard": board("inline", "Inline", tags=HOSTILE)}
+        ]
     }
     options["content"] += [{"objects": unsafe(inline)}]
     assert controller.apply(**options)["changed"]
@@ -237,7 +274,9 @@ def test_content_is_read_back_as_it_was_in_files_and_inline(
     (rule,) = controller.get("/api/v1/provisioning/alert-rules")
     assert rule["annotations"] == TEXTS
     assert rule["data"][0]["model"]["expr"] == RULE["data"][0]["model"]["expr"]
-    assert rule["data"][1]["model"]["conditions"] == RULE["data"][1]["model"]["conditions"]
+    assert (
+        rule["data"][1]["model"]["conditions"] == RULE["data"][1]["model"]["conditions"]
+    )
     (text,) = [
         item["template"]
         for item in controller.get("/api/v1/provisioning/templates")
@@ -252,13 +291,15 @@ def test_content_is_read_back_as_it_was_in_files_and_inline(
 
 def test_broken_file_among_many_stops_everything(controller: Controller) -> None:
     for number in range(300):
-        controller.write(f"grafana/dashboards/d{number}.json", board(f"d{number}", f"D {number}"))
+        controller.write(
+            f"grafana/dashboards/d{number}.json", board(f"d{number}", f"D {number}")
+        )
     controller.write("grafana/dashboards/broken.json", '{"uid": "x",\n "title": }')
     controller.write(
         "grafana/alerting/policy.yml", "apiVersion: 1\npolicies:\n  - reciever: chat\n"
     )
     result = controller.apply(content=[{"directory": "grafana"}], fails=True)
-    assert [problem.split(": ")[0] for problem in result["problems"]] == [
+    assert [problem.split(": ")[0] for problem in result["errors"]] == [
         "grafana/dashboards/broken.json:2",
         "grafana/alerting/policy.yml:3",
         "grafana/alerting/policy.yml:3",
@@ -269,16 +310,29 @@ def test_broken_file_among_many_stops_everything(controller: Controller) -> None
 def test_an_unknown_reference_stops_everything(controller: Controller) -> None:
     controller.write("policy.yml", "apiVersion: 1\n\npolicies: [{receiver: nobody}]\n")
     controller.write("app.json", board())
-    result = controller.apply(content=[{"file": "policy.yml"}, {"file": "app.json"}], fails=True)
+    result = controller.apply(
+        content=[{"file": "policy.yml"}, {"file": "app.json"}], fails=True
+    )
     assert "policy.yml:3" in result["msg"]
     assert "nobody" in result["msg"]
     assert controller.grafana.writes == []
 
 
-def test_a_reference_to_an_object_of_the_server_is_valid(controller: Controller) -> None:
-    texts = {"templates": [{"name": "texts", "template": '{{ define "other" }}x{{ end }}'}]}
+def test_a_reference_to_an_object_of_the_server_is_valid(
+    controller: Controller,
+) -> None:
+    texts = {
+        "templates": [{"name": "texts", "template": '{{ define "other" }}x{{ end }}'}]
+    }
     controller.apply(
-        content=[{"objects": {**unsafe(texts), "folders": [{"folder": "Live", "uid": "live"}]}}]
+        content=[
+            {
+                "objects": {
+                    **unsafe(texts),
+                    "folders": [{"folder": "Live", "uid": "live"}],
+                }
+            }
+        ]
     )
     settings = {"url": WEBHOOK, "message": '{{ template "other" . }}'}
     point = {
@@ -290,19 +344,23 @@ def test_a_reference_to_an_object_of_the_server_is_valid(controller: Controller)
         "dashboards": [{"folderUid": "live", "dashboard": board()}],
     }
     assert (
-        controller.apply(content=[{"objects": unsafe(objects)}])["counts"]["contact_point"][
-            "create"
-        ]
+        controller.apply(content=[{"objects": unsafe(objects)}])["counts"][
+            "contact_point"
+        ]["create"]
         == 1
     )
     assert controller.get("/api/dashboards/uid/app")["meta"]["folderUid"] == "live"
 
 
-def test_rotated_secrets_are_one_change_each_and_never_shown(controller: Controller) -> None:
+def test_rotated_secrets_are_one_change_each_and_never_shown(
+    controller: Controller,
+) -> None:
     options = write_all(controller)
     first = controller.apply("-vvv", "--diff", **options)
     rotated = {name: f"{value}-rotated" for name, value in ENVIRONMENT.items()}
-    check = controller.apply("--check", "--diff", "-vvv", **{**options, "environment": rotated})
+    check = controller.apply(
+        "--check", "--diff", "-vvv", **{**options, "environment": rotated}
+    )
     assert sorted((item["kind"], item["action"]) for item in check["changes"]) == [
         ("contact_point", "update"), ("datasource", "update"),
     ]  # fmt: skip
@@ -315,7 +373,9 @@ def test_rotated_secrets_are_one_change_each_and_never_shown(controller: Control
         assert "canary" not in result["output"]
 
 
-def test_plan_for_a_grafana_that_is_not_there_yet_is_no_error(controller: Controller) -> None:
+def test_plan_for_a_grafana_that_is_not_there_yet_is_no_error(
+    controller: Controller,
+) -> None:
     controller.write("app.json", board())
     result = controller.apply(
         "--check", content=[{"file": "app.json"}], grafana_url="http://127.0.0.1:9"
@@ -334,11 +394,20 @@ def test_files_of_a_vault_are_read(controller: Controller) -> None:
         "receivers": [{"uid": "chat", "type": "webhook", "settings": settings}],
     }
     controller.write("grafana/points.json", {"apiVersion": 1, "contactPoints": [point]})
-    encrypt = [programs_of("") / "ansible-vault", "encrypt", "--vault-password-file", "password"]
+    encrypt = [
+        programs_of("") / "ansible-vault",
+        "encrypt",
+        "--vault-password-file",
+        "password",
+    ]
     subprocess.run(
-        [*encrypt, "grafana/app.json", "secrets/webhook"], cwd=controller.folder, check=True
+        [*encrypt, "grafana/app.json", "secrets/webhook"],
+        cwd=controller.folder,
+        check=True,
     )
-    controller.apply("--vault-password-file", "password", content=[{"directory": "grafana"}])
+    controller.apply(
+        "--vault-password-file", "password", content=[{"directory": "grafana"}]
+    )
     assert controller.board("app") == board()
     exported = controller.get("/api/v1/provisioning/contact-points/export?decrypt=true")
     (kept,) = [point for point in exported["contactPoints"] if point["name"] == "chat"]
@@ -364,7 +433,9 @@ def test_exported_files_match_the_server(controller: Controller) -> None:
     (controller.folder / "out/dashboards/gone.json").unlink()
     controller.grafana.clear()
     values = {"CHAT_URL": WEBHOOK, "PROMETHEUS_HTTPHEADERVALUE1": TOKEN}
-    result = controller.apply("--diff", content=[{"directory": "out"}], environment=values)
+    result = controller.apply(
+        "--diff", content=[{"directory": "out"}], environment=values
+    )
     assert result["changes"] == [], result["output"]
     assert controller.grafana.writes == []
 
@@ -373,7 +444,11 @@ ROLE = {"roles": ["hippius.monitoring.grafana_content"]}
 
 
 def write_inventory(
-    controller: Controller, grafana: FakeGrafana, environment: str, password: str, webhook: str
+    controller: Controller,
+    grafana: FakeGrafana,
+    environment: str,
+    password: str,
+    webhook: str,
 ) -> Path:
     """Write an inventory of one host with everything; return the path of the token."""
     groups = (
@@ -396,7 +471,8 @@ def write_inventory(
     }
     members = {name: {"hosts": {"localhost": {}}} for name in groups}
     controller.write(
-        "inventory.yml", yaml.safe_dump({"all": {"vars": variables, "children": members}})
+        "inventory.yml",
+        yaml.safe_dump({"all": {"vars": variables, "children": members}}),
     )
     return token
 
@@ -451,7 +527,9 @@ def test_environments_differ_only_by_their_inventories(
             ]
         assert [answer.status_code for answer in answers] == [200] * len(TOLD)
         # Objects of a kind are created concurrently, so their numbers vary.
-        told[environment] = re.sub(r'"id":\d+', "", "\n".join(answer.text for answer in answers))
+        told[environment] = re.sub(
+            r'"id":\d+', "", "\n".join(answer.text for answer in answers)
+        )
         assert told[environment].count(webhook) == 3
     assert told["dev"] != told["prod"]
     # The webhook, and env in the query from a span to its lines.
@@ -483,14 +561,20 @@ def alert(number: int, status: str = "firing") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("count", [1, 200])
-def test_message_is_readable_and_short_and_calls_nobody(tmp_path: Path, count: int) -> None:
+def test_message_is_readable_and_short_and_calls_nobody(
+    tmp_path: Path, count: int
+) -> None:
     [archive] = build_all(["alertmanager"]).values()
     with tarfile.open(archive) as opened:
-        [member] = [member for member in opened.getmembers() if member.name.endswith("/amtool")]
+        [member] = [
+            member for member in opened.getmembers() if member.name.endswith("/amtool")
+        ]
         member.name = "amtool"
         opened.extract(member, tmp_path, filter="data")
     written = yaml.safe_load(
-        (ROOT / "roles/grafana_content/files/notifications.yml").read_text(encoding="utf-8")
+        (ROOT / "roles/grafana_content/files/notifications.yml").read_text(
+            encoding="utf-8"
+        )
     )
     # Grafana's data has these fields, which Alertmanager lacks.
     text = (
@@ -508,10 +592,19 @@ def test_message_is_readable_and_short_and_calls_nobody(tmp_path: Path, count: i
     (tmp_path / "data.json").write_text(json.dumps(data))
     texts = {}
     for name in ("title", "message"):
-        words = ["template", "render", "--template.glob=texts.tmpl", "--template.data=data.json"]
+        words = [
+            "template",
+            "render",
+            "--template.glob=texts.tmpl",
+            "--template.data=data.json",
+        ]
         words.append(f'--template.text={{{{ template "hippius.{name}" . }}}}')
         done = subprocess.run(
-            [tmp_path / "amtool", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+            [tmp_path / "amtool", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         texts[name] = done.stdout

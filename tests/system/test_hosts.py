@@ -25,14 +25,18 @@ def host(request: pytest.FixtureRequest) -> Iterator[hosts.Host]:
 
 def test_root_logs_in_by_ssh(host: hosts.Host) -> None:
     command = ["ssh", *hosts.ssh_options(), f"root@{host.address}", "id -un; hostname"]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == [
+    assert subprocess.run(
+        command, capture_output=True, text=True, check=True
+    ).stdout.split() == [
         "root",
         host.name,
     ]
 
 
 def test_a_service_reads_its_credential_as_its_own_user(host: hosts.Host) -> None:
-    options = "-p LoadCredential=secret:/etc/hostname -p DynamicUser=yes -p PrivateUsers=yes"
+    options = (
+        "-p LoadCredential=secret:/etc/hostname -p DynamicUser=yes -p PrivateUsers=yes"
+    )
     options += " -p ProtectSystem=strict"
     script = "cat $CREDENTIALS_DIRECTORY/secret; id -u"
     command = f"systemd-run --quiet --wait --pipe {options} sh -c '{script}'"
@@ -44,18 +48,28 @@ def test_a_service_reads_its_credential_as_its_own_user(host: hosts.Host) -> Non
 def test_it_sees_the_logs_of_dockers_containers(host: hosts.Host) -> None:
     image = docker.run("inspect", "--format", "{{.Image}}", host.container)
     container = docker.run(
-        "run", "--detach", "--label", docker.LABEL, image, "echo", "a line of a container"
+        "run",
+        "--detach",
+        "--label",
+        docker.LABEL,
+        image,
+        "echo",
+        "a line of a container",
     )
     try:
         docker.run("wait", container)
-        log = host.run(f"cat /var/lib/docker/containers/{container}/{container}-json.log").stdout
+        log = host.run(
+            f"cat /var/lib/docker/containers/{container}/{container}-json.log"
+        ).stdout
     finally:
         docker.run("rm", "--force", container)
     assert "a line of a container" in log
 
 
 def test_a_reboot_keeps_address_and_disk_and_nothing_else(host: hosts.Host) -> None:
-    host.run("echo kept > /var/lib/kept; echo gone > /run/gone; systemd-run --unit lost sleep 1000")
+    host.run(
+        "echo kept > /var/lib/kept; echo gone > /run/gone; systemd-run --unit lost sleep 1000"
+    )
     before = host.run(BOOT_ID).stdout
     started = time.monotonic()
     host.restart()
@@ -69,7 +83,9 @@ def test_a_reboot_keeps_address_and_disk_and_nothing_else(host: hosts.Host) -> N
     assert host.run(BOOT_ID).stdout != before
     assert hosts.get(host.name) == host
     # Docker assigns a new address on each start to a container that requests none.
-    assert docker.run("exec", host.container, "hostname", "-I").split() == [host.address]
+    assert docker.run("exec", host.container, "hostname", "-I").split() == [
+        host.address
+    ]
 
 
 def test_starting_it_again_changes_nothing(host: hosts.Host) -> None:

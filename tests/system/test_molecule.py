@@ -61,8 +61,12 @@ class Scenarios:
         if status == 0:
             return ""
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        tail = "\n".join([line for line in lines if not line.startswith("FAILED - RETRYING")][-80:])
-        return f"molecule exits with {status}; the end of {log.relative_to(ROOT)}:\n{tail}"
+        tail = "\n".join(
+            [line for line in lines if not line.startswith("FAILED - RETRYING")][-80:]
+        )
+        return (
+            f"molecule exits with {status}; the end of {log.relative_to(ROOT)}:\n{tail}"
+        )
 
     def _wait(self, process: subprocess.Popen) -> int | str:
         for _second in range(MINUTES * 60):
@@ -77,7 +81,9 @@ class Scenarios:
 
 
 @pytest.fixture(scope="module")
-def outcome(request: pytest.FixtureRequest, testbed: None) -> Iterator[Callable[[str], str]]:
+def outcome(
+    request: pytest.FixtureRequest, testbed: None
+) -> Iterator[Callable[[str], str]]:
     """Return the outcome of a scenario.
 
     All scenarios of this pytest run start now, in its order.

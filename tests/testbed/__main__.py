@@ -37,34 +37,63 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(carry_out=carry_out)
         return added
 
-    command(commands, "docker", "start the Docker daemon unless it runs", lambda _: docker.start())
+    command(
+        commands,
+        "docker",
+        "start the Docker daemon unless it runs",
+        lambda _: docker.start(),
+    )
     command(commands, "images", "build the images of the hosts", build_images)
     command(
-        commands, "releases", "build the servers and pack them like their releases", build_releases
+        commands,
+        "releases",
+        "build the servers and pack them like their releases",
+        build_releases,
     )
-    command(commands, "mirror", "serve the release archives; prints the address", serve_mirror)
-    lock = command(commands, "lock", "write a release lock of the mirror's archives", write_lock)
+    command(
+        commands,
+        "mirror",
+        "serve the release archives; prints the address",
+        serve_mirror,
+    )
+    lock = command(
+        commands, "lock", "write a release lock of the mirror's archives", write_lock
+    )
     lock.add_argument(
-        "file", type=Path, nargs="?", default=hosts.lock_file(), help="default: %(default)s"
+        "file",
+        type=Path,
+        nargs="?",
+        default=hosts.lock_file(),
+        help="default: %(default)s",
     )
 
     host = commands.add_parser("host", help="test hosts").add_subparsers(
         metavar="COMMAND", required=True
     )
-    up = command(host, "up", "start a host unless it runs; prints its name and address", host_up)
+    up = command(
+        host, "up", "start a host unless it runs; prints its name and address", host_up
+    )
     up.add_argument("name")
     up.add_argument("--image", choices=list(hosts.IMAGES), default="bookworm")
-    command(host, "down", "remove a host", lambda options: hosts.down(options.name)).add_argument(
-        "name"
-    )
     command(
-        host, "restart", "reboot a host", lambda options: hosts.get(options.name).restart()
+        host, "down", "remove a host", lambda options: hosts.down(options.name)
+    ).add_argument("name")
+    command(
+        host,
+        "restart",
+        "reboot a host",
+        lambda options: hosts.get(options.name).restart(),
     ).add_argument("name")
     command(host, "list", "print the existing hosts", list_hosts)
-    inventory = command(host, "inventory", "print an inventory of hosts", print_inventory)
+    inventory = command(
+        host, "inventory", "print an inventory of hosts", print_inventory
+    )
     inventory.add_argument("names", nargs="*", metavar="NAME", help="default: all")
     inventory.add_argument(
-        "--group", action="append", default=[], help="put each host into this group as well"
+        "--group",
+        action="append",
+        default=[],
+        help="put each host into this group as well",
     )
 
     app = commands.add_parser("app", help="the sample application").add_subparsers(
@@ -72,12 +101,17 @@ def parser() -> argparse.ArgumentParser:
     )
     started = command(app, "up", "start or restart it", app_up)
     started.add_argument(
-        "--collector", help="address for OTLP over gRPC; default: port 4317 of the host demo"
+        "--collector",
+        help="address for OTLP over gRPC; default: port 4317 of the host demo",
     )
     command(app, "down", "remove it", app_down)
     traffic = command(app, "traffic", "send requests; prints their counts", app_traffic)
-    traffic.add_argument("requests", nargs="?", type=int, default=200, help="default: %(default)s")
-    command(commands, "all-down", "remove all that was started; the cache remains", all_down)
+    traffic.add_argument(
+        "requests", nargs="?", type=int, default=200, help="default: %(default)s"
+    )
+    command(
+        commands, "all-down", "remove all that was started; the cache remains", all_down
+    )
     return top
 
 
@@ -102,7 +136,9 @@ def build_releases(_options: argparse.Namespace) -> None:
 def needed_releases() -> list[str]:
     """Return the names of the releases that a role uses; other recipes are not built."""
     facts = sorted((Path(__file__).parents[2] / "roles").glob("*/meta/component.yml"))
-    return sorted({yaml.safe_load(path.read_text(encoding="utf-8"))["release"] for path in facts})
+    return sorted(
+        {yaml.safe_load(path.read_text(encoding="utf-8"))["release"] for path in facts}
+    )
 
 
 def serve_mirror(_options: argparse.Namespace) -> None:
@@ -121,7 +157,11 @@ def write_lock(options: argparse.Namespace) -> None:
         if not archive.exists():
             continue
         sums = {}
-        for line in (archive.parent / release.checksums).read_text(encoding="utf-8").splitlines():
+        for line in (
+            (archive.parent / release.checksums)
+            .read_text(encoding="utf-8")
+            .splitlines()
+        ):
             # A line is a checksum and the archive's name, or the checksum alone.
             digest, _space, name = line.partition(" ")
             sums[name.lstrip(" *") or archive.name] = digest
@@ -130,7 +170,9 @@ def write_lock(options: argparse.Namespace) -> None:
     with cache.locked("lock"):
         partial = options.file.with_name(f"{options.file.name}.part")
         # JSON is valid YAML.
-        partial.write_text("---\n" + json.dumps(locked, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(
+            "---\n" + json.dumps(locked, indent=2) + "\n", encoding="utf-8"
+        )
         partial.replace(options.file)
 
 

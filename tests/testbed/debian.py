@@ -17,7 +17,9 @@ def install(programs: Mapping[str, str]) -> None:
     """Install the packages of missing programs; `programs` maps a command to its package."""
     search = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     missing = {
-        package for program, package in programs.items() if not shutil.which(program, path=search)
+        package
+        for program, package in programs.items()
+        if not shutil.which(program, path=search)
     }
     if not missing:
         return

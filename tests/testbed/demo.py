@@ -52,7 +52,13 @@ def main() -> int:
     options.add_argument("command", choices=("up", "down"))
     try:
         return up() if options.parse_args().command == "up" else down()
-    except (RuntimeError, LookupError, OSError, BuildError, subprocess.CalledProcessError) as error:
+    except (
+        RuntimeError,
+        LookupError,
+        OSError,
+        BuildError,
+        subprocess.CalledProcessError,
+    ) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
 
@@ -112,7 +118,9 @@ def inventory_file() -> Path:
 def write_inventory(host: hosts.Host) -> Path:
     """Write the inventory of the host, which is in every group as in `inventories/dev`."""
     inventory = hosts.inventory([host], site.GROUPS)
-    inventory["all"]["vars"] |= site.variables(host) | app.exporter_instances(app.PASSWORD)
+    inventory["all"]["vars"] |= site.variables(host) | app.exporter_instances(
+        app.PASSWORD
+    )
     # On a real host these listen on 127.0.0.1. Here they are reachable from outside the container.
     inventory["all"]["vars"] |= {
         "prometheus_listen_address": f"{host.address}:9090",
@@ -120,7 +128,9 @@ def write_inventory(host: hosts.Host) -> Path:
         "tempo_listen_address": f"{host.address}:3200",
         "grafana_listen_address": f"{host.address}:3000",
     }
-    inventory_file().write_text(json.dumps(inventory, indent=2) + "\n", encoding="utf-8")
+    inventory_file().write_text(
+        json.dumps(inventory, indent=2) + "\n", encoding="utf-8"
+    )
     return inventory_file()
 
 
@@ -160,9 +170,13 @@ def metrics(host: hosts.Host, sent: dict[str, Any]) -> list[Flow]:
         return arrived(lambda: len(flows.series(flows.directly, query, prometheus)), 1)
 
     def uploads() -> int:
-        return flows.total(flows.directly, "uploader_requests_total", uploader, prometheus)
+        return flows.total(
+            flows.directly, "uploader_requests_total", uploader, prometheus
+        )
 
-    counted = arrived(lambda: flows.requests_counted(flows.directly, api, prometheus), requests)
+    counted = arrived(
+        lambda: flows.requests_counted(flows.directly, api, prometheus), requests
+    )
     stored = arrived(uploads, objects)
     names = ("main", "accounts", "chain")
     redis = [series(f'redis_connected_clients{{redis="{name}"}}') for name in names]
@@ -174,26 +188,50 @@ def metrics(host: hosts.Host, sent: dict[str, Any]) -> list[Flow]:
     return [
         Flow("requests: API > collector > Prometheus", requests, counted, http_metric),
         Flow(uploaded, objects, stored, upload_metric),
-        Flow("Redis servers > exporters > Prometheus", len(redis), sum(redis), REDIS_METRIC),
-        Flow("PostgreSQL servers > exporter > Prometheus", 1, postgres, postgres_metric),
+        Flow(
+            "Redis servers > exporters > Prometheus",
+            len(redis),
+            sum(redis),
+            REDIS_METRIC,
+        ),
+        Flow(
+            "PostgreSQL servers > exporter > Prometheus", 1, postgres, postgres_metric
+        ),
     ]
 
 
-def lines(host: hosts.Host, sent: dict[str, Any], printed: dict[str, Any]) -> list[Flow]:
+def lines(
+    host: hosts.Host, sent: dict[str, Any], printed: dict[str, Any]
+) -> list[Flow]:
     """Return the flows of lines that containers write."""
-    loki, api = f"http://{host.address}:3100", f'{{container_name="{app.container("api")}"}}'
+    loki, api = (
+        f"http://{host.address}:3100",
+        f'{{container_name="{app.container("api")}"}}',
+    )
     numbered = flows.settle(
         lambda: flows.numbered_lines(flows.directly, printed, loki),
         lambda current: not current.missing,
         ARRIVE_SECONDS,
     )
     query = f"{api} |= `/{sent['bucket']}`"
-    stored = arrived(lambda: flows.lines_stored(flows.directly, query, loki), sent["requests"])
+    stored = arrived(
+        lambda: flows.lines_stored(flows.directly, query, loki), sent["requests"]
+    )
     note = f"{numbered.repeated} twice, {numbered.missing} missing"
     count = numbered.distinct + numbered.repeated
     return [
-        Flow("request lines: API > Docker > Promtail > Loki", sent["requests"], stored, api),
-        Flow("numbered lines: container > Docker > Promtail > Loki", printed["lines"], count, note),
+        Flow(
+            "request lines: API > Docker > Promtail > Loki",
+            sent["requests"],
+            stored,
+            api,
+        ),
+        Flow(
+            "numbered lines: container > Docker > Promtail > Loki",
+            printed["lines"],
+            count,
+            note,
+        ),
     ]
 
 

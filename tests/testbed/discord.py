@@ -21,7 +21,12 @@ from typing import Any, NamedTuple
 
 # The most characters of each string, by its path.
 MESSAGE_LIMITS = {"content": 2000, "username": 80}
-EMBED_LIMITS = {"title": 256, "description": 4096, "author.name": 256, "footer.text": 2048}
+EMBED_LIMITS = {
+    "title": 256,
+    "description": 4096,
+    "author.name": 256,
+    "footer.text": 2048,
+}
 FIELD_LIMITS = {"name": 256, "value": 1024}
 MOST_EMBEDS, MOST_FIELDS, MOST_EMBED_CHARACTERS = 10, 25, 6000
 RATE, RETRY_AFTER = 5, 0.3
@@ -72,12 +77,18 @@ def errors_of(message: dict[str, Any]) -> list[str]:
     embeds = message.get("embeds") or []
     if len(embeds) > MOST_EMBEDS:
         errors.append(f"embeds: Must be {MOST_EMBEDS} or fewer in length.")
-    size = sum(len(string.value) for string in strings if string.path.startswith("embeds"))
+    size = sum(
+        len(string.value) for string in strings if string.path.startswith("embeds")
+    )
     if size > MOST_EMBED_CHARACTERS:
-        errors.append(f"embeds: Embed size exceeds maximum size of {MOST_EMBED_CHARACTERS}.")
+        errors.append(
+            f"embeds: Embed size exceeds maximum size of {MOST_EMBED_CHARACTERS}."
+        )
     for number, embed in enumerate(embeds):
         if len(embed.get("fields") or []) > MOST_FIELDS:
-            errors.append(f"embeds.{number}.fields: Must be {MOST_FIELDS} or fewer in length.")
+            errors.append(
+                f"embeds.{number}.fields: Must be {MOST_FIELDS} or fewer in length."
+            )
     return errors
 
 
@@ -95,7 +106,9 @@ def error_body(errors: list[str]) -> dict[str, Any]:
         node = tree
         for part in path.split("."):
             node = node.setdefault(part, {})
-        node.setdefault("_errors", []).append({"code": "BASE_TYPE_MAX_LENGTH", "message": words})
+        node.setdefault("_errors", []).append(
+            {"code": "BASE_TYPE_MAX_LENGTH", "message": words}
+        )
     return {"message": "Invalid Form Body", "code": 50035, "errors": tree}
 
 
@@ -179,7 +192,9 @@ class FakeDiscord(ThreadingHTTPServer):
 
     daemon_threads = False
 
-    def __init__(self, token: str = "token", port: int = 0, file: Path | None = None) -> None:
+    def __init__(
+        self, token: str = "token", port: int = 0, file: Path | None = None
+    ) -> None:
         self.path, self.file = f"/api/webhooks/1/{token}", file
         self.messages: list[dict[str, Any]] = []
         self.limited = 0

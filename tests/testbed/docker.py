@@ -56,7 +56,15 @@ def start() -> None:
         if not run("network", "ls", "--quiet", "--filter", f"name=^{NETWORK}$"):
             run(
                 *("network", "create", "--label", LABEL),
-                *("--subnet", SUBNET, "--gateway", GATEWAY, "--ip-range", DYNAMIC_RANGE, NETWORK),
+                *(
+                    "--subnet",
+                    SUBNET,
+                    "--gateway",
+                    GATEWAY,
+                    "--ip-range",
+                    DYNAMIC_RANGE,
+                    NETWORK,
+                ),
             )
 
 
@@ -64,7 +72,12 @@ def is_running() -> bool:
     """Return whether a daemon answers at Docker's socket."""
     if not shutil.which("docker"):
         return False
-    return subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run(
+            ["docker", "version"], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
 
 
 def start_daemon() -> None:
@@ -82,7 +95,9 @@ def start_daemon() -> None:
     # A killed dockerd may leave its containerd, for which the first start waits in vain; the second
     # start succeeds.
     if not (start_in_background() or start_in_background()):
-        raise RuntimeError(f"the Docker daemon does not start:\n{console.tail(daemon_log())}")
+        raise RuntimeError(
+            f"the Docker daemon does not start:\n{console.tail(daemon_log())}"
+        )
 
 
 def start_in_background() -> bool:

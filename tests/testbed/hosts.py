@@ -89,7 +89,9 @@ class Host:
         )
         if check and done.returncode != 0:
             output = done.stderr or done.stdout
-            raise RuntimeError(f"{self.name}: {command} ended with {done.returncode}: {output}")
+            raise RuntimeError(
+                f"{self.name}: {command} ended with {done.returncode}: {output}"
+            )
         return done
 
     def restart(self) -> None:
@@ -139,7 +141,9 @@ def get(name: str) -> Host:
     """
     container = inspect(name)
     if container is None:
-        raise LookupError(f"no host {name}; run python3 -m tests.testbed host up {name}")
+        raise LookupError(
+            f"no host {name}; run python3 -m tests.testbed host up {name}"
+        )
     return Host(name, address_of(container))
 
 
@@ -162,7 +166,11 @@ def inventory(hosts: Iterable[Host], groups: Iterable[str] = ()) -> dict[str, An
 def variables() -> dict[str, Any]:
     """Return inventory variables for the servers and the versions of the test bed."""
     # The roles install the first version of each recipe.
-    first = {name: release for name, release in recipe.read_all().items() if name == release.name}
+    first = {
+        name: release
+        for name, release in recipe.read_all().items()
+        if name == release.name
+    }
     versions = {f"{name}_version": release.version for name, release in first.items()}
     return {
         "monitoring_mirrors": [mirror.url()],
@@ -218,7 +226,14 @@ def create(name: str, flavour: str) -> Host:
             *("--label", docker.LABEL, "--label", f"{IMAGE_LABEL}={label(flavour)}"),
             *("--network", docker.NETWORK, "--ip", address, *SYSTEMD_OPTIONS),
             # Programs on the host see these logs as those of its own Docker.
-            *("--volume", f"{logs}:/var/lib/docker/containers:ro", source, "sh", "-c", BOOT),
+            *(
+                "--volume",
+                f"{logs}:/var/lib/docker/containers:ro",
+                source,
+                "sh",
+                "-c",
+                BOOT,
+            ),
         )
     host = Host(name, address)
     if removed:
@@ -251,7 +266,10 @@ def used_addresses() -> set[str]:
     containers = docker.run("ps", "--all", "--quiet", *filters).split()
     if not containers:
         return set()
-    return {address_of(container) for container in json.loads(docker.run("inspect", *containers))}
+    return {
+        address_of(container)
+        for container in json.loads(docker.run("inspect", *containers))
+    }
 
 
 def inspect(name: str) -> dict[str, Any] | None:
@@ -277,7 +295,9 @@ def wait_until_running(host: Host) -> None:
         if state.stdout.strip() == "running":
             return
         if state.stdout.strip() == "degraded":
-            failed = host.run(["systemctl", "--failed", "--plain", "--no-legend"]).stdout
+            failed = host.run(
+                ["systemctl", "--failed", "--plain", "--no-legend"]
+            ).stdout
             raise RuntimeError(f"{host.name} booted, but units failed:\n{failed}")
         if time.monotonic() > deadline:
             raise RuntimeError(
@@ -289,4 +309,6 @@ def wait_until_running(host: Host) -> None:
 def let_in(host: Host) -> None:
     """Allow the test bed's key to log in as root."""
     public = ssh_key().with_suffix(".pub").read_text(encoding="utf-8")
-    host.run("umask 077; mkdir -p /root/.ssh; cat > /root/.ssh/authorized_keys", input=public)
+    host.run(
+        "umask 077; mkdir -p /root/.ssh; cat > /root/.ssh/authorized_keys", input=public
+    )

@@ -52,7 +52,9 @@ def stop(address: str = docker.GATEWAY, port: int = PORT) -> None:
     """Stop the mirror that `start` left running, if there is one."""
     with cache.locked("mirror"):
         if pid_file(address, port).exists() and is_serving(address, port):
-            os.kill(int(pid_file(address, port).read_text(encoding="utf-8")), signal.SIGTERM)
+            os.kill(
+                int(pid_file(address, port).read_text(encoding="utf-8")), signal.SIGTERM
+            )
             while is_serving(address, port):
                 time.sleep(0.05)
         pid_file(address, port).unlink(missing_ok=True)
@@ -75,7 +77,9 @@ def is_serving(address: str, port: int) -> bool:
     finally:
         connection.close()
     if answer != banner(tree()):
-        message = f"{url(address, port)}: another program answers {answer[:200]!r}; stop it"
+        message = (
+            f"{url(address, port)}: another program answers {answer[:200]!r}; stop it"
+        )
         raise RuntimeError(message)
     return True
 
@@ -166,8 +170,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def requested_file(self) -> Path | None:
         """Return the requested file if it is in the tree."""
-        path = (self.server.root / unquote(urlsplit(self.path).path).lstrip("/")).resolve()
-        return path if path.is_relative_to(self.server.root) and path.is_file() else None
+        path = (
+            self.server.root / unquote(urlsplit(self.path).path).lstrip("/")
+        ).resolve()
+        return (
+            path if path.is_relative_to(self.server.root) and path.is_file() else None
+        )
 
     def send_file(self, path: Path, with_body: bool) -> None:
         """Send a file, or the requested range of it."""
@@ -181,18 +189,26 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_line(status, "no such range\n", with_body, headers)
                 return
             offset, length = requested or (0, size)
-            content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            content_type = (
+                mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            )
             headers = {"Content-Type": content_type}
             status = HTTPStatus.OK
             if requested:
                 status = HTTPStatus.PARTIAL_CONTENT
-                headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{size}"
+                headers["Content-Range"] = (
+                    f"bytes {offset}-{offset + length - 1}/{size}"
+                )
             self.send_head(status, length, headers)
             if with_body and length:
                 self.connection.sendfile(stream, offset, length)
 
     def send_line(
-        self, status: HTTPStatus, line: str, with_body: bool, headers: dict[str, str] | None = None
+        self,
+        status: HTTPStatus,
+        line: str,
+        with_body: bool,
+        headers: dict[str, str] | None = None,
     ) -> None:
         """Send a line of plain text."""
         body = line.encode()
@@ -201,7 +217,9 @@ class Handler(BaseHTTPRequestHandler):
         if with_body:
             self.wfile.write(body)
 
-    def send_head(self, status: HTTPStatus, length: int, headers: dict[str, str]) -> None:
+    def send_head(
+        self, status: HTTPStatus, length: int, headers: dict[str, str]
+    ) -> None:
         """Send status and headers."""
         self.send_response(status)
         every = {"Accept-Ranges": "bytes", "Content-Length": str(length)} | headers
@@ -239,7 +257,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python3 -m tests.testbed.mirror", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("command", choices=("start", "serve", "stop"), nargs="?", default="start")
+    parser.add_argument(
+        "command", choices=("start", "serve", "stop"), nargs="?", default="start"
+    )
     parser.add_argument("--address", default=docker.GATEWAY)
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument(

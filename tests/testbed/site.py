@@ -26,7 +26,9 @@ TEMPO = {
     "tempo_processors": [],
     "tempo_config_extra": {
         "metrics_generator_enabled": True,
-        "overrides": {"metrics_generator_processors": ["span-metrics", "service-graphs"]},
+        "overrides": {
+            "metrics_generator_processors": ["span-metrics", "service-graphs"]
+        },
         "metrics_generator": {"registry": {"collection_interval": "5s"}},
         # Not 15s after each start.
         "ingester": {"lifecycler": {"min_ready_duration": "0s"}},

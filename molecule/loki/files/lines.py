@@ -23,8 +23,12 @@ def push(stream: str, number: int, hours_ago: float = 0) -> None:
     """Send lines in batches, and each batch until it is acknowledged, as Promtail does."""
     for first in range(0, number, BATCH):
         now = time.time_ns() - int(hours_ago * HOUR)
-        lines = [[str(now + index), f"line {index}"] for index in range(first, first + BATCH)]
-        body = json.dumps({"streams": [{"stream": {"job": stream}, "values": lines}]}).encode()
+        lines = [
+            [str(now + index), f"line {index}"] for index in range(first, first + BATCH)
+        ]
+        body = json.dumps(
+            {"streams": [{"stream": {"job": stream}, "values": lines}]}
+        ).encode()
         while not accepted(body):
             time.sleep(0.1)
         time.sleep(0.02)
@@ -32,7 +36,9 @@ def push(stream: str, number: int, hours_ago: float = 0) -> None:
 
 def accepted(body: bytes) -> bool:
     """Return whether Loki acknowledged a batch; raise if it refuses the batch permanently."""
-    request = urllib.request.Request(f"{API}/push", body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{API}/push", body, {"Content-Type": "application/json"}
+    )
     try:
         with urllib.request.urlopen(request, timeout=5):
             return True
@@ -69,7 +75,9 @@ def stored(stream: str) -> list[tuple[int, str]]:
             f"{API}/query_range?{urllib.parse.urlencode(query)}", timeout=60
         ) as answer:
             result = json.load(answer)["data"]["result"]
-        page = sorted((int(stamp), line) for item in result for stamp, line in item["values"])
+        page = sorted(
+            (int(stamp), line) for item in result for stamp, line in item["values"]
+        )
         lines += page
         if len(page) < PAGE:
             return lines

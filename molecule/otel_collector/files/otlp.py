@@ -37,13 +37,17 @@ RESOURCE = {
 
 def attributes(values: dict[str, str]) -> list[dict[str, Any]]:
     """Return attributes in OTLP's format."""
-    return [{"key": key, "value": {"stringValue": value}} for key, value in values.items()]
+    return [
+        {"key": key, "value": {"stringValue": value}} for key, value in values.items()
+    ]
 
 
 def post(signal: str, body: dict[str, Any]) -> None:
     """Send one request until it is acknowledged, as an SDK does."""
     request = urllib.request.Request(
-        f"{COLLECTOR}/v1/{signal}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        f"{COLLECTOR}/v1/{signal}",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
     )
     while True:
         try:
@@ -60,14 +64,18 @@ def send_traces(first: int, number: int) -> None:
         trace = chance.randbytes(16).hex()
         names = ["request", "query", *(["health"] if index == first else [])]
         spans = [
-            span(trace, chance.randbytes(8).hex(), name, failed=index % 10 == 0) for name in names
+            span(trace, chance.randbytes(8).hex(), name, failed=index % 10 == 0)
+            for name in names
         ]
         scopes = [{"scope": {"name": "shop"}, "spans": spans}]
         post(
             "traces",
             {
                 "resourceSpans": [
-                    {"resource": {"attributes": attributes(RESOURCE)}, "scopeSpans": scopes}
+                    {
+                        "resource": {"attributes": attributes(RESOURCE)},
+                        "scopeSpans": scopes,
+                    }
                 ]
             },
         )
@@ -92,7 +100,12 @@ def send_metrics() -> None:
         "timeUnixNano": str(now),
         "attributes": attributes({"route": "/"}),
     }
-    buckets = {"count": "7", "sum": 3.5, "bucketCounts": ["4", "3"], "explicitBounds": [0.5]}
+    buckets = {
+        "count": "7",
+        "sum": 3.5,
+        "bucketCounts": ["4", "3"],
+        "explicitBounds": [0.5],
+    }
     duration = {"aggregationTemporality": 2, "dataPoints": [{**common, **buckets}]}
     orders = {
         "aggregationTemporality": 2,
@@ -108,7 +121,10 @@ def send_metrics() -> None:
         "metrics",
         {
             "resourceMetrics": [
-                {"resource": {"attributes": attributes(RESOURCE)}, "scopeMetrics": scopes}
+                {
+                    "resource": {"attributes": attributes(RESOURCE)},
+                    "scopeMetrics": scopes,
+                }
             ]
         },
     )
@@ -117,7 +133,9 @@ def send_metrics() -> None:
 def kill(times: int) -> None:
     """Kill the collector repeatedly, once it is ready: a killed start may lose batches."""
     for _ in range(times):
-        subprocess.run(["systemctl", "kill", "--signal=KILL", "otel-collector.service"], check=True)
+        subprocess.run(
+            ["systemctl", "kill", "--signal=KILL", "otel-collector.service"], check=True
+        )
         time.sleep(1)
         while not is_ready():
             time.sleep(0.1)
@@ -155,7 +173,11 @@ class Sink(BaseHTTPRequestHandler):
 def got() -> dict[str, Any]:
     """Return the number of spans and traces received, and the names in them."""
     trace_of_span: dict[str, str] = {}
-    names: dict[str, set[str]] = {"names": set(), "attributes": set(), "resources": set()}
+    names: dict[str, set[str]] = {
+        "names": set(),
+        "attributes": set(),
+        "resources": set(),
+    }
     for line in KEPT.read_text(encoding="utf-8").splitlines() if KEPT.exists() else ():
         for item in json.loads(line).get("resourceSpans", ()):
             for attribute in item["resource"]["attributes"]:
@@ -165,7 +187,9 @@ def got() -> dict[str, Any]:
                 for received in scope["spans"]:
                     trace_of_span[received["spanId"]] = received["traceId"]
                     names["names"].add(received["name"])
-                    keys = {attribute["key"] for attribute in received.get("attributes", ())}
+                    keys = {
+                        attribute["key"] for attribute in received.get("attributes", ())
+                    }
                     names["attributes"] |= keys
     traces = Counter(trace_of_span.values())
     counts = {

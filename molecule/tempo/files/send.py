@@ -12,7 +12,11 @@ from typing import Any
 SERVER, CLIENT = 2, 3
 # Service -> span id, its parent's, name and kind. The worker is called by the shop.
 SPANS = {
-    "shop": [(1, 0, "PutObject", SERVER), (2, 1, "INSERT", CLIENT), (3, 1, "enqueue", CLIENT)],
+    "shop": [
+        (1, 0, "PutObject", SERVER),
+        (2, 1, "INSERT", CLIENT),
+        (3, 1, "enqueue", CLIENT),
+    ],
     "worker": [(4, 3, "pin", SERVER)],
 }
 
@@ -34,7 +38,8 @@ def resource(service: str, environment: str) -> dict[str, Any]:
     values = {"service.name": service, "env": environment}
     return {
         "attributes": [
-            {"key": key, "value": {"stringValue": value}} for key, value in values.items()
+            {"key": key, "value": {"stringValue": value}}
+            for key, value in values.items()
         ]
     }
 

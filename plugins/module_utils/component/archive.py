@@ -71,7 +71,9 @@ def unpack(archive: str, directory: str, release_name: str) -> None:
 
 
 def _not_unpacked(release_name: str, cause: str) -> ComponentError:
-    return ComponentError(f"Archive of {release_name}: it cannot be unpacked ({cause}).")
+    return ComponentError(
+        f"Archive of {release_name}: it cannot be unpacked ({cause})."
+    )
 
 
 def blocker(member: Member) -> str | None:
@@ -221,7 +223,9 @@ def _write_link(member: Member, directory: str) -> None:
     target = os.path.join(directory, _without_dot(member.target))
     is_file = os.path.isfile(target) and not os.path.islink(target)
     if member.kind == "hardlink" and not is_file:
-        raise _refused(member.name, f"link to {member.target!r}, not a file of the archive")
+        raise _refused(
+            member.name, f"link to {member.target!r}, not a file of the archive"
+        )
     files.make_directory(parent)
     if member.kind == "hardlink":
         os.link(target, path, follow_symlinks=False)
@@ -234,7 +238,10 @@ def _refuse_escaping_links(directory: str) -> None:
     root = os.path.realpath(directory)
     for path in files.tree(directory):
         link = os.path.join(directory, path)
-        if os.path.islink(link) and os.path.commonpath([root, os.path.realpath(link)]) != root:
+        if (
+            os.path.islink(link)
+            and os.path.commonpath([root, os.path.realpath(link)]) != root
+        ):
             raise _refused(path, "chain of links out of the archive")
 
 

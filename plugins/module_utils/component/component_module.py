@@ -16,7 +16,9 @@ Values = dict[str, Any]
 def run(module: Any, action: Callable[[Values, bool], Values]) -> None:
     """Call ``action`` with the module's parameters; exit with its values or one error."""
     if os.geteuid() != 0:
-        module.fail_json(msg="The module must run as root on the host; set become: true.")
+        module.fail_json(
+            msg="The module must run as root on the host; set become: true."
+        )
     # Ansible masks a secret as a whole, and programs print parts of it.
     module.no_log_values |= _secret_forms(module.params)
     try:

@@ -64,7 +64,9 @@ def _check(desired: Instance, release: str, directory: str) -> list[str]:
         "{bin}": os.path.join(directory, "bin"),
     }
     command = [layout.fill(word, values) for word in desired.check]
-    environment = {key: layout.fill(value, values) for key, value in desired.environment.items()}
+    environment = {
+        key: layout.fill(value, values) for key, value in desired.environment.items()
+    }
     etc = os.path.join(directory, "etc")
     result = systemd.check(desired.name, etc, command, environment)
     output = result.stdout.strip()
@@ -90,12 +92,18 @@ def quoted_lines(output: str, desired: Instance) -> list[str]:
     paths = [path[len("etc/") :] for path in desired.files if path.startswith("etc/")]
     if not paths:
         return []
-    checked = [path for path in paths if any(f"{{etc}}/{path}" in word for word in desired.check)]
+    checked = [
+        path
+        for path in paths
+        if any(f"{{etc}}/{path}" in word for word in desired.check)
+    ]
     # A line without a path belongs to the only file that is checked.
     path = checked[0] if len(checked) == 1 else None
     names = "|".join(sorted(map(re.escape, paths), key=len, reverse=True))
     quoted: list[str] = []
-    for named, suffix, line in re.findall(rf"/({names})(?::(\d+))?|\bline (\d+)", output):
+    for named, suffix, line in re.findall(
+        rf"/({names})(?::(\d+))?|\bline (\d+)", output
+    ):
         path = named or path
         if path:
             quoted += _quoted_line(desired, path, int(suffix or line or 0))

@@ -126,10 +126,14 @@ def _transfer_with_retries(url: str, part: str, deadline: float) -> None:
 def _transfer(url: str, part: str, deadline: float) -> None:
     size = _size(part)
     try:
-        request = urllib.request.Request(url, headers={"User-Agent": "hippius.monitoring"})
+        request = urllib.request.Request(
+            url, headers={"User-Agent": "hippius.monitoring"}
+        )
         if size:
             request.add_header("Range", f"bytes={size}-")
-        with urllib.request.build_opener().open(request, timeout=SILENCE_SECONDS) as response:
+        with urllib.request.build_opener().open(
+            request, timeout=SILENCE_SECONDS
+        ) as response:
             offset = size if _continues(response, size) else 0
             _store(response, part, offset, deadline)
     except urllib.error.HTTPError as error:
@@ -174,12 +178,16 @@ def _store(response: HTTPResponse, part: str, offset: int, deadline: float) -> N
             if not chunk:
                 break
             if time.monotonic() > deadline:
-                raise Refused(f"timed out after {size} of {expected or 'unknown'} bytes")
+                raise Refused(
+                    f"timed out after {size} of {expected or 'unknown'} bytes"
+                )
             size += stream.write(chunk)
             if expected is None:
                 _require_space(os.path.dirname(part), SPARE_BYTES)
             if size > LARGEST_ARCHIVE:
-                raise TooLarge(f"the response has more than {_mebibytes(LARGEST_ARCHIVE)}")
+                raise TooLarge(
+                    f"the response has more than {_mebibytes(LARGEST_ARCHIVE)}"
+                )
     if expected is not None and size < expected:
         raise Retryable(f"the response ended after {size} of {expected} bytes")
 

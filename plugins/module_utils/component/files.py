@@ -124,6 +124,10 @@ def tree(path: str) -> list[str]:
     """Return the sorted relative paths of all files and links below a directory."""
     paths: list[str] = []
     for parent, directories, names in os.walk(path):
-        links = [name for name in directories if os.path.islink(os.path.join(parent, name))]
-        paths += [os.path.relpath(os.path.join(parent, name), path) for name in names + links]
+        links = [
+            name for name in directories if os.path.islink(os.path.join(parent, name))
+        ]
+        paths += [
+            os.path.relpath(os.path.join(parent, name), path) for name in names + links
+        ]
     return sorted(paths)

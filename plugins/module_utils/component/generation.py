@@ -106,8 +106,12 @@ def write(instance: Instance, desired: Manifest, gid: int) -> str:
     files.make_directory(staging)
     write_files(instance, staging, gid)
     _keep_unit_times(instance, staging)
-    os.symlink(release_store.path_of(desired["release"]), os.path.join(staging, "release"))
-    files.write(os.path.join(staging, "manifest.json"), manifest.serialize(desired), 0o644)
+    os.symlink(
+        release_store.path_of(desired["release"]), os.path.join(staging, "release")
+    )
+    files.write(
+        os.path.join(staging, "manifest.json"), manifest.serialize(desired), 0o644
+    )
     for directory, _names, _files in os.walk(staging, topdown=False):
         files.sync_directory(directory)
     os.rename(staging, layout.generation(instance.name, name))
@@ -130,7 +134,10 @@ def _keep_unit_times(instance: Instance, staging: str) -> None:
         path = os.path.join(layout.current(instance.name), unit_name)
         if files.read(path) == instance.files[unit_name].content:
             status = os.stat(path)
-            os.utime(os.path.join(staging, unit_name), ns=(status.st_atime_ns, status.st_mtime_ns))
+            os.utime(
+                os.path.join(staging, unit_name),
+                ns=(status.st_atime_ns, status.st_mtime_ns),
+            )
 
 
 def _make_parents(directory: str, path: str, mode: int, gid: int) -> None:
@@ -187,7 +194,11 @@ def set_links(name: str, instance_manifest: Manifest) -> None:
     """Create the links of an installed instance and remove all others of it."""
     links = observe.expected_links(name, instance_manifest)
     for path in observe.wrong_links(name, instance_manifest):
-        if path == layout.etc(name) and os.path.isdir(path) and not os.path.islink(path):
+        if (
+            path == layout.etc(name)
+            and os.path.isdir(path)
+            and not os.path.islink(path)
+        ):
             os.rmdir(path)
         if path in links:
             files.link(links[path], path)

@@ -45,4 +45,6 @@ def ignore() -> None:
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
     ignore()
-    raise ComponentError(f"the rollout was interrupted by {signal.Signals(number).name}")
+    raise ComponentError(
+        f"the rollout was interrupted by {signal.Signals(number).name}"
+    )

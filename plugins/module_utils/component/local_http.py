@@ -61,7 +61,9 @@ def _basic_authentication(probe: ReadyProbe, etc: str) -> str:
 
 
 def get(
-    url: str, headers: dict[str, str] | None = None, context: ssl.SSLContext | None = None
+    url: str,
+    headers: dict[str, str] | None = None,
+    context: ssl.SSLContext | None = None,
 ) -> tuple[int, str]:
     """Return status and body of a GET request; without an answer 0 and the reason."""
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]

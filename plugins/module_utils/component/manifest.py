@@ -60,7 +60,10 @@ def build(instance: Instance, release_directory: str, key: bytes) -> Manifest:
     """Return the manifest of ``instance``, with keyed fingerprints of its secrets."""
     files: dict[str, FileRecord] = {}
     for path, file in sorted(instance.files.items()):
-        record: FileRecord = {"mode": format(file.mode, "04o"), "on_change": file.on_change}
+        record: FileRecord = {
+            "mode": format(file.mode, "04o"),
+            "on_change": file.on_change,
+        }
         if file.secret:
             record["fingerprint"] = fingerprint(file.content, key)
         else:
@@ -98,7 +101,9 @@ def parse(content: bytes | None) -> Manifest | None:
     """
     try:
         fields = json.loads(content or b"")
-        intact = fields["format"] == FORMAT and fields.pop("checksum") == _checksum(fields)
+        intact = fields["format"] == FORMAT and fields.pop("checksum") == _checksum(
+            fields
+        )
         complete = all(key in fields for key in REQUIRED)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -111,7 +116,9 @@ def _checksum(fields: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def recovered(name: str, component: str, release: str, units: dict[str, str]) -> Manifest:
+def recovered(
+    name: str, component: str, release: str, units: dict[str, str]
+) -> Manifest:
     """Return a manifest for a generation whose own cannot be read, from its unit files.
 
     It is enough to start, stop and remove the units, and equals no other manifest.
@@ -124,7 +131,9 @@ def recovered(name: str, component: str, release: str, units: dict[str, str]) ->
         "release": release,
         "files": {},
         "unit": "",
-        "units": {unit_name: _unit_record(content) for unit_name, content in units.items()},
+        "units": {
+            unit_name: _unit_record(content) for unit_name, content in units.items()
+        },
         "listen_addresses": [],
         "ready": {},
         "reload": {},
@@ -157,7 +166,9 @@ def digest(manifest: Manifest) -> str:
         "ready": manifest["ready"],
         "reload": manifest["reload"],
     }
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[
+        :12
+    ]
 
 
 def fingerprint(content: bytes, key: bytes) -> str:
@@ -186,7 +197,9 @@ def same(left: Manifest | None, right: Manifest | None) -> bool:
 
 
 def _fingerprints(manifest: Manifest) -> dict[str, str | None]:
-    return {path: record.get("fingerprint") for path, record in manifest["files"].items()}
+    return {
+        path: record.get("fingerprint") for path, record in manifest["files"].items()
+    }
 
 
 def number(generation_name: str) -> int:

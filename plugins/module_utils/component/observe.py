@@ -104,7 +104,9 @@ def _recover_manifest(name: str, directory: str) -> Manifest:
         content = files.read(path)
         if content is not None and unit_name.startswith((name + ".", name + "-")):
             units[unit_name] = content.decode("utf-8", "replace")
-    release = os.path.basename(files.link_target(os.path.join(directory, "release")) or "")
+    release = os.path.basename(
+        files.link_target(os.path.join(directory, "release")) or ""
+    )
     return manifest.recovered(name, _component_of(name), release, units)
 
 
@@ -162,18 +164,24 @@ def our_links(name: str) -> list[str]:
     for target in targets.values():
         if target.startswith(prefixes) and not os.path.lexists(target):
             units.add(target)
-    return [path for path, target in targets.items() if path in units or target in units]
+    return [
+        path for path, target in targets.items() if path in units or target in units
+    ]
 
 
 def wrong_links(name: str, instance_manifest: Manifest) -> tuple[str, ...]:
     """Return the links of an instance that are missing, point elsewhere or must go."""
     links = expected_links(name, instance_manifest)
-    paths = [path for path, target in links.items() if files.link_target(path) != target]
+    paths = [
+        path for path, target in links.items() if files.link_target(path) != target
+    ]
     paths += [path for path in our_links(name) if path not in links]
     return tuple(paths)
 
 
-def unmanaged(name: str, unit_names: list[str], states: dict[str, Unit]) -> tuple[str, ...]:
+def unmanaged(
+    name: str, unit_names: list[str], states: dict[str, Unit]
+) -> tuple[str, ...]:
     """Return the paths in the way of an instance that this collection did not make."""
     current = layout.current(name)
     paths: list[str] = []

@@ -32,7 +32,10 @@ class HealthCheckFailed(Exception):
 
 
 def started(
-    unit_name: str, addresses: Sequence[str], ready: ReadyProbe, default_timeout: float = 40
+    unit_name: str,
+    addresses: Sequence[str],
+    ready: ReadyProbe,
+    default_timeout: float = 40,
 ) -> Unit:
     """Wait until a unit that was just started is ready and stays so; return its state."""
     timeout = ready.get("timeout") or default_timeout
@@ -52,12 +55,17 @@ def started(
             return state
         if time.monotonic() > deadline:
             details = reason or "it did not stay so"
-            raise HealthCheckFailed(f"{unit_name} was not ready after {timeout} s: {details}")
+            raise HealthCheckFailed(
+                f"{unit_name} was not ready after {timeout} s: {details}"
+            )
         time.sleep(INTERVAL_SECONDS)
 
 
 def _require_alive(unit_name: str, state: Unit, first: Unit) -> None:
-    if state.active in ("failed", "inactive", "deactivating") or state.sub == "auto-restart":
+    if (
+        state.active in ("failed", "inactive", "deactivating")
+        or state.sub == "auto-restart"
+    ):
         raise HealthCheckFailed(f"{unit_name} ended right after its start")
     replaced = first.main_pid and state.main_pid != first.main_pid
     if replaced or state.restarts != first.restarts:
@@ -120,7 +128,10 @@ def reloaded(unit_name: str, reload: ReloadProbe, before: float, pid: int) -> Un
             raise HealthCheckFailed(f"{unit_name} ended during the reload")
         metrics = _metrics(unit_name, reload, pid)
         timestamp = metric_value(metrics, reload["timestamp"])
-        if metric_value(metrics, reload["success"]) == 1 and timestamp not in (None, before):
+        if metric_value(metrics, reload["success"]) == 1 and timestamp not in (
+            None,
+            before,
+        ):
             return state
         if time.monotonic() > deadline:
             raise HealthCheckFailed(
@@ -190,7 +201,9 @@ def _listening_inodes(address: str) -> set[str]:
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for local_host, local_port, inode in _listeners(table):
             # Zeros stand for every address.
-            same_host = any_host or local_host in hex_addresses or not local_host.strip("0")
+            same_host = (
+                any_host or local_host in hex_addresses or not local_host.strip("0")
+            )
             if same_host and local_port == int(port):
                 inodes.add(inode)
     return inodes

@@ -187,8 +187,12 @@ def unused() -> list[str]:
     used = set()
     for name in files.listing(layout.COMPONENTS):
         # A leading dot marks what is being removed.
-        generations = [] if name.startswith(".") else files.listing(layout.generations(name))
+        generations = (
+            [] if name.startswith(".") else files.listing(layout.generations(name))
+        )
         for generation in generations:
             link = os.path.join(layout.generation(name, generation), "release")
             used.add(os.path.basename(files.link_target(link) or ""))
-    return [path_of(name) for name in files.listing(layout.RELEASES) if name not in used]
+    return [
+        path_of(name) for name in files.listing(layout.RELEASES) if name not in used
+    ]

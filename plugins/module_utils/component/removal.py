@@ -78,7 +78,9 @@ def take_down(name: str, manifest: Manifest | None) -> None:
     links = observe.our_links(name)
     directories = {path: os.path.dirname(path) for path in links}
     # Without a readable manifest, the links name the units.
-    linked = [os.path.basename(path) for path in links if directories[path] == layout.UNITS]
+    linked = [
+        os.path.basename(path) for path in links if directories[path] == layout.UNITS
+    ]
     units = sorted({*linked, *(manifest["units"] if manifest else ())})
     if units:
         systemd.run(["systemctl", "stop", "--", *units], timeout=None)
@@ -101,7 +103,9 @@ def purge(name: str) -> None:
     if generation.owns_user(name):
         result = systemd.run(["userdel", name])
         if result.returncode != 0:
-            raise ComponentError(f"user {name}: userdel failed: {result.stdout.strip()}")
+            raise ComponentError(
+                f"user {name}: userdel failed: {result.stdout.strip()}"
+            )
 
 
 def absent(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -151,7 +155,9 @@ def prune(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     return _values(removals, [])
 
 
-def _remove_locked(component: str, removals: list[Removal], params: dict[str, Any]) -> None:
+def _remove_locked(
+    component: str, removals: list[Removal], params: dict[str, Any]
+) -> None:
     """Remove instances under the lock; plan again, since another run may have changed them."""
     lock_owner = params.get("lock_owner") or ""
     with run_lock.held(component, lock_owner, params["lock_timeout"]):

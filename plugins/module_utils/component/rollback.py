@@ -43,7 +43,9 @@ def roll_back(params: dict[str, Any], check_mode: bool) -> Result:
     """
     if check_mode:
         return _plan_rollback(params)
-    with run_lock.held(params["name"], params.get("lock_owner") or "", params["lock_timeout"]):
+    with run_lock.held(
+        params["name"], params.get("lock_owner") or "", params["lock_timeout"]
+    ):
         failpoint("after-lock")
         result = _plan_rollback(params)
         notices: list[str] = []
@@ -51,7 +53,9 @@ def roll_back(params: dict[str, Any], check_mode: bool) -> Result:
             notices += transaction.keep_manual_changes(rollout)
         for rollout in result.changing:
             generation.mark_rolled_back_from(rollout.name, rollout.rolled_back_from)
-        if result.changing or any(rollout.observed.pending for rollout in result.rollouts):
+        if result.changing or any(
+            rollout.observed.pending for rollout in result.rollouts
+        ):
             _switch(result, notices)
         result.notices += notices
         return result
@@ -70,7 +74,11 @@ def target(observed: ObservedState) -> str:
 def rolled_back_from(observed: ObservedState) -> str:
     """Return the generation rolled back from, empty after a rollout since. Pure."""
     later = observed.rolled_back_from
-    if later and observed.current and manifest.number(later) > manifest.number(observed.current):
+    if (
+        later
+        and observed.current
+        and manifest.number(later) > manifest.number(observed.current)
+    ):
         return later
     return ""
 
@@ -79,7 +87,9 @@ def _plan_rollback(params: dict[str, Any]) -> Result:
     component = params["name"]
     names = observe.instances_of(component)
     if not names:
-        raise ComponentError(f"{component}: not on this host; there is nothing to roll back.")
+        raise ComponentError(
+            f"{component}: not on this host; there is nothing to roll back."
+        )
     systemd.require_version()
     rollouts = (_plan_instance(name, params["adopt"]) for name in names)
     result = Result([rollout for rollout in rollouts if rollout])
@@ -120,7 +130,9 @@ def _plan_instance(name: str, adopt: bool) -> Rollout | None:
     )
 
 
-def _intact_manifest(name: str, target_name: str, key: bytes, group: int | None) -> Manifest:
+def _intact_manifest(
+    name: str, target_name: str, key: bytes, group: int | None
+) -> Manifest:
     """Return the manifest of a generation that is as it was verified."""
     generation_name = f"generation {target_name} of {name}"
     target_manifest = observe.read_manifest(name, target_name)

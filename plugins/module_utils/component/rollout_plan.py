@@ -166,7 +166,9 @@ def _process_action(
     if not observed.release_intact:
         return RESTART, []
     if running["release"] != manifest["release"]:
-        return RESTART, [f"{running['release']} is running, {manifest['release']} is desired"]
+        return RESTART, [
+            f"{running['release']} is running, {manifest['release']} is desired"
+        ]
     if observed.running_unit != manifest["unit"]:
         return RESTART, [f"it was started from another definition of {main_unit}"]
     action = strongest(_effects(running, manifest, observed))
@@ -286,7 +288,8 @@ def _units_differ(
     if before is None or before["units"] != after["units"]:
         return True
     return any(
-        unit_name in drift or _recorded(before, unit_name) != _recorded(after, unit_name)
+        unit_name in drift
+        or _recorded(before, unit_name) != _recorded(after, unit_name)
         for unit_name in after["units"]
     )
 
@@ -301,7 +304,9 @@ def _restart_units(
     for unit_name, role in desired.units.items():
         if unit_name == desired.main_unit or not role.started:
             continue
-        changed = _recorded(observed.manifest, unit_name) != _recorded(manifest, unit_name)
+        changed = _recorded(observed.manifest, unit_name) != _recorded(
+            manifest, unit_name
+        )
         inactive = observed.unit(unit_name).active != "active"
         if changed or inactive or observed.pending or unit_name in observed.drift:
             result.append(unit_name)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 # Shorter parts would mask half of every message and are no secret worth the name.
 SHORTEST = 4
 # "key: value", "- value" and "key = value" of YAML and INI, with or without quotes.
-SCALAR = re.compile(r"(?:^|[\s,{\[])(?:[\w.\"'-]+\s*[:=]|-)\s+?(?P<value>[^\s#].*?)\s*[,}\]]?$")
+SCALAR = re.compile(
+    r"(?:^|[\s,{\[])(?:[\w.\"'-]+\s*[:=]|-)\s+?(?P<value>[^\s#].*?)\s*[,}\]]?$"
+)
 # The password of a URL, which a program may print without the rest.
 URL_PASSWORD = re.compile(r"://[^:/@\s]*:([^@/\s]+)@")
 
@@ -27,7 +29,9 @@ def secret_forms(params: Mapping[str, Any]) -> set[str]:
     forms: set[str] = set()
     for owner in (params, *(params.get("instances") or ())):
         for content in (owner.get("secrets") or {}).values():
-            forms |= _forms(content if isinstance(content, str) else json.dumps(content))
+            forms |= _forms(
+                content if isinstance(content, str) else json.dumps(content)
+            )
     return forms
 
 
@@ -45,7 +49,10 @@ def _forms(content: str) -> set[str]:
     for part in parts:
         if len(part) >= SHORTEST:
             forms |= {part, quote(part, safe=""), quote(part), quote_plus(part)}
-            forms |= {json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]}
+            forms |= {
+                json.dumps(part)[1:-1],
+                json.dumps(part, ensure_ascii=False)[1:-1],
+            }
     return forms
 
 

@@ -156,7 +156,9 @@ def instances(params: Options) -> list[Instance]:
         given = {key: own[key] for key in PER_INSTANCE if own.get(key) is not None}
         instance = _instance(component, name, release, {**common, **given})
         if name in result:
-            raise ComponentError(f"{option}.name: {own['name']!r} is listed twice; rename one.")
+            raise ComponentError(
+                f"{option}.name: {own['name']!r} is listed twice; rename one."
+            )
         result[name] = instance
     return list(result.values())
 
@@ -165,7 +167,9 @@ def _check_types(own: Options, option: str) -> None:
     """Check what Ansible does not check."""
     unknown = sorted(set(own) - set(PER_INSTANCE) - {"name"})
     if unknown:
-        raise ComponentError(f"{option}: unknown option {', '.join(unknown)}; remove it.")
+        raise ComponentError(
+            f"{option}: unknown option {', '.join(unknown)}; remove it."
+        )
     _require_name(own.get("name"), option + ".name")
     for key, kind in PER_INSTANCE.items():
         if own.get(key) is not None and not isinstance(own[key], kind):
@@ -175,7 +179,9 @@ def _check_types(own: Options, option: str) -> None:
             raise ComponentError(f"{option}.{key}: must be a list of dicts.")
 
 
-def _instance(component: str, name: str, release: Release, options: Options) -> Instance:
+def _instance(
+    component: str, name: str, release: Release, options: Options
+) -> Instance:
     _require_name(name, "name")
     command = _words(options.get("command"))
     if not command:
@@ -241,10 +247,14 @@ def _sections(value: Any, option: str) -> Sections:
         bodies = sections.values()
         if all(body is None or isinstance(body, dict) for body in bodies):
             return sections
-    raise ComponentError(f"{option}: must be a dict of sections, each a dict of directives.")
+    raise ComponentError(
+        f"{option}: must be a dict of sections, each a dict of directives."
+    )
 
 
-def _probe(options: Options, option: str, required: tuple[str, ...], files: Files) -> Any:
+def _probe(
+    options: Options, option: str, required: tuple[str, ...], files: Files
+) -> Any:
     """Return a ReadyProbe or ReloadProbe, empty when it is not set."""
     value = options.get(option)
     if not value:
@@ -270,14 +280,18 @@ def _probe(options: Options, option: str, required: tuple[str, ...], files: File
 
 def _require_pair(value: Options, option: str, first: str, second: str) -> None:
     if bool(value.get(first)) != bool(value.get(second)):
-        raise ComponentError(f"{option}: {first} and {second} go together; set both or none.")
+        raise ComponentError(
+            f"{option}: {first} and {second} go together; set both or none."
+        )
 
 
 def _seconds(value: Any, option: str) -> int:
     try:
         return int(str(value))
     except ValueError:
-        raise ComponentError(f"{option}: {value!r} is not an int; set seconds.") from None
+        raise ComponentError(
+            f"{option}: {value!r} is not an int; set seconds."
+        ) from None
 
 
 def _address(value: Any) -> str:
@@ -301,7 +315,12 @@ def _files(options: Options) -> Files:
         _add(files, "etc", file, DesiredFile(_content(file), 0o640, on_change))
     for path, content in (options.get("secrets") or {}).items():
         file = {"path": path, "content": content}
-        _add(files, "etc", file, DesiredFile(_content(file), 0o640, "restart", secret=True))
+        _add(
+            files,
+            "etc",
+            file,
+            DesiredFile(_content(file), 0o640, "restart", secret=True),
+        )
     for file in options.get("scripts") or ():
         on_change = _on_change(file, "restart")
         _add(files, "bin", file, DesiredFile(_content(file), 0o755, on_change))
@@ -312,7 +331,10 @@ def _files(options: Options) -> Files:
 def _on_change(file: Options, default: str) -> str:
     on_change: str = file.get("on_change") or default
     if on_change not in ON_CHANGE:
-        _refuse(file, f"on_change {on_change!r} is unknown; use one of {', '.join(ON_CHANGE)}")
+        _refuse(
+            file,
+            f"on_change {on_change!r} is unknown; use one of {', '.join(ON_CHANGE)}",
+        )
     return on_change
 
 

@@ -77,10 +77,14 @@ def status(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if expected is not None:
         for report in reports.values():
             if report.component not in expected:
-                report.diagnostics.append("the inventory does not list it for this host")
+                report.diagnostics.append(
+                    "the inventory does not list it for this host"
+                )
         for component in expected:
             if component not in installed:
-                missing = Report(component, "absent", diagnostics=["it is not installed"])
+                missing = Report(
+                    component, "absent", diagnostics=["it is not installed"]
+                )
                 reports[component] = missing
     return {
         "changed": False,
@@ -95,7 +99,9 @@ def _report(component: str, name: str) -> Report:
     observed = observe.observe(name, [], key, group)
     manifest = observed.manifest
     if manifest is None or not manifest["id"]:
-        damaged = f"the manifest of its generation ({observed.current or 'none'}) is damaged"
+        damaged = (
+            f"the manifest of its generation ({observed.current or 'none'}) is damaged"
+        )
         return Report(component, "broken", diagnostics=[damaged])
     unit_name = name + ".service"
     unit = observed.unit(unit_name)
@@ -105,7 +111,9 @@ def _report(component: str, name: str) -> Report:
         overrides[further_unit] = _drop_ins(further_unit, values.get("DropInPaths", ""))
         if values.get("NeedDaemonReload") == "yes":
             stale_units.append(further_unit)
-    not_ready = probe.not_ready(unit_name, unit, manifest["listen_addresses"], manifest["ready"])
+    not_ready = probe.not_ready(
+        unit_name, unit, manifest["listen_addresses"], manifest["ready"]
+    )
     instance = InstanceStatus(overrides, tuple(stale_units), not_ready)
     drifted = drift(name, observed, instance)
     release = RELEASE.match(manifest["release"])
@@ -149,7 +157,9 @@ def drift(
     lines += [f"{path} is unmanaged and in the way" for path in observed.unmanaged]
     for unit_name, paths in instance.overrides.items():
         lines += [f"{path} overrides {unit_name}" for path in paths]
-    lines += [f"systemd has not loaded the current {unit}" for unit in instance.stale_units]
+    lines += [
+        f"systemd has not loaded the current {unit}" for unit in instance.stale_units
+    ]
     if not observed.release_intact:
         lines.append("the unpacked release is damaged")
     return lines
@@ -170,7 +180,9 @@ def diagnostics(
     """Describe what is wrong with an instance besides its drift, the main unit first. Pure."""
     main_unit = name + ".service"
     lines = []
-    started = [unit_name for unit_name, role in manifest["units"].items() if role["started"]]
+    started = [
+        unit_name for unit_name, role in manifest["units"].items() if role["started"]
+    ]
     for unit_name in sorted(started, key=lambda unit_name: unit_name != main_unit):
         state = observed.unit(unit_name).active
         if state != "active":
@@ -178,7 +190,9 @@ def diagnostics(
     if observed.unit(main_unit).active == "active":
         lines += _process_diagnostics(main_unit, manifest, observed, instance)
     if rolled_back_from(observed):
-        lines.append(f"rolled back from {rolled_back_from(observed)} until the next rollout")
+        lines.append(
+            f"rolled back from {rolled_back_from(observed)} until the next rollout"
+        )
     if observed.last_known_good != observed.current:
         lines.append("its generation was never verified")
     elif observed.pending:

@@ -22,16 +22,24 @@ LONGEST_OUTPUT = 1024 * 1024
 LONGEST_LINE = 600
 WARNING = re.compile(r"\b(warn|warning)\b", re.IGNORECASE)
 COMPLAINT = re.compile(
-    r"\b(error|err|fatal|panic|fail|failed|failure|refused|not defined)\b", re.IGNORECASE
+    r"\b(error|err|fatal|panic|fail|failed|failure|refused|not defined)\b",
+    re.IGNORECASE,
 )
 
 
-def run(command: list[str], timeout: float | None = 60) -> subprocess.CompletedProcess[str]:
+def run(
+    command: list[str], timeout: float | None = 60
+) -> subprocess.CompletedProcess[str]:
     """Run a program and capture its output, errors included; do not check its exit code.
 
     A checker may print without end, so that a program is killed after LONGEST_OUTPUT bytes.
     """
-    environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
+    environment = {
+        **os.environ,
+        "LC_ALL": "C",
+        "SYSTEMD_COLORS": "0",
+        "SYSTEMD_PAGER": "",
+    }
     try:
         process = subprocess.Popen(
             command,
@@ -41,7 +49,9 @@ def run(command: list[str], timeout: float | None = 60) -> subprocess.CompletedP
             env=environment,
         )
     except FileNotFoundError:
-        raise ComponentError(f"{command[0]}: not found on this host; install it.") from None
+        raise ComponentError(
+            f"{command[0]}: not found on this host; install it."
+        ) from None
     with process:
         try:
             output = _read_output(process, timeout)
@@ -63,11 +73,15 @@ def _read_output(process: subprocess.Popen[bytes], timeout: float | None) -> str
         selector.register(pipe, selectors.EVENT_READ)
         while len(output) < LONGEST_OUTPUT:
             remaining = None if deadline is None else deadline - time.monotonic()
-            if (remaining is not None and remaining <= 0) or not selector.select(remaining):
+            if (remaining is not None and remaining <= 0) or not selector.select(
+                remaining
+            ):
                 raise subprocess.TimeoutExpired(process.args, timeout or 0)
             chunk = os.read(pipe.fileno(), 65536)
             if not chunk:
-                process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+                process.wait(
+                    None if deadline is None else max(0.0, deadline - time.monotonic())
+                )
                 return output.decode("utf-8", "replace")
             output += chunk
     return output.decode("utf-8", "replace") + "\n[more output was not read]"
@@ -77,7 +91,9 @@ def systemctl(*arguments: str) -> None:
     """Run systemctl, with the units' own timeouts; raise when it fails."""
     result = run(["systemctl", *arguments], timeout=None)
     if result.returncode != 0:
-        raise ComponentError(f"systemctl {' '.join(arguments)} failed: {result.stdout.strip()}")
+        raise ComponentError(
+            f"systemctl {' '.join(arguments)} failed: {result.stdout.strip()}"
+        )
 
 
 def require_version() -> None:
@@ -173,7 +189,14 @@ def check(
         "NoNewPrivileges=yes",
         f"RuntimeMaxSec={CHECK_SECONDS}",
     ]
-    words = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "--service-type=exec"]
+    words = [
+        "systemd-run",
+        "--quiet",
+        "--wait",
+        "--pipe",
+        "--collect",
+        "--service-type=exec",
+    ]
     words += [f"--property={setting}" for setting in settings]
     words += [f"--setenv={key}={value}" for key, value in environment.items()]
     # The manager would expand variables in the command.
@@ -190,7 +213,9 @@ def running_generation(name: str, invocation: str) -> tuple[str, str]:
     return os.path.basename(fields[1]), fields[2]
 
 
-def record_running(name: str, invocation: str, generation: str, unit_digest: str) -> None:
+def record_running(
+    name: str, invocation: str, generation: str, unit_digest: str
+) -> None:
     """Record the running process' generation in the format that the unit itself writes."""
     record = f"{invocation} generations/{generation} {unit_digest}\n"
     files.replace(layout.running(name), record.encode(), 0o600)

@@ -103,7 +103,9 @@ def roll_out(params: dict[str, Any], check_mode: bool) -> Result:
     desired = instances(params)
     if check_mode:
         return _predict_rollout(params, desired)
-    with run_lock.held(params["name"], params.get("lock_owner") or "", params["lock_timeout"]):
+    with run_lock.held(
+        params["name"], params.get("lock_owner") or "", params["lock_timeout"]
+    ):
         failpoint("after-lock")
         key = generation.fingerprint_key(create=_has_secrets(desired))
         result = _plan_rollouts(params, desired, key)
@@ -137,7 +139,9 @@ def _predict_rollout(params: dict[str, Any], desired: list[Instance]) -> Result:
     return result
 
 
-def _plan_rollouts(params: dict[str, Any], desired: list[Instance], key: bytes) -> Result:
+def _plan_rollouts(
+    params: dict[str, Any], desired: list[Instance], key: bytes
+) -> Result:
     result = Result()
     for instance in desired:
         result.rollouts.append(_plan_rollout(instance, params["adopt"], key))
@@ -159,7 +163,9 @@ def _plan_rollout(desired: Instance, adopt: bool, key: bytes) -> Rollout:
     refuse_unmanaged(observed, adopt)
     release = desired.release.directory(release_store.host_architecture())
     desired_manifest = manifest.build(desired, release, key)
-    return Rollout(desired, observed, desired_manifest, plan(desired, desired_manifest, observed))
+    return Rollout(
+        desired, observed, desired_manifest, plan(desired, desired_manifest, observed)
+    )
 
 
 def refuse_unmanaged(observed: ObservedState, adopt: bool) -> None:
@@ -217,7 +223,9 @@ def _remove_leftovers(rollout: Rollout) -> None:
 
 def _prepare_generation(rollout: Rollout) -> list[str]:
     """Stage release, user and generation; return notices."""
-    release_store.stage(rollout.desired.release, rollout.name, _program(rollout.desired))
+    release_store.stage(
+        rollout.desired.release, rollout.name, _program(rollout.desired)
+    )
     group = generation.ensure_user(rollout.name)
     failpoint("after-user")
     if not rollout.plan.stage:
@@ -327,7 +335,9 @@ def _act_on_process(rollout: Rollout) -> float | None:
     unit_name = rollout.desired.main_unit
     stamp = None
     if rollout.plan.action == RELOAD:
-        stamp = _last_reload(unit_name, rollout.desired.reload, rollout.main_unit.main_pid)
+        stamp = _last_reload(
+            unit_name, rollout.desired.reload, rollout.main_unit.main_pid
+        )
     if stamp is not None:
         _reload(unit_name, stamp)
     elif rollout.plan.action != SWITCH:
@@ -354,11 +364,15 @@ def _verify(rollout: Rollout, stamp: float | None) -> None:
     if stamp is None:
         state = probe.started(unit_name, list(desired.listen_addresses), desired.ready)
     else:
-        state = probe.reloaded(unit_name, desired.reload, stamp, rollout.main_unit.main_pid)
+        state = probe.reloaded(
+            unit_name, desired.reload, stamp, rollout.main_unit.main_pid
+        )
     for further_unit in rollout.plan.restart_units:
         systemd.systemctl("restart", further_unit)
     unit_digest = rollout.manifest["unit"]
-    systemd.record_running(rollout.name, state.invocation, rollout.active_generation, unit_digest)
+    systemd.record_running(
+        rollout.name, state.invocation, rollout.active_generation, unit_digest
+    )
     failpoint("after-verify")
 
 
@@ -386,7 +400,9 @@ def _roll_back(rollouts: list[Rollout], reason: str, start: float) -> NoReturn:
         except Exception as error:
             message.append(f"{rollout.name}: restore failed: {error}")
     if restored:
-        message.append(f"Rolled back to the last-known-good generation: {', '.join(restored)}.")
+        message.append(
+            f"Rolled back to the last-known-good generation: {', '.join(restored)}."
+        )
     raise ComponentError("\n".join(filter(None, message)), rolled_back=tuple(restored))
 
 
@@ -406,7 +422,9 @@ def _restore_instance(rollout: Rollout) -> bool:
     if generation.current(rollout.name) == target:
         return False
     added = [
-        unit_name for unit_name in rollout.manifest["units"] if unit_name not in before["units"]
+        unit_name
+        for unit_name in rollout.manifest["units"]
+        if unit_name not in before["units"]
     ]
     if added:
         systemd.systemctl("stop", *added)

@@ -80,7 +80,8 @@ def main_unit(
     }
     if environment:
         service["Environment"] = [
-            quoted(f"{key}={value}", dollar=False) for key, value in sorted(environment.items())
+            quoted(f"{key}={value}", dollar=False)
+            for key, value in sorted(environment.items())
         ]
     base: Sections = {
         "Unit": {
@@ -146,7 +147,9 @@ def merged(base: Sections, changes: Sections) -> Sections:
 
 def render(sections: Sections, placeholders: dict[str, str]) -> str:
     """Return the content of a unit file; a list becomes one line for each value."""
-    lines = ["# Written by hippius.monitoring; the next rollout replaces changes made here."]
+    lines = [
+        "# Written by hippius.monitoring; the next rollout replaces changes made here."
+    ]
     for section in sorted(sections, key=_section_order):
         lines += ["", f"[{section}]"]
         for key, values in sections[section].items():
@@ -178,7 +181,9 @@ def _line(value: Any, key: str) -> str:
         return "yes" if value else "no"
     line = str(value).strip()
     if "\n" in line:
-        raise ComponentError(f"{key}: a unit's value must be one line; use a list for several.")
+        raise ComponentError(
+            f"{key}: a unit's value must be one line; use a list for several."
+        )
     return line
 
 

@@ -28,19 +28,32 @@ def digest(key: str, salt: str, uid: str, field: str, secret: str) -> str:
     """Return the digest of one secret."""
     message = "\0".join((uid, field, secret)).encode()
     if key:
-        return hmac.new(key.encode(), salt.encode() + message, hashlib.sha256).hexdigest()
+        return hmac.new(
+            key.encode(), salt.encode() + message, hashlib.sha256
+        ).hexdigest()
     return hashlib.scrypt(message, salt=salt.encode(), **SCRYPT).hex()
 
 
-def record(secrets: dict[str, str], uid: str, key: str, salt: str, version: int) -> Body:
+def record(
+    secrets: dict[str, str], uid: str, key: str, salt: str, version: int
+) -> Body:
     """Return the record of secrets that are written as ``version`` of the datasource."""
     digests = {
-        field: digest(key, salt, uid, field, secret) for field, secret in sorted(secrets.items())
+        field: digest(key, salt, uid, field, secret)
+        for field, secret in sorted(secrets.items())
     }
-    return {"v": FORMAT, "keyed": bool(key), "salt": salt, "version": version, "digests": digests}
+    return {
+        "v": FORMAT,
+        "keyed": bool(key),
+        "salt": salt,
+        "version": version,
+        "digests": digests,
+    }
 
 
-def holds(stored: Any, secrets: dict[str, str], uid: str, key: str, version: int) -> bool:
+def holds(
+    stored: Any, secrets: dict[str, str], uid: str, key: str, version: int
+) -> bool:
     """Return whether a stored record says that Grafana has exactly these secrets."""
     if not isinstance(stored, dict) or stored.get("v") != FORMAT:
         return False

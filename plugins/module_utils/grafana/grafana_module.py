@@ -98,7 +98,13 @@ def unplanned(module: Any, changed: bool) -> dict[str, Any] | None:
     if reason is None:
         return None
     warning = f"{reason}, so existing objects could not be compared."
-    return {"changed": changed, "changes": [], "counts": {}, "diff": [], "warnings": [warning]}
+    return {
+        "changed": changed,
+        "changes": [],
+        "counts": {},
+        "diff": [],
+        "warnings": [warning],
+    }
 
 
 def finish(module: Any, act: Callable[[], dict[str, Any]]) -> None:
@@ -154,4 +160,8 @@ def run(
         fingerprint_key=params.get("fingerprint_key") or "",
         exact_json_data=params.get("exact", False),
     )
-    converge(module, [DesiredObject(kind, identity, body, "inline", params["state"])], options)
+    converge(
+        module,
+        [DesiredObject(kind, identity, body, "inline", params["state"])],
+        options,
+    )

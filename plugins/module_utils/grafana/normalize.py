@@ -66,7 +66,12 @@ DASHBOARD = {
 DASHBOARD_OWN = ("id", "version", "uid", "iteration")
 
 # Defaults of the fields of a rule.
-ALERTING_ONLY = {"condition": "", "for": "0s", "noDataState": "NoData", "execErrState": "Alerting"}
+ALERTING_ONLY = {
+    "condition": "",
+    "for": "0s",
+    "noDataState": "NoData",
+    "execErrState": "Alerting",
+}
 RULE = {
     "title": "",
     "isPaused": False,
@@ -104,7 +109,9 @@ OPERATORS = ("=~", "!~", "!=", "=")
 INTERVAL_LISTS = ("days_of_month", "months", "weekdays", "years")
 TIMINGS = ("mute_time_intervals", "active_time_intervals")
 # Templates that are part of Grafana: __subject, default.title, discord.default.message and so on.
-BUILT_IN_TEMPLATE = re.compile(r"__\w+|(\w+\.)?default\.[\w.]+|alert_severity\w*|slack\.\w+.*")
+BUILT_IN_TEMPLATE = re.compile(
+    r"__\w+|(\w+\.)?default\.[\w.]+|alert_severity\w*|slack\.\w+.*"
+)
 
 
 def same(left: Any, right: Any) -> bool:
@@ -135,10 +142,14 @@ def duration(value: Any) -> str:
     return number if isinstance(number, str) else f"{number / 1000:.10g}s"
 
 
-def with_defaults(body: Body, like: Body, defaults: Body, own: tuple[str, ...] = ()) -> Body:
+def with_defaults(
+    body: Body, like: Body, defaults: Body, own: tuple[str, ...] = ()
+) -> Body:
     """Return the fields of ``defaults`` and ``like``, except ``own``; a null counts as missing."""
     keys = [key for key in {**defaults, **like} if key not in own]
-    return {key: defaults.get(key) if body.get(key) is None else body[key] for key in keys}
+    return {
+        key: defaults.get(key) if body.get(key) is None else body[key] for key in keys
+    }
 
 
 def datasource(body: Body, like: Body) -> Body:
@@ -146,7 +157,9 @@ def datasource(body: Body, like: Body) -> Body:
     result = with_defaults(body, {}, DATASOURCE)
     result["type"] = DATASOURCE_TYPES.get(result["type"], result["type"])
     json_data, asked = body.get("jsonData") or {}, like.get("jsonData") or {}
-    result["jsonData"] = {key: json_data[key] for key in asked if json_data.get(key) is not None}
+    result["jsonData"] = {
+        key: json_data[key] for key in asked if json_data.get(key) is not None
+    }
     # No update empties these two, since Grafana's store skips an empty string.
     for key in ("url", "basicAuthUser"):
         if not like.get(key):
@@ -181,7 +194,9 @@ def _panel(panel: Any) -> Any:
     result = dict(panel)
     library_panel = panel.get("libraryPanel")
     if isinstance(library_panel, dict):
-        result["libraryPanel"] = {key: library_panel.get(key) for key in ("uid", "name")}
+        result["libraryPanel"] = {
+            key: library_panel.get(key) for key in ("uid", "name")
+        }
     if isinstance(panel.get("panels"), list):
         result["panels"] = [_panel(child) for child in panel["panels"]]
     return result
@@ -207,7 +222,9 @@ def rule(body: Body, like: Body) -> Body:
         if value
     }
     evaluations = body.get("missingSeriesEvalsToResolve")
-    result["missingSeriesEvalsToResolve"] = None if evaluations in (0, -1) else evaluations
+    result["missingSeriesEvalsToResolve"] = (
+        None if evaluations in (0, -1) else evaluations
+    )
     result["record"] = body.get("record") or None
     result["data"] = [query(entry) for entry in result["data"]]
     return result
@@ -235,7 +252,9 @@ def query(entry: Body) -> Body:
         result["datasourceUid"] = EXPRESSIONS[0]
     else:
         span = entry.get("relativeTimeRange") or {}
-        result["relativeTimeRange"] = {key: span.get(key) or 0 for key in ("from", "to")}
+        result["relativeTimeRange"] = {
+            key: span.get(key) or 0 for key in ("from", "to")
+        }
     return result
 
 
@@ -245,7 +264,9 @@ def _with_float_precision(tree: Any) -> Any:
         return {key: _with_float_precision(value) for key, value in tree.items()}
     if isinstance(tree, list):
         return [_with_float_precision(value) for value in tree]
-    return float(tree) if isinstance(tree, int) and 2**53 < abs(tree) < 2**1000 else tree
+    return (
+        float(tree) if isinstance(tree, int) and 2**53 < abs(tree) < 2**1000 else tree
+    )
 
 
 def matcher(expression: str) -> list[str]:
@@ -254,7 +275,9 @@ def matcher(expression: str) -> list[str]:
     Raises ValueError for any other string.
     """
     label = r'("(?:\\.|[^"\\])*"|[^=!~\s]+)'
-    match = re.fullmatch(rf"\s*{label}\s*(=~|!~|!=|=)\s*(.*?)\s*", expression, re.DOTALL)
+    match = re.fullmatch(
+        rf"\s*{label}\s*(=~|!~|!=|=)\s*(.*?)\s*", expression, re.DOTALL
+    )
     if not match:
         raise ValueError(f"{expression!r} is no matcher such as severity=critical")
     return [_unquoted(match.group(1)), match.group(2), _unquoted(match.group(3))]
@@ -272,11 +295,17 @@ def _unescaped(match: re.Match[str]) -> str:
 
 def matchers(body: Body) -> list[list[str]]:
     """Return all matchers of a route, in any of the four spellings, sorted."""
-    result: list[list[Any]] = [list(entry) for entry in body.get("object_matchers") or []]
+    result: list[list[Any]] = [
+        list(entry) for entry in body.get("object_matchers") or []
+    ]
     for entry in body.get("matchers") or []:
         result.append(matcher(entry) if isinstance(entry, str) else list(entry))
-    result += [[label, "=", value] for label, value in (body.get("match") or {}).items()]
-    result += [[label, "=~", value] for label, value in (body.get("match_re") or {}).items()]
+    result += [
+        [label, "=", value] for label, value in (body.get("match") or {}).items()
+    ]
+    result += [
+        [label, "=~", value] for label, value in (body.get("match_re") or {}).items()
+    ]
     return sorted([str(part) for part in entry] for entry in result)
 
 
@@ -289,7 +318,9 @@ def without_quotes(value: str) -> str:
 def route(body: Body, root: bool = True) -> Body:
     """Return a route and all below it as they are compared."""
     defaults = ROOT_TIMES if root else {}
-    result: Body = {key: duration(body.get(key) or defaults.get(key)) for key in ROOT_TIMES}
+    result: Body = {
+        key: duration(body.get(key) or defaults.get(key)) for key in ROOT_TIMES
+    }
     for key in ("group_by", *TIMINGS):
         result[key] = sorted(body.get(key) or [])
     result["receiver"] = body.get("receiver") or ""
@@ -372,7 +403,9 @@ def settings(body: Any) -> Any:
     """Return settings of an integration; Grafana returns some numbers as strings, or vice versa."""
     if isinstance(body, dict):
         return {
-            key: settings(value) for key, value in body.items() if value not in (None, "", {}, [])
+            key: settings(value)
+            for key, value in body.items()
+            if value not in (None, "", {}, [])
         }
     if isinstance(body, list):
         return [settings(value) for value in body]

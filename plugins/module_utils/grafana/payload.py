@@ -43,7 +43,9 @@ CONTROLLER = {
 def encode(value: Any) -> str:
     """Return a JSON value as a short string; equal values give equal strings."""
     serialized = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(zlib.compress(serialized.encode("ascii"), 6)).decode("ascii")
+    return base64.b64encode(zlib.compress(serialized.encode("ascii"), 6)).decode(
+        "ascii"
+    )
 
 
 def decode(payload: str) -> Any:
@@ -51,9 +53,13 @@ def decode(payload: str) -> Any:
     return json.loads(zlib.decompress(base64.b64decode(payload)))
 
 
-def encode_content(desired: Iterable[DesiredObject], required: Iterable[RequiredObject]) -> str:
+def encode_content(
+    desired: Iterable[DesiredObject], required: Iterable[RequiredObject]
+) -> str:
     """Return desired objects, and the objects that they require on the server, as a payload."""
-    return encode({"desired": [astuple(item) for item in desired], "required": list(required)})
+    return encode(
+        {"desired": [astuple(item) for item in desired], "required": list(required)}
+    )
 
 
 def decode_content(payload: str) -> tuple[list[DesiredObject], list[RequiredObject]]:

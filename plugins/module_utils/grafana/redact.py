@@ -60,7 +60,11 @@ def differing(before: Any, after: Any) -> tuple[Any, Any]:
     """Return the parts of two JSON values that differ, to show a change in a large one."""
     if isinstance(before, dict) and isinstance(after, dict):
         return _differing_parts(before, after)
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+    if (
+        isinstance(before, list)
+        and isinstance(after, list)
+        and len(before) == len(after)
+    ):
         return _differing_parts(_by_index(before), _by_index(after))
     return before, after
 
@@ -84,12 +88,20 @@ def _by_index(values: list[Any]) -> Body:
     return {f"[{index}]": value for index, value in enumerate(values)}
 
 
-def mark_changed_secrets(shown_before: Any, before: Any, after: Any, shown_after: Any) -> Any:
+def mark_changed_secrets(
+    shown_before: Any, before: Any, after: Any, shown_after: Any
+) -> Any:
     """Return ``shown_after`` with a note at each hidden value that has changed."""
-    if isinstance(shown_after, dict) and isinstance(before, dict) and isinstance(after, dict):
+    if (
+        isinstance(shown_after, dict)
+        and isinstance(before, dict)
+        and isinstance(after, dict)
+    ):
         shown = shown_before if isinstance(shown_before, dict) else {}
         return {
-            key: mark_changed_secrets(shown.get(key), before.get(key), after.get(key), value)
+            key: mark_changed_secrets(
+                shown.get(key), before.get(key), after.get(key), value
+            )
             for key, value in shown_after.items()
         }
     is_hidden = shown_after == HIDDEN == shown_before

@@ -122,7 +122,9 @@ class State:
         return not hmac.compare_digest(self.get(name), self.fingerprint(name, secret))
 
 
-def check(grafana: Installation, state: State, version: str, accept_secret_key: bool) -> None:
+def check(
+    grafana: Installation, state: State, version: str, accept_secret_key: bool
+) -> None:
     """Raise Refused if a rollout would lose data or Grafana could not start."""
     refuse_missing_files(grafana.etc / "grafana.ini")
     refuse_changed_key(grafana, state, accept_secret_key)
@@ -207,11 +209,15 @@ def remember_key(grafana: Installation, state: State) -> None:
     if not key:
         return
     if state.get("secret_key") and state.differs("secret_key", key):
-        print("The secret key was changed; secrets encrypted with the last one cannot be read.")
+        print(
+            "The secret key was changed; secrets encrypted with the last one cannot be read."
+        )
     state.remember(secret_key=state.fingerprint("secret_key", key))
 
 
-def ensure_password(grafana: Installation, state: State, password: str, release: Path) -> None:
+def ensure_password(
+    grafana: Installation, state: State, password: str, release: Path
+) -> None:
     """Set the administrator's password unless it matches; Grafana sets it in a new database."""
     is_new_database = grafana.database is not None and not grafana.has_database()
     if not is_new_database:
@@ -243,7 +249,9 @@ def read_account(grafana: Installation, password: str = "") -> Account:
             continue
         if len(stored or "") != 2 * HASH_BYTES:
             return Account(user_id, password_matches=None)
-        return Account(user_id, hmac.compare_digest(encode_password(password, salt), stored))
+        return Account(
+            user_id, hmac.compare_digest(encode_password(password, salt), stored)
+        )
     raise Refused(
         f"grafana_admin_user: Grafana's database has no user {grafana.login}; rename the user in"
         " Grafana first, since the name is applied at the very first start only."
@@ -252,7 +260,9 @@ def read_account(grafana: Installation, password: str = "") -> Account:
 
 def encode_password(password: str, salt: str) -> str:
     """Return a password as Grafana stores it."""
-    return hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), ROUNDS, HASH_BYTES).hex()
+    return hashlib.pbkdf2_hmac(
+        "sha256", password.encode(), salt.encode(), ROUNDS, HASH_BYTES
+    ).hex()
 
 
 def open_database(database: Path) -> sqlite3.Connection:
@@ -265,7 +275,9 @@ def open_database(database: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{database.resolve().as_uri()}?mode={mode}", uri=True)
 
 
-def reset_password(grafana: Installation, password: str, release: Path, user_id: int) -> None:
+def reset_password(
+    grafana: Installation, password: str, release: Path, user_id: int
+) -> None:
     """Set the administrator's password with Grafana's own CLI, while no server runs."""
     command = [
         str(release / "bin/grafana"),
@@ -367,7 +379,9 @@ def replace(grafana: Installation, state: State, database: Path, backup: Path) -
     new.replace(database)
     sync(database)
     prune(grafana.backups, "newer-*.db")
-    print(f"The database was restored from {backup}; the newer one was copied to {newer_copy}.")
+    print(
+        f"The database was restored from {backup}; the newer one was copied to {newer_copy}."
+    )
 
 
 def copy_damaged(database: Path, target: Path) -> None:
@@ -386,7 +400,10 @@ def copy(database: Path, folder: Path, version: str, prefix: str = "grafana") ->
     new = folder / "unfinished"
     try:
         new.unlink(missing_ok=True)
-        with closing(open_database(database)) as source, closing(sqlite3.connect(new)) as sink:
+        with (
+            closing(open_database(database)) as source,
+            closing(sqlite3.connect(new)) as sink,
+        ):
             source.backup(sink)
             sink.execute("PRAGMA journal_mode = DELETE")
             diagnosis = sink.execute("PRAGMA quick_check").fetchone()[0]
@@ -426,17 +443,29 @@ def sync(path: Path) -> None:
 
 def restore_manually(grafana: Installation, state: State) -> None:
     """Restore the backup of the last upgrade on request."""
-    command = ["systemctl", "show", "--value", "--property=ActiveState", "grafana.service"]
-    result = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=False)
+    command = [
+        "systemctl",
+        "show",
+        "--value",
+        "--property=ActiveState",
+        "grafana.service",
+    ]
+    result = subprocess.run(
+        command, stdout=subprocess.PIPE, encoding="utf-8", check=False
+    )
     unit_state = result.stdout.strip()
     if unit_state not in ("inactive", "failed"):
-        raise Refused(f"grafana.service: is {unit_state}; stop it first: systemctl stop grafana")
+        raise Refused(
+            f"grafana.service: is {unit_state}; stop it first: systemctl stop grafana"
+        )
     # The path of the database is saved, so that it need not be given.
     saved_path = state.get("database")
     database = Path(saved_path) if saved_path else grafana.database
     backup = last_backup(grafana, state)
     if database is None or not backup.is_file():
-        raise Refused(f"{grafana.backups}: has no backup of an upgrade; nothing can be restored.")
+        raise Refused(
+            f"{grafana.backups}: has no backup of an upgrade; nothing can be restored."
+        )
     restore(grafana, state, database, backup)
 
 
@@ -448,11 +477,15 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--accept-secret-key", action="store_true")
     parser.add_argument("--version", default="")
     parser.add_argument("--release", type=Path, default=COMPONENT / "current/release")
-    parser.add_argument("--last-known-good", default=COMPONENT / "last-known-good/release")
+    parser.add_argument(
+        "--last-known-good", default=COMPONENT / "last-known-good/release"
+    )
     parser.add_argument("--etc", default="/etc/grafana")
     parser.add_argument("--data", default="/var/lib/grafana")
     parser.add_argument("--login", default="admin", help="name of the administrator")
-    parser.add_argument("--database", default="grafana.db", help="empty unless it is SQLite")
+    parser.add_argument(
+        "--database", default="grafana.db", help="empty unless it is SQLite"
+    )
     return parser.parse_args(arguments)
 
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 # Promtail's format: YAML keys of more than 128 characters have a line of their own.
 POSITION = re.compile(
-    r'^  (?:\? (?P<long>\S.*)\n  : |(?P<short>\S.*): )"(?P<offset>-?\d+)"$', re.MULTILINE
+    r'^  (?:\? (?P<long>\S.*)\n  : |(?P<short>\S.*): )"(?P<offset>-?\d+)"$',
+    re.MULTILINE,
 )
 CONTAINER_LOG = re.compile(r".*/([0-9a-f]{64})-json\.log\Z")
 DOCKER_TIME = re.compile(rb'"time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)[^"]*Z"\}\s*\Z')
@@ -72,15 +73,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     """Return the options of the command line."""
-    parser = argparse.ArgumentParser(description="Adjust Promtail's positions before it starts.")
+    parser = argparse.ArgumentParser(
+        description="Adjust Promtail's positions before it starts."
+    )
     parser.add_argument(
-        "--data", required=True, help="directory of positions.yaml and of the remainders"
+        "--data",
+        required=True,
+        help="directory of positions.yaml and of the remainders",
     )
     parser.add_argument(
         "--targets", required=True, help="targets file with the containers of the logs"
     )
     parser.add_argument(
-        "--unsent", type=int, default=1024 * 1024, help="bytes of log lines in one batch"
+        "--unsent",
+        type=int,
+        default=1024 * 1024,
+        help="bytes of log lines in one batch",
     )
     parser.add_argument(
         "--stopped", action="store_true", help="called after a stop, not before a start"
@@ -108,7 +116,9 @@ def adjust_positions(options: argparse.Namespace, saved: str, saved_at: float) -
     def adjust(match: re.Match[str]) -> str:
         path = match["long"] or match["short"]
         unsaved_logs.discard(path)
-        offset = adjust_position(path, int(match["offset"]), unsent, saved_at, remainders)
+        offset = adjust_position(
+            path, int(match["offset"]), unsent, saved_at, remainders
+        )
         before_offset = match[0][: match.start("offset") - match.start()]
         return f'{before_offset}{offset}"'
 
@@ -127,7 +137,9 @@ def adjust_position(
         if CONTAINER_LOG.match(path):
             *rotated, _newest = unread_files(path, offset, saved_at)
             if rotated:
-                remainders.keep(path, rotated, step_back(rotated[0], offset, unsent), saved_at)
+                remainders.keep(
+                    path, rotated, step_back(rotated[0], offset, unsent), saved_at
+                )
                 return 0
         elif remainders.is_delivered(path, offset, unsent):
             os.unlink(path)
@@ -145,7 +157,9 @@ def unread_files(path: str, offset: int, saved_at: float) -> list[str]:
     The oldest is the one that the position belongs to, the newest is ``path``.
     """
     files = log_files(path)
-    noticed = [name for name in files if first_line_time(name) <= saved_at - SLACK_SECONDS]
+    noticed = [
+        name for name in files if first_line_time(name) <= saved_at - SLACK_SECONDS
+    ]
     # While Loki is down Promtail stops reading, and holds a file open that may have been rotated
     # more than once.
     for name in noticed:
@@ -253,7 +267,9 @@ class Remainders:
             target.flush()
             os.fsync(target.fileno())
         os.rename(remainder + ".new", remainder)
-        self.kept[remainder] = self.labels.get(path) or {"__container_name": container[:12]}
+        self.kept[remainder] = self.labels.get(path) or {
+            "__container_name": container[:12]
+        }
 
     def is_delivered(self, path: str, offset: int, unsent: int) -> bool:
         """Return whether a file is a remainder that Loki has received completely."""
@@ -291,7 +307,9 @@ def digest(content: str) -> str:
 def read(path: str) -> str | None:
     """Return the content of a file; None if it does not exist."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        with open(
+            path, encoding="utf-8", errors="surrogateescape", newline=""
+        ) as stream:
             return stream.read()
     except FileNotFoundError:
         return None

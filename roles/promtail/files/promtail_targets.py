@@ -43,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_options(arguments)
     previous = read_text(options.output)
     try:
-        targets = find_targets(options.containers, labels_by_log(previous), options.label)
+        targets = find_targets(
+            options.containers, labels_by_log(previous), options.label
+        )
     except OSError as error:
         print(f"{options.containers}: cannot be read: {error}", file=sys.stderr)
         return 1
@@ -65,7 +67,10 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--output", required=True, help="targets file to write")
     parser.add_argument(
-        "--label", action="append", default=[], help="additional container label to export"
+        "--label",
+        action="append",
+        default=[],
+        help="additional container label to export",
     )
     return parser.parse_args(arguments)
 
@@ -86,7 +91,9 @@ def find_targets(
         if labels is None and os.path.exists(log):
             labels = previous_labels.get(log)
         if labels:
-            targets.append({"targets": ["localhost"], "labels": {**labels, "__path__": log}})
+            targets.append(
+                {"targets": ["localhost"], "labels": {**labels, "__path__": log}}
+            )
     return targets
 
 
@@ -94,12 +101,16 @@ def container_ids(containers: str) -> list[str]:
     """Return the ids of Docker's containers; none without Docker."""
     try:
         with os.scandir(containers) as entries:
-            return sorted(entry.name for entry in entries if CONTAINER_ID.match(entry.name))
+            return sorted(
+                entry.name for entry in entries if CONTAINER_ID.match(entry.name)
+            )
     except FileNotFoundError:
         return []
 
 
-def container_labels(directory: str, container: str, label_names: list[str]) -> Labels | None:
+def container_labels(
+    directory: str, container: str, label_names: list[str]
+) -> Labels | None:
     """Return the labels of a container.
 
     They are empty if Promtail cannot read its log, and None if its description is unreadable.
@@ -113,7 +124,8 @@ def container_labels(directory: str, container: str, label_names: list[str]) -> 
         return {}
     docker_labels = as_dict(as_dict(config.get("Config")).get("Labels"))
     labels = {
-        "__container_name": label_value(config.get("Name")).lstrip("/") or container[:12],
+        "__container_name": label_value(config.get("Name")).lstrip("/")
+        or container[:12],
         "__compose_project": label_value(docker_labels.get(PROJECT)),
         "__compose_service": label_value(docker_labels.get(SERVICE)),
     }
@@ -161,7 +173,9 @@ def label_value(value: object) -> str:
     if not isinstance(value, str):
         return ""
     shortened = value[:MAX_VALUE_LENGTH]
-    return "".join(character if character.isprintable() else "_" for character in shortened)
+    return "".join(
+        character if character.isprintable() else "_" for character in shortened
+    )
 
 
 def replace(path: str, content: str) -> None:

@@ -38,7 +38,9 @@ def span(trace: str, number: int) -> dict[str, Any]:
 def send(run: str, traces: int, seconds: float) -> None:
     """Send all traces over some seconds, and print the number of acknowledged spans."""
     began, acknowledged, repeated = time.monotonic(), 0, 0
-    service = {"attributes": [{"key": "service.name", "value": {"stringValue": "spans"}}]}
+    service = {
+        "attributes": [{"key": "service.name", "value": {"stringValue": "spans"}}]
+    }
     for number in range(traces):
         for half in range(2):
             spans = [
@@ -46,7 +48,11 @@ def send(run: str, traces: int, seconds: float) -> None:
                 for index in range(SPANS // 2)
             ]
             body = json.dumps(
-                {"resourceSpans": [{"resource": service, "scopeSpans": [{"spans": spans}]}]}
+                {
+                    "resourceSpans": [
+                        {"resource": service, "scopeSpans": [{"spans": spans}]}
+                    ]
+                }
             ).encode()
             while not accepted(body):
                 repeated += 1
@@ -59,7 +65,9 @@ def send(run: str, traces: int, seconds: float) -> None:
 def accepted(body: bytes) -> bool:
     """Return whether the collector acknowledged a request."""
     try:
-        request = urllib.request.Request(COLLECTOR, body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            COLLECTOR, body, {"Content-Type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=10):
             return True
     except OSError:
@@ -71,14 +79,20 @@ def count(run: str, traces: int) -> None:
     total = 0
     for number in range(traces):
         try:
-            with urllib.request.urlopen(f"{TEMPO}/{trace_id(run, number)}", timeout=10) as answer:
+            with urllib.request.urlopen(
+                f"{TEMPO}/{trace_id(run, number)}", timeout=10
+            ) as answer:
                 batches = json.load(answer)["batches"]
         except urllib.error.HTTPError as error:
             if error.code != 404:
                 raise
             continue
-        scopes = [scope for batch in batches for scope in batch["instrumentationLibrarySpans"]]
-        total += len({stored["spanId"] for scope in scopes for stored in scope["spans"]})
+        scopes = [
+            scope for batch in batches for scope in batch["instrumentationLibrarySpans"]
+        ]
+        total += len(
+            {stored["spanId"] for scope in scopes for stored in scope["spans"]}
+        )
     print(total)
 
 

@@ -229,14 +229,24 @@ def inspect(service: str, template: str) -> str:
     """Return a value of a service's container, rendered by a template of `docker inspect`."""
     value = docker.run("inspect", "--format", template, container(service), check=False)
     if not value:
-        raise LookupError(f"{container(service)} does not run; run python3 -m tests.testbed app up")
+        raise LookupError(
+            f"{container(service)} does not run; run python3 -m tests.testbed app up"
+        )
     return value
 
 
 def feed(service: str, user: str, stdin: str, *command: str) -> str:
     """Run a command in a service's container with standard input, and return its output."""
     done = subprocess.run(
-        ["docker", "exec", "--interactive", "--user", user, container(service), *command],
+        [
+            "docker",
+            "exec",
+            "--interactive",
+            "--user",
+            user,
+            container(service),
+            *command,
+        ],
         input=stdin,
         capture_output=True,
         text=True,
@@ -244,7 +254,9 @@ def feed(service: str, user: str, stdin: str, *command: str) -> str:
     )
     if done.returncode != 0:
         output = done.stderr or done.stdout
-        raise RuntimeError(f"{service}: {command[0]} ended with {done.returncode}: {output}")
+        raise RuntimeError(
+            f"{service}: {command[0]} ended with {done.returncode}: {output}"
+        )
     return done.stdout
 
 
@@ -255,7 +267,9 @@ def start(service: str, image_name: str, telemetry: Telemetry) -> None:
     variables = definition.environment
     if definition.instrumented:
         variables = variables | settings(service, hostname, telemetry)
-    create(service, image_name, definition.command, definition.user, variables, hostname)
+    create(
+        service, image_name, definition.command, definition.user, variables, hostname
+    )
     for path in (SOURCE, *telemetry.files.values()):
         docker.run("cp", str(path), f"{container(service)}:{WORKDIR}/{path.name}")
     docker.run("start", container(service))
@@ -277,9 +291,20 @@ def create(
         *("--label", docker.LABEL, "--label", f"com.docker.compose.project={PROJECT}"),
         *("--label", f"com.docker.compose.service={service}"),
         *("--label", "com.docker.compose.container-number=1"),
-        *("--network", docker.NETWORK, "--network-alias", service, "--restart", "on-failure"),
+        *(
+            "--network",
+            docker.NETWORK,
+            "--network-alias",
+            service,
+            "--restart",
+            "on-failure",
+        ),
         *("--user", user, "--workdir", WORKDIR),
-        *(option for key, value in variables.items() for option in ("--env", f"{key}={value}")),
+        *(
+            option
+            for key, value in variables.items()
+            for option in ("--env", f"{key}={value}")
+        ),
         *(image_name, *command),
     )
 
@@ -321,12 +346,16 @@ def wait_for_port(service: str, port: int) -> None:
         except OSError as error:
             if time.monotonic() > deadline or state.startswith("exited"):
                 logs = docker.run("logs", "--tail", "15", container(service))
-                message = f"{container(service)} ({state}) does not answer: {error}\n{logs}"
+                message = (
+                    f"{container(service)} ({state}) does not answer: {error}\n{logs}"
+                )
                 raise RuntimeError(message) from error
         time.sleep(0.1)
 
 
-def traffic(requests: int = 200, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+def traffic(
+    requests: int = 200, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Send requests to the API, one after another; raise if one is not answered.
 
     The result has `requests`, `put_objects`, `statuses` (status -> count), `trace_ids` of the
@@ -371,7 +400,9 @@ def mix(requests: int, bucket: str) -> Iterator[tuple[str, str, bytes | None]]:
             yield "GET", f"/{bucket}/missing-{number}", None
 
 
-def log_lines(count: int, seconds: float = 0, service: str = "printer") -> dict[str, Any]:
+def log_lines(
+    count: int, seconds: float = 0, service: str = "printer"
+) -> dict[str, Any]:
     """Start a container of the project that writes numbered lines.
 
     It writes as fast as possible, or spread over `seconds`. The result, which is returned at once,

@@ -50,7 +50,9 @@ def directly(url: str) -> str:
         return response.read().decode()
 
 
-def settle(measure: Callable[[], Value], enough: Callable[[Value], bool], seconds: float) -> Value:
+def settle(
+    measure: Callable[[], Value], enough: Callable[[Value], bool], seconds: float
+) -> Value:
     """Measure until the value is enough or the time is over; return the last value."""
     deadline = time.monotonic() + seconds
     while True:
@@ -65,7 +67,9 @@ def series(
 ) -> list[tuple[dict[str, str], float]]:
     """Return labels and value of each series of an instant query."""
     answer = ask(fetch, f"{prometheus}/api/v1/query", query=query)
-    return [(result["metric"], float(result["value"][1])) for result in answer["result"]]
+    return [
+        (result["metric"], float(result["value"][1])) for result in answer["result"]
+    ]
 
 
 def total(fetch: Fetch, query: str, instance: str, prometheus: str = PROMETHEUS) -> int:
@@ -102,7 +106,12 @@ def numbered_lines(fetch: Fetch, sent: dict[str, Any], loki: str = LOKI) -> Line
         numbers[int(pattern.search(line)[1])] += 1
         labels[json.dumps(stream, sort_keys=True)] = stream
     missing = set(range(1, sent["lines"] + 1)) - set(numbers)
-    return Lines(len(numbers), numbers.total() - len(numbers), len(missing), list(labels.values()))
+    return Lines(
+        len(numbers),
+        numbers.total() - len(numbers),
+        len(missing),
+        list(labels.values()),
+    )
 
 
 def lines_stored(fetch: Fetch, query: str, loki: str = LOKI) -> int:
@@ -110,7 +119,9 @@ def lines_stored(fetch: Fetch, query: str, loki: str = LOKI) -> int:
     return sum(1 for _ in entries(fetch, query, loki))
 
 
-def entries(fetch: Fetch, query: str, loki: str = LOKI, hours: float = 1) -> Iterator[Entry]:
+def entries(
+    fetch: Fetch, query: str, loki: str = LOKI, hours: float = 1
+) -> Iterator[Entry]:
     """Yield all entries of a LogQL query: labels, nanoseconds, line; oldest first.
 
     Loki returns pages, and entries of one instant may be on both sides of a page's end. So each

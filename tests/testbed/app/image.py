@@ -42,7 +42,11 @@ STEPS = {
 
 def tag() -> str:
     """Return the image's name, which changes with every part of the recipe."""
-    recipe = [host_image.tag(SUITE), repr(STEPS), REQUIREMENTS.read_text(encoding="utf-8")]
+    recipe = [
+        host_image.tag(SUITE),
+        repr(STEPS),
+        REQUIREMENTS.read_text(encoding="utf-8"),
+    ]
     return f"{NAME}:{hashlib.sha256(chr(0).join(recipe).encode()).hexdigest()[:12]}"
 
 
@@ -69,7 +73,9 @@ def remove_older(current: str, archive: Path) -> None:
     for older in cache.directory("images").glob("app-*.tar"):
         if older != archive:
             older.unlink()
-    for tagged in docker.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NAME).split():
+    for tagged in docker.run(
+        "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NAME
+    ).split():
         if tagged != current:
             docker.run("image", "rm", tagged, check=False)
 
@@ -83,7 +89,16 @@ def build(name: str, base: str) -> None:
         volumes = ["--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"]
     docker.run("rm", "--force", builder, check=False)
     docker.run(
-        *("run", "--detach", "--name", builder, "--label", docker.LABEL, "--network", "host"),
+        *(
+            "run",
+            "--detach",
+            "--name",
+            builder,
+            "--label",
+            docker.LABEL,
+            "--network",
+            "host",
+        ),
         *(*volumes, base, "sleep", "infinity"),
     )
     try:
@@ -96,7 +111,9 @@ def build(name: str, base: str) -> None:
         docker.run("commit", "--change", 'CMD ["/bin/sh"]', builder, name)
     finally:
         docker.run("rm", "--force", builder, check=False)
-    console.progress(f"built the application image in {time.monotonic() - started:.0f} s")
+    console.progress(
+        f"built the application image in {time.monotonic() - started:.0f} s"
+    )
 
 
 def execute(builder: str, command: str) -> None:
@@ -106,7 +123,11 @@ def execute(builder: str, command: str) -> None:
         "DEBIAN_FRONTEND": "noninteractive",
         "LC_ALL": "C",
     } | pip_access()
-    options = [option for key, value in variables.items() for option in ("--env", f"{key}={value}")]
+    options = [
+        option
+        for key, value in variables.items()
+        for option in ("--env", f"{key}={value}")
+    ]
     log = cache.directory("images") / "app.log"
     with open(log, "w", encoding="utf-8") as stream:
         done = subprocess.run(
@@ -132,7 +153,9 @@ def write_file(container: str, path: str, content: str) -> None:
 
 def apt_access() -> str:
     """Return apt's settings for its archives on this machine: proxies, checks, retries."""
-    dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
+    dump = subprocess.run(
+        ["apt-config", "dump"], capture_output=True, text=True, check=True
+    ).stdout
     reach = ("Acquire::http", "Acquire::Check", "Acquire::Retries", "Acquire::Force")
     return "".join(f"{line}\n" for line in dump.splitlines() if line.startswith(reach))
 
@@ -142,13 +165,24 @@ def pip_access() -> dict[str, str]:
     variables = {"PIP_CERT": str(CERTIFICATES)} if CERTIFICATES.exists() else {}
     # pip reads its settings from variables and from several files, so pip itself lists them.
     listed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "pip", "config", "list"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     for line in listed.stdout.splitlines():
         key, _, value = line.partition("=")
         option = key.rpartition(".")[2]
-        if option in ("index-url", "extra-index-url", "trusted-host", "proxy", "default-timeout"):
+        if option in (
+            "index-url",
+            "extra-index-url",
+            "trusted-host",
+            "proxy",
+            "default-timeout",
+        ):
             variables[f"PIP_{option.upper().replace('-', '_')}"] = value.strip("'\"")
     return variables | {
-        key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")
+        key: value
+        for key, value in os.environ.items()
+        if key.lower().endswith("_proxy")
     }

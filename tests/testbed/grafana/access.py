@@ -11,7 +11,14 @@ from typing import Any
 from tests.testbed.grafana.store import Store, new_uid, now
 from tests.testbed.grafana.web import Answer, Refused, Request, route
 
-ADDRESS = {"address1": "", "address2": "", "city": "", "zipCode": "", "state": "", "country": ""}
+ADDRESS = {
+    "address1": "",
+    "address2": "",
+    "city": "",
+    "zipCode": "",
+    "state": "",
+    "country": "",
+}
 BUILD_INFO_HELP = (
     "# HELP grafana_build_info A metric with a constant '1' value labeled by version,"
     " revision and branch"
@@ -38,7 +45,12 @@ def make_org(store: Store, name: str) -> int:
 
 
 def make_user(
-    store: Store, login: str, password: str, roles: dict[str, str], *, server_admin: bool = False
+    store: Store,
+    login: str,
+    password: str,
+    roles: dict[str, str],
+    *,
+    server_admin: bool = False,
 ) -> dict[str, Any]:
     """Create a user with a role in each organization."""
     salt = secrets.token_hex(5)
@@ -71,7 +83,9 @@ def by_password(store: Store, login: str, password: str) -> dict[str, Any] | Non
         store.hashed(password, user["salt"]), user["password"]
     ):
         return None
-    chosen = store.get(0, "current org", login) or {"org": int(min(user["roles"], key=int))}
+    chosen = store.get(0, "current org", login) or {
+        "org": int(min(user["roles"], key=int))
+    }
     return user | {"orgId": chosen["org"]}
 
 
@@ -81,7 +95,11 @@ def by_token(store: Store, token: str) -> dict[str, Any]:
         401, "Invalid API key", messageId="api-key.invalid", statusCode=401, traceID=""
     )
     parts = token.split("_")
-    if len(parts) != 3 or parts[0] != "glsa" or f"{zlib.crc32(parts[1].encode()):08x}" != parts[2]:
+    if (
+        len(parts) != 3
+        or parts[0] != "glsa"
+        or f"{zlib.crc32(parts[1].encode()):08x}" != parts[2]
+    ):
         raise invalid
     token = store.get(0, "token hash", store.hashed(parts[1], ""))
     if token is None:
@@ -158,7 +176,9 @@ def current_org(request: Request) -> Any:
 
 @route("GET", "/api/orgs", "Server", "orgs:read")
 def list_orgs(request: Request) -> Any:
-    return [{"id": org["id"], "name": org["name"]} for org in request.store.all(0, "org")]
+    return [
+        {"id": org["id"], "name": org["name"]} for org in request.store.all(0, "org")
+    ]
 
 
 @route("POST", "/api/orgs", "Server", "orgs:create")
@@ -173,7 +193,13 @@ def create_org(request: Request) -> Any:
 def current_user(request: Request) -> Any:
     user = request.user
     if user.get("bound"):
-        raise Refused(404, "user not found", messageId="user.not-found", statusCode=404, traceID="")
+        raise Refused(
+            404,
+            "user not found",
+            messageId="user.not-found",
+            statusCode=404,
+            traceID="",
+        )
     return {
         "id": user["id"],
         "uid": user["uid"],
@@ -199,7 +225,10 @@ def current_user(request: Request) -> Any:
 def own_orgs(request: Request) -> Any:
     roles = request.user.get("roles", {})
     names = {str(org["id"]): org["name"] for org in request.store.all(0, "org")}
-    return [{"orgId": int(org), "name": names[org], "role": role} for org, role in roles.items()]
+    return [
+        {"orgId": int(org), "name": names[org], "role": role}
+        for org, role in roles.items()
+    ]
 
 
 @route("POST", "/api/user/using/:org")
@@ -207,7 +236,9 @@ def use_org(request: Request) -> Any:
     """Change the user's organization, for every session of that login."""
     if request.params["org"] not in request.user.get("roles", {}):
         raise Refused(401, "Not a valid organization")
-    request.store.put(0, "current org", request.user["login"], {"org": int(request.params["org"])})
+    request.store.put(
+        0, "current org", request.user["login"], {"org": int(request.params["org"])}
+    )
     return {"message": "Active organization changed"}
 
 
@@ -223,7 +254,10 @@ def read_org(request: Request) -> Any:
 @route("PUT", "/api/user/password")
 def change_own_password(request: Request) -> Any:
     body = request.json()
-    if by_password(request.store, request.user["login"], body.get("oldPassword", "")) is None:
+    if (
+        by_password(request.store, request.user["login"], body.get("oldPassword", ""))
+        is None
+    ):
         raise Refused(401, "Invalid old password")
     return set_password(request, request.user["login"], body.get("newPassword", ""))
 
@@ -254,7 +288,10 @@ def create_user(request: Request) -> Any:
     if request.store.users("login = ?", body.get("login", "")):
         raise Refused(412, "User with email or username already exists")
     user = make_user(
-        request.store, body["login"], body["password"], {str(body.get("OrgId") or 1): "Viewer"}
+        request.store,
+        body["login"],
+        body["password"],
+        {str(body.get("OrgId") or 1): "Viewer"},
     )
     return {"id": user["id"], "uid": user["uid"], "message": "User created"}
 
@@ -320,11 +357,20 @@ def search_accounts(request: Request) -> Any:
         for account in request.store.all(request.org, "serviceaccount")
         if words in account["name"].lower()
     ]
-    page, size = int(request.query.get("page", 1)), int(request.query.get("perpage", 1000))
+    page, size = (
+        int(request.query.get("page", 1)),
+        int(request.query.get("perpage", 1000)),
+    )
     shown = [
-        account_shown(request, account) for account in accounts[(page - 1) * size : page * size]
+        account_shown(request, account)
+        for account in accounts[(page - 1) * size : page * size]
     ]
-    return {"totalCount": len(accounts), "serviceAccounts": shown, "page": page, "perPage": size}
+    return {
+        "totalCount": len(accounts),
+        "serviceAccounts": shown,
+        "page": page,
+        "perPage": size,
+    }
 
 
 @route("POST", "/api/serviceaccounts", "Admin", "serviceaccounts:create")
@@ -334,10 +380,13 @@ def create_account(request: Request) -> Any:
         raise Refused(400, "Bad request data")
     login = f"sa-{request.org}-{body['name'].lower().replace(' ', '-')}"
     if any(
-        account["login"] == login for account in request.store.all(request.org, "serviceaccount")
+        account["login"] == login
+        for account in request.store.all(request.org, "serviceaccount")
     ):
         raise Refused(
-            400, "service account already exists", messageId="serviceaccounts.ErrAlreadyExists"
+            400,
+            "service account already exists",
+            messageId="serviceaccounts.ErrAlreadyExists",
         )
     role = body.get("role") or "Viewer"
     if role not in ("Viewer", "Editor", "Admin", "None"):
@@ -357,17 +406,27 @@ def create_account(request: Request) -> Any:
 @route("GET", "/api/serviceaccounts/:id", "Admin", "serviceaccounts:read")
 def read_account(request: Request) -> Any:
     account = account_of(request)
-    return account_shown(request, account) | {"createdAt": now(), "updatedAt": now(), "teams": []}
+    return account_shown(request, account) | {
+        "createdAt": now(),
+        "updatedAt": now(),
+        "teams": [],
+    }
 
 
 @route("PATCH", "/api/serviceaccounts/:id", "Admin", "serviceaccounts:write")
 def change_account(request: Request) -> Any:
     account, body = account_of(request), request.json()
     account |= {
-        key: body[key] for key in ("name", "role", "isDisabled") if body.get(key) is not None
+        key: body[key]
+        for key in ("name", "role", "isDisabled")
+        if body.get(key) is not None
     }
     request.store.put(request.org, "serviceaccount", request.params["id"], account)
-    shown = account_shown(request, account) | {"createdAt": now(), "updatedAt": now(), "teams": []}
+    shown = account_shown(request, account) | {
+        "createdAt": now(),
+        "updatedAt": now(),
+        "teams": [],
+    }
     return {
         "id": account["id"],
         "message": "Service account updated",
@@ -414,7 +473,8 @@ def create_token(request: Request) -> Any:
         if t["account"] == account["id"]
     ):
         raise Refused(
-            409, "service account token with given name already exists in the organization"
+            409,
+            "service account token with given name already exists in the organization",
         )
     secret = secrets.token_hex(16)
     token = {
@@ -432,7 +492,9 @@ def create_token(request: Request) -> Any:
     return {"id": token["id"], "name": token["name"], "key": key}
 
 
-@route("DELETE", "/api/serviceaccounts/:id/tokens/:token", "Admin", "serviceaccounts:write")
+@route(
+    "DELETE", "/api/serviceaccounts/:id/tokens/:token", "Admin", "serviceaccounts:write"
+)
 def delete_token(request: Request) -> Any:
     account_of(request)
     token = request.store.get(request.org, "token", request.params["token"])

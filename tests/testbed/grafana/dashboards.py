@@ -55,7 +55,13 @@ def slug(title: str) -> str:
 
 def rights() -> dict[str, bool]:
     """Return the permissions of a user; the fake has no finer ones than roles."""
-    return {"hasAcl": False, "canSave": True, "canEdit": True, "canAdmin": True, "canDelete": True}
+    return {
+        "hasAcl": False,
+        "canSave": True,
+        "canEdit": True,
+        "canAdmin": True,
+        "canDelete": True,
+    }
 
 
 # Folders
@@ -94,7 +100,9 @@ def folder_shown(request: Request, folder: dict[str, Any]) -> dict[str, Any]:
         if value or key not in ("parentUid", "description")
     }
     if folder["parentUid"]:
-        shown["parents"] = [folder_shown(request, parent) for parent in ancestors(request, folder)]
+        shown["parents"] = [
+            folder_shown(request, parent) for parent in ancestors(request, folder)
+        ]
     return shown | rights() | {"orgId": request.org, "url": folder_url(folder)}
 
 
@@ -111,12 +119,17 @@ def check_place(request: Request, uid: str, parent: str) -> None:
     if folder is None:
         # Assumed.
         raise Refused(
-            400, "parent folder not found", messageId="folder.parent-not-found", statusCode=400
+            400,
+            "parent folder not found",
+            messageId="folder.parent-not-found",
+            statusCode=400,
         )
     chain = [*ancestors(request, folder), folder]
     if uid in [folder["uid"] for folder in chain]:
         raise Refused(
-            400, "failed to move folder: circular reference", messageId="folder.circular-reference"
+            400,
+            "failed to move folder: circular reference",
+            messageId="folder.circular-reference",
         )
     if len(chain) >= MOST_NESTED:
         raise Refused(
@@ -158,7 +171,10 @@ def by_title(document: dict[str, Any]) -> tuple[str, str]:
 
 def page_of(request: Request, items: list[Any], limit: int) -> list[Any]:
     """Return the page of a list by `limit` and `page`."""
-    size, page = int(request.query.get("limit") or limit), int(request.query.get("page") or 1)
+    size, page = (
+        int(request.query.get("limit") or limit),
+        int(request.query.get("page") or 1),
+    )
     return items[(page - 1) * size : page * size]
 
 
@@ -182,7 +198,11 @@ def create_folder(request: Request) -> Any:
         "parentUid": parent,
         "version": 1,
     }
-    folder |= {"description": body.get("description") or "", "createdBy": login, "created": time}
+    folder |= {
+        "description": body.get("description") or "",
+        "createdBy": login,
+        "created": time,
+    }
     folder |= {"updatedBy": login, "updated": time}
     request.store.put(request.org, "folder", uid, folder)
     return folder_shown(request, folder)
@@ -224,7 +244,8 @@ def move_folder(request: Request) -> Any:
     )
     check_place(request, folder["uid"], parent)
     deepest = max(
-        (len(ancestors(request, child)) for child in below(request, folder["uid"])), default=0
+        (len(ancestors(request, child)) for child in below(request, folder["uid"])),
+        default=0,
     )
     height = max(deepest - len(ancestors(request, folder)), 0)
     folder |= {"parentUid": parent, "version": folder["version"] + 1, "updated": now()}
@@ -248,13 +269,22 @@ def contents(request: Request, uid: str) -> dict[str, list[dict[str, Any]]]:
         for board in request.store.all(request.org, "dashboard")
         if board["folderUid"] in places
     ]
-    rules = [rule for rule in request.store.all(request.org, "rule") if rule["folderUID"] in places]
+    rules = [
+        rule
+        for rule in request.store.all(request.org, "rule")
+        if rule["folderUID"] in places
+    ]
     panels = [
         panel
         for panel in request.store.all(request.org, "library_panel")
         if panel["created_in"] in places
     ]
-    return {"folder": folders, "dashboard": boards, "alertrule": rules, "librarypanel": panels}
+    return {
+        "folder": folders,
+        "dashboard": boards,
+        "alertrule": rules,
+        "librarypanel": panels,
+    }
 
 
 @route("GET", "/api/folders/:uid/counts", needs="folders:read")
@@ -268,7 +298,11 @@ def count_contents(request: Request) -> Any:
         "librarypanel": "library_elements",
     }
     counted = contents(request, request.params["uid"])
-    ghosts = request.server.unseen[request.params["uid"]] if request.server.index_lag > 0 else 0
+    ghosts = (
+        request.server.unseen[request.params["uid"]]
+        if request.server.index_lag > 0
+        else 0
+    )
     request.server.index_lag -= 1 if ghosts else 0
     counted["dashboard"] += [{}] * ghosts
     counts = {kind: len(documents) for kind, documents in counted.items()}
@@ -357,13 +391,24 @@ def save_board(request: Request) -> Any:
         raise Refused(400, "Cannot save provisioned dashboard")
     if old and not overwrite and spec.get("version") != old["version"]:
         if request.server.release >= DIRECT:
-            raise Refused(409, "Dashboard already exists. Use overwrite flag to update.")
+            raise Refused(
+                409, "Dashboard already exists. Use overwrite flag to update."
+            )
         raise Refused(412, f"The dashboard {CHANGED}", status="version-mismatch")
     spec = acceptable(request, spec)
     check_library_panels(request, spec)
     board = store_board(request, old, spec, uid, folder, stored)
-    answer = {"id": board["id"], "uid": board["uid"], "url": board_url(board), "status": "success"}
-    return answer | {"version": board["version"], "slug": slug(title), "folderUid": folder}
+    answer = {
+        "id": board["id"],
+        "uid": board["uid"],
+        "url": board_url(board),
+        "status": "success",
+    }
+    return answer | {
+        "version": board["version"],
+        "slug": slug(title),
+        "folderUid": folder,
+    }
 
 
 def acceptable(request: Request, spec: dict[str, Any]) -> dict[str, Any]:
@@ -373,13 +418,17 @@ def acceptable(request: Request, spec: dict[str, Any]) -> dict[str, Any]:
     """
     refresh = re.fullmatch(r"(\d+)(ms|s)", str(spec.get("refresh") or ""))
     short = (
-        refresh and int(refresh.group(1)) * {"ms": 1, "s": 1000}[refresh.group(2)] < LEAST_REFRESH
+        refresh
+        and int(refresh.group(1)) * {"ms": 1, "s": 1000}[refresh.group(2)]
+        < LEAST_REFRESH
     )
     if request.server.release >= DIRECT:
         if short:
             raise Refused(400, "Dashboard refresh interval is too low")
         return without_marks(spec)
-    return spec | {"title": spec["title"].strip()} | ({"refresh": "5s"} if short else {})
+    return (
+        spec | {"title": spec["title"].strip()} | ({"refresh": "5s"} if short else {})
+    )
 
 
 def folder_named(request: Request, body: dict[str, Any]) -> str:
@@ -387,7 +436,11 @@ def folder_named(request: Request, body: dict[str, Any]) -> str:
 
     Before 13 its number is accepted (assumed to be ignored since).
     """
-    if body.get("folderUid") or not body.get("folderId") or request.server.release >= (13,):
+    if (
+        body.get("folderUid")
+        or not body.get("folderId")
+        or request.server.release >= (13,)
+    ):
         return body.get("folderUid") or ""
     uids = [
         folder["uid"]
@@ -467,7 +520,9 @@ def without_marks(tree: Any) -> Any:
 
 def as_sent(spec: dict[str, Any]) -> dict[str, Any]:
     """Return a dashboard without the server's numbers."""
-    return {key: value for key, value in spec.items() if key not in ("id", "uid", "version")}
+    return {
+        key: value for key, value in spec.items() if key not in ("id", "uid", "version")
+    }
 
 
 def classic(board: dict[str, Any]) -> dict[str, Any]:
@@ -486,7 +541,9 @@ def classic(board: dict[str, Any]) -> dict[str, Any]:
 def read_board(request: Request) -> Any:
     board = board_of(request, request.params["uid"])
     folder = (
-        request.store.get(request.org, "folder", board["folderUid"]) if board["folderUid"] else None
+        request.store.get(request.org, "folder", board["folderUid"])
+        if board["folderUid"]
+        else None
     )
     meta = {
         "type": "db",
@@ -501,12 +558,18 @@ def read_board(request: Request) -> Any:
         "folderUrl": folder_url(folder) if folder else "",
         "provisioned": board["provisioned"],
         "provisionedExternalId": "dashboard.json" if board["provisioned"] else "",
-        "annotationsPermissions": {"dashboard": ANNOTATIONS, "organization": ANNOTATIONS},
+        "annotationsPermissions": {
+            "dashboard": ANNOTATIONS,
+            "organization": ANNOTATIONS,
+        },
     }
     meta |= rights() | {
-        key: board[key] for key in ("created", "updated", "createdBy", "updatedBy", "version")
+        key: board[key]
+        for key in ("created", "updated", "createdBy", "updatedBy", "version")
     }
-    if request.query.get("apiVersion", "").startswith("v2") and board["stored"].startswith("v2"):
+    if request.query.get("apiVersion", "").startswith("v2") and board[
+        "stored"
+    ].startswith("v2"):
         return {"meta": meta, "dashboard": board["spec"]}
     return {"meta": meta, "dashboard": classic(board)}
 
@@ -535,17 +598,26 @@ def search(request: Request) -> Any:
             422,
             "Limit is above maximum allowed (5000), use page parameter to access hits beyond limit",
         )
-    folders = {folder["uid"]: folder for folder in request.store.all(request.org, "folder")}
+    folders = {
+        folder["uid"]: folder for folder in request.store.all(request.org, "folder")
+    }
     kind = request.query.get("type", "")
     hits = []
     if kind in ("", "dash-folder"):
         for folder in sorted(folders.values(), key=by_title):
             hits.append(
-                hit(folder, "dash-folder", folder_url(folder), folders.get(folder["parentUid"]))
+                hit(
+                    folder,
+                    "dash-folder",
+                    folder_url(folder),
+                    folders.get(folder["parentUid"]),
+                )
             )
     if kind in ("", "dash-db"):
         for board in sorted(request.store.all(request.org, "dashboard"), key=by_title):
-            hits.append(hit(board, "dash-db", board_url(board), folders.get(board["folderUid"])))
+            hits.append(
+                hit(board, "dash-db", board_url(board), folders.get(board["folderUid"]))
+            )
     return page_of(request, [line for line in hits if matches(request, line)], 1000)
 
 
@@ -582,7 +654,12 @@ def matches(request: Request, line: dict[str, Any]) -> bool:
     """Return whether a line matches the search's parameters."""
 
     def values(*names: str) -> list[str]:
-        return [value for name, text in request.pairs if name in names for value in text.split(",")]
+        return [
+            value
+            for name, text in request.pairs
+            if name in names
+            for value in text.split(",")
+        ]
 
     uids, folders, tags = (
         values("dashboardUIDs", "dashboardUID"),
@@ -624,10 +701,14 @@ def served(request: Request, group: str) -> list[str]:
 
 @route("GET", "/apis/:group/:version/namespaces/:namespace/:resource", since=(12,))
 def list_objects(request: Request) -> Any:
-    group, version, resource = (request.params[key] for key in ("group", "version", "resource"))
+    group, version, resource = (
+        request.params[key] for key in ("group", "version", "resource")
+    )
     if version not in served(request, group) or resource != GROUPS[group][0]:
         raise Refused(404, "Not found")
-    if request.params["namespace"] != ("default" if request.org == 1 else f"org-{request.org}"):
+    if request.params["namespace"] != (
+        "default" if request.org == 1 else f"org-{request.org}"
+    ):
         raise Refused(
             403,
             f'{resource}.{group} is forbidden: user cannot list resource "{resource}"',
@@ -641,7 +722,9 @@ def list_objects(request: Request) -> Any:
         for document in documents
         if document["id"] > start
     )
-    items, last = one_page(objects, int(request.query.get("limit") or 0), request.server.page_bytes)
+    items, last = one_page(
+        objects, int(request.query.get("limit") or 0), request.server.page_bytes
+    )
     meta: dict[str, Any] = {"resourceVersion": "1"}
     left = sum(document["id"] > last for document in documents)
     if items and left:

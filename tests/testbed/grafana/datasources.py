@@ -56,7 +56,9 @@ HEALTH = {
     "loki": "/loki/api/v1/labels",
     "tempo": "/api/echo",
 }
-CONFLICT = "Datasource has already been updated by someone else. Please reload and try again"
+CONFLICT = (
+    "Datasource has already been updated by someone else. Please reload and try again"
+)
 MISSING = "Data source not found"
 FORWARD_TIMEOUT = 30
 
@@ -64,7 +66,10 @@ FORWARD_TIMEOUT = 30
 def shown(source: dict[str, Any]) -> dict[str, Any]:
     """Return a datasource in the API's form."""
     visible = {key: value for key, value in source.items() if key != "secure"}
-    return visible | {"typeLogoUrl": "", "secureJsonFields": dict.fromkeys(source["secure"], True)}
+    return visible | {
+        "typeLogoUrl": "",
+        "secureJsonFields": dict.fromkeys(source["secure"], True),
+    }
 
 
 def find(request: Request) -> dict[str, Any]:
@@ -80,12 +85,15 @@ def find(request: Request) -> dict[str, Any]:
 @route("GET", "/api/datasources", needs="datasources:read")
 def list_all(request: Request) -> Any:
     sources = sorted(
-        request.store.all(request.org, "datasource"), key=lambda source: source["name"].lower()
+        request.store.all(request.org, "datasource"),
+        key=lambda source: source["name"].lower(),
     )
     names = {"prometheus": "Prometheus", "loki": "Loki", "tempo": "Tempo"}
     lines = []
     for source in sources:
-        line = {key: value for key, value in shown(source).items() if key not in NOT_IN_LIST}
+        line = {
+            key: value for key, value in shown(source).items() if key not in NOT_IN_LIST
+        }
         lines.append(line | {"typeName": names.get(source["type"], source["type"])})
     return lines
 
@@ -142,7 +150,9 @@ def checked(body: dict[str, Any], *, updating: bool) -> dict[str, Any]:
     for key, kind in kinds.items():
         if body.get(key) is not None and not isinstance(body[key], kind):
             raise Refused(400, BAD_JSON)
-    if not all(isinstance(value, str) for value in (body.get("secureJsonData") or {}).values()):
+    if not all(
+        isinstance(value, str) for value in (body.get("secureJsonData") or {}).values()
+    ):
         raise Refused(400, BAD_JSON)
     url = body.get("url") or ""
     if re.search(r"\s", url) or (updating and not url and body["type"] in WITH_URL):
@@ -197,7 +207,9 @@ def update(request: Request) -> Any:
         if other["id"] != source["id"]
     ]
     if any(other["name"] == fields["name"] for other in others):
-        message = "Failed to update datasource: data source with the same name already exists"
+        message = (
+            "Failed to update datasource: data source with the same name already exists"
+        )
         raise Refused(409, message, traceID="")
     uid = body.get("uid") or source["uid"]
     if uid != source["uid"]:
@@ -209,7 +221,9 @@ def update(request: Request) -> Any:
     return store(request, source, body) | {"message": "Datasource updated"}
 
 
-def store(request: Request, source: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+def store(
+    request: Request, source: dict[str, Any], body: dict[str, Any]
+) -> dict[str, Any]:
     """Store a datasource with its secrets, clear the previous default, and answer."""
     for name, secret in (body.get("secureJsonData") or {}).items():
         if secret:
@@ -221,13 +235,18 @@ def store(request: Request, source: dict[str, Any], body: dict[str, Any]) -> dic
         for other in request.store.all(request.org, "datasource"):
             if other["isDefault"] and other["id"] != source["id"]:
                 request.store.put(
-                    request.org, "datasource", other["uid"], other | {"isDefault": False}
+                    request.org,
+                    "datasource",
+                    other["uid"],
+                    other | {"isDefault": False},
                 )
     return {"datasource": shown(source), "id": source["id"], "name": source["name"]}
 
 
 @route("DELETE", "/api/datasources/uid/:uid", role="Admin", needs="datasources:delete")
-@route("DELETE", "/api/datasources/name/:name", role="Admin", needs="datasources:delete")
+@route(
+    "DELETE", "/api/datasources/name/:name", role="Admin", needs="datasources:delete"
+)
 def delete(request: Request) -> Any:
     source = find(request)
     if source["readOnly"]:
@@ -236,11 +255,15 @@ def delete(request: Request) -> Any:
     return {"id": source["id"], "message": "Data source deleted"}
 
 
-@route("GET", "/api/datasources/uid/:uid/health", needs="datasources:query", family="proxy")
+@route(
+    "GET", "/api/datasources/uid/:uid/health", needs="datasources:query", family="proxy"
+)
 def health(request: Request) -> Any:
     source = find(request)
     if source["type"] not in HEALTH:
-        raise Refused(404, "Not found", messageId="plugin.unavailable", statusCode=404, traceID="")
+        raise Refused(
+            404, "Not found", messageId="plugin.unavailable", statusCode=404, traceID=""
+        )
     answer = forward(request, source, "GET", HEALTH[source["type"]], b"")
     if answer.status == 200:
         return Answer(200, {"message": "Successfully queried the API.", "status": "OK"})
@@ -248,11 +271,22 @@ def health(request: Request) -> Any:
     return Answer(400, {"message": message, "status": "ERROR"})
 
 
-@route("*", "/api/datasources/proxy/uid/:uid/*path", needs="datasources:query", family="proxy")
+@route(
+    "*",
+    "/api/datasources/proxy/uid/:uid/*path",
+    needs="datasources:query",
+    family="proxy",
+)
 def proxy(request: Request) -> Any:
-    path, _mark, parameters = request.target.partition("/uid/")[2].partition("/")[2].partition("?")
+    path, _mark, parameters = (
+        request.target.partition("/uid/")[2].partition("/")[2].partition("?")
+    )
     return forward(
-        request, find(request), request.method, f"/{path}{_mark}{parameters}", request.raw
+        request,
+        find(request),
+        request.method,
+        f"/{path}{_mark}{parameters}",
+        request.raw,
     )
 
 
@@ -265,7 +299,9 @@ def forward(
         if request.headers.get("Content-Type")
         else {}
     )
-    secure = {name: request.store.decrypt(secret) for name, secret in source["secure"].items()}
+    secure = {
+        name: request.store.decrypt(secret) for name, secret in source["secure"].items()
+    }
     if source["basicAuth"]:
         login = f"{source['basicAuthUser']}:{secure.get('basicAuthPassword', '')}"
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
@@ -308,7 +344,9 @@ def query(request: Request) -> Any:
     return Answer(400 if failed else 200, {"results": results})
 
 
-def frames(request: Request, source: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
+def frames(
+    request: Request, source: dict[str, Any], target: dict[str, Any]
+) -> dict[str, Any]:
     """Return the frames of one instant query."""
     paths = {"prometheus": "/api/v1/query", "loki": "/loki/api/v1/query"}
     if source["type"] not in paths:
@@ -331,11 +369,15 @@ def frames(request: Request, source: dict[str, Any], target: dict[str, Any]) -> 
         series = [{"metric": {}, "value": data["result"]}]
     return {
         "status": 200,
-        "frames": [frame(target, result["metric"], result["value"]) for result in series],
+        "frames": [
+            frame(target, result["metric"], result["value"]) for result in series
+        ],
     }
 
 
-def frame(target: dict[str, Any], labels: dict[str, str], value: list[Any]) -> dict[str, Any]:
+def frame(
+    target: dict[str, Any], labels: dict[str, str], value: list[Any]
+) -> dict[str, Any]:
     """Return a frame of one series with one value."""
     fields = [
         {"name": "Time", "type": "time"},

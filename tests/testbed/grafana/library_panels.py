@@ -81,7 +81,10 @@ def check_body(request: Request) -> dict[str, Any]:
 def put(request: Request, panel: dict[str, Any]) -> None:
     """Store a library panel with its type and description copied from the model, or the reverse."""
     for other in request.store.all(request.org, "library_panel"):
-        same_name = (other["created_in"], other["name"]) == (panel["created_in"], panel["name"])
+        same_name = (other["created_in"], other["name"]) == (
+            panel["created_in"],
+            panel["name"],
+        )
         if same_name and other["id"] != panel["id"]:
             raise Refused(400, TAKEN)
     model = panel["model"]
@@ -100,7 +103,9 @@ def list_panels(request: Request) -> Any:
     """List by name; the folder is the one in which a panel was created, even if it was moved."""
     per_page = int(request.query.get("perPage") or PER_PAGE)
     page = int(request.query.get("page") or 1)
-    panels = sorted(request.store.all(request.org, "library_panel"), key=lambda one: one["name"])
+    panels = sorted(
+        request.store.all(request.org, "library_panel"), key=lambda one: one["name"]
+    )
     listed = panels[(page - 1) * per_page : page * per_page]
     elements = [shown(request, panel, panel["created_in"]) for panel in listed]
     return {

@@ -14,19 +14,32 @@ from typing import Any
 
 from tests.testbed.grafana import durations, templates
 from tests.testbed.grafana.store import Store, new_uid
-from tests.testbed.grafana.web import BAD_JSON, ROLES, Answer, Refused, Request, exported, route
+from tests.testbed.grafana.web import (
+    BAD_JSON,
+    ROLES,
+    Answer,
+    Refused,
+    Request,
+    exported,
+    route,
+)
 
 PROVISIONING = "/api/v1/provisioning"
 POINTS, TREE = f"{PROVISIONING}/contact-points", f"{PROVISIONING}/policies"
 TIMINGS, TEMPLATES = f"{PROVISIONING}/mute-timings", f"{PROVISIONING}/templates"
 READ = {"needs": "alert.provisioning:read", "family": "notifications"}
-WRITE = {"role": "Editor", "needs": "alert.provisioning:write", "family": "notifications"}
+WRITE = {
+    "role": "Editor",
+    "needs": "alert.provisioning:write",
+    "family": "notifications",
+}
 DEFAULT_RECEIVER, EMPTY_RECEIVER = "grafana-default-email", "empty"
 REDACTED = "[REDACTED]"
 # Fields of an integration in the file format.
 EXPORTED_KEYS = ("uid", "type", "settings", "disableResolveMessage")
 CHANGED_MEANWHILE = (
-    "failed to save the Alertmanager configuration: the configuration has been changed meanwhile"
+    "failed to save the Alertmanager configuration:"
+    " the configuration has been changed meanwhile"
 )
 NEEDS_SECRETS = (
     "You'll need additional permissions to perform this action."
@@ -81,7 +94,10 @@ def default(version: str = "11") -> dict[str, Any]:
 
     Since 12.4 its contact point has no integrations (grafana/grafana#116368).
     """
-    if tuple(int(part) for part in re.split(r"[+-]", version)[0].split(".")[:2]) >= (12, 4):
+    if tuple(int(part) for part in re.split(r"[+-]", version)[0].split(".")[:2]) >= (
+        12,
+        4,
+    ):
         tree = {**default_route(), "receiver": EMPTY_RECEIVER}
         return {**default(), "receivers": {EMPTY_RECEIVER: []}, "route": tree}
     mail = {
@@ -152,7 +168,8 @@ def claim(request: Request, config: dict[str, Any], kind: str, key: str) -> None
         stored == "converted_prometheus" and sent != stored
     ):
         message = (
-            f"Provenance status '{stored}' of a resource cannot be changed to '{sent or 'none'}'"
+            f"Provenance status '{stored}' of a resource cannot be changed to"
+            f" '{sent or 'none'}'"
         )
         raise Refused(
             403,
@@ -174,7 +191,11 @@ def check_version(sent: str | None, stored: Any) -> None:
     if sent and sent != version_of(stored):
         message = "Provided version of the resource does not match the stored one"
         raise Refused(
-            409, message, messageId="alerting.notifications.conflict", statusCode=409, traceID=""
+            409,
+            message,
+            messageId="alerting.notifications.conflict",
+            statusCode=409,
+            traceID="",
         )
 
 
@@ -191,7 +212,9 @@ def receiver_names(config: dict[str, Any]) -> set[str]:
     return set(config["receivers"])
 
 
-def points(request: Request, config: dict[str, Any], *, decrypt: bool) -> Iterator[dict[str, Any]]:
+def points(
+    request: Request, config: dict[str, Any], *, decrypt: bool
+) -> Iterator[dict[str, Any]]:
     """Return every integration as an object."""
     for name in sorted(config["receivers"]):
         if request.query.get("name", name) == name:
@@ -255,7 +278,9 @@ def checked_point(
         missing = ["token"]
     if missing:
         integration = f'integration "{body["name"]}" of type "{kind}"'
-        raise malformed(f"failed to validate {integration}: no {missing[0]} in settings")
+        raise malformed(
+            f"failed to validate {integration}: no {missing[0]} in settings"
+        )
     secure = {}
     for key in secret:
         if settings.get(key) == REDACTED and old:
@@ -266,7 +291,9 @@ def checked_point(
         "uid": uid,
         # Matched in any case, and returned in Grafana's case.
         "type": kind.lower(),
-        "settings": {key: value for key, value in settings.items() if key not in secret},
+        "settings": {
+            key: value for key, value in settings.items() if key not in secret
+        },
         "secure": secure,
         "disableResolveMessage": bool(body.get("disableResolveMessage")),
     }
@@ -280,8 +307,12 @@ def list_points(request: Request) -> Any:
 @route("GET", f"{POINTS}/export", **READ)
 def export_points(request: Request) -> Any:
     """Answer in the file format; only admins may request secrets."""
-    if request.flag("decrypt") and ROLES.index(request.user["role"]) < ROLES.index("Admin"):
-        raise Refused(403, NEEDS_SECRETS, title="Access denied", accessErrorId="ACE0000000000")
+    if request.flag("decrypt") and ROLES.index(request.user["role"]) < ROLES.index(
+        "Admin"
+    ):
+        raise Refused(
+            403, NEEDS_SECRETS, title="Access denied", accessErrorId="ACE0000000000"
+        )
     config = load(request.store, request.org)
     listed = []
     for name, integrations in sorted(config["receivers"].items()):
@@ -307,7 +338,9 @@ def create_point(request: Request) -> Any:
     if locate(config, integration["uid"]):
         code = 409 if request.server.release >= (11, 6) else 500
         raise Refused(
-            code, f"contact point with uid '{integration['uid']}' already exists", traceID=""
+            code,
+            f"contact point with uid '{integration['uid']}' already exists",
+            traceID="",
         )
     integration["uid"] = integration["uid"] or new_uid()
     config["receivers"].setdefault(body["name"], []).append(integration)
@@ -322,7 +355,11 @@ def update_point(request: Request) -> Any:
 
     For the last integration it renames the contact point in routes and rules.
     """
-    config, body, uid = load(request.store, request.org), request.json(), request.params["uid"]
+    config, body, uid = (
+        load(request.store, request.org),
+        request.json(),
+        request.params["uid"],
+    )
     located = locate(config, uid)
     if located is None:
         raise Refused(404, f"contact point with uid '{uid}' not found", traceID="")
@@ -356,12 +393,16 @@ def delete_point(request: Request) -> Any:
     return Answer(202, {"message": "contactpoint deleted"})
 
 
-def drop_receiver(request: Request, config: dict[str, Any], name: str, heir: str) -> None:
+def drop_receiver(
+    request: Request, config: dict[str, Any], name: str, heir: str
+) -> None:
     """Remove a contact point without integrations.
 
     Its users get the heir; without one they prevent the removal.
     """
-    routes = [using for using in all_routes(config["route"]) if using.get("receiver") == name]
+    routes = [
+        using for using in all_routes(config["route"]) if using.get("receiver") == name
+    ]
     rules = [
         rule
         for rule in request.store.all(request.org, "rule")
@@ -369,7 +410,11 @@ def drop_receiver(request: Request, config: dict[str, Any], name: str, heir: str
     ]
     if (routes or rules) and not heir:
         words = "referenced by a notification policy."
-        words = words if routes else "used in the notification settings of one or many alert rules."
+        words = (
+            words
+            if routes
+            else "used in the notification settings of one or many alert rules."
+        )
         what = f"alerting.notifications.contact-points.{'referenced' if routes else 'used-by-rule'}"
         message = f"Contact point is currently {words}"
         raise Refused(409, message, messageId=what, statusCode=409, traceID="")
@@ -391,12 +436,16 @@ def all_routes(root: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from all_routes(child)
 
 
-def normal_route(config: dict[str, Any], given: dict[str, Any], *, root: bool) -> dict[str, Any]:
+def normal_route(
+    config: dict[str, Any], given: dict[str, Any], *, root: bool
+) -> dict[str, Any]:
     """Return a route as stored; its references must exist."""
     if not isinstance(given, dict):
         raise Refused(400, BAD_JSON)
     kept = {
-        key: given[key] for key in ("receiver", "group_by", "match", "match_re") if given.get(key)
+        key: given[key]
+        for key in ("receiver", "group_by", "match", "match_re")
+        if given.get(key)
     }
     for key in INTERVALS:
         for name in given.get(key) or []:
@@ -411,7 +460,9 @@ def normal_route(config: dict[str, Any], given: dict[str, Any], *, root: bool) -
     if given.get("continue"):
         kept["continue"] = True
     if given.get("routes"):
-        kept["routes"] = [normal_route(config, child, root=False) for child in given["routes"]]
+        kept["routes"] = [
+            normal_route(config, child, root=False) for child in given["routes"]
+        ]
     return kept
 
 
@@ -419,7 +470,9 @@ def normal_matchers(given: dict[str, Any]) -> dict[str, Any]:
     """Return the matchers of a route in both of their forms, sorted."""
     kept: dict[str, Any] = {}
     if given.get("object_matchers"):
-        kept["object_matchers"] = sorted(matcher(one) for one in given["object_matchers"])
+        kept["object_matchers"] = sorted(
+            matcher(one) for one in given["object_matchers"]
+        )
     if given.get("matchers"):
         found = sorted(parsed_matcher(text) for text in given["matchers"])
         kept["matchers"] = [
@@ -435,7 +488,9 @@ def check_route(config: dict[str, Any], kept: dict[str, Any], *, root: bool) -> 
         raise malformed("group_by labels must be unique, and '...' must stand alone")
     if root and not kept.get("receiver"):
         raise malformed("root route must specify a default receiver")
-    if root and any(kept.get(key) for key in ("object_matchers", "matchers", "match", "match_re")):
+    if root and any(
+        kept.get(key) for key in ("object_matchers", "matchers", "match", "match_re")
+    ):
         raise malformed("root route must not have any matchers")
     if root and any(kept.get(key) for key in INTERVALS):
         raise malformed("root route must not have any mute time intervals")
@@ -584,19 +639,31 @@ def year(text: str) -> tuple[int, str]:
     return int(text), str(int(text))
 
 
-RANGES = {"weekdays": weekday, "days_of_month": day_of_month, "months": month, "years": year}
+RANGES = {
+    "weekdays": weekday,
+    "days_of_month": day_of_month,
+    "months": month,
+    "years": year,
+}
 
 
 def timing_shown(config: dict[str, Any], name: str) -> dict[str, Any]:
     """Return a mute timing in the API's form."""
     intervals = config["intervals"][name]
-    shown = {"name": name, "time_intervals": intervals, "version": version_of(intervals)}
+    shown = {
+        "name": name,
+        "time_intervals": intervals,
+        "version": version_of(intervals),
+    }
     return shown | provenance(config, "mute_timing", name)
 
 
 def no_such(kind: str) -> Refused:
     """Return the rejection of a missing mute timing or template."""
-    message = {"time-intervals": "Time interval not found", "templates": "Template not found"}[kind]
+    message = {
+        "time-intervals": "Time interval not found",
+        "templates": "Template not found",
+    }[kind]
     return Refused(
         404,
         message,
@@ -663,7 +730,11 @@ def update_timing(request: Request) -> Any:
     Without a name in the body the path's applies; with another name the path must be an internal
     uid.
     """
-    config, body, name = load(request.store, request.org), request.json(), request.params["name"]
+    config, body, name = (
+        load(request.store, request.org),
+        request.json(),
+        request.params["name"],
+    )
     intervals = checked_timing({"name": name} | body)
     if name not in config["intervals"] or body.get("name", name) != name:
         raise no_such("time-intervals")
@@ -681,11 +752,14 @@ def delete_timing(request: Request) -> Any:
         check_version(request.query.get("version"), config["intervals"][name])
         users = [*all_routes(config["route"])]
         users += [
-            rule["notification_settings"] or {} for rule in request.store.all(request.org, "rule")
+            rule["notification_settings"] or {}
+            for rule in request.store.all(request.org, "rule")
         ]
         if any(name in (user.get(key) or []) for user in users for key in INTERVALS):
             what = "alerting.notifications.time-intervals.used"
-            raise Refused(409, "Time interval is used", messageId=what, statusCode=409, traceID="")
+            raise Refused(
+                409, "Time interval is used", messageId=what, statusCode=409, traceID=""
+            )
         claim(request, config, "mute_timing", name)
         config["provenance"].pop(f"mute_timing/{name}")
         del config["intervals"][name]
@@ -699,9 +773,11 @@ def delete_timing(request: Request) -> Any:
 def template_shown(config: dict[str, Any], name: str) -> dict[str, Any]:
     """Return a template in the API's form."""
     template = config["templates"][name]
-    return {"name": name, "template": template, "version": version_of(template)} | provenance(
-        config, "template", name
-    )
+    return {
+        "name": name,
+        "template": template,
+        "version": version_of(template),
+    } | provenance(config, "template", name)
 
 
 @route("GET", TEMPLATES, **READ)
@@ -720,7 +796,11 @@ def read_template(request: Request) -> Any:
 
 @route("PUT", f"{TEMPLATES}/:name", **WRITE)
 def put_template(request: Request) -> Any:
-    config, body, name = load(request.store, request.org), request.json(), request.params["name"]
+    config, body, name = (
+        load(request.store, request.org),
+        request.json(),
+        request.params["name"],
+    )
     text = body.get("template")
     if not isinstance(text, str):
         raise malformed("template must have content")
@@ -752,10 +832,15 @@ def delete_template(request: Request) -> Any:
 # Tests of receivers, and the configuration as a whole
 
 KUBERNETES_TEST = (
-    "/apis/notifications.alerting.grafana.app/{}/namespaces/:namespace/receivers/:name/test"
+    "/apis/notifications.alerting.grafana.app/{}/namespaces/:namespace"
+    "/receivers/:name/test"
 )
 CONFIG = "/api/alertmanager/grafana/config/api/v1"
-TEST = {"role": "Editor", "needs": "alert.notifications.receivers:test", "family": "proxy"}
+TEST = {
+    "role": "Editor",
+    "needs": "alert.notifications.receivers:test",
+    "family": "proxy",
+}
 
 
 @route("POST", f"{CONFIG}/receivers/test", **TEST, until=(13,))
@@ -769,14 +854,21 @@ def try_receivers(request: Request) -> Any:
         statuses = []
         for given in receiver.get("grafana_managed_receiver_configs") or []:
             error, is_malformed = try_to_notify(request, given, body.get("alert") or {})
-            status = {"name": given.get("name", ""), "uid": given.get("uid", ""), "status": "ok"}
+            status = {
+                "name": given.get("name", ""),
+                "uid": given.get("uid", ""),
+                "status": "ok",
+            }
             if error:
                 status |= {"status": "failed", "error": error}
             statuses.append(status)
             failure = 400 if is_malformed else 207
             codes.add(failure if error else 200)
         results.append(
-            {"name": receiver.get("name", ""), "grafana_managed_receiver_configs": statuses}
+            {
+                "name": receiver.get("name", ""),
+                "grafana_managed_receiver_configs": statuses,
+            }
         )
     alert = alert_of_test(body.get("alert") or {})
     return Answer(max(codes, default=200), {"alert": alert, "receivers": results})
@@ -805,10 +897,13 @@ def try_integration(request: Request) -> Any:
 
 def alert_of_test(given: dict[str, Any]) -> dict[str, Any]:
     """Return the alert of a test."""
-    labels = {"alertname": "TestAlert", "instance": "Grafana"} | (given.get("labels") or {})
+    labels = {"alertname": "TestAlert", "instance": "Grafana"} | (
+        given.get("labels") or {}
+    )
     return {
         "labels": labels,
-        "annotations": {"summary": "Notification test"} | (given.get("annotations") or {}),
+        "annotations": {"summary": "Notification test"}
+        | (given.get("annotations") or {}),
     }
 
 
@@ -834,7 +929,9 @@ def try_to_notify(
         words = " ".join(f"{key}={value}" for key, value in labels.items())
         message = {"content": f"[FIRING:1] {words}"}
     outgoing = urllib.request.Request(
-        settings["url"], json.dumps(message).encode(), {"Content-Type": "application/json"}
+        settings["url"],
+        json.dumps(message).encode(),
+        {"Content-Type": "application/json"},
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -856,7 +953,11 @@ def read_config(request: Request) -> Any:
         {"name": name, "time_intervals": intervals}
         for name, intervals in sorted(config["intervals"].items())
     ]
-    inner = {"route": config["route"], "receivers": receivers, "mute_time_intervals": timings}
+    inner = {
+        "route": config["route"],
+        "receivers": receivers,
+        "mute_time_intervals": timings,
+    }
     return {"template_files": config["templates"], "alertmanager_config": inner}
 
 

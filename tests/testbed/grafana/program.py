@@ -80,7 +80,10 @@ def open_store(settings: Settings) -> Store:
     data.mkdir(parents=True, exist_ok=True)
     path = settings.path("database", "path", data)
     store = Store(
-        path, settings.get("security", "secret_key"), VERSION, wal=settings.flag("database", "wal")
+        path,
+        settings.get("security", "secret_key"),
+        VERSION,
+        wal=settings.flag("database", "wal"),
     )
     path.chmod(0o640)
     return store
@@ -102,7 +105,9 @@ def serve(arguments: list[str]) -> int:
     if protocol not in ("http", "https"):
         raise SettingsError(f"this fake does not serve {protocol}")
     store = open_store(settings)
-    newer = [version for version in store.migrated_by if parts(version) > parts(VERSION)]
+    newer = [
+        version for version in store.migrated_by if parts(version) > parts(VERSION)
+    ]
     if newer:
         say(
             "warn",
@@ -121,7 +126,8 @@ def serve(arguments: list[str]) -> int:
         lockout=not settings.flag("security", "disable_brute_force_login_protection"),
         metrics=metrics_of(settings),
         basic_auth=settings.flag("auth.basic", "enabled"),
-        legacy_ids=parts(VERSION) < (13,) or "datasourceLegacyIdApi" in toggles(settings),
+        legacy_ids=parts(VERSION) < (13,)
+        or "datasourceLegacyIdApi" in toggles(settings),
     )
     tls = (
         (settings.get("server", "cert_file"), settings.get("server", "cert_key"))
@@ -174,7 +180,9 @@ def notify(state: str) -> None:
     if address:
         # An abstract socket is written with @ in place of its NUL byte.
         path = "\0" + address[1:] if address.startswith("@") else address
-        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as channel:
+        with contextlib.closing(
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        ) as channel:
             channel.sendto(state.encode(), path)
 
 
@@ -190,12 +198,16 @@ def cli(arguments: list[str]) -> int:
     if options.words[:2] != ["admin", "reset-admin-password"]:
         parser.error(f"this fake supports no command {' '.join(options.words[:2])}")
     command = Parser(prog="grafana cli admin reset-admin-password", allow_abbrev=False)
-    command.add_argument("--password-from-stdin", "-password-from-stdin", action="store_true")
+    command.add_argument(
+        "--password-from-stdin", "-password-from-stdin", action="store_true"
+    )
     command.add_argument("--user-id", "-user-id", type=int, default=1)
     command.add_argument("password", nargs="?", default="")
     chosen = command.parse_args(options.words[2:])
     password = (
-        sys.stdin.readline().rstrip("\r\n") if chosen.password_from_stdin else chosen.password
+        sys.stdin.readline().rstrip("\r\n")
+        if chosen.password_from_stdin
+        else chosen.password
     )
     store = open_store(settings_of(options))
     try:

@@ -9,7 +9,14 @@ from typing import Any
 from tests.testbed.grafana import durations, notifications
 from tests.testbed.grafana.dashboards import ancestors
 from tests.testbed.grafana.store import new_uid, now
-from tests.testbed.grafana.web import BAD_JSON, Answer, Refused, Request, exported, route
+from tests.testbed.grafana.web import (
+    BAD_JSON,
+    Answer,
+    Refused,
+    Request,
+    exported,
+    route,
+)
 
 PROVISIONING = "/api/v1/provisioning"
 WRITE = {"role": "Editor", "needs": "alert.provisioning:write"}
@@ -59,7 +66,9 @@ def invalid(message: str, **fields: Any) -> Refused:
 def no_group() -> Refused:
     """Return the rejection of a missing group."""
     name = "alerting.alert-rule.notFound"
-    return Refused(404, "Alert rule group not found", messageId=name, statusCode=404, traceID="")
+    return Refused(
+        404, "Alert rule group not found", messageId=name, statusCode=404, traceID=""
+    )
 
 
 def sent_provenance(request: Request) -> str:
@@ -67,7 +76,9 @@ def sent_provenance(request: Request) -> str:
     return "" if "X-Disable-Provenance" in request.headers else "api"
 
 
-def normalized(request: Request, given: dict[str, Any], folder: str, group: str) -> dict[str, Any]:
+def normalized(
+    request: Request, given: dict[str, Any], folder: str, group: str
+) -> dict[str, Any]:
     """Return a rule as stored; reject what Grafana rejects, which is little."""
     if not isinstance(given, dict):
         raise Refused(400, BAD_JSON)
@@ -93,8 +104,12 @@ def normalized(request: Request, given: dict[str, Any], folder: str, group: str)
         "record": given.get("record") or None,
     }
     rule |= RECORDING if given.get("record") else alerting_fields(request, given)
-    if ("__dashboardUid__" in rule["annotations"]) != ("__panelId__" in rule["annotations"]):
-        raise invalid("both annotations __dashboardUid__ and __panelId__ must be specified")
+    if ("__dashboardUid__" in rule["annotations"]) != (
+        "__panelId__" in rule["annotations"]
+    ):
+        raise invalid(
+            "both annotations __dashboardUid__ and __panelId__ must be specified"
+        )
     # 11 ignores these.
     if request.server.release >= (12,):
         rule |= {"keep_firing_for": "0s", "missingSeriesEvalsToResolve": None}
@@ -148,7 +163,9 @@ def duration(given: dict[str, Any], key: str) -> str:
 def strings(given: dict[str, Any], key: str) -> dict[str, str]:
     """Return labels or annotations."""
     values = given.get(key) or {}
-    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+    if not isinstance(values, dict) or not all(
+        isinstance(value, str) for value in values.values()
+    ):
         raise Refused(400, BAD_JSON)
     return values
 
@@ -225,7 +242,9 @@ def shown(rule: dict[str, Any]) -> dict[str, Any]:
 def all_rules(request: Request) -> list[dict[str, Any]]:
     """Return all rules of the organization by folder, group and order of evaluation."""
     rules = request.store.all(request.org, "rule")
-    return sorted(rules, key=lambda rule: (rule["folderUID"], rule["ruleGroup"], rule["position"]))
+    return sorted(
+        rules, key=lambda rule: (rule["folderUID"], rule["ruleGroup"], rule["position"])
+    )
 
 
 def group_rules(request: Request, folder: str, group: str) -> list[dict[str, Any]]:
@@ -243,7 +262,11 @@ def check_provenance(stored: str, sent: str, *, strict: bool) -> None:
     if stored and stored != sent and not given_back:
         message = f"cannot change provenance from '{stored}' to '{sent}'"
         raise Refused(
-            409, message, messageId="alerting.provenanceMismatch", statusCode=409, traceID=""
+            409,
+            message,
+            messageId="alerting.provenanceMismatch",
+            statusCode=409,
+            traceID="",
         )
 
 
@@ -263,7 +286,9 @@ def check_folder(request: Request, uid: str) -> None:
         raise invalid("folder does not exist")
 
 
-def write(request: Request, rule: dict[str, Any], *, strict: bool = False) -> dict[str, Any]:
+def write(
+    request: Request, rule: dict[str, Any], *, strict: bool = False
+) -> dict[str, Any]:
     """Store a rule if it differs, which resets the state of its alerts."""
     old = request.store.get(request.org, "rule", rule["uid"]) if rule["uid"] else None
     if old and all(old.get(key) == rule.get(key) for key in CONTENT):
@@ -273,9 +298,14 @@ def write(request: Request, rule: dict[str, Any], *, strict: bool = False) -> di
         check_provenance(old["provenance"], sent, strict=strict)
     if request.server.release < (12,):
         for stored in request.store.all(request.org, "rule"):
-            same = (stored["folderUID"], stored["title"]) == (rule["folderUID"], rule["title"])
+            same = (stored["folderUID"], stored["title"]) == (
+                rule["folderUID"],
+                rule["title"],
+            )
             if same and stored["uid"] != rule["uid"]:
-                reason = "rule title under the same organization and folder should be unique"
+                reason = (
+                    "rule title under the same organization and folder should be unique"
+                )
                 raise Refused(400, f"a conflicting alert rule is found: {reason}")
     rule["uid"] = rule["uid"] or new_uid()
     rule |= {
@@ -304,15 +334,20 @@ def list_rules(request: Request) -> Any:
 @route("GET", f"{GROUP}/export", **READ)
 def export_rules(request: Request) -> Any:
     """Answer in the file format, in the order of evaluation; 404 without any rule."""
-    folders, groups = filters(request, "folderUid", "folder"), filters(request, "group", "group")
+    folders, groups = (
+        filters(request, "folderUid", "folder"),
+        filters(request, "group", "group"),
+    )
     uids = filters(request, "ruleUid", "")
     if uids and (folders or groups):
         raise Refused(
-            400, "group and folder should not be specified when a single rule is requested"
+            400,
+            "group and folder should not be specified when a single rule is requested",
         )
     if groups and len(folders) != 1:
         raise Refused(
-            400, "group name must be specified together with a single folder_uid parameter"
+            400,
+            "group name must be specified together with a single folder_uid parameter",
         )
     chosen: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for rule in all_rules(request):
@@ -376,7 +411,9 @@ def file_rule(rule: dict[str, Any]) -> dict[str, Any]:
         "labels",
         "isPaused",
     )
-    entry = {key: rule[key] for key in same if rule[key] != "" or key in ("uid", "title")}
+    entry = {
+        key: rule[key] for key in same if rule[key] != "" or key in ("uid", "title")
+    }
     entry["data"] = [without_empty_strings(step) for step in rule["data"]]
     for key in ("notification_settings", "record"):
         if rule[key]:
@@ -456,7 +493,9 @@ def read_group(request: Request) -> Any:
     return group_shown(request, rules[0]["interval"], rules)
 
 
-def group_shown(request: Request, interval: int, rules: list[dict[str, Any]]) -> dict[str, Any]:
+def group_shown(
+    request: Request, interval: int, rules: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Return a group in the API's form."""
     head = {
         "title": request.params["group"],
@@ -473,7 +512,11 @@ def replace_group(request: Request) -> Any:
     Without rules it sets the interval alone. The answer is the request's body, not the stored
     group.
     """
-    body, folder, group = request.json(), request.params["folder"], request.params["group"]
+    body, folder, group = (
+        request.json(),
+        request.params["folder"],
+        request.params["group"],
+    )
     interval = check_interval(body.get("interval"))
     check_folder(request, folder)
     old = group_rules(request, folder, group)
@@ -523,13 +566,18 @@ def ruler(request: Request) -> Any:
 def ruler_group(name: str, rules: list[dict[str, Any]]) -> dict[str, Any]:
     """Return a group in the form of the alerting pages."""
     interval = durations.written(rules[0]["interval"] * 1000)
-    return {"name": name, "interval": interval, "rules": [ruler_rule(rule) for rule in rules]}
+    return {
+        "name": name,
+        "interval": interval,
+        "rules": [ruler_rule(rule) for rule in rules],
+    }
 
 
 def ruler_rule(rule: dict[str, Any]) -> dict[str, Any]:
     """Return a rule in the form of the alerting pages."""
     inner = {
-        key: rule[key] for key in ("id", "title", "condition", "data", "updated", "uid", "record")
+        key: rule[key]
+        for key in ("id", "title", "condition", "data", "updated", "uid", "record")
     }
     inner |= {"orgId": rule["orgID"], "intervalSeconds": rule["interval"], "version": 1}
     inner |= {
@@ -537,7 +585,10 @@ def ruler_rule(rule: dict[str, Any]) -> dict[str, Any]:
         "rule_group": rule["ruleGroup"],
         "is_paused": rule["isPaused"],
     }
-    inner |= {"no_data_state": rule["noDataState"], "exec_err_state": rule["execErrState"]}
+    inner |= {
+        "no_data_state": rule["noDataState"],
+        "exec_err_state": rule["execErrState"],
+    }
     if rule["provenance"]:
         inner["provenance"] = rule["provenance"]
     outer = {
@@ -580,4 +631,7 @@ def rule_states(request: Request) -> Any:
                 "labels": rule["labels"],
             }
         )
-    return {"status": "success", "data": {"groups": list(groups.values()), "totals": {}}}
+    return {
+        "status": "success",
+        "data": {"groups": list(groups.values()), "totals": {}},
+    }

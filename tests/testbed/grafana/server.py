@@ -83,7 +83,10 @@ class Grafana:
             return Answer(refused.code, refused.body or None)
         except Undecryptable:
             return Answer(
-                500, {"message": "Failed to decrypt secret: cipher: message authentication failed"}
+                500,
+                {
+                    "message": "Failed to decrypt secret: cipher: message authentication failed"
+                },
             )
         except Exception:
             # An error of the fake itself, which the test must report.
@@ -113,16 +116,24 @@ class Grafana:
 
     def log_in(self, request: Request) -> None:
         """Set the user and the organization of a request."""
-        scheme, _space, credentials = request.headers.get("Authorization", "").partition(" ")
+        scheme, _space, credentials = request.headers.get(
+            "Authorization", ""
+        ).partition(" ")
         if scheme.lower() == "basic" and self.basic_auth:
             request.user = self.basic(credentials)
         elif scheme.lower() == "bearer":
             request.user = access.by_token(self.store, credentials)
         else:
             raise Refused(
-                401, "Unauthorized", messageId="auth.unauthorized", statusCode=401, traceID=""
+                401,
+                "Unauthorized",
+                messageId="auth.unauthorized",
+                statusCode=401,
+                traceID="",
             )
-        requested = request.headers.get("X-Grafana-Org-Id", "") or str(request.user["orgId"])
+        requested = request.headers.get("X-Grafana-Org-Id", "") or str(
+            request.user["orgId"]
+        )
         request.org = int(requested) if requested.isdigit() else request.user["orgId"]
         if request.user.get("bound") and request.org != request.user["orgId"]:
             raise Refused(
@@ -175,17 +186,25 @@ class Grafana:
         if ROLES.index(granted if granted in ROLES else "") < ROLES.index(role):
             needed = f"Permissions needed: {needs}" if needs else ""
             message = f"You'll need additional permissions to perform this action. {needed}".strip()
-            raise Refused(403, message, title="Access denied", accessErrorId="ACE0000000000")
+            raise Refused(
+                403, message, title="Access denied", accessErrorId="ACE0000000000"
+            )
 
     def fault_for(self, request: Request) -> Fault | None:
         """Return the fault that applies to this request."""
         if request.path.startswith("/-/fake/"):
             return None
         with self.guard:
-            written = sum(line.is_write and 200 <= line.status < 300 for line in self.requests)
+            written = sum(
+                line.is_write and 200 <= line.status < 300 for line in self.requests
+            )
             if self.stop_after is not None and written >= self.stop_after:
                 return Fault(reset=True)
-            due = [fault for fault in self.faults if fault.strikes(request.method, request.path)]
+            due = [
+                fault
+                for fault in self.faults
+                if fault.strikes(request.method, request.path)
+            ]
             return due[0] if due else None
 
     def log(self, request: Request, status: int, seconds: float) -> None:
@@ -200,7 +219,9 @@ class Grafana:
         login = (request.user or {}).get("login", "")
         query = request.target.partition("?")[2]
         body = request.raw.decode("utf-8", "replace")
-        line = Logged(request.method, request.path, query, body, status, login, headers, seconds)
+        line = Logged(
+            request.method, request.path, query, body, status, login, headers, seconds
+        )
         with self.guard:
             self.requests.append(line)
 
@@ -222,7 +243,8 @@ def backdoor(grafana: Grafana, request: Request) -> Answer:
         if request.method == "DELETE":
             grafana.requests.clear()
         return Answer(
-            200, [asdict(line) | {"is_write": line.is_write} for line in grafana.requests]
+            200,
+            [asdict(line) | {"is_write": line.is_write} for line in grafana.requests],
         )
     if what == "fail":
         if request.method == "DELETE":
@@ -236,7 +258,9 @@ def backdoor(grafana: Grafana, request: Request) -> Answer:
     return Answer(404, {"message": "no such thing at the fake's back door"})
 
 
-def set_provenance(grafana: Grafana, kind: str, key: str, provenance: str, org: int = 1) -> None:
+def set_provenance(
+    grafana: Grafana, kind: str, key: str, provenance: str, org: int = 1
+) -> None:
     """Set the provenance of an object: "file", "api" or "" for manual.
 
     Datasources and dashboards distinguish only "file" from the others.
@@ -246,9 +270,11 @@ def set_provenance(grafana: Grafana, kind: str, key: str, provenance: str, org: 
             document = grafana.store.get(org, kind, key)
             if document is None:
                 raise LookupError(f"{kind} {key}")
-            field = {"datasource": "readOnly", "dashboard": "provisioned", "rule": "provenance"}[
-                kind
-            ]
+            field = {
+                "datasource": "readOnly",
+                "dashboard": "provisioned",
+                "rule": "provenance",
+            }[kind]
             document[field] = provenance if kind == "rule" else provenance == "file"
             grafana.store.put(org, kind, key, document)
         else:
@@ -304,7 +330,9 @@ class FakeGrafana:
         """
         self.grafana.stop_after = count
 
-    def set_provenance(self, kind: str, key: str, provenance: str, org: int = 1) -> None:
+    def set_provenance(
+        self, kind: str, key: str, provenance: str, org: int = 1
+    ) -> None:
         """Set the provenance of an object, by kind and key of the store."""
         set_provenance(self.grafana, kind, key, provenance, org)
 
@@ -328,7 +356,9 @@ class FakeGrafana:
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
         return self
 
-    def __exit__(self, *_error: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(
+        self, *_error: type[BaseException] | BaseException | TracebackType | None
+    ) -> None:
         self.http.close()
         self.thread.join()
         self.store.close()

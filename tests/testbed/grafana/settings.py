@@ -48,7 +48,9 @@ class Settings:
         return (base or self.home) / self.get(section, key)
 
 
-def read(home: Path, config: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
+def read(
+    home: Path, config: Path | None, environment: Mapping[str, str] = os.environ
+) -> Settings:
     """Read all sources.
 
     Raises SettingsError, also for an unknown key, which the real server ignores.
@@ -60,7 +62,9 @@ def read(home: Path, config: Path | None, environment: Mapping[str, str] = os.en
     if config is None:
         config = home / "conf" / "custom.ini"
     elif not config.is_file():
-        raise SettingsError(f"failed to parse {config}: open {config}: no such file or directory")
+        raise SettingsError(
+            f"failed to parse {config}: open {config}: no such file or directory"
+        )
     if config.is_file():
         merge(values, parse(config.read_text(encoding="utf-8"), config), config)
     for section, keys in values.items():
@@ -68,26 +72,38 @@ def read(home: Path, config: Path | None, environment: Mapping[str, str] = os.en
             name = (
                 "GF_"
                 + re.sub(
-                    r"[.-]", "_", f"{section}_{key}" if section != "DEFAULT" else f"default_{key}"
+                    r"[.-]",
+                    "_",
+                    f"{section}_{key}" if section != "DEFAULT" else f"default_{key}",
                 ).upper()
             )
             if environment.get(name):
                 keys[key] = environment[name]
     for section, keys in values.items():
         for key, value in keys.items():
-            keys[key] = expand(resolve(values, section, value), environment, f"[{section}] {key}")
+            keys[key] = expand(
+                resolve(values, section, value), environment, f"[{section}] {key}"
+            )
     return Settings(values, home)
 
 
-def merge(values: dict[str, dict[str, str]], own: dict[str, dict[str, str]], config: Path) -> None:
+def merge(
+    values: dict[str, dict[str, str]], own: dict[str, dict[str, str]], config: Path
+) -> None:
     """Merge the user's values over the defaults."""
     for section, keys in own.items():
         free = section.startswith(FREE_SECTIONS)
-        unknown = [key for key in keys if not free and key not in values.get(section, {})]
+        unknown = [
+            key for key in keys if not free and key not in values.get(section, {})
+        ]
         if unknown:
-            raise SettingsError(f"{config}: this fake supports no {unknown[0]} in [{section}]")
+            raise SettingsError(
+                f"{config}: this fake supports no {unknown[0]} in [{section}]"
+            )
         # An empty value keeps the default.
-        values.setdefault(section, {}).update({key: value for key, value in keys.items() if value})
+        values.setdefault(section, {}).update(
+            {key: value for key, value in keys.items() if value}
+        )
 
 
 def parse(text: str, file: Path) -> dict[str, dict[str, str]]:

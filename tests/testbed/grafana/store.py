@@ -39,7 +39,9 @@ class Store:
     ):
         self.lock = threading.RLock()
         self.rounds = rounds
-        self.database = sqlite3.connect(str(path), check_same_thread=False, isolation_level=None)
+        self.database = sqlite3.connect(
+            str(path), check_same_thread=False, isolation_level=None
+        )
         if wal:
             self.database.execute("PRAGMA journal_mode=WAL")
         self.database.execute(
@@ -62,9 +64,13 @@ class Store:
         self.migrated_by = [
             row[0] for row in self.database.execute("SELECT version FROM migration_log")
         ]
-        self.database.execute("INSERT OR IGNORE INTO migration_log VALUES (?, ?)", (version, now()))
+        self.database.execute(
+            "INSERT OR IGNORE INTO migration_log VALUES (?, ?)", (version, now())
+        )
         self.begun_by = (
-            self.database.execute("SELECT version FROM migration_log ORDER BY rowid").fetchone()
+            self.database.execute(
+                "SELECT version FROM migration_log ORDER BY rowid"
+            ).fetchone()
         )[0]
         self.key = hashlib.pbkdf2_hmac("sha256", secret_key.encode(), b"fake", rounds)
 
@@ -92,7 +98,8 @@ class Store:
         query = "SELECT body FROM document WHERE org = ? AND kind = ? ORDER BY number"
         with self.lock:
             return [
-                json.loads(row[0]) for row in self.database.execute(query, (org, kind)).fetchall()
+                json.loads(row[0])
+                for row in self.database.execute(query, (org, kind)).fetchall()
             ]
 
     def put(self, org: int, kind: str, key: str, body: dict[str, Any]) -> None:
@@ -109,14 +116,27 @@ class Store:
         """Return the users that match a condition of SQL."""
         columns = "id, login, password, salt, is_admin, uid, created, roles"
         query = f"SELECT {columns} FROM user WHERE {where} ORDER BY id"
-        names = ("id", "login", "password", "salt", "isGrafanaAdmin", "uid", "created", "roles")
+        names = (
+            "id",
+            "login",
+            "password",
+            "salt",
+            "isGrafanaAdmin",
+            "uid",
+            "created",
+            "roles",
+        )
         with self.lock:
             rows = [
                 dict(zip(names, row, strict=True))
                 for row in self.database.execute(query, values).fetchall()
             ]
         return [
-            row | {"roles": json.loads(row["roles"]), "isGrafanaAdmin": bool(row["isGrafanaAdmin"])}
+            row
+            | {
+                "roles": json.loads(row["roles"]),
+                "isGrafanaAdmin": bool(row["isGrafanaAdmin"]),
+            }
             for row in rows
         ]
 
@@ -143,7 +163,8 @@ class Store:
         """Delete a document, if it exists."""
         with self.lock:
             self.database.execute(
-                "DELETE FROM document WHERE org = ? AND kind = ? AND key = ?", (org, kind, key)
+                "DELETE FROM document WHERE org = ? AND kind = ? AND key = ?",
+                (org, kind, key),
             )
 
     def next(self, kind: str) -> int:
@@ -165,7 +186,9 @@ class Store:
         nonce = os.urandom(16)
         sealed = bytes(
             a ^ b
-            for a, b in zip(text.encode(), self._stream(nonce, len(text.encode())), strict=True)
+            for a, b in zip(
+                text.encode(), self._stream(nonce, len(text.encode())), strict=True
+            )
         )
         seal = hmac.digest(self.key, nonce + sealed, "sha256")
         return base64.b64encode(nonce + seal + sealed).decode()
@@ -174,7 +197,9 @@ class Store:
         """Return the original string; raise Undecryptable with another secret_key."""
         raw = base64.b64decode(stored)
         nonce, seal, sealed = raw[:16], raw[16:48], raw[48:]
-        if not hmac.compare_digest(seal, hmac.digest(self.key, nonce + sealed, "sha256")):
+        if not hmac.compare_digest(
+            seal, hmac.digest(self.key, nonce + sealed, "sha256")
+        ):
             raise Undecryptable
         return bytes(
             a ^ b for a, b in zip(sealed, self._stream(nonce, len(sealed)), strict=True)
@@ -185,7 +210,9 @@ class Store:
 
     def hashed(self, secret: str, salt: str) -> str:
         """Return a password or token in its stored form."""
-        return hashlib.pbkdf2_hmac("sha256", secret.encode(), salt.encode(), self.rounds, 50).hex()
+        return hashlib.pbkdf2_hmac(
+            "sha256", secret.encode(), salt.encode(), self.rounds, 50
+        ).hex()
 
     def close(self) -> None:
         """Close the database."""
@@ -200,4 +227,6 @@ def now() -> str:
 
 def new_uid() -> str:
     """Return a uid in Grafana's form: 14 lower-case letters and digits."""
-    return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(14))
+    return "".join(
+        secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(14)
+    )

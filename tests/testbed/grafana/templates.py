@@ -9,7 +9,17 @@ ACTION = re.compile(r"\{\{(-\s)?(.*?)(\s-)?\}\}", re.DOTALL)
 STRING = re.compile(r'"(?:\\.|[^"\\\n])*"|`[^`]*`')
 WORD = re.compile(r"(?<![.$\w])[A-Za-z_]\w*")
 OPENING = ("define", "block", "if", "range", "with")
-KEYWORDS = (*OPENING, "end", "else", "template", "break", "continue", "true", "false", "nil")
+KEYWORDS = (
+    *OPENING,
+    "end",
+    "else",
+    "template",
+    "break",
+    "continue",
+    "true",
+    "false",
+    "nil",
+)
 FUNCTION_NAMES = """
 and or not len index slice print printf println html js urlquery call eq ne lt le gt ge
 toUpper toLower title join match safeHtml safeUrl reReplaceAll stringSlice trimSpace tz date
@@ -54,7 +64,9 @@ def action(content: str) -> int:
     words = WORD.findall(STRING.sub('""', content))
     for word in words:
         if word not in KEYWORDS and word not in FUNCTIONS:
-            raise ValueError(f'invalid template: template: :1: function "{word}" not defined')
+            raise ValueError(
+                f'invalid template: template: :1: function "{word}" not defined'
+            )
     if not content.strip():
         raise ValueError("invalid template: template: :1: missing value for command")
     if not words:

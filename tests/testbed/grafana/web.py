@@ -29,7 +29,10 @@ class Refused(Exception):
 
     def __init__(self, code: int, message: str = "", /, **fields: Any) -> None:
         super().__init__(message)
-        self.code, self.body = code, {"message": message, **fields} if message else fields
+        self.code, self.body = (
+            code,
+            {"message": message, **fields} if message else fields,
+        )
 
 
 @dataclass
@@ -107,7 +110,9 @@ class Route:
         self, method: str, segments: list[str], version: tuple[int, ...]
     ) -> dict[str, str] | None:
         """Return the parameters of the path if this route matches."""
-        if (method != self.method and self.method != "*") or not self.since <= version < self.until:
+        if (
+            method != self.method and self.method != "*"
+        ) or not self.since <= version < self.until:
             return None
         params: dict[str, str] = {}
         for position, segment in enumerate(self.segments):
@@ -140,13 +145,17 @@ def route(
 
     def register(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
         segments = tuple(path.strip("/").split("/"))
-        ROUTES.append(Route(method, segments, handler, role, needs, since, until, family))
+        ROUTES.append(
+            Route(method, segments, handler, role, needs, since, until, family)
+        )
         return handler
 
     return register
 
 
-def find(method: str, path: str, version: tuple[int, ...]) -> tuple[Route, dict[str, str]] | None:
+def find(
+    method: str, path: str, version: tuple[int, ...]
+) -> tuple[Route, dict[str, str]] | None:
     """Return the route of a request and its parameters."""
     segments = path.lstrip("/").split("/")
     for candidate in ROUTES:
@@ -181,7 +190,9 @@ class Logged:
     @property
     def is_write(self) -> bool:
         """Return whether the request writes."""
-        return self.method != "GET" and not self.path.endswith(("/query", "/test", "/eval"))
+        return self.method != "GET" and not self.path.endswith(
+            ("/query", "/test", "/eval")
+        )
 
 
 # Faults to inject; arguments of `fail` change their fields.
@@ -196,10 +207,19 @@ FAULTS: dict[str, dict[str, Any]] = {
     "409": {"status": 409, "body": {"message": "conflict"}},
     "412": {
         "status": 412,
-        "body": {"message": "has been changed by someone else", "status": "version-mismatch"},
+        "body": {
+            "message": "has been changed by someone else",
+            "status": "version-mismatch",
+        },
     },
-    "502": {"status": 502, "body": b"<html><head><title>502 Bad Gateway</title></head></html>"},
-    "html": {"status": 200, "body": b"<!DOCTYPE html><html><title>Sign in</title></html>"},
+    "502": {
+        "status": 502,
+        "body": b"<html><head><title>502 Bad Gateway</title></head></html>",
+    },
+    "html": {
+        "status": 200,
+        "body": b"<!DOCTYPE html><html><title>Sign in</title></html>",
+    },
     "reset": {"reset": True},
     "slow": {"delay": 1.0},
     "truncated": {"truncate": True, "applied": True},
@@ -231,7 +251,9 @@ class Fault:
         ):
             return False
         self.seen += 1
-        return self.first <= self.seen and (not self.times or self.seen < self.first + self.times)
+        return self.first <= self.seen and (
+            not self.times or self.seen < self.first + self.times
+        )
 
 
 class Server(ThreadingHTTPServer):
@@ -291,7 +313,9 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif self.parse_request():
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.serve(Request(self.command, self.path, self.headers, raw, self.server.grafana))
+            self.serve(
+                Request(self.command, self.path, self.headers, raw, self.server.grafana)
+            )
             self.wfile.flush()
 
     def serve(self, request: Request) -> None:
@@ -306,7 +330,9 @@ class Handler(BaseHTTPRequestHandler):
         if fault and fault.status:
             answer = Answer(fault.status, fault.body, fault.headers)
         grafana.log(
-            request, 0 if fault and fault.reset else answer.status, time.monotonic() - started
+            request,
+            0 if fault and fault.reset else answer.status,
+            time.monotonic() - started,
         )
         if fault and fault.reset:
             self.reset()
@@ -337,7 +363,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def reset(self) -> None:
         """End the connection with RST instead of an answer."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
         self.close_connection = True
         self.server.connections.discard(self.connection)
         self.connection.close()

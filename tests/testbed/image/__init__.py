@@ -43,7 +43,9 @@ def ensure(suite: str) -> str:
         if not archive.exists():
             build(suite, archive)
         console.progress(f"importing {name}")
-        docker.run("import", "--change", 'CMD ["/lib/systemd/systemd"]', str(archive), name)
+        docker.run(
+            "import", "--change", 'CMD ["/lib/systemd/systemd"]', str(archive), name
+        )
         remove_older(suite, archive)
     return name
 
@@ -56,12 +58,31 @@ def build(suite: str, archive: Path) -> None:
     try:
         packages = ",".join((RECIPE / "packages").read_text(encoding="utf-8").split())
         console.progress(f"building the {suite} image by debootstrap")
-        execute(["debootstrap", "--variant=minbase", f"--include={packages}", suite, str(root)])
+        execute(
+            [
+                "debootstrap",
+                "--variant=minbase",
+                f"--include={packages}",
+                suite,
+                str(root),
+            ]
+        )
         console.progress(f"configuring the {suite} image")
         shutil.copy(RECIPE / "configure", root / "configure")
         execute(["chroot", str(root), "/configure"])
         (root / "configure").unlink()
-        execute(["tar", "--numeric-owner", "--xattrs", "-C", str(root), "-cf", str(partial), "."])
+        execute(
+            [
+                "tar",
+                "--numeric-owner",
+                "--xattrs",
+                "-C",
+                str(root),
+                "-cf",
+                str(partial),
+                ".",
+            ]
+        )
         partial.rename(archive)
     finally:
         partial.unlink(missing_ok=True)

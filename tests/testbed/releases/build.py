@@ -41,7 +41,9 @@ def build_all(names: Iterable[str] | None = None) -> dict[str, Path]:
     requested = list(every) if names is None else list(names)
     unknown = [name for name in requested if name not in every]
     if unknown:
-        raise BuildError(f"No recipe is called {', '.join(unknown)}; there are {', '.join(every)}.")
+        raise BuildError(
+            f"No recipe is called {', '.join(unknown)}; there are {', '.join(every)}."
+        )
     archives: dict[str, Path] = {}
     for name in requested:
         for title, recipe in every.items():
@@ -52,7 +54,10 @@ def build_all(names: Iterable[str] | None = None) -> dict[str, Path]:
 
 def provide(recipe: Recipe) -> Path:
     """Return the cached directory of a release's archive and checksum file, built if missing."""
-    directory = cache.directory("releases") / f"{recipe.name}-{recipe.version}-{recipe.digest()}"
+    directory = (
+        cache.directory("releases")
+        / f"{recipe.name}-{recipe.version}-{recipe.digest()}"
+    )
     if not directory.exists():
         with cache.locked("releases"):
             if not directory.exists():
@@ -120,7 +125,9 @@ def prepare_sources(recipe: Recipe, go: str, work: Path) -> None:
         return
     run(recipe, "downloading the module", [go, "mod", "download", recipe.module], work)
     patched = work / "patched"
-    shutil.copytree(module_directory(recipe, go, work), patched, copy_function=shutil.copyfile)
+    shutil.copytree(
+        module_directory(recipe, go, work), patched, copy_function=shutil.copyfile
+    )
     for name, content in recipe.patch.items():
         path = patched / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +141,12 @@ def build_programs(recipe: Recipe, go: str, work: Path) -> dict[str, Path]:
     members = {}
     for member, package in recipe.programs.items():
         members[member] = work / "programs" / member
-        run(recipe, f"building {member}", recipe.build_command(go, package, members[member]), work)
+        run(
+            recipe,
+            f"building {member}",
+            recipe.build_command(go, package, members[member]),
+            work,
+        )
     return members
 
 
@@ -149,7 +161,11 @@ def zip_programs(recipe: Recipe, work: Path) -> dict[str, Path]:
             f"{folder}/{path.name}": path.read_text("utf-8")
             for path in recipes.package_files(package)
         }
-        parents = {f"{parent}/__init__.py": "" for parent in Path(folder).parents if parent.name}
+        parents = {
+            f"{parent}/__init__.py": ""
+            for parent in Path(folder).parents
+            if parent.name
+        }
         own = {
             f"{folder}/packed.py": f'VERSION = "{recipe.version}"\n',
             "__main__.py": f"from {package}.program import main\n\nraise SystemExit(main())\n",
@@ -167,7 +183,11 @@ def plain_files(recipe: Recipe, go: str, work: Path) -> dict[str, Path]:
     """Copy the recipe's other files, so that they get the modes of the archive."""
     members = {}
     for member, source in recipe.files.items():
-        base = recipe.folder if source.startswith("./") else module_directory(recipe, go, work)
+        base = (
+            recipe.folder
+            if source.startswith("./")
+            else module_directory(recipe, go, work)
+        )
         members[member] = work / "files" / member
         members[member].parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(base / source, members[member])

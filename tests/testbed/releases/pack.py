@@ -43,7 +43,9 @@ def pack_tar(archive: Path, members: dict[str, Path], top: str) -> None:
     """Write a gzipped tar."""
     with (
         open(archive, "wb") as raw,
-        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed,
+        gzip.GzipFile(
+            filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6
+        ) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as output,
     ):
         if top:

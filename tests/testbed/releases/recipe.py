@@ -87,9 +87,17 @@ class Recipe:
     def digest(self) -> str:
         """Return a hash of everything that decides the archive's content."""
         state = hashlib.sha256()
-        fixed = [toolchain.VERSION, toolchain.ENVIRONMENT, COMMON_FLAGS, COMMON_LDFLAGS, PACKING]
+        fixed = [
+            toolchain.VERSION,
+            toolchain.ENVIRONMENT,
+            COMMON_FLAGS,
+            COMMON_LDFLAGS,
+            PACKING,
+        ]
         state.update(json.dumps(fixed, sort_keys=True).encode())
-        packages = [path for package in self.python.values() for path in package_files(package)]
+        packages = [
+            path for package in self.python.values() for path in package_files(package)
+        ]
         for path in sorted([*self.folder.iterdir(), *packages]):
             state.update(f"\0{path.name}\0".encode() + path.read_bytes())
         return state.hexdigest()[:12]
@@ -110,7 +118,8 @@ def read_versions(folder: Path) -> list[Recipe]:
     data = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
     builds = {data["version"]: data.get("build", "")} | data.pop("others", {})
     return [
-        Recipe(folder=folder, **filled(data, version, build)) for version, build in builds.items()
+        Recipe(folder=folder, **filled(data, version, build))
+        for version, build in builds.items()
     ]
 
 

@@ -55,13 +55,19 @@ def go_command() -> str:
 def release_of(go: str) -> str:
     """Return the release of a go command, such as go1.19.8."""
     return subprocess.run(
-        [go, "env", "GOVERSION"], env=environment(), capture_output=True, text=True, check=True
+        [go, "env", "GOVERSION"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
 
 
 def download(go: str) -> Path:
     """Download the toolchain's module with another go; return the zip with the pinned hash."""
-    console.progress(f"downloading Go {VERSION} through the module proxy with {release_of(go)}")
+    console.progress(
+        f"downloading Go {VERSION} through the module proxy with {release_of(go)}"
+    )
     # The hash pinned above takes the place of the checksum database.
     done = subprocess.run(
         [go, "mod", "download", "-json", f"{MODULE}@{MODULE_VERSION}"],

@@ -83,12 +83,16 @@ class Web:
 
         return answer
 
-    def file(self, content: bytes, stop_after: int | None = None, ranges: bool = True) -> Answer:
+    def file(
+        self, content: bytes, stop_after: int | None = None, ranges: bool = True
+    ) -> Answer:
         """Serve a file from the requested byte, and break off after ``stop_after`` bytes."""
 
         def answer(request: BaseHTTPRequestHandler) -> None:
             requested = request.headers.get("Range") if ranges else None
-            begin = int(requested.removeprefix("bytes=").rstrip("-")) if requested else 0
+            begin = (
+                int(requested.removeprefix("bytes=").rstrip("-")) if requested else 0
+            )
             if requested and begin >= len(content):
                 self.status(416)(request)
                 return
@@ -124,7 +128,9 @@ class Web:
 def web() -> Iterator[Web]:
     """Run a server on the loopback address."""
     server = Web()
-    thread = threading.Thread(target=server.server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(
+        target=server.server.serve_forever, kwargs={"poll_interval": 0.05}
+    )
     thread.start()
     yield server
     server.closing.set()

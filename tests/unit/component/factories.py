@@ -6,7 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import manifest, spec
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    manifest,
+    spec,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
     ObservedState,
     Unit,
@@ -44,7 +47,9 @@ def instance(**changes: Any) -> spec.Instance:
     return spec.instances(options(**changes))[0]
 
 
-def built(desired: spec.Instance, release_directory: str = RELEASE_DIRECTORY) -> Manifest:
+def built(
+    desired: spec.Instance, release_directory: str = RELEASE_DIRECTORY
+) -> Manifest:
     """Return the manifest of an instance."""
     return manifest.build(desired, release_directory, KEY)
 
@@ -62,7 +67,11 @@ def running(desired: spec.Instance, **changes: Any) -> ObservedState:
         running=name,
         running_unit=manifest_of_desired["unit"],
         running_manifest=manifest_of_desired,
-        contents={path: file.content for path, file in desired.files.items() if not file.secret},
+        contents={
+            path: file.content
+            for path, file in desired.files.items()
+            if not file.secret
+        },
         units=dict.fromkeys(desired.units, state),
     )
     return replace(converged, **changes)

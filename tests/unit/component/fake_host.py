@@ -43,7 +43,11 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 GROUP = 4242
 # Beyond the kernel's largest process id, so that no real process is meant.
 FIRST_PID = 5_000_000
-METRICS = {"url": "http://127.0.0.1/metrics", "success": "reload_ok", "timestamp": "reload_at"}
+METRICS = {
+    "url": "http://127.0.0.1/metrics",
+    "success": "reload_ok",
+    "timestamp": "reload_at",
+}
 RECORDER = re.compile(r"readlink (\S+)\) (\w+)\" >(\S+)'")
 DEFAULTS = {
     "state": "present",
@@ -166,7 +170,12 @@ class FakeHost:
         monkeypatch.setattr(release_store.platform, "machine", lambda: "x86_64")
 
     def _child(
-        self, options: dict[str, Any], check: bool, die_at: str, with_signal: int, report: Path
+        self,
+        options: dict[str, Any],
+        check: bool,
+        die_at: str,
+        with_signal: int,
+        report: Path,
     ) -> None:
         """Run the work, write how it ended, and end without pytest noticing."""
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -311,16 +320,24 @@ class FakeHost:
         if not directory.is_dir():
             return {}
         files = [path for path in sorted(directory.rglob("*")) if path.is_file()]
-        return {str(path.relative_to(directory)): path.read_text("utf-8") for path in files}
+        return {
+            str(path.relative_to(directory)): path.read_text("utf-8") for path in files
+        }
 
     def _check(self, words: list[str]) -> tuple[int, str]:
-        (bind,) = [word for word in words if word.startswith("--property=BindReadOnlyPaths=")]
+        (bind,) = [
+            word for word in words if word.startswith("--property=BindReadOnlyPaths=")
+        ]
         staged = Path(bind.split("=", 2)[2].partition(":")[0])
-        contents = [path.read_text("utf-8") for path in staged.rglob("*") if path.is_file()]
+        contents = [
+            path.read_text("utf-8") for path in staged.rglob("*") if path.is_file()
+        ]
         refused = "check: refuse" in "".join(contents)
         return (1, "line 1: it is refused") if refused else (0, "")
 
-    def _answer(self, unit_name: str, probe_options: dict[str, Any], pid: int) -> tuple[int, str]:
+    def _answer(
+        self, unit_name: str, probe_options: dict[str, Any], pid: int
+    ) -> tuple[int, str]:
         unit = self.unit(unit_name)
         if unit["active"] != "active":
             return 0, "connection refused"
@@ -380,7 +397,9 @@ def release(directory: Path, version: str = "3.7.8") -> dict[str, Any]:
 
 def _comparable(text: str) -> str:
     """Leave out the count in a generation's name, and the time at which a file was unpacked."""
-    return re.sub(r"\b\d{19}\b", "TIME", re.sub(r"\b\d+-([0-9a-f]{12})\b", r"N-\1", text))
+    return re.sub(
+        r"\b\d{19}\b", "TIME", re.sub(r"\b\d+-([0-9a-f]{12})\b", r"N-\1", text)
+    )
 
 
 def _described(path: Path) -> str:

@@ -17,8 +17,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import archive
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.archive import Member
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    archive,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.archive import (
+    Member,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
 )
@@ -75,7 +79,10 @@ def unpacked(root: None, tmp_path: Path) -> Callable[[Path], dict]:
             if member.is_symlink():
                 members[name] = os.readlink(member)
             elif member.is_file():
-                members[name] = (member.read_bytes(), oct(member.stat().st_mode & 0o7777))
+                members[name] = (
+                    member.read_bytes(),
+                    oct(member.stat().st_mode & 0o7777),
+                )
         return members
 
     return unpack
@@ -97,27 +104,43 @@ def test_a_tar_with_one_directory_around_everything_is_flattened(
         tmp_path / "a",
         ("./", b"", {"type": tarfile.DIRTYPE, "mode": 0o777}),
         ("./loki-1.linux/", b"", {"type": tarfile.DIRTYPE, "mode": 0o700}),
-        ("./loki-1.linux/loki", b"program", {"mode": 0o755, "uid": 1000, "uname": "builder"}),
+        (
+            "./loki-1.linux/loki",
+            b"program",
+            {"mode": 0o755, "uid": 1000, "uname": "builder"},
+        ),
         ("./loki-1.linux/conf/LICENSE", b"text", {"mode": 0o666}),
     )
-    assert unpacked(path) == {"loki": (b"program", "0o555"), "conf/LICENSE": (b"text", "0o444")}
+    assert unpacked(path) == {
+        "loki": (b"program", "0o555"),
+        "conf/LICENSE": (b"text", "0o444"),
+    }
     owners = {
-        (member.stat().st_uid, member.stat().st_gid) for member in (tmp_path / "release").rglob("*")
+        (member.stat().st_uid, member.stat().st_gid)
+        for member in (tmp_path / "release").rglob("*")
     }
     assert owners == {(0, 0)}
 
 
 def test_a_flat_tar_stays_flat(tmp_path: Path, unpacked: Callable) -> None:
     path = tar_of(
-        tmp_path / "a", ("otelcol-contrib", ELF, {"mode": 0o755}), ("README.md", b""), mode="w:xz"
+        tmp_path / "a",
+        ("otelcol-contrib", ELF, {"mode": 0o755}),
+        ("README.md", b""),
+        mode="w:xz",
     )
-    assert unpacked(path) == {"otelcol-contrib": (ELF, "0o555"), "README.md": (b"", "0o444")}
+    assert unpacked(path) == {
+        "otelcol-contrib": (ELF, "0o555"),
+        "README.md": (b"", "0o444"),
+    }
 
 
 def test_the_only_file_of_a_zip_is_named_after_the_release_and_executable(
     tmp_path: Path, unpacked: Callable
 ) -> None:
-    assert unpacked(zip_of(tmp_path / "a", ("loki-linux-amd64", ELF))) == {"loki": (ELF, "0o555")}
+    assert unpacked(zip_of(tmp_path / "a", ("loki-linux-amd64", ELF))) == {
+        "loki": (ELF, "0o555")
+    }
 
 
 def test_a_program_without_an_archive_is_named_after_the_release(
@@ -130,7 +153,9 @@ def test_a_program_without_an_archive_is_named_after_the_release(
     assert unpacked(tmp_path / "a") == {"loki": (program, "0o555")}
 
 
-def test_a_tar_with_the_end_of_a_zip_is_read_as_a_tar(tmp_path: Path, unpacked: Callable) -> None:
+def test_a_tar_with_the_end_of_a_zip_is_read_as_a_tar(
+    tmp_path: Path, unpacked: Callable
+) -> None:
     zip_of(tmp_path / "tail", ("evil", b"x"))
     path = tar_of(tmp_path / "a", ("first", b"1"), ("second", b"2"), mode="w")
     path.write_bytes(path.read_bytes() + (tmp_path / "tail").read_bytes())
@@ -165,12 +190,24 @@ HOSTILE_TARS = {
     "absolute": ([("/etc/evil", b"x")], "'/etc/evil': absolute path"),
     "absolute after a dot": ([(".//etc/evil", b"x")], "absolute path"),
     "backslashes": ([("a\\..\\b", b"x")], "unusable name"),
-    "a file without a name": ([("./", b"x", {"type": tarfile.REGTYPE})], "unusable name"),
-    "absolute link": ([("l", b"", link("/etc/passwd"))], "'l': link to '/etc/passwd', outside"),
+    "a file without a name": (
+        [("./", b"x", {"type": tarfile.REGTYPE})],
+        "unusable name",
+    ),
+    "absolute link": (
+        [("l", b"", link("/etc/passwd"))],
+        "'l': link to '/etc/passwd', outside",
+    ),
     "link out": ([("a/l", b"", link("../../x"))], "outside of the archive"),
-    "link out, disguised": ([("a/l", b"", link("b/../../../x"))], "outside of the archive"),
+    "link out, disguised": (
+        [("a/l", b"", link("b/../../../x"))],
+        "outside of the archive",
+    ),
     "link to the parent": ([("l", b"", link(".."))], "outside of the archive"),
-    "hard link out": ([("h", b"", link("../outside", tarfile.LNKTYPE))], "outside of the archive"),
+    "hard link out": (
+        [("h", b"", link("../outside", tarfile.LNKTYPE))],
+        "outside of the archive",
+    ),
     "absolute hard link": (
         [("h", b"", link("/etc/passwd", tarfile.LNKTYPE))],
         "outside of the archive",
@@ -187,12 +224,18 @@ HOSTILE_TARS = {
         [("e/x", b"x"), ("d", b"", link("e")), ("d/x", b"y")],
         "conflicts with another",
     ),
-    "chain of links out": ([("a", b"", link(".")), ("b", b"", link("a/.."))], "chain of links"),
+    "chain of links out": (
+        [("a", b"", link(".")), ("b", b"", link("a/.."))],
+        "chain of links",
+    ),
     "longer chain of links out": (
         [("t/a", b"", link(".")), ("t/b", b"", link("a/../.."))],
         "outside of the archive|chain of links",
     ),
-    "link that leads out once it is flattened": ([("t/a", b"", link("../t/x"))], "chain of links"),
+    "link that leads out once it is flattened": (
+        [("t/a", b"", link("../t/x"))],
+        "chain of links",
+    ),
     "link through a chain of links": (
         [("a", b"", link(".")), ("b", b"", link("a/..")), ("b/evil", b"", link("x"))],
         "goes through a link",
@@ -210,17 +253,30 @@ HOSTILE_TARS = {
     "pipe": ([("pipe", b"", {"type": tarfile.FIFOTYPE})], "'pipe': device or pipe"),
     "setuid": ([("su", b"x", {"mode": 0o4755})], "'su': setuid"),
     "setgid": ([("sg", b"x", {"mode": 0o2755})], "setgid bit"),
-    "setgid directory": ([("sd", b"", {"type": tarfile.DIRTYPE, "mode": 0o2755})], "setgid bit"),
+    "setgid directory": (
+        [("sd", b"", {"type": tarfile.DIRTYPE, "mode": 0o2755})],
+        "setgid bit",
+    ),
     "twice": ([("a", b"1"), ("b", b""), ("a", b"2")], "'a': path conflicts"),
     "twice by another name": ([("a", b"1"), ("./a", b"2")], "'a': path conflicts"),
     "a file below a file": ([("a", b"1"), ("a/b", b"2")], "conflicts with another"),
-    "a file in place of a directory": ([("a/b", b"1"), ("a", b"2")], "conflicts with another"),
-    "a link twice": ([("a", b"", link("x")), ("a", b"", link("y"))], "conflicts with another"),
+    "a file in place of a directory": (
+        [("a/b", b"1"), ("a", b"2")],
+        "conflicts with another",
+    ),
+    "a link twice": (
+        [("a", b"", link("x")), ("a", b"", link("y"))],
+        "conflicts with another",
+    ),
 }
 
 
-@pytest.mark.parametrize(("members", "message"), HOSTILE_TARS.values(), ids=HOSTILE_TARS)
-@pytest.mark.parametrize("first", [[], [("harmless", b"x")]], ids=["alone", "after another"])
+@pytest.mark.parametrize(
+    ("members", "message"), HOSTILE_TARS.values(), ids=HOSTILE_TARS
+)
+@pytest.mark.parametrize(
+    "first", [[], [("harmless", b"x")]], ids=["alone", "after another"]
+)
 def test_a_hostile_tar_is_refused(
     tmp_path: Path,
     unpacked: Callable,
@@ -243,9 +299,13 @@ def test_a_hostile_tar_is_refused(
     [
         pytest.param([("../evil", b"x")], "climbs out", id="climbs out"),
         pytest.param([("/evil", b"x")], "absolute path", id="absolute"),
-        pytest.param([("l", b"/etc/passwd", 0o120777)], "outside of the archive", id="link out"),
         pytest.param(
-            [("l", b"x" * 5000, 0o120777)], "cannot be unpacked", id="a link longer than any path"
+            [("l", b"/etc/passwd", 0o120777)], "outside of the archive", id="link out"
+        ),
+        pytest.param(
+            [("l", b"x" * 5000, 0o120777)],
+            "cannot be unpacked",
+            id="a link longer than any path",
         ),
         pytest.param([("pipe", b"", 0o010644)], "device or pipe", id="pipe"),
         pytest.param([("su", b"x", 0o104755)], "setuid", id="setuid"),
@@ -259,7 +319,9 @@ def test_a_hostile_zip_is_refused(
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_zip_with_a_member_twice_is_refused(tmp_path: Path, unpacked: Callable) -> None:
+def test_a_zip_with_a_member_twice_is_refused(
+    tmp_path: Path, unpacked: Callable
+) -> None:
     with pytest.raises(ComponentError, match="conflicts with another"):
         unpacked(zip_of(tmp_path / "a", ("x", b"1"), ("x", b"2")))
 
@@ -295,7 +357,9 @@ def test_a_bomb_of_many_files_is_refused(
 ) -> None:
     monkeypatch.setattr(archive, "LARGEST_RELEASE", 1000)
     with pytest.raises(ComponentError, match="more than 1000 bytes"):
-        unpacked(zip_of(tmp_path / "a", *[(str(number), bytes(300)) for number in range(4)]))
+        unpacked(
+            zip_of(tmp_path / "a", *[(str(number), bytes(300)) for number in range(4)])
+        )
     monkeypatch.setattr(archive, "MOST_MEMBERS", 3)
     shutil.rmtree(tmp_path / "release")
     (tmp_path / "release").mkdir()
@@ -303,7 +367,9 @@ def test_a_bomb_of_many_files_is_refused(
         unpacked(tar_of(tmp_path / "b", *[(str(number), b"") for number in range(4)]))
 
 
-def test_a_zip_that_declares_a_wrong_size_is_refused(tmp_path: Path, unpacked: Callable) -> None:
+def test_a_zip_that_declares_a_wrong_size_is_refused(
+    tmp_path: Path, unpacked: Callable
+) -> None:
     path = zip_of(tmp_path / "a", ("a", bytes(100_000)), ("b", b""))
     data = path.read_bytes()
     size, wrong_size = (100_000).to_bytes(4, "little"), (10).to_bytes(4, "little")
@@ -341,13 +407,21 @@ def test_an_archive_that_is_cut_or_corrupt_is_refused(
     if not request.node.name.endswith(("[tar]", "[tar.gz]")):
         middle = len(whole) // 2
         corrupt = bytes(byte ^ 255 for byte in whole[middle : middle + 9])
-        (tmp_path / "corrupt").write_bytes(whole[:middle] + corrupt + whole[middle + 9 :])
+        (tmp_path / "corrupt").write_bytes(
+            whole[:middle] + corrupt + whole[middle + 9 :]
+        )
         with pytest.raises(ComponentError, match="cannot be unpacked"):
             unpacked(tmp_path / "corrupt")
 
 
 @pytest.mark.parametrize(
-    "content", [b"<!DOCTYPE html><html>Sign in</html>" * 40, b"", b"PK", b"PK\x03\x04" + bytes(90)]
+    "content",
+    [
+        b"<!DOCTYPE html><html>Sign in</html>" * 40,
+        b"",
+        b"PK",
+        b"PK\x03\x04" + bytes(90),
+    ],
 )
 def test_a_file_that_is_no_archive_is_refused_in_one_line(
     tmp_path: Path, unpacked: Callable, content: bytes
@@ -380,7 +454,9 @@ def test_a_full_disk_is_reported(
         unpacked(tar_of(tmp_path / "a", ("a", b"x"), ("b", b"x")))
 
 
-def test_the_umask_does_not_change_the_modes(tmp_path: Path, unpacked: Callable) -> None:
+def test_the_umask_does_not_change_the_modes(
+    tmp_path: Path, unpacked: Callable
+) -> None:
     before = os.umask(0o077)
     try:
         unpacked(tar_of(tmp_path / "a", ("d/a", b"x"), ("b", b"x")))
@@ -389,7 +465,9 @@ def test_the_umask_does_not_change_the_modes(tmp_path: Path, unpacked: Callable)
     assert stat.S_IMODE((tmp_path / "release/d").stat().st_mode) == 0o755
 
 
-def member(name: str, kind: str = "file", mode: int = 0o644, target: str = "") -> Member:
+def member(
+    name: str, kind: str = "file", mode: int = 0o644, target: str = ""
+) -> Member:
     return Member(name, kind, mode, 0, target, io.BytesIO)
 
 

@@ -26,7 +26,9 @@ def described(options: dict[str, Any], nested: str) -> dict[str, Any]:
 
 
 def test_the_documented_options_are_the_accepted_ones() -> None:
-    assert described(DOCUMENTED, "suboptions") == described(component.OPTIONS, "options")
+    assert described(DOCUMENTED, "suboptions") == described(
+        component.OPTIONS, "options"
+    )
 
 
 def test_an_instance_has_the_options_of_the_component() -> None:
@@ -36,9 +38,13 @@ def test_an_instance_has_the_options_of_the_component() -> None:
     }
 
 
-def test_pruning_gets_the_values_of_the_action_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pruning_gets_the_values_of_the_action_plugin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     calls = []
-    monkeypatch.setattr(component.removal, "prune", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(
+        component.removal, "prune", lambda *arguments: calls.append(arguments)
+    )
     prune = {"keep": ["loki"], "known": ["loki", "tempo"], "prune_max": 2}
     params = {"name": "*", "state": "absent", "lock_timeout": 60, "_prune": prune}
 

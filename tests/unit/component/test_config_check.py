@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import config_check
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    config_check,
+)
 from tests.unit.component.factories import instance
 
 MAIN = {"path": "main.yml", "content": "a: 1\nb: 2\n"}
@@ -16,7 +18,9 @@ RULES = {"path": "rules/own.yml", "content": "groups:\n- x\n"}
     ("output", "lines"),
     [
         pytest.param(
-            "yaml: line 2: field b not found", ["main.yml, line 2: b: 2"], id="no file is named"
+            "yaml: line 2: field b not found",
+            ["main.yml, line 2: b: 2"],
+            id="no file is named",
         ),
         pytest.param(
             "Checking /etc/daemon/main.yml\n"
@@ -31,14 +35,22 @@ RULES = {"path": "rules/own.yml", "content": "groups:\n- x\n"}
             id="file and line in one word",
         ),
         pytest.param(
-            "line 2: no\nline 2: no", ["main.yml, line 2: b: 2"], id="the same line twice"
+            "line 2: no\nline 2: no",
+            ["main.yml, line 2: b: 2"],
+            id="the same line twice",
         ),
-        pytest.param("line 7: no, /etc/daemon/main.yml:0", [], id="a line that does not exist"),
-        pytest.param("/etc/daemon/secret.yml: line 1: no", [], id="a secret is not quoted"),
+        pytest.param(
+            "line 7: no, /etc/daemon/main.yml:0", [], id="a line that does not exist"
+        ),
+        pytest.param(
+            "/etc/daemon/secret.yml: line 1: no", [], id="a secret is not quoted"
+        ),
         pytest.param("unknown flag at deadline 2", [], id="no line"),
     ],
 )
-def test_the_lines_that_a_checker_names_are_quoted(output: str, lines: list[str]) -> None:
+def test_the_lines_that_a_checker_names_are_quoted(
+    output: str, lines: list[str]
+) -> None:
     desired = instance(
         config=[MAIN, RULES],
         secrets={"secret.yml": "c: canary\n"},
@@ -48,9 +60,13 @@ def test_the_lines_that_a_checker_names_are_quoted(output: str, lines: list[str]
 
 
 def test_nothing_is_quoted_when_the_file_is_unknown() -> None:
-    desired = instance(config=[MAIN, RULES], check=["c", "{etc}/main.yml", "{etc}/rules/own.yml"])
+    desired = instance(
+        config=[MAIN, RULES], check=["c", "{etc}/main.yml", "{etc}/rules/own.yml"]
+    )
     assert config_check.quoted_lines("line 1: no", desired) == []
-    assert config_check.quoted_lines("line 1: no", instance(config=[], check=["c"])) == []
+    assert (
+        config_check.quoted_lines("line 1: no", instance(config=[], check=["c"])) == []
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import download
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    download,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
 )
@@ -27,7 +29,9 @@ PAGE = b"<!DOCTYPE html><html>Please sign in</html>"
 
 
 @pytest.fixture
-def fetch(root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def fetch(
+    root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
     """Return a function that downloads without pauses between attempts.
 
     It verifies that a failure leaves nothing, and a success only the archive.
@@ -73,13 +77,17 @@ def test_a_wrong_checksum_is_reported_with_the_right_one_and_not_requested_again
     assert len(web.requests) == 1
 
 
-def test_an_html_page_instead_of_an_archive_is_reported(fetch: Callable, web: Web) -> None:
+def test_an_html_page_instead_of_an_archive_is_reported(
+    fetch: Callable, web: Web
+) -> None:
     web.answers = [web.file(PAGE)]
     with pytest.raises(ComponentError, match="it is an HTML page"):
         fetch(web.url + "/a")
 
 
-def test_an_interrupted_response_is_resumed_at_its_end(fetch: Callable, web: Web) -> None:
+def test_an_interrupted_response_is_resumed_at_its_end(
+    fetch: Callable, web: Web
+) -> None:
     web.answers = [web.file(CONTENT, stop_after=60_000), web.file(CONTENT)]
     fetch(web.url + "/a")
     assert web.requests == [("/a", None), ("/a", "bytes=60000-")]
@@ -94,30 +102,41 @@ def test_a_mirror_that_interrupts_each_response_but_makes_progress_suffices(
 
 
 def test_a_server_without_ranges_starts_again(fetch: Callable, web: Web) -> None:
-    web.answers = [web.file(CONTENT, stop_after=60_000), web.file(CONTENT, ranges=False)]
+    web.answers = [
+        web.file(CONTENT, stop_after=60_000),
+        web.file(CONTENT, ranges=False),
+    ]
     fetch(web.url + "/a")
     assert web.requests[1] == ("/a", "bytes=60000-")
 
 
 def test_an_archive_that_is_always_cut_is_abandoned(fetch: Callable, web: Web) -> None:
     web.answers = [web.file(CONTENT, stop_after=100, ranges=False)]
-    with pytest.raises(ComponentError, match="ended after 100 of 200000 bytes, after 4 attempts"):
+    with pytest.raises(
+        ComponentError, match="ended after 100 of 200000 bytes, after 4 attempts"
+    ):
         fetch(web.url + "/a")
 
 
-def test_a_truncated_archive_of_the_right_length_is_refused(fetch: Callable, web: Web) -> None:
+def test_a_truncated_archive_of_the_right_length_is_refused(
+    fetch: Callable, web: Web
+) -> None:
     web.answers = [web.file(CONTENT[:1000])]
     with pytest.raises(ComponentError, match=r"SHA-256 is .*\(1000 bytes\)"):
         fetch(web.url + "/a")
 
 
-def test_a_mirror_that_fails_twice_is_tried_a_third_time(fetch: Callable, web: Web) -> None:
+def test_a_mirror_that_fails_twice_is_tried_a_third_time(
+    fetch: Callable, web: Web
+) -> None:
     web.answers = [web.status(503), web.status(503), web.file(CONTENT)]
     fetch(web.url + "/a")
     assert len(web.requests) == 3
 
 
-@pytest.mark.parametrize(("code", "requests"), [(404, 1), (403, 1), (503, 3), (429, 3), (500, 3)])
+@pytest.mark.parametrize(
+    ("code", "requests"), [(404, 1), (403, 1), (503, 3), (429, 3), (500, 3)]
+)
 def test_a_status_is_reported_after_this_number_of_requests(
     fetch: Callable, web: Web, code: int, requests: int
 ) -> None:
@@ -127,7 +146,9 @@ def test_a_status_is_reported_after_this_number_of_requests(
     assert len(web.requests) == requests
 
 
-def test_mirrors_are_tried_in_order_until_one_has_the_archive(fetch: Callable, web: Web) -> None:
+def test_mirrors_are_tried_in_order_until_one_has_the_archive(
+    fetch: Callable, web: Web
+) -> None:
     web.answers = [web.status(404), web.file(PAGE), web.file(CONTENT)]
     fetch(web.url + "/1", web.url + "/2", web.url + "/3", web.url + "/4")
     assert [path for path, _range in web.requests] == ["/1", "/2", "/3"]
@@ -197,13 +218,17 @@ def test_a_partial_download_of_a_killed_run_is_resumed(
     assert web.requests == [("/a", "bytes=150000-")]
 
 
-def test_a_complete_download_of_a_killed_run_is_used(fetch: Callable, web: Web, part: Path) -> None:
+def test_a_complete_download_of_a_killed_run_is_used(
+    fetch: Callable, web: Web, part: Path
+) -> None:
     part.write_bytes(CONTENT)
     fetch(web.url + "/a")
     assert web.requests == []
 
 
-@pytest.mark.parametrize("content", [b"x" * 150_000, b"x" * 300_000], ids=["wrong", "too long"])
+@pytest.mark.parametrize(
+    "content", [b"x" * 150_000, b"x" * 300_000], ids=["wrong", "too long"]
+)
 def test_an_unusable_partial_download_is_replaced(
     fetch: Callable, web: Web, part: Path, content: bytes
 ) -> None:
@@ -220,7 +245,9 @@ def test_a_response_with_another_range_is_not_appended(
 
     def send_everything(request: BaseHTTPRequestHandler) -> None:
         request.send_response(206)
-        request.send_header("Content-Range", f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}")
+        request.send_header(
+            "Content-Range", f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}"
+        )
         request.send_header("Content-Length", str(len(CONTENT)))
         request.end_headers()
         request.wfile.write(CONTENT)
@@ -234,13 +261,17 @@ def test_missing_space_is_reported_before_anything_is_written(
     fetch: Callable, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**6, 10**6 - 500_000, 500_000))
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: usage(10**6, 10**6 - 500_000, 500_000)
+    )
     web.answers = [web.file(CONTENT)]
     with pytest.raises(ComponentError, match=r"0\.5 MiB free, about 0\.8 MiB needed"):
         fetch(web.url + "/a")
 
 
-def test_a_response_without_a_length_is_read_to_its_end(fetch: Callable, web: Web) -> None:
+def test_a_response_without_a_length_is_read_to_its_end(
+    fetch: Callable, web: Web
+) -> None:
     def send_without_length(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.end_headers()
@@ -289,7 +320,9 @@ def test_a_mirror_without_end_leaves_space_for_others_on_the_host(
     fetch: Callable, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage(download.SPARE_BYTES - 1))
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _path: usage(download.SPARE_BYTES - 1)
+    )
     web.answers = [never_ends]
     with pytest.raises(ComponentError, match="needed for"):
         fetch(web.url + "/a")

@@ -27,11 +27,17 @@ class Recorder:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.events: list[tuple[str, str, str]] = []
-        fsync, rename, sync_filesystem = os.fsync, os.rename, release_store._sync_filesystem
+        fsync, rename, sync_filesystem = (
+            os.fsync,
+            os.rename,
+            release_store._sync_filesystem,
+        )
 
         def record_fsync(descriptor: int) -> None:
             fsync(descriptor)
-            self.events.append(("fsync", os.readlink(f"/proc/self/fd/{descriptor}"), ""))
+            self.events.append(
+                ("fsync", os.readlink(f"/proc/self/fd/{descriptor}"), "")
+            )
 
         def record_rename(source: str, target: str) -> None:
             rename(source, target)
@@ -83,7 +89,11 @@ def recorder(places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
 
 def test_a_file_is_on_disk_before_it_takes_its_name(recorder: Recorder) -> None:
     files = [item for item in recorder.renames() if item[1] == item[2] + ".new"]
-    written = [item for item in files if not os.path.islink(item[2]) and os.path.exists(item[2])]
+    written = [
+        item
+        for item in files
+        if not os.path.islink(item[2]) and os.path.exists(item[2])
+    ]
     assert written
     for position, source, _target in written:
         assert 0 <= recorder.position("fsync", source) < position, source
@@ -93,13 +103,18 @@ def test_a_generation_is_on_disk_with_all_its_directories_before_its_rename(
     recorder: Recorder,
 ) -> None:
     staged = [
-        item for item in recorder.renames() if "/.staging-" in item[1] and "generations" in item[1]
+        item
+        for item in recorder.renames()
+        if "/.staging-" in item[1] and "generations" in item[1]
     ]
     assert len(staged) == 2
     for position, source, target in staged:
         present = [Path(source)]
         if Path(target).exists():
-            present += [Path(source) / path.relative_to(target) for path in Path(target).rglob("*")]
+            present += [
+                Path(source) / path.relative_to(target)
+                for path in Path(target).rglob("*")
+            ]
         for path in present:
             final = Path(target) / path.relative_to(source)
             if not final.is_symlink():
@@ -107,14 +122,22 @@ def test_a_generation_is_on_disk_with_all_its_directories_before_its_rename(
 
 
 def test_a_release_is_on_disk_before_its_rename(recorder: Recorder) -> None:
-    unpacked = [item for item in recorder.renames() if os.path.dirname(item[2]) == layout.RELEASES]
+    unpacked = [
+        item
+        for item in recorder.renames()
+        if os.path.dirname(item[2]) == layout.RELEASES
+    ]
     ((position, source, _target),) = unpacked
     assert 0 <= recorder.position("syncfs", source) < position
 
 
 def test_every_rename_is_on_disk_before_the_switch(recorder: Recorder) -> None:
     current = layout.current("loki")
-    switches = [position for position, _source, target in recorder.renames() if target == current]
+    switches = [
+        position
+        for position, _source, target in recorder.renames()
+        if target == current
+    ]
     assert len(switches) == 2
     for position, _source, target in recorder.renames():
         # /run is gone after a power cut anyway, and what is staged is synchronized as a whole.
@@ -126,11 +149,17 @@ def test_every_rename_is_on_disk_before_the_switch(recorder: Recorder) -> None:
         assert not later or synced < later[0], target
 
 
-def test_what_was_verified_is_noted_after_the_switch_is_on_disk(recorder: Recorder) -> None:
+def test_what_was_verified_is_noted_after_the_switch_is_on_disk(
+    recorder: Recorder,
+) -> None:
     names = [target for _position, _source, target in recorder.renames()]
     current, last_known_good = layout.current("loki"), layout.last_known_good("loki")
     first = names.index(current)
     assert first < names.index(last_known_good)
     switched = recorder.position("rename", current + ".new")
     noted = recorder.position("rename", last_known_good + ".new")
-    assert switched < recorder.position("fsync", layout.component("loki"), switched) < noted
+    assert (
+        switched
+        < recorder.position("fsync", layout.component("loki"), switched)
+        < noted
+    )

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import failpoints
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    failpoints,
+)
 
 ROOT = Path(__file__).parents[3]
 ENGINE = ROOT / "plugins/module_utils/component"
@@ -20,7 +22,12 @@ ENGINE = ROOT / "plugins/module_utils/component"
 STAGES = {
     "stage": {"after-download", "after-unpack", "after-user", "after-generation"},
     "check": {"after-check"},
-    "switch": {"after-pending-mark", "after-switch", "after-links", "after-manager-reload"},
+    "switch": {
+        "after-pending-mark",
+        "after-switch",
+        "after-links",
+        "after-manager-reload",
+    },
     "verify": {"after-process-action", "after-verify"},
     "commit": {"after-commit", "after-cleanup", "after-prune"},
     "roll back": {"after-restore"},
@@ -74,6 +81,10 @@ def test_the_process_is_killed_at_the_failpoint_only() -> None:
     )
     environment = {**os.environ, failpoints.KILL_AT: "after-process-action"}
     ended = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, "alive\n")

@@ -16,7 +16,9 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 pytestmark = pytest.mark.usefixtures("root")
 
 
-@pytest.fixture(params=[0o022, 0o077, 0o000], ids=["umask 022", "umask 077", "umask 000"])
+@pytest.fixture(
+    params=[0o022, 0o077, 0o000], ids=["umask 022", "umask 077", "umask 000"]
+)
 def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     before = os.umask(request.param)
     yield request.param
@@ -27,7 +29,9 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
-def test_a_file_has_its_mode_and_group_with_any_umask(tmp_path: Path, umask: int) -> None:
+def test_a_file_has_its_mode_and_group_with_any_umask(
+    tmp_path: Path, umask: int
+) -> None:
     files.write(str(tmp_path / "a"), b"x", 0o644, 12)
     status = (tmp_path / "a").stat()
     assert (mode(tmp_path / "a"), status.st_uid, status.st_gid) == (0o644, 0, 12)
@@ -48,7 +52,13 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     names = ("file", "link", "pipe", ".", "missing")
     contents = {name: files.read(str(tmp_path / name)) for name in names}
-    assert contents == {"file": b"x", "link": None, "pipe": None, ".": None, "missing": None}
+    assert contents == {
+        "file": b"x",
+        "link": None,
+        "pipe": None,
+        ".": None,
+        "missing": None,
+    }
 
 
 def test_a_replacement_leaves_only_the_new_file(tmp_path: Path) -> None:

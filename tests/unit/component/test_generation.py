@@ -24,7 +24,10 @@ from tests.unit.component.factories import KEY, built, instance
 
 GROUP = 12345
 TIMER = {
-    "loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}, "Install": {"WantedBy": "timers.target"}}
+    "loki-sweep.timer": {
+        "Timer": {"OnCalendar": "daily"},
+        "Install": {"WantedBy": "timers.target"},
+    }
 }
 OPTIONS = {
     "config": [
@@ -65,7 +68,11 @@ def test_a_generation_is_written_with_owners_and_modes() -> None:
     for path in directory.rglob("*"):
         status = path.lstat()
         mode = oct(stat.S_IMODE(status.st_mode))
-        attributes[str(path.relative_to(directory))] = (mode, status.st_uid, status.st_gid)
+        attributes[str(path.relative_to(directory))] = (
+            mode,
+            status.st_uid,
+            status.st_gid,
+        )
     assert attributes == {
         "etc": ("0o750", 0, GROUP),
         "etc/loki-config.yml": ("0o640", 0, GROUP),
@@ -80,7 +87,9 @@ def test_a_generation_is_written_with_owners_and_modes() -> None:
         "manifest.json": ("0o644", 0, 0),
         "release": ("0o777", 0, 0),
     }
-    assert os.readlink(directory / "release") == release_store.path_of("loki-3.7.8-01234567")
+    assert os.readlink(directory / "release") == release_store.path_of(
+        "loki-3.7.8-01234567"
+    )
     assert observe.read_manifest("loki", name) == built(instance(**OPTIONS))
     assert compared(name) == ((), ())
 
@@ -157,17 +166,23 @@ def test_manual_changes_are_kept_for_root_only_and_secrets_are_not() -> None:
     (directory / "bin/write-targets").unlink()
     drift, untracked = compared(name)
     observed = ObservedState(
-        current=name, manifest=observe.read_manifest("loki", name), drift=drift, untracked=untracked
+        current=name,
+        manifest=observe.read_manifest("loki", name),
+        drift=drift,
+        untracked=untracked,
     )
     copies = generation.keep_edited("loki", observed)
     base = Path(layout.edited("loki"))
     assert sorted(copies) == [
-        str(base / name / path) for path in ("etc/loki-config.yml", "etc/rules/more.yml")
+        str(base / name / path)
+        for path in ("etc/loki-config.yml", "etc/rules/more.yml")
     ]
     assert [Path(path).read_text() for path in sorted(copies)] == ["a: 2\n", "more"]
     assert stat.S_IMODE(base.stat().st_mode) == 0o700
     assert {stat.S_IMODE(Path(path).stat().st_mode) for path in copies} == {0o600}
-    assert "PLANTED" not in "".join(path.read_text() for path in base.rglob("*") if path.is_file())
+    assert "PLANTED" not in "".join(
+        path.read_text() for path in base.rglob("*") if path.is_file()
+    )
     assert generation.keep_edited("loki", observed) == copies
 
 
@@ -220,9 +235,13 @@ def test_links_of_removed_units_are_removed_even_after_a_killed_run() -> None:
     generation.set_links("loki", built(instance(**OPTIONS)))
     # The next generation became current, and the run was killed before it set the links.
     written(units={})
-    (Path(layout.UNITS) / "loki.service.new").symlink_to(layout.current("loki") + "/loki.service")
+    (Path(layout.UNITS) / "loki.service.new").symlink_to(
+        layout.current("loki") + "/loki.service"
+    )
     manifest = built(instance(**{**OPTIONS, "units": {}}))
-    assert {os.path.basename(path) for path in observe.wrong_links("loki", manifest)} == {
+    assert {
+        os.path.basename(path) for path in observe.wrong_links("loki", manifest)
+    } == {
         "loki-sweep.timer",
         "loki.service.new",
     }
@@ -255,7 +274,10 @@ def test_a_commit_records_the_verified_generation_and_the_one_before() -> None:
     assert generation.previous("loki") == ""
     second = written(config=[])
     generation.commit("loki", second, {""})
-    assert (generation.last_known_good("loki"), generation.previous("loki")) == (second, first)
+    assert (generation.last_known_good("loki"), generation.previous("loki")) == (
+        second,
+        first,
+    )
 
 
 def test_a_commit_records_no_unfit_generation_as_previous() -> None:
@@ -263,7 +285,10 @@ def test_a_commit_records_no_unfit_generation_as_previous() -> None:
     generation.commit("loki", first, set())
     generation.commit("loki", second, set())
     generation.commit("loki", third, {second})
-    assert (generation.last_known_good("loki"), generation.previous("loki")) == (third, first)
+    assert (generation.last_known_good("loki"), generation.previous("loki")) == (
+        third,
+        first,
+    )
 
 
 def test_the_host_s_key_is_created_once_and_not_in_check_mode() -> None:
@@ -271,7 +296,9 @@ def test_the_host_s_key_is_created_once_and_not_in_check_mode() -> None:
     key = generation.fingerprint_key(create=True)
     assert len(key) == 32
     assert (
-        generation.fingerprint_key(create=True) == generation.fingerprint_key(create=False) == key
+        generation.fingerprint_key(create=True)
+        == generation.fingerprint_key(create=False)
+        == key
     )
     assert stat.S_IMODE(os.stat(layout.FINGERPRINT_KEY).st_mode) == 0o400
 

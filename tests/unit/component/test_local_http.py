@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import local_http
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    local_http,
+)
 from tests.unit.component.conftest import Web
 
 
@@ -33,7 +35,9 @@ def test_an_answer_is_returned_with_its_status(server: Web) -> None:
     assert "refused" in reason
 
 
-def test_a_proxy_is_not_used_for_this_host(server: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_not_used_for_this_host(
+    server: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     server.answers = [server.status(200, b"direct")]
     assert local_http.get(server.url) == (200, "direct")
@@ -56,13 +60,17 @@ def test_a_login_is_read_from_the_components_own_files(server: Web, etc: Path) -
     assert local_http.ask("loki.service", {"url": server.url})[0] == 401
 
 
-def test_a_login_is_not_sent_to_the_target_of_a_redirect(server: Web, etc: Path) -> None:
+def test_a_login_is_not_sent_to_the_target_of_a_redirect(
+    server: Web, etc: Path
+) -> None:
     logins = []
 
     def redirect(request: BaseHTTPRequestHandler) -> None:
         logins.append(request.headers.get("Authorization"))
         request.send_response(302)
-        request.send_header("Location", server.url.replace("127.0.0.1", "localhost") + "/target")
+        request.send_header(
+            "Location", server.url.replace("127.0.0.1", "localhost") + "/target"
+        )
         request.send_header("Content-Length", "0")
         request.end_headers()
 
@@ -107,14 +115,18 @@ def test_a_client_certificate_is_presented(server: Web, etc: Path) -> None:
     assert str(etc) in reason
 
 
-def test_a_body_that_drips_ends_in_time(server: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_drips_ends_in_time(
+    server: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(local_http, "REQUEST_SECONDS", 0.3)
     server.answers = [server.drip]
     status, reason = local_http.get(server.url)
     assert (status, "did not end within" in reason) == (0, True)
 
 
-def test_a_body_without_end_is_not_read_whole(server: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_without_end_is_not_read_whole(
+    server: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(local_http, "LONGEST_BODY", 1000)
     server.answers = [server.status(200, b"x" * 5000)]
     status, reason = local_http.get(server.url)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import manifest
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    manifest,
+)
 from tests.unit.component.factories import CONFIG, KEY, RELOAD, built, instance
 
 TIMER = {"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}}}
@@ -18,9 +20,13 @@ TIMER = {"loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}}}
     ("changes", "same_id"),
     [
         pytest.param({}, True, id="nothing"),
-        pytest.param({"config": [{**CONFIG[0], "content": "a: 2\n"}]}, False, id="a file"),
         pytest.param(
-            {"config": [*CONFIG, {"path": "b", "content": ""}]}, False, id="an added file"
+            {"config": [{**CONFIG[0], "content": "a: 2\n"}]}, False, id="a file"
+        ),
+        pytest.param(
+            {"config": [*CONFIG, {"path": "b", "content": ""}]},
+            False,
+            id="an added file",
         ),
         pytest.param({"config": []}, False, id="a removed file"),
         pytest.param({"units": TIMER}, False, id="an added unit"),
@@ -72,12 +78,16 @@ def test_a_manifest_is_read_back_as_it_was_written() -> None:
         pytest.param(b"[]", id="a list"),
         pytest.param(b"{}", id="an empty dict"),
         pytest.param(
-            json.dumps({**built(instance()), "files": []}).encode(), id="files of another type"
+            json.dumps({**built(instance()), "files": []}).encode(),
+            id="files of another type",
         ),
         pytest.param(
-            json.dumps({**built(instance()), "release": "another"}).encode(), id="a changed release"
+            json.dumps({**built(instance()), "release": "another"}).encode(),
+            id="a changed release",
         ),
-        pytest.param(json.dumps({**built(instance()), "format": 2}).encode(), id="a later format"),
+        pytest.param(
+            json.dumps({**built(instance()), "format": 2}).encode(), id="a later format"
+        ),
     ],
 )
 def test_a_damaged_manifest_is_parsed_as_none(content: bytes | None) -> None:

@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import layout, observe
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    layout,
+    observe,
+)
 
 
 def test_leftovers_are_what_killed_runs_leave(places: Path) -> None:
@@ -23,7 +26,9 @@ def test_leftovers_include_the_directory_of_a_killed_check_and_not_of_a_running_
     places: Path,
 ) -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+        [sys.executable, "-c", "import os; print(os.getpid())"],
+        capture_output=True,
+        check=True,
     )
     dead = ended.stdout.decode().strip()
     for name, pid in (("loki", dead), ("loki", str(os.getpid())), ("loki-other", dead)):
@@ -31,6 +36,8 @@ def test_leftovers_include_the_directory_of_a_killed_check_and_not_of_a_running_
     assert observe.leftovers("loki", set()) == (layout.private_check("loki", dead),)
 
 
-def test_an_instance_of_a_killed_first_install_is_named_by_its_directory(places: Path) -> None:
+def test_an_instance_of_a_killed_first_install_is_named_by_its_directory(
+    places: Path,
+) -> None:
     Path(layout.generation("loki", "1-a")).mkdir(parents=True)
     assert observe.instances_of("loki") == ["loki"]

@@ -13,11 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import probe, systemd
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    probe,
+    systemd,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import Unit
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
+    Unit,
+)
 from tests.unit.component.conftest import Web
 
 METRICS = """# HELP ok whether the last reload went well
@@ -55,7 +60,9 @@ def test_a_metric_is_read_from_a_successful_answer_only(web: Web) -> None:
     assert probe.metric("loki.service", {"url": web.url}, "ok", 7) is None
 
 
-def listen(address: str, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
+def listen(
+    address: str, family: socket.AddressFamily = socket.AF_INET
+) -> socket.socket:
     listener = socket.socket(family)
     listener.bind((address, 0))
     listener.listen()
@@ -68,11 +75,15 @@ def listen(address: str, family: socket.AddressFamily = socket.AF_INET) -> socke
         pytest.param("127.0.0.1", "127.0.0.1", True, id="the address"),
         pytest.param("0.0.0.0", "127.0.0.1", True, id="every address"),
         pytest.param("::", "127.0.0.1", True, id="every IPv6 and IPv4 address"),
-        pytest.param("::ffff:127.0.0.1", "127.0.0.1", True, id="the address mapped to IPv6"),
+        pytest.param(
+            "::ffff:127.0.0.1", "127.0.0.1", True, id="the address mapped to IPv6"
+        ),
         pytest.param("::1", "[::1]", True, id="an IPv6 address"),
         pytest.param("127.0.0.2", "127.0.0.1", False, id="another address"),
         pytest.param("127.0.0.2", "", True, id="any address"),
-        pytest.param("127.0.0.2", "0.0.0.0", True, id="one address when all are queried"),
+        pytest.param(
+            "127.0.0.2", "0.0.0.0", True, id="one address when all are queried"
+        ),
         pytest.param("127.0.0.1", "localhost", True, id="a name"),
     ],
 )
@@ -85,7 +96,9 @@ def test_the_processes_that_listen_on_an_address_are_found(
     with listen(bound, family) as listener:
         port = listener.getsockname()[1]
         other_port = port + 1 if port < 65535 else port - 1
-        assert (os.getpid() in probe.listening_processes(f"{queried}:{port}")) is listens
+        assert (
+            os.getpid() in probe.listening_processes(f"{queried}:{port}")
+        ) is listens
         assert os.getpid() not in probe.listening_processes(f"{queried}:{other_port}")
 
 
@@ -94,7 +107,9 @@ def test_a_connection_is_not_a_listener() -> None:
         listen("127.0.0.1") as listener,
         socket.create_connection(listener.getsockname()) as client,
     ):
-        assert probe.listening_processes(f"127.0.0.1:{client.getsockname()[1]}") == set()
+        assert (
+            probe.listening_processes(f"127.0.0.1:{client.getsockname()[1]}") == set()
+        )
 
 
 def test_a_unit_with_an_unknown_host_name_is_not_ready() -> None:
@@ -118,7 +133,10 @@ def other_process() -> Iterator[tuple[int, int]]:
         "sys.stdin.read()"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     yield process.pid, int(process.stdout.readline())
     process.kill()
@@ -127,7 +145,9 @@ def other_process() -> Iterator[tuple[int, int]]:
     process.stdout.close()
 
 
-def test_the_owner_of_an_occupied_address_is_named(other_process: tuple[int, int]) -> None:
+def test_the_owner_of_an_occupied_address_is_named(
+    other_process: tuple[int, int],
+) -> None:
     pid, port = other_process
     owner = probe.address_owner(f"127.0.0.1:{port}", 0)
     assert owner
@@ -135,7 +155,9 @@ def test_the_owner_of_an_occupied_address_is_named(other_process: tuple[int, int
     assert owner.endswith(f"(process {pid})")
 
 
-def test_an_address_of_the_unit_itself_has_no_other_owner(other_process: tuple[int, int]) -> None:
+def test_an_address_of_the_unit_itself_has_no_other_owner(
+    other_process: tuple[int, int],
+) -> None:
     pid, port = other_process
     assert probe.address_owner(f"127.0.0.1:{port}", pid) is None
 
@@ -190,12 +212,16 @@ def test_a_start_succeeds_after_several_successful_probes(
     manager = report(STARTING, STARTING, UP)
     web.answers = [web.status(503), web.status(200)]
     with listen("127.0.0.1") as listener:
-        assert started([f"127.0.0.1:{listener.getsockname()[1]}"], {"url": web.url}) == UP
+        assert (
+            started([f"127.0.0.1:{listener.getsockname()[1]}"], {"url": web.url}) == UP
+        )
     assert len(web.requests) == 1 + probe.STEADY_PROBES
     assert manager.calls == 2 + len(web.requests)
 
 
-def test_a_start_without_a_ready_url_has_to_stay_active(report: Callable[..., Systemd]) -> None:
+def test_a_start_without_a_ready_url_has_to_stay_active(
+    report: Callable[..., Systemd],
+) -> None:
     manager = report(UP)
     assert started([], {}) == UP
     assert manager.calls == probe.STEADY_PROBES
@@ -207,15 +233,21 @@ def test_a_start_without_a_ready_url_has_to_stay_active(report: Callable[..., Sy
         pytest.param(Unit(active="failed"), id="it failed"),
         pytest.param(Unit(active="inactive"), id="it ended"),
         pytest.param(
-            Unit(active="activating", sub="auto-restart"), id="it waits for its next start"
+            Unit(active="activating", sub="auto-restart"),
+            id="it waits for its next start",
         ),
-        pytest.param(Unit(active="active", main_pid=UP.main_pid + 1), id="it is another process"),
         pytest.param(
-            Unit(active="active", main_pid=UP.main_pid, restarts=1), id="it was started again"
+            Unit(active="active", main_pid=UP.main_pid + 1), id="it is another process"
+        ),
+        pytest.param(
+            Unit(active="active", main_pid=UP.main_pid, restarts=1),
+            id="it was started again",
         ),
     ],
 )
-def test_a_start_that_does_not_stay_fails(report: Callable[..., Systemd], then: Unit) -> None:
+def test_a_start_that_does_not_stay_fails(
+    report: Callable[..., Systemd], then: Unit
+) -> None:
     report(UP, UP, then)
     with pytest.raises(probe.HealthCheckFailed, match="ended"):
         started([], {})
@@ -227,7 +259,9 @@ def test_an_address_that_another_process_listens_on_fails_the_start(
     _pid, port = other_process
     # Tests share one control group, so the unit's process is one that does not exist.
     report(Unit(active="active", main_pid=2**22 + 1))
-    with pytest.raises(probe.HealthCheckFailed, match=f"does not listen on 127.0.0.1:{port}"):
+    with pytest.raises(
+        probe.HealthCheckFailed, match=f"does not listen on 127.0.0.1:{port}"
+    ):
         started([f"127.0.0.1:{port}"], {}, 0.5)
 
 
@@ -235,7 +269,9 @@ def test_a_program_that_is_never_ready_is_reported_with_its_answer(
     report: Callable[..., Systemd], web: Web
 ) -> None:
     report(UP)
-    web.answers = [web.status(503, b"Ingester not ready: waiting for 15s after being ready")]
+    web.answers = [
+        web.status(503, b"Ingester not ready: waiting for 15s after being ready")
+    ]
     with pytest.raises(
         probe.HealthCheckFailed,
         match=r"was not ready after 0.5 s: .* answers 503: Ingester not ready",
@@ -251,13 +287,16 @@ def test_a_refused_login_is_not_repeated(
     (etc / "password").write_text("wrong")
     web.answers = [web.status(503), web.status(401, b"Invalid username or password")]
     with pytest.raises(
-        probe.HealthCheckFailed, match=r"refuses the login of admin \(401\): Invalid username"
+        probe.HealthCheckFailed,
+        match=r"refuses the login of admin \(401\): Invalid username",
     ):
         started([], {"url": web.url, "username": "admin", "password_file": "password"})
     assert len(web.requests) == 2
 
 
-def test_the_timeout_of_the_options_applies(report: Callable[..., Systemd], web: Web) -> None:
+def test_the_timeout_of_the_options_applies(
+    report: Callable[..., Systemd], web: Web
+) -> None:
     report(UP)
     web.answers = [web.status(503)]
     began = time.monotonic()
@@ -272,7 +311,10 @@ RELOAD = {"success": "ok", "timestamp": "at"}
 def reloaded(web: Web, before: float, *answers: str, timeout: float = 20) -> Unit:
     web.answers = [web.status(200, metrics.encode()) for metrics in answers]
     return probe.reloaded(
-        "loki.service", {**RELOAD, "url": web.url, "timeout": timeout}, before, UP.main_pid
+        "loki.service",
+        {**RELOAD, "url": web.url, "timeout": timeout},
+        before,
+        UP.main_pid,
     )
 
 
@@ -280,7 +322,9 @@ def test_a_reload_succeeds_when_its_timestamp_advances(
     report: Callable[..., Systemd], web: Web
 ) -> None:
     report(UP)
-    assert reloaded(web, 100, "ok 1\nat 100\n", "ok 0\nat 100\n", "ok 1\nat 101\n") == UP
+    assert (
+        reloaded(web, 100, "ok 1\nat 100\n", "ok 0\nat 100\n", "ok 1\nat 101\n") == UP
+    )
     assert len(web.requests) == 3
 
 
@@ -301,7 +345,9 @@ def test_a_reload_succeeds_after_the_clock_was_set_back(
         pytest.param("", id="no answer"),
     ],
 )
-def test_a_reload_fails_with(report: Callable[..., Systemd], web: Web, metrics: str) -> None:
+def test_a_reload_fails_with(
+    report: Callable[..., Systemd], web: Web, metrics: str
+) -> None:
     report(UP)
     with pytest.raises(probe.HealthCheckFailed, match="showed no successful reload"):
         reloaded(web, 100, metrics, timeout=0.3)
@@ -320,7 +366,11 @@ def test_credentials_are_sent_to_the_unit_only(
 ) -> None:
     (etc / "password").write_text("s3cret")
     web.answers = [web.status(200, b"ok 1\n")]
-    login = {"url": f"{web.url}/metrics", "username": "prom", "password_file": "password"}
+    login = {
+        "url": f"{web.url}/metrics",
+        "username": "prom",
+        "password_file": "password",
+    }
     monkeypatch.setattr(probe, "group_processes", lambda _pid: set())
     assert probe.metric("loki.service", login, "ok", 7) is None
     assert web.requests == []

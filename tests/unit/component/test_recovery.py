@@ -25,7 +25,9 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollo
     Plan,
     Unit,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.spec import Instance
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.spec import (
+    Instance,
+)
 from tests.unit.component.factories import RELOAD as RELOAD_OPTION
 from tests.unit.component.factories import built, instance
 
@@ -90,8 +92,14 @@ class Host:
     def start(self) -> None:
         """Start the program as systemd does; the unit itself records the generation."""
         paths = [path for path in self.generations[self.current].files if path != UNIT]
-        self.process = Process(self.loaded[0], {path: self.content(path) for path in paths})
-        self.running, self.running_unit, self.starts = self.current, self.loaded[1], self.starts + 1
+        self.process = Process(
+            self.loaded[0], {path: self.content(path) for path in paths}
+        )
+        self.running, self.running_unit, self.starts = (
+            self.current,
+            self.loaded[1],
+            self.starts + 1,
+        )
 
     def reload(self) -> None:
         for path, file in self.generations[self.current].files.items():
@@ -115,7 +123,11 @@ class Host:
             self.start()
 
     def observed(self) -> ObservedState:
-        active = Unit(active="active", main_pid=1, invocation="i") if self.process else Unit()
+        active = (
+            Unit(active="active", main_pid=1, invocation="i")
+            if self.process
+            else Unit()
+        )
         return ObservedState(
             current=self.current,
             manifest=self.manifest(self.current),
@@ -124,7 +136,9 @@ class Host:
             running=self.running,
             running_unit=self.running_unit,
             running_manifest=self.manifest(self.running),
-            running_drift=self.drift(self.running) if self.running != self.current else (),
+            running_drift=self.drift(self.running)
+            if self.running != self.current
+            else (),
             drift=self.drift(self.current),
             pending=self.pending,
             units={UNIT: active},
@@ -136,7 +150,9 @@ class Host:
         plan = planning.plan(desired, manifest, self.observed())
         if not plan.changed and not self.pending:
             return plan
-        count = max((int(name.split("-")[0]) for name in self.generations), default=0) + 1
+        count = (
+            max((int(name.split("-")[0]) for name in self.generations), default=0) + 1
+        )
         name = f"{count}-{manifest['id']}" if plan.stage else self.current
         steps = [lambda: None] * 7
         if plan.changed:
@@ -163,7 +179,9 @@ class Host:
 
     def finish(self) -> None:
         self.pending = False
-        for name in sorted(self.generations, key=lambda name: int(name.split("-")[0]))[:-2]:
+        for name in sorted(self.generations, key=lambda name: int(name.split("-")[0]))[
+            :-2
+        ]:
             if name not in (self.current, self.last_known_good):
                 del self.generations[name]
 
@@ -172,8 +190,16 @@ def component(content: str = "1", **changes: Any) -> Instance:
     """Return a component of a file that is reloaded, one read at the start, and a watched one."""
     config = [
         {"path": "reloaded.yml", "content": changes.pop("reloaded", content)},
-        {"path": "started.yml", "content": changes.pop("started", content), "on_change": "restart"},
-        {"path": "watched.yml", "content": changes.pop("watched", content), "on_change": "none"},
+        {
+            "path": "started.yml",
+            "content": changes.pop("started", content),
+            "on_change": "restart",
+        },
+        {
+            "path": "watched.yml",
+            "content": changes.pop("watched", content),
+            "on_change": "none",
+        },
     ]
     return instance(config=config, reload=RELOAD_OPTION, **changes)
 
@@ -217,7 +243,9 @@ def require_converged(host: Host, desired: Instance) -> None:
 @pytest.mark.parametrize("edit", ["", "etc/reloaded.yml", "etc/started.yml"])
 def test_two_killed_runs_are_finished(desired: Instance, event: str, edit: str) -> None:
     for first, second, then in product(
-        range(1, STEPS + 1), range(STEPS + 1), (desired, OLD, DESIRED["a reloaded file"])
+        range(1, STEPS + 1),
+        range(STEPS + 1),
+        (desired, OLD, DESIRED["a reloaded file"]),
     ):
         host = installed(edit)
         for die, target in ((first, desired), (second, then)):
@@ -243,7 +271,8 @@ def test_a_killed_first_install_is_finished(event: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "starts"), [("a reloaded file", 0), ("a watched file", 0), ("the unit", 1)]
+    ("change", "starts"),
+    [("a reloaded file", 0), ("a watched file", 0), ("the unit", 1)],
 )
 def test_a_killed_run_costs_no_needless_start(change: str, starts: int) -> None:
     for die in range(1, STEPS + 1):

@@ -22,7 +22,9 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.spec import Release
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.spec import (
+    Release,
+)
 from tests.unit.component.conftest import Web
 from tests.unit.component.test_archive import tar_of
 
@@ -39,12 +41,17 @@ def program(architecture: str = HOST) -> bytes:
 def publish(places: Path, web: Web) -> Callable[..., Release]:
     """Return a function that publishes an archive of members and returns its release."""
 
-    def publish(*members: tuple, version: str = "1", checksum: str = "", **more: object) -> Release:
+    def publish(
+        *members: tuple, version: str = "1", checksum: str = "", **more: object
+    ) -> Release:
         path = tar_of(places / f"archive-{version}", *members)
         web.answers = [web.file(path.read_bytes())]
         sha256 = checksum or hashlib.sha256(path.read_bytes()).hexdigest()
         return Release(
-            "loki", version, {HOST: {"urls": [web.url + "/loki"], "sha256": sha256}}, **more
+            "loki",
+            version,
+            {HOST: {"urls": [web.url + "/loki"], "sha256": sha256}},
+            **more,
         )
 
     return publish
@@ -56,7 +63,9 @@ def stored() -> list[str]:
 
 
 def test_a_release_is_downloaded_and_unpacked_once(publish: Callable, web: Web) -> None:
-    desired = publish(("loki-1/loki", program(), {"mode": 0o755}), ("loki-1/README", b"x"))
+    desired = publish(
+        ("loki-1/loki", program(), {"mode": 0o755}), ("loki-1/README", b"x")
+    )
     directory = desired.directory(HOST)
     assert not release_store.intact(directory)
     assert release_store.stage(desired, "loki", "loki")
@@ -67,17 +76,30 @@ def test_a_release_is_downloaded_and_unpacked_once(publish: Callable, web: Web) 
     path = Path(release_store.path_of(directory))
     assert (path / "loki").read_bytes() == program()
     assert stat.S_IMODE(path.stat().st_mode) == 0o755
-    assert not [item for item in path.rglob("*") if item.is_file() and item.stat().st_mode & 0o222]
+    assert not [
+        item
+        for item in path.rglob("*")
+        if item.is_file() and item.stat().st_mode & 0o222
+    ]
 
 
-@pytest.mark.parametrize(("machine", "architecture"), [("x86_64", "amd64"), ("aarch64", "arm64")])
+@pytest.mark.parametrize(
+    ("machine", "architecture"), [("x86_64", "amd64"), ("aarch64", "arm64")]
+)
 def test_a_host_gets_the_archive_of_its_architecture(
-    publish: Callable, web: Web, monkeypatch: pytest.MonkeyPatch, machine: str, architecture: str
+    publish: Callable,
+    web: Web,
+    monkeypatch: pytest.MonkeyPatch,
+    machine: str,
+    architecture: str,
 ) -> None:
     monkeypatch.setattr(release_store.platform, "machine", lambda: machine)
     archive = publish(("loki", program(architecture)), ("x", b"")).archives[HOST]
     other = {"urls": [web.url + "/other"], "sha256": "0" * 64}
-    archives = {**dict.fromkeys(release_store.ELF_MACHINES, other), architecture: archive}
+    archives = {
+        **dict.fromkeys(release_store.ELF_MACHINES, other),
+        architecture: archive,
+    }
     desired = Release("loki", "1", archives)
     assert release_store.stage(desired, "loki", "loki")
     assert stored() == [f"loki-1-{archive['sha256'][:8]}"]
@@ -91,7 +113,10 @@ def test_a_host_of_an_unknown_architecture_is_refused_in_one_line(
     monkeypatch.setattr(release_store.platform, "machine", lambda: "riscv64")
     with pytest.raises(ComponentError) as refused:
         release_store.stage(desired, "loki", "loki")
-    assert str(refused.value) == "Architecture 'riscv64': not supported; use aarch64, x86_64."
+    assert (
+        str(refused.value)
+        == "Architecture 'riscv64': not supported; use aarch64, x86_64."
+    )
     assert stored() == []
 
 
@@ -108,7 +133,9 @@ def test_an_archive_that_the_controller_lacks_is_not_downloaded(
     assert (stored(), web.requests) == ([], [])
 
 
-def test_an_available_release_is_accepted_without_a_request(publish: Callable, web: Web) -> None:
+def test_an_available_release_is_accepted_without_a_request(
+    publish: Callable, web: Web
+) -> None:
     desired = publish(("loki", program()), ("x", b""))
     release_store.require_available(desired, "loki")
     assert (stored(), web.requests) == ([], [])
@@ -130,10 +157,14 @@ def damage_content(path: Path) -> None:
     "damage",
     [
         pytest.param(lambda path: (path / "README").unlink(), id="a missing file"),
-        pytest.param(lambda path: (path / "added").write_bytes(b""), id="an added file"),
+        pytest.param(
+            lambda path: (path / "added").write_bytes(b""), id="an added file"
+        ),
         pytest.param(lambda path: (path / "loki").chmod(0o755), id="another mode"),
         pytest.param(damage_content, id="a rewritten file"),
-        pytest.param(lambda path: (path / ".release.json").write_text("{"), id="a damaged record"),
+        pytest.param(
+            lambda path: (path / ".release.json").write_text("{"), id="a damaged record"
+        ),
         pytest.param(lambda path: (path / ".release.json").unlink(), id="no record"),
         pytest.param(shutil.rmtree, id="a missing release"),
     ],
@@ -179,7 +210,9 @@ OTHER_ARCHITECTURE = "arm64" if HOST == "amd64" else "amd64"
         ),
     ],
 )
-def test_a_refused_archive_leaves_nothing(publish: Callable, members: list, message: str) -> None:
+def test_a_refused_archive_leaves_nothing(
+    publish: Callable, members: list, message: str
+) -> None:
     with pytest.raises(ComponentError, match=message):
         release_store.stage(publish(*members), "loki", "loki")
     assert stored() == []
@@ -187,13 +220,19 @@ def test_a_refused_archive_leaves_nothing(publish: Callable, members: list, mess
 
 def test_a_wrong_checksum_leaves_nothing(publish: Callable) -> None:
     with pytest.raises(ComponentError, match="SHA-256 is"):
-        release_store.stage(publish(("loki", program()), checksum="0" * 64), "loki", "loki")
+        release_store.stage(
+            publish(("loki", program()), checksum="0" * 64), "loki", "loki"
+        )
     assert stored() == []
 
 
 def test_a_script_or_no_program_at_all_is_accepted(publish: Callable) -> None:
-    assert release_store.stage(publish(("loki", b"#!/bin/sh\n"), ("x", b"")), "loki", "loki")
-    assert release_store.stage(publish(("data", b""), ("x", b""), version="2"), "loki", "")
+    assert release_store.stage(
+        publish(("loki", b"#!/bin/sh\n"), ("x", b"")), "loki", "loki"
+    )
+    assert release_store.stage(
+        publish(("data", b""), ("x", b""), version="2"), "loki", ""
+    )
 
 
 def test_an_archive_from_the_controller_is_used_when_its_checksum_matches(
@@ -204,7 +243,10 @@ def test_an_archive_from_the_controller_is_used_when_its_checksum_matches(
         release_store.stage(desired, "loki", "loki")
     assert caught.value.architecture == HOST
     pushed = Release(
-        desired.name, desired.version, desired.archives, pushed=str(places / "archive-1")
+        desired.name,
+        desired.version,
+        desired.archives,
+        pushed=str(places / "archive-1"),
     )
     assert release_store.stage(pushed, "loki", "loki")
     assert web.requests == []
@@ -216,7 +258,8 @@ def test_an_archive_from_the_controller_is_used_when_its_checksum_matches(
         pushed=str(places / "archive-1"),
     )
     with pytest.raises(
-        ComponentError, match=r"Archive of loki 2 for amd64: on the controller its SHA-256 is"
+        ComponentError,
+        match=r"Archive of loki 2 for amd64: on the controller its SHA-256 is",
     ):
         release_store.stage(other, "loki", "loki")
 
@@ -233,4 +276,7 @@ def test_releases_that_no_generation_links_to_are_unused(places: Path) -> None:
         directory.mkdir(parents=True)
         (directory / "release").symlink_to(release_store.path_of(target))
     Path(layout.generation("tempo", "2-c")).mkdir()
-    assert [Path(path).name for path in release_store.unused()] == [".staging-loki-3", "old-1"]
+    assert [Path(path).name for path in release_store.unused()] == [
+        ".staging-loki-3",
+        "old-1",
+    ]

@@ -24,7 +24,13 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollo
     Unit,
     plan,
 )
-from tests.unit.component.factories import RELEASE_DIRECTORY, RELOAD, built, instance, running
+from tests.unit.component.factories import (
+    RELEASE_DIRECTORY,
+    RELOAD,
+    built,
+    instance,
+    running,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,19 +39,30 @@ from tests.unit.component.factories import RELEASE_DIRECTORY, RELOAD, built, ins
         pytest.param("1-a", "1-a", "", "", "", id="the first"),
         pytest.param("5-b", "5-b", "4-a", "", "4-a", id="the one verified before"),
         pytest.param("10-b", "10-b", "9-a", "", "9-a", id="by number, not by letters"),
-        pytest.param("5-b", "4-a", "3-z", "", "4-a", id="the current one was never verified"),
+        pytest.param(
+            "5-b", "4-a", "3-z", "", "4-a", id="the current one was never verified"
+        ),
         pytest.param("4-a", "4-a", "4-a", "5-b", "4-a", id="already rolled back"),
         pytest.param("4-a", "5-b", "4-a", "5-b", "4-a", id="killed after the switch"),
         pytest.param("5-b", "5-b", "4-a", "5-b", "4-a", id="killed before the switch"),
         pytest.param("4-a", "4-a", "4-a", "", "", id="not changed by the last rollout"),
         pytest.param(
-            "6-c", "6-c", "4-a", "5-b", "4-a", id="rolled forward and killed before the end"
+            "6-c",
+            "6-c",
+            "4-a",
+            "5-b",
+            "4-a",
+            id="rolled forward and killed before the end",
         ),
         pytest.param("", "", "", "", "", id="a first install that was killed"),
     ],
 )
 def test_a_rollback_has_its_target(
-    current: str, last_known_good: str, previous: str, rolled_back_from: str, expected: str
+    current: str,
+    last_known_good: str,
+    previous: str,
+    rolled_back_from: str,
+    expected: str,
 ) -> None:
     observed = ObservedState(
         current=current,
@@ -71,7 +88,9 @@ OPTIONS = {
 }
 
 
-def test_a_generation_describes_the_instance_that_it_was_written_from(places: Path) -> None:
+def test_a_generation_describes_the_instance_that_it_was_written_from(
+    places: Path,
+) -> None:
     desired = instance(**OPTIONS)
     name = generation.write(desired, built(desired), 0)
     manifest = observe.read_manifest("loki", name)
@@ -121,9 +140,13 @@ def rolled_out_twice(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a host on which a second generation was verified, without a running systemd."""
     Path(layout.etc("loki")).parent.mkdir(parents=True)
     state = Unit(active="active", main_pid=7, invocation="i")
-    monkeypatch.setattr(rollback.systemd, "show", lambda units: dict.fromkeys(units, state))
+    monkeypatch.setattr(
+        rollback.systemd, "show", lambda units: dict.fromkeys(units, state)
+    )
     monkeypatch.setattr(rollback.systemd, "require_version", lambda: None)
-    monkeypatch.setattr(release_store, "intact", lambda directory: directory == RELEASE_DIRECTORY)
+    monkeypatch.setattr(
+        release_store, "intact", lambda directory: directory == RELEASE_DIRECTORY
+    )
     for content in ("a: 1\n", "a: 2\n"):
         desired = instance(config=[{"path": "loki-config.yml", "content": content}])
         name = generation.write(desired, built(desired), 0)
@@ -136,12 +159,17 @@ def rolled_out_twice(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 PARAMS = {"name": "loki", "adopt": False, "lock_timeout": 1}
 
 
-def test_check_mode_plans_the_rollback_and_writes_nothing(rolled_out_twice: Path) -> None:
+def test_check_mode_plans_the_rollback_and_writes_nothing(
+    rolled_out_twice: Path,
+) -> None:
     before = sorted(map(str, rolled_out_twice.rglob("*")))
     result = transaction.summary(rollback.roll_back(PARAMS, check_mode=True))
     assert result["instances"]["loki"]["generation"].startswith("1-")
     assert result["instances"]["loki"]["previous"].startswith("2-")
-    assert (result["diff"][0]["before"], result["diff"][0]["after"]) == ("a: 2\n", "a: 1\n")
+    assert (result["diff"][0]["before"], result["diff"][0]["after"]) == (
+        "a: 2\n",
+        "a: 1\n",
+    )
     assert "next rollout applies the inventory again" in result["notices"][0]
     assert sorted(map(str, rolled_out_twice.rglob("*"))) == before
 
@@ -162,12 +190,15 @@ def test_a_generation_with_a_damaged_release_is_refused(
 ) -> None:
     monkeypatch.setattr(release_store, "intact", lambda directory: False)
     with pytest.raises(
-        ComponentError, match=f"generation 1-.* of loki: .*/{RELEASE_DIRECTORY} is damaged"
+        ComponentError,
+        match=f"generation 1-.* of loki: .*/{RELEASE_DIRECTORY} is damaged",
     ):
         rollback.roll_back(PARAMS, check_mode=True)
 
 
-def test_a_host_without_a_generation_to_roll_back_to_is_refused(rolled_out_twice: Path) -> None:
+def test_a_host_without_a_generation_to_roll_back_to_is_refused(
+    rolled_out_twice: Path,
+) -> None:
     os.unlink(layout.previous("loki"))
     with pytest.raises(
         ComponentError,

@@ -22,18 +22,29 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollo
     Plan,
     Unit,
 )
-from tests.unit.component.factories import CONFIG, RELEASE_DIRECTORY, built, instance, running
+from tests.unit.component.factories import (
+    CONFIG,
+    RELEASE_DIRECTORY,
+    built,
+    instance,
+    running,
+)
 from tests.unit.component.factories import RELOAD as RELOAD_OPTION
 
 TIMER = {
-    "loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}, "Install": {"WantedBy": "timers.target"}}
+    "loki-sweep.timer": {
+        "Timer": {"OnCalendar": "daily"},
+        "Install": {"WantedBy": "timers.target"},
+    }
 }
 SWEEP = {"loki-sweep.service": {"Service": {"ExecStart": "/bin/sweep"}}, **TIMER}
 CHANGED = [{**CONFIG[0], "content": "a: 2\n"}]
 DOWN = Unit(active="inactive")
 
 
-def planned(observed: ObservedState, release: str = RELEASE_DIRECTORY, **changes: Any) -> Plan:
+def planned(
+    observed: ObservedState, release: str = RELEASE_DIRECTORY, **changes: Any
+) -> Plan:
     """Return the plan for options that differ from those of the host."""
     desired = instance(**changes)
     return planning.plan(desired, built(desired, release), observed)
@@ -45,7 +56,12 @@ def host(**changes: Any) -> ObservedState:
 
 
 def test_a_converged_host_needs_nothing() -> None:
-    for options in ({}, {"units": SWEEP}, {"secrets": {"key": "s"}}, {"reload": RELOAD_OPTION}):
+    for options in (
+        {},
+        {"units": SWEEP},
+        {"secrets": {"key": "s"}},
+        {"reload": RELOAD_OPTION},
+    ):
         plan = planned(host(**options), **options)
         assert plan == Plan("loki", NONE)
         assert not plan.changed
@@ -54,7 +70,12 @@ def test_a_converged_host_needs_nothing() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "action"),
     [
-        pytest.param({}, {"config": CHANGED}, RESTART, id="a file of a program that cannot reload"),
+        pytest.param(
+            {},
+            {"config": CHANGED},
+            RESTART,
+            id="a file of a program that cannot reload",
+        ),
         pytest.param(
             {"reload": RELOAD_OPTION},
             {"reload": RELOAD_OPTION, "config": CHANGED},
@@ -63,7 +84,10 @@ def test_a_converged_host_needs_nothing() -> None:
         ),
         pytest.param(
             {"reload": RELOAD_OPTION},
-            {"reload": RELOAD_OPTION, "config": [{**CHANGED[0], "on_change": "restart"}]},
+            {
+                "reload": RELOAD_OPTION,
+                "config": [{**CHANGED[0], "on_change": "restart"}],
+            },
             RESTART,
             id="a file that is read at the start only",
         ),
@@ -93,11 +117,15 @@ def test_a_converged_host_needs_nothing() -> None:
             RESTART,
             id="the unit and a file",
         ),
-        pytest.param({"secrets": {"key": "a"}}, {"secrets": {"key": "b"}}, RESTART, id="a secret"),
+        pytest.param(
+            {"secrets": {"key": "a"}}, {"secrets": {"key": "b"}}, RESTART, id="a secret"
+        ),
         pytest.param({}, {"secrets": {"key": "b"}}, RESTART, id="an added secret"),
         pytest.param({}, {"units": TIMER}, SWITCH, id="an added timer"),
         pytest.param({"units": TIMER}, {}, SWITCH, id="a removed timer"),
-        pytest.param({}, {"reload": RELOAD_OPTION}, SWITCH, id="only how a reload is verified"),
+        pytest.param(
+            {}, {"reload": RELOAD_OPTION}, SWITCH, id="only how a reload is verified"
+        ),
     ],
 )
 def test_a_change_is_planned_as(before: dict, after: dict, action: str) -> None:
@@ -128,13 +156,16 @@ def test_another_release_restarts_the_program_without_a_reload_of_the_manager() 
         ),
     ],
 )
-def test_the_manager_is_reloaded_for(before: dict, after: dict, reload_manager: bool) -> None:
+def test_the_manager_is_reloaded_for(
+    before: dict, after: dict, reload_manager: bool
+) -> None:
     assert planned(host(**before), **after).reload_manager is reload_manager
 
 
 def test_a_bare_host_is_installed_with_every_unit() -> None:
     plan = planned(
-        ObservedState(units={"loki.service": Unit(), "loki-sweep.timer": Unit()}), units=SWEEP
+        ObservedState(units={"loki.service": Unit(), "loki-sweep.timer": Unit()}),
+        units=SWEEP,
     )
     assert (plan.action, plan.stage, plan.reload_manager) == (INSTALL, True, True)
     assert plan.restart_units == ("loki-sweep.timer",)
@@ -149,14 +180,19 @@ def test_a_bare_host_is_installed_with_every_unit() -> None:
 
 
 def test_an_instance_is_installed_although_the_distribution_s_unit_runs() -> None:
-    plan = planned(ObservedState(units={"loki.service": Unit(active="active", main_pid=3)}))
+    plan = planned(
+        ObservedState(units={"loki.service": Unit(active="active", main_pid=3)})
+    )
     assert plan.action == INSTALL
 
 
 @pytest.mark.parametrize("active", ["inactive", "failed", "activating", "deactivating"])
 def test_a_stopped_program_is_started_from_its_current_generation(active: str) -> None:
     observed = replace(
-        host(), units={"loki.service": Unit(active=active)}, running="", running_manifest=None
+        host(),
+        units={"loki.service": Unit(active=active)},
+        running="",
+        running_manifest=None,
     )
     plan = planned(observed)
     assert (plan.action, plan.stage, plan.diff) == (RESTART, False, ())
@@ -172,7 +208,11 @@ def test_a_timer_that_stopped_is_started() -> None:
     observed = host(units=SWEEP)
     units = {**observed.units, "loki-sweep.timer": Unit(active="failed")}
     plan = planned(replace(observed, units=units), units=SWEEP)
-    assert (plan.action, plan.stage, plan.restart_units) == (SWITCH, False, ("loki-sweep.timer",))
+    assert (plan.action, plan.stage, plan.restart_units) == (
+        SWITCH,
+        False,
+        ("loki-sweep.timer",),
+    )
     assert plan.reasons == ("loki-sweep.timer is restarted",)
 
 
@@ -200,10 +240,15 @@ def test_units_that_are_no_longer_desired_are_stopped() -> None:
         ),
         pytest.param("loki.service", {"reload": RELOAD_OPTION}, RESTART, id="the unit"),
         pytest.param(
-            "etc/key", {"secrets": {"key": "s"}, "reload": RELOAD_OPTION}, RESTART, id="a secret"
+            "etc/key",
+            {"secrets": {"key": "s"}, "reload": RELOAD_OPTION},
+            RESTART,
+            id="a secret",
         ),
         pytest.param("loki-sweep.service", {"units": SWEEP}, SWITCH, id="another unit"),
-        pytest.param("release", {"reload": RELOAD_OPTION}, RESTART, id="the link to the release"),
+        pytest.param(
+            "release", {"reload": RELOAD_OPTION}, RESTART, id="the link to the release"
+        ),
     ],
 )
 def test_a_manually_changed_file_is_restored_and_read_again(
@@ -223,14 +268,23 @@ def test_a_manually_changed_file_is_restored_and_read_again(
             RELOAD,
             id="that an include may have read",
         ),
-        pytest.param("etc/rules/own.yml", {}, RESTART, id="of a program that cannot reload"),
-        pytest.param("bin/tool", {"reload": RELOAD_OPTION}, SWITCH, id="among the scripts"),
         pytest.param(
-            "loki.service~", {}, SWITCH, id="beside the units, where systemd does not look"
+            "etc/rules/own.yml", {}, RESTART, id="of a program that cannot reload"
+        ),
+        pytest.param(
+            "bin/tool", {"reload": RELOAD_OPTION}, SWITCH, id="among the scripts"
+        ),
+        pytest.param(
+            "loki.service~",
+            {},
+            SWITCH,
+            id="beside the units, where systemd does not look",
         ),
     ],
 )
-def test_a_manually_added_file_is_removed(untracked: str, options: dict, action: str) -> None:
+def test_a_manually_added_file_is_removed(
+    untracked: str, options: dict, action: str
+) -> None:
     plan = planned(replace(host(**options), untracked=(untracked,)), **options)
     assert (plan.action, plan.stage) == (action, True)
     assert plan.reasons[0] == f"{untracked} was added manually"
@@ -263,12 +317,16 @@ def killed(before: dict, after: dict, **observed: Any) -> ObservedState:
         pending=True,
     )
     return replace(
-        switched, **{"running": old.running, "running_manifest": old.manifest, **observed}
+        switched,
+        **{"running": old.running, "running_manifest": old.manifest, **observed},
     )
 
 
 def test_a_run_killed_before_the_reload_is_finished_by_a_reload() -> None:
-    before, after = {"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "config": CHANGED}
+    before, after = (
+        {"reload": RELOAD_OPTION},
+        {"reload": RELOAD_OPTION, "config": CHANGED},
+    )
     plan = planned(killed(before, after), **after)
     assert (plan.action, plan.stage, plan.reload_manager) == (RELOAD, False, True)
     assert plan.reasons[0].endswith("is still running")
@@ -282,17 +340,25 @@ def test_a_run_killed_before_the_restart_is_finished_by_a_restart_even_after_a_c
     assert planned(killed(before, after), **before).action == SWITCH
 
 
-def test_a_program_that_systemd_restarted_before_it_reloaded_the_unit_is_restarted() -> None:
+def test_a_program_that_systemd_restarted_before_it_reloaded_the_unit_is_restarted() -> (
+    None
+):
     before, after = {}, {"environment": {"A": "1"}}
     observed = killed(before, after)
-    observed = replace(observed, running=observed.current, running_manifest=observed.manifest)
+    observed = replace(
+        observed, running=observed.current, running_manifest=observed.manifest
+    )
     assert planned(observed, **after).action == RESTART
     # A different desired state in the meantime does not lose it.
-    assert planned(observed, **after, reload=RELOAD_OPTION, config=CHANGED).action == RESTART
+    assert (
+        planned(observed, **after, reload=RELOAD_OPTION, config=CHANGED).action
+        == RESTART
+    )
     # After a reboot systemd has read the new unit.
     assert (
         planned(
-            replace(observed, pending=False, running_unit=observed.manifest["unit"]), **after
+            replace(observed, pending=False, running_unit=observed.manifest["unit"]),
+            **after,
         ).action
         == SWITCH
     )
@@ -309,7 +375,9 @@ def test_a_program_of_an_unknown_unit_is_restarted() -> None:
 def test_a_run_killed_before_its_commit_is_verified_without_a_restart() -> None:
     before, after = {}, {"config": CHANGED}
     observed = killed(before, after)
-    observed = replace(observed, running=observed.current, running_manifest=observed.manifest)
+    observed = replace(
+        observed, running=observed.current, running_manifest=observed.manifest
+    )
     plan = planned(observed, **after)
     assert (plan.action, plan.stage, plan.reasons) == (
         SWITCH,
@@ -319,7 +387,9 @@ def test_a_run_killed_before_its_commit_is_verified_without_a_restart() -> None:
 
 
 def test_a_run_killed_before_it_recorded_the_running_generation_records_it() -> None:
-    before, after = ({"config": [{**item[0], "on_change": "none"}]} for item in (CONFIG, CHANGED))
+    before, after = (
+        {"config": [{**item[0], "on_change": "none"}]} for item in (CONFIG, CHANGED)
+    )
     observed = killed(before, after)
     plan = planned(replace(observed, last_known_good=observed.current), **after)
     assert (plan.action, plan.stage) == (SWITCH, False)
@@ -332,7 +402,10 @@ def test_a_repair_killed_before_the_reload_is_finished() -> None:
 
 
 def test_a_reload_that_was_not_recorded_is_undone_by_another_one() -> None:
-    before, after = {"reload": RELOAD_OPTION}, {"reload": RELOAD_OPTION, "config": CHANGED}
+    before, after = (
+        {"reload": RELOAD_OPTION},
+        {"reload": RELOAD_OPTION, "config": CHANGED},
+    )
     observed = killed(before, after)
     assert planned(observed, **before).action == RELOAD
     assert planned(replace(observed, pending=False), **before).action == SWITCH
@@ -361,7 +434,9 @@ def diff(observed: ObservedState, **changes: Any) -> dict[str, tuple[str, str]]:
 
 
 def test_the_diff_shows_files_that_change_and_no_others() -> None:
-    assert diff(host(), config=CHANGED) == {"/etc/loki/loki-config.yml": ("a: 1\n", "a: 2\n")}
+    assert diff(host(), config=CHANGED) == {
+        "/etc/loki/loki-config.yml": ("a: 1\n", "a: 2\n")
+    }
     assert diff(host(), config=[]) == {"/etc/loki/loki-config.yml": ("a: 1\n", "")}
 
 
@@ -379,12 +454,16 @@ def test_the_diff_names_secrets_and_never_shows_them() -> None:
     assert all("/etc/loki/key" in entries for entries in diffs)
     assert "PLANTED" not in str(diffs)
     assert "ANOTHER" not in str(diffs)
-    assert diff(host(**secret), config=CHANGED, **secret).keys() == {"/etc/loki/loki-config.yml"}
+    assert diff(host(**secret), config=CHANGED, **secret).keys() == {
+        "/etc/loki/loki-config.yml"
+    }
 
 
 def test_the_diff_names_added_files_without_their_content() -> None:
     observed = replace(
-        host(), untracked=("etc/key~",), contents={**host().contents, "etc/key~": b"PLANTED"}
+        host(),
+        untracked=("etc/key~",),
+        contents={**host().contents, "etc/key~": b"PLANTED"},
     )
     assert diff(observed) == {"/etc/loki/key~": ("a file added manually\n", "")}
 
@@ -400,11 +479,16 @@ def test_the_diff_shows_a_manual_change() -> None:
 
 def test_the_diff_names_a_changed_mode() -> None:
     assert diff(replace(host(), drift=("etc/loki-config.yml",))) == {
-        "/etc/loki/loki-config.yml": ("owner or mode changed manually\n", "root-owned, mode 0640\n")
+        "/etc/loki/loki-config.yml": (
+            "owner or mode changed manually\n",
+            "root-owned, mode 0640\n",
+        )
     }
 
 
-def test_the_diff_leaves_out_a_file_that_was_removed_manually_and_is_no_longer_desired() -> None:
+def test_the_diff_leaves_out_a_file_that_was_removed_manually_and_is_no_longer_desired() -> (
+    None
+):
     contents = {"loki.service": host().contents["loki.service"]}
     observed = replace(host(), drift=("etc/loki-config.yml",), contents=contents)
     assert diff(observed, config=[]) == {}

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import layout, run_lock
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    layout,
+    run_lock,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
 )

@@ -29,23 +29,35 @@ CANARY = 'S3CRET/canary "77" ü'
         pytest.param("  S3CRET-canary-77 ", "S3CRET-canary-77", id="between spaces"),
         pytest.param("one\nS3CRET-canary-77\n", "S3CRET-canary-77", id="a line"),
         pytest.param(
-            '{"redis://a": "S3CRET-canary-77"}', 'S3CRET-canary-77"}', id="a leaf of JSON"
+            '{"redis://a": "S3CRET-canary-77"}',
+            'S3CRET-canary-77"}',
+            id="a leaf of JSON",
         ),
-        pytest.param('{"a": [{"b": "S3CRET-77"}]}', "S3CRET-77", id="a nested leaf of JSON"),
+        pytest.param(
+            '{"a": [{"b": "S3CRET-77"}]}', "S3CRET-77", id="a nested leaf of JSON"
+        ),
         pytest.param({"redis://a": "S3CRET-77"}, "S3CRET-77", id="a dict"),
         pytest.param('{"pin": 12345678}', "12345678", id="an int in JSON"),
-        pytest.param("a:\n  password: S3CRET-77\n", "`S3CRET-77`", id="a scalar of YAML"),
+        pytest.param(
+            "a:\n  password: S3CRET-77\n", "`S3CRET-77`", id="a scalar of YAML"
+        ),
         pytest.param("- 'S3CRET-77'\n", "!!seq S3CRET-77", id="an element of YAML"),
-        pytest.param("[a]\npassword = S3CRET-77\n", "S3CRET-77", id="a value of an INI file"),
+        pytest.param(
+            "[a]\npassword = S3CRET-77\n", "S3CRET-77", id="a value of an INI file"
+        ),
         pytest.param(CANARY, json.dumps(CANARY)[1:-1], id="escaped for JSON"),
         pytest.param(CANARY, quote_plus(CANARY), id="escaped for a URL"),
         pytest.param(
-            "postgres://u:S3CRET@h/db\n", "dial postgres://u:S3CRET@h/db", id="a URL in a file"
+            "postgres://u:S3CRET@h/db\n",
+            "dial postgres://u:S3CRET@h/db",
+            id="a URL in a file",
         ),
     ],
 )
 @pytest.mark.parametrize("in_instance", [False, True])
-def test_masks_what_a_program_prints(content: Any, printed: str, in_instance: bool) -> None:
+def test_masks_what_a_program_prints(
+    content: Any, printed: str, in_instance: bool
+) -> None:
     secrets = {"secrets": {"password": content}}
     params = {"instances": [secrets]} if in_instance else secrets
     masked = printed

@@ -39,18 +39,24 @@ def test_an_instance_has_its_files_with_their_modes() -> None:
 @pytest.mark.parametrize(
     ("on_change", "reload", "expected"),
     [
-        pytest.param(None, None, "restart", id="a program that cannot reload is restarted"),
+        pytest.param(
+            None, None, "restart", id="a program that cannot reload is restarted"
+        ),
         pytest.param(None, RELOAD, "reload", id="reload is the default"),
         pytest.param("reload", None, "restart", id="reload falls back to restart"),
         pytest.param("restart", RELOAD, "restart", id="restart stays"),
-        pytest.param("none", None, "none", id="none is for a program that watches its file"),
+        pytest.param(
+            "none", None, "none", id="none is for a program that watches its file"
+        ),
     ],
 )
 def test_a_changed_file_has_its_on_change(
     on_change: str | None, reload: dict | None, expected: str
 ) -> None:
     config = [{"path": "a.yml", "content": "a", "on_change": on_change}]
-    assert instance(config=config, reload=reload).files["etc/a.yml"].on_change == expected
+    assert (
+        instance(config=config, reload=reload).files["etc/a.yml"].on_change == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,22 +65,33 @@ def test_a_changed_file_has_its_on_change(
         pytest.param("é\n", "é\n".encode(), id="a string"),
         pytest.param("", b"", id="an empty file"),
         pytest.param(
-            b"\xff\n".decode("utf-8", "surrogateescape"), b"\xff\n", id="bytes that are not UTF-8"
+            b"\xff\n".decode("utf-8", "surrogateescape"),
+            b"\xff\n",
+            id="bytes that are not UTF-8",
         ),
-        pytest.param({"b": 1, "a": [2]}, b'{\n  "a": [\n    2\n  ],\n  "b": 1\n}\n', id="a dict"),
+        pytest.param(
+            {"b": 1, "a": [2]}, b'{\n  "a": [\n    2\n  ],\n  "b": 1\n}\n', id="a dict"
+        ),
     ],
 )
 def test_content_is_written_as(content: object, expected: bytes) -> None:
-    assert instance(config=[{"path": "x", "content": content}]).files["etc/x"].content == expected
+    assert (
+        instance(config=[{"path": "x", "content": content}]).files["etc/x"].content
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         pytest.param({"name": "Loki"}, "use 1 to 31", id="a name in capitals"),
-        pytest.param({"name": "-loki"}, "use 1 to 31", id="a name that begins with a dash"),
+        pytest.param(
+            {"name": "-loki"}, "use 1 to 31", id="a name that begins with a dash"
+        ),
         pytest.param({"name": "loki\n"}, "use 1 to 31", id="a name with a line break"),
-        pytest.param({"name": "l" * 32}, "use 1 to 31", id="a name too long for a user"),
+        pytest.param(
+            {"name": "l" * 32}, "use 1 to 31", id="a name too long for a user"
+        ),
         pytest.param({"command": []}, "command is required", id="no command"),
         pytest.param({"release": None}, "release: is required", id="no release"),
         pytest.param(
@@ -83,7 +100,9 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
             id="a path as version",
         ),
         pytest.param(
-            {"release": {**RELEASE, "name": ""}}, "release.name", id="a release without a name"
+            {"release": {**RELEASE, "name": ""}},
+            "release.name",
+            id="a release without a name",
         ),
         pytest.param(
             {"config": [{"path": "../x", "content": ""}]},
@@ -91,22 +110,30 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
             id="a path that climbs out",
         ),
         pytest.param(
-            {"config": [{"path": "/x", "content": ""}]}, "must be relative", id="an absolute path"
+            {"config": [{"path": "/x", "content": ""}]},
+            "must be relative",
+            id="an absolute path",
         ),
         pytest.param(
             {"config": [{"path": "a//x", "content": ""}]},
             "must be relative",
             id="a path with a gap",
         ),
-        pytest.param({"config": [{"path": "", "content": ""}]}, "must be relative", id="no path"),
-        pytest.param({"config": [{"path": "x"}]}, "neither content nor source", id="no content"),
+        pytest.param(
+            {"config": [{"path": "", "content": ""}]}, "must be relative", id="no path"
+        ),
+        pytest.param(
+            {"config": [{"path": "x"}]}, "neither content nor source", id="no content"
+        ),
         pytest.param(
             {"secrets": {"loki-config.yml": "s"}},
             "given twice",
             id="a secret in place of a configuration",
         ),
         pytest.param(
-            {"secrets": {"loki-config.yml/x": "s"}}, "which is a file", id="a file below a file"
+            {"secrets": {"loki-config.yml/x": "s"}},
+            "which is a file",
+            id="a file below a file",
         ),
         pytest.param(
             {"config": [{"path": "x", "content": "", "on_change": "kick"}]},
@@ -114,7 +141,9 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
             id="an unknown on_change",
         ),
         pytest.param(
-            {"units": {"other.timer": {}}}, "must start with 'loki-'", id="a unit of another name"
+            {"units": {"other.timer": {}}},
+            "must start with 'loki-'",
+            id="a unit of another name",
         ),
         pytest.param(
             {"units": {"loki-x.mount": {}}},
@@ -141,8 +170,12 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
             "must be one line",
             id="a directive in a directive",
         ),
-        pytest.param({"listen_addresses": ["9090"]}, "is not host:port", id="a port alone"),
-        pytest.param({"listen_addresses": ["127.0.0.1:0"]}, "is not host:port", id="no port"),
+        pytest.param(
+            {"listen_addresses": ["9090"]}, "is not host:port", id="a port alone"
+        ),
+        pytest.param(
+            {"listen_addresses": ["127.0.0.1:0"]}, "is not host:port", id="no port"
+        ),
         pytest.param(
             {"listen_addresses": ["127.0.0.1:70000"]},
             "is not host:port",
@@ -150,7 +183,9 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
         ),
         pytest.param({"listen_addresses": [9090]}, "is not host:port", id="an int"),
         pytest.param(
-            {"ready": {"timeout": 3}}, "ready: url is missing", id="ready without an address"
+            {"ready": {"timeout": 3}},
+            "ready: url is missing",
+            id="ready without an address",
         ),
         pytest.param(
             {"ready": {"url": "x", "timeout": "soon"}},
@@ -178,11 +213,17 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
             id="reload without its metrics",
         ),
         pytest.param(
-            {"instances": [{"name": "a"}, {"name": "a"}]}, "listed twice", id="an instance twice"
+            {"instances": [{"name": "a"}, {"name": "a"}]},
+            "listed twice",
+            id="an instance twice",
         ),
-        pytest.param({"instances": [{}]}, "instances[0].name", id="an instance without a name"),
         pytest.param(
-            {"instances": [{"name": "a", "port": 1}]}, "unknown option port", id="an unknown option"
+            {"instances": [{}]}, "instances[0].name", id="an instance without a name"
+        ),
+        pytest.param(
+            {"instances": [{"name": "a", "port": 1}]},
+            "unknown option port",
+            id="an unknown option",
         ),
         pytest.param(
             {"instances": [{"name": "a", "command": "x -y"}]},
@@ -195,9 +236,13 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
             id="config as strings",
         ),
         pytest.param(
-            {"listen_addresses": [":9090"]}, "write 0.0.0.0:9090", id="an address without a host"
+            {"listen_addresses": [":9090"]},
+            "write 0.0.0.0:9090",
+            id="an address without a host",
         ),
-        pytest.param({"instances": [{"name": "x" * 30}]}, "use 1 to 31", id="a long instance"),
+        pytest.param(
+            {"instances": [{"name": "x" * 30}]}, "use 1 to 31", id="a long instance"
+        ),
     ],
 )
 def test_options_are_refused(changes: dict, message: str) -> None:
@@ -208,7 +253,13 @@ def test_options_are_refused(changes: dict, message: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["127.0.0.1:9090", "0.0.0.0:9090", "localhost:80", "[::1]:4317", "[fe80::1%eth0]:65535"],
+    [
+        "127.0.0.1:9090",
+        "0.0.0.0:9090",
+        "localhost:80",
+        "[::1]:4317",
+        "[fe80::1%eth0]:65535",
+    ],
 )
 def test_an_address_is_accepted(address: str) -> None:
     assert instance(listen_addresses=[address]).listen_addresses == (address,)
@@ -221,14 +272,24 @@ def test_instances_inherit_the_options_that_they_do_not_set() -> None:
             environment={"A": "1"},
             instances=[
                 {"name": "main"},
-                {"name": "b", "ready": {"url": "http://b/", "timeout": "9"}, "environment": {}},
+                {
+                    "name": "b",
+                    "ready": {"url": "http://b/", "timeout": "9"},
+                    "environment": {},
+                },
             ],
         )
     )
     names = (first.component, first.name, first.main_unit)
     assert names == ("loki", "loki-main", "loki-main.service")
-    assert (first.ready, first.environment) == ({"url": "http://a/", "timeout": 5}, {"A": "1"})
-    assert (second.ready, second.environment) == ({"url": "http://b/", "timeout": 9}, {})
+    assert (first.ready, first.environment) == (
+        {"url": "http://a/", "timeout": 5},
+        {"A": "1"},
+    )
+    assert (second.ready, second.environment) == (
+        {"url": "http://b/", "timeout": 9},
+        {},
+    )
     assert b"/etc/loki-main/loki-config.yml" in first.files["loki-main.service"].content
 
 
@@ -237,7 +298,9 @@ def test_an_empty_list_of_instances_desires_none() -> None:
 
 
 def test_environment_variables_are_strings() -> None:
-    desired = instance(environment={"YES": True, "COUNT": 3, "GONE": None, "TEXT": "50 %"})
+    desired = instance(
+        environment={"YES": True, "COUNT": 3, "GONE": None, "TEXT": "50 %"}
+    )
     assert desired.environment == {"YES": "true", "COUNT": "3", "TEXT": "50 %"}
     lines = desired.files["loki.service"].content.decode().splitlines()
     assert [line for line in lines if line.startswith("Environment=")] == [
@@ -258,7 +321,9 @@ def test_units_have_the_role_that_their_sections_and_types_give_them() -> None:
             "loki-sweep.path": {"Path": {"PathChanged": "/x"}, "Install": None},
         }
     )
-    assert {name: (role.started, role.wanted_by) for name, role in desired.units.items()} == {
+    assert {
+        name: (role.started, role.wanted_by) for name, role in desired.units.items()
+    } == {
         "loki.service": (True, ("multi-user.target",)),
         "loki-sweep.service": (False, ()),
         "loki-sweep.timer": (True, ("timers.target",)),
@@ -266,7 +331,9 @@ def test_units_have_the_role_that_their_sections_and_types_give_them() -> None:
     }
 
 
-def test_a_release_without_a_checksum_is_refused_in_one_line_that_names_the_lock_playbook() -> None:
+def test_a_release_without_a_checksum_is_refused_in_one_line_that_names_the_lock_playbook() -> (
+    None
+):
     release = instance().release
     assert release.directory("amd64") == "loki-3.7.8-01234567"
     with pytest.raises(ComponentError) as caught:

@@ -14,21 +14,30 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     release_store,
     status,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import Unit
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
+    Unit,
+)
 from tests.unit.component.factories import RELEASE_DIRECTORY, built, instance, running
 
 TIMER = {
-    "loki-sweep.timer": {"Timer": {"OnCalendar": "daily"}, "Install": {"WantedBy": "timers.target"}}
+    "loki-sweep.timer": {
+        "Timer": {"OnCalendar": "daily"},
+        "Install": {"WantedBy": "timers.target"},
+    }
 }
 OBSERVED = running(
-    instance(units={**TIMER, "loki-sweep.service": {"Service": {"ExecStart": "/bin/true"}}})
+    instance(
+        units={**TIMER, "loki-sweep.service": {"Service": {"ExecStart": "/bin/true"}}}
+    )
 )
 FINE = status.InstanceStatus({}, (), "")
 IDLE = Unit(active="inactive")
 
 
 def units(**changes: Unit) -> dict[str, Unit]:
-    services = {name.replace("_", "-") + ".service": unit for name, unit in changes.items()}
+    services = {
+        name.replace("_", "-") + ".service": unit for name, unit in changes.items()
+    }
     return {**OBSERVED.units, **services}
 
 
@@ -47,10 +56,14 @@ def units(**changes: Unit) -> dict[str, Unit]:
             id="release",
         ),
         pytest.param(
-            {"untracked": ("etc/x.yml~",)}, ["/etc/loki/x.yml~ was added manually"], id="added"
+            {"untracked": ("etc/x.yml~",)},
+            ["/etc/loki/x.yml~ was added manually"],
+            id="added",
         ),
         pytest.param(
-            {"links": ("/etc/loki",)}, ["/etc/loki is missing or points elsewhere"], id="link"
+            {"links": ("/etc/loki",)},
+            ["/etc/loki is missing or points elsewhere"],
+            id="link",
         ),
         pytest.param(
             {
@@ -61,7 +74,9 @@ def units(**changes: Unit) -> dict[str, Unit]:
             id="unmanaged unit",
         ),
         pytest.param(
-            {"release_intact": False}, ["the unpacked release is damaged"], id="damaged release"
+            {"release_intact": False},
+            ["the unpacked release is damaged"],
+            id="damaged release",
         ),
     ],
 )
@@ -88,10 +103,13 @@ def test_drop_ins_are_found_before_systemd_has_loaded_them_and_those_for_every_s
     own.parent.mkdir(parents=True)
     own.touch()
     loaded = (
-        "/run/systemd/system/loki.service.d/a.conf /usr/lib/systemd/system/service.d/10-abort.conf"
+        "/run/systemd/system/loki.service.d/a.conf"
+        " /usr/lib/systemd/system/service.d/10-abort.conf"
     )
     assert status._drop_ins("loki.service", "") == [str(own)]
-    assert status._drop_ins("loki.service", loaded) == sorted([str(own), loaded.split()[0]])
+    assert status._drop_ins("loki.service", loaded) == sorted(
+        [str(own), loaded.split()[0]]
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,7 +117,10 @@ def test_drop_ins_are_found_before_systemd_has_loaded_them_and_those_for_every_s
     [
         pytest.param({}, FINE, [], id="nothing"),
         pytest.param(
-            {}, replace(FINE, not_ready="x answers 503"), ["x answers 503"], id="not ready"
+            {},
+            replace(FINE, not_ready="x answers 503"),
+            ["x answers 503"],
+            id="not ready",
         ),
         pytest.param(
             {"units": units(loki=IDLE)},
@@ -108,7 +129,10 @@ def test_drop_ins_are_found_before_systemd_has_loaded_them_and_those_for_every_s
             id="stopped",
         ),
         pytest.param(
-            {"units": units(loki_sweep=IDLE)}, FINE, [], id="a service that waits for its timer"
+            {"units": units(loki_sweep=IDLE)},
+            FINE,
+            [],
+            id="a service that waits for its timer",
         ),
         pytest.param(
             {"units": {**OBSERVED.units, "loki-sweep.timer": IDLE}},
@@ -116,8 +140,12 @@ def test_drop_ins_are_found_before_systemd_has_loaded_them_and_those_for_every_s
             ["loki-sweep.timer is inactive"],
             id="timer",
         ),
-        pytest.param({"running": "0-a"}, FINE, ["generation 0-a is still running"], id="behind"),
-        pytest.param({"running": ""}, FINE, ["the running generation is unknown"], id="unknown"),
+        pytest.param(
+            {"running": "0-a"}, FINE, ["generation 0-a is still running"], id="behind"
+        ),
+        pytest.param(
+            {"running": ""}, FINE, ["the running generation is unknown"], id="unknown"
+        ),
         pytest.param(
             {"running_unit": "x"},
             FINE,
@@ -130,7 +158,9 @@ def test_drop_ins_are_found_before_systemd_has_loaded_them_and_those_for_every_s
             ["its generation was never verified"],
             id="not verified",
         ),
-        pytest.param({"pending": True}, FINE, ["its last rollout was not finished"], id="killed"),
+        pytest.param(
+            {"pending": True}, FINE, ["its last rollout was not finished"], id="killed"
+        ),
         pytest.param(
             {"rolled_back_from": "9-z"},
             FINE,
@@ -158,25 +188,52 @@ def host(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     generation.set_links("loki", built(desired))
     generation.commit("loki", name, set())
     generation.files.replace(
-        layout.running("loki"), f"i generations/{name} {desired.unit_digest}\n".encode(), 0o600
+        layout.running("loki"),
+        f"i generations/{name} {desired.unit_digest}\n".encode(),
+        0o600,
     )
     state = Unit(active="active", main_pid=7, invocation="i", restarts=2)
-    monkeypatch.setattr(status.systemd, "show", lambda names: dict.fromkeys(names, state))
+    monkeypatch.setattr(
+        status.systemd, "show", lambda names: dict.fromkeys(names, state)
+    )
     monkeypatch.setattr(
         status.systemd, "properties", lambda units, names: {unit: {} for unit in units}
     )
-    monkeypatch.setattr(release_store, "intact", lambda directory: directory == RELEASE_DIRECTORY)
+    monkeypatch.setattr(
+        release_store, "intact", lambda directory: directory == RELEASE_DIRECTORY
+    )
     return places
 
 
-def test_a_host_is_reported_as_data_and_as_a_table_and_nothing_is_written(host: Path) -> None:
+def test_a_host_is_reported_as_data_and_as_a_table_and_nothing_is_written(
+    host: Path,
+) -> None:
     before = sorted((str(path), path.lstat().st_mtime_ns) for path in host.rglob("*"))
     result = status.status({"expected": ["loki", "tempo"]}, False)
-    assert sorted((str(path), path.lstat().st_mtime_ns) for path in host.rglob("*")) == before
+    assert (
+        sorted((str(path), path.lstat().st_mtime_ns) for path in host.rglob("*"))
+        == before
+    )
     assert result["changed"] is False
     loki = result["instances"]["loki"]
-    fields = ("release", "version", "state", "ready", "drift", "diagnostics", "restarts")
-    assert [loki[field] for field in fields] == ["loki-3.7.8", "3.7.8", "active", True, [], [], 2]
+    fields = (
+        "release",
+        "version",
+        "state",
+        "ready",
+        "drift",
+        "diagnostics",
+        "restarts",
+    )
+    assert [loki[field] for field in fields] == [
+        "loki-3.7.8",
+        "3.7.8",
+        "active",
+        True,
+        [],
+        [],
+        2,
+    ]
     lines = [result["header"], *result["lines"]]
     assert [line.split()[0] for line in lines] == ["COMPONENT", "loki", "tempo"]
     assert lines[1].split()[1:] == [
@@ -195,11 +252,15 @@ def test_a_host_is_reported_as_data_and_as_a_table_and_nothing_is_written(host: 
 def test_a_component_that_the_inventory_does_not_list_is_reported(host: Path) -> None:
     listed_nowhere = status.status({"expected": []}, False)["instances"]["loki"]
     unchecked = status.status({"expected": None}, False)["instances"]["loki"]
-    assert listed_nowhere["diagnostics"] == ["the inventory does not list it for this host"]
+    assert listed_nowhere["diagnostics"] == [
+        "the inventory does not list it for this host"
+    ]
     assert unchecked["diagnostics"] == []
 
 
-def test_a_component_with_a_damaged_manifest_is_reported_and_is_no_error(host: Path) -> None:
+def test_a_component_with_a_damaged_manifest_is_reported_and_is_no_error(
+    host: Path,
+) -> None:
     Path(layout.current("loki"), "manifest.json").write_text("{}")
     loki = status.status({"expected": None}, False)["instances"]["loki"]
     assert loki["state"] == "broken"
@@ -215,5 +276,7 @@ def test_a_component_with_a_damaged_manifest_is_reported_and_is_no_error(host: P
         ("my-own-tool-1.0-rc1-01234567", "1.0-rc1"),
     ],
 )
-def test_a_version_is_found_in_the_name_of_a_release(directory: str, version: str) -> None:
+def test_a_version_is_found_in_the_name_of_a_release(
+    directory: str, version: str
+) -> None:
     assert status.RELEASE.match(directory)["version"] == version

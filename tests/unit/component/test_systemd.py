@@ -7,7 +7,9 @@ import subprocess
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import systemd
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    systemd,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
 )
@@ -48,7 +50,9 @@ REASON = 'level=error err="listen tcp 127.0.0.1:7999: bind: address already in u
             id="only since the last start, and no warnings",
         ),
         pytest.param(
-            ["x" * (LONGEST_LINE + 1)], ["x" * LONGEST_LINE + "..."], id="a long line is cut"
+            ["x" * (LONGEST_LINE + 1)],
+            ["x" * LONGEST_LINE + "..."],
+            id="a long line is cut",
         ),
     ],
 )
@@ -74,9 +78,13 @@ def test_an_excerpt_shows_the_helpful_lines(lines: list[str], shown: list[str]) 
             id="old candidate",
         ),
         pytest.param(
-            "offline\n", "systemd: cannot determine its version (offline).", id="something else"
+            "offline\n",
+            "systemd: cannot determine its version (offline).",
+            id="something else",
         ),
-        pytest.param("", "systemd: cannot determine its version (no output).", id="nothing"),
+        pytest.param(
+            "", "systemd: cannot determine its version (no output).", id="nothing"
+        ),
     ],
 )
 def test_a_host_with_an_old_systemd_is_refused_in_one_line(
@@ -93,7 +101,9 @@ def test_a_host_with_an_old_systemd_is_refused_in_one_line(
     assert str(refused.value) == message
 
 
-def test_a_program_that_prints_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_prints_without_end_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(systemd, "LONGEST_OUTPUT", 200_000)
     result = systemd.run(["yes"])
     assert result.returncode != 0

@@ -138,7 +138,9 @@ def test_instances_are_one_transaction(host: FakeHost, options: dict[str, Any]) 
     bad[1]["config"] = config("reload: refuse\n")
     failed = host.run(options, instances=bad)
     assert sorted(failed.rolled_back) == ["loki-main", "loki-side"]
-    assert host.loaded("loki-main") == host.loaded("loki-side") == {"loki.yml": "a: 1\n"}
+    assert (
+        host.loaded("loki-main") == host.loaded("loki-side") == {"loki.yml": "a: 1\n"}
+    )
     assert host.good(options, instances=instances).changed is False
 
 
@@ -182,14 +184,21 @@ CHANGES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
     "gone unit": ({"units": TIMER}, {}),
     "instances": (
         {"instances": [{"name": "main"}, {"name": "side"}]},
-        {"instances": [{"name": "main", "config": config("a: 2\n")}, {"name": "third"}]},
+        {
+            "instances": [
+                {"name": "main", "config": config("a: 2\n")},
+                {"name": "third"},
+            ]
+        },
     ),
 }
 # Passed only by a run that fails, or that removes.
 RARE = ("after-restore", "after-unlink", "after-set-aside")
 
 
-def changed(options: dict[str, Any], change: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+def changed(
+    options: dict[str, Any], change: dict[str, Any], tmp_path: Path
+) -> dict[str, Any]:
     """Return options with a change; a version stands for its release."""
     change = dict(change)
     if "version" in change:
@@ -214,7 +223,12 @@ def test_a_killed_rollout_is_finished_by_the_next_one(
     killed = host.run(desired, die_at=point)
     if not killed.killed_by:
         # Nothing is downloaded or written where nothing is needed.
-        assert point in ("after-download", "after-unpack", "after-generation", "after-check")
+        assert point in (
+            "after-download",
+            "after-unpack",
+            "after-generation",
+            "after-check",
+        )
     host.good(desired)
     killed_tree, loaded = host.tree(), _loaded(host)
     assert host.good(desired).changed is False
@@ -225,11 +239,16 @@ def test_a_killed_rollout_is_finished_by_the_next_one(
 
 
 def _loaded(host: FakeHost) -> dict[str, dict[str, str]]:
-    return {name: host.loaded(name) for name in ("loki", "loki-main", "loki-side", "loki-third")}
+    return {
+        name: host.loaded(name)
+        for name in ("loki", "loki-main", "loki-side", "loki-third")
+    }
 
 
 @pytest.fixture
-def undisturbed(host: FakeHost, options: dict[str, Any], tmp_path: Path) -> Callable[[str], End]:
+def undisturbed(
+    host: FakeHost, options: dict[str, Any], tmp_path: Path
+) -> Callable[[str], End]:
     """Return where the rollouts of a change lead on this host when nothing disturbs them.
 
     Paths of the host are part of a generation's digest, so that another host would end elsewhere.

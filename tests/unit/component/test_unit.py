@@ -35,7 +35,9 @@ def main_unit(
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
-        pytest.param("-config.file=/etc/a.yml", "-config.file=/etc/a.yml", id="a plain word"),
+        pytest.param(
+            "-config.file=/etc/a.yml", "-config.file=/etc/a.yml", id="a plain word"
+        ),
         pytest.param("two words", '"two words"', id="a space"),
         pytest.param("", '""', id="an empty word"),
         pytest.param(";", '";"', id="the separator of commands"),
@@ -56,12 +58,20 @@ def test_an_environment_variable_keeps_its_dollar() -> None:
     assert 'Environment="A=$x 1"' in main_unit(environment={"A": "$x 1"})
 
 
-def test_the_main_unit_runs_the_release_through_the_link_to_the_current_generation() -> None:
+def test_the_main_unit_runs_the_release_through_the_link_to_the_current_generation() -> (
+    None
+):
     lines = main_unit()
-    assert "ExecStart=/opt/monitoring/components/loki/current/release/loki -x=$$HOME" in lines
-    assert {"User=loki", "Group=loki", "StateDirectory=loki", "WantedBy=multi-user.target"} <= set(
-        lines
+    assert (
+        "ExecStart=/opt/monitoring/components/loki/current/release/loki -x=$$HOME"
+        in lines
     )
+    assert {
+        "User=loki",
+        "Group=loki",
+        "StateDirectory=loki",
+        "WantedBy=multi-user.target",
+    } <= set(lines)
 
 
 def test_every_service_starts_from_the_hardened_base() -> None:
@@ -75,16 +85,22 @@ def test_every_service_starts_from_the_hardened_base() -> None:
 
 
 def test_a_timer_has_no_service_section() -> None:
-    assert unit.further_unit("loki-sweep.timer", {"Timer": {"OnCalendar": "daily"}}) == {
-        "Timer": {"OnCalendar": "daily"}
-    }
+    assert unit.further_unit(
+        "loki-sweep.timer", {"Timer": {"OnCalendar": "daily"}}
+    ) == {"Timer": {"OnCalendar": "daily"}}
 
 
 def test_an_exception_replaces_a_directive_and_null_removes_it() -> None:
     lines = main_unit(
-        Service={"PrivateUsers": None, "TimeoutStopSec": "300s", "SystemCallFilter": ["@a", "~@b"]}
+        Service={
+            "PrivateUsers": None,
+            "TimeoutStopSec": "300s",
+            "SystemCallFilter": ["@a", "~@b"],
+        }
     )
-    assert not [line for line in lines if line.startswith(("PrivateUsers", "TimeoutStopSec=90"))]
+    assert not [
+        line for line in lines if line.startswith(("PrivateUsers", "TimeoutStopSec=90"))
+    ]
     assert [line for line in lines if line.startswith("SystemCallFilter")] == [
         "SystemCallFilter=@a",
         "SystemCallFilter=~@b",
@@ -93,7 +109,11 @@ def test_an_exception_replaces_a_directive_and_null_removes_it() -> None:
 
 
 def test_the_recorder_runs_before_commands_of_the_role() -> None:
-    for given, expected in (("/bin/true", ["/bin/true"]), (["/a", "/b"], ["/a", "/b"]), (None, [])):
+    for given, expected in (
+        ("/bin/true", ["/bin/true"]),
+        (["/a", "/b"], ["/a", "/b"]),
+        (None, []),
+    ):
         lines = [
             line
             for line in main_unit(Service={"ExecStartPre": given})
@@ -108,7 +128,9 @@ def test_a_start_records_the_running_generation(places: Path) -> None:
     # systemd turns two dollars into one, and removes the plus sign.
     command = unit.recorder("loki", "0123456789ab").lstrip("+").replace("$$", "$")
     for _start in range(2):
-        subprocess.run(command, shell=True, check=True, env={**os.environ, "INVOCATION_ID": "f00"})
+        subprocess.run(
+            command, shell=True, check=True, env={**os.environ, "INVOCATION_ID": "f00"}
+        )
     assert systemd.running_generation("loki", "f00") == ("3-abc", "0123456789ab")
     assert systemd.running_generation("loki", "another start") == ("", "")
     assert systemd.running_generation("loki", "") == ("", "")
@@ -118,11 +140,23 @@ def test_a_start_records_the_running_generation(places: Path) -> None:
     assert systemd.running_generation("loki", "f00") == ("", "")
 
 
-def test_a_unit_file_has_its_sections_in_the_usual_order_and_booleans_as_yes_or_no() -> None:
+def test_a_unit_file_has_its_sections_in_the_usual_order_and_booleans_as_yes_or_no() -> (
+    None
+):
     lines = unit.render(
         {"Install": {"A": False}, "Service": {"B": True, "C": []}, "Unit": {"D": 3}}, {}
     ).splitlines()
-    assert lines[1:] == ["", "[Unit]", "D=3", "", "[Service]", "B=yes", "", "[Install]", "A=no"]
+    assert lines[1:] == [
+        "",
+        "[Unit]",
+        "D=3",
+        "",
+        "[Service]",
+        "B=yes",
+        "",
+        "[Install]",
+        "A=no",
+    ]
 
 
 def test_a_description_keeps_its_percent_sign_and_loses_its_line_break() -> None:
@@ -131,7 +165,8 @@ def test_a_description_keeps_its_percent_sign_and_loses_its_line_break() -> None
 
 def test_a_directive_of_several_lines_is_refused() -> None:
     with pytest.raises(
-        ComponentError, match="ExecStartPost: a unit's value must be one line; use a list"
+        ComponentError,
+        match="ExecStartPost: a unit's value must be one line; use a list",
     ):
         main_unit(Service={"ExecStartPost": "/bin/a\n/bin/b"})
 

@@ -18,11 +18,18 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files i
 from tests import content
 from tests.content import ROOT
 
-ALERTS = [(role, rule) for role in content.alert_files() for rule in content.rules(role)]
+ALERTS = [
+    (role, rule) for role in content.alert_files() for rule in content.rules(role)
+]
 DASHBOARDS = {
-    path.stem: json.loads(path.read_text(encoding="utf-8")) for path in content.dashboard_files()
+    path.stem: json.loads(path.read_text(encoding="utf-8"))
+    for path in content.dashboard_files()
 }
-PANELS = [(name, panel) for name, dashboard in DASHBOARDS.items() for panel in dashboard["panels"]]
+PANELS = [
+    (name, panel)
+    for name, dashboard in DASHBOARDS.items()
+    for panel in dashboard["panels"]
+]
 QUERIES = list(content.queries())
 RUNBOOK = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
 # Panels that show no measurements.
@@ -44,7 +51,9 @@ def scrape_jobs() -> set[str]:
     for path in ROOT.glob("roles/*/meta/component.yml"):
         role = path.parts[-3]
         defaults = yaml.safe_load(
-            (ROOT / "roles" / role / "defaults" / "main.yml").read_text(encoding="utf-8")
+            (ROOT / "roles" / role / "defaults" / "main.yml").read_text(
+                encoding="utf-8"
+            )
         )
         instances = defaults.get(f"{role}_instances", [{"name": ""}])
         jobs = [job["name"] for job in facts(role).get("scrape_jobs", [])]
@@ -58,7 +67,9 @@ def scrape_jobs() -> set[str]:
 
 @cache
 def known_metrics() -> set[str]:
-    return set().union(*(content.known(path.stem) for path in content.METRICS.glob("*.txt")))
+    return set().union(
+        *(content.known(path.stem) for path in content.METRICS.glob("*.txt"))
+    )
 
 
 def each(values: list) -> pytest.MarkDecorator:
@@ -76,14 +87,24 @@ def label(where: str, item: dict) -> str:
     [
         pytest.param("up", ["up"], id="a name"),
         pytest.param('up{job="a"} == 0', ['up{job="a"}'], id="matchers"),
-        pytest.param('{__name__="a b", x="}"}', ['{__name__="a b", x="}"}'], id="matchers alone"),
-        pytest.param("sum by (le, host) (rate(a[5m])) > 1", ["a"], id="functions and labels"),
-        pytest.param("sum(a) by(b)", ["a"], id="labels after"),
-        pytest.param("a / on (x) group_left b unless c offset 10m", ["a", "b", "c"], id="words"),
         pytest.param(
-            "predict_linear(a[6h], 24 * 3600) < 1e9 # b", ["a"], id="numbers and comments"
+            '{__name__="a b", x="}"}', ['{__name__="a b", x="}"}'], id="matchers alone"
         ),
-        pytest.param('rate(a{x=~"$y"}[$__rate_interval])', ['a{x=~"$y"}'], id="variables"),
+        pytest.param(
+            "sum by (le, host) (rate(a[5m])) > 1", ["a"], id="functions and labels"
+        ),
+        pytest.param("sum(a) by(b)", ["a"], id="labels after"),
+        pytest.param(
+            "a / on (x) group_left b unless c offset 10m", ["a", "b", "c"], id="words"
+        ),
+        pytest.param(
+            "predict_linear(a[6h], 24 * 3600) < 1e9 # b",
+            ["a"],
+            id="numbers and comments",
+        ),
+        pytest.param(
+            'rate(a{x=~"$y"}[$__rate_interval])', ['a{x=~"$y"}'], id="variables"
+        ),
         pytest.param('label_replace(a, "b", "c", "d", "e")', ["a"], id="strings"),
     ],
 )
@@ -97,7 +118,10 @@ def test_alert_names_the_fault_and_the_remedy(where, item):
     assert set(item["labels"]) - {"engine"} == {"severity", "service", "component"}
     assert item["labels"]["severity"] in ("critical", "high", "medium")
     assert item["labels"]["component"] in (facts(where)["component"], "application")
-    summary, description = item["annotations"]["summary"], item["annotations"]["description"]
+    summary, description = (
+        item["annotations"]["summary"],
+        item["annotations"]["description"],
+    )
     assert "\n" not in summary + description
     assert len(summary) <= 160
     # The first command to run.
@@ -108,7 +132,9 @@ def test_alert_names_the_fault_and_the_remedy(where, item):
 @each(ALERTS)
 def test_alert_waits_for_two_scrapes_or_reports_an_event(where, item):
     is_event = "increase(" in item["expr"]
-    seconds = {"m": 60, "s": 1}[item.get("for", "0s")[-1]] * int(item.get("for", "0s")[:-1])
+    seconds = {"m": 60, "s": 1}[item.get("for", "0s")[-1]] * int(
+        item.get("for", "0s")[:-1]
+    )
     assert seconds >= 2 * SCRAPE_SECONDS or is_event
 
 
@@ -124,7 +150,11 @@ def test_alert_links_to_an_existing_panel(where, item):
 
 
 def test_alerts_use_all_severities_and_unique_names():
-    assert {rule["labels"]["severity"] for _role, rule in ALERTS} == {"critical", "high", "medium"}
+    assert {rule["labels"]["severity"] for _role, rule in ALERTS} == {
+        "critical",
+        "high",
+        "medium",
+    }
     assert [
         name
         for name, times in Counter(rule["alert"] for _role, rule in ALERTS).items()
@@ -143,7 +173,9 @@ def test_each_alert_has_one_engine_and_grafanas_share_converts():
     for role, path in content.alert_files().items():
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         _grafana, prometheus = prometheus_rules.split(document)
-        remaining += [rule["alert"] for group in prometheus["groups"] for rule in group["rules"]]
+        remaining += [
+            rule["alert"] for group in prometheus["groups"] for rule in group["rules"]
+        ]
         groups = prometheus_rules.rule_groups(document, str(path), role)
         converted += [rule for group in groups for rule in group.body["rules"]]
     assert sorted([rule["title"] for rule in converted] + remaining) == sorted(
@@ -152,19 +184,23 @@ def test_each_alert_has_one_engine_and_grafanas_share_converts():
     assert len({rule["uid"] for rule in converted}) == len(converted)
     assert {rule["noDataState"] for rule in converted} == {"OK"}
     # A query to a Prometheus that is down is an error.
-    assert [rule["title"] for rule in converted if rule["execErrState"] == "Alerting"] == [
-        "PrometheusDown"
-    ]
+    assert [
+        rule["title"] for rule in converted if rule["execErrState"] == "Alerting"
+    ] == ["PrometheusDown"]
 
 
 def test_target_outside_the_general_alert_has_its_own_alert():
-    [general] = [rule["expr"] for _role, rule in ALERTS if rule["alert"] == "TargetDown"]
+    [general] = [
+        rule["expr"] for _role, rule in ALERTS if rule["alert"] == "TargetDown"
+    ]
     excluded = set(re.search(r'job!~"([^"]+)"', general)[1].split("|"))
     expressions = " ".join(rule["expr"] for _role, rule in ALERTS)
     assert set(re.findall(r'up\{job="([^"]+)"\}', expressions)) == excluded
     # Grafana cannot report its own failure or that of a datasource; Prometheus not its own.
     by_prometheus = {
-        rule["alert"] for _role, rule in ALERTS if rule["labels"].get("engine") == "prometheus"
+        rule["alert"]
+        for _role, rule in ALERTS
+        if rule["labels"].get("engine") == "prometheus"
     }
     assert by_prometheus == {"GrafanaDown", "LokiDown", "TempoDown"}
 
@@ -173,11 +209,13 @@ def test_target_outside_the_general_alert_has_its_own_alert():
 def test_queried_metrics_and_jobs_exist(query):
     for selector in content.selectors(query.expression):
         if query.datasource == "prometheus":
-            assert content.metric(selector) in known_metrics() | set(content.ALLOWED_EMPTY), (
-                selector
-            )
+            assert content.metric(selector) in known_metrics() | set(
+                content.ALLOWED_EMPTY
+            ), selector
         jobs = re.findall(r'\bjob(?:=|!~|=~)"([^"]+)"', selector)
-        assert {job for jobs in jobs for job in jobs.split("|")} <= scrape_jobs(), selector
+        assert {job for jobs in jobs for job in jobs.split("|")} <= scrape_jobs(), (
+            selector
+        )
 
 
 def test_metric_that_may_be_empty_is_queried():
@@ -194,7 +232,9 @@ def test_metric_that_may_be_empty_is_queried():
 def test_dashboard_file_is_canonical(name):
     dashboard = DASHBOARDS[name]
     assert dashboard["uid"] == f"hippius-{name}"
-    assert {"id", "version", "iteration", "__inputs", "__requires"} & set(dashboard) == set()
+    assert {"id", "version", "iteration", "__inputs", "__requires"} & set(
+        dashboard
+    ) == set()
     assert dashboard["schemaVersion"] == 39
     assert dashboard["editable"] is False
     assert dashboard["timezone"] == ""
@@ -206,7 +246,9 @@ def test_dashboard_file_is_canonical(name):
 
 
 def test_dashboard_titles_are_unique():
-    assert len({dashboard["title"] for dashboard in DASHBOARDS.values()}) == len(DASHBOARDS)
+    assert len({dashboard["title"] for dashboard in DASHBOARDS.values()}) == len(
+        DASHBOARDS
+    )
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
@@ -236,8 +278,14 @@ def test_panels_have_unique_ids_and_titles_and_do_not_overlap(name):
     assert len({panel["id"] for panel in panels}) == len(panels)
     assert len({panel["title"] for panel in panels}) == len(panels)
     for first, second in combinations([panel["gridPos"] for panel in panels], 2):
-        beside = first["x"] + first["w"] <= second["x"] or second["x"] + second["w"] <= first["x"]
-        above = first["y"] + first["h"] <= second["y"] or second["y"] + second["h"] <= first["y"]
+        beside = (
+            first["x"] + first["w"] <= second["x"]
+            or second["x"] + second["w"] <= first["x"]
+        )
+        above = (
+            first["y"] + first["h"] <= second["y"]
+            or second["y"] + second["h"] <= first["y"]
+        )
         assert beside or above
     assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in panels)
 
@@ -263,8 +311,11 @@ def test_panel_queries_a_datasource_by_uid_for_the_selected_environment(where, i
         for variable in re.findall(r"(=~|=|!=|!~)\"(\$\w+)", target["expr"]):
             assert variable[0] == "=~", "variables may have several values"
         assert item["type"] == "logs" or target["legendFormat"]
-    counters = re.findall(r"(\w+_total)\b", " ".join(target["expr"] for target in item["targets"]))
+    counters = re.findall(
+        r"(\w+_total)\b", " ".join(target["expr"] for target in item["targets"])
+    )
     for counter in counters:
         assert re.search(
-            rf"(rate|increase)\({counter}", " ".join(target["expr"] for target in item["targets"])
+            rf"(rate|increase)\({counter}",
+            " ".join(target["expr"] for target in item["targets"]),
         )

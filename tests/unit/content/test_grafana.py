@@ -8,11 +8,15 @@ import json
 import pytest
 import yaml
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import Client
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import (
+    Client,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
     prometheus_rules,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
+    DesiredObject,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
     reconcile,
@@ -25,7 +29,9 @@ FOLDER = "hippius"
 
 def role_content() -> list[DesiredObject]:
     """Return all dashboards and Grafana's share of all alerts, with the objects they refer to."""
-    objects = [DesiredObject("folder", FOLDER, {"uid": FOLDER, "title": "Hippius"}, "inline")]
+    objects = [
+        DesiredObject("folder", FOLDER, {"uid": FOLDER, "title": "Hippius"}, "inline")
+    ]
     for kind in ("prometheus", "loki"):
         body = {
             "uid": kind,
@@ -55,7 +61,9 @@ def role_content() -> list[DesiredObject]:
 @pytest.mark.parametrize("version", ["11.6.4", "12.4.3", "13.2.3"])
 def test_content_is_created_once_and_then_unchanged(version):
     with FakeGrafana(version=version) as grafana:
-        client = Client(grafana.url, username=grafana.username, password=grafana.password)
+        client = Client(
+            grafana.url, username=grafana.username, password=grafana.password
+        )
         first = reconcile(client, role_content(), Options(fingerprint_key="key"))
         assert len(first.changes) == len(role_content())
         written = len(grafana.writes)

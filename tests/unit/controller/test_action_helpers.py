@@ -28,7 +28,9 @@ class OwnDict(dict):
     ("value", "expected"),
     [
         pytest.param(MarkedString("a"), "a", id="a string"),
-        pytest.param(OwnDict({MarkedString("a"): (1, 2.5)}), {"a": [1, 2.5]}, id="containers"),
+        pytest.param(
+            OwnDict({MarkedString("a"): (1, 2.5)}), {"a": [1, 2.5]}, id="containers"
+        ),
         pytest.param([True, None], [True, None], id="scalars"),
     ],
 )

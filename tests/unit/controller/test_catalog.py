@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import catalog
-from ansible_collections.hippius.monitoring.plugins.plugin_utils.catalog import CatalogError
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.catalog import (
+    CatalogError,
+)
 
 STORE = catalog.parse_component(
     "log_store",
@@ -49,7 +51,11 @@ GAUGE = catalog.parse_component(
         "instances": "<gauge_instances>",
         "listen_addresses": {"http": "<instance.listen>"},
         "scrape_jobs": [
-            {"name": "<instance.job>", "address": "http", "labels": {"of": "<instance.name>"}}
+            {
+                "name": "<instance.job>",
+                "address": "http",
+                "labels": {"of": "<instance.name>"},
+            }
         ],
     },
 )
@@ -79,7 +85,10 @@ class Inventory(catalog.Inventory):
         self.host_variables = host_variables or {}
 
     def variable(self, host: str, name: str) -> catalog.Value:
-        variables = {"monitoring_environment": "test", **self.host_variables.get(host, {})}
+        variables = {
+            "monitoring_environment": "test",
+            **self.host_variables.get(host, {}),
+        }
         return variables.get(name)
 
     def render(
@@ -123,7 +132,10 @@ def store_of_b(**variables: str) -> Inventory:
             id="itself, listening everywhere",
         ),
         pytest.param(
-            "b", {"log_store_address": ":3100"}, "127.0.0.1:3100", id="itself, by the port alone"
+            "b",
+            {"log_store_address": ":3100"},
+            "127.0.0.1:3100",
+            id="itself, by the port alone",
         ),
         pytest.param(
             "b",
@@ -145,7 +157,10 @@ def store_of_b(**variables: str) -> Inventory:
         ),
         pytest.param(
             "a",
-            {"log_store_address": "10.0.0.2:3100", "monitoring_address": "logs.example"},
+            {
+                "log_store_address": "10.0.0.2:3100",
+                "monitoring_address": "logs.example",
+            },
             "logs.example:3100",
             id="another by its monitoring_address",
         ),
@@ -174,14 +189,19 @@ def test_address_reaches(
     variables: dict[str, Any],
     expected: str,
 ) -> None:
-    assert catalog.address_of(STORE, "http", store_of_b(**variables), client_host) == expected
+    assert (
+        catalog.address_of(STORE, "http", store_of_b(**variables), client_host)
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
         pytest.param(
-            {}, ["log-store", "on b", "<log_store_address>", "127.0.0.1", "from a"], id="loopback"
+            {},
+            ["log-store", "on b", "<log_store_address>", "127.0.0.1", "from a"],
+            id="loopback",
         ),
         pytest.param(
             {"log_store_address": "localhost:1"},
@@ -189,7 +209,9 @@ def test_address_reaches(
             id="loopback by name",
         ),
         pytest.param(
-            {"log_store_address": "[::1]:1"}, ["on b", "::1", "from a"], id="loopback by IPv6"
+            {"log_store_address": "[::1]:1"},
+            ["on b", "::1", "from a"],
+            id="loopback by IPv6",
         ),
         pytest.param(
             {"log_store_address": ":1", "ansible_host": "127.0.0.1"},
@@ -197,7 +219,9 @@ def test_address_reaches(
             id="Ansible connects through a forwarded port",
         ),
         pytest.param(
-            {"log_store_address": "3100"}, ["on b", "'3100'", "host:port"], id="no address"
+            {"log_store_address": "3100"},
+            ["on b", "'3100'", "host:port"],
+            id="no address",
         ),
     ],
 )
@@ -213,7 +237,10 @@ def test_refuses_an_unreachable_address_with_the_variable_to_set(
 def test_address_is_that_of_the_first_host_in_the_group() -> None:
     inventory = Inventory(
         {"log_store": ["c", "b"]},
-        {"b": {"log_store_address": "10.0.0.2:1"}, "c": {"log_store_address": "10.0.0.3:1"}},
+        {
+            "b": {"log_store_address": "10.0.0.2:1"},
+            "c": {"log_store_address": "10.0.0.3:1"},
+        },
     )
     assert catalog.address_of(STORE, "http", inventory, "a") == "10.0.0.3:1"
     assert catalog.address_of(STORE, "http", inventory, "b") == "10.0.0.2:1"
@@ -231,7 +258,9 @@ def test_address_requires_no_variable_of_another_host() -> None:
             assert host == "b"
             return super().render(host, component, value, instance)
 
-    inventory = OneHostOnly({"log_store": ["b", "c"]}, {"b": {"log_store_address": "10.0.0.2:1"}})
+    inventory = OneHostOnly(
+        {"log_store": ["b", "c"]}, {"b": {"log_store_address": "10.0.0.2:1"}}
+    )
     assert catalog.address_of(STORE, "http", inventory, "a") == "10.0.0.2:1"
 
 
@@ -241,7 +270,10 @@ def test_address_requires_no_variable_of_another_host() -> None:
         pytest.param({}, "http", "group log_store", id="no group"),
         pytest.param({"log_store": []}, "http", "group log_store", id="empty group"),
         pytest.param(
-            {"log_store": ["b"]}, "grpc", "'grpc'; choose one of: http", id="unknown listener"
+            {"log_store": ["b"]},
+            "grpc",
+            "'grpc'; choose one of: http",
+            id="unknown listener",
         ),
     ],
 )
@@ -255,7 +287,9 @@ def test_refuses_an_address_that_does_not_exist(
 
 
 def test_refuses_the_address_of_a_component_with_instances() -> None:
-    with pytest.raises(CatalogError, match="each of its instances has a listener 'http'"):
+    with pytest.raises(
+        CatalogError, match="each of its instances has a listener 'http'"
+    ):
         catalog.address_of(GAUGE, "http", Inventory({"gauge": ["a"]}), "a")
 
 
@@ -289,7 +323,9 @@ def test_scrape_jobs_have_a_target_for_each_host_of_the_group() -> None:
         "a": {"log_store_address": ":1"},
         "b": {"log_store_address": ":2", "monitoring_environment": "dev"},
     }
-    (job,) = catalog.scrape_jobs([STORE], Inventory({"log_store": ["a", "b"]}, variables), "a")
+    (job,) = catalog.scrape_jobs(
+        [STORE], Inventory({"log_store": ["a", "b"]}, variables), "a"
+    )
     assert job["static_configs"] == [
         {"targets": ["127.0.0.1:1"], "labels": {"env": "test", "host": "a"}},
         {"targets": ["b:2"], "labels": {"env": "dev", "host": "b"}},
@@ -317,7 +353,10 @@ def gauge_targets(*instances: dict[str, str]) -> list[tuple[str, ...]]:
     [
         pytest.param(
             [],
-            [("gauge-main", "127.0.0.1:1", "main"), ("gauge-side", "127.0.0.1:2", "side")],
+            [
+                ("gauge-main", "127.0.0.1:1", "main"),
+                ("gauge-side", "127.0.0.1:2", "side"),
+            ],
             id="by default",
         ),
         pytest.param(
@@ -368,7 +407,9 @@ def test_scrape_jobs_keep_env_and_host_from_being_overridden() -> None:
     labels = {"env": "x", "host": "y", "z": "1"}
     jobs = ({"name": "log-store", "address": "http", "labels": labels},)
     addresses = STORE.listen_addresses
-    component = catalog.Component("log_store", "log-store", "log_store", addresses, jobs)
+    component = catalog.Component(
+        "log_store", "log-store", "log_store", addresses, jobs
+    )
     (job,) = catalog.scrape_jobs([component], store_of_b(), "b")
     assert job["static_configs"][0]["labels"] == {"env": "test", "host": "b", "z": "1"}
 
@@ -379,7 +420,11 @@ def test_scrape_jobs_name_every_target_with_an_error() -> None:
     )
     with pytest.raises(CatalogError) as refused:
         catalog.scrape_jobs([HUB, STORE], inventory, "a")
-    beginnings = ("hub on a: monitoring_environment", "log-store on b", "log-store on c")
+    beginnings = (
+        "hub on a: monitoring_environment",
+        "log-store on b",
+        "log-store on c",
+    )
     lines = zip(str(refused.value).splitlines(), beginnings, strict=True)
     assert all(line.startswith(beginning) for line, beginning in lines)
 
@@ -387,7 +432,9 @@ def test_scrape_jobs_name_every_target_with_an_error() -> None:
 @pytest.mark.parametrize(
     ("first_name", "variables", "words"),
     [
-        pytest.param("hub", {}, ["log-store", "both hub and log-store"], id="of two components"),
+        pytest.param(
+            "hub", {}, ["log-store", "both hub and log-store"], id="of two components"
+        ),
         pytest.param(
             "log-store",
             {"b": {"often": "5s"}},
@@ -407,7 +454,9 @@ def test_refuses_a_scrape_job(
         catalog.Component("hub", first_name, "first", listen_addresses, jobs),
         catalog.Component("log_store", "log-store", "second", listen_addresses, jobs),
     ]
-    host_variables = {host: {"often": "15s", **variables.get(host, {})} for host in "ab"}
+    host_variables = {
+        host: {"often": "15s", **variables.get(host, {})} for host in "ab"
+    }
     inventory = Inventory({"first": ["a"], "second": ["b"]}, host_variables)
     with pytest.raises(CatalogError) as refused:
         catalog.scrape_jobs(components, inventory, "a")
@@ -422,24 +471,35 @@ def test_scrape_jobs_do_not_change_a_component() -> None:
 
 def test_component_names_follow_the_groups_of_a_host() -> None:
     inventory = Inventory({"log_store": ["a"], "hub": ["a", "b"], "other": ["c"]})
-    assert [catalog.component_names([HUB, STORE], inventory, host) for host in "abc"] == [
+    assert [
+        catalog.component_names([HUB, STORE], inventory, host) for host in "abc"
+    ] == [
         ["hub", "log-store"],
         ["hub"],
         [],
     ]
 
 
-GOOD = {"release": "x", "group": "x", "component": "x", "listen_addresses": {"http": ":1"}}
+GOOD = {
+    "release": "x",
+    "group": "x",
+    "component": "x",
+    "listen_addresses": {"http": ":1"},
+}
 
 
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
         pytest.param(None, ["role x", "None", "dict"], id="empty file"),
-        pytest.param({"release": "x"}, ["component is missing", "group is missing"], id="missing"),
+        pytest.param(
+            {"release": "x"}, ["component is missing", "group is missing"], id="missing"
+        ),
         pytest.param({**GOOD, "port": 1}, ["port is unknown"], id="unknown"),
         pytest.param(
-            {**GOOD, "listen_addresses": []}, ["listen_addresses must be a dict"], id="wrong type"
+            {**GOOD, "listen_addresses": []},
+            ["listen_addresses must be a dict"],
+            id="wrong type",
         ),
         pytest.param(
             {**GOOD, "instances": []},

@@ -15,7 +15,10 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from ansible_collections.hippius.monitoring.plugins.action import inventory_check
-from ansible_collections.hippius.monitoring.plugins.plugin_utils import arguments, inventory
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
+    arguments,
+    inventory,
+)
 
 ROOT = Path(__file__).parents[3]
 INVENTORY = """
@@ -54,7 +57,9 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
         loader = DataLoader()
         manager = InventoryManager(loader=loader, sources=[str(tmp_path / "hosts.yml")])
         variable_manager = VariableManager(loader=loader, inventory=manager)
-        hostvars = HostVars(inventory=manager, variable_manager=variable_manager, loader=loader)
+        hostvars = HostVars(
+            inventory=manager, variable_manager=variable_manager, loader=loader
+        )
         run_hosts = [host.name for host in manager.list_hosts(limit)]
         whole = inventory.Inventory(loader, manager.get_groups_dict(), hostvars)
         return inventory_check.check_inventory(whole, run_hosts)
@@ -78,7 +83,9 @@ def test_accepts_a_good_inventory_without_a_message(check: Check) -> None:
     assert check(variables=variables) == {"changed": False}
 
 
-def test_reports_the_blockers_of_the_whole_inventory_in_one_message(check: Check) -> None:
+def test_reports_the_blockers_of_the_whole_inventory_in_one_message(
+    check: Check,
+) -> None:
     hosts = INVENTORY.replace("10.0.0.1:9090", "127.0.0.1:9090")
     refused = check(hosts.replace("10.0.0.2:9090", "127.0.0.1:9091"))
     assert refused["failed"]
@@ -96,17 +103,22 @@ def test_refuses_plain_text_between_hosts_outside_dev(check: Check) -> None:
 
 def test_warns_of_blockers_of_hosts_outside_the_run(check: Check) -> None:
     hosts = INVENTORY.replace(
-        "monitoring_address: logs.b", "loki_secrets: {key: ''}\n          loki_version: 0.0.1"
+        "monitoring_address: logs.b",
+        "loki_secrets: {key: ''}\n          loki_version: 0.0.1",
     )
     warnings = check(hosts, limit="a")["warnings"]
     assert len(warnings) == 2
-    assert all(warning.endswith("(this does not block the run).") for warning in warnings)
+    assert all(
+        warning.endswith("(this does not block the run).") for warning in warnings
+    )
     assert "key in loki_secrets of b: is empty" in "".join(warnings)
     assert "release loki 0.0.1" in "".join(warnings)
     assert check(hosts, limit="b")["msg"].count("\n") == 1
 
 
-def test_refuses_a_component_outside_the_run_that_the_run_must_reach(check: Check) -> None:
+def test_refuses_a_component_outside_the_run_that_the_run_must_reach(
+    check: Check,
+) -> None:
     hosts = INVENTORY.replace("0.0.0.0:3100", "127.0.0.1:3100")
     # Prometheus on a scrapes Loki on b.
     assert "loki on b" in check(hosts, limit="a")["msg"]
@@ -114,7 +126,9 @@ def test_refuses_a_component_outside_the_run_that_the_run_must_reach(check: Chec
 
 
 def test_reports_a_missing_environment_once(check: Check) -> None:
-    (message,) = blockers(check, INVENTORY.replace("monitoring_environment", "our_environment"))
+    (message,) = blockers(
+        check, INVENTORY.replace("monitoring_environment", "our_environment")
+    )
     assert message.startswith("monitoring_environment of b, a: is not set; set it in")
 
 
@@ -143,7 +157,9 @@ def test_reports_a_missing_environment_once(check: Check) -> None:
         ),
         pytest.param(
             "prometheus_flags:\n  - --web.console: x",
-            [f"hosts.yml:5: prometheus_flags of a, b: each element must be a str; {REMEDY}."],
+            [
+                f"hosts.yml:5: prometheus_flags of a, b: each element must be a str; {REMEDY}."
+            ],
             id="flag with a colon",
         ),
         pytest.param(
@@ -157,7 +173,9 @@ def test_reports_a_missing_environment_once(check: Check) -> None:
             id="vaulted",
         ),
         pytest.param(
-            "loki_retention: [7d]", ["loki_retention of b: must be a str;"], id="no string"
+            "loki_retention: [7d]",
+            ["loki_retention of b: must be a str;"],
+            id="no string",
         ),
         pytest.param(
             "loki_config_extra:",
@@ -166,7 +184,9 @@ def test_reports_a_missing_environment_once(check: Check) -> None:
         ),
         pytest.param(
             "loki_config_file: away.yml",
-            ["loki_config_file of b: there is no file 'away.yml' on the controller; add it"],
+            [
+                "loki_config_file of b: there is no file 'away.yml' on the controller; add it"
+            ],
             id="no file",
         ),
         pytest.param(
@@ -186,7 +206,9 @@ def test_names_a_wrong_variable_with_file_and_line(
 
 
 def test_accepts_no_value_where_the_default_is_an_empty_string(check: Check) -> None:
-    assert check(variables="loki_config_file:\nmonitoring_mirrors:\n") == {"changed": False}
+    assert check(variables="loki_config_file:\nmonitoring_mirrors:\n") == {
+        "changed": False
+    }
 
 
 def test_finds_a_file_where_its_role_finds_it(
@@ -233,8 +255,13 @@ def test_reports_the_same_error_once(
     variables: str,
     words: str,
 ) -> None:
-    hosts = INVENTORY + "    promtail: {hosts: {b: {promtail_listen_address: '0.0.0.0:9080'}}}\n"
-    messages = blockers(check, hosts.replace("loki_listen_address: 0.0.0.0:3100", variables))
+    hosts = (
+        INVENTORY
+        + "    promtail: {hosts: {b: {promtail_listen_address: '0.0.0.0:9080'}}}\n"
+    )
+    messages = blockers(
+        check, hosts.replace("loki_listen_address: 0.0.0.0:3100", variables)
+    )
     assert [message[: len(words)] for message in messages] == [words]
 
 
@@ -242,18 +269,28 @@ def test_applies_a_role_without_a_component_to_the_hosts_of_the_one_in_its_name(
     check: Check,
 ) -> None:
     hosts = INVENTORY + "    grafana: {hosts: {c: {}}}\n"
-    secrets = "grafana_admin_password: one of ours\ngrafana_secret_key: another one of ours\n"
+    secrets = (
+        "grafana_admin_password: one of ours\ngrafana_secret_key: another one of ours\n"
+    )
     refused = check(hosts, secrets + "grafana_content_environment: nothing\n")
     assert "grafana_content_environment of c: must be a dict;" in refused["msg"]
 
 
 @pytest.mark.parametrize(
     "value",
-    ["[canary]", "[{name: [canary]}]", "canary", "{name: canary}", "[{name: x, passwort: canary}]"],
+    [
+        "[canary]",
+        "[{name: [canary]}]",
+        "canary",
+        "{name: canary}",
+        "[{name: x, passwort: canary}]",
+    ],
 )
 def test_does_not_quote_a_value_that_may_hold_a_secret(value: str) -> None:
     option = arguments.role_options()["redis_exporter"]["redis_exporter_instances"]
-    errors = arguments.value_errors("redis_exporter_instances", option, yaml.safe_load(value))
+    errors = arguments.value_errors(
+        "redis_exporter_instances", option, yaml.safe_load(value)
+    )
     assert errors
     assert not any("canary" in error for error in errors)
 
@@ -337,14 +374,20 @@ def test_warns_of_a_group_whose_name_resembles_a_role(
 
 
 def test_warns_of_a_host_outside_the_group_of_all_hosts(check: Check) -> None:
-    hosts = INVENTORY.replace("monitoring: {hosts: {a: {}", "monitoring: {hosts: {c: {}")
+    hosts = INVENTORY.replace(
+        "monitoring: {hosts: {a: {}", "monitoring: {hosts: {c: {}"
+    )
     (warning,) = check(hosts)["warnings"]
     assert warning.startswith("a: not in the group monitoring")
 
 
 def test_shared_variables_are_those_of_the_documentation() -> None:
     pages = [*ROOT.glob("docs/*.md"), *ROOT.glob("playbooks/*.yml"), ROOT / "README.md"]
-    names = {name for page in pages for name in re.findall(r"\bmonitoring_\w+", page.read_text())}
+    names = {
+        name
+        for page in pages
+        for name in re.findall(r"\bmonitoring_\w+", page.read_text())
+    }
     assert names == set(arguments.SHARED)
 
 
@@ -353,7 +396,9 @@ def test_checks_shared_variables_too(check: Check) -> None:
         variables="monitoring_mirror: [http://mirror.example]\nmonitoring_prune_max: many\n"
     )
     subject = "hosts.yml:5: monitoring_mirror of a"
-    warning = f"{subject}: is not a variable of a role; did you mean monitoring_mirrors?"
+    warning = (
+        f"{subject}: is not a variable of a role; did you mean monitoring_mirrors?"
+    )
     assert result["warnings"] == [warning]
     message = f"hosts.yml:6: monitoring_prune_max of b, a: must be an int; {REMEDY}."
     assert result["msg"] == message
@@ -373,7 +418,9 @@ def test_refuses_a_version_that_is_in_no_lock_file(
     own = tmp_path / "own.yml"
     archive = {"url": "https://releases.example/loki", "sha256": "a" * 64}
     own.write_text(yaml.safe_dump({"loki": {"9.9.9": {"amd64": archive}}}))
-    lock = f"monitoring_releases_lock: {own}, loki_version: '{{{{ ours }}}}', ours: 9.9.9"
+    lock = (
+        f"monitoring_releases_lock: {own}, loki_version: '{{{{ ours }}}}', ours: 9.9.9"
+    )
     assert blockers(check, ALONE.replace("test}", f"test, {lock}}}")) == []
 
 
@@ -394,7 +441,9 @@ OWN_FILE = (
             ["grafana_admin_password of a: is the example"],
             id="a well-known password",
         ),
-        pytest.param("''", "1/x", ["grafana_admin_password of a: is not set"], id="no password"),
+        pytest.param(
+            "''", "1/x", ["grafana_admin_password of a: is not set"], id="no password"
+        ),
         pytest.param(
             "correct horse battery",
             "dummy",
@@ -420,7 +469,9 @@ def test_refuses_a_well_known_password_outside_dev(check: Check) -> None:
         "{name: main, listen_address: '127.0.0.1:1', postgres_address: '127.0.0.1:2',"
         " password: postgres}"
     )
-    variables = f"monitoring_environment: dev, postgres_exporter_instances: [{instance}]"
+    variables = (
+        f"monitoring_environment: dev, postgres_exporter_instances: [{instance}]"
+    )
     groups = f"postgres_exporter: {{hosts: {{a: {{{variables}}}}}}}"
     assert blockers(check, groups) == []
     (message,) = blockers(check, groups.replace("dev", "prod"))

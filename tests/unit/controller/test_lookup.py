@@ -16,7 +16,9 @@ from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
-from ansible_collections.hippius.monitoring.plugins.lookup.components import LookupModule
+from ansible_collections.hippius.monitoring.plugins.lookup.components import (
+    LookupModule,
+)
 
 ROOT = Path(__file__).parents[3]
 INVENTORY = """
@@ -61,9 +63,13 @@ def look_up(tmp_path: Path) -> LookUp:
         loader = DataLoader()
         hosts = InventoryManager(loader=loader, sources=[str(source)])
         manager = VariableManager(loader=loader, inventory=hosts)
-        manager._hostvars = HostVars(inventory=hosts, variable_manager=manager, loader=loader)
+        manager._hostvars = HostVars(
+            inventory=hosts, variable_manager=manager, loader=loader
+        )
         variables = manager.get_vars(host=hosts.get_host(host))
-        plugin = LookupModule(loader=loader, templar=Templar(loader=loader, variables=variables))
+        plugin = LookupModule(
+            loader=loader, templar=Templar(loader=loader, variables=variables)
+        )
         (only,) = plugin.run([question], variables, **options)
         return only
 
@@ -76,16 +82,22 @@ def targets(
 ) -> list[tuple[list[str], str]]:
     """Return the targets of a job with their hosts."""
     (job,) = [job for job in jobs if job["job_name"] == name]
-    return [(config["targets"], config["labels"]["host"]) for config in job["static_configs"]]
+    return [
+        (config["targets"], config["labels"]["host"])
+        for config in job["static_configs"]
+    ]
 
 
 def test_scrape_jobs_use_defaults_and_each_hosts_own_variables(look_up: LookUp) -> None:
     inventory = INVENTORY.replace(
-        "a: {}", "a: {prometheus_listen_address: '0.0.0.0:9090', ansible_host: 192.0.2.1}"
+        "a: {}",
+        "a: {prometheus_listen_address: '0.0.0.0:9090', ansible_host: 192.0.2.1}",
     )
     expected = [(["192.0.2.1:9090"], "a"), (["10.0.0.2:9091"], "b")]
     assert targets(look_up("b", "scrape_jobs", inventory), "prometheus") == expected
-    assert targets(look_up("b", "scrape_jobs", inventory), "loki") == [(["127.0.0.1:3100"], "b")]
+    assert targets(look_up("b", "scrape_jobs", inventory), "loki") == [
+        (["127.0.0.1:3100"], "b")
+    ]
 
 
 def test_scrape_jobs_use_the_default_of_a_role_for_a_host_without_variables(
@@ -111,17 +123,29 @@ redis_exporter:
 
 def test_scrape_jobs_have_the_instances_of_each_host(look_up: LookUp) -> None:
     jobs = look_up("a", "scrape_jobs", EXPORTERS)
-    assert [job["job_name"] for job in jobs] == ["redis-main", "redis-accounts", "redis-chain"]
-    assert targets(jobs, "redis-main") == [(["127.0.0.1:9121"], "a"), (["10.0.0.2:9121"], "b")]
+    assert [job["job_name"] for job in jobs] == [
+        "redis-main",
+        "redis-accounts",
+        "redis-chain",
+    ]
+    assert targets(jobs, "redis-main") == [
+        (["127.0.0.1:9121"], "a"),
+        (["10.0.0.2:9121"], "b"),
+    ]
     assert targets(jobs, "redis-chain") == [(["127.0.0.1:9123"], "a")]
-    assert {config["labels"]["redis"] for config in jobs[0]["static_configs"]} == {"main"}
+    assert {config["labels"]["redis"] for config in jobs[0]["static_configs"]} == {
+        "main"
+    }
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
         pytest.param(
-            "lan: 10", "wan: 10", ["redis-exporter on b", "'lan' is undefined"], id="undefined"
+            "lan: 10",
+            "wan: 10",
+            ["redis-exporter on b", "'lan' is undefined"],
+            id="undefined",
         ),
         pytest.param(
             "listen_address: ",
@@ -170,7 +194,8 @@ def test_releases_are_those_of_the_roles_defaults_with_their_locked_archives(
         version = defaults[f"{facts['group']}_version"]
         expected[facts["release"]] = {version: lock[facts["release"]][version]}
     groups = "\n".join(
-        f"{facts}: {{hosts: {{a: {{monitoring_environment: dev}}}}}}" for facts in expected
+        f"{facts}: {{hosts: {{a: {{monitoring_environment: dev}}}}}}"
+        for facts in expected
     )
     assert look_up("a", "releases", groups) == expected
 
@@ -191,7 +216,10 @@ def test_releases_are_those_of_the_roles_defaults_with_their_locked_archives(
             id="nested",
         ),
         pytest.param(
-            "lan: 10.0.0.2", "lan: 127.0.0.2", ["prometheus on b", "from a"], id="loopback"
+            "lan: 10.0.0.2",
+            "lan: 127.0.0.2",
+            ["prometheus on b", "from a"],
+            id="loopback",
         ),
     ],
 )
@@ -277,5 +305,9 @@ def test_content_is_the_dashboards_and_alerts_of_the_components_in_the_inventory
     assert [path for path in paths if not path.exists()] == []
     # Prometheus evaluates the alerts of Loki.
     assert {path.parts[-3] for path in paths} <= {"loki", "prometheus"}
-    assert any(path.parts[-3:] == ("prometheus", "files", "dashboards") for path in paths)
-    assert any(path.parts[-3:] == ("prometheus", "files", "alerts.yml") for path in paths)
+    assert any(
+        path.parts[-3:] == ("prometheus", "files", "dashboards") for path in paths
+    )
+    assert any(
+        path.parts[-3:] == ("prometheus", "files", "alerts.yml") for path in paths
+    )

@@ -7,13 +7,18 @@ from typing import Any, NoReturn
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.plugin_utils import catalog, preflight
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
+    catalog,
+    preflight,
+)
 from tests.unit.controller.test_catalog import GAUGE, HUB, STORE, Inventory, store_of_b
 from tests.unit.controller.test_transport import PASSWORD, SHOP, TLS, spread
 
 
 def blockers(
-    components: list[catalog.Component], inventory: Inventory, *more_checks: preflight.Check
+    components: list[catalog.Component],
+    inventory: Inventory,
+    *more_checks: preflight.Check,
 ) -> list[str]:
     """Return the blockers of a rollout to all hosts."""
     scrapers = inventory.groups.get("prometheus", [])
@@ -22,8 +27,13 @@ def blockers(
 
 
 def test_names_the_hosts_without_an_environment_in_one_message() -> None:
-    variables = {"b": {"monitoring_environment": None}, "c": {"monitoring_environment": ""}}
-    inventory = Inventory({"log_store": ["a", "b"], "hub": ["b", "c"], "other": ["d"]}, variables)
+    variables = {
+        "b": {"monitoring_environment": None},
+        "c": {"monitoring_environment": ""},
+    }
+    inventory = Inventory(
+        {"log_store": ["a", "b"], "hub": ["b", "c"], "other": ["d"]}, variables
+    )
     (message,) = blockers([STORE, HUB], inventory)
     assert message.startswith("monitoring_environment of b, c: is not set; set it")
 
@@ -37,14 +47,20 @@ def test_refuses_a_component_that_prometheus_cannot_reach() -> None:
     assert all("cannot be reached from a" in message for message in messages)
 
 
-def test_accepts_an_unreachable_component_beside_prometheus_own_configuration_file() -> None:
+def test_accepts_an_unreachable_component_beside_prometheus_own_configuration_file() -> (
+    None
+):
     groups = {"hub": ["b"], "prometheus": ["a"]}
     inventory = Inventory(groups, {"a": {"prometheus_config_file": "own.yml"}})
     assert blockers([HUB], inventory) == []
 
 
 BELL_FACTS = {"release": "bell", "group": "bell", "component": "bell"}
-WEBHOOK = {"value": "<bell_webhook>", "examples": ["https://example/dummy"], "min_length": 12}
+WEBHOOK = {
+    "value": "<bell_webhook>",
+    "examples": ["https://example/dummy"],
+    "min_length": 12,
+}
 BELL = catalog.parse_component(
     "bell", {**BELL_FACTS, "required_variables": {"bell_webhook": WEBHOOK}}
 )
@@ -63,7 +79,8 @@ def bell_blockers(variables: dict[str, Any]) -> list[str]:
             id="an example in dev",
         ),
         pytest.param(
-            {"bell_webhook": "short", "monitoring_environment": "dev"}, id="a short one in dev"
+            {"bell_webhook": "short", "monitoring_environment": "dev"},
+            id="a short one in dev",
         ),
         pytest.param(
             {"bell_webhook": "", "bell_config_file": "own.yml"},
@@ -80,9 +97,13 @@ def test_accepts_a_required_variable(variables: dict[str, Any]) -> None:
     [
         pytest.param({"bell_webhook": ""}, "is not set", id="none"),
         pytest.param(
-            {"bell_webhook": "https://example/dummy"}, "is the example of dev", id="an example"
+            {"bell_webhook": "https://example/dummy"},
+            "is the example of dev",
+            id="an example",
         ),
-        pytest.param({"bell_webhook": "short"}, "is shorter than 12 characters", id="a short one"),
+        pytest.param(
+            {"bell_webhook": "short"}, "is shorter than 12 characters", id="a short one"
+        ),
         pytest.param(
             {"bell_webhook": "https://example/dummy", "bell_config_file": "own.yml"},
             "is the example of dev",
@@ -111,13 +132,17 @@ def test_requires_some_variables_beside_a_configuration_file_of_the_users_own(
     messages: list[str],
 ) -> None:
     required = {"bell_word": {"value": "<bell_word>", "always": True}}
-    component = catalog.parse_component("bell", {**BELL_FACTS, "required_variables": required})
+    component = catalog.parse_component(
+        "bell", {**BELL_FACTS, "required_variables": required}
+    )
     variables = {"bell_config_file": "own.yml", "bell_word": word}
     inventory = Inventory({"bell": ["b"]}, {"b": variables})
     assert blockers([component], inventory) == messages
 
 
-def test_ignores_an_undefined_variable_beside_a_configuration_file_of_the_users_own() -> None:
+def test_ignores_an_undefined_variable_beside_a_configuration_file_of_the_users_own() -> (
+    None
+):
     def fail(*_arguments: object) -> NoReturn:
         raise catalog.CatalogError("There is none.")
 
@@ -147,7 +172,10 @@ def test_accepts_hosts_with_certificates() -> None:
             id="half a certificate",
         ),
         pytest.param(
-            {"monitoring_basic_auth_username": "us", "monitoring_basic_auth_password": "word"},
+            {
+                "monitoring_basic_auth_username": "us",
+                "monitoring_basic_auth_password": "word",
+            },
             "monitoring_basic_auth_hash of a: must be set together",
             id="half a login",
         ),
@@ -199,7 +227,9 @@ def test_refuses_plain_text_that_other_hosts_reach() -> None:
 @pytest.mark.parametrize(
     "variables",
     [
-        pytest.param({"monitoring_plaintext_networks": ["10.0.0.0/24"]}, id="trusted network"),
+        pytest.param(
+            {"monitoring_plaintext_networks": ["10.0.0.0/24"]}, id="trusted network"
+        ),
         pytest.param({"monitoring_environment": "dev"}, id="dev"),
     ],
 )
@@ -214,7 +244,10 @@ def test_refuses_a_consumed_component_that_cannot_be_reached() -> None:
     (message,) = shop_blockers(b=loopback, c=own_scrapes)
     assert "log-store on b" in message
     assert "cannot be reached from a" in message
-    assert shop_blockers(a={"shop_config_file": "own.yml"}, b=loopback, c=own_scrapes) == []
+    assert (
+        shop_blockers(a={"shop_config_file": "own.yml"}, b=loopback, c=own_scrapes)
+        == []
+    )
 
 
 def test_requires_the_variables_of_each_instance() -> None:
@@ -224,7 +257,9 @@ def test_requires_the_variables_of_each_instance() -> None:
         "gauge",
         GAUGE.listen_addresses,
         instances=GAUGE.instances,
-        required_variables={"password in gauge_instances": {"value": "<instance.password>"}},
+        required_variables={
+            "password in gauge_instances": {"value": "<instance.password>"}
+        },
     )
     instances = [
         {"name": "main", "listen": "127.0.0.1:1", "password": ""},
@@ -236,11 +271,15 @@ def test_requires_the_variables_of_each_instance() -> None:
     assert message == f"{subject}: is not set; set the value that gauge requires."
 
 
-@pytest.mark.parametrize("instances", [{"main": {"password": "canary"}}, ["canary"], "canary"])
+@pytest.mark.parametrize(
+    "instances", [{"main": {"password": "canary"}}, ["canary"], "canary"]
+)
 def test_does_not_quote_instances_of_a_wrong_type(instances: object) -> None:
     inventory = Inventory({"gauge": ["a"]}, {"a": {"gauge_instances": instances}})
     (message,) = blockers([GAUGE], inventory)
-    assert message == "gauge on a: <gauge_instances> must be a list of dict; correct it."
+    assert (
+        message == "gauge on a: <gauge_instances> must be a list of dict; correct it."
+    )
 
 
 def test_adds_the_blockers_of_further_checks() -> None:
@@ -261,11 +300,17 @@ def test_adds_the_blockers_of_further_checks() -> None:
                 "bell_word of b: is silent; shout.",
                 "bell_word of c: is loud; whisper.",
             ],
-            ["bell_word of a, b: is silent; shout.", "bell_word of c: is loud; whisper."],
+            [
+                "bell_word of a, b: is silent; shout.",
+                "bell_word of c: is loud; whisper.",
+            ],
             id="of several hosts",
         ),
         pytest.param(
-            ["bell on b, {{ bell_word }}: is silent; shout.", "bell_word of b: is loud; whisper."],
+            [
+                "bell on b, {{ bell_word }}: is silent; shout.",
+                "bell_word of b: is loud; whisper.",
+            ],
             ["bell_word of b: is loud; whisper."],
             id="of a template with that variable",
         ),
@@ -306,8 +351,12 @@ class Located(Inventory):
 @pytest.mark.parametrize(
     ("message", "locations"),
     [
-        pytest.param("bell_word of b: is lost; call a friend.", "b.yml:1: ", id="one host"),
-        pytest.param("bell_word of b, a: is lost.", "b.yml:1, a.yml:1: ", id="several hosts"),
+        pytest.param(
+            "bell_word of b: is lost; call a friend.", "b.yml:1: ", id="one host"
+        ),
+        pytest.param(
+            "bell_word of b, a: is lost.", "b.yml:1, a.yml:1: ", id="several hosts"
+        ),
         pytest.param("bell_tune of b: is lost.", "", id="no known location"),
         pytest.param("hub_word of b: is lost.", "", id="variable of no role"),
     ],
@@ -317,7 +366,9 @@ def test_puts_the_locations_of_named_variables_first(
     locations: str,
 ) -> None:
     inventory = Located({"bell": ["a", "b"]})
-    assert preflight.with_locations(message, [BELL], inventory) == f"{locations}{message}"
+    assert (
+        preflight.with_locations(message, [BELL], inventory) == f"{locations}{message}"
+    )
 
 
 def test_reports_a_fleet_with_one_pattern_for_all_of_its_hosts() -> None:
@@ -332,7 +383,9 @@ def test_reports_a_fleet_with_one_pattern_for_all_of_its_hosts() -> None:
 
 def test_reports_the_same_mistake_on_a_fleet_once() -> None:
     hosts = [f"host{number}" for number in range(600)]
-    messages = [f"loki_retention of {host}: must be a str; correct it." for host in hosts]
+    messages = [
+        f"loki_retention of {host}: must be a str; correct it." for host in hosts
+    ]
     users = [f"loki on {host}, {{{{ loki_retention }}}}: it fails." for host in hosts]
     (message,) = preflight._deduplicate(messages + users)
     assert message.startswith("loki_retention of host0, host1, ")

@@ -41,7 +41,9 @@ def test_site_has_one_play_for_each_role() -> None:
 def test_site_gives_a_role_to_the_hosts_of_the_group_with_its_name(role: str) -> None:
     (entry,) = [entry for entry in imports() if entry["tags"] == role]
     assert "component_group" not in entry["vars"]
-    assert component_play()["hosts"] == "{{ component_group | default(component_role) }}"
+    assert (
+        component_play()["hosts"] == "{{ component_group | default(component_role) }}"
+    )
     assert read(f"roles/{role}/meta/component.yml")["group"] == role
 
 
@@ -69,13 +71,18 @@ def test_site_sends_content_to_grafana_after_all_components() -> None:
 def test_site_rolls_hosts_out_one_after_another_when_monitoring_serial_is_set() -> None:
     play = component_play()
     assert play["serial"] == "{{ monitoring_serial | default('100%') }}"
-    assert play["max_fail_percentage"] == "{{ 0 if monitoring_serial is defined else 100 }}"
+    assert (
+        play["max_fail_percentage"]
+        == "{{ 0 if monitoring_serial is defined else 100 }}"
+    )
 
 
 def test_site_gathers_no_facts() -> None:
     plays = [entry for entry in read("playbooks/site.yml") if IMPORT not in entry]
     gathering = [
-        play["name"] for play in [*plays, component_play()] if play.get("gather_facts") is not False
+        play["name"]
+        for play in [*plays, component_play()]
+        if play.get("gather_facts") is not False
     ]
     assert gathering == []
 
@@ -103,12 +110,16 @@ def test_inventory_names_its_environment(environment: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_role_documents_its_defaults(role: str) -> None:
     defaults = read(f"roles/{role}/defaults/main.yml")
-    options = read(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    options = read(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]["main"][
+        "options"
+    ]
     documented = {
         name: option.get("default")
         for name, option in options.items()
         if name.startswith(f"{role}_")
     }
     # A default that is templated at run time is described in the option's text.
-    constant = {name: None if "{{" in str(value) else value for name, value in defaults.items()}
+    constant = {
+        name: None if "{{" in str(value) else value for name, value in defaults.items()
+    }
     assert documented == constant

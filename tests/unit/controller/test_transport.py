@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.plugin_utils import catalog, transport
-from ansible_collections.hippius.monitoring.plugins.plugin_utils.catalog import CatalogError
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
+    catalog,
+    transport,
+)
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.catalog import (
+    CatalogError,
+)
 from tests.unit.controller.test_catalog import STORE, Inventory
 
 FACTS = {
@@ -22,7 +27,11 @@ FACTS = {
     "scrape_jobs": [{"name": "shop", "address": "http"}],
 }
 SHOP = catalog.parse_component("shop", FACTS)
-TLS = {"monitoring_tls_certificate": "CERT", "monitoring_tls_key": "KEY", "monitoring_tls_ca": "CA"}
+TLS = {
+    "monitoring_tls_certificate": "CERT",
+    "monitoring_tls_key": "KEY",
+    "monitoring_tls_ca": "CA",
+}
 PASSWORD = {
     "monitoring_basic_auth_username": "us",
     "monitoring_basic_auth_password": "word",
@@ -40,7 +49,10 @@ CLIENT = {
         "key_file": "tls/key.pem",
     }
 }
-WITH_LOGIN = {**CLIENT, "basic_auth": {"username": "us", "password_file": "tls/password"}}
+WITH_LOGIN = {
+    **CLIENT,
+    "basic_auth": {"username": "us", "password_file": "tls/password"},
+}
 
 
 def spread(**variables: dict[str, Any]) -> Inventory:
@@ -48,7 +60,9 @@ def spread(**variables: dict[str, Any]) -> Inventory:
 
     All of them are reachable from each other.
     """
-    host_variables = {host: {**ROUTABLE, **TLS, **variables.get(host, {})} for host in "abc"}
+    host_variables = {
+        host: {**ROUTABLE, **TLS, **variables.get(host, {})} for host in "abc"
+    }
     groups = {"shop": ["a"], "log_store": ["b"], "prometheus": ["c"]}
     return Inventory(groups, host_variables)
 
@@ -61,9 +75,13 @@ def spread(**variables: dict[str, Any]) -> Inventory:
         pytest.param("::1", [], True, id="loopback by IPv6"),
         pytest.param("10.0.0.1", [], False, id="an address"),
         pytest.param("0.0.0.0", ["172.30.0.0/24"], False, id="every address"),
-        pytest.param("172.30.0.1", ["10.8.0.0/16", "172.30.0.0/24"], True, id="in a network"),
+        pytest.param(
+            "172.30.0.1", ["10.8.0.0/16", "172.30.0.0/24"], True, id="in a network"
+        ),
         pytest.param("172.30.0.1", "172.30.0.1", True, id="the only address"),
-        pytest.param("fd00::1", ["172.30.0.0/24", "fd00::/8"], True, id="in a network of IPv6"),
+        pytest.param(
+            "fd00::1", ["172.30.0.0/24", "fd00::/8"], True, id="in a network of IPv6"
+        ),
         pytest.param("store.example", ["0.0.0.0/0"], False, id="a name"),
         pytest.param("", ["0.0.0.0/0"], False, id="nothing"),
     ],
@@ -103,7 +121,11 @@ def test_refuses_wrong_networks_by_the_name_of_the_variable(networks: object) ->
             id="in a trusted network",
         ),
         pytest.param(
-            "a", "http", {"shop_address": "127.0.0.1:80"}, "http://127.0.0.1:80", id="by loopback"
+            "a",
+            "http",
+            {"shop_address": "127.0.0.1:80"},
+            "http://127.0.0.1:80",
+            id="by loopback",
         ),
         pytest.param(
             "c",
@@ -130,8 +152,12 @@ EVERYWHERE = {"shop_address": "0.0.0.0:80", "monitoring_address": "shop.example"
     ("client_host", "variables", "expected"),
     [
         pytest.param("a", EVERYWHERE, "https://shop.example:80", id="every address"),
-        pytest.param("c", EVERYWHERE, "https://shop.example:80", id="from another host"),
-        pytest.param("a", {"shop_address": ":80"}, "https://a:80", id="by the port alone"),
+        pytest.param(
+            "c", EVERYWHERE, "https://shop.example:80", id="from another host"
+        ),
+        pytest.param(
+            "a", {"shop_address": ":80"}, "https://a:80", id="by the port alone"
+        ),
         pytest.param(
             "a",
             {**EVERYWHERE, "monitoring_tls_certificate": ""},
@@ -155,7 +181,11 @@ def test_a_host_reaches_itself_at_an_address_of_its_certificate(
 
 
 def test_another_host_uses_the_first_address_that_it_can_reach() -> None:
-    facts = {**FACTS, "listen_addresses": {"http": "<addresses>"}, "plaintext_listeners": []}
+    facts = {
+        **FACTS,
+        "listen_addresses": {"http": "<addresses>"},
+        "plaintext_listeners": [],
+    }
     component = catalog.parse_component("shop", facts)
     addresses = ["127.0.0.1:80", "172.30.0.1:80", "10.0.0.1:80"]
     inventory = spread(a={"monitoring_plaintext_networks": ["172.30.0.0/24"]})
@@ -196,9 +226,15 @@ def test_client_logs_in_where_the_component_supports_it() -> None:
             "shop on a: a client certificate is required; set monitoring_tls_certificate",
             id="no certificate",
         ),
-        pytest.param({"c": {"monitoring_tls_ca": ""}}, "monitoring_tls_ca of c", id="no authority"),
         pytest.param(
-            {"a": PASSWORD}, "monitoring_basic_auth_username and .* of c", id="no password"
+            {"c": {"monitoring_tls_ca": ""}},
+            "monitoring_tls_ca of c",
+            id="no authority",
+        ),
+        pytest.param(
+            {"a": PASSWORD},
+            "monitoring_basic_auth_username and .* of c",
+            id="no password",
         ),
         pytest.param(
             {"a": PASSWORD, "c": {**PASSWORD, "monitoring_basic_auth_password": "x"}},
@@ -220,7 +256,9 @@ def test_scrape_jobs_have_the_scheme_of_each_target() -> None:
     inventory.groups = {"shop": ["a", "c"]}
     inventory.host_variables["c"]["shop_address"] = "127.0.0.1:80"
     (job,) = catalog.scrape_jobs([SHOP], inventory, "c")
-    labels = {config["targets"][0]: config["labels"] for config in job.pop("static_configs")}
+    labels = {
+        config["targets"][0]: config["labels"] for config in job.pop("static_configs")
+    }
     assert labels["10.0.0.1:80"] == {"env": "test", "host": "a", "__scheme__": "https"}
     assert labels["127.0.0.1:80"] == {"env": "test", "host": "c"}
     assert job == {"job_name": "shop", **CLIENT}
@@ -249,7 +287,9 @@ def test_tls_files_are_none_for_plain_text(
     assert files == {"config": [], "secrets": {}, "probe_auth": {}, "web": {}}
 
 
-def test_tls_files_of_a_listener_keep_the_key_secret_and_require_a_certificate() -> None:
+def test_tls_files_of_a_listener_keep_the_key_secret_and_require_a_certificate() -> (
+    None
+):
     files = catalog.tls_files(SHOP, [], "10.0.0.1:80", spread(), "a")
     assert files == {
         "scheme": "https",
@@ -258,7 +298,10 @@ def test_tls_files_of_a_listener_keep_the_key_secret_and_require_a_certificate()
             {"path": "tls/ca.pem", "content": "CA"},
         ],
         "secrets": {"tls/key.pem": "KEY"},
-        "probe_auth": {"certificate_file": "tls/certificate.pem", "key_file": "tls/key.pem"},
+        "probe_auth": {
+            "certificate_file": "tls/certificate.pem",
+            "key_file": "tls/key.pem",
+        },
         "web": {
             "tls_server_config": {
                 "cert_file": "tls/certificate.pem",
@@ -275,14 +318,19 @@ def test_tls_files_with_a_password_accept_clients_without_a_certificate() -> Non
     assert files["secrets"] == {"tls/key.pem": "KEY", "tls/password": "word"}
     assert files["probe_auth"]["username"] == "us"
     assert files["probe_auth"]["password_file"] == "tls/password"
-    assert files["web"]["tls_server_config"]["client_auth_type"] == "VerifyClientCertIfGiven"
+    assert (
+        files["web"]["tls_server_config"]["client_auth_type"]
+        == "VerifyClientCertIfGiven"
+    )
     assert files["web"]["basic_auth_users"] == {"us": "$2b$hash"}
 
 
 @pytest.mark.parametrize(
     ("consumed", "bind_address", "expected"),
     [
-        pytest.param([], "10.0.0.2:3100", {"tls/key.pem"}, id="without basic authentication"),
+        pytest.param(
+            [], "10.0.0.2:3100", {"tls/key.pem"}, id="without basic authentication"
+        ),
         pytest.param([SHOP], "", {"tls/key.pem", "tls/password"}, id="as a client"),
     ],
 )
@@ -298,5 +346,7 @@ def test_tls_files_have_the_password_only_where_it_is_used(
 
 def test_refuses_a_plaintext_listener_that_does_not_exist() -> None:
     facts = {**FACTS, "plaintext_listeners": ["grpc"]}
-    with pytest.raises(CatalogError, match="plaintext_listeners: there is no listener 'grpc'"):
+    with pytest.raises(
+        CatalogError, match="plaintext_listeners: there is no listener 'grpc'"
+    ):
         catalog.parse_component("shop", facts)

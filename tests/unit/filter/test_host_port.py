@@ -27,12 +27,18 @@ def test_host_port_keeps_the_brackets_of_an_ipv6_host_on_request() -> None:
     assert host_port("127.0.0.1:1", brackets=True) == {"host": "127.0.0.1", "port": 1}
 
 
-@pytest.mark.parametrize("address", ["", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "[::1]"])
+@pytest.mark.parametrize(
+    "address", ["", "127.0.0.1", "127.0.0.1:", "127.0.0.1:http", "[::1]"]
+)
 def test_host_port_refuses_an_address_without_a_port(address: str) -> None:
-    with pytest.raises(AnsibleFilterError, match=r"has no port; write it as host:port\."):
+    with pytest.raises(
+        AnsibleFilterError, match=r"has no port; write it as host:port\."
+    ):
         host_port(address)
 
 
 def test_host_port_refuses_another_type() -> None:
-    with pytest.raises(AnsibleFilterError, match="the address is of type int; write it as host"):
+    with pytest.raises(
+        AnsibleFilterError, match="the address is of type int; write it as host"
+    ):
         host_port(3100)

@@ -9,7 +9,10 @@ import pytest
 
 from plugins.filter.otel_exporters import otel_exporters
 
-QUEUE = {"retry_on_failure": {"max_elapsed_time": "0s"}, "sending_queue": {"num_consumers": 2}}
+QUEUE = {
+    "retry_on_failure": {"max_elapsed_time": "0s"},
+    "sending_queue": {"num_consumers": 2},
+}
 
 
 @pytest.mark.parametrize(
@@ -30,8 +33,12 @@ QUEUE = {"retry_on_failure": {"max_elapsed_time": "0s"}, "sending_queue": {"num_
             {"path": "/x"},
             id="null leaves a setting out",
         ),
-        pytest.param({"headers": {"a": None}}, {**QUEUE, "headers": {"a": None}}, id="null below"),
-        pytest.param({"flag": False, "n": 0}, {**QUEUE, "flag": False, "n": 0}, id="false stays"),
+        pytest.param(
+            {"headers": {"a": None}}, {**QUEUE, "headers": {"a": None}}, id="null below"
+        ),
+        pytest.param(
+            {"flag": False, "n": 0}, {**QUEUE, "flag": False, "n": 0}, id="false stays"
+        ),
     ],
 )
 def test_exporter_has(destination: dict[str, Any], settings: dict[str, Any]) -> None:

@@ -38,9 +38,18 @@ def test_without_destinations_traces_are_dropped_and_metrics_reach_prometheus() 
     ("signal", "pipeline"),
     [("traces", "traces"), ("metrics", "metrics/destinations"), ("logs", "logs")],
 )
-def test_a_signal_reaches_the_destinations_that_take_it(signal: str, pipeline: str) -> None:
-    destinations = {"a": {"signals": [signal]}, "b": {"signals": []}, "c": {"signals": [signal]}}
-    assert otel_pipelines(destinations, RECEIVERS, [])[pipeline]["exporters"] == ["a", "c"]
+def test_a_signal_reaches_the_destinations_that_take_it(
+    signal: str, pipeline: str
+) -> None:
+    destinations = {
+        "a": {"signals": [signal]},
+        "b": {"signals": []},
+        "c": {"signals": [signal]},
+    }
+    assert otel_pipelines(destinations, RECEIVERS, [])[pipeline]["exporters"] == [
+        "a",
+        "c",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -56,15 +65,21 @@ def test_a_signal_reaches_the_destinations_that_take_it(signal: str, pipeline: s
     ],
 )
 def test_only_traces_are_sampled(pipeline: str, processors: list[str]) -> None:
-    assert otel_pipelines(ALL, RECEIVERS, PROCESSORS)[pipeline]["processors"] == processors
+    assert (
+        otel_pipelines(ALL, RECEIVERS, PROCESSORS)[pipeline]["processors"] == processors
+    )
 
 
 def test_every_pipeline_has_every_receiver() -> None:
     pipelines = otel_pipelines(ALL, ["otlp/a", "otlp/b"], PROCESSORS)
     assert len(pipelines) == 4
-    assert all(parts["receivers"] == ["otlp/a", "otlp/b"] for parts in pipelines.values())
+    assert all(
+        parts["receivers"] == ["otlp/a", "otlp/b"] for parts in pipelines.values()
+    )
 
 
 def test_a_destination_without_signals_is_refused() -> None:
-    with pytest.raises(AnsibleFilterError, match="'x' has no signals; list traces, metrics or"):
+    with pytest.raises(
+        AnsibleFilterError, match="'x' has no signals; list traces, metrics or"
+    ):
         otel_pipelines({"x": {"endpoint": "y"}}, RECEIVERS, PROCESSORS)

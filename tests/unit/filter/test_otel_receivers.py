@@ -11,7 +11,9 @@ TLS = {"tls": {"cert_file": "/c", "key_file": "/k"}}
 
 
 def test_each_address_has_one_receiver_with_both_ports() -> None:
-    receivers = otel_receivers({"127.0.0.1": "http", "172.30.0.1": "http"}, 4317, 4318, TLS)
+    receivers = otel_receivers(
+        {"127.0.0.1": "http", "172.30.0.1": "http"}, 4317, 4318, TLS
+    )
     assert receivers == {
         "otlp/127.0.0.1": {
             "protocols": {

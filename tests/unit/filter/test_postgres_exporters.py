@@ -18,7 +18,11 @@ TLS = {
     "probe_auth": {"username": "u"},
     "web": {"basic_auth_users": {"u": "$2b$hash"}},
 }
-EXPORTER = {"name": "main", "listen_address": "10.0.0.1:9187", "postgres_address": "db:5432"}
+EXPORTER = {
+    "name": "main",
+    "listen_address": "10.0.0.1:9187",
+    "postgres_address": "db:5432",
+}
 
 
 def instance(tls: dict[str, Any] = PLAIN, **fields: Any) -> dict[str, Any]:
@@ -27,7 +31,11 @@ def instance(tls: dict[str, Any] = PLAIN, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "empty", [{}, {"user": "", "password": None, "flags": None, "database": "", "sslmode": None}]
+    "empty",
+    [
+        {},
+        {"user": "", "password": None, "flags": None, "database": "", "sslmode": None},
+    ],
 )
 def test_an_exporter_with_three_fields_has_the_defaults(empty: dict[str, Any]) -> None:
     assert instance(**empty) == {
@@ -53,8 +61,12 @@ def test_an_exporter_with_three_fields_has_the_defaults(empty: dict[str, Any]) -
 @pytest.mark.parametrize(
     ("fields", "uri"),
     [
-        pytest.param({"database": "a/b c"}, "db:5432/a/b%20c?sslmode=disable", id="database"),
-        pytest.param({"sslmode": "require"}, "db:5432/postgres?sslmode=require", id="sslmode"),
+        pytest.param(
+            {"database": "a/b c"}, "db:5432/a/b%20c?sslmode=disable", id="database"
+        ),
+        pytest.param(
+            {"sslmode": "require"}, "db:5432/postgres?sslmode=require", id="sslmode"
+        ),
         pytest.param(
             {"postgres_address": "/run/postgresql"},
             "/postgres?sslmode=disable&host=/run/postgresql",
@@ -75,7 +87,10 @@ def test_the_password_is_in_a_secret_file_only() -> None:
 
 def test_tls_adds_files_a_web_configuration_and_a_probe_with_a_login() -> None:
     result = instance(TLS, flags=["--x"])
-    assert result["config"] == [{"path": "postgres_exporter.yml", "content": {}}, *TLS["config"]]
+    assert result["config"] == [
+        {"path": "postgres_exporter.yml", "content": {}},
+        *TLS["config"],
+    ]
     assert json.loads(result["secrets"].pop("web.yml")) == TLS["web"]
     assert result["secrets"] == TLS["secrets"]
     assert result["command"][-2:] == ["--web.config.file={etc}/web.yml", "--x"]

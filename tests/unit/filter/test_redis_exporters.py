@@ -18,7 +18,11 @@ TLS = {
     "probe_auth": {"ca_file": "tls/ca.pem"},
     "web": {},
 }
-EXPORTER = {"name": "main", "listen_address": "10.0.0.1:9121", "redis_address": "r:6379"}
+EXPORTER = {
+    "name": "main",
+    "listen_address": "10.0.0.1:9121",
+    "redis_address": "r:6379",
+}
 
 
 def instance(tls: dict[str, Any] = PLAIN, **fields: Any) -> dict[str, Any]:
@@ -48,7 +52,10 @@ def test_tls_adds_files_flags_and_a_probe_with_a_certificate() -> None:
     result = instance(TLS)
     assert result["config"] == TLS["config"]
     assert result["secrets"] == TLS["secrets"]
-    assert result["ready"] == {"url": "https://10.0.0.1:9121/health", "ca_file": "tls/ca.pem"}
+    assert result["ready"] == {
+        "url": "https://10.0.0.1:9121/health",
+        "ca_file": "tls/ca.pem",
+    }
     assert [flag for flag in result["command"] if "tls" in flag] == [
         "--tls-server-cert-file={etc}/tls/certificate.pem",
         "--tls-server-key-file={etc}/tls/key.pem",
@@ -61,10 +68,14 @@ def test_tls_adds_files_flags_and_a_probe_with_a_certificate() -> None:
     [
         pytest.param({}, "redis://r:6379", id="default user"),
         pytest.param({"user": "a@b"}, "redis://a%40b@r:6379", id="user to be escaped"),
-        pytest.param({"redis_address": "rediss://r:1", "user": "m"}, "rediss://m@r:1", id="URL"),
+        pytest.param(
+            {"redis_address": "rediss://r:1", "user": "m"}, "rediss://m@r:1", id="URL"
+        ),
     ],
 )
-def test_the_password_file_has_the_url_with_the_user(fields: dict[str, Any], url: str) -> None:
+def test_the_password_file_has_the_url_with_the_user(
+    fields: dict[str, Any], url: str
+) -> None:
     result = instance(password='p"w', **fields)
     assert json.loads(result["secrets"]["passwords.json"]) == {url: 'p"w'}
     assert 'p"w' not in str(result["command"])
@@ -72,7 +83,10 @@ def test_the_password_file_has_the_url_with_the_user(fields: dict[str, Any], url
 
 def test_flags_stand_in_the_order_user_password_tls_and_own() -> None:
     command = instance(TLS, user="u", password="p", flags=["--is-cluster"])["command"]
-    assert command[4:6] == ["--redis.user=u", "--redis.password-file={etc}/passwords.json"]
+    assert command[4:6] == [
+        "--redis.user=u",
+        "--redis.password-file={etc}/passwords.json",
+    ]
     assert command[-1] == "--is-cluster"
 
 

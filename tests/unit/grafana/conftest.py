@@ -9,9 +9,15 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import Client
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import KINDS
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import (
+    Client,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
+    KINDS,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
+    DesiredObject,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
     Result,
@@ -72,7 +78,9 @@ def apply(grafana: Any) -> Apply:
     def call(*desired: DesiredObject, **options: Any) -> Result:
         grafana.clear()
         return reconcile(
-            connect(grafana), list(desired), Options(**{"fingerprint_key": "key", **options})
+            connect(grafana),
+            list(desired),
+            Options(**{"fingerprint_key": "key", **options}),
         )
 
     return call

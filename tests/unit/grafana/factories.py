@@ -88,7 +88,10 @@ BODIES: dict[str, dict[str, Any]] = {
             {
                 "uid": "chat-1",
                 "type": "discord",
-                "settings": {"url": "https://discord.example/api/webhooks/1/first", "title": "T"},
+                "settings": {
+                    "url": "https://discord.example/api/webhooks/1/first",
+                    "title": "T",
+                },
                 "disableResolveMessage": False,
             }
         ],
@@ -103,7 +106,12 @@ BODIES: dict[str, dict[str, Any]] = {
             }
         ],
     },
-    "rule_group": {"folderUid": "ops", "title": "targets", "interval": 60, "rules": [RULE, RULE_2]},
+    "rule_group": {
+        "folderUid": "ops",
+        "title": "targets",
+        "interval": 60,
+        "rules": [RULE, RULE_2],
+    },
 }
 IDENTITIES = {
     "folder": "ops",
@@ -165,11 +173,20 @@ CHANGES: dict[str, list[tuple[tuple, Any]]] = {
         (("time_intervals", 0, "location"), "UTC"),
         (("time_intervals", 0, "years"), ["2030"]),
         (("time_intervals", 0, "days_of_month"), ["1:7", "-1"]),
-        (("time_intervals", 0, "times"), [{"start_time": "06:00", "end_time": "24:00"}]),
-        (("time_intervals",), [{"weekdays": ["saturday", "sunday"]}, {"weekdays": ["monday"]}]),
+        (
+            ("time_intervals", 0, "times"),
+            [{"start_time": "06:00", "end_time": "24:00"}],
+        ),
+        (
+            ("time_intervals",),
+            [{"weekdays": ["saturday", "sunday"]}, {"weekdays": ["monday"]}],
+        ),
     ],
     "contact_point": [
-        (("receivers", 0, "settings", "url"), "https://discord.example/api/webhooks/1/second"),
+        (
+            ("receivers", 0, "settings", "url"),
+            "https://discord.example/api/webhooks/1/second",
+        ),
         (("receivers", 0, "settings", "title"), "{{ $x }}"),
         (("receivers", 0, "settings", "use_discord_username"), True),
         (("receivers", 0, "disableResolveMessage"), True),
@@ -214,7 +231,10 @@ CHANGES: dict[str, list[tuple[tuple, Any]]] = {
 
 
 def desired(
-    kind: str, body: dict | None = None, state: str = PRESENT, source: str = "test.yml:1"
+    kind: str,
+    body: dict | None = None,
+    state: str = PRESENT,
+    source: str = "test.yml:1",
 ) -> DesiredObject:
     """Return a desired object of a kind; its identity follows from its body."""
     body = deepcopy(BODIES[kind] if body is None else body)
@@ -232,7 +252,11 @@ def desired(
 def absent(kind: str, identity: str | None = None) -> DesiredObject:
     """Return an object that must not exist."""
     return DesiredObject(
-        kind, IDENTITIES[kind] if identity is None else identity, {}, "test.yml:9", ABSENT
+        kind,
+        IDENTITIES[kind] if identity is None else identity,
+        {},
+        "test.yml:9",
+        ABSENT,
     )
 
 

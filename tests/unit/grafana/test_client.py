@@ -43,7 +43,9 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def client(grafana: FakeGrafana, pauses: list[float]) -> Client:
-    return Client(grafana.url, username="admin", password="pass word ü", sleep=pauses.append)
+    return Client(
+        grafana.url, username="admin", password="pass word ü", sleep=pauses.append
+    )
 
 
 def seen(grafana: FakeGrafana) -> list[str]:
@@ -69,7 +71,9 @@ def test_a_probe_is_made_once(grafana: FakeGrafana, client: Client) -> None:
 
 def test_another_organization_has_its_own_namespace(grafana: FakeGrafana) -> None:
     number = grafana.add_org("Two")
-    client = Client(grafana.url, username="admin", password="pass word ü", org_id=number)
+    client = Client(
+        grafana.url, username="admin", password="pass word ü", org_id=number
+    )
     client.probe()
     assert client.namespace == f"org-{number}"
 
@@ -77,7 +81,9 @@ def test_another_organization_has_its_own_namespace(grafana: FakeGrafana) -> Non
 def test_wrong_credentials_make_one_request_whatever_follows(
     grafana: FakeGrafana, pauses: list
 ) -> None:
-    client = Client(grafana.url, username="admin", password="wrong", sleep=pauses.append)
+    client = Client(
+        grafana.url, username="admin", password="wrong", sleep=pauses.append
+    )
     for _ in range(8):
         with pytest.raises(Unauthorized, match="wrong or locked credentials"):
             client.probe()
@@ -89,7 +95,9 @@ def test_wrong_credentials_make_one_request_whatever_follows(
 
 
 @pytest.mark.parametrize("fault", ["502", "429", "locked", "reset", "truncated"])
-def test_reads_are_repeated(grafana: FakeGrafana, client: Client, pauses: list, fault: str) -> None:
+def test_reads_are_repeated(
+    grafana: FakeGrafana, client: Client, pauses: list, fault: str
+) -> None:
     grafana.fail(fault, method="GET", times=2)
     client.probe()
     assert len(pauses) == 2
@@ -97,27 +105,37 @@ def test_reads_are_repeated(grafana: FakeGrafana, client: Client, pauses: list, 
 
 
 @pytest.mark.parametrize("fault", ["502", "429", "locked", "reset", "truncated"])
-def test_reads_are_given_up(grafana: FakeGrafana, client: Client, pauses: list, fault: str) -> None:
+def test_reads_are_given_up(
+    grafana: FakeGrafana, client: Client, pauses: list, fault: str
+) -> None:
     grafana.fail(fault, method="GET", times=0)
-    with pytest.raises(GrafanaError, match=r"GET /api/org.*given up after \d+ attempts"):
+    with pytest.raises(
+        GrafanaError, match=r"GET /api/org.*given up after \d+ attempts"
+    ):
         client.probe()
     assert 50 < sum(pauses) < 70
 
 
-def test_a_plain_error_is_not_repeated(grafana: FakeGrafana, client: Client, pauses: list) -> None:
+def test_a_plain_error_is_not_repeated(
+    grafana: FakeGrafana, client: Client, pauses: list
+) -> None:
     grafana.fail("500", method="GET", times=0)
     with pytest.raises(Refused, match="GET /api/org answered 500"):
         client.probe()
     assert pauses == []
 
 
-def test_a_web_page_is_not_mistaken_for_grafana(grafana: FakeGrafana, client: Client) -> None:
+def test_a_web_page_is_not_mistaken_for_grafana(
+    grafana: FakeGrafana, client: Client
+) -> None:
     grafana.fail("html", method="GET", status=200, times=0)
     with pytest.raises(GrafanaError, match=f"web page: is {grafana.url} Grafana"):
         client.probe()
 
 
-def test_retry_after_is_obeyed(grafana: FakeGrafana, client: Client, pauses: list) -> None:
+def test_retry_after_is_obeyed(
+    grafana: FakeGrafana, client: Client, pauses: list
+) -> None:
     grafana.fail("429", method="GET", times=1, headers={"Retry-After": "7"})
     client.probe()
     assert pauses == [7.0]
@@ -136,11 +154,16 @@ def test_an_uncertain_write_is_not_repeated(
 def test_a_rejected_write_is_repeated(grafana: FakeGrafana, client: Client) -> None:
     grafana.fail("429", method="POST", times=1)
     client.write("POST", USERS, "user ada", {"login": "ada", "password": "secret"})
-    assert [line.status for line in grafana.requests if line.method == "POST"] == [429, 200]
+    assert [line.status for line in grafana.requests if line.method == "POST"] == [
+        429,
+        200,
+    ]
 
 
 @pytest.mark.parametrize("fault", ["409", "412"])
-def test_a_lost_race_has_its_own_error(grafana: FakeGrafana, client: Client, fault: str) -> None:
+def test_a_lost_race_has_its_own_error(
+    grafana: FakeGrafana, client: Client, fault: str
+) -> None:
     grafana.fail(fault, method="POST", times=1)
     with pytest.raises(Raced) as raised:
         client.write("POST", USERS, "user ada", {})
@@ -152,13 +175,17 @@ def test_a_refused_connection_is_given_up(pauses: list) -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         client = Client(url, username="a", password="b", sleep=pauses.append)
-        with pytest.raises(GrafanaError, match=f"at {url}: .*refused.*given up") as raised:
+        with pytest.raises(
+            GrafanaError, match=f"at {url}: .*refused.*given up"
+        ) as raised:
             client.write("POST", USERS, "user ada", {})
     assert not isinstance(raised.value, Uncertain)
     assert sum(pauses) > 50
 
 
-@pytest.mark.parametrize("url", ["grafana:3000", "http://", "ftp://grafana", "http://a b"])
+@pytest.mark.parametrize(
+    "url", ["grafana:3000", "http://", "ftp://grafana", "http://a b"]
+)
 def test_an_invalid_address_is_reported_at_once(url: str, pauses: list) -> None:
     with pytest.raises(GrafanaError, match=re.escape(f"at {url.rstrip('/')}: ")):
         Client(url, username="a", password="secret", sleep=pauses.append).probe()
@@ -171,19 +198,35 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     folder = tmp_path_factory.mktemp("tls")
     files = (str(folder / "cert.pem"), str(folder / "key.pem"))
     names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *names]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        *names,
+    ]
     subprocess.run(
-        [*command, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True
+        [*command, "-out", files[0], "-keyout", files[1]],
+        check=True,
+        capture_output=True,
     )
     return files
 
 
-def test_tls_is_verified(grafana: FakeGrafana, certificate: tuple[str, str], pauses: list) -> None:
+def test_tls_is_verified(
+    grafana: FakeGrafana, certificate: tuple[str, str], pauses: list
+) -> None:
     http, thread = start(grafana.grafana, ("127.0.0.1", 0), certificate)
     try:
         url = f"https://127.0.0.1:{http.server_address[1]}"
         login = {"username": "admin", "password": "pass word ü", "sleep": pauses.append}
-        with pytest.raises(GrafanaError, match=f"GET /api/org at {url}: TLS: .*certificate"):
+        with pytest.raises(
+            GrafanaError, match=f"GET /api/org at {url}: TLS: .*certificate"
+        ):
             Client(url, **login).probe()
         assert pauses == []
         Client(url, ca_path=certificate[0], **login).probe()
@@ -198,7 +241,9 @@ def test_tls_is_verified(grafana: FakeGrafana, certificate: tuple[str, str], pau
         with pytest.raises(GrafanaError, match="/nonexistent"):
             Client(url, ca_path="/nonexistent", **login).probe()
         with pytest.raises(GrafanaError, match="/nonexistent"):
-            Client(url, client_cert="/nonexistent", validate_certs=False, **login).probe()
+            Client(
+                url, client_cert="/nonexistent", validate_certs=False, **login
+            ).probe()
     finally:
         http.close()
         thread.join()
@@ -210,7 +255,12 @@ def test_a_silent_server_times_out(pauses: list) -> None:
         silent.listen()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         client = Client(
-            url, username="a", password="b", timeout=0.2, patience=0.3, sleep=pauses.append
+            url,
+            username="a",
+            password="b",
+            timeout=0.2,
+            patience=0.3,
+            sleep=pauses.append,
         )
         with pytest.raises(GrafanaError, match="timed out"):
             client.probe()
@@ -232,15 +282,23 @@ def test_a_secret_in_an_answer_is_hidden(grafana: FakeGrafana, client: Client) -
     assert "********" in str(raised.value)
 
 
-def test_a_redirect_is_reported_with_its_target(grafana: FakeGrafana, client: Client) -> None:
+def test_a_redirect_is_reported_with_its_target(
+    grafana: FakeGrafana, client: Client
+) -> None:
     grafana.fail(
-        "500", method="GET", status=301, headers={"Location": "https://elsewhere/grafana/"}, times=0
+        "500",
+        method="GET",
+        status=301,
+        headers={"Location": "https://elsewhere/grafana/"},
+        times=0,
     )
     with pytest.raises(Refused, match="redirects to https://elsewhere/grafana/"):
         client.probe()
 
 
-def test_a_missing_requests_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_requests_library_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(clients, "requests", None)
     with pytest.raises(GrafanaError, match="install python3-requests"):
         Client("http://127.0.0.1:3000")
@@ -261,7 +319,9 @@ def test_one_connection_is_kept(grafana: FakeGrafana, client: Client) -> None:
     assert len(opened) == 1
 
 
-def test_items_are_read_in_parallel_and_in_order(grafana: FakeGrafana, client: Client) -> None:
+def test_items_are_read_in_parallel_and_in_order(
+    grafana: FakeGrafana, client: Client
+) -> None:
     names = set()
 
     def call(number: int) -> int:

@@ -19,12 +19,18 @@ from ansible.errors import AnsibleActionFail
 from hypothesis import strategies
 
 from ansible_collections.hippius.monitoring.plugins.action import grafana_content
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import exporting
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
+    exporting,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.documents import (
     DocumentError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import Live
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import KINDS
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import (
+    Live,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
+    KINDS,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
     DesiredObject,
     RequiredObject,
@@ -37,7 +43,9 @@ from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import 
     ContentLoader,
     Source,
 )
-from ansible_collections.hippius.monitoring.plugins.plugin_utils.export_files import serialize
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.export_files import (
+    serialize,
+)
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.yaml_documents import (
     parse_document,
 )
@@ -87,7 +95,11 @@ def files(**contents: object) -> dict[str, bytes]:
     contents_by_path = {}
     for name, content in contents.items():
         path, suffix = name.replace("__", "/").rsplit("_", 1)
-        encoded = textwrap.dedent(content) if isinstance(content, str) else json.dumps(content)
+        encoded = (
+            textwrap.dedent(content)
+            if isinstance(content, str)
+            else json.dumps(content)
+        )
         contents_by_path[f"{path}.{suffix}"] = encoded.encode()
     return contents_by_path
 
@@ -104,14 +116,18 @@ class Loaded(NamedTuple):
 def load(*sources: Source, **options: Any) -> Loaded:
     loader = ContentLoader(**options)
     desired, required = loader.load(list(sources))
-    return Loaded(desired, required, loader.diagnostics.errors, loader.diagnostics.warnings)
+    return Loaded(
+        desired, required, loader.diagnostics.errors, loader.diagnostics.warnings
+    )
 
 
 def bodies(*sources: Source, **options: Any) -> dict[tuple[str, str], dict]:
     """Return bodies by kind and identity of sources that have neither errors nor warnings."""
     loaded = load(*sources, **options)
     assert (loaded.errors, loaded.warnings) == ([], [])
-    return {(desired.kind, desired.identity): desired.body for desired in loaded.desired}
+    return {
+        (desired.kind, desired.identity): desired.body for desired in loaded.desired
+    }
 
 
 def errors(*sources: Source, **options: Any) -> list[str]:
@@ -119,9 +135,13 @@ def errors(*sources: Source, **options: Any) -> list[str]:
 
 
 def test_directory_is_the_folder_of_its_dashboards() -> None:
-    tree = files(dashboards__Apps__Web_json=board(), dashboards__top_json=board("top", "Top"))
+    tree = files(
+        dashboards__Apps__Web_json=board(), dashboards__top_json=board("top", "Top")
+    )
     loaded = bodies(Source("grafana", tree, folder=("Hippius",)))
-    folders = {body["title"]: body for (kind, _), body in loaded.items() if kind == "folder"}
+    folders = {
+        body["title"]: body for (kind, _), body in loaded.items() if kind == "folder"
+    }
     apps_uid, root_uid = folders["Apps"]["uid"], folders["Hippius"]["uid"]
     assert sorted(folders) == ["Apps", "Hippius"]
     assert folders["Apps"]["parentUid"] == root_uid
@@ -130,7 +150,10 @@ def test_directory_is_the_folder_of_its_dashboards() -> None:
 
 
 def test_dashboard_at_the_top_is_in_no_folder() -> None:
-    assert bodies(Source("", files(app_json=board())))["dashboard", "app"]["folderUid"] == ""
+    assert (
+        bodies(Source("", files(app_json=board())))["dashboard", "app"]["folderUid"]
+        == ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,8 +169,16 @@ def test_dashboard_at_the_top_is_in_no_folder() -> None:
             b'{"uid": "a", "title": "A", "panels": [{"a":\n -1e999}]}',
             "app.json:2: -1e999 is out of range for JSON; write a smaller number.",
         ),
-        ("a\udcff.json", b"{}", "a\\udcff.json: the file name is not UTF-8; rename the file."),
-        ("a\udcff.yml", b"{}", "a\\udcff.yml: the file name is not UTF-8; rename the file."),
+        (
+            "a\udcff.json",
+            b"{}",
+            "a\\udcff.json: the file name is not UTF-8; rename the file.",
+        ),
+        (
+            "a\udcff.yml",
+            b"{}",
+            "a\\udcff.yml: the file name is not UTF-8; rename the file.",
+        ),
     ],
 )
 def test_value_that_no_message_could_contain_is_an_error(
@@ -162,7 +193,9 @@ def test_link_to_a_directory_above_it_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "ab").symlink_to("a")
     grafana_content._check_loop(str(tmp_path), "ab")
     (tmp_path / "a" / "b" / "loop").symlink_to("../..")
-    with pytest.raises(AnsibleActionFail, match="loop: links to a directory above it; remove"):
+    with pytest.raises(
+        AnsibleActionFail, match="loop: links to a directory above it; remove"
+    ):
         grafana_content._check_loop(str(tmp_path / "a" / "b"), "loop")
 
 
@@ -174,7 +207,8 @@ def test_files_are_listed_without_reading_them(tmp_path: Path) -> None:
 def test_surrogate_pair_is_one_character() -> None:
     tree = {"app.json": json.dumps(board(title="\U0001f525 \\ud800")).encode()}
     assert (
-        bodies(Source("", tree))["dashboard", "app"]["dashboard"]["title"] == "\U0001f525 \\ud800"
+        bodies(Source("", tree))["dashboard", "app"]["dashboard"]["title"]
+        == "\U0001f525 \\ud800"
     )
 
 
@@ -187,7 +221,9 @@ def test_folders_below_one_with_a_uid_keep_their_uids_when_it_is_renamed() -> No
             b__top_json=board("t", "T"),
         )
         loaded = bodies(Source("", tree))
-        parents = {key: body["parentUid"] for key, body in loaded.items() if key[0] == "folder"}
+        parents = {
+            key: body["parentUid"] for key, body in loaded.items() if key[0] == "folder"
+        }
         parents_by_title.append(parents)
     before, after = parents_by_title
     assert before == after
@@ -211,13 +247,18 @@ def test_datasource_that_a_file_deletes_and_creates_is_present() -> None:
 
 
 NO_DURATION = "f.yml:4: {} is {!r}; write a duration such as 30s or 1h30m."
-NO_MULTIPLE = "f.yml:2: rule group g has an interval of {} seconds; use a multiple of 10 seconds."
+NO_MULTIPLE = (
+    "f.yml:2: rule group g has an interval of {} seconds; use a multiple of 10 seconds."
+)
 
 
 @pytest.mark.parametrize(
     ("duration", "error"),
     [
-        *((duration, None) for duration in ("60s", "1m30s", "'1m'", "1h", "1d", "$MINUTE")),
+        *(
+            (duration, None)
+            for duration in ("60s", "1m30s", "'1m'", "1h", "1d", "$MINUTE")
+        ),
         ("60", NO_DURATION.format("interval", "60")),
         ("60.0", NO_DURATION.format("interval", "60.0")),
         ("1.5m", NO_DURATION.format("interval", "1.5m")),
@@ -236,7 +277,10 @@ def test_interval_of_a_group(duration: str, error: str | None) -> None:
     group = f"- name: g\n  folder: F\n  interval: {duration}\n  rules: [{rule}]\n"
     content = f"groups:\n{group}apiVersion: 1\n"
     expected = [error] if error else []
-    assert errors(Source("", {"f.yml": content.encode()}), environment={"MINUTE": "1m"}) == expected
+    assert (
+        errors(Source("", {"f.yml": content.encode()}), environment={"MINUTE": "1m"})
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -252,16 +296,22 @@ def test_interval_of_a_group(duration: str, error: str | None) -> None:
 def test_duration_of_a_policy(duration: str, error: str | None) -> None:
     content = f"apiVersion: 1\npolicies:\n- receiver: x\n  group_wait: {duration}\n"
     expected = [error] if error else []
-    assert errors(Source("", {"f.yml": content.encode()}), environment={"MINUTE": "1m"}) == expected
+    assert (
+        errors(Source("", {"f.yml": content.encode()}), environment={"MINUTE": "1m"})
+        == expected
+    )
 
 
 def test_folder_file_of_a_directory_sets_title_uid_and_description() -> None:
     tree = files(
-        a__b__app_json=board(), a___folder_yml="title: Area/1\nuid: area\ndescription: All of it\n"
+        a__b__app_json=board(),
+        a___folder_yml="title: Area/1\nuid: area\ndescription: All of it\n",
     )
     loaded = bodies(Source("", tree))
     children = [
-        body for (kind, _), body in loaded.items() if kind == "folder" and body["title"] == "b"
+        body
+        for (kind, _), body in loaded.items()
+        if kind == "folder" and body["title"] == "b"
     ]
     (child,) = children
     assert loaded["folder", "area"] == {
@@ -276,7 +326,9 @@ def test_folder_file_of_a_directory_sets_title_uid_and_description() -> None:
 
 def test_folder_is_below_the_titled_folder_of_its_parent_directory() -> None:
     tree = files(
-        A___folder_yml="title: Area", A__B___folder_yml="uid: below", A__B__app_json=board()
+        A___folder_yml="title: Area",
+        A__B___folder_yml="uid: below",
+        A__B__app_json=board(),
     )
     loaded = bodies(Source("", tree))
     titles = {body["title"] for (kind, _), body in loaded.items() if kind == "folder"}
@@ -309,7 +361,8 @@ def test_folder_declaration_applies_to_all_sources() -> None:
     [
         pytest.param(board(id=7, version=3), id="classic"),
         pytest.param(
-            {"dashboard": board(id=7), "meta": {"folderUid": "elsewhere"}}, id="answer of the API"
+            {"dashboard": board(id=7), "meta": {"folderUid": "elsewhere"}},
+            id="answer of the API",
         ),
         pytest.param(
             {
@@ -323,7 +376,10 @@ def test_folder_declaration_applies_to_all_sources() -> None:
     ],
 )
 def test_dashboard_is_read_in_each_export_format(model: dict) -> None:
-    assert bodies(Source("", files(app_json=model)))["dashboard", "app"]["dashboard"] == board()
+    assert (
+        bodies(Source("", files(app_json=model)))["dashboard", "app"]["dashboard"]
+        == board()
+    )
 
 
 def test_inputs_of_a_shared_dashboard_become_datasources() -> None:
@@ -346,10 +402,14 @@ def test_inputs_of_a_shared_dashboard_become_datasources() -> None:
         Source(objects={"datasources": [datasource]}),
     ]
     expected = board(
-        panels=[{"datasource": {"type": "loki", "uid": "loki"}, "title": "${instance} s"}]
+        panels=[
+            {"datasource": {"type": "loki", "uid": "loki"}, "title": "${instance} s"}
+        ]
     )
     by_type = bodies(*sources)["dashboard", "app"]["dashboard"]
-    by_name = bodies(*sources, inputs={"DS_LOGS": "loki"})["dashboard", "app"]["dashboard"]
+    by_name = bodies(*sources, inputs={"DS_LOGS": "loki"})["dashboard", "app"][
+        "dashboard"
+    ]
     assert by_type == by_name == expected
     assert errors(Source("g", files(app_json=shared))) == [
         (
@@ -366,7 +426,9 @@ def test_inputs_of_a_shared_dashboard_become_datasources() -> None:
 def test_hostile_values_stay_unchanged_in_files_and_inline() -> None:
     model = board(tags=HOSTILE)
     for encoded in (json.dumps(model), json.dumps(model, ensure_ascii=False, indent=3)):
-        loaded = bodies(Source("", {"app.json": encoded.encode()}))["dashboard", "app"]["dashboard"]
+        loaded = bodies(Source("", {"app.json": encoded.encode()}))["dashboard", "app"][
+            "dashboard"
+        ]
         assert loaded == model
         assert type(loaded["tags"]["whole"]) is int
     inline = bodies(Source(objects={"dashboards": [{"dashboard": model}]}))
@@ -375,7 +437,9 @@ def test_hostile_values_stay_unchanged_in_files_and_inline() -> None:
 
 @pytest.mark.parametrize("name", ["objects", "file.json", "file.yml"])
 def test_hostile_values_stay_unchanged_in_a_rule(name: str) -> None:
-    annotations = {key: value for key, value in HOSTILE.items() if isinstance(value, str)}
+    annotations = {
+        key: value for key, value in HOSTILE.items() if isinstance(value, str)
+    }
     model = {"type": "math", "expression": "1", "hidden": HOSTILE}
     query = {"refId": "A", "datasourceUid": "__expr__", "model": model}
     rule = {
@@ -390,15 +454,24 @@ def test_hostile_values_stay_unchanged_in_a_rule(name: str) -> None:
     # PyYAML reads 1e3 as a string and does not quote it; Go's YAML and ours read a number.
     dumped = yaml.safe_dump(content).replace("- 1e3\n", "- '1e3'\n")
     encoded = dumped if name.endswith(".yml") else json.dumps(content)
-    source = Source(objects=content) if name == "objects" else Source("", {name: encoded.encode()})
-    (loaded,) = [body for (kind, _), body in bodies(source).items() if kind == "rule_group"]
+    source = (
+        Source(objects=content)
+        if name == "objects"
+        else Source("", {name: encoded.encode()})
+    )
+    (loaded,) = [
+        body for (kind, _), body in bodies(source).items() if kind == "rule_group"
+    ]
     assert loaded["rules"][0]["annotations"] == annotations
     assert loaded["rules"][0]["data"][0]["model"] == model
 
 
 def test_variables_are_replaced_in_files_but_not_in_inline_objects() -> None:
     receiver = {"uid": "u", "type": "webhook", "settings": {"url": "$URL", "x": "$$5"}}
-    content = {"apiVersion": 1, "contactPoints": [{"name": "p", "receivers": [receiver]}]}
+    content = {
+        "apiVersion": 1,
+        "contactPoints": [{"name": "p", "receivers": [receiver]}],
+    }
 
     def settings(source: Source) -> dict:
         loaded = bodies(source, environment={"URL": "http://h"})
@@ -439,13 +512,18 @@ def test_provisioning_directory_of_a_container_is_loaded_unchanged() -> None:
     )
     panel = {"datasource": {"type": "prometheus", "uid": PROMETHEUS_UID}}
     boards = files(
-        top_json=board("top", "Top"), a__b__deep_json=board("deep", "Deep", panels=[panel])
+        top_json=board("top", "Top"),
+        a__b__deep_json=board("deep", "Deep", panels=[panel]),
     )
     loaded = bodies(
         Source("g", tree, paths={"/var/lib/grafana": "compose/data"}),
         list_directory={"compose/data/dashboards": boards}.get,
     )
-    titles = {body["uid"]: body["title"] for (kind, _), body in loaded.items() if kind == "folder"}
+    titles = {
+        body["uid"]: body["title"]
+        for (kind, _), body in loaded.items()
+        if kind == "folder"
+    }
     assert sorted(titles.values()) == ["Mine", "b"]
     assert titles[loaded["dashboard", "top"]["folderUid"]] == "Mine"
     assert titles[loaded["dashboard", "deep"]["folderUid"]] == "b"
@@ -484,8 +562,15 @@ def test_missing_directory_of_a_provider_is_an_error() -> None:
 def test_dashboard_of_a_provider_gets_a_uid_from_its_file_name() -> None:
     tree = files(p_yml=PROVIDERS % ("/data", "false"))
     boards = files(app_json={"title": "App"})
-    runs = [load(Source("g", tree), list_directory={"/data": boards}.get) for _ in range(2)]
-    uids = {item.identity for run in runs for item in run.desired if item.kind == "dashboard"}
+    runs = [
+        load(Source("g", tree), list_directory={"/data": boards}.get) for _ in range(2)
+    ]
+    uids = {
+        item.identity
+        for run in runs
+        for item in run.desired
+        if item.kind == "dashboard"
+    }
     (uid,) = uids
     assert runs[0].warnings == [
         (
@@ -508,7 +593,9 @@ def test_rules_of_prometheus_become_rule_groups() -> None:
     store = Source(objects={"datasources": [datasource]})
     loaded = bodies(Source("roles/redis/files", tree, folder=("Hippius",)), store)
     ((identity, group),) = [
-        (identity, body) for (kind, identity), body in loaded.items() if kind == "rule_group"
+        (identity, body)
+        for (kind, identity), body in loaded.items()
+        if kind == "rule_group"
     ]
     assert identity == f"{group['folderUid']}/redis"
     assert group["rules"][0]["title"] == "RedisDown"
@@ -520,7 +607,10 @@ def test_rules_of_prometheus_become_rule_groups() -> None:
 
 def test_every_broken_file_among_many_is_an_error() -> None:
     tree = files(
-        **{f"d__a{number}_json": board(f"a{number}", f"A{number}") for number in range(300)}
+        **{
+            f"d__a{number}_json": board(f"a{number}", f"A{number}")
+            for number in range(300)
+        }
     )
     tree |= files(
         d__broken_json='{"title":\n "x",\n}',
@@ -552,9 +642,13 @@ def test_file_of_a_variable_is_read() -> None:
             p_yml=f"apiVersion: 1\ncontactPoints:\n- {{name: p, receivers: {receivers}}}\n"
         )
 
-    point = bodies(Source("g", tree("/run/secrets/url")), read_file=read)["contact_point", "p"]
+    point = bodies(Source("g", tree("/run/secrets/url")), read_file=read)[
+        "contact_point", "p"
+    ]
     assert point["receivers"][0]["settings"] == {"url": "http://secret"}
-    assert errors(Source("g", tree("/none")), read_file=read) == ["g/p.yml:3: /none is not there."]
+    assert errors(Source("g", tree("/none")), read_file=read) == [
+        "g/p.yml:3: /none is not there."
+    ]
 
 
 def test_file_without_content_has_no_objects() -> None:
@@ -584,7 +678,10 @@ def values() -> strategies.SearchStrategy:
 def test_exported_value_is_read_back_unchanged(value: object) -> None:
     content = {"key": value}
     contents = serialize({"a.yml": ("yaml", content), "a.json": ("json", content)})
-    parsed = {name: parse_document(name, data.encode()).content for name, data in contents.items()}
+    parsed = {
+        name: parse_document(name, data.encode()).content
+        for name, data in contents.items()
+    }
     assert parsed == {"a.yml": content, "a.json": content}
 
 
@@ -598,9 +695,16 @@ QUERIES = [
     {
         "refId": "B",
         "datasourceUid": "__expr__",
-        "model": {"type": "classic_conditions", "conditions": [{"query": {"params": ["A"]}}]},
+        "model": {
+            "type": "classic_conditions",
+            "conditions": [{"query": {"params": ["A"]}}],
+        },
     },
-    {"refId": "C", "datasourceUid": "__expr__", "model": {"type": "math", "expression": "$B"}},
+    {
+        "refId": "C",
+        "datasourceUid": "__expr__",
+        "model": {"type": "math", "expression": "$B"},
+    },
 ]
 RULE = {
     "uid": "r",
@@ -633,7 +737,10 @@ EVERYTHING = {
         }
     ],
     "contactPoints": [
-        {"name": "chat", "receivers": [{"uid": "c", "type": "webhook", "settings": {"url": "u"}}]}
+        {
+            "name": "chat",
+            "receivers": [{"uid": "c", "type": "webhook", "settings": {"url": "u"}}],
+        }
     ],
     "policies": [
         {
@@ -653,11 +760,15 @@ EVERYTHING = {
     "muteTimes": [
         {
             "name": "night",
-            "time_intervals": [{"times": [{"start_time": "22:00"}], "weekdays": ["monday"]}],
+            "time_intervals": [
+                {"times": [{"start_time": "22:00"}], "weekdays": ["monday"]}
+            ],
         }
     ],
     "groups": [{"name": "g", "folder": "A/B", "interval": "1m", "rules": [RULE]}],
-    "providers": [{"name": "p", "type": "file", "folder": "A", "options": {"path": "/none"}}],
+    "providers": [
+        {"name": "p", "type": "file", "folder": "A", "options": {"path": "/none"}}
+    ],
     "deleteRules": [{"uid": "x"}],
     "resetPolicies": [1],
     "library_panels": [
@@ -670,8 +781,12 @@ EVERYTHING = {
             "dashboard": board(
                 templating={"list": [{"name": "x"}]},
                 annotations={"list": [{"datasource": {"uid": "p"}}]},
-                panels=[{"datasource": "p", "targets": [{"datasource": {"uid": "$x"}}]}],
-                __inputs=[{"name": "DS_X", "type": "datasource", "pluginId": "prometheus"}],
+                panels=[
+                    {"datasource": "p", "targets": [{"datasource": {"uid": "$x"}}]}
+                ],
+                __inputs=[
+                    {"name": "DS_X", "type": "datasource", "pluginId": "prometheus"}
+                ],
             ),
         }
     ],
@@ -751,7 +866,10 @@ def test_secrets_of_an_export_are_variables_at_any_depth() -> None:
         "title": "five",
         "pin": "[REDACTED]",
     }
-    point = {"name": "p", "receivers": [{"uid": "c", "type": "webhook", "settings": settings}]}
+    point = {
+        "name": "p",
+        "receivers": [{"uid": "c", "type": "webhook", "settings": settings}],
+    }
     empty: dict = {kind: {} for kind in KINDS}
     export = exporting.files({**empty, "contact_point": {"p": Live(point)}})
     _form, content = export["files"]["alerting/contact-points.yml"]

@@ -33,15 +33,21 @@ def expand(string: str) -> interpolation.Expansion:
         pytest.param("$HOSTNAME2", "", id="a word is as long as it can be"),
         pytest.param("$__env{HOST}/x", "db.example/x", id="env"),
         pytest.param(
-            "$__file{/run/secrets/token}!", "to$HOST!", id="a file, trimmed, its dollars kept"
+            "$__file{/run/secrets/token}!",
+            "to$HOST!",
+            id="a file, trimmed, its dollars kept",
         ),
         pytest.param(
-            "${PASSWORD}|$PASSWORD", "pa$HOST$$x|pa$HOST$$x", id="dollars of a value are kept"
+            "${PASSWORD}|$PASSWORD",
+            "pa$HOST$$x|pa$HOST$$x",
+            id="dollars of a value are kept",
         ),
         pytest.param("${a.b-c}", "odd", id="anything is a name within braces"),
         pytest.param("[$EMPTY]", "[]", id="an empty variable"),
         pytest.param(
-            "$$HOST $${HOST} $$__env{HOST}", "$HOST ${HOST} $__env{HOST}", id="an escaped dollar"
+            "$$HOST $${HOST} $$__env{HOST}",
+            "$HOST ${HOST} $__env{HOST}",
+            id="an escaped dollar",
         ),
         pytest.param("$$$HOST", "$db.example", id="an escaped dollar, then a variable"),
         pytest.param("$$$$", "$$", id="two escaped dollars"),
@@ -53,9 +59,13 @@ def expand(string: str) -> interpolation.Expansion:
         pytest.param("$__rate_interval", "", id="a macro is a variable here"),
         pytest.param("$$__rate_interval", "$__rate_interval", id="an escaped macro"),
         pytest.param("$__vault{x}", "{x}", id="an unknown expander"),
-        pytest.param("{{ $labels.instance }}", "{{ .instance }}", id="a template's variable"),
         pytest.param(
-            "{{ $$labels.instance }}", "{{ $labels.instance }}", id="a template's variable, escaped"
+            "{{ $labels.instance }}", "{{ .instance }}", id="a template's variable"
+        ),
+        pytest.param(
+            "{{ $$labels.instance }}",
+            "{{ $labels.instance }}",
+            id="a template's variable, escaped",
         ),
         pytest.param("é$HOST\u2028🙂\0", "édb.example\u2028🙂\0", id="any character"),
     ],
@@ -76,13 +86,19 @@ def test_undefined_variable_is_missing(string: str, missing: list[str]) -> None:
     assert expand(string).missing == missing
 
 
-@pytest.mark.parametrize("string", ["", "$", "$$", "a$b", "${x}", "$__file{/etc/passwd}", "$$$x"])
+@pytest.mark.parametrize(
+    "string", ["", "$", "$$", "a$b", "${x}", "$__file{/etc/passwd}", "$$$x"]
+)
 def test_escaped_string_expands_to_itself(string: str) -> None:
     assert expand(exporting.escaped(string)).value == string
 
 
 def test_inputs_of_a_dashboard_are_replaced_but_its_variables_stay() -> None:
-    board = {"a": ["${DS_PROM}", "x ${DS_PROM} $instance ${instance}"], "${DS_PROM}": 1, "n": None}
+    board = {
+        "a": ["${DS_PROM}", "x ${DS_PROM} $instance ${instance}"],
+        "${DS_PROM}": 1,
+        "n": None,
+    }
     expected = {
         "a": ["prometheus", "x prometheus $instance ${instance}"],
         "${DS_PROM}": 1,

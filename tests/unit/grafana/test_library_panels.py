@@ -11,8 +11,12 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
     GrafanaError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds import library_panel
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds import (
+    library_panel,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
+    DesiredObject,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
     read_existing,
 )
@@ -38,8 +42,12 @@ def row(*panels: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("panel", [USE, row(USE), row(row(USE))])
-def test_a_dashboard_needs_its_library_panels(panel: dict, grafana: Any, apply: Apply) -> None:
-    with pytest.raises(GrafanaError, match="it needs library panel rate, which is not there"):
+def test_a_dashboard_needs_its_library_panels(
+    panel: dict, grafana: Any, apply: Apply
+) -> None:
+    with pytest.raises(
+        GrafanaError, match="it needs library panel rate, which is not there"
+    ):
         apply(dashboard(panel))
     assert not writes(grafana)
     done = apply(dashboard(panel), desired(KIND))
@@ -55,10 +63,14 @@ def test_odd_panels_refer_to_nothing() -> None:
     assert library_panel.panels_used({"panels": odd}) == []
 
 
-def test_a_library_panel_in_use_is_neither_deleted_nor_pruned(grafana: Any, apply: Apply) -> None:
+def test_a_library_panel_in_use_is_neither_deleted_nor_pruned(
+    grafana: Any, apply: Apply
+) -> None:
     other = desired(KIND, {**BODIES[KIND], "uid": "other", "name": "Other"})
     apply(dashboard(USE), desired(KIND), other, owner="tests")
-    with pytest.raises(GrafanaError, match=r"library panel rate .*dashboards still use it"):
+    with pytest.raises(
+        GrafanaError, match=r"library panel rate .*dashboards still use it"
+    ):
         apply(absent(KIND))
     kept = apply(dashboard(USE), other, owner="tests", prune=(KIND,))
     assert not kept.changed and not writes(grafana)
@@ -66,12 +78,16 @@ def test_a_library_panel_in_use_is_neither_deleted_nor_pruned(grafana: Any, appl
         "library panel rate is no longer desired, but is kept: dashboards still use it."
     ]
     done = apply(dashboard(PANEL), other, owner="tests", prune=(KIND,))
-    deleted = [change["identity"] for change in done.changes if change["action"] == "delete"]
+    deleted = [
+        change["identity"] for change in done.changes if change["action"] == "delete"
+    ]
     assert deleted == ["rate"]
     apply(absent("dashboard"), absent(KIND, "other"), absent("template", "tests.owned"))
 
 
-def test_a_library_panel_goes_after_the_last_dashboard(grafana: Any, apply: Apply) -> None:
+def test_a_library_panel_goes_after_the_last_dashboard(
+    grafana: Any, apply: Apply
+) -> None:
     apply(dashboard(USE), desired(KIND))
     done = apply(absent(KIND), absent("dashboard"))
     assert [change["kind"] for change in done.changes] == ["dashboard", KIND]
@@ -80,7 +96,9 @@ def test_a_library_panel_goes_after_the_last_dashboard(grafana: Any, apply: Appl
 def test_a_library_panel_is_not_moved(grafana: Any, apply: Apply) -> None:
     moved = desired(KIND, {**BODIES[KIND], "folderUid": "ops"})
     apply(desired("folder"), desired(KIND))
-    with pytest.raises(GrafanaError, match="delete it first to create it in another folder"):
+    with pytest.raises(
+        GrafanaError, match="delete it first to create it in another folder"
+    ):
         apply(moved)
     assert not writes(grafana)
     apply(absent(KIND))
@@ -94,9 +112,13 @@ def test_a_library_panel_needs_its_folder(grafana: Any, apply: Apply) -> None:
         apply(desired(KIND, {**BODIES[KIND], "folderUid": "ops"}))
 
 
-def test_a_folder_with_a_library_panel_is_not_deleted(grafana: Any, apply: Apply) -> None:
+def test_a_folder_with_a_library_panel_is_not_deleted(
+    grafana: Any, apply: Apply
+) -> None:
     apply(desired("folder"), desired(KIND, {**BODIES[KIND], "folderUid": "ops"}))
-    with pytest.raises(GrafanaError, match="it holds 1 librarypanel, and is deleted only when"):
+    with pytest.raises(
+        GrafanaError, match="it holds 1 librarypanel, and is deleted only when"
+    ):
         apply(absent("folder"))
     apply(absent("folder"), absent(KIND))
     assert not read_existing(connect(grafana), ("folder",))["folder"]
@@ -115,7 +137,9 @@ def test_a_library_panel_that_was_overtaken_is_read_again(
 def test_a_name_is_unique_in_a_folder(grafana: Any, apply: Apply) -> None:
     twin = desired(KIND, {**BODIES[KIND], "uid": "twin"})
     apply(desired(KIND))
-    with pytest.raises(GrafanaError, match="'Rate' is taken there by the library panel with"):
+    with pytest.raises(
+        GrafanaError, match="'Rate' is taken there by the library panel with"
+    ):
         apply(twin)
     assert not writes(grafana)
     apply(absent(KIND))
@@ -132,16 +156,22 @@ def test_all_pages_are_read(grafana: Any, apply: Apply) -> None:
     apply(*(absent(KIND, item.identity) for item in items))
 
 
-def test_the_identification_in_an_export_is_no_difference(grafana: Any, apply: Apply) -> None:
+def test_the_identification_in_an_export_is_no_difference(
+    grafana: Any, apply: Apply
+) -> None:
     exported = deepcopy(BODIES[KIND])
     exported["model"]["libraryPanel"] = {"uid": "rate", "name": "Rate"}
     apply(desired(KIND, exported))
-    assert not apply(desired(KIND, exported)).changed and not apply(desired(KIND)).changed
+    assert (
+        not apply(desired(KIND, exported)).changed and not apply(desired(KIND)).changed
+    )
     assert not writes(grafana)
 
 
 @pytest.mark.parametrize("field", ["type", "description"])
-def test_a_field_that_is_gone_is_emptied(field: str, grafana: Any, apply: Apply) -> None:
+def test_a_field_that_is_gone_is_emptied(
+    field: str, grafana: Any, apply: Apply
+) -> None:
     """Grafana would take the old value of a field that an update lacks."""
     apply(desired(KIND, changed(BODIES[KIND], ("model", field), "stat")))
     bare = deepcopy(BODIES[KIND])
@@ -155,7 +185,9 @@ def test_a_field_that_is_gone_is_emptied(field: str, grafana: Any, apply: Apply)
 
 def load(*elements: Any) -> tuple[ContentLoader, list[DesiredObject]]:
     loader = ContentLoader()
-    return loader, loader.load([Source(objects={"library_panels": list(elements)})]).desired
+    return loader, loader.load(
+        [Source(objects={"library_panels": list(elements)})]
+    ).desired
 
 
 def test_content_has_library_panels() -> None:
@@ -178,7 +210,9 @@ def test_an_odd_library_panel_is_an_error(change: dict) -> None:
     loader, items = load(element)
     assert items == []
     (error,) = loader.diagnostics.errors
-    assert error.startswith("inline: library_panels[0] is no library panel; write uid, name")
+    assert error.startswith(
+        "inline: library_panels[0] is no library panel; write uid, name"
+    )
 
 
 def test_a_library_panel_stands_in_content_once() -> None:

@@ -7,13 +7,19 @@ from copy import deepcopy
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.lint import lint
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.lint import (
+    lint,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.schema import (
     Diagnostics,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
+    DesiredObject,
+)
 
-FOLDER = DesiredObject("folder", "ops", {"uid": "ops", "title": "Ops", "parentUid": ""}, "folder:1")
+FOLDER = DesiredObject(
+    "folder", "ops", {"uid": "ops", "title": "Ops", "parentUid": ""}, "folder:1"
+)
 SOURCE = DesiredObject(
     "datasource",
     "prom",
@@ -26,7 +32,9 @@ TEMPLATE = DesiredObject(
     {"name": "texts", "template": '{{ define "chat" }}x{{ end }}'},
     "template:1",
 )
-NIGHT = DesiredObject("mute_timing", "night", {"name": "night", "time_intervals": []}, "night:1")
+NIGHT = DesiredObject(
+    "mute_timing", "night", {"name": "night", "time_intervals": []}, "night:1"
+)
 
 
 def board(
@@ -47,8 +55,14 @@ def board(
 def point(
     name: str = "chat", uid: str = "c1", source: str = "point:1", **settings: object
 ) -> DesiredObject:
-    receiver = {"uid": uid, "type": "discord", "settings": {"url": "http://h", **settings}}
-    return DesiredObject("contact_point", name, {"name": name, "receivers": [receiver]}, source)
+    receiver = {
+        "uid": uid,
+        "type": "discord",
+        "settings": {"url": "http://h", **settings},
+    }
+    return DesiredObject(
+        "contact_point", name, {"name": name, "receivers": [receiver]}, source
+    )
 
 
 def policy(**route: object) -> DesiredObject:
@@ -79,9 +93,18 @@ def rule(uid: str = "r1", title: str = "R", data: tuple = (), **fields: object) 
 
 
 def group(
-    *rules: dict, title: str = "g", interval: int = 60, folder: str = "ops", source: str = "group:1"
+    *rules: dict,
+    title: str = "g",
+    interval: int = 60,
+    folder: str = "ops",
+    source: str = "group:1",
 ) -> DesiredObject:
-    body = {"folderUid": folder, "title": title, "interval": interval, "rules": list(rules)}
+    body = {
+        "folderUid": folder,
+        "title": title,
+        "interval": interval,
+        "rules": list(rules),
+    }
     return DesiredObject("rule_group", f"{folder}/{title}", body, source)
 
 
@@ -112,9 +135,13 @@ def test_complete_content_has_no_errors_and_stays_unchanged() -> None:
 @pytest.mark.parametrize(
     ("desired", "required"),
     [
-        pytest.param([board(folder="live")], ("folder", "live"), id="folder of a dashboard"),
         pytest.param(
-            [FOLDER, board(panels=[{"datasource": {"uid": "x"}}])], ("datasource", "x"), id="panel"
+            [board(folder="live")], ("folder", "live"), id="folder of a dashboard"
+        ),
+        pytest.param(
+            [FOLDER, board(panels=[{"datasource": {"uid": "x"}}])],
+            ("datasource", "x"),
+            id="panel",
         ),
         pytest.param(
             [FOLDER, board(panels=[{"targets": [{"datasource": {"uid": "x"}}]}])],
@@ -149,14 +176,18 @@ def test_complete_content_has_no_errors_and_stays_unchanged() -> None:
             id="query of a rule",
         ),
         pytest.param(
-            [SOURCE, group(rule(), folder="live")], ("folder", "live"), id="folder of a rule group"
+            [SOURCE, group(rule(), folder="live")],
+            ("folder", "live"),
+            id="folder of a rule group",
         ),
         pytest.param(
             [FOLDER, SOURCE, group(rule(notification_settings={"receiver": "x"}))],
             ("contact_point", "x"),
             id="receiver of a rule",
         ),
-        pytest.param([policy()], ("contact_point", "chat"), id="receiver of the policy"),
+        pytest.param(
+            [policy()], ("contact_point", "chat"), id="receiver of the policy"
+        ),
         pytest.param(
             [point(), policy(routes=[{"routes": [{"receiver": "x"}]}])],
             ("contact_point", "x"),
@@ -175,7 +206,10 @@ def test_complete_content_has_no_errors_and_stays_unchanged() -> None:
         pytest.param(
             [
                 DesiredObject(
-                    "template", "t", {"template": '{{define "a"}}{{- template "x" }}{{end}}'}, "t:1"
+                    "template",
+                    "t",
+                    {"template": '{{define "a"}}{{- template "x" }}{{end}}'},
+                    "t:1",
                 )
             ],
             ("template", "x"),
@@ -224,7 +258,9 @@ def test_built_in_template_is_not_required(name: str) -> None:
 )
 def test_built_in_datasource_or_variable_is_not_required(datasource: object) -> None:
     variables = {"list": [{"name": "ds", "type": "datasource"}]}
-    assert check(FOLDER, board(panels=[{"datasource": datasource}], templating=variables)) == (
+    assert check(
+        FOLDER, board(panels=[{"datasource": datasource}], templating=variables)
+    ) == (
         [],
         [],
     )
@@ -260,7 +296,9 @@ def test_built_in_datasource_or_variable_is_not_required(datasource: object) -> 
         ),
         pytest.param(
             [
-                DesiredObject("datasource", uid, {"name": uid, "isDefault": True}, f"{uid}:1")
+                DesiredObject(
+                    "datasource", uid, {"name": uid, "isDefault": True}, f"{uid}:1"
+                )
                 for uid in "ab"
             ],
             "b:1: a default datasource is also at a:1; keep one of them.",
@@ -405,7 +443,12 @@ def test_invalid_content_is_an_error(desired: list, message: str) -> None:
             id="classic",
         ),
         pytest.param(
-            rule(data=(expression("A", "threshold", "B"), expression("B", "threshold", "$A"))),
+            rule(
+                data=(
+                    expression("A", "threshold", "B"),
+                    expression("B", "threshold", "$A"),
+                )
+            ),
             " has expressions that use each other; remove the cycle.",
             id="circle",
         ),
@@ -426,9 +469,13 @@ def test_invalid_content_is_an_error(desired: list, message: str) -> None:
         ),
     ],
 )
-def test_rule_that_grafana_cannot_evaluate_is_an_error(broken_rule: dict, message: str) -> None:
+def test_rule_that_grafana_cannot_evaluate_is_an_error(
+    broken_rule: dict, message: str
+) -> None:
     errors, _required = check(FOLDER, SOURCE, group(broken_rule))
-    assert any(error.startswith("group:1: ") and message in error for error in errors), errors
+    assert any(
+        error.startswith("group:1: ") and message in error for error in errors
+    ), errors
 
 
 def test_object_is_required_once_with_its_location() -> None:

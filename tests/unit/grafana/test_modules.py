@@ -15,8 +15,12 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.hippius.monitoring.plugins.doc_fragments.grafana import ModuleDocFragment
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import grafana_module
+from ansible_collections.hippius.monitoring.plugins.doc_fragments.grafana import (
+    ModuleDocFragment,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import (
+    grafana_module,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_module import (
     CONNECTION,
     PROVENANCE,
@@ -79,7 +83,10 @@ CASES: dict[str, tuple[dict, dict, dict]] = {
         {"receivers": [RECEIVER]},
         {
             "receivers": [
-                {**RECEIVER, "secure_settings": {"url": "https://discord.example/planted-two"}}
+                {
+                    **RECEIVER,
+                    "secure_settings": {"url": "https://discord.example/planted-two"},
+                }
             ]
         },
     ),
@@ -93,7 +100,11 @@ CASES: dict[str, tuple[dict, dict, dict]] = {
         {"time_intervals": [{"weekdays": ["sunday"]}]},
         {"time_intervals": [{"weekdays": ["monday"]}]},
     ),
-    "grafana_message_template": ({"name": "discord"}, {"template": "a"}, {"template": "b"}),
+    "grafana_message_template": (
+        {"name": "discord"},
+        {"template": "a"},
+        {"template": "b"},
+    ),
 }
 
 
@@ -112,7 +123,11 @@ def call(grafana: Any, capsys: pytest.CaptureFixture[str]) -> Any:
             "_ansible_diff": True,
             "_ansible_remote_tmp": "/tmp",
         }
-        given = {key: value for key, value in {**login, **options}.items() if value is not None}
+        given = {
+            key: value
+            for key, value in {**login, **options}.items()
+            if value is not None
+        }
         if not getattr(grafana, "faults", ()):
             grafana.clear()
         with patch_module_args({**given, **internal}), pytest.raises(SystemExit):
@@ -149,7 +164,9 @@ def test_a_module_converges(name: str, call: Any, grafana: Any, apply: Apply) ->
     assert not call(name, state="absent", **own)["changed"] and not writes(grafana)
 
 
-def test_a_module_fails_with_one_clear_message(call: Any, grafana: Any, apply: Apply) -> None:
+def test_a_module_fails_with_one_clear_message(
+    call: Any, grafana: Any, apply: Apply
+) -> None:
     result = call("grafana_notification_policy", policy={"receiver": "gone"})
     assert result["failed"] and not result["changed"]
     assert result["msg"] == (
@@ -164,10 +181,15 @@ def test_a_module_fails_with_one_clear_message(call: Any, grafana: Any, apply: A
 def test_a_manual_object_is_replaced_with_adopt(call: Any, apply: Apply) -> None:
     apply(desired("template"), editable=True)
     assert (
-        "adopt: true" in call("grafana_message_template", name="discord", template="other")["msg"]
+        "adopt: true"
+        in call("grafana_message_template", name="discord", template="other")["msg"]
     )
-    assert call("grafana_message_template", name="discord", template="other", adopt=True)["changed"]
-    assert not call("grafana_message_template", name="discord", template="other")["changed"]
+    assert call(
+        "grafana_message_template", name="discord", template="other", adopt=True
+    )["changed"]
+    assert not call("grafana_message_template", name="discord", template="other")[
+        "changed"
+    ]
 
 
 def test_shared_options_are_documented() -> None:
@@ -190,7 +212,9 @@ def test_shared_options_are_documented() -> None:
 # The service account
 
 
-def test_a_service_account_has_one_token(call: Any, grafana: Any, tmp_path: Path) -> None:
+def test_a_service_account_has_one_token(
+    call: Any, grafana: Any, tmp_path: Path
+) -> None:
     file = tmp_path / "token"
     options = {"name": "automation", "role": "Admin", "token_path": str(file)}
     planned = call("grafana_service_account", check=True, **options)
@@ -204,15 +228,22 @@ def test_a_service_account_has_one_token(call: Any, grafana: Any, tmp_path: Path
     token = file.read_text().strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o400
     kept = call("grafana_service_account", **options)
-    assert not kept["changed"] and not writes(grafana) and file.read_text().strip() == token
+    assert (
+        not kept["changed"]
+        and not writes(grafana)
+        and file.read_text().strip() == token
+    )
     # The token is good for the other modules.
-    assert call("grafana_folder", uid="below", title="A", token=token, password=None)["changed"]
+    assert call("grafana_folder", uid="below", title="A", token=token, password=None)[
+        "changed"
+    ]
     call("grafana_folder", uid="below", state="absent")
     changed = call("grafana_service_account", **{**options, "role": "Editor"})
     assert changed["changed"] and not changed["token_changed"]
     assert [path.name for path in tmp_path.iterdir()] == ["token"]
     assert (
-        call("grafana_service_account", state="absent", **options)["changed"] and not file.exists()
+        call("grafana_service_account", state="absent", **options)["changed"]
+        and not file.exists()
     )
     assert not call("grafana_service_account", state="absent", **options)["changed"]
 
@@ -230,7 +261,11 @@ def test_an_unusable_token_is_replaced(harm: str, call: Any, tmp_path: Path) -> 
     else:
         file.unlink()
         file.write_bytes(
-            {"void": b"glsa_planted-void", "broken": b"planted\nplanted", "binary": b"\xff"}[harm]
+            {
+                "void": b"glsa_planted-void",
+                "broken": b"planted\nplanted",
+                "binary": b"\xff",
+            }[harm]
         )
         file.chmod(0o400)
     done = call("grafana_service_account", **options)
@@ -240,9 +275,19 @@ def test_an_unusable_token_is_replaced(harm: str, call: Any, tmp_path: Path) -> 
 
 
 def test_an_invalid_token_is_not_shown(call: Any, tmp_path: Path) -> None:
-    result = call("grafana_folder", uid="below", title="A", token="planted\nplanted", password=None)
-    assert result["msg"] == "The token holds spaces or other characters that no token has."
-    result = call("grafana_service_account", name="automation", token_path=str(tmp_path))
+    result = call(
+        "grafana_folder",
+        uid="below",
+        title="A",
+        token="planted\nplanted",
+        password=None,
+    )
+    assert (
+        result["msg"] == "The token holds spaces or other characters that no token has."
+    )
+    result = call(
+        "grafana_service_account", name="automation", token_path=str(tmp_path)
+    )
     assert result["failed"] and "Is a directory" in result["msg"]
     call("grafana_service_account", name="automation", state="absent")
 
@@ -254,14 +299,23 @@ def test_content_is_planned_without_a_grafana(call: Any) -> None:
         "token_path": "/none/token",
         "ca_path": "/none/ca.pem",
     }
-    result = call("grafana_content", check=True, grafana_url="https://127.0.0.1:9", **content)
+    result = call(
+        "grafana_content", check=True, grafana_url="https://127.0.0.1:9", **content
+    )
     assert result["changed"] and result["changes"] == [] and "failed" not in result
     for address in ("http://127.0.0.1:none", "127.0.0.1:9"):
-        assert address in call("grafana_content", check=True, grafana_url=address, **content)["msg"]
+        assert (
+            address
+            in call("grafana_content", check=True, grafana_url=address, **content)[
+                "msg"
+            ]
+        )
 
 
 @pytest.mark.parametrize("name", [*CASES, "grafana_service_account"])
-def test_no_plan_waits_for_a_missing_grafana(name: str, call: Any, fake_grafana: Any) -> None:
+def test_no_plan_waits_for_a_missing_grafana(
+    name: str, call: Any, fake_grafana: Any
+) -> None:
     own, first, _other = CASES.get(
         name, ({"name": "automation", "token_path": "/none/token"}, {}, {})
     )
@@ -275,7 +329,9 @@ def test_no_plan_waits_for_a_missing_grafana(name: str, call: Any, fake_grafana:
         began = time.monotonic()
         result = call(name, check=True, grafana_url=url, **own, **first)
         assert result["changed"] and result["changes"] == [] and "failed" not in result
-        assert not call(name, check=True, grafana_url=url, state="absent", **own)["changed"]
+        assert not call(name, check=True, grafana_url=url, state="absent", **own)[
+            "changed"
+        ]
         assert time.monotonic() - began < 2
 
 
@@ -283,7 +339,9 @@ def test_a_plan_soon_gives_up_a_busy_grafana(
     call: Any, fake_grafana: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grafana_module, "PATIENCE_OF_PLANS", 1)
-    fake_grafana.fail("500", status=503, body={"message": "busy"}, path="/api/org", times=0)
+    fake_grafana.fail(
+        "500", status=503, body={"message": "busy"}, path="/api/org", times=0
+    )
     began = time.monotonic()
     result = call("grafana_folder", check=True, uid="ops", title="A")
     assert result["failed"] and re.search(
@@ -294,7 +352,9 @@ def test_a_plan_soon_gives_up_a_busy_grafana(
 
 def test_a_missing_token_directory_is_reported(call: Any, tmp_path: Path) -> None:
     result = call(
-        "grafana_service_account", name="automation", token_path=str(tmp_path / "none" / "token")
+        "grafana_service_account",
+        name="automation",
+        token_path=str(tmp_path / "none" / "token"),
     )
     assert result["failed"] and "No such file or directory" in result["msg"]
     call("grafana_service_account", name="automation", state="absent")

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import normalize
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import Settings
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import (
+    normalize,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import (
+    Settings,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
     REGISTRY,
 )
@@ -70,7 +74,9 @@ def test_a_kind_sees_each_change_and_touches_nothing(kind: str) -> None:
     same = comparable(BODIES[kind])
     assert normalize.same(comparable(BODIES[kind]), same)
     for where, value in CHANGES[kind]:
-        assert not normalize.same(comparable(changed(BODIES[kind], where, value)), same), (
+        assert not normalize.same(
+            comparable(changed(BODIES[kind], where, value)), same
+        ), (
             where,
             value,
         )
@@ -124,7 +130,9 @@ def live_rule(**changes: Any) -> dict:
 )
 def test_rules_compare_without_fields_of_the_server(changes: dict, equal: bool) -> None:
     assert (
-        normalize.same(normalize.rule(live_rule(**changes), RULE), normalize.rule(RULE, RULE))
+        normalize.same(
+            normalize.rule(live_rule(**changes), RULE), normalize.rule(RULE, RULE)
+        )
         is equal
     )
 
@@ -189,10 +197,15 @@ def test_an_invalid_matcher_is_refused() -> None:
 def test_routes_in_all_spellings_are_equal() -> None:
     one = {
         "receiver": "a",
-        "routes": [{"object_matchers": [["x", "=~", "2"], ["b", "=", "1"]], "group_by": None}],
+        "routes": [
+            {"object_matchers": [["x", "=~", "2"], ["b", "=", "1"]], "group_by": None}
+        ],
     }
     others = [
-        {"receiver": "a", "routes": [{"match": {"b": "1"}, "match_re": {"x": "2"}, "routes": []}]},
+        {
+            "receiver": "a",
+            "routes": [{"match": {"b": "1"}, "match_re": {"x": "2"}, "routes": []}],
+        },
         {
             "receiver": "a",
             "routes": [{"matchers": ['b="1"', "x=~2"], "continue": False}],
@@ -216,7 +229,11 @@ def test_routes_in_all_spellings_are_equal() -> None:
     [
         ({"months": ["may:august"]}, {"months": ["5:8"]}, True),
         ({"months": ["January", "3:3"]}, {"months": ["1", "3"]}, True),
-        ({"weekdays": ["Monday"]}, {"weekdays": ["monday"], "times": None, "years": []}, True),
+        (
+            {"weekdays": ["Monday"]},
+            {"weekdays": ["monday"], "times": None, "years": []},
+            True,
+        ),
         ({"days_of_month": ["1:1", -1]}, {"days_of_month": ["1", "-1"]}, True),
         ({"years": [2030]}, {"years": ["2030"]}, True),
         ({"location": ""}, {}, True),
@@ -224,8 +241,13 @@ def test_routes_in_all_spellings_are_equal() -> None:
         ({"times": [{"start_time": "00:00", "end_time": "24:00"}]}, {}, False),
     ],
 )
-def test_intervals_compare_in_one_spelling(left: dict, right: dict, equal: bool) -> None:
-    both = [normalize.mute_timing({"time_intervals": [interval]}) for interval in (left, right)]
+def test_intervals_compare_in_one_spelling(
+    left: dict, right: dict, equal: bool
+) -> None:
+    both = [
+        normalize.mute_timing({"time_intervals": [interval]})
+        for interval in (left, right)
+    ]
     assert normalize.same(*both) is equal
 
 
@@ -277,11 +299,18 @@ def test_fields_that_the_server_adds_to_a_dashboard_are_ignored() -> None:
         "panels": [
             {
                 "id": 1,
-                "libraryPanel": {"uid": "l", "name": "L", "meta": {"updated": "now"}, "model": {}},
+                "libraryPanel": {
+                    "uid": "l",
+                    "name": "L",
+                    "meta": {"updated": "now"},
+                    "model": {},
+                },
             }
         ],
     }
-    assert normalize.same(normalize.dashboard(server, asked), normalize.dashboard(asked, asked))
+    assert normalize.same(
+        normalize.dashboard(server, asked), normalize.dashboard(asked, asked)
+    )
     for key, value in {
         "refresh": "5s",
         "templating": {"list": [1]},
@@ -289,7 +318,8 @@ def test_fields_that_the_server_adds_to_a_dashboard_are_ignored() -> None:
         "editable": False,
     }.items():
         assert not normalize.same(
-            normalize.dashboard({**server, key: value}, asked), normalize.dashboard(asked, asked)
+            normalize.dashboard({**server, key: value}, asked),
+            normalize.dashboard(asked, asked),
         )
 
 
@@ -304,7 +334,9 @@ def test_keys_that_plugins_add_are_ignored() -> None:
         "readOnly": False,
         "apiVersion": "v0",
     }
-    assert normalize.same(normalize.datasource(server, asked), normalize.datasource(asked, asked))
+    assert normalize.same(
+        normalize.datasource(server, asked), normalize.datasource(asked, asked)
+    )
     by_hand = {**server, "basicAuth": True}
     assert not normalize.same(
         normalize.datasource(by_hand, asked), normalize.datasource(asked, asked)
@@ -332,7 +364,9 @@ def test_keys_that_plugins_add_are_ignored() -> None:
         ('{{ .Template }} template "a" {{ /* template */ }}', [], []),
     ],
 )
-def test_called_and_defined_templates_are_found(text: str, uses: list, defines: list) -> None:
+def test_called_and_defined_templates_are_found(
+    text: str, uses: list, defines: list
+) -> None:
     assert normalize.templates_used({"deep": [{"text": text}]}) == uses
     assert normalize.defined({"template": text}) == defines
 
@@ -345,7 +379,9 @@ def test_called_and_defined_templates_are_found(text: str, uses: list, defines: 
         {"missingSeriesEvalsToResolve": 3},
     ],
 )
-def test_fields_that_grafana_empties_in_a_recording_rule_are_ignored(ignored: dict) -> None:
+def test_fields_that_grafana_empties_in_a_recording_rule_are_ignored(
+    ignored: dict,
+) -> None:
     """Grafana accepts and empties them."""
     record = {**RULE, "record": {"metric": "m", "from": "A"}}
     asked = {**record, **ignored}

@@ -28,7 +28,9 @@ def document(*rules: dict, **group: object) -> dict:
 
 
 def groups(*rules: dict, **group: object) -> list:
-    return prometheus_rules.rule_groups(document(*rules, **group), "alerts.yml", "infra")
+    return prometheus_rules.rule_groups(
+        document(*rules, **group), "alerts.yml", "infra"
+    )
 
 
 def rule(*rules: dict, **group: object) -> dict:
@@ -59,7 +61,9 @@ groups:
 
 
 def test_alert_becomes_a_rule_with_query_reduction_and_threshold():
-    [group] = prometheus_rules.rule_groups(yaml.safe_load(WHOLE), "alerts.yml:1", "infra", "prom")
+    [group] = prometheus_rules.rule_groups(
+        yaml.safe_load(WHOLE), "alerts.yml:1", "infra", "prom"
+    )
     assert (group.kind, group.identity, group.source, group.state) == (
         "rule_group",
         "infra/redis",
@@ -132,7 +136,9 @@ def test_alert_becomes_a_rule_with_query_reduction_and_threshold():
     ("expr", "compared"),
     [
         pytest.param("up < 1", ("up", "lt", 1), id="below"),
-        pytest.param("a / b > 0.8", ("a / b", "gt", 0.8), id="above, arithmetic on the left"),
+        pytest.param(
+            "a / b > 0.8", ("a / b", "gt", 0.8), id="above, arithmetic on the left"
+        ),
         pytest.param("a>5", ("a", "gt", 5), id="without spaces"),
         pytest.param("a > -5", ("a", "gt", -5), id="a negative number"),
         pytest.param("a > 1e-9", ("a", "gt", 1e-9), id="an exponent"),
@@ -146,10 +152,16 @@ def test_alert_becomes_a_rule_with_query_reduction_and_threshold():
             ('a{x="1 > 2", y!="or"}', "gt", 3),
             id="operators in label values",
         ),
-        pytest.param("""a{x="}"} > 3""", ("""a{x="}"}""", "gt", 3), id="a brace in a label value"),
-        pytest.param("(a and b > 1) > 2", ("(a and b > 1)", "gt", 2), id="and within parentheses"),
         pytest.param(
-            "a > 5 < 10", ("a > 5", "lt", 10), id="a chain: the last comparison is the root"
+            """a{x="}"} > 3""", ("""a{x="}"}""", "gt", 3), id="a brace in a label value"
+        ),
+        pytest.param(
+            "(a and b > 1) > 2", ("(a and b > 1)", "gt", 2), id="and within parentheses"
+        ),
+        pytest.param(
+            "a > 5 < 10",
+            ("a > 5", "lt", 10),
+            id="a chain: the last comparison is the root",
         ),
         pytest.param(
             "predict_linear(a[6h], 86400) < 0",
@@ -157,7 +169,9 @@ def test_alert_becomes_a_rule_with_query_reduction_and_threshold():
             id="a function",
         ),
         pytest.param(
-            "# why: b > 1\na\n  > 2", ("# why: b > 1\na", "gt", 2), id="a comment and lines"
+            "# why: b > 1\na\n  > 2",
+            ("# why: b > 1\na", "gt", 2),
+            id="a comment and lines",
         ),
         pytest.param("a > b", None, id="a vector on the right"),
         pytest.param("a > bool 1", None, id="bool"),
@@ -210,11 +224,19 @@ def queried(expr: str, vector: dict) -> dict:
 def grafana_fires(converted: dict, vector: dict) -> dict:
     """Return the series that fire in Grafana, each with its $values.B.Value."""
     query, reduction, decision = (node["model"] for node in converted["data"])
-    assert (reduction["expression"], converted["condition"], decision["refId"]) == ("A", "C", "C")
+    assert (reduction["expression"], converted["condition"], decision["refId"]) == (
+        "A",
+        "C",
+        "C",
+    )
     reduced = queried(query["expr"], vector)
     if decision["type"] == "math":
         assert decision["expression"] == "is_nan($B) < 2"
-        return {series: value for series, value in reduced.items() if int(math.isnan(value)) < 2}
+        return {
+            series: value
+            for series, value in reduced.items()
+            if int(math.isnan(value)) < 2
+        }
     assert decision["expression"] == "B"
     [condition] = decision["conditions"]
     compare = {"gt": operator.gt, "lt": operator.lt}[condition["evaluator"]["type"]]
@@ -227,7 +249,14 @@ def grafana_fires(converted: dict, vector: dict) -> dict:
 
 @pytest.mark.parametrize(
     "expr",
-    ["a", *(f"a {symbol} {number}" for symbol in OPERATORS for number in ("0", "1", "-2.5"))],
+    [
+        "a",
+        *(
+            f"a {symbol} {number}"
+            for symbol in OPERATORS
+            for number in ("0", "1", "-2.5")
+        ),
+    ],
 )
 @pytest.mark.parametrize(
     "vector",
@@ -238,7 +267,9 @@ def grafana_fires(converted: dict, vector: dict) -> dict:
         pytest.param({"x": NAN, "y": INF, "z": -INF}, id="not finite"),
     ],
 )
-def test_grafana_fires_for_the_same_series_as_prometheus_with_the_same_value(expr, vector):
+def test_grafana_fires_for_the_same_series_as_prometheus_with_the_same_value(
+    expr, vector
+):
     fires = grafana_fires(rule(alert(expr=expr)), vector)
     assert {series: repr(value) for series, value in fires.items()} == {
         series: repr(value) for series, value in queried(expr, vector).items()
@@ -257,7 +288,9 @@ def test_grafana_fires_for_the_same_series_as_prometheus_with_the_same_value(exp
             id="a function and a label",
         ),
         pytest.param(
-            '{{ printf "%.1f" $value }}', '{{ printf "%.1f" $values.B.Value }}', id="printf"
+            '{{ printf "%.1f" $value }}',
+            '{{ printf "%.1f" $values.B.Value }}',
+            id="printf",
         ),
         pytest.param("{{ .Value }}", "{{ .Values.B.Value }}", id="as a field"),
         pytest.param(
@@ -270,9 +303,15 @@ def test_grafana_fires_for_the_same_series_as_prometheus_with_the_same_value(exp
             '{{ "$value }}" }} {{ `$value` }}',
             id="in quotes: a string",
         ),
-        pytest.param("$value costs $5, $$", "$value costs $5, $$", id="outside: a string"),
-        pytest.param("{{ $values.X.Value }}", "{{ $values.X.Value }}", id="another name"),
-        pytest.param("{{ $labels.value }}", "{{ $labels.value }}", id="a label called value"),
+        pytest.param(
+            "$value costs $5, $$", "$value costs $5, $$", id="outside: a string"
+        ),
+        pytest.param(
+            "{{ $values.X.Value }}", "{{ $values.X.Value }}", id="another name"
+        ),
+        pytest.param(
+            "{{ $labels.value }}", "{{ $labels.value }}", id="a label called value"
+        ),
         pytest.param(
             '{{ "a"\n| title }} \u2028 😀 {{',
             '{{ "a"\n| title }} \u2028 😀 {{',
@@ -281,7 +320,9 @@ def test_grafana_fires_for_the_same_series_as_prometheus_with_the_same_value(exp
     ],
 )
 def test_value_in_a_template_gets_grafanas_name(template, converted):
-    grafana_rule = rule(alert(labels={"service": template}, annotations={"summary": template}))
+    grafana_rule = rule(
+        alert(labels={"service": template}, annotations={"summary": template})
+    )
     assert grafana_rule["labels"]["service"] == converted
     assert grafana_rule["annotations"]["summary"] == converted
 
@@ -290,11 +331,15 @@ def test_value_in_a_template_gets_grafanas_name(template, converted):
     ("fields", "expected"),
     [
         pytest.param(
-            {}, {"for": "0s", "noDataState": "OK", "execErrState": "Error"}, id="defaults"
+            {},
+            {"for": "0s", "noDataState": "OK", "execErrState": "Error"},
+            id="defaults",
         ),
         pytest.param({"for": "1h30m"}, {"for": "1h30m"}, id="for"),
         pytest.param({"for": 0}, {"for": "0s"}, id="for nothing"),
-        pytest.param({"keep_firing_for": "2d"}, {"keep_firing_for": "2d"}, id="keep_firing_for"),
+        pytest.param(
+            {"keep_firing_for": "2d"}, {"keep_firing_for": "2d"}, id="keep_firing_for"
+        ),
         pytest.param(
             {
                 "annotations": {
@@ -340,7 +385,9 @@ def test_states_of_alerts_without_annotations_are_parameters():
 
 
 def test_alert_inherits_the_labels_of_its_group_and_overrides_them():
-    labels = rule(alert(labels={"team": "b"}), labels={"team": "a", "tier": "1"})["labels"]
+    labels = rule(alert(labels={"team": "b"}), labels={"team": "a", "tier": "1"})[
+        "labels"
+    ]
     assert labels == {"team": "b", "tier": "1"}
 
 
@@ -408,16 +455,23 @@ def test_uid_is_valid_and_derived_from_folder_group_and_title():
     assert [uid for uid in uids if not re.fullmatch(r"[A-Za-z0-9_-]{12,40}", uid)] == []
     assert len(set(uids)) == len(keys)
     # It must never change: with another uid, Grafana starts a new rule without history.
-    assert prometheus_rules.uid("infra", "redis", "RedisDown") == "redis-down-e15a99ac47f9"
+    assert (
+        prometheus_rules.uid("infra", "redis", "RedisDown") == "redis-down-e15a99ac47f9"
+    )
 
 
 @pytest.mark.parametrize(
     ("content", "message", "steps"),
     [
         pytest.param([], "not a Prometheus rule file", (), id="a list"),
-        pytest.param({"rules": []}, "not a Prometheus rule file", (), id="another file"),
         pytest.param(
-            {"groups": [7]}, "a group is 7; write a dict", ("groups", 0), id="a group that is none"
+            {"rules": []}, "not a Prometheus rule file", (), id="another file"
+        ),
+        pytest.param(
+            {"groups": [7]},
+            "a group is 7; write a dict",
+            ("groups", 0),
+            id="a group that is none",
         ),
         pytest.param(
             {"groups": [{"rules": []}]},
@@ -492,7 +546,9 @@ def test_uid_is_valid_and_derived_from_folder_group_and_title():
             id="external labels",
         ),
         pytest.param(
-            document(alert(annotations={"summary": '{{ range query "up" }}{{ . }}{{ end }}'})),
+            document(
+                alert(annotations={"summary": '{{ range query "up" }}{{ . }}{{ end }}'})
+            ),
             "uses query, which Grafana's templates lack",
             ("groups", 0, "rules", 0, "annotations", "summary"),
             id="a query in a template",
@@ -529,7 +585,9 @@ def test_uid_is_valid_and_derived_from_folder_group_and_title():
         ),
     ],
 )
-def test_invalid_rule_file_is_rejected_with_the_steps_of_the_error(content, message, steps):
+def test_invalid_rule_file_is_rejected_with_the_steps_of_the_error(
+    content, message, steps
+):
     with pytest.raises(RuleError, match=message) as error:
         prometheus_rules.rule_groups(content, "alerts.yml", "infra")
     assert error.value.steps == steps
@@ -547,7 +605,11 @@ MIXED = {
                     labels={"engine": "prometheus", "severity": "high"},
                     annotations={"grafana_no_data": "OK"},
                 ),
-                alert("C", labels={"engine": "grafana"}, annotations={"grafana_no_data": "OK"}),
+                alert(
+                    "C",
+                    labels={"engine": "grafana"},
+                    annotations={"grafana_no_data": "OK"},
+                ),
                 {"record": "r", "expr": "a", "labels": {"engine": "prometheus"}},
             ],
         },

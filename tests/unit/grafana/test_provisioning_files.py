@@ -17,7 +17,9 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.s
     Diagnostics,
     Reader,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
+    DesiredObject,
+)
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.yaml_documents import (
     parse_document,
 )
@@ -37,7 +39,9 @@ def read(
 
 def body(text: str, **environment: str) -> dict:
     """Return the body of the only object of a file that has neither errors nor warnings."""
-    desired, diagnostics = read("apiVersion: 1\n" + textwrap.dedent(text), **environment)
+    desired, diagnostics = read(
+        "apiVersion: 1\n" + textwrap.dedent(text), **environment
+    )
     assert (diagnostics.errors, diagnostics.warnings) == ([], [])
     (only,) = desired
     return only.body
@@ -120,7 +124,11 @@ def test_datasource_keeps_each_field_of_the_file() -> None:
         "derivedFields": [{"url": "${__value.raw}"}],
     }
     assert converted["jsonData"] == fields
-    secrets = {"password": "old", "basicAuthPassword": "new", "httpHeaderValue1": "pa$$w$ord"}
+    secrets = {
+        "password": "old",
+        "basicAuthPassword": "new",
+        "httpHeaderValue1": "pa$$w$ord",
+    }
     assert converted["secureJsonData"] == secrets
     assert not {"version", "editable", "orgId", "password"} & set(converted)
 
@@ -174,7 +182,10 @@ def test_policy_is_the_route_with_replaced_variables() -> None:
 
 def test_templates_and_mute_timings_are_never_interpolated() -> None:
     text = '{{ define "x" }}{{ range $$i, $alert := .Alerts }}$HOME{{ end }}{{ end }}'
-    assert body(f"templates: [{{name: x, template: '{text}'}}]") == {"name": "x", "template": text}
+    assert body(f"templates: [{{name: x, template: '{text}'}}]") == {
+        "name": "x",
+        "template": text,
+    }
     converted = body(
         """
         muteTimes:
@@ -241,7 +252,9 @@ def test_rule_group_has_the_uid_of_its_folder_and_an_interval_in_seconds() -> No
     ("text", "expected"),
     [
         pytest.param("for: 5m", {"for": "5m"}, id="for"),
-        pytest.param("keepFiringFor: 10m", {"keep_firing_for": "10m"}, id="keep firing for"),
+        pytest.param(
+            "keepFiringFor: 10m", {"keep_firing_for": "10m"}, id="keep firing for"
+        ),
         pytest.param(
             "missing_series_evals_to_resolve: 3",
             {"missingSeriesEvalsToResolve": 3},
@@ -323,7 +336,10 @@ def test_model_of_a_query_is_never_interpolated() -> None:
     assert (diagnostics.errors, diagnostics.warnings) == ([], [])
     query = desired[0].body["rules"][0]["data"][0]
     assert query["model"] == {"expr": "rate(x[$__rate_interval]) $$ ${Y}"}
-    assert (query["queryType"], query["relativeTimeRange"]) == ("range", {"from": 0, "to": 0})
+    assert (query["queryType"], query["relativeTimeRange"]) == (
+        "range",
+        {"from": 0, "to": 0},
+    )
 
 
 def test_object_of_a_delete_section_is_absent() -> None:
@@ -340,7 +356,8 @@ def test_object_of_a_delete_section_is_absent() -> None:
     )
     assert diagnostics.errors == []
     assert [
-        (removed.kind, removed.identity, removed.body, removed.state) for removed in desired
+        (removed.kind, removed.identity, removed.body, removed.state)
+        for removed in desired
     ] == [
         ("datasource", "PBFA97CFB590B2093", {"name": "Prometheus"}, "absent"),
         ("contact_point", "", {"uid": "c"}, "absent"),
@@ -365,14 +382,23 @@ def test_file_may_have_several_kinds_and_be_json() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[1]", "f.yml:1: the file is a list; write a dict such as apiVersion: 1 and datasources."),
+        (
+            "[1]",
+            "f.yml:1: the file is a list; write a dict such as apiVersion: 1 and datasources.",
+        ),
         ("datasources: []", "f.yml:1: apiVersion is not 1; write apiVersion: 1."),
-        ("apiVersion: 2\ndatasources: []", "f.yml:1: apiVersion is not 1; write apiVersion: 1."),
+        (
+            "apiVersion: 2\ndatasources: []",
+            "f.yml:1: apiVersion is not 1; write apiVersion: 1.",
+        ),
         (
             "apiVersion: 1\nsources: []",
             "f.yml:2: a provisioning file has no field sources; use one of datasources, ",
         ),
-        ("apiVersion: 1\ndatasources: {}", "f.yml:2: datasources is a dict; write a list."),
+        (
+            "apiVersion: 1\ndatasources: {}",
+            "f.yml:2: datasources is a dict; write a list.",
+        ),
         (
             "apiVersion: 1\ndatasources:\n- name: x\n  type: y\n  jsondata: {}",
             "f.yml:5: a datasource has no field jso",
@@ -443,7 +469,9 @@ def test_file_may_have_several_kinds_and_be_json() -> None:
 )
 def test_error_has_its_line(text: str, message: str) -> None:
     _desired, diagnostics = read(text)
-    assert any(error.startswith(message) for error in diagnostics.errors), diagnostics.errors
+    assert any(error.startswith(message) for error in diagnostics.errors), (
+        diagnostics.errors
+    )
 
 
 def test_template_variable_in_a_label_causes_a_warning() -> None:

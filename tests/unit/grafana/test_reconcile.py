@@ -15,25 +15,41 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.r
     KINDS,
     REGISTRY,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
+    DesiredObject,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
     read_existing,
 )
 from tests.testbed.grafana import notifications
 from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.conftest import REAL, Apply, connect, writes
-from tests.unit.grafana.factories import BODIES, CHANGES, IDENTITIES, RULE, absent, changed, desired
+from tests.unit.grafana.factories import (
+    BODIES,
+    CHANGES,
+    IDENTITIES,
+    RULE,
+    absent,
+    changed,
+    desired,
+)
 
 # What the objects of the tests refer to.
 SURROUNDINGS = [
     desired("folder", {"uid": "ops", "title": "Operations", "parentUid": ""}),
     desired("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
-    desired("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}),
+    desired(
+        "mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}
+    ),
 ]
 
 
 def surroundings(kind: str) -> list[DesiredObject]:
-    return [item for item in SURROUNDINGS if item.kind != kind or item.identity != IDENTITIES[kind]]
+    return [
+        item
+        for item in SURROUNDINGS
+        if item.kind != kind or item.identity != IDENTITIES[kind]
+    ]
 
 
 def actions(result: Any) -> list[tuple[str, str]]:
@@ -71,14 +87,26 @@ def test_each_field_is_changed(kind: str, grafana: Any, apply: Apply) -> None:
             continue
         body = changed(body, where, value)
         planned = apply(desired(kind, body), check=True)
-        assert not writes(grafana) and actions(planned) == [(kind, "update")], (where, value)
-        assert len(planned.diff) == 1 and planned.diff[0]["before"] != planned.diff[0]["after"], (
+        assert not writes(grafana) and actions(planned) == [(kind, "update")], (
+            where,
+            value,
+        )
+        assert (
+            len(planned.diff) == 1
+            and planned.diff[0]["before"] != planned.diff[0]["after"]
+        ), (
             where,
             value,
         )
         done = apply(desired(kind, body))
-        assert done.changes == planned.changes and done.diff[0].keys() == planned.diff[0].keys()
-        assert not apply(desired(kind, body)).changed and not writes(grafana), (where, value)
+        assert (
+            done.changes == planned.changes
+            and done.diff[0].keys() == planned.diff[0].keys()
+        )
+        assert not apply(desired(kind, body)).changed and not writes(grafana), (
+            where,
+            value,
+        )
     # Somebody puts it all back by the same API.
     apply(desired(kind), adopt=True)
     assert actions(apply(desired(kind, body))) == [(kind, "update")]
@@ -95,7 +123,12 @@ def test_folders_nest_and_move(grafana: Any, apply: Apply) -> None:
     to_the_top = {**moved, "parentUid": ""}
     assert actions(apply(desired("folder", to_the_top))) == [("folder", "update")]
     assert not apply(desired("folder", to_the_top)).changed and not writes(grafana)
-    assert read_existing(connect(grafana), ("folder",))["folder"]["below"].body["parentUid"] == ""
+    assert (
+        read_existing(connect(grafana), ("folder",))["folder"]["below"].body[
+            "parentUid"
+        ]
+        == ""
+    )
     apply(desired("folder", below))
     # All go, those below first, however they are listed.
     for order in (("ops", "below", "place"), ("place", "below", "ops")):
@@ -104,13 +137,21 @@ def test_folders_nest_and_move(grafana: Any, apply: Apply) -> None:
         assert [change["action"] for change in done.changes] == ["delete"] * 3
 
 
-def test_a_description_is_compared_where_it_is_readable(grafana: Any, apply: Apply) -> None:
+def test_a_description_is_compared_where_it_is_readable(
+    grafana: Any, apply: Apply
+) -> None:
     described = {**BODIES["folder"], "description": "All of it"}
     apply(desired("folder", described))
     assert not apply(desired("folder", described)).changed
-    apply(desired("folder", {**described, "title": "Another", "description": "Some of it"}))
+    apply(
+        desired(
+            "folder", {**described, "title": "Another", "description": "Some of it"}
+        )
+    )
     assert not apply(
-        desired("folder", {**described, "title": "Another", "description": "Some of it"})
+        desired(
+            "folder", {**described, "title": "Another", "description": "Some of it"}
+        )
     ).changed
 
 
@@ -121,7 +162,8 @@ def test_a_folder_with_content_is_never_deleted(grafana: Any, apply: Apply) -> N
         desired("rule_group"),
     )
     with pytest.raises(
-        GrafanaError, match=r"folder ops .*holds 2 alertrule, 1 dashboard, and is deleted only when"
+        GrafanaError,
+        match=r"folder ops .*holds 2 alertrule, 1 dashboard, and is deleted only when",
     ):
         apply(absent("folder"))
     assert not writes(grafana)
@@ -134,7 +176,12 @@ def test_a_folder_with_content_is_never_deleted(grafana: Any, apply: Apply) -> N
 
 def test_the_default_datasource_moves(grafana: Any, apply: Apply) -> None:
     prometheus = {**BODIES["datasource"], "isDefault": True}
-    loki = {"uid": "loki", "name": "Loki", "type": "loki", "url": "http://127.0.0.1:3100"}
+    loki = {
+        "uid": "loki",
+        "name": "Loki",
+        "type": "loki",
+        "url": "http://127.0.0.1:3100",
+    }
     both = [desired("datasource", prometheus), desired("datasource", loki)]
     apply(*both)
     assert not apply(*both).changed
@@ -147,15 +194,19 @@ def test_the_default_datasource_moves(grafana: Any, apply: Apply) -> None:
 
 
 def test_exact_removes_other_keys_of_a_datasource(grafana: Any, apply: Apply) -> None:
-    apply(desired("datasource", changed(BODIES["datasource"], ("jsonData", "added"), True)))
+    apply(
+        desired(
+            "datasource", changed(BODIES["datasource"], ("jsonData", "added"), True)
+        )
+    )
     assert not apply(desired("datasource")).changed
     assert apply(desired("datasource"), exact_json_data=True).changed
     assert not apply(desired("datasource"), exact_json_data=True).changed
     assert (
         "added"
-        not in read_existing(connect(grafana), ("datasource",))["datasource"]["prometheus"].body[
-            "jsonData"
-        ]
+        not in read_existing(connect(grafana), ("datasource",))["datasource"][
+            "prometheus"
+        ].body["jsonData"]
     )
 
 
@@ -175,7 +226,9 @@ def test_a_rotated_secret_is_one_change(grafana: Any, apply: Apply, key: str) ->
     assert not apply(rotated, fingerprint_key="another").changed
 
 
-def test_secrets_are_written_again_after_another_edit(grafana: Any, apply: Apply) -> None:
+def test_secrets_are_written_again_after_another_edit(
+    grafana: Any, apply: Apply
+) -> None:
     apply(desired("datasource"))
     client = connect(grafana)
     held = client.get("/api/datasources/uid/prometheus")
@@ -193,18 +246,28 @@ def test_a_rotated_webhook_is_one_change(grafana: Any, apply: Apply) -> None:
     apply(desired("contact_point"))
     url = "https://discord.example/api/webhooks/1/rotated"
     rotated = desired(
-        "contact_point", changed(BODIES["contact_point"], ("receivers", 0, "settings", "url"), url)
+        "contact_point",
+        changed(BODIES["contact_point"], ("receivers", 0, "settings", "url"), url),
     )
     done = apply(rotated)
     assert actions(done) == [("contact_point", "update")]
-    assert "(hidden, changed)" in done.diff[0]["after"] and "webhooks" not in str(done.values())
+    assert "(hidden, changed)" in done.diff[0]["after"] and "webhooks" not in str(
+        done.values()
+    )
     assert not apply(rotated).changed and not writes(grafana)
 
 
-def test_a_user_who_may_not_read_secrets_is_warned(fake_grafana: FakeGrafana, apply: Apply) -> None:
+def test_a_user_who_may_not_read_secrets_is_warned(
+    fake_grafana: FakeGrafana, apply: Apply
+) -> None:
     apply(desired("contact_point"))
     fake_grafana.fail(
-        "500", method="GET", path=r"export$", status=403, body={"message": "no"}, times=1
+        "500",
+        method="GET",
+        path=r"export$",
+        status=403,
+        body={"message": "no"},
+        times=1,
     )
     from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
         Options,
@@ -213,7 +276,9 @@ def test_a_user_who_may_not_read_secrets_is_warned(fake_grafana: FakeGrafana, ap
 
     kept = reconcile(connect(fake_grafana), [desired("contact_point")], Options())
     assert (
-        not kept.changed and not writes(fake_grafana)[1:] and "goes unnoticed" in kept.warnings[0]
+        not kept.changed
+        and not writes(fake_grafana)[1:]
+        and "goes unnoticed" in kept.warnings[0]
     )
 
 
@@ -237,9 +302,17 @@ def test_odd_strings_come_back_equal(grafana: Any, apply: Apply, text: str) -> N
         "empty": {},
         "list": [],
     }
-    model = {"uid": "app", "title": "Application", "panels": [panel], "description": text}
+    model = {
+        "uid": "app",
+        "title": "Application",
+        "panels": [panel],
+        "description": text,
+    }
     rule = {**RULE, "annotations": {"summary": text}, "labels": {"a": text or "b"}}
-    group = {**BODIES["rule_group"], "rules": [changed(rule, ("data", 0, "model", "expr"), text)]}
+    group = {
+        **BODIES["rule_group"],
+        "rules": [changed(rule, ("data", 0, "model", "expr"), text)],
+    }
     items = [
         *SURROUNDINGS,
         desired("dashboard", {"dashboard": model, "folderUid": "ops"}),
@@ -249,14 +322,18 @@ def test_odd_strings_come_back_equal(grafana: Any, apply: Apply, text: str) -> N
         items.append(
             desired(
                 "contact_point",
-                changed(BODIES["contact_point"], ("receivers", 0, "settings", "title"), text),
+                changed(
+                    BODIES["contact_point"], ("receivers", 0, "settings", "title"), text
+                ),
             )
         )
     apply(*items)
     assert not apply(*items).changed and not writes(grafana)
     found = read_existing(connect(grafana), ("dashboard", "rule_group"))
     assert found["dashboard"]["app"].body["dashboard"]["panels"] == [panel]
-    assert found["rule_group"]["ops/targets"].body["rules"][0]["annotations"] == {"summary": text}
+    assert found["rule_group"]["ops/targets"].body["rules"][0]["annotations"] == {
+        "summary": text
+    }
 
 
 def test_a_routed_contact_point_is_renamed(grafana: Any, apply: Apply) -> None:
@@ -267,7 +344,8 @@ def test_a_routed_contact_point_is_renamed(grafana: Any, apply: Apply) -> None:
     apply(desired("contact_point"), desired("policy", tree), adopt=True)
     renamed = {**BODIES["contact_point"], "name": "discord"}
     with pytest.raises(
-        GrafanaError, match="takes the last integration of contact point chat, and routes or rules"
+        GrafanaError,
+        match="takes the last integration of contact point chat, and routes or rules",
     ):
         apply(desired("contact_point", renamed))
     assert not writes(grafana)
@@ -282,21 +360,31 @@ def test_a_routed_contact_point_is_renamed(grafana: Any, apply: Apply) -> None:
     )
     assert not apply(*items).changed
     points = read_existing(connect(grafana), ("contact_point",))["contact_point"]
-    assert "chat" not in points and [one["uid"] for one in points["discord"].body["receivers"]] == [
-        "chat-1"
-    ]
+    assert "chat" not in points and [
+        one["uid"] for one in points["discord"].body["receivers"]
+    ] == ["chat-1"]
 
 
 def test_an_unchanged_rule_of_a_changed_group_keeps_its_state(
     fake_grafana: FakeGrafana, apply: Apply
 ) -> None:
     apply(*SURROUNDINGS, desired("rule_group"))
-    apply(desired("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
-    apply(desired("rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")))
+    apply(
+        desired(
+            "rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")
+        )
+    )
+    apply(
+        desired(
+            "rule_group", changed(BODIES["rule_group"], ("rules", 0, "title"), "Other")
+        )
+    )
     assert not fake_grafana.state_resets.get("target-slow")
 
 
-def test_a_rule_that_changes_its_group_keeps_its_uid(grafana: Any, apply: Apply) -> None:
+def test_a_rule_that_changes_its_group_keeps_its_uid(
+    grafana: Any, apply: Apply
+) -> None:
     apply(*SURROUNDINGS, desired("rule_group"))
     group = {
         "folderUid": "ops",
@@ -307,7 +395,9 @@ def test_a_rule_that_changes_its_group_keeps_its_uid(grafana: Any, apply: Apply)
     items = [desired("rule_group", group), absent("rule_group")]
     apply(*items)
     assert not apply(*items).changed and not writes(grafana)
-    assert list(read_existing(connect(grafana), ("rule_group",))["rule_group"]) == ["ops/renamed"]
+    assert list(read_existing(connect(grafana), ("rule_group",))["rule_group"]) == [
+        "ops/renamed"
+    ]
 
 
 def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
@@ -332,20 +422,29 @@ def test_a_rule_moves_between_groups_that_stay_without_losing_its_state(
 # Drift and provenance
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance]
+)
 @pytest.mark.parametrize("provenance", ["file", "", "api"])
 def test_provenance_decides_who_changes_an_object(
     kind: str, provenance: str, fake_grafana: FakeGrafana, apply: Apply
 ) -> None:
     apply(*surroundings(kind), desired(kind))
-    keys = {"rule_group": ("rule", "target-down"), "contact_point": ("contact_point", "chat-1")}
+    keys = {
+        "rule_group": ("rule", "target-down"),
+        "contact_point": ("contact_point", "chat-1"),
+    }
     fake_grafana.set_provenance(*keys.get(kind, (kind, IDENTITIES[kind])), provenance)
     other = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     if provenance == "api":
         assert apply(other).changed
         return
     for check in (True, False):
-        message = "provisioned from a file" if provenance == "file" else "only with adopt: true"
+        message = (
+            "provisioned from a file"
+            if provenance == "file"
+            else "only with adopt: true"
+        )
         with pytest.raises(GrafanaError, match=message):
             apply(other, check=check)
         assert not writes(fake_grafana)
@@ -372,22 +471,35 @@ def test_a_file_provisioned_object_is_left_alone(
     assert not writes(fake_grafana)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance])
-def test_editable_objects_have_no_provenance(kind: str, grafana: Any, apply: Apply) -> None:
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance]
+)
+def test_editable_objects_have_no_provenance(
+    kind: str, grafana: Any, apply: Apply
+) -> None:
     apply(*surroundings(kind))
     apply(desired(kind), editable=True)
     assert not apply(desired(kind), editable=True).changed and not writes(grafana)
-    assert read_existing(connect(grafana), (kind,))[kind][IDENTITIES[kind]].provenance == ""
-    assert apply(desired(kind, changed(BODIES[kind], *CHANGES[kind][0])), editable=True).changed
+    assert (
+        read_existing(connect(grafana), (kind,))[kind][IDENTITIES[kind]].provenance
+        == ""
+    )
+    assert apply(
+        desired(kind, changed(BODIES[kind], *CHANGES[kind][0])), editable=True
+    ).changed
 
 
-def test_an_object_of_the_api_becomes_editable_on_newer_servers(grafana: Any, apply: Apply) -> None:
+def test_an_object_of_the_api_becomes_editable_on_newer_servers(
+    grafana: Any, apply: Apply
+) -> None:
     apply(desired("template"))
     if connect(grafana).major_version() >= 13:
         assert apply(desired("template"), editable=True).changed
         assert not apply(desired("template"), editable=True).changed
         return
-    with pytest.raises(GrafanaError, match="before 13 does not make an object of the API editable"):
+    with pytest.raises(
+        GrafanaError, match="before 13 does not make an object of the API editable"
+    ):
         apply(desired("template"), editable=True)
     assert not writes(grafana)
 
@@ -399,7 +511,8 @@ def test_a_manual_policy_tree_is_not_lost(grafana: Any, apply: Apply) -> None:
     }
     apply(desired("policy", by_hand), editable=True)
     with pytest.raises(
-        GrafanaError, match=r"policy tree .* made manually, and is replaced only with adopt"
+        GrafanaError,
+        match=r"policy tree .* made manually, and is replaced only with adopt",
     ):
         apply(desired("policy"))
     assert not writes(grafana)
@@ -417,22 +530,31 @@ def test_the_initial_tree_of_newer_servers_is_replaced(
         "routes": [{"receiver": "chat", "object_matchers": [["a", "=", "b"]]}],
     }
     tree = [desired("contact_point"), desired("policy", routed)]
-    assert actions(apply(*tree, required=(("contact_point", "empty", "policy.yml:3"),))) == [
+    assert actions(
+        apply(*tree, required=(("contact_point", "empty", "policy.yml:3"),))
+    ) == [
         ("contact_point", "create"),
         ("policy", "update"),
     ]
     assert not apply(*tree).changed and not writes(fake_grafana)
     # The API lists integrations, so that it does not show this one.
-    assert not apply(absent("contact_point", "empty")).changed and not writes(fake_grafana)
+    assert not apply(absent("contact_point", "empty")).changed and not writes(
+        fake_grafana
+    )
 
 
-def test_an_integration_without_a_uid_cannot_be_replaced(grafana: Any, apply: Apply) -> None:
+def test_an_integration_without_a_uid_cannot_be_replaced(
+    grafana: Any, apply: Apply
+) -> None:
     mail = {"uid": "mail", "type": "email", "settings": {"addresses": "a@example.com"}}
     with pytest.raises(
-        GrafanaError, match="has an integration without a uid, which the API cannot remove"
+        GrafanaError,
+        match="has an integration without a uid, which the API cannot remove",
     ):
         apply(
-            desired("contact_point", {"name": "grafana-default-email", "receivers": [mail]}),
+            desired(
+                "contact_point", {"name": "grafana-default-email", "receivers": [mail]}
+            ),
             adopt=True,
         )
     with pytest.raises(GrafanaError, match="Grafana needs it"):
@@ -440,11 +562,19 @@ def test_an_integration_without_a_uid_cannot_be_replaced(grafana: Any, apply: Ap
     assert not writes(grafana)
 
 
-def test_a_dashboard_whose_title_is_taken_is_refused(grafana: Any, apply: Apply) -> None:
-    apply(*SURROUNDINGS, desired("dashboard", {**BODIES["dashboard"], "folderUid": "ops"}))
-    twin = {"dashboard": {**BODIES["dashboard"]["dashboard"], "uid": "twin"}, "folderUid": "ops"}
+def test_a_dashboard_whose_title_is_taken_is_refused(
+    grafana: Any, apply: Apply
+) -> None:
+    apply(
+        *SURROUNDINGS, desired("dashboard", {**BODIES["dashboard"], "folderUid": "ops"})
+    )
+    twin = {
+        "dashboard": {**BODIES["dashboard"]["dashboard"], "uid": "twin"},
+        "folderUid": "ops",
+    }
     with pytest.raises(
-        GrafanaError, match="'Application' is taken there by the dashboard with the uid app"
+        GrafanaError,
+        match="'Application' is taken there by the dashboard with the uid app",
     ):
         apply(desired("dashboard", twin))
     assert not writes(grafana)
@@ -455,13 +585,19 @@ def test_a_save_in_between_is_not_overwritten_blindly(
 ) -> None:
     apply(desired("dashboard"))
     sent = [line.body for line in fake_grafana.writes]
-    apply(desired("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other")))
+    apply(
+        desired(
+            "dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other")
+        )
+    )
     sent += [line.body for line in fake_grafana.writes]
     assert all('"overwrite":false' in body.replace(" ", "") for body in sent)
     assert '"version"' not in sent[0] and '"version"' in sent[1]
 
 
-def test_all_blockers_are_reported_before_the_first_write(grafana: Any, apply: Apply) -> None:
+def test_all_blockers_are_reported_before_the_first_write(
+    grafana: Any, apply: Apply
+) -> None:
     tree = {"receiver": "gone"}
     items = [
         desired("folder", {"uid": "ops", "title": ""}),
@@ -485,32 +621,51 @@ def environment() -> list[DesiredObject]:
     """Return an object of each kind, with references between them."""
     tree = {
         "receiver": "chat",
-        "routes": [{"mute_time_intervals": ["weekend"], "object_matchers": [["a", "=", "b"]]}],
+        "routes": [
+            {"mute_time_intervals": ["weekend"], "object_matchers": [["a", "=", "b"]]}
+        ],
     }
-    bodies = {**BODIES, "policy": tree, "dashboard": {**BODIES["dashboard"], "folderUid": "ops"}}
+    bodies = {
+        **BODIES,
+        "policy": tree,
+        "dashboard": {**BODIES["dashboard"], "folderUid": "ops"},
+    }
     # Against the order of creation.
     return [desired(kind, bodies[kind]) for kind in reversed(KINDS)]
 
 
 def test_an_environment_is_made_in_order_and_kept(grafana: Any, apply: Apply) -> None:
     done = apply(*environment(), **OWNER, adopt=True)
-    assert [change["kind"] for change in done.changes if change["kind"] != "ownership"] == list(
-        KINDS
-    )
+    assert [
+        change["kind"] for change in done.changes if change["kind"] != "ownership"
+    ] == list(KINDS)
     kept = apply(*environment(), **OWNER)
     assert not kept.changed and not writes(grafana)
-    assert all(counts["keep"] == 1 and sum(counts.values()) == 1 for counts in kept.counts.values())
+    assert all(
+        counts["keep"] == 1 and sum(counts.values()) == 1
+        for counts in kept.counts.values()
+    )
     # Whoever runs it in check mode is message the same.
     assert not apply(*environment(), **OWNER, check=True).changed
 
 
-def test_only_owned_and_undesired_objects_are_pruned(grafana: Any, apply: Apply) -> None:
+def test_only_owned_and_undesired_objects_are_pruned(
+    grafana: Any, apply: Apply
+) -> None:
     old = [
         desired("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
-        desired("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}),
+        desired(
+            "mute_timing",
+            {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]},
+        ),
         desired(
             "datasource",
-            {"uid": "loki", "name": "Loki", "type": "loki", "url": "http://127.0.0.1:3100"},
+            {
+                "uid": "loki",
+                "name": "Loki",
+                "type": "loki",
+                "url": "http://127.0.0.1:3100",
+            },
         ),
     ]
     unmanaged = [desired("folder", {"uid": "below", "title": "Below", "parentUid": ""})]
@@ -535,15 +690,22 @@ def test_only_owned_and_undesired_objects_are_pruned(grafana: Any, apply: Apply)
         for change in done.changes
         if change["action"] == "delete"
     ]
-    assert deleted == [("mute_timing", "quiet"), ("datasource", "loki"), ("folder", "place")]
-    assert {str(change) for change in planned.changes} == {str(change) for change in done.changes}
+    assert deleted == [
+        ("mute_timing", "quiet"),
+        ("datasource", "loki"),
+        ("folder", "place"),
+    ]
+    assert {str(change) for change in planned.changes} == {
+        str(change) for change in done.changes
+    }
     assert not apply(*environment(), **rules).changed and not writes(grafana)
     assert "below" in read_existing(connect(grafana), ("folder",))["folder"]
 
 
 def test_a_prune_above_its_limit_does_nothing(grafana: Any, apply: Apply) -> None:
     more = [
-        desired("folder", {"uid": uid, "title": uid, "parentUid": ""}) for uid in ("place", "below")
+        desired("folder", {"uid": uid, "title": uid, "parentUid": ""})
+        for uid in ("place", "below")
     ]
     apply(desired("folder"), *more, **OWNER)
     with pytest.raises(
@@ -554,7 +716,9 @@ def test_a_prune_above_its_limit_does_nothing(grafana: Any, apply: Apply) -> Non
     assert not writes(grafana)
 
 
-def test_a_prune_with_nothing_desired_does_nothing_and_warns(grafana: Any, apply: Apply) -> None:
+def test_a_prune_with_nothing_desired_does_nothing_and_warns(
+    grafana: Any, apply: Apply
+) -> None:
     apply(desired("folder"), **OWNER)
     result = apply(desired("template"), **OWNER, prune=KINDS)
     assert "No folder is desired at all, so none is pruned." in result.warnings
@@ -571,11 +735,14 @@ def test_a_prune_keeps_a_folder_with_content(grafana: Any, apply: Apply) -> None
     result = apply(desired("folder"), **OWNER, prune=KINDS)
     assert not result.changed
     assert (
-        "folder place is no longer desired, but is kept: it holds 1 dashboard" in result.warnings[0]
+        "folder place is no longer desired, but is kept: it holds 1 dashboard"
+        in result.warnings[0]
     )
 
 
-def test_a_prune_does_not_follow_a_failure(fake_grafana: FakeGrafana, apply: Apply) -> None:
+def test_a_prune_does_not_follow_a_failure(
+    fake_grafana: FakeGrafana, apply: Apply
+) -> None:
     apply(
         desired("folder"),
         desired("folder", {"uid": "place", "title": "Place", "parentUid": ""}),
@@ -602,7 +769,9 @@ def test_a_prune_does_not_follow_a_failure(fake_grafana: FakeGrafana, apply: App
 
 def test_the_ownership_record_is_hidden(grafana: Any, apply: Apply) -> None:
     apply(desired("template"), **OWNER)
-    assert "tests.owned" not in read_existing(connect(grafana), ("template",))["template"]
+    assert (
+        "tests.owned" not in read_existing(connect(grafana), ("template",))["template"]
+    )
 
 
 def test_required_objects_are_looked_up(grafana: Any, apply: Apply) -> None:
@@ -624,7 +793,10 @@ def test_planning_changes_no_argument(grafana: Any, apply: Apply) -> None:
 
 
 def test_a_password_in_a_url_is_not_shown(grafana: Any, apply: Apply) -> None:
-    for url in ("http://me:planted-one@127.0.0.1:1", "http://me:planted-two@127.0.0.1:2"):
+    for url in (
+        "http://me:planted-one@127.0.0.1:1",
+        "http://me:planted-two@127.0.0.1:2",
+    ):
         item = desired("datasource", {**BODIES["datasource"], "url": url})
         assert REGISTRY["datasource"].secrets(item.body) == {"first-secret", url[10:21]}
         message = str(apply(item).values())
@@ -639,9 +811,9 @@ def test_a_secret_without_a_value_is_not_set(grafana: Any, apply: Apply) -> None
     }
     assert apply(desired("datasource", empty)).changed
     assert not apply(desired("datasource", empty)).changed and not writes(grafana)
-    assert connect(grafana).get("/api/datasources/uid/prometheus")["secureJsonFields"] == {
-        "httpHeaderValue1": True
-    }
+    assert connect(grafana).get("/api/datasources/uid/prometheus")[
+        "secureJsonFields"
+    ] == {"httpHeaderValue1": True}
     emptied = {**empty, "secureJsonData": {"httpHeaderValue1": ""}}
     assert apply(desired("datasource", emptied)).changed
     assert not apply(desired("datasource", emptied)).changed
@@ -664,7 +836,9 @@ def test_a_prune_keeps_objects_of_another_owner(grafana: Any, apply: Apply) -> N
 
 
 def test_leaving_one_folder_does_not_empty_another(grafana: Any, apply: Apply) -> None:
-    place, below = ({"uid": uid, "title": uid, "parentUid": "ops"} for uid in ("place", "below"))
+    place, below = (
+        {"uid": uid, "title": uid, "parentUid": "ops"} for uid in ("place", "below")
+    )
     mine = {**BODIES["dashboard"], "folderUid": "below"}
     apply(
         desired("folder"),
@@ -673,14 +847,24 @@ def test_leaving_one_folder_does_not_empty_another(grafana: Any, apply: Apply) -
         desired("dashboard", mine),
         **OWNER,
     )
-    theirs = {"dashboard": {"uid": "twin", "title": "Theirs", "panels": []}, "folderUid": "place"}
-    kept = {"dashboard": {"uid": "other", "title": "Kept", "panels": []}, "folderUid": ""}
+    theirs = {
+        "dashboard": {"uid": "twin", "title": "Theirs", "panels": []},
+        "folderUid": "place",
+    }
+    kept = {
+        "dashboard": {"uid": "other", "title": "Kept", "panels": []},
+        "folderUid": "",
+    }
     apply(desired("dashboard", theirs))
     result = apply(desired("folder"), desired("dashboard", kept), **OWNER, prune=KINDS)
-    assert "folder place is no longer desired, but is kept: it holds 1 dashboard" in " ".join(
-        result.warnings
+    assert (
+        "folder place is no longer desired, but is kept: it holds 1 dashboard"
+        in " ".join(result.warnings)
     )
-    assert set(read_existing(connect(grafana), ("folder",))["folder"]) == {"ops", "place"}
+    assert set(read_existing(connect(grafana), ("folder",))["folder"]) == {
+        "ops",
+        "place",
+    }
     apply(
         *[absent("dashboard", uid) for uid in ("twin", "other")],
         absent("folder"),
@@ -689,36 +873,55 @@ def test_leaving_one_folder_does_not_empty_another(grafana: Any, apply: Apply) -
     assert not read_existing(connect(grafana), ("folder",))["folder"]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance])
-def test_an_owner_recognizes_its_editable_objects(kind: str, grafana: Any, apply: Apply) -> None:
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if REGISTRY[kind].has_provenance]
+)
+def test_an_owner_recognizes_its_editable_objects(
+    kind: str, grafana: Any, apply: Apply
+) -> None:
     other = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     apply(*surroundings(kind))
     apply(desired(kind), editable=True)
-    with pytest.raises(GrafanaError, match="made manually, and is replaced only with adopt"):
+    with pytest.raises(
+        GrafanaError, match="made manually, and is replaced only with adopt"
+    ):
         apply(other, editable=True, **OWNER)
     assert not writes(grafana)
     assert apply(other, editable=True, adopt=True, **OWNER).changed
     assert apply(desired(kind), editable=True, **OWNER).changed
-    assert not apply(desired(kind), editable=True, **OWNER).changed and not writes(grafana)
+    assert not apply(desired(kind), editable=True, **OWNER).changed and not writes(
+        grafana
+    )
 
 
-def test_objects_in_use_are_neither_deleted_nor_pruned(grafana: Any, apply: Apply) -> None:
+def test_objects_in_use_are_neither_deleted_nor_pruned(
+    grafana: Any, apply: Apply
+) -> None:
     other = desired("template", {"name": "other", "template": "x"})
-    quiet = desired("mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]})
+    quiet = desired(
+        "mute_timing", {"name": "quiet", "time_intervals": [{"weekdays": ["sunday"]}]}
+    )
     email = {"uid": "d", "type": "email", "settings": {"addresses": "a@example.com"}}
     spare = desired("contact_point", {"name": "discord", "receivers": [email]})
     mine = [desired("template"), desired("mute_timing"), desired("contact_point")]
     rest = [other, quiet, spare]
     apply(*mine, *rest, **OWNER)
     # Of somebody else, in the interface.
-    settings = {"addresses": "b@example.com", "message": '{{ template "discord.title" . }}'}
+    settings = {
+        "addresses": "b@example.com",
+        "message": '{{ template "discord.title" . }}',
+    }
     theirs = {
         "name": "theirs",
         "receivers": [{"uid": "theirs", "type": "email", "settings": settings}],
     }
     used = {"receiver": "chat", "mute_time_intervals": ["weekend"]}
     group = {**BODIES["rule_group"], "rules": [{**RULE, "notification_settings": used}]}
-    unmanaged = [desired("folder"), desired("contact_point", theirs), desired("rule_group", group)]
+    unmanaged = [
+        desired("folder"),
+        desired("contact_point", theirs),
+        desired("rule_group", group),
+    ]
     apply(*unmanaged, editable=True)
     for kind in ("template", "mute_timing", "contact_point"):
         with pytest.raises(GrafanaError, match=r"Nothing was changed\. .* still use"):
@@ -732,6 +935,14 @@ def test_objects_in_use_are_neither_deleted_nor_pruned(grafana: Any, apply: Appl
         "mute timing weekend is no longer desired, but is kept: routes or rules still use it.",
         f"template discord is no longer desired, but is kept: {reason}.",
     ]
-    apply(absent("rule_group"), absent("contact_point", "theirs"), absent("folder"), adopt=True)
+    apply(
+        absent("rule_group"),
+        absent("contact_point", "theirs"),
+        absent("folder"),
+        adopt=True,
+    )
     assert len(apply(*rest, **OWNER, prune=KINDS).changes) == len([*mine, "ownership"])
-    apply(*(absent(item.kind, item.identity) for item in rest), absent("template", "tests.owned"))
+    apply(
+        *(absent(item.kind, item.identity) for item in rest),
+        absent("template", "tests.owned"),
+    )

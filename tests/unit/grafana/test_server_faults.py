@@ -11,8 +11,12 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
     GrafanaError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import KINDS
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
+    KINDS,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
+    DesiredObject,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
     read_existing,
 )
@@ -45,7 +49,11 @@ def run(grafana: FakeGrafana, items: list[DesiredObject], **options: Any) -> Any
 
 def written(grafana: FakeGrafana) -> list[str]:
     """Return the writes that were carried out."""
-    return [f"{line.method} {line.path}" for line in grafana.writes if 200 <= line.status < 300]
+    return [
+        f"{line.method} {line.path}"
+        for line in grafana.writes
+        if 200 <= line.status < 300
+    ]
 
 
 def state(grafana: FakeGrafana) -> dict:
@@ -70,7 +78,9 @@ def second() -> list[DesiredObject]:
         desired("folder", {"uid": "above", "title": "Above", "parentUid": ""}),
         desired(
             "datasource",
-            changed(BODIES["datasource"], ("secureJsonData", "httpHeaderValue1"), "rotated"),
+            changed(
+                BODIES["datasource"], ("secureJsonData", "httpHeaderValue1"), "rotated"
+            ),
         ),
         desired("dashboard", {"dashboard": model, "folderUid": "above"}),
         desired("template", changed(BODIES["template"], ("template",), "plain")),
@@ -83,10 +93,18 @@ def second() -> list[DesiredObject]:
 
 @pytest.mark.parametrize(
     ("version", "step"),
-    [*((version, "made") for version in VERSIONS), ("11.6.4", "changed"), ("13.2.3", "changed")],
+    [
+        *((version, "made") for version in VERSIONS),
+        ("11.6.4", "changed"),
+        ("13.2.3", "changed"),
+    ],
 )
-def test_a_run_killed_after_each_write_is_finished_by_the_next(version: str, step: str) -> None:
-    items, options = (environment(), {}) if step == "made" else (second(), {"prune": KINDS})
+def test_a_run_killed_after_each_write_is_finished_by_the_next(
+    version: str, step: str
+) -> None:
+    items, options = (
+        (environment(), {}) if step == "made" else (second(), {"prune": KINDS})
+    )
 
     def begin(grafana: FakeGrafana) -> None:
         if step == "changed":
@@ -125,13 +143,19 @@ def test_a_temporary_fault_loses_and_doubles_nothing(
         expected, number = state(undisturbed), len(written(undisturbed))
     for method in ("GET", "write"):
         server.fail(
-            fault, method=method, first=1, times=2, **({"applied": True} if applied else {})
+            fault,
+            method=method,
+            first=1,
+            times=2,
+            **({"applied": True} if applied else {}),
         )
     if fault in ("409", "412"):
         server.faults.pop(0)
     run(server, environment())
     assert state(server) == expected
-    carried_out = [line for line in server.writes if 200 <= line.status < 300 or applied]
+    carried_out = [
+        line for line in server.writes if 200 <= line.status < 300 or applied
+    ]
     assert len(carried_out) >= number
     server.clear()
     assert not run(server, environment()).changed and not server.writes
@@ -164,7 +188,9 @@ def test_a_permanent_fault_is_reported_once(server: FakeGrafana, kind: str) -> N
     assert sum(line.status == 500 for line in server.requests) == 1
     before = [one for one in KINDS if KINDS.index(one) < KINDS.index(kind)]
     assert [
-        change["kind"] for change in raised.value.result.changes if change["kind"] != "ownership"
+        change["kind"]
+        for change in raised.value.result.changes
+        if change["kind"] != "ownership"
     ] == before
     for secret in ("first-secret", "webhooks", "admin:"):
         assert secret not in message
@@ -178,7 +204,8 @@ def test_a_permanent_fault_is_reported_once(server: FakeGrafana, kind: str) -> N
 def test_an_endless_race_is_given_up(server: FakeGrafana, fault: str) -> None:
     server.fail(fault, method="write", path=r"/api/dashboards/db", times=0)
     with pytest.raises(
-        GrafanaError, match=r"dashboard app .*POST /api/dashboards/db.*given up after 5 attempts"
+        GrafanaError,
+        match=r"dashboard app .*POST /api/dashboards/db.*given up after 5 attempts",
     ):
         run(server, environment())
     assert sum(line.path == "/api/dashboards/db" for line in server.writes) == 5
@@ -187,7 +214,9 @@ def test_an_endless_race_is_given_up(server: FakeGrafana, fault: str) -> None:
 def test_a_run_waits_for_a_slow_server(server: FakeGrafana) -> None:
     server.fail("slow", method="write", path=r"/api/folders", delay=0.5, times=1)
     assert run(server, [desired("folder")]).changed
-    server.fail("slow", method="write", path=r"/api/folders", delay=0.5, times=1, applied=True)
+    server.fail(
+        "slow", method="write", path=r"/api/folders", delay=0.5, times=1, applied=True
+    )
     impatient = connect(server, timeout=0.2)
     other = changed(BODIES["folder"], ("title",), "Other")
     result = reconcile(impatient, [desired("folder", other)], Options())
@@ -198,7 +227,9 @@ def test_wrong_credentials_make_one_request(server: FakeGrafana) -> None:
     for _ in range(3):
         server.clear()
         with pytest.raises(GrafanaError, match="401"):
-            reconcile(connect(server, password="wrong"), environment(), Options(**OPTIONS))
+            reconcile(
+                connect(server, password="wrong"), environment(), Options(**OPTIONS)
+            )
         assert len(server.requests) == 1
 
 
@@ -212,7 +243,10 @@ def test_revoked_credentials_stop_a_run_at_once(server: FakeGrafana) -> None:
         times=0,
     )
     many = [
-        desired("dashboard", {"dashboard": {"uid": f"d{n}", "title": f"D{n}"}, "folderUid": ""})
+        desired(
+            "dashboard",
+            {"dashboard": {"uid": f"d{n}", "title": f"D{n}"}, "folderUid": ""},
+        )
         for n in range(20)
     ]
     with pytest.raises(GrafanaError, match="nothing more was sent"):
@@ -224,7 +258,10 @@ def test_revoked_credentials_stop_a_run_at_once(server: FakeGrafana) -> None:
 
 def test_notifications_are_written_one_after_the_other(server: FakeGrafana) -> None:
     server.grafana.notification_delay = 0.02
-    many = [desired("template", {"name": f"t{n}", "template": f"text {n}"}) for n in range(10)]
+    many = [
+        desired("template", {"name": f"t{n}", "template": f"text {n}"})
+        for n in range(10)
+    ]
     run(server, many, owner="")
     assert [line.status for line in server.writes if line.status >= 400] == []
     assert len(server.writes) == 10
@@ -236,7 +273,12 @@ def test_a_concurrent_save_is_replaced_knowingly(server: FakeGrafana) -> None:
     server.fail("412", method="POST", path=r"dashboards/db", times=1)
     run(
         server,
-        [desired("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other"))],
+        [
+            desired(
+                "dashboard",
+                changed(BODIES["dashboard"], ("dashboard", "title"), "Other"),
+            )
+        ],
     )
     assert [line.status for line in server.writes][-2:] == [412, 200]
 
@@ -246,7 +288,8 @@ def test_a_value_that_is_stored_differently_is_reported() -> None:
         run(server, [desired("folder")])
         # This version does not know the field.
         other = desired(
-            "rule_group", changed(BODIES["rule_group"], ("rules", 0, "keep_firing_for"), "2m")
+            "rule_group",
+            changed(BODIES["rule_group"], ("rules", 0, "keep_firing_for"), "2m"),
         )
         with pytest.raises(
             GrafanaError,

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import Raced
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import (
+    Raced,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
     REGISTRY,
 )
@@ -20,7 +22,11 @@ from tests.unit.grafana.factories import BODIES, absent, changed, desired
 
 
 def test_fields_that_no_update_empties_are_ignored(grafana: Any, apply: Apply) -> None:
-    bare = {"uid": "prometheus", "name": "Prometheus", "type": "grafana-testdata-datasource"}
+    bare = {
+        "uid": "prometheus",
+        "name": "Prometheus",
+        "type": "grafana-testdata-datasource",
+    }
     asked = {
         **bare,
         "url": "http://127.0.0.1:9",
@@ -31,12 +37,16 @@ def test_fields_that_no_update_empties_are_ignored(grafana: Any, apply: Apply) -
     apply(desired("datasource", asked))
     assert apply(desired("datasource", bare)).changed
     assert not apply(desired("datasource", bare)).changed and not writes(grafana)
-    body = read_existing(connect(grafana), ("datasource",))["datasource"]["prometheus"].body
+    body = read_existing(connect(grafana), ("datasource",))["datasource"][
+        "prometheus"
+    ].body
     assert (body["basicAuth"], body["user"]) == (False, "")
 
 
 @pytest.mark.parametrize("kind", ["folder", "dashboard"])
-def test_spaces_around_a_title_are_no_difference(grafana: Any, apply: Apply, kind: str) -> None:
+def test_spaces_around_a_title_are_no_difference(
+    grafana: Any, apply: Apply, kind: str
+) -> None:
     where = ("title",) if kind == "folder" else ("dashboard", "title")
     spaced = desired(kind, changed(BODIES[kind], where, " Spaced "))
     apply(spaced)
@@ -50,7 +60,9 @@ def test_a_dashboard_that_was_overtaken_is_read_again(
     """Grafana 13.1 has a message whose words are final for other objects."""
     apply(desired("dashboard"))
     body = {"message": "Dashboard already exists. Use overwrite flag to update."}
-    other = desired("dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other"))
+    other = desired(
+        "dashboard", changed(BODIES["dashboard"], ("dashboard", "title"), "Other")
+    )
     # The log is cleared by the run, and the faults with it.
     fake_grafana.clear = fake_grafana.requests.clear
     fake_grafana.fail("409", method="POST", path=r"dashboards/db", times=1, body=body)
@@ -64,7 +76,10 @@ def test_a_dashboard_that_was_overtaken_is_read_again(
         ("Contact point is currently referenced by a notification policy.", True),
         ("Time interval is used", True),
         ("Time interval with this name already exists", True),
-        ("Failed to update datasource: data source with the same name already exists", True),
+        (
+            "Failed to update datasource: data source with the same name already exists",
+            True,
+        ),
         ("Dashboard already exists. Use overwrite flag to update.", False),
         ("The dashboard has been changed by someone else", False),
     ],
@@ -102,10 +117,14 @@ def test_a_folder_is_deleted_after_the_index_has_caught_up(
     assert not REGISTRY["folder"].read(connect(fake_grafana), frozenset({"ops"}))
 
 
-def test_byte_order_marks_in_a_dashboard_are_not_sent(grafana: Any, apply: Apply) -> None:
+def test_byte_order_marks_in_a_dashboard_are_not_sent(
+    grafana: Any, apply: Apply
+) -> None:
     marked = desired(
         "dashboard",
-        changed(BODIES["dashboard"], ("dashboard", "panels", 0, "title"), "\ufeffRate\ufeff"),
+        changed(
+            BODIES["dashboard"], ("dashboard", "panels", 0, "title"), "\ufeffRate\ufeff"
+        ),
     )
     apply(marked)
     assert (
@@ -116,11 +135,16 @@ def test_byte_order_marks_in_a_dashboard_are_not_sent(grafana: Any, apply: Apply
 
 
 @pytest.mark.parametrize("number", [0, -1])
-def test_zero_evaluations_mean_the_default(grafana: Any, apply: Apply, number: int) -> None:
+def test_zero_evaluations_mean_the_default(
+    grafana: Any, apply: Apply, number: int
+) -> None:
     apply(desired("folder"))
-    three = changed(BODIES["rule_group"], ("rules", 0, "missingSeriesEvalsToResolve"), 3)
+    three = changed(
+        BODIES["rule_group"], ("rules", 0, "missingSeriesEvalsToResolve"), 3
+    )
     none = desired(
-        "rule_group", changed(three, ("rules", 0, "missingSeriesEvalsToResolve"), number)
+        "rule_group",
+        changed(three, ("rules", 0, "missingSeriesEvalsToResolve"), number),
     )
     apply(none)
     if connect(grafana).major_version() > 11:
@@ -129,9 +153,12 @@ def test_zero_evaluations_mean_the_default(grafana: Any, apply: Apply, number: i
     assert not apply(none).changed and not apply(desired("rule_group")).changed
 
 
-def test_the_case_of_an_integrations_type_is_no_difference(grafana: Any, apply: Apply) -> None:
+def test_the_case_of_an_integrations_type_is_no_difference(
+    grafana: Any, apply: Apply
+) -> None:
     shouted = desired(
-        "contact_point", changed(BODIES["contact_point"], ("receivers", 0, "type"), "DISCORD")
+        "contact_point",
+        changed(BODIES["contact_point"], ("receivers", 0, "type"), "DISCORD"),
     )
     apply(shouted)
     assert (
@@ -141,7 +168,9 @@ def test_the_case_of_an_integrations_type_is_no_difference(grafana: Any, apply: 
     )
 
 
-def test_emptied_fields_of_a_recording_rule_are_no_difference(grafana: Any, apply: Apply) -> None:
+def test_emptied_fields_of_a_recording_rule_are_no_difference(
+    grafana: Any, apply: Apply
+) -> None:
     more = {
         "record": {"metric": "m", "from": "A"},
         "keep_firing_for": "5m",

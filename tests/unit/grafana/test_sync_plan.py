@@ -24,7 +24,9 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.r
     KINDS,
     REGISTRY,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import DesiredObject
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
+    DesiredObject,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync import (
     ownership,
     plan_checks,
@@ -56,11 +58,23 @@ WITH_PROVENANCE = [kind for kind in KINDS if REGISTRY[kind].has_provenance]
 def held(kind: str, body: dict | None = None, **facts: Any) -> Live:
     """Return an object as the server stores it."""
     chosen = REGISTRY[kind]
-    sent = chosen.prepared(deepcopy(BODIES[kind] if body is None else body), None, SETTINGS)
+    sent = chosen.prepared(
+        deepcopy(BODIES[kind] if body is None else body), None, SETTINGS
+    )
     provenance = "api" if chosen.has_provenance else ""
-    secret = {"facts": {"secrets": tuple(sent["secureJsonData"])}} if kind == "datasource" else {}
+    secret = (
+        {"facts": {"secrets": tuple(sent["secureJsonData"])}}
+        if kind == "datasource"
+        else {}
+    )
     return Live(
-        **{"body": chosen.expected(sent), "provenance": provenance, "version": 1, **secret, **facts}
+        **{
+            "body": chosen.expected(sent),
+            "provenance": provenance,
+            "version": 1,
+            **secret,
+            **facts,
+        }
     )
 
 
@@ -95,7 +109,9 @@ def test_an_object_is_created_kept_and_deleted(kind: str) -> None:
     ("kind", "where", "value"),
     [(kind, *change) for kind, changes in CHANGES.items() for change in changes],
 )
-def test_a_change_on_either_side_is_an_update(kind: str, where: tuple, value: Any) -> None:
+def test_a_change_on_either_side_is_an_update(
+    kind: str, where: tuple, value: Any
+) -> None:
     other = changed(BODIES[kind], where, value)
     live = server(**{kind: {IDENTITIES[kind]: held(kind)}})
     assert one(plan([desired(kind, other)], live, RULES)).action == UPDATE
@@ -124,7 +140,9 @@ def test_a_change_on_either_side_is_an_update(kind: str, where: tuple, value: An
         ("", {"settings": Settings(editable=True)}, UPDATE),
     ],
 )
-def test_only_our_objects_are_changed(kind: str, provenance: str, rules: dict, action: str) -> None:
+def test_only_our_objects_are_changed(
+    kind: str, provenance: str, rules: dict, action: str
+) -> None:
     live = server(**{kind: {IDENTITIES[kind]: held(kind, provenance=provenance)}})
     other = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     step = one(plan([other], live, Rules(**rules)))
@@ -137,14 +155,18 @@ def test_an_owned_object_is_changed_whatever_its_provenance(kind: str) -> None:
     live = server(**{kind: {IDENTITIES[kind]: held(kind, provenance="")}})
     rules = replace(RULES, owned={kind: frozenset({IDENTITIES[kind]})})
     assert (
-        one(plan([desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))], live, rules)).action
+        one(
+            plan([desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))], live, rules)
+        ).action
         == UPDATE
     )
 
 
 @pytest.mark.parametrize("kind", ["datasource", "dashboard"])
 def test_a_file_provisioned_object_is_refused(kind: str) -> None:
-    live = server(**{kind: {IDENTITIES[kind]: held(kind, locked="it is provisioned from a file")}})
+    live = server(
+        **{kind: {IDENTITIES[kind]: held(kind, locked="it is provisioned from a file")}}
+    )
     for item in (desired(kind, changed(BODIES[kind], *CHANGES[kind][0])), absent(kind)):
         assert one(plan([item], live, RULES)).action == CONFLICT
     assert one(plan([desired(kind)], live, RULES)).action == KEEP
@@ -153,11 +175,16 @@ def test_a_file_provisioned_object_is_refused(kind: str) -> None:
 @pytest.mark.parametrize("receiver", ["grafana-default-email", "empty"])
 def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
     first = Live({"receiver": receiver, "group_by": ["alertname"]})
-    assert one(plan([desired("policy")], server(policy={"": first}), RULES)).action == UPDATE
+    assert (
+        one(plan([desired("policy")], server(policy={"": first}), RULES)).action
+        == UPDATE
+    )
     by_hand = Live({**first.body, "routes": [{"receiver": "x"}]})
     step = one(plan([desired("policy")], server(policy={"": by_hand}), RULES))
     assert (step.action, step.about) == (UNMANAGED, "policy tree (test.yml:1)")
-    assert one(plan([absent("policy")], server(policy={"": first}), RULES)).action == KEEP
+    assert (
+        one(plan([absent("policy")], server(policy={"": first}), RULES)).action == KEEP
+    )
 
 
 @pytest.mark.parametrize(
@@ -171,7 +198,12 @@ def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
         ("library_panel", ("model", "type"), 5, "the type of its panel must be a str"),
         ("dashboard", ("dashboard", "title"), "", "needs a title"),
         ("dashboard", ("dashboard", "elements"), {}, "not in the classic format"),
-        ("dashboard", ("dashboard", "__inputs"), [{"name": "DS"}], "__inputs are not resolved"),
+        (
+            "dashboard",
+            ("dashboard", "__inputs"),
+            [{"name": "DS"}],
+            "__inputs are not resolved",
+        ),
         ("template", ("name",), "a/b", "slash"),
         ("template", ("template",), " ", "cannot be empty"),
         ("contact_point", ("receivers",), [], "at least one"),
@@ -201,7 +233,9 @@ def test_an_object_is_desired_once() -> None:
     assert "b.yml:2): folder ops stands in test.yml:1 as well" in blockers(steps)[0]
     group = {**BODIES["rule_group"], "title": "others"}
     steps = plan(
-        [desired("rule_group"), desired("rule_group", group, source="b.yml:2")], server(), RULES
+        [desired("rule_group"), desired("rule_group", group, source="b.yml:2")],
+        server(),
+        RULES,
     )
     assert "rule target-down stands in test.yml:1 as well" in blockers(steps)[0]
 
@@ -217,25 +251,42 @@ def test_absent_objects_are_resolved_by_another_key() -> None:
     )
     step = one(
         plan(
-            [DesiredObject("datasource", "unknown", {"name": "Prometheus"}, "f:1", "absent")],
+            [
+                DesiredObject(
+                    "datasource", "unknown", {"name": "Prometheus"}, "f:1", "absent"
+                )
+            ],
             live,
             RULES,
         )
     )
     assert (step.action, step.identity) == (DELETE, "x")
     step = one(
-        plan([DesiredObject("contact_point", "", {"uid": "a"}, "f:1", "absent")], live, RULES)
+        plan(
+            [DesiredObject("contact_point", "", {"uid": "a"}, "f:1", "absent")],
+            live,
+            RULES,
+        )
     )
     assert (step.action, step.identity) == (UPDATE, "chat")
     assert [receiver["uid"] for receiver in step.body["receivers"]] == ["b"]
     step = one(
         plan(
-            [DesiredObject("rule_group", "", {"uid": "target-down"}, "f:1", "absent")], live, RULES
+            [DesiredObject("rule_group", "", {"uid": "target-down"}, "f:1", "absent")],
+            live,
+            RULES,
         )
     )
-    assert (step.action, [rule["uid"] for rule in step.body["rules"]]) == (UPDATE, ["target-slow"])
+    assert (step.action, [rule["uid"] for rule in step.body["rules"]]) == (
+        UPDATE,
+        ["target-slow"],
+    )
     assert (
-        plan([DesiredObject("rule_group", "", {"uid": "unknown"}, "f:1", "absent")], live, RULES)
+        plan(
+            [DesiredObject("rule_group", "", {"uid": "unknown"}, "f:1", "absent")],
+            live,
+            RULES,
+        )
         == []
     )
     both = [
@@ -255,7 +306,8 @@ def owned(**kinds: set) -> dict:
 def test_only_owned_objects_of_chosen_kinds_are_pruned() -> None:
     live = server(
         folder={
-            uid: held("folder", {"uid": uid, "title": uid}) for uid in ("ops", "mine", "theirs")
+            uid: held("folder", {"uid": uid, "title": uid})
+            for uid in ("ops", "mine", "theirs")
         }
     )
     for prune, pruned in (((), []), (("folder",), ["mine"]), (("dashboard",), [])):
@@ -270,10 +322,17 @@ def test_only_owned_objects_of_chosen_kinds_are_pruned() -> None:
 @pytest.mark.parametrize("provenance", ["", "file"])
 def test_a_manual_object_under_our_name_is_not_pruned(provenance: str) -> None:
     live = server(
-        template={"old": held("template", {"name": "old", "template": "x"}, provenance=provenance)}
+        template={
+            "old": held(
+                "template", {"name": "old", "template": "x"}, provenance=provenance
+            )
+        }
     )
     rules = replace(RULES, owned=owned(template={"old"}), prune=("template",))
-    assert [step.action for step in plan([desired("template")], live, rules)] == [CREATE, KEEP]
+    assert [step.action for step in plan([desired("template")], live, rules)] == [
+        CREATE,
+        KEEP,
+    ]
 
 
 def test_the_policy_tree_and_grafanas_own_contact_point_are_not_pruned() -> None:
@@ -287,7 +346,10 @@ def test_the_policy_tree_and_grafanas_own_contact_point_are_not_pruned() -> None
     )
     everything = owned(policy={""}, contact_point={"grafana-default-email"})
     rules = replace(RULES, owned=everything, prune=KINDS)
-    assert [step.action for step in plan([desired("contact_point")], live, rules)] == [CREATE, KEEP]
+    assert [step.action for step in plan([desired("contact_point")], live, rules)] == [
+        CREATE,
+        KEEP,
+    ]
 
 
 # Checks of the plan as a whole
@@ -296,7 +358,9 @@ def test_the_policy_tree_and_grafanas_own_contact_point_are_not_pruned() -> None
 def refused(items: list, live: dict, required: list | None = None) -> str:
     """Return the blockers of a run in one line."""
     steps = plan_checks.check_moves(plan(items, live, RULES), live, RULES)
-    steps = plan_checks.check_references(plan_checks.check_use(steps, live), live, required or [])
+    steps = plan_checks.check_references(
+        plan_checks.check_use(steps, live), live, required or []
+    )
     return "; ".join(blockers(unique_names.check(steps, name_owners(live))))
 
 
@@ -317,25 +381,30 @@ def test_a_tree_needs_its_receivers_and_timings() -> None:
     }
     message = refused([desired("policy", tree), desired("contact_point")], server())
     assert (
-        message == "policy tree (test.yml:1): it needs contact point gone, mute timing weekend, "
+        message
+        == "policy tree (test.yml:1): it needs contact point gone, mute timing weekend, "
         "which is not there"
     )
     tree["routes"][0]["receiver"] = "chat"
     assert (
         refused(
-            [desired("policy", tree), desired("contact_point"), desired("mute_timing")], server()
+            [desired("policy", tree), desired("contact_point"), desired("mute_timing")],
+            server(),
         )
         == ""
     )
     doomed = server(
-        contact_point={"chat": held("contact_point")}, mute_timing={"weekend": held("mute_timing")}
+        contact_point={"chat": held("contact_point")},
+        mute_timing={"weekend": held("mute_timing")},
     )
     assert IN_USE in refused([desired("policy", tree), absent("contact_point")], doomed)
 
 
 def test_rules_need_their_references() -> None:
     settings = {"receiver": "chat", "mute_time_intervals": ["weekend"]}
-    group = changed(BODIES["rule_group"], ("rules", 0, "notification_settings"), settings)
+    group = changed(
+        BODIES["rule_group"], ("rules", 0, "notification_settings"), settings
+    )
     message = refused([desired("rule_group", group)], server())
     assert "needs folder ops, contact point chat, mute timing weekend" in message
     assert (
@@ -358,7 +427,10 @@ def test_dashboards_and_folders_need_their_folder() -> None:
         [desired("folder", {**BODIES["folder"], "parentUid": "place"})], server()
     )
     assert (
-        refused([desired("dashboard", {**BODIES["dashboard"], "folderUid": "general"})], server())
+        refused(
+            [desired("dashboard", {**BODIES["dashboard"], "folderUid": "general"})],
+            server(),
+        )
         == ""
     )
 
@@ -375,7 +447,11 @@ def test_required_objects_must_exist() -> None:
     # Old dashboards say a datasource's name, and what uses a template says what it defines.
     assert refused([], live, [("datasource", "Prometheus", "app.json:7")]) == ""
     assert (
-        refused([desired("template")], server(), [("template", "discord.title", "chat.yml:3")])
+        refused(
+            [desired("template")],
+            server(),
+            [("template", "discord.title", "chat.yml:3")],
+        )
         == ""
     )
     assert "neither desired" in refused(
@@ -388,23 +464,32 @@ def test_a_new_dashboard_with_the_uid_of_a_folder_is_refused() -> None:
     assert "a folder has the same uid" in refused(
         [desired("folder"), desired("dashboard", twin)], server()
     )
-    live = server(folder={"ops": held("folder")}, dashboard={"ops": held("dashboard", twin)})
+    live = server(
+        folder={"ops": held("folder")}, dashboard={"ops": held("dashboard", twin)}
+    )
     assert refused([desired("folder"), desired("dashboard", twin)], live) == ""
 
 
 def test_folders_below_themselves_are_refused() -> None:
     circle = [
-        {"uid": a, "title": a, "parentUid": b} for a, b in (("a", "b"), ("b", "c"), ("c", "a"))
+        {"uid": a, "title": a, "parentUid": b}
+        for a, b in (("a", "b"), ("b", "c"), ("c", "a"))
     ]
     assert (
-        refused([desired("folder", body) for body in circle], server()).count("below itself") == 3
+        refused([desired("folder", body) for body in circle], server()).count(
+            "below itself"
+        )
+        == 3
     )
 
 
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
-        ("dashboard", {"dashboard": {"uid": "new", "title": "Application"}, "folderUid": ""}),
+        (
+            "dashboard",
+            {"dashboard": {"uid": "new", "title": "Application"}, "folderUid": ""},
+        ),
         ("folder", {"uid": "new", "title": "Operations", "parentUid": ""}),
         ("datasource", {"uid": "new", "name": "Prometheus", "type": "prometheus"}),
     ],
@@ -418,7 +503,9 @@ def test_a_name_that_is_taken_is_refused(kind: str, body: dict) -> None:
     assert "is taken" in refused([desired(kind, body), absent(kind)], live)
     renamed = desired(kind, changed(BODIES[kind], *CHANGES[kind][0]))
     assert refused([desired(kind, body), renamed], live) == ""
-    assert "same name and place" in refused([desired(kind, body), desired(kind)], server())
+    assert "same name and place" in refused(
+        [desired(kind, body), desired(kind)], server()
+    )
     live[kind]["new"] = held(kind, body)
     assert refused([desired(kind, body), desired(kind)], live) == ""
 
@@ -427,7 +514,9 @@ def test_an_unlisted_contact_point_of_the_tree_exists() -> None:
     live = server(policy={"": Live({"receiver": "empty"}, "api")})
     routed = desired("policy", {"receiver": "empty", "routes": [{"group_by": ["..."]}]})
     assert refused([routed], live, [("contact_point", "empty", "policy.yml:3")]) == ""
-    assert "contact point gone" in refused([desired("policy", {"receiver": "gone"})], live)
+    assert "contact point gone" in refused(
+        [desired("policy", {"receiver": "gone"})], live
+    )
 
 
 def test_objects_in_use_are_not_deleted() -> None:
@@ -437,13 +526,19 @@ def test_objects_in_use_are_not_deleted() -> None:
         "mute_timing": {"weekend": held("mute_timing")},
     }
     both = [absent("contact_point"), absent("mute_timing")]
-    assert refused(both, server(policy={"": held("policy", tree)}, **points)).count(IN_USE) == 2
+    assert (
+        refused(both, server(policy={"": held("policy", tree)}, **points)).count(IN_USE)
+        == 2
+    )
     group = changed(
-        BODIES["rule_group"], ("rules", 0, "notification_settings"), {"receiver": "chat"}
+        BODIES["rule_group"],
+        ("rules", 0, "notification_settings"),
+        {"receiver": "chat"},
     )
     assert (
         refused(
-            both, server(rule_group={"ops/targets": held("rule_group", group)}, **points)
+            both,
+            server(rule_group={"ops/targets": held("rule_group", group)}, **points),
         ).count(IN_USE)
         == 1
     )
@@ -466,7 +561,10 @@ def test_a_prune_keeps_objects_in_use() -> None:
     ]
 
 
-DEFINES, CALLS = '{{ define "a" }}x{{ end }}{{ define "b" }}y{{ end }}', '{{ template "a" . }}'
+DEFINES, CALLS = (
+    '{{ define "a" }}x{{ end }}{{ define "b" }}y{{ end }}',
+    '{{ template "a" . }}',
+)
 
 
 @pytest.mark.parametrize(
@@ -477,14 +575,30 @@ DEFINES, CALLS = '{{ define "a" }}x{{ end }}{{ define "b" }}y{{ end }}', '{{ tem
             [desired("template", {"name": "texts", "template": "only {{ .Status }}"})],
             "still uses its template a",
         ),
-        ([desired("template", {"name": "texts", "template": '{{ define "a" }}z{{ end }}'})], ""),
-        ([absent("template", "texts"), desired("template", {"name": "a", "template": "z"})], ""),
+        (
+            [
+                desired(
+                    "template",
+                    {"name": "texts", "template": '{{ define "a" }}z{{ end }}'},
+                )
+            ],
+            "",
+        ),
+        (
+            [
+                absent("template", "texts"),
+                desired("template", {"name": "a", "template": "z"}),
+            ],
+            "",
+        ),
         ([absent("template", "texts"), absent("contact_point")], ""),
         ([absent("template", "texts"), desired("contact_point")], ""),
         (
             [
                 absent("template", "texts"),
-                desired("contact_point", {**BODIES["contact_point"], "name": "discord"}),
+                desired(
+                    "contact_point", {**BODIES["contact_point"], "name": "discord"}
+                ),
             ],
             "",
         ),
@@ -492,13 +606,17 @@ DEFINES, CALLS = '{{ define "a" }}x{{ end }}{{ define "b" }}y{{ end }}', '{{ tem
 )
 def test_a_template_in_use_is_not_deleted(items: list, message: str) -> None:
     uses = changed(
-        BODIES["contact_point"], ("receivers", 0, "settings"), {"deep": [{"text": f"- {CALLS}"}]}
+        BODIES["contact_point"],
+        ("receivers", 0, "settings"),
+        {"deep": [{"text": f"- {CALLS}"}]},
     )
     live = server(
         template={"texts": held("template", {"name": "texts", "template": DEFINES})},
         contact_point={"chat": held("contact_point", uses)},
     )
-    assert message in refused(items, live) and bool(message) is bool(refused(items, live))
+    assert message in refused(items, live) and bool(message) is bool(
+        refused(items, live)
+    )
 
 
 def test_a_prune_keeps_templates_in_use_and_those_that_they_call() -> None:
@@ -508,17 +626,22 @@ def test_a_prune_keeps_templates_in_use_and_those_that_they_call() -> None:
         "three": '{{ define "d" }}{{ end }}',
     }
     uses = changed(
-        BODIES["contact_point"], ("receivers", 0, "settings"), {"title": '{{ template "c" . }}'}
+        BODIES["contact_point"],
+        ("receivers", 0, "settings"),
+        {"title": '{{ template "c" . }}'},
     )
     live = server(
         template={
-            name: held("template", {"name": name, "template": text}) for name, text in texts.items()
+            name: held("template", {"name": name, "template": text})
+            for name, text in texts.items()
         },
         contact_point={"chat": held("contact_point", uses)},
     )
     rules = replace(RULES, owned=owned(template=set(texts)), prune=("template",))
     steps = plan_checks.check_use(plan([desired("template")], live, rules), live)
-    assert {step.identity: (step.action, step.reason) for step in steps if step.live} == {
+    assert {
+        step.identity: (step.action, step.reason) for step in steps if step.live
+    } == {
         "one": (KEEP, "template two still uses its template a"),
         "two": (KEEP, "contact point chat still uses its template c"),
         "three": (DELETE, ""),
@@ -533,7 +656,9 @@ def test_an_integration_moves() -> None:
     renamed = desired("contact_point", {**BODIES["contact_point"], "name": "discord"})
     step = one(plan_checks.check_moves(plan([renamed], live, RULES), live, RULES))
     assert step.moves == {"chat-1"}
-    assert "takes the last integration of contact point chat" in refused([renamed], live)
+    assert "takes the last integration of contact point chat" in refused(
+        [renamed], live
+    )
     assert refused([renamed, desired("policy", {"receiver": "discord"})], live) == ""
     live["contact_point"]["chat"] = held("contact_point", provenance="file")
     assert (
@@ -544,11 +669,14 @@ def test_an_integration_moves() -> None:
 
 def test_a_rule_moves_only_out_of_our_groups() -> None:
     group = {"folderUid": "ops", "title": "new", "interval": 60, "rules": [RULE]}
-    live = server(rule_group={"ops/targets": held("rule_group")}, folder={"ops": held("folder")})
+    live = server(
+        rule_group={"ops/targets": held("rule_group")}, folder={"ops": held("folder")}
+    )
     assert refused([desired("rule_group", group)], live) == ""
     live["rule_group"]["ops/targets"] = held("rule_group", provenance="")
-    assert "its rules are now in rule group ops/targets, and it was made manually" in refused(
-        [desired("rule_group", group)], live
+    assert (
+        "its rules are now in rule group ops/targets, and it was made manually"
+        in refused([desired("rule_group", group)], live)
     )
 
 
@@ -567,9 +695,15 @@ def test_objects_that_leave_a_folder_are_counted() -> None:
             for uid in "abc"
         },
     )
-    moved = desired("dashboard", {"dashboard": {"uid": "a", "title": "a"}, "folderUid": ""})
-    kept = desired("dashboard", {"dashboard": {"uid": "b", "title": "b"}, "folderUid": "ops"})
-    steps = plan([absent("rule_group"), moved, kept, absent("dashboard", "c")], live, RULES)
+    moved = desired(
+        "dashboard", {"dashboard": {"uid": "a", "title": "a"}, "folderUid": ""}
+    )
+    kept = desired(
+        "dashboard", {"dashboard": {"uid": "b", "title": "b"}, "folderUid": "ops"}
+    )
+    steps = plan(
+        [absent("rule_group"), moved, kept, absent("dashboard", "c")], live, RULES
+    )
     assert plan_checks.leaving(steps, {"ops"}) == {
         "dashboard": 2,
         "alertrule": len([RULE, RULE_2]),
@@ -613,7 +747,8 @@ def test_a_rule_is_moved_before_its_old_group_is_written_without_it() -> None:
     def group(title: str, *uids: str) -> DesiredObject:
         rules = [{**RULE, "uid": uid, "title": uid} for uid in uids]
         return desired(
-            "rule_group", {"folderUid": "ops", "title": title, "interval": 60, "rules": rules}
+            "rule_group",
+            {"folderUid": "ops", "title": title, "interval": 60, "rules": rules},
         )
 
     def order(*groups: DesiredObject) -> list:
@@ -621,7 +756,13 @@ def test_a_rule_is_moved_before_its_old_group_is_written_without_it() -> None:
         return [step.body["title"] for step in REGISTRY["rule_group"].order(steps)]
 
     had = [group("x", "a", "b"), group("y", "c", "d"), group("z", "e")]
-    live = server(rule_group={item.identity: held("rule_group", item.body) for item in had})
-    assert order(group("x", "a"), group("y", "c", "b"), group("z", "e", "d")) == ["z", "y", "x"]
+    live = server(
+        rule_group={item.identity: held("rule_group", item.body) for item in had}
+    )
+    assert order(group("x", "a"), group("y", "c", "b"), group("z", "e", "d")) == [
+        "z",
+        "y",
+        "x",
+    ]
     assert order(group("x", "a"), group("n", "b")) == ["n", "x"]
     assert order(group("x", "c"), group("y", "a"), group("z", "f")) == ["z", "x", "y"]

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import KINDS
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
+    KINDS,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.reconcile import (
     Options,
     reconcile,
@@ -26,16 +28,28 @@ pytestmark = pytest.mark.skipif(
 )
 OPTIONS = Options(fingerprint_key="key", adopt=True)
 
-WORD = st.text("abcdefgh XYZ-_.", min_size=1, max_size=12).map(lambda text: f"w{text.strip()}")
-TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=20)
+WORD = st.text("abcdefgh XYZ-_.", min_size=1, max_size=12).map(
+    lambda text: f"w{text.strip()}"
+)
+TEXT = st.text(
+    st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=20
+)
 ANY_TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 DURATION = st.sampled_from(["10s", "90s", "1m30s", "5m", "60m", "1h", "1d", "1w"])
 JSON: Any = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e6, 1e6) | ANY_TEXT,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORD, inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(-1e6, 1e6)
+    | ANY_TEXT,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(WORD, inner, max_size=3)
+    ),
     max_leaves=6,
 )
-LABELS = st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), TEXT, max_size=3)
+LABELS = st.dictionaries(
+    st.from_regex(r"[a-z_]{1,8}", fullmatch=True), TEXT, max_size=3
+)
 
 
 def bodies(**fields: Any) -> Any:
@@ -44,7 +58,9 @@ def bodies(**fields: Any) -> Any:
 
 
 FOLDER = st.builds(
-    lambda title, more: {"uid": "v", "title": title, **more}, WORD, bodies(description=TEXT)
+    lambda title, more: {"uid": "v", "title": title, **more},
+    WORD,
+    bodies(description=TEXT),
 )
 DATASOURCE = st.builds(
     lambda body, json_data, secrets: {
@@ -85,7 +101,10 @@ LIBRARY_PANEL = st.builds(
     st.dictionaries(WORD, JSON, max_size=3),
 )
 DASHBOARD = st.builds(
-    lambda model, place: {"dashboard": {"title": "V", **model, "uid": "board"}, "folderUid": place},
+    lambda model, place: {
+        "dashboard": {"title": "V", **model, "uid": "board"},
+        "folderUid": place,
+    },
     bodies(
         panels=st.lists(PANEL, max_size=3),
         tags=st.lists(WORD, max_size=3, unique=True),
@@ -104,7 +123,9 @@ LINE = st.text("abc {}%$\"'\n\t", max_size=20).map(
 TEMPLATE = st.builds(
     lambda text, name: {
         "name": "v",
-        "template": f'{{{{ define "{name}" }}}}{text}{{{{ end }}}}' if name else f"x{text}",
+        "template": f'{{{{ define "{name}" }}}}{text}{{{{ end }}}}'
+        if name
+        else f"x{text}",
     },
     LINE,
     st.sampled_from(["", "one", "two.three"]),
@@ -118,7 +139,9 @@ MUTE_TIMING = st.lists(
     bodies(
         months=st.lists(MONTH, min_size=1, max_size=2),
         weekdays=st.lists(WEEKDAY, min_size=1, max_size=2),
-        days_of_month=st.lists(st.sampled_from(["1", "1:7", "-7:-1"]), min_size=1, max_size=2),
+        days_of_month=st.lists(
+            st.sampled_from(["1", "1:7", "-7:-1"]), min_size=1, max_size=2
+        ),
         years=st.lists(st.sampled_from(["2030", "2030:2032"]), min_size=1, max_size=2),
         location=st.sampled_from(["UTC", "Europe/Berlin"]),
         times=st.just([{"start_time": "00:00", "end_time": "24:00"}]),
@@ -128,7 +151,9 @@ MUTE_TIMING = st.lists(
 ).map(lambda intervals: {"name": "v", "time_intervals": intervals})
 SETTINGS = st.builds(
     lambda settings: {"url": "https://discord.example/1", **settings},
-    bodies(title=TEXT, message=TEXT, avatar_url=WORD, use_discord_username=st.booleans()),
+    bodies(
+        title=TEXT, message=TEXT, avatar_url=WORD, use_discord_username=st.booleans()
+    ),
 )
 CONTACT_POINT = st.lists(
     st.builds(
@@ -154,7 +179,9 @@ ROUTE: Any = st.recursive(
     lambda inner: bodies(
         receiver=st.just("grafana-default-email"),
         object_matchers=st.lists(MATCHER, max_size=3),
-        match=st.dictionaries(st.from_regex(r"[a-z]{1,6}", fullmatch=True), WORD, max_size=2),
+        match=st.dictionaries(
+            st.from_regex(r"[a-z]{1,6}", fullmatch=True), WORD, max_size=2
+        ),
         group_by=st.lists(st.sampled_from(["a", "b", "c"]), unique=True, max_size=3)
         | st.just(["..."]),
         group_wait=DURATION,
@@ -166,7 +193,11 @@ ROUTE: Any = st.recursive(
     max_leaves=5,
 )
 POLICY = st.builds(
-    lambda times, routes: {"receiver": "grafana-default-email", **times, "routes": routes},
+    lambda times, routes: {
+        "receiver": "grafana-default-email",
+        **times,
+        "routes": routes,
+    },
     bodies(group_wait=DURATION, group_interval=DURATION, repeat_interval=DURATION),
     st.lists(ROUTE, max_size=3),
 )
@@ -174,7 +205,8 @@ MODEL = st.builds(
     lambda model, more: {**model, **more, "refId": "A"},
     st.dictionaries(WORD, JSON, max_size=3),
     bodies(
-        intervalMs=st.sampled_from([0, 1000, 15_000]), maxDataPoints=st.sampled_from([43200, 100])
+        intervalMs=st.sampled_from([0, 1000, 15_000]),
+        maxDataPoints=st.sampled_from([43200, 100]),
     ),
 )
 RULES = st.lists(
@@ -232,7 +264,8 @@ def known(kind: str, body: dict, grafana: FakeGrafana) -> dict:
         return body
     newer = ("keep_firing_for", "missingSeriesEvalsToResolve")
     rules = [
-        {key: value for key, value in rule.items() if key not in newer} for rule in body["rules"]
+        {key: value for key, value in rule.items() if key not in newer}
+        for rule in body["rules"]
     ]
     return {**body, "rules": rules}
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.hippius.monitoring.plugins.module_utils import upstream_releases
+from ansible_collections.hippius.monitoring.plugins.module_utils import (
+    upstream_releases,
+)
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
     catalog,
     lock_files,
@@ -74,7 +76,8 @@ IN_DEV_ONLY = "monitoring_allow_unlocked applies to the environment dev only"
         pytest.param({**NEW, **OWN}, id="locked in a file of its own"),
         pytest.param({**NEW, **DEV, **ALLOW}, id="allowed in dev"),
         pytest.param(
-            {**NEW, **DEV, "monitoring_allow_unlocked": "yes"}, id="allowed on the command line"
+            {**NEW, **DEV, "monitoring_allow_unlocked": "yes"},
+            id="allowed on the command line",
         ),
     ],
 )
@@ -113,9 +116,14 @@ def test_accepts_a_release(variables: dict[str, Any]) -> None:
             [],
             id="not allowed by a string",
         ),
-        pytest.param({**NEW, **ALLOW}, ["3.7.9", IN_DEV_ONLY], [], id="allowed without effect"),
         pytest.param(
-            {"loki_version": 3.8}, ["loki_version of a: release loki 3.8 is"], [], id="a float"
+            {**NEW, **ALLOW}, ["3.7.9", IN_DEV_ONLY], [], id="allowed without effect"
+        ),
+        pytest.param(
+            {"loki_version": 3.8},
+            ["loki_version of a: release loki 3.8 is"],
+            [],
+            id="a float",
         ),
     ],
 )
@@ -130,7 +138,9 @@ def test_refuses_a_release_that_is_not_locked(
 
 
 @pytest.mark.parametrize("files", [5, {"own.yml": 1}, ["own.yml", 5]])
-def test_refuses_lock_files_that_are_no_paths_by_the_name_of_the_variable(files: object) -> None:
+def test_refuses_lock_files_that_are_no_paths_by_the_name_of_the_variable(
+    files: object,
+) -> None:
     with pytest.raises(
         catalog.CatalogError, match=r"^monitoring_releases_lock of a: must be the path"
     ):
@@ -200,9 +210,12 @@ def test_a_bundle_has_the_architectures_that_are_asked_for() -> None:
     assert upstream_releases.chosen(locked, ["arm64"]) == {"loki": {"3.7.8": ARM}}
     assert [
         entry["url"]
-        for entry in upstream_releases.entries_of(upstream_releases.chosen(locked, ["arm64"]))
+        for entry in upstream_releases.entries_of(
+            upstream_releases.chosen(locked, ["arm64"])
+        )
     ] == [ARM["arm64"]["url"]]
     with pytest.raises(
-        upstream_releases.ReleaseError, match=r"loki 3\.7\.8 on riscv64: .*lock -e loki_version"
+        upstream_releases.ReleaseError,
+        match=r"loki 3\.7\.8 on riscv64: .*lock -e loki_version",
     ):
         upstream_releases.chosen(locked, ["amd64", "riscv64"])

@@ -27,7 +27,10 @@ NAME = "releases.example/loki/loki-linux-amd64.zip"
 LOCK = {
     "loki": {
         "3.7.8": {
-            "amd64": {"url": f"https://{NAME}", "sha256": hashlib.sha256(CONTENT).hexdigest()}
+            "amd64": {
+                "url": f"https://{NAME}",
+                "sha256": hashlib.sha256(CONTENT).hexdigest(),
+            }
         }
     }
 }
@@ -57,13 +60,21 @@ def collect(tmp_path: Path, web: Web) -> Collect:
     return run
 
 
-def test_a_bundle_is_a_mirror_with_its_lock(tmp_path: Path, web: Web, collect: Collect) -> None:
+def test_a_bundle_is_a_mirror_with_its_lock(
+    tmp_path: Path, web: Web, collect: Collect
+) -> None:
     result = collect()
-    assert (result["changed"], result["archives"], result["downloaded"]) == (True, [NAME], [NAME])
+    assert (result["changed"], result["archives"], result["downloaded"]) == (
+        True,
+        [NAME],
+        [NAME],
+    )
     assert web.requests == [(f"/{NAME}", None)]
     assert (tmp_path / "bundle" / NAME).read_bytes() == CONTENT
     assert yaml.safe_load(Path(result["lock"]).read_text()) == LOCK
-    assert sorted(path.name for path in (tmp_path / "bundle").rglob("*") if path.is_file()) == [
+    assert sorted(
+        path.name for path in (tmp_path / "bundle").rglob("*") if path.is_file()
+    ) == [
         "loki-linux-amd64.zip",
         "releases.lock.yml",
     ]
@@ -75,11 +86,17 @@ def test_a_second_run_verifies_and_downloads_nothing(
     collect()
     before = {path: path.stat() for path in (tmp_path / "bundle").rglob("*")}
     result = collect()
-    assert (result["changed"], result["downloaded"], len(web.requests)) == (False, [], 1)
+    assert (result["changed"], result["downloaded"], len(web.requests)) == (
+        False,
+        [],
+        1,
+    )
     assert {path: path.stat() for path in (tmp_path / "bundle").rglob("*")} == before
 
 
-def test_check_mode_reports_and_writes_nothing(tmp_path: Path, web: Web, collect: Collect) -> None:
+def test_check_mode_reports_and_writes_nothing(
+    tmp_path: Path, web: Web, collect: Collect
+) -> None:
     result = collect(check_mode=True)
     assert (result["changed"], result["downloaded"], web.requests) == (True, [NAME], [])
     assert not (tmp_path / "bundle").exists()
@@ -97,7 +114,9 @@ def test_the_download_of_a_killed_run_is_resumed(
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_a_damaged_archive_is_downloaded_again(tmp_path: Path, collect: Collect) -> None:
+def test_a_damaged_archive_is_downloaded_again(
+    tmp_path: Path, collect: Collect
+) -> None:
     collect()
     (tmp_path / "bundle" / NAME).write_bytes(b"half an archive")
     assert collect()["downloaded"] == [NAME]
@@ -115,7 +134,11 @@ def test_an_archive_with_another_checksum_is_refused(
     assert [path for path in (tmp_path / "bundle").rglob("*") if path.is_file()] == []
 
 
-def test_an_architecture_without_a_checksum_is_refused_in_one_line(collect: Collect) -> None:
-    with pytest.raises(ReleaseError, match=r"Release loki 3\.7\.8 on arm64: .*lock") as refused:
+def test_an_architecture_without_a_checksum_is_refused_in_one_line(
+    collect: Collect,
+) -> None:
+    with pytest.raises(
+        ReleaseError, match=r"Release loki 3\.7\.8 on arm64: .*lock"
+    ) as refused:
         collect(architectures=["amd64", "arm64"])
     assert "\n" not in str(refused.value)

@@ -44,7 +44,9 @@ def mirror(tmp_path: Path) -> Iterator[str]:
     server = ThreadingHTTPServer(
         ("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "mirror"))
     )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.05}
+    )
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -74,7 +76,11 @@ def lock(tmp_path: Path, mirror: str) -> Callable:
             "version": "3.7.8",
             "build": None,
         }
-        params |= {"architectures": ["amd64", "arm64"], "mirrors": [mirror], "replace": False}
+        params |= {
+            "architectures": ["amd64", "arm64"],
+            "mirrors": [mirror],
+            "replace": False,
+        }
         module = SimpleNamespace(
             params={**params, **changes},
             check_mode=check_mode,
@@ -89,7 +95,10 @@ def lock(tmp_path: Path, mirror: str) -> Callable:
 def test_a_lock_has_published_urls_and_the_mirror_s_checksums(
     tmp_path: Path, publish: Callable, lock: Callable
 ) -> None:
-    publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n{TWO}  loki-linux-arm64.zip\n")
+    publish(
+        f"{FOLDER}/SHA256SUMS",
+        f"{ONE}  loki-linux-amd64.zip\n{TWO}  loki-linux-arm64.zip\n",
+    )
     result = lock()
     content = (tmp_path / "lock.yml").read_text()
     assert content.startswith("---\n# Releases")
@@ -124,7 +133,9 @@ def test_check_mode_reports_and_writes_nothing(
     assert not (tmp_path / "lock.yml").exists()
 
 
-def test_other_releases_are_kept(tmp_path: Path, publish: Callable, lock: Callable) -> None:
+def test_other_releases_are_kept(
+    tmp_path: Path, publish: Callable, lock: Callable
+) -> None:
     others = {
         "tempo": {"2.10.7": {"amd64": {"url": "u", "sha256": TWO}}},
         "own": {"1.0": {"amd64": {"url": "v", "sha256": ONE}}},
@@ -144,13 +155,17 @@ def test_a_changed_checksum_is_refused_unless_replace_is_set(
     lock()
     publish(f"{FOLDER}/SHA256SUMS", f"{TWO}  loki-linux-amd64.zip\n")
     before = (tmp_path / "lock.yml").read_text()
-    with pytest.raises(ReleaseError, match=f"locked with {ONE}, and {TWO} is published now"):
+    with pytest.raises(
+        ReleaseError, match=f"locked with {ONE}, and {TWO} is published now"
+    ):
         lock()
     assert (tmp_path / "lock.yml").read_text() == before
     assert lock(replace=True)["archives"]["amd64"]["sha256"] == TWO
 
 
-def test_mirrors_are_tried_in_order(mirror: str, publish: Callable, lock: Callable) -> None:
+def test_mirrors_are_tried_in_order(
+    mirror: str, publish: Callable, lock: Callable
+) -> None:
     publish(f"second/{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
     assert lock(mirrors=[f"{mirror}/first", f"{mirror}/second/"])["changed"]
 
@@ -161,21 +176,31 @@ def test_checksums_of_single_archives_are_read_when_there_is_no_list(
     folder = "github.com/open-telemetry/opentelemetry-collector-releases/releases/download/v0.158.0"
     publish(f"{folder}/otelcol-contrib_0.158.0_linux_amd64.tar.gz.sha256", ONE)
     result = lock(name="otel_collector", version="0.158.0")
-    assert {name: entry["sha256"] for name, entry in result["archives"].items()} == {"amd64": ONE}
+    assert {name: entry["sha256"] for name, entry in result["archives"].items()} == {
+        "amd64": ONE
+    }
     folder = "dl.grafana.com/grafana/release/13.2.3"
     publish(f"{folder}/grafana_13.2.3_77_linux_arm64.tar.gz.sha256", f"{TWO}\n")
-    assert lock(name="grafana", version="13.2.3", build="77")["archives"].keys() == {"arm64"}
+    assert lock(name="grafana", version="13.2.3", build="77")["archives"].keys() == {
+        "arm64"
+    }
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         pytest.param(
-            "", "no checksum is published for amd64, arm64 .*SHA256SUMS: HTTP 404", id="no file"
+            "",
+            "no checksum is published for amd64, arm64 .*SHA256SUMS: HTTP 404",
+            id="no file",
         ),
-        pytest.param("<html>Sign in</html>", "no checksum is published", id="an HTML page"),
         pytest.param(
-            f"{ONE}  promtail-linux-amd64.zip\n", "no checksum is published", id="another archive"
+            "<html>Sign in</html>", "no checksum is published", id="an HTML page"
+        ),
+        pytest.param(
+            f"{ONE}  promtail-linux-amd64.zip\n",
+            "no checksum is published",
+            id="another archive",
         ),
     ],
 )
@@ -189,7 +214,9 @@ def test_a_release_without_a_published_checksum_is_refused(
     assert not (tmp_path / "lock.yml").exists()
 
 
-def test_a_mirror_that_fails_is_named(mirror: str, publish: Callable, lock: Callable) -> None:
+def test_a_mirror_that_fails_is_named(
+    mirror: str, publish: Callable, lock: Callable
+) -> None:
     publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
     for url, reason in (
         (f"{mirror}/broken", "HTTP 503"),

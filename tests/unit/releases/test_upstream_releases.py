@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.hippius.monitoring.plugins.module_utils import upstream_releases
+from ansible_collections.hippius.monitoring.plugins.module_utils import (
+    upstream_releases,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.upstream_releases import (
     ReleaseError,
 )
@@ -30,7 +32,13 @@ PUBLISHED = [
     ("prometheus", "3.13.4", "prometheus/prometheus", PROMU_FILE, [PROMU]),
     ("alertmanager", "0.34.1", "prometheus/alertmanager", PROMU_FILE, [PROMU]),
     ("node_exporter", "1.12.1", "prometheus/node_exporter", PROMU_FILE, [PROMU]),
-    ("postgres_exporter", "0.20.1", "prometheus-community/postgres_exporter", PROMU_FILE, [PROMU]),
+    (
+        "postgres_exporter",
+        "0.20.1",
+        "prometheus-community/postgres_exporter",
+        PROMU_FILE,
+        [PROMU],
+    ),
     (
         "redis_exporter",
         "1.86.0",
@@ -40,7 +48,13 @@ PUBLISHED = [
     ),
     ("loki", "3.7.8", "grafana/loki", "loki-linux-arm64.zip", ["SHA256SUMS"]),
     ("promtail", "3.6.7", "grafana/loki", "promtail-linux-arm64.zip", ["SHA256SUMS"]),
-    ("tempo", "2.10.7", "grafana/tempo", "tempo_2.10.7_linux_arm64.tar.gz", ["SHA256SUMS"]),
+    (
+        "tempo",
+        "2.10.7",
+        "grafana/tempo",
+        "tempo_2.10.7_linux_arm64.tar.gz",
+        ["SHA256SUMS"],
+    ),
     (
         "otel_collector",
         "0.158.0",
@@ -55,37 +69,51 @@ PUBLISHED = [
 
 
 @pytest.mark.parametrize(
-    ("name", "version", "folder", "file", "checksums"), PUBLISHED, ids=[row[0] for row in PUBLISHED]
+    ("name", "version", "folder", "file", "checksums"),
+    PUBLISHED,
+    ids=[row[0] for row in PUBLISHED],
 )
 def test_a_release_is_published_at_its_url(
     name: str, version: str, folder: str, file: str, checksums: list[str]
 ) -> None:
     directory = f"https://github.com/{folder}/releases/download/v{version}"
     file = file.format(name=name, version=version)
-    assert upstream_releases.archive_url(name, version, "arm64") == f"{directory}/{file}"
+    assert (
+        upstream_releases.archive_url(name, version, "arm64") == f"{directory}/{file}"
+    )
     assert upstream_releases.checksum_urls(name, f"{directory}/{file}") == [
         f"{directory}/{checksum}" for checksum in checksums
     ]
 
 
 def test_grafana_is_published_with_its_build_number() -> None:
-    archive = upstream_releases.archive_url("grafana", "13.0.1+security-01", "arm64", "77")
+    archive = upstream_releases.archive_url(
+        "grafana", "13.0.1+security-01", "arm64", "77"
+    )
     version = "13.0.1%2Bsecurity-01"
     folder = f"https://dl.grafana.com/grafana/release/{version}"
     assert archive == f"{folder}/grafana_{version}_77_linux_arm64.tar.gz"
     assert upstream_releases.checksum_urls("grafana", archive) == [archive + ".sha256"]
 
 
-@pytest.mark.parametrize("recipe", recipes.read_all().values(), ids=lambda recipe: recipe.name)
-def test_the_archives_of_the_testbed_have_upstream_s_urls(recipe: recipes.Recipe) -> None:
-    archive = upstream_releases.archive_url(recipe.name, recipe.version, "amd64", recipe.build)
+@pytest.mark.parametrize(
+    "recipe", recipes.read_all().values(), ids=lambda recipe: recipe.name
+)
+def test_the_archives_of_the_testbed_have_upstream_s_urls(
+    recipe: recipes.Recipe,
+) -> None:
+    archive = upstream_releases.archive_url(
+        recipe.name, recipe.version, "amd64", recipe.build
+    )
     assert archive == recipe.archive
     checksum_url = f"{archive.rpartition('/')[0]}/{recipe.checksums}"
     assert checksum_url in upstream_releases.checksum_urls(recipe.name, archive)
 
 
 def test_an_incomplete_or_unknown_release_is_refused() -> None:
-    with pytest.raises(ReleaseError, match="'alloy': unknown; use one of alertmanager, grafana"):
+    with pytest.raises(
+        ReleaseError, match="'alloy': unknown; use one of alertmanager, grafana"
+    ):
         upstream_releases.archive_url("alloy", "1", "amd64")
     with pytest.raises(ReleaseError, match=r"grafana 13\.2\.3: .* set build"):
         upstream_releases.archive_url("grafana", "13.2.3", "amd64")
@@ -101,11 +129,15 @@ def test_an_incomplete_or_unknown_release_is_refused() -> None:
         pytest.param(TWO, TWO, id="a checksum alone"),
         pytest.param(f"\n{TWO}\n", TWO, id="a checksum alone on a line"),
         pytest.param(f"{TWO}  b.zip\n{TWO}  b.zip\n", TWO, id="the same line twice"),
-        pytest.param(f"{ONE}  bb.zip\n{ONE}  b.zip.sig\n{ONE}  b.zi\n", None, id="other names"),
+        pytest.param(
+            f"{ONE}  bb.zip\n{ONE}  b.zip.sig\n{ONE}  b.zi\n", None, id="other names"
+        ),
         pytest.param(f"{ONE}\n{TWO}\n", None, id="two checksums without names"),
         pytest.param(f"{TWO}0  b.zip", None, id="too long for a checksum"),
         pytest.param(
-            "d41d8cd98f00b204e9800998ecf8427e  b.zip", None, id="a checksum of another kind"
+            "d41d8cd98f00b204e9800998ecf8427e  b.zip",
+            None,
+            id="a checksum of another kind",
         ),
         pytest.param("<!DOCTYPE html><html>b.zip</html>", None, id="an HTML page"),
         pytest.param("", None, id="an empty file"),
@@ -126,13 +158,17 @@ LIST = f"{ONE}  loki-linux-amd64.zip\n{THREE}  logcli-linux-arm64.zip\n"
 def test_lock_entries_have_published_urls_of_published_archives_only() -> None:
     contents = {"amd64": LIST, "arm64": LIST}
     entries = upstream_releases.lock_entries("loki", "3.7.8", "", contents, [])
-    url = "https://github.com/grafana/loki/releases/download/v3.7.8/loki-linux-amd64.zip"
+    url = (
+        "https://github.com/grafana/loki/releases/download/v3.7.8/loki-linux-amd64.zip"
+    )
     assert entries == {"amd64": {"url": url, "sha256": ONE}}
 
 
 def test_a_release_without_any_checksum_is_refused_with_the_failures() -> None:
     failures = ["x: HTTP 404", "x: HTTP 404"]
-    message = r"loki 3\.7\.9: no checksum is published for amd64, arm64 \(x: HTTP 404\)\."
+    message = (
+        r"loki 3\.7\.9: no checksum is published for amd64, arm64 \(x: HTTP 404\)\."
+    )
     contents = {"amd64": None, "arm64": LIST}
     with pytest.raises(ReleaseError, match=message):
         upstream_releases.lock_entries("loki", "3.7.9", "", contents, failures)
@@ -158,13 +194,18 @@ def test_entries_are_merged_in_order_without_other_changes() -> None:
     assert after["loki"]["3.7.8"] == {"amd64": entry(TWO), "arm64": entry(ONE)}
     assert after["grafana"] == BEFORE["grafana"]
     assert list(after["loki"]["3.7.8"]) == ["amd64", "arm64"]
-    assert upstream_releases.merged(after, "loki", "3.9.0", {"amd64": entry(THREE)}) == after
+    assert (
+        upstream_releases.merged(after, "loki", "3.9.0", {"amd64": entry(THREE)})
+        == after
+    )
 
 
 def test_a_version_that_is_a_float_is_kept_as_a_string() -> None:
     before = {"tempo": {2.1: {"amd64": entry(ONE)}}}
     assert upstream_releases.archives(before, "tempo", "2.1") == {"amd64": entry(ONE)}
-    after = upstream_releases.merged(before, "tempo", "2.1.0-rc.1", {"amd64": entry(ONE)})
+    after = upstream_releases.merged(
+        before, "tempo", "2.1.0-rc.1", {"amd64": entry(ONE)}
+    )
     assert list(after["tempo"]) == ["2.1", "2.1.0-rc.1"]
 
 
@@ -176,9 +217,9 @@ def test_a_release_that_is_not_locked_has_no_archives() -> None:
 def test_a_checksum_that_changed_is_a_conflict() -> None:
     added = {"arm64": entry(ONE), "amd64": entry(TWO)}
     assert upstream_releases.conflicts(BEFORE, "loki", "3.7.8", added) == []
-    assert upstream_releases.conflicts(BEFORE, "loki", "3.7.8", {"arm64": entry(TWO)}) == [
-        f"loki 3.7.8 on arm64: it is locked with {ONE}, and {TWO} is published now"
-    ]
+    assert upstream_releases.conflicts(
+        BEFORE, "loki", "3.7.8", {"arm64": entry(TWO)}
+    ) == [f"loki 3.7.8 on arm64: it is locked with {ONE}, and {TWO} is published now"]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +262,9 @@ def test_no_two_archives_have_the_same_checksum() -> None:
 
 
 @pytest.mark.parametrize(
-    "facts", sorted(ROOT.glob("roles/*/meta/component.yml")), ids=lambda path: path.parts[-3]
+    "facts",
+    sorted(ROOT.glob("roles/*/meta/component.yml")),
+    ids=lambda path: path.parts[-3],
 )
 def test_the_default_version_of_a_role_is_locked(facts: Path) -> None:
     role = facts.parents[1]
@@ -234,7 +277,9 @@ def test_the_default_version_of_a_role_is_locked(facts: Path) -> None:
     ("lock", "message"),
     [
         pytest.param([1], "maps names to versions", id="a list"),
-        pytest.param({"loki": "3.7.8"}, "maps names to versions", id="a version without archives"),
+        pytest.param(
+            {"loki": "3.7.8"}, "maps names to versions", id="a version without archives"
+        ),
         pytest.param(
             {"loki": {"3.7.8": ["amd64"]}},
             "every architecture: invalid release lock; url and sha256",

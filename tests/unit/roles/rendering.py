@@ -21,7 +21,11 @@ except ImportError:  # ansible-core before 2.19 templates every string
 
 
 ROLES = Path(__file__).parents[3] / "roles"
-HOST = {"monitoring_environment": "test", "inventory_hostname": "here", "groups": {"all": ["here"]}}
+HOST = {
+    "monitoring_environment": "test",
+    "inventory_hostname": "here",
+    "groups": {"all": ["here"]},
+}
 
 
 class HostVars:
@@ -60,7 +64,9 @@ def _templated(role: str, value: Any, variables: dict[str, Any]) -> Any:
         **_trusted(variables),
         "hostvars": HostVars(inventory),
     }
-    return plain(Templar(loader=loader, variables=all_variables).template(_trusted(value)))
+    return plain(
+        Templar(loader=loader, variables=all_variables).template(_trusted(value))
+    )
 
 
 def _read(loader: DataLoader, role: str, folder: str) -> Any:

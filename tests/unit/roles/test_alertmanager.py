@@ -12,7 +12,9 @@ WEBHOOK = "https://discord.example/api/webhooks/1/token"
 
 
 def arguments(**variables):
-    return rollout("alertmanager", **{"alertmanager_discord_webhook": WEBHOOK, **variables})
+    return rollout(
+        "alertmanager", **{"alertmanager_discord_webhook": WEBHOOK, **variables}
+    )
 
 
 def config(**variables):
@@ -21,7 +23,8 @@ def config(**variables):
 
 def test_each_severity_has_a_route_and_all_other_alerts_have_one():
     routes = config(
-        alertmanager_medium_route={"group_wait": "9m"}, alertmanager_default_severity="medium"
+        alertmanager_medium_route={"group_wait": "9m"},
+        alertmanager_default_severity="medium",
     )["route"]
     assert [
         (route.get("matchers"), route["receiver"], route["group_wait"])
@@ -36,7 +39,8 @@ def test_each_severity_has_a_route_and_all_other_alerts_have_one():
 
 def test_own_routes_come_first_and_own_receivers_are_added():
     result = config(
-        alertmanager_routes=[{"receiver": "pager"}], alertmanager_receivers=[{"name": "pager"}]
+        alertmanager_routes=[{"receiver": "pager"}],
+        alertmanager_receivers=[{"name": "pager"}],
     )
     assert result["route"]["routes"][0] == {"receiver": "pager"}
     assert [receiver["name"] for receiver in result["receivers"]] == [
@@ -52,18 +56,23 @@ def test_the_webhook_is_in_its_file_only():
     assert result.pop("secrets") == {"pager-key": "k", "discord-webhook": WEBHOOK}
     assert WEBHOOK not in str(result)
     files = {
-        receiver["discord_configs"][0]["webhook_url_file"] for receiver in config()["receivers"]
+        receiver["discord_configs"][0]["webhook_url_file"]
+        for receiver in config()["receivers"]
     }
     assert files == {"/etc/alertmanager/discord-webhook"}
 
 
 def test_a_missing_webhook_is_refused_by_name():
-    with pytest.raises(AnsibleError, match="alertmanager_discord_webhook is empty; set it"):
+    with pytest.raises(
+        AnsibleError, match="alertmanager_discord_webhook is empty; set it"
+    ):
         arguments(alertmanager_discord_webhook="")
 
 
 def test_an_own_file_needs_no_webhook():
-    result = arguments(alertmanager_discord_webhook="", alertmanager_config_file="/srv/mine.yml")
+    result = arguments(
+        alertmanager_discord_webhook="", alertmanager_config_file="/srv/mine.yml"
+    )
     assert result["config"][0] == {
         "path": "alertmanager.yml",
         "content": "",
@@ -102,7 +111,10 @@ def test_extra_configuration_is_merged():
         }
     )
     assert result["global"] == {"resolve_timeout": "9m"}
-    assert (result["route"]["group_by"], result["route"]["receiver"]) == (["job"], "high")
+    assert (result["route"]["group_by"], result["route"]["receiver"]) == (
+        ["job"],
+        "high",
+    )
 
 
 def test_prometheus_without_an_alertmanager_has_none():

@@ -37,7 +37,8 @@ OLD, NEW = "12.4.5", "13.2.3"
 
 def arguments(**variables):
     return rollout(
-        "grafana", **{"grafana_admin_password": PASSWORD, "grafana_secret_key": KEY, **variables}
+        "grafana",
+        **{"grafana_admin_password": PASSWORD, "grafana_secret_key": KEY, **variables},
     )
 
 
@@ -59,7 +60,9 @@ def test_secrets_are_in_their_files_only():
         "database-password": "database secret",
     }
     assert [secret for secret in secrets.values() if secret in str(result)] == []
-    references = re.findall(r"\$__file{/etc/grafana/([^}]+)}", result["config"][0]["content"])
+    references = re.findall(
+        r"\$__file{/etc/grafana/([^}]+)}", result["config"][0]["content"]
+    )
     assert sorted(references) == ["admin-password", "database-password", "secret-key"]
 
 
@@ -92,7 +95,10 @@ def test_cookies_are_marked_for_tls_if_the_url_has_it(url, secure, site):
 
 def test_extra_sections_are_merged_and_null_selects_grafanas_own_default():
     result = ini(
-        grafana_config_extra={"security": {"cookie_samesite": None}, "smtp": {"enabled": True}}
+        grafana_config_extra={
+            "security": {"cookie_samesite": None},
+            "smtp": {"enabled": True},
+        }
     )
     assert result["smtp"] == {"enabled": "true"}
     assert "cookie_samesite" not in result["security"]
@@ -116,7 +122,10 @@ def test_it_is_ready_when_the_administrator_can_log_in():
             {"grafana_config_extra": {"server": {"protocol": "https"}}},
             "https://127.0.0.1:3000/api/org",
         ),
-        ({"grafana_url": "https://g.example/grafana/"}, "http://127.0.0.1:3000/api/org"),
+        (
+            {"grafana_url": "https://g.example/grafana/"},
+            "http://127.0.0.1:3000/api/org",
+        ),
         (
             {
                 "grafana_url": "https://g.example/grafana/",
@@ -153,7 +162,10 @@ def test_it_uses_tls_and_requires_a_password_of_prometheus_on_a_public_address()
         for path in [*result["secrets"], *(file["path"] for file in result["config"])]
     }
     paths = [sections["server"][key] for key in ("cert_file", "cert_key")]
-    assert sections["metrics"]["basic_auth_password"] == "$__file{/etc/grafana/tls/password}"
+    assert (
+        sections["metrics"]["basic_auth_password"]
+        == "$__file{/etc/grafana/tls/password}"
+    )
     paths += re.findall(r"\$__file{([^}]+)}", result["config"][0]["content"])
     assert set(paths) <= written
     assert result["ready"]["url"] == "https://127.0.0.1:3000/api/org"
@@ -168,7 +180,9 @@ def test_an_own_file_needs_no_secrets_and_listens_where_the_role_says():
         grafana_admin_password="", grafana_secret_key="", grafana_config_file="/srv/mine.ini",
         grafana_listen_address="10.0.0.1:3000",
     )  # fmt: skip
-    assert result["config"] == [{"path": "grafana.ini", "content": "", "source": "/srv/mine.ini"}]
+    assert result["config"] == [
+        {"path": "grafana.ini", "content": "", "source": "/srv/mine.ini"}
+    ]
     assert result["secrets"] == {}
     assert result["ready"] == {"url": "http://10.0.0.1:3000/api/health", "timeout": 300}
     assert result["environment"]["GF_SERVER_HTTP_ADDR"] == "10.0.0.1"
@@ -177,7 +191,10 @@ def test_an_own_file_needs_no_secrets_and_listens_where_the_role_says():
 
 def test_an_own_file_gets_the_secrets_that_are_set():
     result = arguments(grafana_config_file="/srv/mine.ini")
-    assert result["environment"]["GF_SECURITY_SECRET_KEY"] == "$__file{/etc/grafana/secret-key}"
+    assert (
+        result["environment"]["GF_SECURITY_SECRET_KEY"]
+        == "$__file{/etc/grafana/secret-key}"
+    )
     assert (
         result["environment"]["GF_SECURITY_ADMIN_PASSWORD"]
         == "$__file{/etc/grafana/admin-password}"
@@ -232,7 +249,9 @@ def read_value(text: str) -> str:
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
 def test_a_text_comes_back_as_it_was(text):
-    assert read_ini(grafana_ini({"section": {"key": text}})) == {"section": {"key": text}}
+    assert read_ini(grafana_ini({"section": {"key": text}})) == {
+        "section": {"key": text}
+    }
 
 
 @pytest.mark.parametrize(
@@ -240,7 +259,9 @@ def test_a_text_comes_back_as_it_was(text):
     [
         pytest.param(True, "key = true", id="truth"),
         pytest.param(3000, "key = 3000", id="number"),
-        pytest.param("$__file{/etc/grafana/key}", "key = $__file{/etc/grafana/key}", id="a file"),
+        pytest.param(
+            "$__file{/etc/grafana/key}", "key = $__file{/etc/grafana/key}", id="a file"
+        ),
         pytest.param(
             "%(protocol)s://%(domain)s:3000/",
             "key = %(protocol)s://%(domain)s:3000/",
@@ -260,7 +281,9 @@ def test_values_are_quoted_where_grafana_would_read_something_else(value, line):
 
 def test_what_is_empty_is_left_out_with_its_section():
     assert (
-        grafana_ini({"one": {"a": None, "b": "", "c": 0}, "two": {"d": None}, "three": {}})
+        grafana_ini(
+            {"one": {"a": None, "b": "", "c": 0}, "two": {"d": None}, "three": {}}
+        )
         == "[one]\nc = 0\n"
     )
 
@@ -269,7 +292,9 @@ def test_what_is_empty_is_left_out_with_its_section():
     ("sections", "words"),
     [
         pytest.param(
-            [], "grafana.ini: the input is a list; write a dict of sections", id="no sections"
+            [],
+            "grafana.ini: the input is a list; write a dict of sections",
+            id="no sections",
         ),
         pytest.param(
             {"smtp": "on"},
@@ -285,10 +310,14 @@ def test_what_is_empty_is_left_out_with_its_section():
         pytest.param({"smtp": {7: "c"}}, "7 is not a name", id="number as key"),
         pytest.param({"smtp]\n[x": {"a": "c"}}, "is not a name", id="section"),
         pytest.param(
-            {"smtp": {"password": "canary\n[x]"}}, "password has a line break", id="line break"
+            {"smtp": {"password": "canary\n[x]"}},
+            "password has a line break",
+            id="line break",
         ),
         pytest.param(
-            {"smtp": {"password": "canary\r"}}, "password has a line break", id="carriage return"
+            {"smtp": {"password": "canary\r"}},
+            "password has a line break",
+            id="carriage return",
         ),
     ],
 )
@@ -338,10 +367,15 @@ class Host:
 
     def use(self, version: str) -> None:
         """Install a release, whose command line sets passwords as Grafana's does."""
-        self.version, self.release = version, self.root / f"releases/grafana-{version}-0123abcd"
+        self.version, self.release = (
+            version,
+            self.root / f"releases/grafana-{version}-0123abcd",
+        )
         program = self.release / "bin/grafana"
         program.parent.mkdir(parents=True, exist_ok=True)
-        program.write_text(f"#!{sys.executable} -IS\nROOT = {str(self.root)!r}\n{COMMAND_LINE}")
+        program.write_text(
+            f"#!{sys.executable} -IS\nROOT = {str(self.root)!r}\n{COMMAND_LINE}"
+        )
         program.chmod(0o755)
 
     def verify(self) -> None:
@@ -358,7 +392,12 @@ class Host:
             f"--last-known-good={self.root / 'last-known-good/release'}",
         ]
         return grafana_prepare.main(
-            [f"--version={self.version}", f"--release={self.release}", *directories, *words]
+            [
+                f"--version={self.version}",
+                f"--release={self.release}",
+                *directories,
+                *words,
+            ]
         )
 
     def start(self, note: str = "", rows: int = 1, login: str = "admin") -> int:
@@ -373,7 +412,8 @@ class Host:
                 connection.execute("CREATE TABLE IF NOT EXISTS note (text)")
                 if not connection.execute('SELECT * FROM "user"').fetchall():
                     connection.execute(
-                        'INSERT INTO "user" VALUES (1, ?, ?, ?)', (login, hashed(PASSWORD), "salt")
+                        'INSERT INTO "user" VALUES (1, ?, ?, ?)',
+                        (login, hashed(PASSWORD), "salt"),
                     )
                 connection.executemany("INSERT INTO note VALUES (?)", [(note,)] * rows)
                 connection.commit()
@@ -436,10 +476,16 @@ def test_a_changed_password_is_set_once(host, capsys):
     host.secrets(password="another password")
     assert (host.run("--check"), host.start(), host.start()) == (0, 0, 0)
     (command,) = host.resets()
-    assert command.split(" ", 3)[::3] == ["cli", "admin reset-admin-password --password-from-stdin"]
+    assert command.split(" ", 3)[::3] == [
+        "cli",
+        "admin reset-admin-password --password-from-stdin",
+    ]
     assert f"--config={host.etc}/grafana.ini" in command
     assert "another password" not in command + output(capsys)
-    assert grafana_prepare.read_account(installation(host), "another password") == (1, True)
+    assert grafana_prepare.read_account(installation(host), "another password") == (
+        1,
+        True,
+    )
 
 
 def test_a_password_that_was_changed_in_grafana_is_reset(host):
@@ -459,14 +505,26 @@ def test_a_password_of_another_form_is_compared_by_its_fingerprint(host):
     assert (host.start(), host.start(), len(host.resets())) == (0, 0, 1)
 
 
-def test_a_database_elsewhere_gets_the_password_at_the_first_start_and_after_a_change(host):
-    assert (host.run("--database="), host.run("--database="), len(host.resets())) == (0, 0, 1)
+def test_a_database_elsewhere_gets_the_password_at_the_first_start_and_after_a_change(
+    host,
+):
+    assert (host.run("--database="), host.run("--database="), len(host.resets())) == (
+        0,
+        0,
+        1,
+    )
     host.secrets(password="another password")
-    assert (host.run("--database="), host.run("--database="), len(host.resets())) == (0, 0, 2)
+    assert (host.run("--database="), host.run("--database="), len(host.resets())) == (
+        0,
+        0,
+        2,
+    )
     assert not host.backups.exists()
 
 
-def test_a_password_that_grafana_refuses_ends_the_start_and_is_not_printed(host, capsys):
+def test_a_password_that_grafana_refuses_ends_the_start_and_is_not_printed(
+    host, capsys
+):
     host.start()
     host.secrets(password="weak canary")
     assert host.start() == 1
@@ -478,7 +536,10 @@ def test_a_password_that_grafana_refuses_ends_the_start_and_is_not_printed(host,
 def test_an_administrator_of_another_name_is_refused(host, capsys):
     host.start()
     assert (host.run("--check", "--login=boss"), host.start(login="boss")) == (1, 1)
-    assert output(capsys).count("grafana_admin_user: Grafana's database has no user boss;") == 2
+    assert (
+        output(capsys).count("grafana_admin_user: Grafana's database has no user boss;")
+        == 2
+    )
 
 
 def test_a_password_with_blanks_around_it_is_refused(host, capsys):

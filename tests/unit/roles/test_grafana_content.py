@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.folders import titles
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.folders import (
+    titles,
+)
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import (
     ContentLoader,
     Source,
@@ -55,7 +57,9 @@ def gather(*components: str, **variables: Any) -> tuple[dict, list[str]]:
     groups = {"all": ["here"], **{name: ["here"] for name in (*components, "grafana")}}
     given = {**BASE, "groups": groups, **variables}
     gathering = ContentLoader(
-        environment=rendered("grafana_content", "__grafana_content_environment", **given)
+        environment=rendered(
+            "grafana_content", "__grafana_content_environment", **given
+        )
     )
     content = rendered("grafana_content", "__grafana_content_all", **given)
     desired, required = gathering.load([source(item) for item in content])
@@ -85,31 +89,44 @@ def test_all_references_are_to_objects_of_the_role() -> None:
 
 
 @pytest.mark.parametrize(
-    "components", [(), ("loki",), ("tempo",), ("loki", "tempo"), ("prometheus", "alertmanager")]
+    "components",
+    [(), ("loki",), ("tempo",), ("loki", "tempo"), ("prometheus", "alertmanager")],
 )
 def test_nothing_refers_to_a_datasource_that_the_inventory_lacks(
     components: tuple[str, ...],
 ) -> None:
     gathered = gather(*components, grafana_content_from_components=True)
     desired = {
-        name for name in components if name in ("prometheus", "loki", "tempo", "alertmanager")
+        name
+        for name in components
+        if name in ("prometheus", "loki", "tempo", "alertmanager")
     }
     assert {uid for kind, uid in gathered[0] if kind == "datasource"} == desired
     # Dashboards and alerts of a component query Prometheus and are useless without it.
     assert set(gathered[1]) <= (
-        {"datasource prometheus", "datasource loki"} if "prometheus" not in desired else set()
+        {"datasource prometheus", "datasource loki"}
+        if "prometheus" not in desired
+        else set()
     )
 
 
 def test_links_lead_from_metrics_to_traces_to_logs_and_back() -> None:
     bodies, _required = gather(*COMPONENTS)
-    data = {uid: body["jsonData"] for (kind, uid), body in bodies.items() if kind == "datasource"}
+    data = {
+        uid: body["jsonData"]
+        for (kind, uid), body in bodies.items()
+        if kind == "datasource"
+    }
     assert {
-        link["datasourceUid"] for link in data["prometheus"]["exemplarTraceIdDestinations"]
+        link["datasourceUid"]
+        for link in data["prometheus"]["exemplarTraceIdDestinations"]
     } == {"tempo"}
     assert data["loki"]["derivedFields"][0]["datasourceUid"] == "tempo"
     assert data["loki"]["derivedFields"][0]["url"] == "${__value.raw}"
-    assert data["tempo"]["tracesToLogsV2"]["query"] == '{env="test"} |= "${__trace.traceId}"'
+    assert (
+        data["tempo"]["tracesToLogsV2"]["query"]
+        == '{env="test"} |= "${__trace.traceId}"'
+    )
     assert (
         data["tempo"]["tracesToMetrics"]["datasourceUid"]
         == data["tempo"]["serviceMap"]["datasourceUid"]
@@ -125,7 +142,10 @@ def test_alerts_go_to_discord_by_their_severity() -> None:
         ],
     )
     root = bodies["policy", ""]
-    assert (root["receiver"], root["group_by"]) == ("hippius-high", ["alertname", "env", "service"])
+    assert (root["receiver"], root["group_by"]) == (
+        "hippius-high",
+        ["alertname", "env", "service"],
+    )
     assert [route["object_matchers"][0][2] for route in root["routes"]] == [
         "db",
         "critical",
@@ -139,7 +159,9 @@ def test_alerts_go_to_discord_by_their_severity() -> None:
 
 
 def test_a_missing_webhook_is_refused_by_name() -> None:
-    with pytest.raises(Exception, match="grafana_content_discord_webhook is empty; set it"):
+    with pytest.raises(
+        Exception, match="grafana_content_discord_webhook is empty; set it"
+    ):
         gather(*COMPONENTS, grafana_content_discord_webhook="")
 
 
@@ -148,7 +170,9 @@ def test_parts_that_are_disabled_are_left_out() -> None:
     assert "datasource" not in {kind for kind, _ in bodies}
     assert "datasource prometheus" in required
     bodies, required = gather(
-        *COMPONENTS, grafana_content_from_components=False, grafana_content_datasources=False
+        *COMPONENTS,
+        grafana_content_from_components=False,
+        grafana_content_datasources=False,
     )
     assert {kind for kind, _ in bodies} == {"template", "contact_point", "policy"}
     assert required == []
@@ -213,6 +237,6 @@ def test_a_missing_library_is_recognized_by_the_modules_message() -> None:
         (ROLES / "grafana_content" / "tasks" / "main.yml").read_text(encoding="utf-8")
     )
     searched = re.search(r"search\('(.+)'\)", block["rescue"][0]["when"])[1]
-    assert searched in (ROLES.parent / "plugins/module_utils/grafana/api/client.py").read_text(
-        encoding="utf-8"
-    )
+    assert searched in (
+        ROLES.parent / "plugins/module_utils/grafana/api/client.py"
+    ).read_text(encoding="utf-8")

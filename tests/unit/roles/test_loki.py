@@ -23,7 +23,10 @@ def config(**variables):
 def test_the_address_is_split_into_host_and_port(address, host, port):
     server = config(loki_listen_address=address)["server"]
     assert (server["http_listen_address"], server["http_listen_port"]) == (host, port)
-    assert (server["grpc_listen_address"], server["grpc_listen_port"]) == ("127.0.0.1", 9096)
+    assert (server["grpc_listen_address"], server["grpc_listen_port"]) == (
+        "127.0.0.1",
+        9096,
+    )
 
 
 def test_retention_deletes():
@@ -32,7 +35,9 @@ def test_retention_deletes():
     # Without these Loki keeps everything.
     assert result["compactor"]["retention_enabled"] is True
     assert result["compactor"]["delete_request_store"] == "filesystem"
-    assert [item["index"]["period"] for item in result["schema_config"]["configs"]] == ["24h"]
+    assert [item["index"]["period"] for item in result["schema_config"]["configs"]] == [
+        "24h"
+    ]
 
 
 def test_a_line_is_accepted_as_long_as_it_is_retained():
@@ -46,15 +51,15 @@ def test_all_data_is_in_its_own_directory():
             return [path for child in value.values() for path in paths(child)]
         return [value] if isinstance(value, str) and value.startswith("/") else []
 
-    assert [path for path in paths(config()) if not path.startswith("/var/lib/loki")] == [
-        "/etc/loki/runtime.yml"
-    ]
+    assert [
+        path for path in paths(config()) if not path.startswith("/var/lib/loki")
+    ] == ["/etc/loki/runtime.yml"]
 
 
 def test_extra_configuration_is_merged():
-    content = rollout("loki", loki_config_extra={"limits_config": {"max_query_series": 9}})[
-        "config"
-    ][0]["content"]
+    content = rollout(
+        "loki", loki_config_extra={"limits_config": {"max_query_series": 9}}
+    )["config"][0]["content"]
     assert content["limits_config"]["max_query_series"] == 9
     assert content["limits_config"]["retention_period"] == "744h"
 

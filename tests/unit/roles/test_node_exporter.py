@@ -26,19 +26,34 @@ def test_collectors_are_flags_of_the_command_and_of_its_check():
 
 
 def test_a_string_of_extra_vars_is_a_list_of_one():
-    flags = {"collectors_enabled": "systemd", "collectors_disabled": "wifi", "flags": "--one"}
+    flags = {
+        "collectors_enabled": "systemd",
+        "collectors_disabled": "wifi",
+        "flags": "--one",
+    }
     result = rollout(
-        "node_exporter", **{f"node_exporter_{name}": flag for name, flag in flags.items()}
+        "node_exporter",
+        **{f"node_exporter_{name}": flag for name, flag in flags.items()},
     )
-    assert result["command"][-3:] == ["--collector.systemd", "--no-collector.wifi", "--one"]
+    assert result["command"][-3:] == [
+        "--collector.systemd",
+        "--no-collector.wifi",
+        "--one",
+    ]
 
 
 def test_the_web_configuration_comes_from_the_user():
     settings = {"http_server_config": {"http2": False}}
-    assert rollout("node_exporter")["config"] == [{"path": "web.yml", "content": {}, "source": ""}]
+    assert rollout("node_exporter")["config"] == [
+        {"path": "web.yml", "content": {}, "source": ""}
+    ]
     assert (
-        rollout("node_exporter", node_exporter_config_extra=settings)["config"][0]["content"]
+        rollout("node_exporter", node_exporter_config_extra=settings)["config"][0][
+            "content"
+        ]
         == settings
     )
-    result = rollout("node_exporter", node_exporter_config_file="/srv/web.yml")["config"][0]
+    result = rollout("node_exporter", node_exporter_config_file="/srv/web.yml")[
+        "config"
+    ][0]
     assert result == {"path": "web.yml", "content": "", "source": "/srv/web.yml"}

@@ -18,9 +18,9 @@ ADDRESSES = {
 
 def instance(**fields):
     """Return the component instance of an exporter with these fields."""
-    (result,) = rollout("postgres_exporter", postgres_exporter_instances=[{**ADDRESSES, **fields}])[
-        "instances"
-    ]
+    (result,) = rollout(
+        "postgres_exporter", postgres_exporter_instances=[{**ADDRESSES, **fields}]
+    )["instances"]
     return result
 
 
@@ -39,7 +39,11 @@ def test_the_default_is_one_exporter_without_a_password():
     [
         pytest.param({}, "127.0.0.1:5432/postgres?sslmode=disable", id="this host"),
         pytest.param(
-            {"postgres_address": "db.example:1", "database": "a b", "sslmode": "verify-full"},
+            {
+                "postgres_address": "db.example:1",
+                "database": "a b",
+                "sslmode": "verify-full",
+            },
             "db.example:1/a%20b?sslmode=verify-full",
             id="another host",
         ),

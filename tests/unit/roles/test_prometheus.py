@@ -15,7 +15,9 @@ def rules(*groups: str, **variables: Any) -> dict[str, Any]:
     groups = {**GROUPS, **{group: ["here"] for group in groups}}
     config = rollout("prometheus", groups=groups, **variables)["config"]
     files = {item["path"]: item.get("content") or item["source"] for item in config}
-    return {path: content for path, content in files.items() if path.startswith("rules/")}
+    return {
+        path: content for path, content in files.items() if path.startswith("rules/")
+    }
 
 
 def test_prometheus_evaluates_alerts_about_components_in_the_inventory_that_grafana_cannot() -> (
@@ -50,5 +52,8 @@ def test_own_rule_files_are_copied_unchanged() -> None:
 
 
 def test_an_own_configuration_has_only_the_own_rules() -> None:
-    own = {"prometheus_config_file": "/srv/prometheus.yml", "prometheus_rule_files": ["/srv/a.yml"]}
+    own = {
+        "prometheus_config_file": "/srv/prometheus.yml",
+        "prometheus_rule_files": ["/srv/a.yml"],
+    }
     assert rules("loki", **own) == {"rules/own-a.yml": "/srv/a.yml"}

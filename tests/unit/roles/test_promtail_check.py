@@ -15,7 +15,8 @@ promtail_check = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(promtail_check)
 
 STARTED = (
-    'level=info ts=2026-11-24T05:33:00Z caller=main.go:174 msg="Starting Promtail" version="3.5.0"'
+    "level=info ts=2026-11-24T05:33:00Z caller=main.go:174"
+    ' msg="Starting Promtail" version="3.5.0"'
 )
 
 
@@ -32,7 +33,9 @@ def check(tmp_path: Path):
     return run_check
 
 
-def test_it_accepts_a_promtail_that_starts_and_ends_it_at_once(check, tmp_path: Path) -> None:
+def test_it_accepts_a_promtail_that_starts_and_ends_it_at_once(
+    check, tmp_path: Path
+) -> None:
     begun = time.monotonic()
     assert check(f"echo $@ >{tmp_path}/words; echo '{STARTED}'; exec sleep 60") == 0
     assert time.monotonic() - begun < 10
@@ -42,7 +45,9 @@ def test_it_accepts_a_promtail_that_starts_and_ends_it_at_once(check, tmp_path: 
     assert "-server.http-listen-port=0" in words
 
 
-def test_it_reports_why_promtail_does_not_start(check, capsys: pytest.CaptureFixture) -> None:
+def test_it_reports_why_promtail_does_not_start(
+    check, capsys: pytest.CaptureFixture
+) -> None:
     code = """echo 'Clients configured:'; echo 'url: http://loki'
         echo 'level=error ts=now error="invalid regex stage config: missing"' >&2; exit 1"""
     assert check(code) == 1
@@ -52,14 +57,18 @@ def test_it_reports_why_promtail_does_not_start(check, capsys: pytest.CaptureFix
     )
 
 
-def test_it_reports_why_a_file_cannot_be_parsed(check, capsys: pytest.CaptureFixture) -> None:
+def test_it_reports_why_a_file_cannot_be_parsed(
+    check, capsys: pytest.CaptureFixture
+) -> None:
     code = """echo 'Unable to parse config: yaml: unmarshal errors:'
         echo '  line 2: field x not found'; exit 1"""
     assert check(code) == 1
     assert "line 2: field x not found" in capsys.readouterr().out
 
 
-def test_it_reports_all_lines_if_none_is_an_error(check, capsys: pytest.CaptureFixture) -> None:
+def test_it_reports_all_lines_if_none_is_an_error(
+    check, capsys: pytest.CaptureFixture
+) -> None:
     assert check("echo 'panic: what'; echo 'goroutine 1'; exit 2") == 1
     assert capsys.readouterr().out == "panic: what\ngoroutine 1\n"
 

@@ -27,7 +27,8 @@ def line(number: int, at: float = SAVED_AT - 3600) -> bytes:
     time = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
     return (
         json.dumps(
-            {"log": f"line {number:06}\n", "stream": "stdout", "time": time}, separators=(",", ":")
+            {"log": f"line {number:06}\n", "stream": "stdout", "time": time},
+            separators=(",", ":"),
         ).encode()
         + b"\n"
     )
@@ -40,7 +41,8 @@ def lines(first: int, last: int, at: float = SAVED_AT - 3600) -> bytes:
 def numbers(path: Path) -> list[int]:
     """Return the numbers of the lines in a file, all of them whole."""
     return [
-        int(json.loads(text)["log"].removeprefix("line ")) for text in path.read_text().splitlines()
+        int(json.loads(text)["log"].removeprefix("line "))
+        for text in path.read_text().splitlines()
     ]
 
 
@@ -77,7 +79,9 @@ class Host:
             )
         )
 
-    def save_positions(self, offsets: dict[Path, int | str], at: float = SAVED_AT) -> None:
+    def save_positions(
+        self, offsets: dict[Path, int | str], at: float = SAVED_AT
+    ) -> None:
         """Save positions in both of Promtail's formats."""
         text = "positions:\n"
         for path, offset in offsets.items():
@@ -91,10 +95,21 @@ class Host:
 
     def start(self) -> dict[str, int]:
         """Return the positions that Promtail starts with."""
-        words = ["--data", str(self.data), "--targets", str(self.targets), "--unsent", str(UNSENT)]
+        words = [
+            "--data",
+            str(self.data),
+            "--targets",
+            str(self.targets),
+            "--unsent",
+            str(UNSENT),
+        ]
         assert promtail_resume.main(words) == 0
-        matches = promtail_resume.POSITION.finditer(self.positions.read_text(errors="replace"))
-        return {match["long"] or match["short"]: int(match["offset"]) for match in matches}
+        matches = promtail_resume.POSITION.finditer(
+            self.positions.read_text(errors="replace")
+        )
+        return {
+            match["long"] or match["short"]: int(match["offset"]) for match in matches
+        }
 
     def stop(self, result: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SERVICE_RESULT", result)
@@ -109,7 +124,8 @@ class Host:
         """Return the numbers of the lines in remainders with a target, by container name."""
         written = json.loads((self.data / "remainders" / "targets.json").read_text())
         kept = {
-            target["labels"]["__path__"]: target["labels"]["__container_name"] for target in written
+            target["labels"]["__path__"]: target["labels"]["__container_name"]
+            for target in written
         }
         assert sorted(os.listdir(self.data / "remainders")) == sorted(
             ["targets.json", *map(os.path.basename, kept)]
@@ -153,14 +169,18 @@ def test_it_trusts_a_clean_stop(host: Host, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     "result", ["signal", "timeout", "exit-code", "oom-kill", "core-dump", "watchdog"]
 )
-def test_it_trusts_no_other_stop(host: Host, monkeypatch: pytest.MonkeyPatch, result: str) -> None:
+def test_it_trusts_no_other_stop(
+    host: Host, monkeypatch: pytest.MonkeyPatch, result: str
+) -> None:
     log = host.log(API, lines(1, 500))
     host.save_positions({log: 400 * LENGTH})
     host.stop(result, monkeypatch)
     assert host.start() == {str(log): 277 * LENGTH}
 
 
-def test_it_does_not_trust_an_old_clean_stop(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_does_not_trust_an_old_clean_stop(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = host.log(API, lines(1, 500))
     host.save_positions({log: 400 * LENGTH})
     host.stop("success", monkeypatch)
@@ -200,7 +220,9 @@ def test_it_starts_a_truncated_file_at_its_beginning(host: Host) -> None:
     assert host.start() == {str(log): 0}
 
 
-def test_it_steps_back_in_files_that_docker_did_not_write(host: Host, tmp_path: Path) -> None:
+def test_it_steps_back_in_files_that_docker_did_not_write(
+    host: Host, tmp_path: Path
+) -> None:
     log = tmp_path / "nginx access.log"
     log.write_bytes(b"x" * 99 + b"\n" + (b"GET /\n" * 1000))
     host.save_positions({log: 100 + 6000})
@@ -210,7 +232,9 @@ def test_it_steps_back_in_files_that_docker_did_not_write(host: Host, tmp_path: 
 def test_it_leaves_unknown_entries_unchanged(host: Host) -> None:
     gone = host.containers / API / f"{API}-json.log"
     host.save_positions({gone: 77})
-    text = host.positions.read_text() + '  cursor-journal: s=ab;i=1\n  journal-x: "s=ab"\n'
+    text = (
+        host.positions.read_text() + '  cursor-journal: s=ab;i=1\n  journal-x: "s=ab"\n'
+    )
     host.positions.write_text(text)
     host.start()
     assert host.positions.read_text() == text
@@ -229,8 +253,13 @@ def test_it_adjusts_nothing_before_the_first_start(host: Host) -> None:
     log = host.log(API, lines(1, 3, SAVED_AT))
     host.log(API, lines(1, 3), ".1")
     host.write_targets(log)
-    assert promtail_resume.main(["--data", str(host.data), "--targets", str(host.targets)]) == 0
-    assert [str(path.relative_to(host.data)) for path in host.data.rglob("*")] == ["remainders"]
+    assert (
+        promtail_resume.main(["--data", str(host.data), "--targets", str(host.targets)])
+        == 0
+    )
+    assert [str(path.relative_to(host.data)) for path in host.data.rglob("*")] == [
+        "remainders"
+    ]
 
 
 def rotated(host: Host, suffixes: tuple[str, ...] = (".1",)) -> Path:
@@ -238,7 +267,11 @@ def rotated(host: Host, suffixes: tuple[str, ...] = (".1",)) -> Path:
     log = host.log(API, lines(901, 1000, SAVED_AT + 500))
     host.log(API, lines(1, 200), suffixes[-1])
     for count, suffix in enumerate(reversed(suffixes[:-1])):
-        host.log(API, lines(201 + 100 * count, 300 + 100 * count, SAVED_AT + 100 + count), suffix)
+        host.log(
+            API,
+            lines(201 + 100 * count, 300 + 100 * count, SAVED_AT + 100 + count),
+            suffix,
+        )
     host.write_targets(log)
     return log
 
@@ -261,7 +294,8 @@ def test_it_steps_back_in_the_rotated_file_after_a_crash(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    "suffixes", [(".1", ".2", ".3"), (".1", ".2.gz", ".3.gz"), (".1.gz", ".2.gz", ".3.gz")]
+    "suffixes",
+    [(".1", ".2", ".3"), (".1", ".2.gz", ".3.gz"), (".1.gz", ".2.gz", ".3.gz")],
 )
 def test_it_keeps_all_logs_that_were_rotated_since(
     host: Host, monkeypatch: pytest.MonkeyPatch, suffixes: tuple
@@ -280,7 +314,9 @@ def test_it_recognizes_the_file_that_was_read_by_the_ends_of_its_lines(
     log = host.log(API, lines(201, 400, SAVED_AT - 100))
     for count, suffix in enumerate((".2", ".1")):
         # Lines of other lengths, as real ones have.
-        content = lines(100 * count + 1, 100 * count + 100).replace(b"stdout", b"out" * (3 - count))
+        content = lines(100 * count + 1, 100 * count + 100).replace(
+            b"stdout", b"out" * (3 - count)
+        )
         host.log(API, content, suffix)
     host.write_targets(log)
     host.save_positions({log: 50 * (LENGTH + 3)})
@@ -340,7 +376,9 @@ def test_it_keeps_the_same_lines_after_a_kill_before_the_positions_were_written(
     assert host.remainders() == {"api": list(range(101, 201))}
 
 
-def test_it_removes_a_remainder_that_loki_has(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_removes_a_remainder_that_loki_has(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = rotated(host)
     host.save_positions({log: 100 * LENGTH})
     host.stop("success", monkeypatch)
@@ -355,14 +393,18 @@ def test_it_removes_a_remainder_that_loki_has(host: Host, monkeypatch: pytest.Mo
     assert host.start()[str(remainder)] == 50 * LENGTH
     host.save_positions(whole, SAVED_AT + 1000)
     host.stop("signal", monkeypatch)
-    assert host.start()[str(remainder)] == 0, "lines that were read may not have reached Loki"
+    assert host.start()[str(remainder)] == 0, (
+        "lines that were read may not have reached Loki"
+    )
     host.save_positions(whole, SAVED_AT + 1000)
     host.stop("success", monkeypatch)
     host.start()
     assert host.remainders() == {}
 
 
-def test_it_continues_when_a_log_cannot_be_read(host: Host, capsys: pytest.CaptureFixture) -> None:
+def test_it_continues_when_a_log_cannot_be_read(
+    host: Host, capsys: pytest.CaptureFixture
+) -> None:
     log, readable = rotated(host), host.log(REDIS, lines(1, 500))
     (host.containers / API / f"{API}-json.log.1").unlink()
     (host.containers / API / f"{API}-json.log.1.gz").write_bytes(b"no archive")

@@ -17,7 +17,10 @@ promtail_targets = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(promtail_targets)
 
 API, REDIS = "a1" * 32, "b2" * 32
-API_LABELS = {"com.docker.compose.project": "hippius-s3", "com.docker.compose.service": "api"}
+API_LABELS = {
+    "com.docker.compose.project": "hippius-s3",
+    "com.docker.compose.service": "api",
+}
 
 
 class Docker:
@@ -65,7 +68,8 @@ class Docker:
         written = json.loads(self.output.read_text())
         assert all(target["targets"] == ["localhost"] for target in written)
         return {
-            Path(target["labels"]["__path__"]).parent.name: target["labels"] for target in written
+            Path(target["labels"]["__path__"]).parent.name: target["labels"]
+            for target in written
         }
 
 
@@ -100,8 +104,12 @@ def test_it_exports_requested_labels(docker: Docker) -> None:
     assert "__container_label_org_example_team" not in labels[REDIS]
 
 
-@pytest.mark.parametrize("labels", [None, {}, [], "text", {"com.docker.compose.project": None}])
-def test_it_includes_a_container_without_compose(docker: Docker, labels: object) -> None:
+@pytest.mark.parametrize(
+    "labels", [None, {}, [], "text", {"com.docker.compose.project": None}]
+)
+def test_it_includes_a_container_without_compose(
+    docker: Docker, labels: object
+) -> None:
     docker.add(API, name="lonely", labels=labels)
     assert docker.labels() == {
         API: {"__path__": str(docker.log(API)), "__container_name": "lonely"}
@@ -144,16 +152,24 @@ HALF_WRITTEN = [
 ]
 
 
-@pytest.mark.parametrize("content", HALF_WRITTEN, ids=lambda content: repr(content[:12]))
-def test_it_waits_for_a_half_written_description(docker: Docker, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", HALF_WRITTEN, ids=lambda content: repr(content[:12])
+)
+def test_it_waits_for_a_half_written_description(
+    docker: Docker, content: bytes
+) -> None:
     directory = docker.add(API)
     (directory / "config.v2.json").write_bytes(content)
     docker.add(REDIS, name="redis")
     assert list(docker.labels()) == [REDIS]
 
 
-@pytest.mark.parametrize("content", HALF_WRITTEN, ids=lambda content: repr(content[:12]))
-def test_it_keeps_the_previous_labels_while_the_log_exists(docker: Docker, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", HALF_WRITTEN, ids=lambda content: repr(content[:12])
+)
+def test_it_keeps_the_previous_labels_while_the_log_exists(
+    docker: Docker, content: bytes
+) -> None:
     directory = docker.add(API, labels=API_LABELS)
     before = docker.labels()
     (directory / "config.v2.json").write_bytes(content)
@@ -178,7 +194,9 @@ def test_it_survives_a_container_that_vanishes_during_the_scan(
     docker: Docker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     docker.add(REDIS, name="redis")
-    monkeypatch.setattr(promtail_targets, "container_ids", lambda containers: [API, REDIS])
+    monkeypatch.setattr(
+        promtail_targets, "container_ids", lambda containers: [API, REDIS]
+    )
     assert list(docker.labels()) == [REDIS]
 
 
@@ -196,13 +214,17 @@ def test_it_keeps_the_targets_when_the_directory_cannot_be_read(
     docker.containers.write_text("no directory")
     assert docker.run() == 1
     assert "cannot be read" in capsys.readouterr().err
-    assert [target["labels"] for target in json.loads(docker.output.read_text())] == list(
-        before.values()
-    )
+    assert [
+        target["labels"] for target in json.loads(docker.output.read_text())
+    ] == list(before.values())
 
 
-@pytest.mark.parametrize("name", ["tmp", "A1" * 32, "a1" * 31, "a1" * 32 + "\n", "..", "-" * 64])
-def test_it_reads_only_directories_named_like_containers(docker: Docker, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["tmp", "A1" * 32, "a1" * 31, "a1" * 32 + "\n", "..", "-" * 64]
+)
+def test_it_reads_only_directories_named_like_containers(
+    docker: Docker, name: str
+) -> None:
     assert not promtail_targets.CONTAINER_ID.match(name)
     if "/" not in name and name != "..":
         (docker.containers / name).mkdir()
@@ -233,7 +255,9 @@ def test_it_reads_bytes_that_are_not_utf_8(docker: Docker) -> None:
 
 
 @pytest.mark.parametrize("name", [None, 7, "", "/"])
-def test_it_names_a_container_without_a_name_by_its_id(docker: Docker, name: object) -> None:
+def test_it_names_a_container_without_a_name_by_its_id(
+    docker: Docker, name: object
+) -> None:
     directory = docker.add(API)
     (directory / "config.v2.json").write_text(json.dumps({"Name": name}))
     assert docker.labels()[API]["__container_name"] == API[:12]
@@ -255,7 +279,9 @@ def test_it_writes_only_when_something_changes(docker: Docker) -> None:
     )
 
 
-def test_it_replaces_a_damaged_targets_file_and_leftovers_of_a_killed_run(docker: Docker) -> None:
+def test_it_replaces_a_damaged_targets_file_and_leftovers_of_a_killed_run(
+    docker: Docker,
+) -> None:
     docker.add(API)
     docker.output.write_text('[{"labels": {}}, 7')
     (docker.output.parent / ".docker.json.new").write_text("rest")

@@ -9,20 +9,26 @@ import pytest
 
 from tests.unit.roles.rendering import rollout
 
-ADDRESSES = {"name": "main", "listen_address": "127.0.0.1:9121", "redis_address": "127.0.0.1:6379"}
+ADDRESSES = {
+    "name": "main",
+    "listen_address": "127.0.0.1:9121",
+    "redis_address": "127.0.0.1:6379",
+}
 
 
 def instance(**fields):
     """Return the component instance of an exporter with these fields."""
-    (result,) = rollout("redis_exporter", redis_exporter_instances=[{**ADDRESSES, **fields}])[
-        "instances"
-    ]
+    (result,) = rollout(
+        "redis_exporter", redis_exporter_instances=[{**ADDRESSES, **fields}]
+    )["instances"]
     return result
 
 
 def test_the_default_is_an_exporter_for_each_redis():
     result = rollout("redis_exporter")["instances"]
-    assert [(item["name"], item["listen_addresses"], item["command"][2]) for item in result] == [
+    assert [
+        (item["name"], item["listen_addresses"], item["command"][2]) for item in result
+    ] == [
         ("main", ["127.0.0.1:9121"], "--redis.addr=redis://127.0.0.1:6379"),
         ("accounts", ["127.0.0.1:9122"], "--redis.addr=redis://127.0.0.1:6380"),
         ("chain", ["127.0.0.1:9123"], "--redis.addr=redis://127.0.0.1:6381"),
@@ -32,7 +38,9 @@ def test_the_default_is_an_exporter_for_each_redis():
 def test_without_a_password_there_is_no_file():
     result = instance()
     assert result["secrets"] == {}
-    assert [word for word in result["command"] if "user" in word or "password" in word] == []
+    assert [
+        word for word in result["command"] if "user" in word or "password" in word
+    ] == []
 
 
 # The keys by which exporter/redis.go of redis_exporter 1.86.0 looks up a password.
@@ -40,9 +48,15 @@ def test_without_a_password_there_is_no_file():
     ("fields", "key"),
     [
         pytest.param({}, "redis://127.0.0.1:6379", id="default user"),
-        pytest.param({"user": "monitoring"}, "redis://monitoring@127.0.0.1:6379", id="ACL user"),
-        pytest.param({"redis_address": "rediss://r:1", "user": "m"}, "rediss://m@r:1", id="TLS"),
-        pytest.param({"redis_address": "unix:///run/r.sock"}, "unix:///run/r.sock", id="socket"),
+        pytest.param(
+            {"user": "monitoring"}, "redis://monitoring@127.0.0.1:6379", id="ACL user"
+        ),
+        pytest.param(
+            {"redis_address": "rediss://r:1", "user": "m"}, "rediss://m@r:1", id="TLS"
+        ),
+        pytest.param(
+            {"redis_address": "unix:///run/r.sock"}, "unix:///run/r.sock", id="socket"
+        ),
     ],
 )
 @pytest.mark.parametrize("password", ["c4n4ry", "{\"'%$ {{ x }}"])

@@ -21,12 +21,18 @@ COMMON = {
     "metrics_generator.registry.external_labels.env": "test",
     "metrics_generator.storage.path": "/var/lib/tempo/generator/wal",
     "metrics_generator.storage.remote_write": REMOTE_WRITE,
-    "overrides.defaults.metrics_generator.processors": ["span-metrics", "service-graphs"],
+    "overrides.defaults.metrics_generator.processors": [
+        "span-metrics",
+        "service-graphs",
+    ],
     "usage_report.reporting_enabled": False,
 }
 # Verified on 2.10.7 and on 3.0.3. Each refuses the keys of the other.
 VERIFIED = {
-    "2.10.7": {"ingester.max_block_duration": "5m", "compactor.compaction.block_retention": "336h"},
+    "2.10.7": {
+        "ingester.max_block_duration": "5m",
+        "compactor.compaction.block_retention": "336h",
+    },
     "3.0.3": {
         "stream_over_http_enabled": True,
         "live_store.wal.path": "/var/lib/tempo/live-store/traces",
@@ -80,15 +86,21 @@ def test_the_version_decides_the_form(version, key):
 @pytest.mark.parametrize("version", VERIFIED)
 def test_retention_is_the_same_everywhere(version):
     made = flat(config(tempo_version=version, tempo_retention="48h"))
-    assert {value for key, value in made.items() if key.endswith("retention")} == {"48h"}
+    assert {value for key, value in made.items() if key.endswith("retention")} == {
+        "48h"
+    }
 
 
 def test_addresses_are_split_into_host_and_port():
     server = config(
-        tempo_listen_address="[::1]:80", tempo_grpc_listen_address="traces.example.com:81"
+        tempo_listen_address="[::1]:80",
+        tempo_grpc_listen_address="traces.example.com:81",
     )["server"]
     assert (server["http_listen_address"], server["http_listen_port"]) == ("::1", 80)
-    assert (server["grpc_listen_address"], server["grpc_listen_port"]) == ("traces.example.com", 81)
+    assert (server["grpc_listen_address"], server["grpc_listen_port"]) == (
+        "traces.example.com",
+        81,
+    )
 
 
 def test_metrics_are_generated_if_they_can_be_written():
@@ -111,9 +123,9 @@ def test_extra_configuration_is_merged():
 
 
 def test_an_own_file_replaces_the_configuration_without_a_lookup():
-    item = rollout("tempo", tempo_config_file="/srv/mine.yaml", groups={"prometheus": ["unknown"]})[
-        "config"
-    ][0]
+    item = rollout(
+        "tempo", tempo_config_file="/srv/mine.yaml", groups={"prometheus": ["unknown"]}
+    )["config"][0]
     assert item == {"path": "tempo.yaml", "content": "", "source": "/srv/mine.yaml"}
 
 

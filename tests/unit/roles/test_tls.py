@@ -11,7 +11,11 @@ import pytest
 from tests.unit.roles.rendering import rendered, rollout
 
 ADDRESS = "10.0.0.1"
-TLS = {"monitoring_tls_certificate": "CERT", "monitoring_tls_key": "KEY", "monitoring_tls_ca": "CA"}
+TLS = {
+    "monitoring_tls_certificate": "CERT",
+    "monitoring_tls_key": "KEY",
+    "monitoring_tls_ca": "CA",
+}
 PASSWORD = {
     "monitoring_basic_auth_username": "us",
     "monitoring_basic_auth_password": "word",
@@ -43,7 +47,11 @@ REACHABLE = {
     "promtail": {"promtail_listen_address": f"{ADDRESS}:9080"},
     "redis_exporter": {
         "redis_exporter_instances": [
-            {"name": "main", "listen_address": f"{ADDRESS}:9121", "redis_address": "127.0.0.1:6379"}
+            {
+                "name": "main",
+                "listen_address": f"{ADDRESS}:9121",
+                "redis_address": "127.0.0.1:6379",
+            }
         ]
     },
     "tempo": {
@@ -51,7 +59,9 @@ REACHABLE = {
         "tempo_otlp_listen_address": f"{ADDRESS}:4319",
     },
 }
-ALL = {key: value for variables in REACHABLE.values() for key, value in variables.items()}
+ALL = {
+    key: value for variables in REACHABLE.values() for key, value in variables.items()
+}
 HERE = {"groups": {name: ["here"] for name in ("all", *REACHABLE)}}
 
 
@@ -72,7 +82,10 @@ def config(role: str, **variables: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("role", REACHABLE)
 def test_role_installs_the_certificate_and_keeps_its_key_secret(role: str) -> None:
     arguments = rollout_arguments(role)
-    assert (files(arguments)["tls/certificate.pem"], files(arguments)["tls/ca.pem"]) == (
+    assert (
+        files(arguments)["tls/certificate.pem"],
+        files(arguments)["tls/ca.pem"],
+    ) == (
         "CERT",
         "CA",
     )
@@ -80,10 +93,15 @@ def test_role_installs_the_certificate_and_keeps_its_key_secret(role: str) -> No
     assert "KEY" not in str(arguments)
 
 
-@pytest.mark.parametrize("role", [role for role in REACHABLE if role != "otel_collector"])
+@pytest.mark.parametrize(
+    "role", [role for role in REACHABLE if role != "otel_collector"]
+)
 def test_role_is_probed_with_tls(role: str) -> None:
     arguments = rollout_arguments(role)
-    for probe_auth in (arguments["ready"], arguments.get("reload") or arguments["ready"]):
+    for probe_auth in (
+        arguments["ready"],
+        arguments.get("reload") or arguments["ready"],
+    ):
         assert probe_auth["url"].startswith(f"https://{ADDRESS}:")
         assert (probe_auth["certificate_file"], probe_auth["key_file"]) == (
             "tls/certificate.pem",
@@ -93,13 +111,21 @@ def test_role_is_probed_with_tls(role: str) -> None:
 
 @pytest.mark.parametrize("role", REACHABLE)
 def test_role_uses_plain_text_in_a_trusted_network(role: str) -> None:
-    plain = {"monitoring_tls_certificate": "", "monitoring_tls_key": "", "monitoring_tls_ca": ""}
+    plain = {
+        "monitoring_tls_certificate": "",
+        "monitoring_tls_key": "",
+        "monitoring_tls_ca": "",
+    }
     trusted = rollout_arguments(role, monitoring_plaintext_networks=["10.0.0.0/24"])
     expected = rollout_arguments(role, **plain)
     # A client of other components has the files in any case.
-    trusted["config"] = [item for item in trusted["config"] if not item["path"].startswith("tls/")]
+    trusted["config"] = [
+        item for item in trusted["config"] if not item["path"].startswith("tls/")
+    ]
     trusted["secrets"] = {
-        name: content for name, content in trusted["secrets"].items() if not name.startswith("tls/")
+        name: content
+        for name, content in trusted["secrets"].items()
+        if not name.startswith("tls/")
     }
     assert trusted == expected
     assert "https://10" not in str(trusted)
@@ -124,16 +150,26 @@ def test_web_configuration_of_prometheus_programs_is_a_secret_file(
 def test_node_exporter_merges_the_users_settings_and_hides_them_with_a_hash() -> None:
     extra = {"node_exporter_config_extra": {"http_server_config": {"http2": False}}}
     shown = config("node_exporter", **extra)
-    assert shown["tls_server_config"]["client_auth_type"] == "RequireAndVerifyClientCert"
+    assert (
+        shown["tls_server_config"]["client_auth_type"] == "RequireAndVerifyClientCert"
+    )
     assert shown["http_server_config"] == {"http2": False}
     hidden = rollout_arguments("node_exporter", **extra, **PASSWORD)
     assert set(files(hidden)) == {"tls/certificate.pem", "tls/ca.pem"}
-    assert json.loads(hidden["secrets"]["web.yml"])["http_server_config"] == {"http2": False}
+    assert json.loads(hidden["secrets"]["web.yml"])["http_server_config"] == {
+        "http2": False
+    }
 
 
-def test_prometheus_checks_its_web_configuration_and_uses_tls_for_alertmanager() -> None:
-    assert "check web-config {etc}/web.yml" in rollout_arguments("prometheus")["check"][-1]
-    (alertmanager,) = rendered("prometheus", "__prometheus_alertmanagers", **{**HERE, **ALL, **TLS})
+def test_prometheus_checks_its_web_configuration_and_uses_tls_for_alertmanager() -> (
+    None
+):
+    assert (
+        "check web-config {etc}/web.yml" in rollout_arguments("prometheus")["check"][-1]
+    )
+    (alertmanager,) = rendered(
+        "prometheus", "__prometheus_alertmanagers", **{**HERE, **ALL, **TLS}
+    )
     assert alertmanager["scheme"] == "https"
     assert alertmanager["tls_config"]["ca_file"] == "tls/ca.pem"
     assert alertmanager["static_configs"] == [{"targets": [f"{ADDRESS}:9093"]}]
@@ -148,7 +184,9 @@ def test_servers_of_grafana_labs_require_a_client_certificate(role: str) -> None
     }
 
 
-def test_tempo_requires_a_client_certificate_and_presents_its_own_to_prometheus() -> None:
+def test_tempo_requires_a_client_certificate_and_presents_its_own_to_prometheus() -> (
+    None
+):
     assert config("tempo")["distributor"]["receivers"]["otlp"]["protocols"]["grpc"] == {
         "endpoint": f"{ADDRESS}:4319",
         "tls": {
@@ -157,17 +195,24 @@ def test_tempo_requires_a_client_certificate_and_presents_its_own_to_prometheus(
             "client_ca_file": "/etc/tempo/tls/ca.pem",
         },
     }
-    (write,) = config("tempo", **PASSWORD)["metrics_generator"]["storage"]["remote_write"]
+    (write,) = config("tempo", **PASSWORD)["metrics_generator"]["storage"][
+        "remote_write"
+    ]
     assert write["url"] == f"https://{ADDRESS}:9090/api/v1/write"
     assert write["tls_config"]["cert_file"] == "/etc/tempo/tls/certificate.pem"
-    assert write["basic_auth"] == {"username": "us", "password_file": "/etc/tempo/tls/password"}
+    assert write["basic_auth"] == {
+        "username": "us",
+        "password_file": "/etc/tempo/tls/password",
+    }
 
 
 def test_promtail_presents_its_certificate_to_the_inventorys_loki_only() -> None:
     (client,) = config("promtail")["clients"]
     assert client["url"].startswith(f"https://{ADDRESS}:3100/")
     assert client["tls_config"]["cert_file"] == "/etc/promtail/tls/certificate.pem"
-    (client,) = config("promtail", promtail_loki_url="https://logs.example/push")["clients"]
+    (client,) = config("promtail", promtail_loki_url="https://logs.example/push")[
+        "clients"
+    ]
     assert "tls_config" not in client
 
 
@@ -177,18 +222,29 @@ def test_collector_uses_plain_text_on_loopback_and_tls_elsewhere() -> None:
     for protocol in receivers[f"otlp/{ADDRESS}"]["protocols"].values():
         assert protocol["tls"]["client_ca_file"] == "/etc/otel-collector/tls/ca.pem"
     exporters = config("otel_collector")["exporters"]
-    assert exporters["otlp_grpc/tempo"]["tls"]["ca_file"] == "/etc/otel-collector/tls/ca.pem"
-    assert exporters["prometheus"]["tls"]["client_ca_file"] == "/etc/otel-collector/tls/ca.pem"
+    assert (
+        exporters["otlp_grpc/tempo"]["tls"]["ca_file"]
+        == "/etc/otel-collector/tls/ca.pem"
+    )
+    assert (
+        exporters["prometheus"]["tls"]["client_ca_file"]
+        == "/etc/otel-collector/tls/ca.pem"
+    )
 
 
 def test_collector_republishes_its_own_metrics_with_tls() -> None:
     collector = config("otel_collector")
     (reader,) = collector["service"]["telemetry"]["metrics"]["readers"]
-    assert reader["pull"]["exporter"]["prometheus"] == {"host": "127.0.0.1", "port": 8887}
+    assert reader["pull"]["exporter"]["prometheus"] == {
+        "host": "127.0.0.1",
+        "port": 8887,
+    }
     (job,) = collector["receivers"]["prometheus/self"]["config"]["scrape_configs"]
     assert job["static_configs"] == [{"targets": ["127.0.0.1:8887"]}]
     assert collector["exporters"]["prometheus/self"]["endpoint"] == f"{ADDRESS}:8888"
-    assert collector["service"]["pipelines"]["metrics/self"]["exporters"] == ["prometheus/self"]
+    assert collector["service"]["pipelines"]["metrics/self"]["exporters"] == [
+        "prometheus/self"
+    ]
 
 
 def test_redis_exporter_requires_a_client_certificate() -> None:

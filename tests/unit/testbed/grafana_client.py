@@ -11,7 +11,10 @@ from typing import Any
 from tests.testbed.grafana.server import FakeGrafana
 
 VERSIONS = ("11.6.4", "12.4.3", "13.2.3")
-RULES, POINTS = "/api/v1/provisioning/alert-rules", "/api/v1/provisioning/contact-points"
+RULES, POINTS = (
+    "/api/v1/provisioning/alert-rules",
+    "/api/v1/provisioning/contact-points",
+)
 POLICIES, TIMINGS = "/api/v1/provisioning/policies", "/api/v1/provisioning/mute-timings"
 TEMPLATES = "/api/v1/provisioning/templates"
 GROUP = "/api/v1/provisioning/folder/f/rule-groups/g"
@@ -27,8 +30,14 @@ def call(
     headers: dict[str, str] | None = None,
 ) -> tuple[int, Any]:
     """Return status and body of an answer; a body that is not JSON remains bytes."""
-    sent = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
-    connection = http.client.HTTPConnection(grafana.url.removeprefix("http://"), timeout=10)
+    sent = (
+        {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
+        if login
+        else {}
+    )
+    connection = http.client.HTTPConnection(
+        grafana.url.removeprefix("http://"), timeout=10
+    )
     try:
         content = body if isinstance(body, bytes) or body is None else json.dumps(body)
         connection.request(method, path, content, sent | (headers or {}))

@@ -31,14 +31,17 @@ class Loki:
     def fetch(self, url: str) -> str:
         self.requests += 1
         parameters = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)
-        start, end, limit = (int(parameters[name][0]) for name in ("start", "end", "limit"))
+        start, end, limit = (
+            int(parameters[name][0]) for name in ("start", "end", "limit")
+        )
         assert parameters["direction"] == ["forward"]
         chosen = [entry for entry in self.entries if start <= entry[1] < end][:limit]
         streams = {}
         for labels, at, line in chosen:
             streams.setdefault(json.dumps(labels), []).append([str(at), line])
         result = [
-            {"stream": json.loads(labels), "values": values} for labels, values in streams.items()
+            {"stream": json.loads(labels), "values": values}
+            for labels, values in streams.items()
         ]
         return json.dumps(
             {"status": "success", "data": {"resultType": "streams", "result": result}}
@@ -57,7 +60,10 @@ def small_pages(monkeypatch):
 def test_lines_of_one_instant_on_both_sides_of_a_page_are_each_counted_once(instants):
     count = 30 if instants < 7 else 6
     loki = Loki(
-        [(STREAM, NOW - 10**9 + number // instants, line(number)) for number in range(1, count + 1)]
+        [
+            (STREAM, NOW - 10**9 + number // instants, line(number))
+            for number in range(1, count + 1)
+        ]
     )
     lines = flows.numbered_lines(loki.fetch, SENT | {"lines": count})
     assert lines == flows.Lines(distinct=count, repeated=0, missing=0, labels=[STREAM])
@@ -87,9 +93,12 @@ def test_series_of_one_process_are_summed_and_none_is_zero():
             else []
         )
         result = [
-            {"metric": {"exported_instance": name}, "value": [0, value]} for name, value in values
+            {"metric": {"exported_instance": name}, "value": [0, value]}
+            for name, value in values
         ]
-        return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}})
+        return json.dumps(
+            {"status": "success", "data": {"resultType": "vector", "result": result}}
+        )
 
     assert flows.requests_counted(fetch, "a") == 42
     assert flows.requests_counted(fetch, "c") == 0
@@ -99,7 +108,9 @@ def test_series_of_one_process_are_summed_and_none_is_zero():
 def test_settle_measures_until_it_is_enough(monkeypatch):
     monkeypatch.setattr(flows.time, "sleep", lambda _: None)
     measured = iter([1, 2, 3, 4])
-    assert flows.settle(lambda: next(measured), lambda value: value == 3, seconds=60) == 3
+    assert (
+        flows.settle(lambda: next(measured), lambda value: value == 3, seconds=60) == 3
+    )
     assert flows.settle(lambda: 0, bool, seconds=0) == 0
 
 

@@ -21,7 +21,9 @@ def post(webhook: str, message: object) -> tuple[int, Any, http.client.HTTPMessa
     connection = http.client.HTTPConnection(address, timeout=5)
     try:
         connection.request(
-            "POST", f"/{path}", message if isinstance(message, str) else json.dumps(message)
+            "POST",
+            f"/{path}",
+            message if isinstance(message, str) else json.dumps(message),
         )
         with connection.getresponse() as response:
             body = response.read()
@@ -38,10 +40,17 @@ def post(webhook: str, message: object) -> tuple[int, Any, http.client.HTTPMessa
         ({"embeds": [{"title": "😀" * 257}]}, "embeds.0.title"),
         ({"embeds": [{}, {"description": "a" * 4097}]}, "embeds.1.description"),
         (
-            {"embeds": [{"title": "a", "fields": [{"name": "a", "value": "b" * 1025}]}]},
+            {
+                "embeds": [
+                    {"title": "a", "fields": [{"name": "a", "value": "b" * 1025}]}
+                ]
+            },
             "embeds.0.fields.0.value",
         ),
-        ({"embeds": [{"title": "a", "fields": [{"name": "a"}] * 26}]}, "embeds.0.fields"),
+        (
+            {"embeds": [{"title": "a", "fields": [{"name": "a"}] * 26}]},
+            "embeds.0.fields",
+        ),
         ({"embeds": [{"title": "a"}] * 11}, "embeds"),
         ({"embeds": [{"description": "a" * 3001}] * 2}, "embeds"),
     ],
@@ -57,11 +66,17 @@ def test_it_refuses_too_long_a_message(message, path):
 
 
 def test_it_accepts_the_longest_message():
-    largest = {"content": "😀" * 2000, "embeds": [{"title": "a" * 256, "description": "b" * 4096}]}
+    largest = {
+        "content": "😀" * 2000,
+        "embeds": [{"title": "a" * 256, "description": "b" * 4096}],
+    }
     with discord.FakeDiscord() as channel:
         status, answer, headers = post(channel.webhook, largest)
         assert (status, answer, headers["X-RateLimit-Limit"]) == (204, None, "5")
-        assert post(f"{channel.webhook}?wait=true", largest)[1]["content"] == largest["content"]
+        assert (
+            post(f"{channel.webhook}?wait=true", largest)[1]["content"]
+            == largest["content"]
+        )
         assert channel.messages == [largest | {"refused": []}] * 2
 
 
@@ -77,7 +92,10 @@ def test_it_refuses_an_invalid_message(message, code):
 
 def test_it_serves_one_webhook_and_limits_on_demand():
     with discord.FakeDiscord(token="right") as channel:
-        assert post(channel.webhook.replace("right", "wrong"), {"content": "a"})[1]["code"] == 10015
+        assert (
+            post(channel.webhook.replace("right", "wrong"), {"content": "a"})[1]["code"]
+            == 10015
+        )
         channel.limited = 2
         answers = [post(channel.webhook, {"content": "a"}) for _post in range(3)]
         assert [status for status, _answer, _headers in answers] == [429, 429, 204]
@@ -89,7 +107,14 @@ def test_it_is_a_program_for_hosts(tmp_path):
     with discord.FakeDiscord() as unused:
         port = unused.server_address[1]
     (tmp_path / "token").write_text("abc\n")
-    command = [sys.executable, "-I", str(Path(discord.__file__)), str(port), "token", "messages"]
+    command = [
+        sys.executable,
+        "-I",
+        str(Path(discord.__file__)),
+        str(port),
+        "token",
+        "messages",
+    ]
     server = subprocess.Popen(command, cwd=tmp_path)
     try:
         webhook = f"http://127.0.0.1:{port}/api/webhooks/1/abc"
@@ -99,7 +124,10 @@ def test_it_is_a_program_for_hosts(tmp_path):
                 break
             except ConnectionRefusedError:
                 time.sleep(0.05)
-        assert json.loads((tmp_path / "messages").read_text()) == {"content": "a", "refused": []}
+        assert json.loads((tmp_path / "messages").read_text()) == {
+            "content": "a",
+            "refused": [],
+        }
     finally:
         server.kill()
         server.wait()

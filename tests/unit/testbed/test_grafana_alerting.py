@@ -45,7 +45,9 @@ def release(grafana: FakeGrafana) -> int:
 def put(
     grafana: FakeGrafana, *rules: dict[str, Any], hand: bool = False, **options: Any
 ) -> tuple[int, Any]:
-    return call(grafana, "PUT", GROUP, group(*rules, **options), headers=HAND if hand else None)
+    return call(
+        grafana, "PUT", GROUP, group(*rules, **options), headers=HAND if hand else None
+    )
 
 
 # Rules
@@ -64,9 +66,18 @@ def put(
         {"for": "1.5h"},
         {"labels": {"a": 1}},
         {"annotations": {"__dashboardUid__": "d"}},
-        {"data": [rule("r")["data"][0] | {"relativeTimeRange": {"from": 0, "to": 600}}]},
+        {
+            "data": [
+                rule("r")["data"][0] | {"relativeTimeRange": {"from": 0, "to": 600}}
+            ]
+        },
         {"notification_settings": {"receiver": "nobody"}},
-        {"notification_settings": {"receiver": "grafana-default-email", "repeat_interval": "0s"}},
+        {
+            "notification_settings": {
+                "receiver": "grafana-default-email",
+                "repeat_interval": "0s",
+            }
+        },
     ],
 )
 def test_a_rule_is_refused(grafana, change):
@@ -99,11 +110,17 @@ def test_a_rule_may_be_grouped_by_any_labels(grafana):
         (["a", "a"], 400 if release(grafana) == 13 else 200),
     ):
         assert (
-            put(grafana, rule("a", notification_settings={"receiver": "c", "group_by": labels}))[0]
+            put(
+                grafana,
+                rule("a", notification_settings={"receiver": "c", "group_by": labels}),
+            )[0]
             == status
         )
         if status == 200:
-            assert call(grafana, "GET", RULES)[1][0]["notification_settings"]["group_by"] == labels
+            assert (
+                call(grafana, "GET", RULES)[1][0]["notification_settings"]["group_by"]
+                == labels
+            )
 
 
 @pytest.mark.parametrize("interval", [0, 7, -10, "1m", None])
@@ -112,14 +129,21 @@ def test_an_interval_is_a_number_of_tens_of_seconds(grafana, interval):
 
 
 def test_the_server_fills_in_what_a_query_lacks(grafana):
-    model = {"expr": "up", "queryType": "instant", "intervalMs": "x", "maxDataPoints": 7}
+    model = {
+        "expr": "up",
+        "queryType": "instant",
+        "intervalMs": "x",
+        "maxDataPoints": 7,
+    }
     query = {
         "refId": "A",
         "datasourceUid": "p",
         "relativeTimeRange": {"from": 60, "to": 0},
         "model": model,
     }
-    sent = rule("r", data=[query, rule("r")["data"][1]], keep_firing_for="60m", **{"for": "90s"})
+    sent = rule(
+        "r", data=[query, rule("r")["data"][1]], keep_firing_for="60m", **{"for": "90s"}
+    )
     # The answer of a write is what was sent.
     assert put(grafana, sent)[1]["rules"] == [sent]
     [stored] = call(grafana, "GET", GROUP)[1]["rules"]
@@ -128,7 +152,12 @@ def test_the_server_fills_in_what_a_query_lacks(grafana):
     assert first["queryType"] == "instant"
     assert second["model"]["maxDataPoints"] == 43200
     assert second["relativeTimeRange"] == {"from": 0, "to": 0}
-    assert (stored["for"], stored["provenance"], stored["folderUID"], stored["ruleGroup"]) == (
+    assert (
+        stored["for"],
+        stored["provenance"],
+        stored["folderUID"],
+        stored["ruleGroup"],
+    ) == (
         "1m30s",
         "api",
         "f",
@@ -147,10 +176,16 @@ def test_a_group_that_is_the_same_is_not_written(grafana):
     put(grafana, rule("a"), rule("b", labels={"x": "y"}))
     assert grafana.state_resets == {"b": 1}
     put(grafana, rule("b", labels={"x": "y"}), rule("a"))
-    assert [stored["uid"] for stored in call(grafana, "GET", GROUP)[1]["rules"]] == ["b", "a"]
+    assert [stored["uid"] for stored in call(grafana, "GET", GROUP)[1]["rules"]] == [
+        "b",
+        "a",
+    ]
     # Nothing but the provenance differs: nothing is written.
     put(grafana, rule("b", labels={"x": "y"}), rule("a"), hand=True)
-    assert [stored["provenance"] for stored in call(grafana, "GET", RULES)[1]] == ["api", "api"]
+    assert [stored["provenance"] for stored in call(grafana, "GET", RULES)[1]] == [
+        "api",
+        "api",
+    ]
 
 
 def test_no_rules_are_not_an_empty_group(grafana):
@@ -166,9 +201,15 @@ def test_no_rules_are_not_an_empty_group(grafana):
 def test_a_rule_left_out_goes_and_one_of_another_group_comes(grafana):
     put(grafana, rule("a"), rule("b"))
     call(grafana, "PUT", GROUP.replace("/g", "/h"), group(rule("b"), rule("c")))
-    assert [stored["uid"] for stored in call(grafana, "GET", GROUP)[1]["rules"]] == ["a"]
+    assert [stored["uid"] for stored in call(grafana, "GET", GROUP)[1]["rules"]] == [
+        "a"
+    ]
     put(grafana, rule("d"))
-    assert sorted(stored["uid"] for stored in call(grafana, "GET", RULES)[1]) == ["b", "c", "d"]
+    assert sorted(stored["uid"] for stored in call(grafana, "GET", RULES)[1]) == [
+        "b",
+        "c",
+        "d",
+    ]
 
 
 def test_titles_are_unique_in_a_folder_before_12(grafana):
@@ -178,8 +219,13 @@ def test_titles_are_unique_in_a_folder_before_12(grafana):
 
 
 def test_a_missing_folder_is_refused(grafana):
-    assert call(grafana, "PUT", GROUP.replace("/f/", "/none/"), group(rule("a")))[0] == 400
-    assert call(grafana, "POST", RULES, rule("a", folderUID="none", ruleGroup="g"))[0] == 400
+    assert (
+        call(grafana, "PUT", GROUP.replace("/f/", "/none/"), group(rule("a")))[0] == 400
+    )
+    assert (
+        call(grafana, "POST", RULES, rule("a", folderUID="none", ruleGroup="g"))[0]
+        == 400
+    )
 
 
 def test_single_rules(grafana):
@@ -187,7 +233,10 @@ def test_single_rules(grafana):
     assert call(grafana, "POST", RULES, sent)[0] == 201
     assert call(grafana, "POST", RULES, sent)[0] == 409
     # The path decides, whatever the body says.
-    assert call(grafana, "PUT", f"{RULES}/a", sent | {"uid": "", "title": "T"})[1]["uid"] == "a"
+    assert (
+        call(grafana, "PUT", f"{RULES}/a", sent | {"uid": "", "title": "T"})[1]["uid"]
+        == "a"
+    )
     assert call(grafana, "PUT", f"{RULES}/none", sent)[0] == 404
     assert call(grafana, "GET", f"{RULES}/none")[0] == 404
     assert call(grafana, "PUT", f"{RULES}/a", sent, headers=HAND)[0] == 409
@@ -214,7 +263,9 @@ def test_a_rule_changes_its_owner_only_as_allowed(grafana, stored, hand, status)
 def test_rules_are_exported_in_the_file_format(grafana):
     export = f"{RULES}/export?format=json"
     assert call(grafana, "GET", export)[0] == 404
-    call(grafana, "POST", "/api/folders", {"uid": "sub", "title": "S", "parentUid": "f"})
+    call(
+        grafana, "POST", "/api/folders", {"uid": "sub", "title": "S", "parentUid": "f"}
+    )
     put(
         grafana,
         rule("b"),
@@ -272,9 +323,12 @@ def test_secrets_of_contact_points_are_shown_only_to_admins(grafana):
     assert shown["settings"] == {"url": "[REDACTED]"}
     # The word stands for what is stored.
     assert (
-        call(grafana, "PUT", f"{POINTS}/c", point(settings={"url": "[REDACTED]", "message": "m"}))[
-            0
-        ]
+        call(
+            grafana,
+            "PUT",
+            f"{POINTS}/c",
+            point(settings={"url": "[REDACTED]", "message": "m"}),
+        )[0]
         == 202
     )
 
@@ -282,7 +336,11 @@ def test_secrets_of_contact_points_are_shown_only_to_admins(grafana):
         status, answer = call(
             grafana, "GET", f"{POINTS}/export?format=json&name=c{query}", login=login
         )
-        return answer["contactPoints"][0]["receivers"][0]["settings"] if status == 200 else status
+        return (
+            answer["contactPoints"][0]["receivers"][0]["settings"]
+            if status == 200
+            else status
+        )
 
     assert exported("") == {"url": "[REDACTED]", "message": "m"}
     assert exported("&decrypt=true") == {"url": "http://127.0.0.1/c", "message": "m"}
@@ -295,7 +353,9 @@ def test_integrations_of_one_name_are_one_contact_point(grafana):
     call(grafana, "POST", POINTS, point("a", name="team"))
     call(grafana, "POST", POINTS, point("b", name="team"))
     assert call(grafana, "POST", POINTS, point("b", name="other"))[0] == 409
-    assert [stored["uid"] for stored in call(grafana, "GET", f"{POINTS}?name=team")[1]] == [
+    assert [
+        stored["uid"] for stored in call(grafana, "GET", f"{POINTS}?name=team")[1]
+    ] == [
         "a",
         "b",
     ]
@@ -314,7 +374,10 @@ def test_a_contact_point_of_a_rule_stays(grafana):
 
 def test_a_contact_point_without_integrations_is_not_listed():
     with FakeGrafana(version="12.4.3") as grafana:
-        assert call(grafana, "GET", f"{POINTS}/export?format=json") == (200, {"apiVersion": 1})
+        assert call(grafana, "GET", f"{POINTS}/export?format=json") == (
+            200,
+            {"apiVersion": 1},
+        )
         assert call(grafana, "GET", POINTS) == (200, [])
         assert call(grafana, "GET", POLICIES)[1]["receiver"] == "empty"
 
@@ -388,13 +451,18 @@ def test_a_policy_tree_is_normalized(grafana):
         "routes": [
             {
                 "receiver": "c",
-                "object_matchers": [["alertname", "=~", "A.*"], ["severity", "=", "critical"]],
+                "object_matchers": [
+                    ["alertname", "=~", "A.*"],
+                    ["severity", "=", "critical"],
+                ],
                 "matchers": ['a!="1"', 'b="2"'],
             }
         ],
     }
     given_back = release(grafana) == 13
-    assert call(grafana, "PUT", POLICIES, sent, headers=HAND)[0] == (202 if given_back else 403)
+    assert call(grafana, "PUT", POLICIES, sent, headers=HAND)[0] == (
+        202 if given_back else 403
+    )
     assert ("provenance" in call(grafana, "GET", POLICIES)[1]) != given_back
     if not given_back:
         assert call(grafana, "DELETE", POLICIES, headers=HAND)[0] == 403
@@ -415,7 +483,9 @@ def test_a_mute_timing_is_normalized(grafana):
         "years": ["2026:2027"],
         "location": "Europe/Berlin",
     }
-    status, answer = call(grafana, "POST", TIMINGS, {"name": "m", "time_intervals": [sent]})
+    status, answer = call(
+        grafana, "POST", TIMINGS, {"name": "m", "time_intervals": [sent]}
+    )
     assert status == 201
     normal = {
         "weekdays": ["monday:wednesday", "saturday"],
@@ -424,21 +494,38 @@ def test_a_mute_timing_is_normalized(grafana):
     }
     assert answer["time_intervals"] == [sent | normal]
     assert call(grafana, "POST", TIMINGS, {"name": "m", "time_intervals": []})[0] == 409
-    assert call(grafana, "PUT", f"{TIMINGS}/m", {"name": "other", "time_intervals": []})[0] == 404
     assert (
-        call(grafana, "PUT", f"{TIMINGS}/m", {"name": "m", "version": "old", "time_intervals": []})[
-            0
-        ]
+        call(grafana, "PUT", f"{TIMINGS}/m", {"name": "other", "time_intervals": []})[0]
+        == 404
+    )
+    assert (
+        call(
+            grafana,
+            "PUT",
+            f"{TIMINGS}/m",
+            {"name": "m", "version": "old", "time_intervals": []},
+        )[0]
         == 409
     )
-    assert call(grafana, "PUT", f"{TIMINGS}/none", {"name": "none", "time_intervals": []})[0] == 404
+    assert (
+        call(grafana, "PUT", f"{TIMINGS}/none", {"name": "none", "time_intervals": []})[
+            0
+        ]
+        == 404
+    )
     current = {"version": answer["version"], "time_intervals": []}
     assert call(grafana, "PUT", f"{TIMINGS}/m", current)[0] == 202
-    tree = {"receiver": "grafana-default-email", "routes": [{"mute_time_intervals": ["m"]}]}
+    tree = {
+        "receiver": "grafana-default-email",
+        "routes": [{"mute_time_intervals": ["m"]}],
+    }
     assert call(grafana, "PUT", POLICIES, tree)[0] == 202
     assert call(grafana, "DELETE", f"{TIMINGS}/m")[0] == 409
     call(grafana, "DELETE", POLICIES)
-    assert [call(grafana, "DELETE", f"{TIMINGS}/m")[0] for _again in range(2)] == [204, 204]
+    assert [call(grafana, "DELETE", f"{TIMINGS}/m")[0] for _again in range(2)] == [
+        204,
+        204,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -453,15 +540,24 @@ def test_a_mute_timing_is_normalized(grafana):
     ],
 )
 def test_a_mute_timing_is_refused(grafana, interval):
-    assert call(grafana, "POST", TIMINGS, {"name": "m", "time_intervals": [interval]})[0] == 400
+    assert (
+        call(grafana, "POST", TIMINGS, {"name": "m", "time_intervals": [interval]})[0]
+        == 400
+    )
 
 
 @pytest.mark.parametrize(
     ("sent", "stored"),
     [
         ('\n {{ define "t" }}\n a\n{{ end }} \n', '{{ define "t" }}\n a\n{{ end }}'),
-        ("one {{ .Status }}\ntwo", '{{ define "t" }}\n  one {{ .Status }}\n  two\n{{ end }}'),
-        ('{{ define "a" }}{{ range .Alerts }}{{ .Labels.x | toUpper }}{{ end }}{{ end }}', None),
+        (
+            "one {{ .Status }}\ntwo",
+            '{{ define "t" }}\n  one {{ .Status }}\n  two\n{{ end }}',
+        ),
+        (
+            '{{ define "a" }}{{ range .Alerts }}{{ .Labels.x | toUpper }}{{ end }}{{ end }}',
+            None,
+        ),
         (
             (
                 '{{ define "a" }}{{- /* say */ -}}{{ if eq (len .Alerts) 1 }}"{{ else }}b{{ end }}'
@@ -474,8 +570,14 @@ def test_a_mute_timing_is_refused(grafana, interval):
 def test_a_template_is_trimmed_and_wrapped(grafana, sent, stored):
     status, answer = call(grafana, "PUT", f"{TEMPLATES}/t", {"template": sent})
     assert (status, answer["template"]) == (202, stored or sent)
-    assert call(grafana, "PUT", f"{TEMPLATES}/t", {"template": "x", "version": "old"})[0] == 409
-    assert [call(grafana, "DELETE", f"{TEMPLATES}/t")[0] for _again in range(2)] == [204, 204]
+    assert (
+        call(grafana, "PUT", f"{TEMPLATES}/t", {"template": "x", "version": "old"})[0]
+        == 409
+    )
+    assert [call(grafana, "DELETE", f"{TEMPLATES}/t")[0] for _again in range(2)] == [
+        204,
+        204,
+    ]
     assert call(grafana, "GET", f"{TEMPLATES}/t")[0] == 404
 
 
@@ -533,7 +635,9 @@ def test_notifications_are_written_one_at_a_time(grafana):
     with ThreadPoolExecutor(4) as pool:
         paths = [f"{TEMPLATES}/t{number}" for number in range(4)]
         codes = sorted(
-            pool.map(lambda path: call(grafana, "PUT", path, {"template": "x"})[0], paths)
+            pool.map(
+                lambda path: call(grafana, "PUT", path, {"template": "x"})[0], paths
+            )
         )
     assert codes[0] == 202
     assert codes[-1] == (500 if release(grafana) == 11 else 409)
@@ -546,7 +650,10 @@ def test_a_receiver_is_tested(grafana):
         settings = {"url": channel.webhook}
         legacy = {
             "receivers": [
-                {"name": "t", "grafana_managed_receiver_configs": [point(settings=settings)]}
+                {
+                    "name": "t",
+                    "grafana_managed_receiver_configs": [point(settings=settings)],
+                }
             ]
         }
         status, _answer = call(grafana, "POST", old, legacy)
@@ -559,11 +666,18 @@ def test_a_receiver_is_tested(grafana):
             call(grafana, "POST", new.format(version), body)[0]
             for version in ("v0alpha1", "v1beta1")
         ]
-        assert codes == {11: [404, 404], 12: [200, 404], 13: [200, 200]}[release(grafana)]
+        assert (
+            codes == {11: [404, 404], 12: [200, 404], 13: [200, 200]}[release(grafana)]
+        )
         assert len(channel.messages) == {11: 1, 12: 2, 13: 2}[release(grafana)]
         if release(grafana) > 11:
             channel.limited = 1
-            assert call(grafana, "POST", new.format("v0alpha1"), body)[1]["status"] == "failure"
+            assert (
+                call(grafana, "POST", new.format("v0alpha1"), body)[1]["status"]
+                == "failure"
+            )
             call(grafana, "POST", POINTS, point(settings=settings))
             by_uid = {"integrationRef": {"uid": "c"}}
-            assert call(grafana, "POST", new.format("v0alpha1"), by_uid)[1] == {"status": "success"}
+            assert call(grafana, "POST", new.format("v0alpha1"), by_uid)[1] == {
+                "status": "success"
+            }

@@ -32,7 +32,9 @@ def patch(grafana: FakeGrafana, **changes: Any) -> tuple[int, Any]:
 
 def save(grafana: FakeGrafana, *panels: Any) -> int:
     model = {"uid": "d", "title": "D", "panels": list(panels)}
-    return call(grafana, "POST", "/api/dashboards/db", {"dashboard": model, "overwrite": True})[0]
+    return call(
+        grafana, "POST", "/api/dashboards/db", {"dashboard": model, "overwrite": True}
+    )[0]
 
 
 def test_it_creates_reads_and_deletes(grafana: FakeGrafana) -> None:
@@ -64,7 +66,9 @@ def test_it_creates_reads_and_deletes(grafana: FakeGrafana) -> None:
         ({"uid": "", "name": "Q"}, 200),
     ],
 )
-def test_it_refuses_a_library_panel(grafana: FakeGrafana, changes: dict, status: int) -> None:
+def test_it_refuses_a_library_panel(
+    grafana: FakeGrafana, changes: dict, status: int
+) -> None:
     create(grafana)
     assert create(grafana, **changes)[0] == status
 
@@ -105,7 +109,11 @@ def test_it_lists_in_pages(grafana: FakeGrafana) -> None:
         call(grafana, "GET", f"{WHERE}?kind=1&perPage=2&page={page}")[1]["result"]
         for page in (1, 2, 3)
     ]
-    assert [[item["uid"] for item in page["elements"]] for page in pages] == [["a", "b"], ["c"], []]
+    assert [[item["uid"] for item in page["elements"]] for page in pages] == [
+        ["a", "b"],
+        ["c"],
+        [],
+    ]
     assert {page["totalCount"] for page in pages} == {3}
 
 
@@ -117,7 +125,10 @@ def test_it_keeps_what_a_dashboard_uses(grafana: FakeGrafana) -> None:
     assert save(grafana, {"type": "row", "panels": [use]}) == 200
     status, answer = call(grafana, "DELETE", f"{WHERE}/p")
     assert (status, answer["message"]) == (403, "the library element has connections")
-    assert call(grafana, "GET", f"{WHERE}/p")[1]["result"]["meta"]["connectedDashboards"] == 1
+    assert (
+        call(grafana, "GET", f"{WHERE}/p")[1]["result"]["meta"]["connectedDashboards"]
+        == 1
+    )
     call(grafana, "DELETE", "/api/dashboards/uid/d")
     assert call(grafana, "DELETE", f"{WHERE}/p")[0] == 200
 

@@ -40,7 +40,10 @@ def save(
 ) -> tuple[int, Any]:
     spec = {"uid": uid, "title": title or uid} | body.pop("spec", {})
     return call(
-        grafana, "POST", "/api/dashboards/db", {"dashboard": spec, "folderUid": folder} | body
+        grafana,
+        "POST",
+        "/api/dashboards/db",
+        {"dashboard": spec, "folderUid": folder} | body,
     )
 
 
@@ -75,7 +78,10 @@ def test_the_first_datasource_is_the_default_until_another_one_is(grafana):
         "/api/datasources/uid/q",
         SOURCE | {"name": "Q", "uid": "q", "isDefault": True},
     )
-    shown = [call(grafana, "GET", f"/api/datasources/uid/{uid}")[1]["isDefault"] for uid in "pq"]
+    shown = [
+        call(grafana, "GET", f"/api/datasources/uid/{uid}")[1]["isDefault"]
+        for uid in "pq"
+    ]
     assert shown == [False, True]
 
 
@@ -83,16 +89,26 @@ def test_an_update_of_a_datasource_is_refused(grafana):
     call(grafana, "POST", "/api/datasources", SOURCE)
     # A creation does without an address, and an update does not.
     assert (
-        call(grafana, "POST", "/api/datasources", SOURCE | {"name": "Q", "uid": "q", "url": ""})[0]
+        call(
+            grafana,
+            "POST",
+            "/api/datasources",
+            SOURCE | {"name": "Q", "uid": "q", "url": ""},
+        )[0]
         == 200
     )
     assert (
         call(
-            grafana, "PUT", "/api/datasources/uid/q", SOURCE | {"name": "Q", "uid": "q", "url": ""}
+            grafana,
+            "PUT",
+            "/api/datasources/uid/q",
+            SOURCE | {"name": "Q", "uid": "q", "url": ""},
         )[0]
         == 400
     )
-    assert call(grafana, "PUT", "/api/datasources/uid/q", SOURCE | {"uid": "q"})[0] == 409
+    assert (
+        call(grafana, "PUT", "/api/datasources/uid/q", SOURCE | {"uid": "q"})[0] == 409
+    )
 
 
 def test_an_update_of_a_datasource_empties_neither_address_nor_user(grafana):
@@ -137,18 +153,26 @@ def test_a_version_of_a_datasource_is_a_lock(grafana):
     call(grafana, "POST", "/api/datasources", SOURCE)
     versions = []
     for sent in (1, 2, 2, 50, 3, None):
-        status, answer = call(grafana, "PUT", "/api/datasources/uid/p", SOURCE | {"version": sent})
+        status, answer = call(
+            grafana, "PUT", "/api/datasources/uid/p", SOURCE | {"version": sent}
+        )
         versions.append(answer["datasource"]["version"] if status == 200 else status)
     assert versions == [2, 3, 409, 51, 409, 1]
 
 
 def test_one_datasource_at_most_is_the_default(grafana):
     call(grafana, "POST", "/api/datasources", SOURCE | {"isDefault": True})
-    call(grafana, "POST", "/api/datasources", SOURCE | {"uid": "q", "name": "Q", "isDefault": True})
+    call(
+        grafana,
+        "POST",
+        "/api/datasources",
+        SOURCE | {"uid": "q", "name": "Q", "isDefault": True},
+    )
     listed = call(grafana, "GET", "/api/datasources")[1]
     assert [stored["uid"] for stored in listed if stored["isDefault"]] == ["q"]
     assert (
-        not {"version", "secureJsonFields", "basicAuthUser", "withCredentials"} & listed[0].keys()
+        not {"version", "secureJsonFields", "basicAuthUser", "withCredentials"}
+        & listed[0].keys()
     )
     assert call(grafana, "GET", "/api/datasources/uid/p")[1]["version"] == 1
 
@@ -162,7 +186,9 @@ def test_a_datasource_of_a_file_is_not_written(grafana):
 
 def test_numbers_of_datasources_are_no_addresses_on_13(grafana):
     call(grafana, "POST", "/api/datasources", SOURCE)
-    assert call(grafana, "GET", "/api/datasources/1")[0] == (404 if release(grafana) == 13 else 200)
+    assert call(grafana, "GET", "/api/datasources/1")[0] == (
+        404 if release(grafana) == 13 else 200
+    )
     assert call(grafana, "PUT", "/api/datasources/1", SOURCE)[0] == (
         404 if release(grafana) == 13 else 200
     )
@@ -170,7 +196,11 @@ def test_numbers_of_datasources_are_no_addresses_on_13(grafana):
 
 def test_a_datasource_leads_to_the_server_behind_it(grafana):
     with FakeGrafana(password="behind") as behind:
-        source = SOURCE | {"url": behind.url, "basicAuth": True, "basicAuthUser": "admin"}
+        source = SOURCE | {
+            "url": behind.url,
+            "basicAuth": True,
+            "basicAuthUser": "admin",
+        }
         call(
             grafana,
             "POST",
@@ -203,24 +233,43 @@ def test_a_folder_is_refused(grafana):
         assert call(grafana, "POST", "/api/folders", body)[0] == status
     for body in ({"title": "G"}, {"title": "G", "version": 7}):
         assert call(grafana, "PUT", "/api/folders/f", body)[0] == 412
-    assert call(grafana, "PUT", "/api/folders/f", {"title": "G", "version": 1})[1]["version"] == 2
     assert (
-        call(grafana, "PUT", "/api/folders/f", {"title": "G", "overwrite": True})[1]["version"] == 3
+        call(grafana, "PUT", "/api/folders/f", {"title": "G", "version": 1})[1][
+            "version"
+        ]
+        == 2
+    )
+    assert (
+        call(grafana, "PUT", "/api/folders/f", {"title": "G", "overwrite": True})[1][
+            "version"
+        ]
+        == 3
     )
 
 
 def test_folders_lie_in_folders(grafana):
     for depth in range(4):
-        body = {"uid": f"f{depth}", "title": "T", "parentUid": f"f{depth - 1}" if depth else ""}
+        body = {
+            "uid": f"f{depth}",
+            "title": "T",
+            "parentUid": f"f{depth - 1}" if depth else "",
+        }
         assert call(grafana, "POST", "/api/folders", body)[0] == 200
     assert (
-        call(grafana, "POST", "/api/folders", {"uid": "f4", "title": "T", "parentUid": "f3"})[0]
+        call(
+            grafana,
+            "POST",
+            "/api/folders",
+            {"uid": "f4", "title": "T", "parentUid": "f3"},
+        )[0]
         == 400
     )
-    assert [stored["uid"] for stored in call(grafana, "GET", "/api/folders")[1]] == ["f0"]
-    assert [stored["uid"] for stored in call(grafana, "GET", "/api/folders?parentUid=f0")[1]] == [
-        "f1"
+    assert [stored["uid"] for stored in call(grafana, "GET", "/api/folders")[1]] == [
+        "f0"
     ]
+    assert [
+        stored["uid"] for stored in call(grafana, "GET", "/api/folders?parentUid=f0")[1]
+    ] == ["f1"]
     parents = call(grafana, "GET", "/api/folders/f3")[1]["parents"]
     assert [stored["uid"] for stored in parents] == ["f0", "f1", "f2"]
     assert call(grafana, "POST", "/api/folders/f0/move", {"parentUid": "f2"})[0] == 400
@@ -235,7 +284,10 @@ def test_a_folder_goes_with_its_dashboards_and_not_with_rules(grafana):
     call(grafana, "POST", "/api/folders", {"uid": "g", "title": "G", "parentUid": "f"})
     save(grafana, "d", "g")
     grafana.store.put(
-        1, "rule", "r", {"id": 1, "uid": "r", "folderUID": "g", "notification_settings": None}
+        1,
+        "rule",
+        "r",
+        {"id": 1, "uid": "r", "folderUID": "g", "notification_settings": None},
     )
     words = ("folder", "dashboard", "alertrule", "librarypanel")
     if grafana.grafana.release >= (13,):
@@ -245,7 +297,11 @@ def test_a_folder_goes_with_its_dashboards_and_not_with_rules(grafana):
     )
     assert call(grafana, "DELETE", "/api/folders/f")[0] == 400
     assert call(grafana, "DELETE", "/api/folders/f?forceDeleteRules=true")[0] == 200
-    assert [grafana.store.all(1, kind) for kind in ("folder", "dashboard", "rule")] == [[], [], []]
+    assert [grafana.store.all(1, kind) for kind in ("folder", "dashboard", "rule")] == [
+        [],
+        [],
+        [],
+    ]
 
 
 # Dashboards
@@ -276,7 +332,9 @@ def test_every_save_is_a_version_and_a_folder_left_out_is_the_root(grafana):
     # The newer storage counts what changes.
     assert versions == ([1, 1, 1] if newest(grafana) else [1, 2, 3])
     assert (
-        save(grafana, "d", "f", spec={"version": versions[-1], "tags": []})[1]["version"]
+        save(grafana, "d", "f", spec={"version": versions[-1], "tags": []})[1][
+            "version"
+        ]
         == versions[-1] + 1
     )
     assert call(grafana, "GET", "/api/dashboards/uid/d")[1]["meta"]["folderUid"] == "f"
@@ -299,7 +357,10 @@ def test_a_dashboard_is_repaired_before_13_and_accepted_or_refused_since(grafana
         " T " if newest(grafana) else "T"
     )
     if not newest(grafana):
-        assert call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]["refresh"] == "5s"
+        assert (
+            call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]["refresh"]
+            == "5s"
+        )
 
 
 def test_a_dashboard_is_kept_as_it_was_sent(grafana):
@@ -328,7 +389,10 @@ def test_the_search_has_pages_and_a_limit(grafana):
         save(grafana, f"d{number}", spec={"tags": ["odd" if number % 2 else "even"]})
 
     def uids(query: str) -> list[str]:
-        return [hit["uid"] for hit in call(grafana, "GET", f"/api/search?type=dash-db&{query}")[1]]
+        return [
+            hit["uid"]
+            for hit in call(grafana, "GET", f"/api/search?type=dash-db&{query}")[1]
+        ]
 
     assert uids("limit=2&page=2") == ["d2", "d3"]
     assert uids("tag=odd") == ["d1", "d3"]
@@ -348,7 +412,9 @@ def pages(
 ) -> list[list[dict[str, Any]]]:
     listed, token = [], ""
     while True:
-        status, answer = call(grafana, "GET", LIST.format(version, "default", limit, token))
+        status, answer = call(
+            grafana, "GET", LIST.format(version, "default", limit, token)
+        )
         assert status == 200
         listed.append(answer["items"])
         token = answer["metadata"].get("continue")
@@ -361,7 +427,9 @@ def test_dashboards_are_listed_by_pages(grafana):
         save(grafana, f"d{number}", spec={"schemaVersion": 39, "text": "x" * 1000})
     if release(grafana) == 11:
         assert call(grafana, "GET", "/apis/dashboard.grafana.app")[0] == 404
-        assert call(grafana, "GET", LIST.format("v0alpha1", "default", 500, ""))[0] == 404
+        assert (
+            call(grafana, "GET", LIST.format("v0alpha1", "default", 500, ""))[0] == 404
+        )
         return
     assert [len(page) for page in pages(grafana, limit=2)] == [2, 2, 1]
     grafana.grafana.page_bytes = 4000
@@ -371,7 +439,10 @@ def test_dashboards_are_listed_by_pages(grafana):
     assert pages(grafana, "v1beta1")[0][0]["spec"]["schemaVersion"] == 42
     assert call(grafana, "GET", LIST.format("v0alpha1", "org-2", 500, ""))[0] == 403
     assert call(grafana, "GET", LIST.format("v7", "default", 500, ""))[0] == 404
-    assert call(grafana, "GET", LIST.format("v0alpha1", "default", 500, ""), login="")[0] == 401
+    assert (
+        call(grafana, "GET", LIST.format("v0alpha1", "default", 500, ""), login="")[0]
+        == 401
+    )
     grafana.grafana.kubernetes = False
     assert call(grafana, "GET", "/apis/dashboard.grafana.app")[0] == 404
 
@@ -388,10 +459,20 @@ def test_a_dashboard_of_the_second_form_loses_what_the_first_cannot_express():
         answer = call(grafana, "POST", "/api/dashboards/db", {"dashboard": document})
         assert (answer[0], answer[1]["status"]) == (400, "empty-name")
     with FakeGrafana(version="13.2.3") as grafana:
-        assert call(grafana, "POST", "/api/dashboards/db", {"dashboard": document})[0] == 200
-        assert "elements" not in call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]
+        assert (
+            call(grafana, "POST", "/api/dashboards/db", {"dashboard": document})[0]
+            == 200
+        )
         assert (
             "elements"
-            in call(grafana, "GET", "/api/dashboards/uid/d?apiVersion=v2")[1]["dashboard"]
+            not in call(grafana, "GET", "/api/dashboards/uid/d")[1]["dashboard"]
         )
-        assert pages(grafana)[0][0]["status"]["conversion"]["storedVersion"] == "v2beta1"
+        assert (
+            "elements"
+            in call(grafana, "GET", "/api/dashboards/uid/d?apiVersion=v2")[1][
+                "dashboard"
+            ]
+        )
+        assert (
+            pages(grafana)[0][0]["status"]["conversion"]["storedVersion"] == "v2beta1"
+        )

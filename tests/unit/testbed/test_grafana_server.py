@@ -21,7 +21,13 @@ from tests.testbed.releases import build, recipe
 from tests.unit.testbed.grafana_client import POLICIES, TEMPLATES, call
 
 DEFAULTS = Path(build.__file__).parent / "grafana" / "defaults.ini"
-SOURCE = {"name": "P", "uid": "p", "type": "loki", "access": "proxy", "url": "http://127.0.0.1:9"}
+SOURCE = {
+    "name": "P",
+    "uid": "p",
+    "type": "loki",
+    "access": "proxy",
+    "url": "http://127.0.0.1:9",
+}
 
 
 @pytest.fixture
@@ -79,7 +85,8 @@ def test_roles_may_do_more_or_less(grafana):
     grafana.add_user("view", "pass", "Viewer")
     folder = {"title": "F"}
     assert [
-        call(grafana, "POST", "/api/folders", folder, f"{who}:pass")[0] for who in ("ed", "view")
+        call(grafana, "POST", "/api/folders", folder, f"{who}:pass")[0]
+        for who in ("ed", "view")
     ] == [200, 403]
     status, answer = call(grafana, "POST", "/api/datasources", SOURCE, login="ed:pass")
     assert status == 403 and "datasources:create" in answer["message"]
@@ -87,15 +94,17 @@ def test_roles_may_do_more_or_less(grafana):
 
 
 def test_tokens_of_a_service_account(grafana):
-    account = call(grafana, "POST", "/api/serviceaccounts", {"name": "ci", "role": "Editor"})[1]
+    account = call(
+        grafana, "POST", "/api/serviceaccounts", {"name": "ci", "role": "Editor"}
+    )[1]
     assert call(grafana, "POST", "/api/serviceaccounts", {"name": "ci"})[0] == 400
     path = f"/api/serviceaccounts/{account['id']}/tokens"
     made = call(grafana, "POST", path, {"name": "t"})[1]
     assert call(grafana, "POST", path, {"name": "t"})[0] == 409
     assert (
-        call(grafana, "GET", "/api/serviceaccounts/search?query=CI")[1]["serviceAccounts"][0][
-            "tokens"
-        ]
+        call(grafana, "GET", "/api/serviceaccounts/search?query=CI")[1][
+            "serviceAccounts"
+        ][0]["tokens"]
         == 1
     )
 
@@ -110,7 +119,9 @@ def test_tokens_of_a_service_account(grafana):
     assert made["key"] not in str(
         [grafana.store.all(1, "token"), grafana.store.all(0, "token hash")]
     )
-    call(grafana, "PATCH", f"/api/serviceaccounts/{account['id']}", {"isDisabled": True})
+    call(
+        grafana, "PATCH", f"/api/serviceaccounts/{account['id']}", {"isDisabled": True}
+    )
     assert ask(made["key"]) == 401
     assert call(grafana, "DELETE", f"{path}/{made['id']}")[0] == 200
     assert call(grafana, "DELETE", f"{path}/{made['id']}")[0] == 404
@@ -135,7 +146,8 @@ def test_a_fault_takes_the_place_of_an_answer(grafana, name, status, words):
     grafana.fail(name, method="PUT", path="templates/t2", first=2)
     body = {"template": "x"}
     codes = [
-        call(grafana, "PUT", f"{TEMPLATES}/{key}", body) for key in ("t1", "t2", "t2", "t2", "t1")
+        call(grafana, "PUT", f"{TEMPLATES}/{key}", body)
+        for key in ("t1", "t2", "t2", "t2", "t1")
     ]
     assert [code for code, _answer in codes] == [202, 202, status, 202, 202]
     assert words in str(codes[2][1])
@@ -171,7 +183,9 @@ def test_it_stops_after_so_many_writes(grafana):
     for method in ("GET", "POST"):
         with pytest.raises(ConnectionResetError):
             call(grafana, method, "/api/folders", {"uid": "f3", "title": "F"})
-    assert [line.path for line in grafana.writes if line.status == 200] == ["/api/folders"] * 2
+    assert [line.path for line in grafana.writes if line.status == 200] == [
+        "/api/folders"
+    ] * 2
     grafana.clear()
     assert len(call(grafana, "GET", "/api/folders")[1]) == 2
 
@@ -211,11 +225,21 @@ def test_state_and_passwords_survive_and_another_key_cannot_read_secrets(tmp_pat
     # The password is taken at the first start alone.
     with FakeGrafana(path=path, password="second") as grafana:
         assert call(grafana, "GET", "/api/org", login="admin:second")[0] == 401
-        assert call(grafana, "GET", "/api/datasources/proxy/uid/p/x", login="admin:first")[0] == 502
+        assert (
+            call(grafana, "GET", "/api/datasources/proxy/uid/p/x", login="admin:first")[
+                0
+            ]
+            == 502
+        )
         assert grafana.store.migrated_by == ["12.4.3"]
     with FakeGrafana(path=path, secret_key="another") as grafana:
-        assert call(grafana, "GET", "/api/datasources/uid/p", login="admin:first")[0] == 200
-        status, answer = call(grafana, "GET", "/api/datasources/proxy/uid/p/x", login="admin:first")
+        assert (
+            call(grafana, "GET", "/api/datasources/uid/p", login="admin:first")[0]
+            == 200
+        )
+        status, answer = call(
+            grafana, "GET", "/api/datasources/proxy/uid/p/x", login="admin:first"
+        )
         assert status == 500 and "decrypt" in answer["message"]
 
 
@@ -247,14 +271,17 @@ def read(tmp_path: Path, content: str, **environment: str) -> settings.Settings:
     ],
 )
 def test_a_value_is_read_as_grafana_reads_it(tmp_path, written, value):
-    values = read(tmp_path, f"[security]\nadmin_password = {written}\n", WORD="from env")
+    values = read(
+        tmp_path, f"[security]\nadmin_password = {written}\n", WORD="from env"
+    )
     assert values.get("security", "admin_password") == value
 
 
 def test_files_and_environment_give_values(tmp_path):
     (tmp_path / "secret").write_text("from file\n")
     content = (
-        f"[security]\nadmin_password = $__file{{{tmp_path}/secret}}\n[server]\nhttp_port = 1\n"
+        f"[security]\nadmin_password = $__file{{{tmp_path}/secret}}\n"
+        "[server]\nhttp_port = 1\n"
     )
     # Only the entry point of the Docker image supports the last one.
     environment = {
@@ -271,9 +298,15 @@ def test_files_and_environment_give_values(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("[security]\nadmin_pasword = a\n", "supports no admin_pasword in \\[security\\]"),
+        (
+            "[security]\nadmin_pasword = a\n",
+            "supports no admin_pasword in \\[security\\]",
+        ),
         ("[security]\nadmin_password\n", "key-value delimiter not found"),
-        ("[security]\nadmin_password = $__file{/no/such}\n", "error while expanding /no/such"),
+        (
+            "[security]\nadmin_password = $__file{/no/such}\n",
+            "error while expanding /no/such",
+        ),
     ],
 )
 def test_a_configuration_is_refused(tmp_path, content, words):
@@ -299,7 +332,9 @@ def free_port() -> int:
         return listening.getsockname()[1]
 
 
-def program(home: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess:
+def program(
+    home: Path, *arguments: str, **options: object
+) -> subprocess.CompletedProcess:
     command = [str(home / "bin" / "grafana"), *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=20, check=False, **options
@@ -350,8 +385,15 @@ def test_the_program_serves_and_gives_its_admin_another_password(home, tmp_path)
                 "admin",
                 "reset-admin-password",
             )
-            assert program(home, *common, "--password-from-stdin", input="abc\n").returncode == 1
-            assert program(home, *common, "--user-id", "7", "long enough").returncode == 1
+            assert (
+                program(
+                    home, *common, "--password-from-stdin", input="abc\n"
+                ).returncode
+                == 1
+            )
+            assert (
+                program(home, *common, "--user-id", "7", "long enough").returncode == 1
+            )
             done = program(home, *common, "--password-from-stdin", input="second\n")
             assert (done.returncode, done.stdout) == (
                 0,
@@ -390,7 +432,12 @@ def test_the_program_refuses_unknown_commands(home, arguments, words):
 def test_the_program_refuses_another_database(home, tmp_path):
     (tmp_path / "grafana.ini").write_text("[database]\ntype = postgres\n")
     done = program(
-        home, "server", "--homepath", str(home), "--config", str(tmp_path / "grafana.ini")
+        home,
+        "server",
+        "--homepath",
+        str(home),
+        "--config",
+        str(tmp_path / "grafana.ini"),
     )
     assert done.returncode == 1 and "no database but sqlite3" in done.stderr
 

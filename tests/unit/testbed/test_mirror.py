@@ -68,10 +68,15 @@ def test_it_serves_a_range(server, desired, expected):
     assert answer.headers["Content-Range"] == f"bytes {first}-{last - 1}/{len(CONTENT)}"
 
 
-@pytest.mark.parametrize("desired", ["bytes=10240-", "bytes=20000-20001", "bytes=9-8", "bytes=-0"])
+@pytest.mark.parametrize(
+    "desired", ["bytes=10240-", "bytes=20000-20001", "bytes=9-8", "bytes=-0"]
+)
 def test_it_refuses_a_range_outside_the_file(server, desired):
     answer, _body = ask(server, ARCHIVE, Range=desired)
-    assert (answer.status, answer.headers["Content-Range"]) == (416, f"bytes */{len(CONTENT)}")
+    assert (answer.status, answer.headers["Content-Range"]) == (
+        416,
+        f"bytes */{len(CONTENT)}",
+    )
 
 
 @pytest.mark.parametrize("desired", ["bytes=", "bytes=-", "lines=1-2", "bytes=1-2,4-5"])
@@ -82,7 +87,11 @@ def test_it_ignores_an_unknown_form_of_range(server, desired):
 
 def test_it_answers_head_without_a_body(server):
     answer, body = ask(server, ARCHIVE, "HEAD")
-    assert (answer.status, answer.headers["Content-Length"], body) == (200, str(len(CONTENT)), b"")
+    assert (answer.status, answer.headers["Content-Length"], body) == (
+        200,
+        str(len(CONTENT)),
+        b"",
+    )
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,10 @@ def test_a_zip_is_flat_and_keeps_what_is_a_program(tmp_path, members):
     pack(tmp_path / "a.zip", members)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert archive.testzip() is None
-        modes = {entry.filename: oct(entry.external_attr >> 16) for entry in archive.infolist()}
+        modes = {
+            entry.filename: oct(entry.external_attr >> 16)
+            for entry in archive.infolist()
+        }
         assert modes == {"tool": "0o100755", "LICENSE": "0o100644"}
         assert archive.read("tool") == members["tool"].read_bytes()
 
@@ -51,20 +54,26 @@ def test_a_zip_is_flat_and_keeps_what_is_a_program(tmp_path, members):
 def test_a_tar_has_one_top_directory(tmp_path, members):
     pack(tmp_path / "a.tar.gz", members, "tool-1.0")
     with tarfile.open(tmp_path / "a.tar.gz") as archive:
-        entries = {entry.name: (entry.isdir(), oct(entry.mode), entry.uid) for entry in archive}
+        entries = {
+            entry.name: (entry.isdir(), oct(entry.mode), entry.uid) for entry in archive
+        }
         assert entries == {
             "tool-1.0": (True, "0o755", 0),
             "tool-1.0/tool": (False, "0o755", 0),
             "tool-1.0/LICENSE": (False, "0o644", 0),
         }
-        assert archive.extractfile("tool-1.0/tool").read() == members["tool"].read_bytes()
+        assert (
+            archive.extractfile("tool-1.0/tool").read() == members["tool"].read_bytes()
+        )
 
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_a_recipe_pins_its_sources(name):
     sums = (RECIPES[name].folder / "go.sum").read_text()
     required = re.findall(
-        rf"^\s*(?:require )?({re.escape(RECIPES[name].module)}) (v\S+)", go_mod(name), re.MULTILINE
+        rf"^\s*(?:require )?({re.escape(RECIPES[name].module)}) (v\S+)",
+        go_mod(name),
+        re.MULTILINE,
     )
     assert len(required) == 1
     module, version = required[0]
@@ -81,7 +90,9 @@ def test_a_recipe_builds_from_nothing_of_this_machine(name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_says_its_version_wherever_upstream_does(name):
     assert re.search(rf"/v?{re.escape(RECIPES[name].version)}/", RECIPES[name].archive)
-    assert "{" not in RECIPES[name].archive + RECIPES[name].top + "".join(RECIPES[name].ldflags)
+    assert "{" not in RECIPES[name].archive + RECIPES[name].top + "".join(
+        RECIPES[name].ldflags
+    )
 
 
 def go_mod(name: str) -> str:
@@ -141,7 +152,9 @@ def programs_are_copied(monkeypatch):
     return built
 
 
-def test_a_release_is_built_once_and_published_with_its_checksum(cache, tool, programs_are_copied):
+def test_a_release_is_built_once_and_published_with_its_checksum(
+    cache, tool, programs_are_copied
+):
     made = recipe.read(tool)
     for _again in range(2):
         archive = build.publish(made, build.provide(made))
@@ -149,10 +162,14 @@ def test_a_release_is_built_once_and_published_with_its_checksum(cache, tool, pr
     assert archive == cache / "mirror/example.org/v1.0/tool-1.0.tar.gz"
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     assert archive.with_name("SHA256SUMS").read_text() == f"{digest}  tool-1.0.tar.gz\n"
-    assert [path.name for path in archive.parent.iterdir() if path.name.endswith(".part")] == []
+    assert [
+        path.name for path in archive.parent.iterdir() if path.name.endswith(".part")
+    ] == []
 
 
-def test_a_changed_release_takes_the_place_of_the_published_one(cache, tool, programs_are_copied):
+def test_a_changed_release_takes_the_place_of_the_published_one(
+    cache, tool, programs_are_copied
+):
     made = recipe.read(tool)
     before = build.publish(made, build.provide(made)).read_bytes()
     (tool / "main.go").write_text("package main // changed\n")
@@ -176,7 +193,9 @@ def test_an_interrupted_build_leaves_nothing_that_counts(
             build.provide(made)
     assert [path.suffix for path in cache.glob("releases/tool-1.0-*")] == [".part"]
     assert (build.provide(made) / "tool-1.0.tar.gz").stat().st_size > len("half")
-    assert [path.name for path in (cache / "releases").iterdir()] == [f"tool-1.0-{made.digest()}"]
+    assert [path.name for path in (cache / "releases").iterdir()] == [
+        f"tool-1.0-{made.digest()}"
+    ]
 
 
 def test_an_unknown_name_is_refused(cache):

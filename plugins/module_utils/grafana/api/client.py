@@ -27,7 +27,12 @@ except ImportError:
 # A request that a proxy or Grafana's own database refused for the moment.
 BUSY = (502, 503, 504)
 # Messages of a temporary 500: SQLite's lock, an Alertmanager that starts, a cancelled query.
-TEMPORARY = ("database is locked", "alertmanager", "context canceled", "context deadline exceeded")
+TEMPORARY = (
+    "database is locked",
+    "alertmanager",
+    "context canceled",
+    "context deadline exceeded",
+)
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 LONGEST_CONNECT = 10
 LONGEST_MESSAGE = 600
@@ -112,7 +117,9 @@ class Client:
             )
         if token and not is_token(token):
             # The error of requests would contain the token.
-            raise GrafanaError("The token holds spaces or other characters that no token has.")
+            raise GrafanaError(
+                "The token holds spaces or other characters that no token has."
+            )
         self.url = url.rstrip("/")
         self.concurrency = concurrency
         # Both are set by `probe`.
@@ -167,7 +174,11 @@ class Client:
         return self._send(_Request("GET", where, about, None, {}, query))
 
     def find(
-        self, where: str, about: str = "", absent: tuple[int, ...] = (404,), **query: Any
+        self,
+        where: str,
+        about: str = "",
+        absent: tuple[int, ...] = (404,),
+        **query: Any,
     ) -> Any:
         """Return the parsed answer of a read, None for an answer that means absent."""
         try:
@@ -256,7 +267,9 @@ class Client:
             raise GrafanaError(message) from None
         if request.is_read or _not_sent(error):
             timed_out = isinstance(error, requests.exceptions.ReadTimeout)
-            raise _Temporary(message, spent=self._timeout[1] if timed_out else 0.0) from None
+            raise _Temporary(
+                message, spent=self._timeout[1] if timed_out else 0.0
+            ) from None
         raise Uncertain(message) from None
 
     def _accept(self, request: _Request, answer: Any) -> Any:
@@ -331,7 +344,9 @@ class _Temporary(Exception):
     ``retry_after`` are the seconds that the server asks for, ``spent`` those that passed waiting.
     """
 
-    def __init__(self, message: str, retry_after: float = 0.0, spent: float = 0.0) -> None:
+    def __init__(
+        self, message: str, retry_after: float = 0.0, spent: float = 0.0
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.spent = spent
@@ -354,7 +369,11 @@ def _not_sent(error: Exception) -> bool:
 
 def _root_cause(error: Exception) -> str:
     """Return the reason of a failed request without the layers around it."""
-    inner = error.args[0] if error.args and isinstance(error.args[0], BaseException) else error
+    inner = (
+        error.args[0]
+        if error.args and isinstance(error.args[0], BaseException)
+        else error
+    )
     return str(getattr(inner, "reason", None) or inner)
 
 

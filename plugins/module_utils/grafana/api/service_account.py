@@ -58,7 +58,9 @@ def converge(
     return _values(desired, _state(live), desired.state, needs_token)
 
 
-def _needs_token(with_token: Callable[[str], Client], desired: Account, live: Body | None) -> bool:
+def _needs_token(
+    with_token: Callable[[str], Client], desired: Account, live: Body | None
+) -> bool:
     # Grafana refuses each token of a disabled account, so its file cannot be verified.
     if not desired.token_path or desired.disabled:
         return False
@@ -71,7 +73,9 @@ def _save(client: Client, desired: Account, live: Body | None) -> int:
     if live is None:
         live = client.write("POST", path("serviceaccounts"), desired.about, sent)
     elif _state(live) != desired.state:
-        client.write("PATCH", path("serviceaccounts", str(live["id"])), desired.about, sent)
+        client.write(
+            "PATCH", path("serviceaccounts", str(live["id"])), desired.about, sent
+        )
     return int((live or {})["id"])
 
 
@@ -83,7 +87,9 @@ def remove(client: Client, desired: Account, check: bool) -> dict[str, Any]:
     has_file = token_path is not None and os.path.lexists(token_path)
     if not check:
         if live is not None:
-            client.write("DELETE", path("serviceaccounts", str(live["id"])), desired.about)
+            client.write(
+                "DELETE", path("serviceaccounts", str(live["id"])), desired.about
+            )
         if token_path is not None and has_file:
             _unlink(token_path)
     return _values(desired, _state(live), {}, has_file)
@@ -103,10 +109,18 @@ def _state(live: Body | None) -> Body:
     return {"role": live["role"], "disabled": bool(live.get("isDisabled"))}
 
 
-def _values(desired: Account, before: Body, after: Body, token_changed: bool) -> dict[str, Any]:
+def _values(
+    desired: Account, before: Body, after: Body, token_changed: bool
+) -> dict[str, Any]:
     changed = before != after
-    diff = [redact.entry(desired.about, before or None, after or None)] if changed else []
-    return {"changed": changed or token_changed, "token_changed": token_changed, "diff": diff}
+    diff = (
+        [redact.entry(desired.about, before or None, after or None)] if changed else []
+    )
+    return {
+        "changed": changed or token_changed,
+        "token_changed": token_changed,
+        "diff": diff,
+    }
 
 
 def _find(client: Client, desired: Account) -> Body | None:
@@ -138,7 +152,9 @@ def working_token(with_token: Callable[[str], Client], token_path: str) -> str |
     return token
 
 
-def _create_token(client: Client, desired: Account, number: int, token_path: str) -> None:
+def _create_token(
+    client: Client, desired: Account, number: int, token_path: str
+) -> None:
     """Create a token, in place of one whose file was lost, and write it to its file."""
     where = path("serviceaccounts", str(number), "tokens")
     for token in client.get(where, desired.about) or []:

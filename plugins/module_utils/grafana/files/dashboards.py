@@ -65,13 +65,16 @@ class Dashboards:
         model = replace_inputs(export.model, self._input_values(export.model, at))
         if model.get("__elements"):
             self.diagnostics.error(
-                at, "the dashboard has library panels (__elements); export it without them."
+                at,
+                "the dashboard has library panels (__elements); export it without them.",
             )
         model = {key: value for key, value in model.items() if key not in _NOT_SENT}
         if not model.get("uid"):
             model["uid"] = self._derive_uid(placement, at)
         folder_uid = (
-            export.folder_uid or placement.folder_uid or self.folders.uid(placement.folder, at)
+            export.folder_uid
+            or placement.folder_uid
+            or self.folders.uid(placement.folder, at)
         )
         body = {"dashboard": model, "folderUid": folder_uid}
         self.desired.append(DesiredObject("dashboard", model["uid"], body, at))
@@ -120,7 +123,8 @@ class Dashboards:
             return _Export(dict(content))
         if content["kind"] != "Dashboard" or "elements" in spec:
             self.diagnostics.error(
-                at, "the dashboard is in schema v2, which is not supported; export classic JSON."
+                at,
+                "the dashboard is in schema v2, which is not supported; export classic JSON.",
             )
             return None
         metadata = _dict_or_empty(content.get("metadata"))
@@ -136,7 +140,9 @@ class Dashboards:
             return False
         uid = model.get("uid") or ""
         if not isinstance(uid, str):
-            self.diagnostics.error(at, f"the uid of the dashboard is {uid!r}; write a str.")
+            self.diagnostics.error(
+                at, f"the uid of the dashboard is {uid!r}; write a str."
+            )
             return False
         return True
 
@@ -167,10 +173,14 @@ class Dashboards:
         if declaration.get("type") == "constant":
             return str(declaration.get("value", ""))
         datasource_type = declaration.get("pluginId")
-        candidates = [body for body in self.datasources if body.get("type") == datasource_type]
+        candidates = [
+            body for body in self.datasources if body.get("type") == datasource_type
+        ]
         if not candidates:
             return None
-        default = next((body for body in candidates if body.get("isDefault")), candidates[0])
+        default = next(
+            (body for body in candidates if body.get("isDefault")), candidates[0]
+        )
         return str(default["uid"])
 
     def _derive_uid(self, placement: Placement, at: str) -> str:
@@ -181,7 +191,8 @@ class Dashboards:
             return ""
         uid = digest(placement.name, 20)
         self.diagnostics.warn(
-            at, f"the dashboard has no uid and gets {uid}, derived from its file name; set uid."
+            at,
+            f"the dashboard has no uid and gets {uid}, derived from its file name; set uid.",
         )
         return uid
 

@@ -74,7 +74,9 @@ def decode_utf8(name: str, data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DocumentError(f"{name}:{line}: the file is not UTF-8; save it as UTF-8.") from error
+        raise DocumentError(
+            f"{name}:{line}: the file is not UTF-8; save it as UTF-8."
+        ) from error
 
 
 def parse_json(name: str, data: bytes) -> Document:
@@ -101,7 +103,9 @@ def parse_json(name: str, data: bytes) -> Document:
         return number
 
     try:
-        content = json.loads(encoded, parse_constant=reject_constant, parse_float=parse_float)
+        content = json.loads(
+            encoded, parse_constant=reject_constant, parse_float=parse_float
+        )
     except json.JSONDecodeError as error:
         raise DocumentError(
             f"{name}:{error.lineno}: invalid JSON ({error.msg}); correct the syntax."

@@ -87,7 +87,8 @@ def files(live: Mapping[str, LiveByIdentity]) -> Export:
     """Return the files and variables that describe the live objects of each kind."""
     variables = _Variables()
     datasources = [
-        _datasource(item, uid, variables) for uid, item in sorted(live["datasource"].items())
+        _datasource(item, uid, variables)
+        for uid, item in sorted(live["datasource"].items())
     ]
     contact_points = [
         _contact_point(body, variables)
@@ -95,7 +96,9 @@ def files(live: Mapping[str, LiveByIdentity]) -> Export:
         if _is_identified(body)
     ]
     templates = [_only(body, _TEMPLATE_FIELDS) for body in _bodies(live, "template")]
-    mute_timings = [_only(body, _MUTE_TIMING_FIELDS) for body in _bodies(live, "mute_timing")]
+    mute_timings = [
+        _only(body, _MUTE_TIMING_FIELDS) for body in _bodies(live, "mute_timing")
+    ]
     policies = [_escape_tree(_route(body)) for body in _bodies(live, "policy")]
     groups = [_group(body) for body in _bodies(live, "rule_group")]
     exported = _dashboards(live)
@@ -123,7 +126,9 @@ def _dashboards(live: Mapping[str, LiveByIdentity]) -> ExportedFiles:
         model = dashboard.body["dashboard"]
         directory = directories.get(dashboard.body.get("folderUid") or "", _TOP)
         name = _unused(f"{directory}/{_slug(model.get('title') or uid)}", used_names)
-        content = {key: value for key, value in model.items() if key not in _SERVER_FIELDS}
+        content = {
+            key: value for key, value in model.items() if key not in _SERVER_FIELDS
+        }
         exported[f"{name}.json"] = ("json", {**content, "uid": uid})
     return exported
 
@@ -208,7 +213,9 @@ def _datasource(live: Live, uid: str, variables: _Variables) -> JsonObject:
         datasource["jsonData"] = _escape_tree(json_data)
     secrets = sorted(live.facts.get("secrets") or ())
     if secrets:
-        datasource["secureJsonData"] = {key: variables.reference(uid, key) for key in secrets}
+        datasource["secureJsonData"] = {
+            key: variables.reference(uid, key) for key in secrets
+        }
     return datasource
 
 
@@ -238,7 +245,9 @@ def _settings(
         settings = {}
         for key, child in value.items():
             key_is_secret = bool(redact.SECRET.search(key))
-            settings[key] = _settings(child, variables, (*path, key), secret or key_is_secret)
+            settings[key] = _settings(
+                child, variables, (*path, key), secret or key_is_secret
+            )
         return settings
     if isinstance(value, list):
         return [

@@ -74,7 +74,8 @@ class Folders:
         path = join_titles(parts)
         if not parts or not all(part.strip() for part in parts):
             self.diagnostics.error(
-                source, f"the folder path {path!r} has an empty title; name each folder."
+                source,
+                f"the folder path {path!r} has an empty title; name each folder.",
             )
             return
         previous = self._declared.get(parts)

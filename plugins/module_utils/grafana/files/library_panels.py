@@ -35,7 +35,8 @@ class LibraryPanels:
         elements = content.get(_SECTION) or []
         if not isinstance(elements, list):
             self.diagnostics.error(
-                document.at(_SECTION), f"{_SECTION} is a {type_name(elements)}; write a list."
+                document.at(_SECTION),
+                f"{_SECTION} is a {type_name(elements)}; write a list.",
             )
             return
         for index, element in enumerate(elements):

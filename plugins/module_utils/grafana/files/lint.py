@@ -133,7 +133,9 @@ class _Subject(NamedTuple):
             )
 
 
-def lint(desired: list[DesiredObject], diagnostics: Diagnostics) -> list[RequiredObject]:
+def lint(
+    desired: list[DesiredObject], diagnostics: Diagnostics
+) -> list[RequiredObject]:
     """Report the errors of a list of objects, and return the objects that the server must have."""
     present = [item for item in desired if item.state == PRESENT]
     removed = [item for item in desired if item.state != PRESENT]
@@ -168,7 +170,9 @@ def _check_unique(claims: list[_Claim], diagnostics: Diagnostics) -> None:
         first = first_claims.setdefault(claim.name, claim)
         if first.claimant is not claim.claimant:
             name = " ".join(filter(None, claim.name))
-            diagnostics.error(claim.source, f"{name} is also at {first.source}; keep one of them.")
+            diagnostics.error(
+                claim.source, f"{name} is also at {first.source}; keep one of them."
+            )
 
 
 def _object_claims(desired: list[DesiredObject]) -> Iterator[_Claim]:
@@ -251,7 +255,10 @@ def _check_dashboard(dashboard: _Subject) -> None:
 
 
 def _check_datasource_reference(
-    dashboard: _Subject, title: str, reference: _DatasourceReference, variables: set[str]
+    dashboard: _Subject,
+    title: str,
+    reference: _DatasourceReference,
+    variables: set[str],
 ) -> None:
     name, by_name = reference
     if by_name and name in dashboard.content.datasource_names:
@@ -279,7 +286,11 @@ def _variable_names(model: JsonObject) -> set[str]:
     if not isinstance(templating, dict):
         return set()
     variables = _list_or_empty(templating.get("list"))
-    return {str(variable.get("name")) for variable in variables if isinstance(variable, dict)}
+    return {
+        str(variable.get("name"))
+        for variable in variables
+        if isinstance(variable, dict)
+    }
 
 
 def _list_or_empty(value: Any) -> list[Any]:
@@ -308,7 +319,9 @@ def _check_template(template: _Subject) -> None:
             f"template {name!r} has a name that Grafana cannot use as a file name;"
             " write one without slashes.",
         )
-    _check_used_templates(template, template.body.get("template", ""), f"template {name}")
+    _check_used_templates(
+        template, template.body.get("template", ""), f"template {name}"
+    )
 
 
 def _check_used_templates(desired: _Subject, string: str, owner: str) -> None:
@@ -397,7 +410,9 @@ def _check_rule_group(group: _Subject) -> None:
     for rule in rules:
         rule_title = rule.get("title")
         if first_rules.setdefault(rule_title, rule) is not rule:
-            group.error(f"{title} has two rules with the title {rule_title}; rename one of them.")
+            group.error(
+                f"{title} has two rules with the title {rule_title}; rename one of them."
+            )
         _check_rule(group, rule)
 
 
@@ -429,7 +444,9 @@ def _check_rule(group: _Subject, rule: JsonObject) -> None:
         group.error(f"{title} has expressions that use each other; remove the cycle.")
 
 
-def _check_query(group: _Subject, query: JsonObject, ref_ids: list[str], owner: str) -> list[str]:
+def _check_query(
+    group: _Subject, query: JsonObject, ref_ids: list[str], owner: str
+) -> list[str]:
     """Check a query's datasource or an expression's inputs, and return the refIds it uses."""
     ref_id = query.get("refId")
     uid = query.get("datasourceUid")
@@ -469,7 +486,11 @@ def _has_cycle(inputs: dict[Any, list[str]]) -> bool:
     """Return whether no order exists in which each query follows its inputs."""
     pending = dict(inputs)
     while pending:
-        ready = [ref_id for ref_id, names in pending.items() if pending.keys().isdisjoint(names)]
+        ready = [
+            ref_id
+            for ref_id, names in pending.items()
+            if pending.keys().isdisjoint(names)
+        ]
         if not ready:
             return True
         for ref_id in ready:

@@ -49,7 +49,15 @@ LOOK_BACK_SECONDS = 600
 EXPRESSION = "__expr__"
 
 _GROUP_FIELDS = ("name", "interval", "query_offset", "limit", "labels", "rules")
-_RULE_FIELDS = ("alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations")
+_RULE_FIELDS = (
+    "alert",
+    "record",
+    "expr",
+    "for",
+    "keep_firing_for",
+    "labels",
+    "annotations",
+)
 _SECONDS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile(
     r"0|(?=\d)" + "".join(rf"(?:(\d+){unit})?" for unit in _SECONDS) + r"(?:(\d+)ms)?"
@@ -140,13 +148,17 @@ def split(document: Any) -> Shares:
     """
     shares = Shares({"groups": []}, {"groups": []})
     for group in _groups(document):
-        rules_by_engine: dict[str, list[JsonObject]] = {engine: [] for engine in ENGINES}
+        rules_by_engine: dict[str, list[JsonObject]] = {
+            engine: [] for engine in ENGINES
+        }
         for rule in _rules(group):
             engine = _engine(rule)
             rules_by_engine[engine].append(_rule_for(rule, engine))
         for share, rules in zip(shares, rules_by_engine.values()):
             if rules:
-                share["groups"].append({**_without_engine(group.fields), "rules": rules})
+                share["groups"].append(
+                    {**_without_engine(group.fields), "rules": rules}
+                )
     return shares
 
 
@@ -199,7 +211,8 @@ def _group_seconds(group: _Group, default: str) -> int:
     seconds = _milliseconds(interval, steps) / 1000
     if not seconds or seconds % 10:
         raise RuleError(
-            f"interval is {interval!r}; write 10s or a multiple of 10s, as Grafana requires.", steps
+            f"interval is {interval!r}; write 10s or a multiple of 10s, as Grafana requires.",
+            steps,
         )
     return int(seconds)
 
@@ -223,7 +236,9 @@ def _convert_rule(rule: _Rule, defaults: _Defaults, title: str) -> JsonObject:
         "noDataState": _state(annotations, NO_DATA, defaults.no_data, steps),
         "execErrState": _state(annotations, EXEC_ERROR, defaults.exec_error, steps),
         "for": _duration(fields.get("for", 0), (*steps, "for")),
-        "labels": _convert_templates(_without_engine_label(rule.labels()), (*steps, "labels")),
+        "labels": _convert_templates(
+            _without_engine_label(rule.labels()), (*steps, "labels")
+        ),
         "annotations": _convert_templates(annotations, (*steps, "annotations")),
         "isPaused": False,
     }
@@ -233,7 +248,8 @@ def _convert_rule(rule: _Rule, defaults: _Defaults, title: str) -> JsonObject:
         )
     if len(set(PANEL) & set(annotations)) == 1:
         raise RuleError(
-            f"{title} has only one of {' and '.join(PANEL)}; set both or neither.", steps
+            f"{title} has only one of {' and '.join(PANEL)}; set both or neither.",
+            steps,
         )
     return converted
 
@@ -280,7 +296,11 @@ def _decision(comparison: Threshold | None) -> JsonObject:
         # is_nan() returns 0 or 1 for any value, so that this is true for each series.
         return {"type": "math", "expression": "is_nan($B) < 2"}
     evaluator = {"type": comparison.comparison, "params": [comparison.limit]}
-    return {"type": "threshold", "expression": "B", "conditions": [{"evaluator": evaluator}]}
+    return {
+        "type": "threshold",
+        "expression": "B",
+        "conditions": [{"evaluator": evaluator}],
+    }
 
 
 def _expression_node(ref_id: str, settings: JsonObject) -> JsonObject:
@@ -357,7 +377,8 @@ def _convert_template(string: str, steps: Steps) -> str:
         missing = _MISSING_IN_GRAFANA.search(code)
         if missing:
             raise RuleError(
-                f"{string!r} uses {missing[0]}, which Grafana's templates lack; remove it.", steps
+                f"{string!r} uses {missing[0]}, which Grafana's templates lack; remove it.",
+                steps,
             )
         return _VALUE.sub(_grafana_value, code)
 
@@ -408,7 +429,9 @@ def _groups(document: Any) -> list[_Group]:
         if not isinstance(name, str) or not name:
             raise RuleError("the group has no name; set name.", steps)
         if name in [group.name for group in groups]:
-            raise RuleError(f"group {name} is defined twice; rename one of them.", steps)
+            raise RuleError(
+                f"group {name} is defined twice; rename one of them.", steps
+            )
         groups.append(_Group(steps, fields))
     return groups
 
@@ -428,7 +451,8 @@ def _rules(group: _Group) -> list[_Rule]:
     rule_list = group.fields.get("rules") or []
     if not isinstance(rule_list, list):
         raise RuleError(
-            f"rules of group {group.name} is a {type_name(rule_list)}; write a list.", group.steps
+            f"rules of group {group.name} is a {type_name(rule_list)}; write a list.",
+            group.steps,
         )
     rules = []
     for index, fields in enumerate(rule_list):
@@ -436,12 +460,16 @@ def _rules(group: _Group) -> list[_Rule]:
         _check_fields(fields, _RULE_FIELDS, steps, "a rule")
         names = [fields[key] for key in ("alert", "record") if key in fields]
         if len(names) != 1 or not isinstance(names[0], str) or not names[0]:
-            raise RuleError("the rule lacks a name or has two; set either alert or record.", steps)
+            raise RuleError(
+                "the rule lacks a name or has two; set either alert or record.", steps
+            )
         rules.append(_Rule(steps, fields, group))
     return rules
 
 
-def _check_fields(value: Any, known_fields: tuple[str, ...], steps: Steps, noun: str) -> None:
+def _check_fields(
+    value: Any, known_fields: tuple[str, ...], steps: Steps, noun: str
+) -> None:
     if not isinstance(value, dict):
         raise RuleError(f"{noun} is {value!r}; write a dict.", steps)
     unknown = sorted(str(key) for key in value if key not in known_fields)
@@ -469,7 +497,9 @@ def _rule_for(rule: _Rule, engine: str) -> JsonObject:
     if engine == PROMETHEUS and "annotations" in fields:
         annotations = fields["annotations"] or {}
         fields["annotations"] = {
-            key: value for key, value in annotations.items() if key not in GRAFANA_ANNOTATIONS
+            key: value
+            for key, value in annotations.items()
+            if key not in GRAFANA_ANNOTATIONS
         }
     return fields
 

@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
 # A duration in the notation of Prometheus.
 _DURATION = re.compile(
-    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
+    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?",
+    re.ASCII,
 )
 _SECONDS = (31536000, 604800, 86400, 3600, 60, 1, 0.001)
 DATASOURCE: Schema = {
@@ -227,7 +228,9 @@ class Provisioning:
         for node in reader.root().get("folders").elements():
             fields = node.fields(FOLDER, "a folder")
             parts = titles(fields.get("folder", ""))
-            self.folders.declare(parts, node.at, fields.get("uid", ""), fields.get("description"))
+            self.folders.declare(
+                parts, node.at, fields.get("uid", ""), fields.get("description")
+            )
         # Reading the sections reports their errors, so they are not reported here.
         silent_reader = replace(reader, diagnostics=Diagnostics())
         for section in ("groups", "providers"):
@@ -260,7 +263,12 @@ class Provisioning:
                 _report_section(section, key)
 
     def add(
-        self, kind: str, identity: str, body: JsonObject, source: str, state: str = "present"
+        self,
+        kind: str,
+        identity: str,
+        body: JsonObject,
+        source: str,
+        state: str = "present",
     ) -> None:
         """Add one object."""
         self.desired.append(DesiredObject(kind, identity, body, source, state))
@@ -292,7 +300,9 @@ def _report_section(section: Node, key: str) -> None:
     if key == "prune":
         section.warn("prune has no effect in a file; use the option of the task.")
     elif key == "apps":
-        section.warn("apps is not supported and changes nothing; configure plugins in Grafana.")
+        section.warn(
+            "apps is not supported and changes nothing; configure plugins in Grafana."
+        )
     else:
         section.error(unknown_field("a provisioning file", key, SECTIONS))
 
@@ -346,7 +356,9 @@ def _receiver(point: str, index: int, fields: JsonObject) -> JsonObject:
 
 def receiver_uid(name: str, receiver_type: str, index: int) -> str:
     """Return the uid of a receiver whose file sets none, the same in each run."""
-    return f"{slug(f'{name} {receiver_type}')}-{digest(f'{name}/{receiver_type}/{index}')}"
+    return (
+        f"{slug(f'{name} {receiver_type}')}-{digest(f'{name}/{receiver_type}/{index}')}"
+    )
 
 
 def _read_policy(provisioning: Provisioning, node: Node) -> None:
@@ -407,8 +419,16 @@ def _read_group(provisioning: Provisioning, node: Node) -> None:
         interval = BASE_INTERVAL
     if interval == int(interval):
         interval = int(interval)
-    rules = [_rule(node.child("rules", index), rule) for index, rule in enumerate(fields["rules"])]
-    body = {"folderUid": folder_uid, "title": title, "interval": interval, "rules": rules}
+    rules = [
+        _rule(node.child("rules", index), rule)
+        for index, rule in enumerate(fields["rules"])
+    ]
+    body = {
+        "folderUid": folder_uid,
+        "title": title,
+        "interval": interval,
+        "rules": rules,
+    }
     provisioning.add("rule_group", f"{folder_uid}/{title}", body, node.at)
 
 
@@ -417,7 +437,9 @@ def _folder_uid(provisioning: Provisioning, node: Node, fields: JsonObject) -> s
     parts = titles(fields.get("folder", ""))
     uid: str = fields.get("folderUid", "")
     if not parts and not uid:
-        node.error(f"rule group {fields['name']} has no folder; set folder or folderUid.")
+        node.error(
+            f"rule group {fields['name']} has no folder; set folder or folderUid."
+        )
     # declare_folders took a uid that stands beside titles.
     return provisioning.folders.uid(parts, node.at) if parts else uid
 
@@ -472,10 +494,17 @@ def _record(node: Node, record: JsonObject) -> JsonObject:
 
 
 def _query(fields: JsonObject) -> JsonObject:
-    body = {"refId": fields.get("refId", ""), "datasourceUid": fields.get("datasourceUid", "")}
+    body = {
+        "refId": fields.get("refId", ""),
+        "datasourceUid": fields.get("datasourceUid", ""),
+    }
     if fields.get("queryType"):
         body["queryType"] = fields["queryType"]
-    body["relativeTimeRange"] = {"from": 0, "to": 0, **fields.get("relativeTimeRange", {})}
+    body["relativeTimeRange"] = {
+        "from": 0,
+        "to": 0,
+        **fields.get("relativeTimeRange", {}),
+    }
     body["model"] = fields.get("model", {})
     return body
 
@@ -499,13 +528,16 @@ def _read_provider(provisioning: Provisioning, node: Node) -> None:
     path = options.get("path") or options.get("folder")
     is_file = fields.get("type", "file") in ("", "file")
     if not is_file or not isinstance(path, str) or not path:
-        node.error("the provider is not of type file or lacks options.path; set type and path.")
+        node.error(
+            "the provider is not of type file or lacks options.path; set type and path."
+        )
         return
     provider = Provider(
         name=fields["name"],
         path=path,
         folder=titles(fields.get("folder", "")),
-        folders_from_directories=options.get("foldersFromFilesStructure") in (True, "true"),
+        folders_from_directories=options.get("foldersFromFilesStructure")
+        in (True, "true"),
         source=node.at,
     )
     provisioning.providers.append(provider)
@@ -523,7 +555,11 @@ def _removal(kind: str, key: str) -> SectionReader:
         if not provisioning.accepts(node, fields, key):
             return
         name = fields[key].strip()
-        identities = {"datasource": datasource_uid(name), "contact_point": "", "rule_group": ""}
+        identities = {
+            "datasource": datasource_uid(name),
+            "contact_point": "",
+            "rule_group": "",
+        }
         identity = identities.get(kind, name)
         provisioning.add(kind, identity, {key: name}, node.at, ABSENT)
 

@@ -100,7 +100,9 @@ class Node(NamedTuple):
 
     def type_error(self, expected: str, noun: str | None = None) -> None:
         """Add an error about the type of the value."""
-        self.error(f"{noun or self.label} is a {type_name(self.value)}; write a {expected}.")
+        self.error(
+            f"{noun or self.label} is a {type_name(self.value)}; write a {expected}."
+        )
 
     def child(self, *steps: str | int, value: Any = None) -> Node:
         """Return the node of a value below this one."""
@@ -113,7 +115,9 @@ class Node(NamedTuple):
 
     def items(self) -> list[tuple[str, Node]]:
         """Return the keys and nodes of a dict."""
-        return [(key, self.child(key, value=value)) for key, value in self.value.items()]
+        return [
+            (key, self.child(key, value=value)) for key, value in self.value.items()
+        ]
 
     def elements(self) -> list[Node]:
         """Return the nodes of a list."""
@@ -122,7 +126,9 @@ class Node(NamedTuple):
         if not isinstance(self.value, list):
             self.type_error("list")
             return []
-        return [self.child(index, value=value) for index, value in enumerate(self.value)]
+        return [
+            self.child(index, value=value) for index, value in enumerate(self.value)
+        ]
 
     def fields(self, schema: Schema, noun: str) -> JsonObject:
         """Read the fields of a dict by a schema; missing and null ones are left out."""

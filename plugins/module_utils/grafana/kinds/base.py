@@ -197,7 +197,9 @@ class Kind:
         """Return steps in the order of their writes; deletions run in the opposite order."""
         return list(steps)
 
-    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+    def read(
+        self, client: Client, identities: frozenset[str] | None
+    ) -> dict[str, Live]:
         """Return all objects by identity, or at least the named ones."""
         raise NotImplementedError
 

@@ -33,7 +33,8 @@ WHERE = path("v1", "provisioning", "contact-points")
 INTERIM = "-interim"
 LONGEST_UID = 40
 SECRETS_UNREADABLE = (
-    "The user may not read the secrets of contact points, so a rotated one goes unnoticed."
+    "The user may not read the secrets of contact points,"
+    " so a rotated one goes unnoticed."
 )
 
 
@@ -73,7 +74,9 @@ class ContactPoint(Kind):
 
     def comparable(self, body: Body, like: Body) -> Body:
         """Return the integrations by uid; a secret that Grafana hides counts as the desired one."""
-        asked = {receiver["uid"]: receiver["settings"] for receiver in like["receivers"]}
+        asked = {
+            receiver["uid"]: receiver["settings"] for receiver in like["receivers"]
+        }
         receivers = {}
         for receiver in body["receivers"]:
             uid = receiver["uid"]
@@ -120,7 +123,9 @@ class ContactPoint(Kind):
         }
         return {**comparable, "receivers": receivers}
 
-    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+    def read(
+        self, client: Client, identities: frozenset[str] | None
+    ) -> dict[str, Live]:
         """Read all by an export, with secrets if the user may read them, and by a list."""
         exported = _export(client) or {}
         provenances = {
@@ -130,7 +135,10 @@ class ContactPoint(Kind):
         points: dict[str, Live] = {}
         for point in exported.get("contactPoints") or []:
             name, receivers = point["name"], point.get("receivers") or []
-            body = {"name": name, "receivers": [_receiver(receiver) for receiver in receivers]}
+            body = {
+                "name": name,
+                "receivers": [_receiver(receiver) for receiver in receivers],
+            }
             own = {
                 provenances.get((name, receiver.get("uid")), NO_PROVENANCE)
                 for receiver in receivers
@@ -195,8 +203,12 @@ def _differs(step: Step, uid: str) -> bool:
     return not normalize.same(before["receivers"][uid], after["receivers"][uid])
 
 
-def _create(client: Client, step: Step, receiver: Body, headers: dict[str, str]) -> None:
-    client.write("POST", WHERE, step.about, {**receiver, "name": step.identity}, headers)
+def _create(
+    client: Client, step: Step, receiver: Body, headers: dict[str, str]
+) -> None:
+    client.write(
+        "POST", WHERE, step.about, {**receiver, "name": step.identity}, headers
+    )
 
 
 def _delete(client: Client, step: Step, uid: str) -> None:
@@ -231,7 +243,10 @@ def _with_hidden_secrets(live: Any, asked: Any) -> Any:
     """
     if isinstance(live, dict):
         asked = asked if isinstance(asked, dict) else {}
-        return {key: _with_hidden_secrets(value, asked.get(key)) for key, value in live.items()}
+        return {
+            key: _with_hidden_secrets(value, asked.get(key))
+            for key, value in live.items()
+        }
     if not isinstance(live, str) or not isinstance(asked, str):
         return live
     is_hidden = live == redact.REDACTED or live.replace("$$", "$") == asked

@@ -24,7 +24,9 @@ API = "/apis/dashboard.grafana.app/v0alpha1/namespaces/{}/dashboards"
 SEARCH_PAGE = 5000
 # Up to so many dashboards are read one by one.
 FEW = 3
-PROVISIONED = "it is provisioned from {}; remove it from Grafana's provisioning directory first"
+PROVISIONED = (
+    "it is provisioned from {}; remove it from Grafana's provisioning directory first"
+)
 
 
 class Dashboard(Kind):
@@ -58,7 +60,10 @@ class Dashboard(Kind):
             for key, value in body["dashboard"].items()
             if key not in normalize.DASHBOARD_OWN
         }
-        return {"dashboard": normalize.without_marks(model), "folderUid": self.parent(body)}
+        return {
+            "dashboard": normalize.without_marks(model),
+            "folderUid": self.parent(body),
+        }
 
     def comparable(self, body: Body, like: Body) -> Body:
         """Return the fields of the model that were asked for, and the folder."""
@@ -79,7 +84,9 @@ class Dashboard(Kind):
             )
         return None
 
-    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+    def read(
+        self, client: Client, identities: frozenset[str] | None
+    ) -> dict[str, Live]:
         """Read all dashboards by the newer API's list; a few, or without that API, one by one."""
         if identities is None or len(identities) > FEW:
             items = pages(client, API.format(client.namespace))
@@ -106,7 +113,11 @@ class Dashboard(Kind):
         model = {**step.body["dashboard"], "id": None, "uid": step.identity}
         if step.live is not None:
             model["version"] = step.live.version
-        sent = {"dashboard": model, "folderUid": step.body["folderUid"], "overwrite": False}
+        sent = {
+            "dashboard": model,
+            "folderUid": step.body["folderUid"],
+            "overwrite": False,
+        }
         client.write("POST", path("dashboards", "db"), step.about, sent)
 
     def delete(self, client: Client, step: Step) -> None:

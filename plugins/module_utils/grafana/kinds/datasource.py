@@ -61,7 +61,9 @@ class Datasource(Kind):
         changes = not live or not normalize.same(
             normalize.datasource(live_body, sent), normalize.datasource(sent, sent)
         )
-        new_record = _new_record(uid, secrets, live, changes, settings) if secrets else None
+        new_record = (
+            _new_record(uid, secrets, live, changes, settings) if secrets else None
+        )
         sent["jsonData"][fingerprint.RECORD] = new_record
         return sent
 
@@ -88,7 +90,8 @@ class Datasource(Kind):
         digests = _digests(comparable.get("secrets"))
         if digests is not None:
             result["secureJsonData"] = {
-                field: f"{redact.HIDDEN} {str(digest)[:8]}" for field, digest in digests.items()
+                field: f"{redact.HIDDEN} {str(digest)[:8]}"
+                for field, digest in digests.items()
             }
         return result
 
@@ -102,7 +105,9 @@ class Datasource(Kind):
             ]
         return sorted(steps, key=lambda step: bool(step.body.get("isDefault")))
 
-    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+    def read(
+        self, client: Client, identities: frozenset[str] | None
+    ) -> dict[str, Live]:
         """Read all by one list, which lacks several fields, and the named ones one by one."""
         items = {item["uid"]: item for item in client.get(path("datasources"))}
         uids = sorted(uid for uid in items if identities is None or uid in identities)
@@ -113,7 +118,9 @@ class Datasource(Kind):
     def write(self, client: Client, step: Step, settings: Settings) -> None:
         """Create the datasource, or replace the version that was read."""
         json_data = {
-            key: value for key, value in step.body["jsonData"].items() if value is not None
+            key: value
+            for key, value in step.body["jsonData"].items()
+            if value is not None
         }
         sent = {**step.body, "jsonData": json_data}
         if step.live is None:
@@ -143,10 +150,14 @@ def _becomes_default(step: Step) -> bool:
 def _secrets(body: Body) -> dict[str, str]:
     """Return the secrets that have a value; Grafana does not count the others as set."""
     given = body.get("secureJsonData") or {}
-    return {field: str(value) for field, value in given.items() if value not in (None, "")}
+    return {
+        field: str(value) for field, value in given.items() if value not in (None, "")
+    }
 
 
-def _removed_secrets(body: Body, secrets: dict[str, str], record: Any) -> dict[str, str]:
+def _removed_secrets(
+    body: Body, secrets: dict[str, str], record: Any
+) -> dict[str, str]:
     """Return an empty string, which removes a secret, for each that is not desired any more."""
     fields = {*(body.get("secureJsonData") or {}), *(_digests(record) or {})}
     return dict.fromkeys(sorted(fields - set(secrets)), "")
@@ -159,7 +170,11 @@ def _digests(record: Any) -> dict[str, str] | None:
 
 
 def _new_record(
-    uid: str, secrets: dict[str, str], live: Live | None, changes: bool, settings: Settings
+    uid: str,
+    secrets: dict[str, str],
+    live: Live | None,
+    changes: bool,
+    settings: Settings,
 ) -> Body:
     """Return the stored record if it holds and nothing is written, else a new one."""
     key = settings.fingerprint_key

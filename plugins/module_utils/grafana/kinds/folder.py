@@ -53,7 +53,10 @@ class Folder(Kind):
     def comparable(self, body: Body, like: Body) -> Body:
         """Return title and parent, and a description that was asked for and can be read."""
         # Grafana stores the title without the spaces around it.
-        result = {"title": (body.get("title") or "").strip(), "parentUid": self.parent(body)}
+        result = {
+            "title": (body.get("title") or "").strip(),
+            "parentUid": self.parent(body),
+        }
         if like.get("description") is not None:
             result["description"] = body.get("description", like["description"]) or ""
         return result
@@ -67,7 +70,11 @@ class Folder(Kind):
         waiting = {step.identity: step for step in steps}
         ordered: list[Step] = []
         while waiting:
-            ready = [step for step in waiting.values() if self._parent_of(step) not in waiting]
+            ready = [
+                step
+                for step in waiting.values()
+                if self._parent_of(step) not in waiting
+            ]
             if not ready:
                 break
             ordered += ready
@@ -80,7 +87,9 @@ class Folder(Kind):
             return self.parent(step.live.body)
         return self.parent(step.body)
 
-    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+    def read(
+        self, client: Client, identities: frozenset[str] | None
+    ) -> dict[str, Live]:
         """Read all folders by one list, or a few one by one."""
         if identities is not None and len(identities) <= FEW:
             folders = {uid: _read_one(client, uid) for uid in sorted(identities)}
@@ -118,7 +127,9 @@ class Folder(Kind):
         """Delete an empty folder; Grafana itself would delete its dashboards along with it."""
         for attempt in range(COUNT_ATTEMPTS):
             counts = self.contents(client, step.identity)
-            contents = [f"{number} {name}" for name, number in sorted(counts.items()) if number]
+            contents = [
+                f"{number} {name}" for name, number in sorted(counts.items()) if number
+            ]
             if not contents:
                 break
             # Newer storage counts by its index, which follows the deletions of this run later.
@@ -155,10 +166,14 @@ def _search(client: Client) -> dict[str, Live]:
     folders: dict[str, Live] = {}
     page = 1
     while True:
-        items = client.get("/api/search", type="dash-folder", limit=SEARCH_PAGE, page=page)
+        items = client.get(
+            "/api/search", type="dash-folder", limit=SEARCH_PAGE, page=page
+        )
         for item in items:
             uid, parent = item["uid"], item.get("folderUid", "")
-            folders[uid] = Live({"uid": uid, "title": item["title"], "parentUid": parent})
+            folders[uid] = Live(
+                {"uid": uid, "title": item["title"], "parentUid": parent}
+            )
         if len(items) < SEARCH_PAGE:
             return folders
         page += 1
@@ -185,7 +200,8 @@ def manager(annotations: dict[str, str]) -> str:
         return "it comes from a Git repository that Grafana synchronizes"
     if kind == "classic-file-provisioning":
         return (
-            "it is provisioned from a file; remove it from Grafana's provisioning directory first"
+            "it is provisioned from a file;"
+            " remove it from Grafana's provisioning directory first"
         )
     return ""
 

@@ -75,7 +75,9 @@ class LibraryPanel(Kind):
 
         A type or description that is missing in an update would be that of the old panel.
         """
-        model = {key: value for key, value in body["model"].items() if key not in OWN_FIELDS}
+        model = {
+            key: value for key, value in body["model"].items() if key not in OWN_FIELDS
+        }
         for key in COLUMNS:
             if model.get(key) is None:
                 model[key] = ""
@@ -83,7 +85,9 @@ class LibraryPanel(Kind):
 
     def comparable(self, body: Body, like: Body) -> Body:
         """Return name and folder, and the fields of the panel that were asked for."""
-        model = normalize.with_defaults(body["model"], like["model"], DEFAULTS, OWN_FIELDS)
+        model = normalize.with_defaults(
+            body["model"], like["model"], DEFAULTS, OWN_FIELDS
+        )
         return {"name": body["name"], "folderUid": self.parent(body), "model": model}
 
     def blocker(self, body: Body, live: Live | None) -> str | None:
@@ -102,14 +106,18 @@ class LibraryPanel(Kind):
             return NO_MOVE
         return None
 
-    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+    def read(
+        self, client: Client, identities: frozenset[str] | None
+    ) -> dict[str, Live]:
         """Read each by itself, since the list does not show that a panel was moved."""
         uids = sorted(identities or ())
         if identities is None or len(identities) > FEW:
             listed = _list(client)
             uids = [uid for uid in listed if identities is None or uid in identities]
         answers = client.each(lambda uid: _find(client, uid), uids)
-        return {uid: _live(answer["result"]) for uid, answer in zip(uids, answers) if answer}
+        return {
+            uid: _live(answer["result"]) for uid, answer in zip(uids, answers) if answer
+        }
 
     def write(self, client: Client, step: Step, settings: Settings) -> None:
         """Create the library panel, or replace the version that was read."""

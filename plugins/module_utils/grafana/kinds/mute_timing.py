@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from .. import normalize
 from ..api.client import path
-from .base import Kind, Live, Settings, Step, deletion_headers, provenance_headers, provenance_of
+from .base import (
+    Kind,
+    Live,
+    Settings,
+    Step,
+    deletion_headers,
+    provenance_headers,
+    provenance_of,
+)
 from .names import MUTE_TIMING
 
 if TYPE_CHECKING:
@@ -29,7 +37,9 @@ class MuteTiming(Kind):
         """Return the intervals, with months and ranges in one spelling."""
         return normalize.mute_timing(body)
 
-    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+    def read(
+        self, client: Client, identities: frozenset[str] | None
+    ) -> dict[str, Live]:
         """Read all by one list."""
         items = client.find(path("v1", "provisioning", "mute-timings")) or []
         return {item["name"]: _live(item) for item in items}
@@ -37,7 +47,10 @@ class MuteTiming(Kind):
     def write(self, client: Client, step: Step, settings: Settings) -> None:
         """Create or replace the mute timing."""
         headers = provenance_headers(settings.provenance)
-        sent = {"name": step.identity, "time_intervals": step.body.get("time_intervals") or []}
+        sent = {
+            "name": step.identity,
+            "time_intervals": step.body.get("time_intervals") or [],
+        }
         if step.live is None:
             where = path("v1", "provisioning", "mute-timings")
             client.write("POST", where, step.about, sent, headers)

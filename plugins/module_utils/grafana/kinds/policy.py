@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from .. import normalize
 from ..api.client import path
 from ..model import Reference
-from .base import Kind, Live, Settings, Step, deletion_headers, provenance_headers, provenance_of
+from .base import (
+    Kind,
+    Live,
+    Settings,
+    Step,
+    deletion_headers,
+    provenance_headers,
+    provenance_of,
+)
 from .names import CONTACT_POINT, MUTE_TIMING, POLICY
 
 if TYPE_CHECKING:
@@ -40,13 +48,18 @@ class Policy(Kind):
         for key in normalize.TIMINGS:
             timings |= names(body, key)
         return [
-            *(Reference(CONTACT_POINT, name) for name in sorted(names(body, "receiver"))),
+            *(
+                Reference(CONTACT_POINT, name)
+                for name in sorted(names(body, "receiver"))
+            ),
             *(Reference(MUTE_TIMING, name) for name in sorted(timings)),
         ]
 
     def unlisted_references(self, body: Body) -> list[Reference]:
         """Return the contact points: Grafana does not list one without integrations."""
-        return [Reference(CONTACT_POINT, name) for name in sorted(names(body, "receiver"))]
+        return [
+            Reference(CONTACT_POINT, name) for name in sorted(names(body, "receiver"))
+        ]
 
     def is_initial(self, live: Live) -> bool:
         """Return whether the tree has no routes and Grafana's own receiver."""
@@ -74,14 +87,18 @@ class Policy(Kind):
         """Return what a server refuses, or accepts and then cannot load."""
         if not body.get("receiver"):
             return "the root of the policy tree needs a receiver"
-        if body.get("object_matchers") or any(body.get(key) for key in normalize.TIMINGS):
+        if body.get("object_matchers") or any(
+            body.get(key) for key in normalize.TIMINGS
+        ):
             return (
                 "the root of the policy tree takes neither matchers nor timings: "
                 "it must match all that is left"
             )
         return None
 
-    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+    def read(
+        self, client: Client, identities: frozenset[str] | None
+    ) -> dict[str, Live]:
         """Read the tree."""
         tree = client.find(WHERE)
         if tree is None:
@@ -109,7 +126,9 @@ def names(route: Body, key: str) -> set[str]:
 def _sent(route: Body) -> Body:
     rewritten = (*MATCHER_FIELDS, "routes", *OWN_FIELDS)
     sent = {
-        key: value for key, value in route.items() if key not in rewritten and value is not None
+        key: value
+        for key, value in route.items()
+        if key not in rewritten and value is not None
     }
     matchers = normalize.matchers(route)
     if matchers:

@@ -57,7 +57,9 @@ class RuleGroup(Kind):
             if settings.get("receiver"):
                 used.add(Reference(CONTACT_POINT, settings["receiver"]))
             for key in normalize.TIMINGS:
-                used.update(Reference(MUTE_TIMING, name) for name in settings.get(key) or [])
+                used.update(
+                    Reference(MUTE_TIMING, name) for name in settings.get(key) or []
+                )
         return [Reference(FOLDER, body["folderUid"]), *sorted(used)]
 
     def unique_names(self, identity: str, body: Body) -> dict[str, Name]:
@@ -77,7 +79,10 @@ class RuleGroup(Kind):
     def comparable(self, body: Body, like: Body) -> Body:
         """Return the interval, and the rules in the order of their evaluation."""
         asked = {rule.get("uid"): rule for rule in like["rules"]}
-        rules = [normalize.rule(rule, asked.get(rule.get("uid"), {})) for rule in body["rules"]]
+        rules = [
+            normalize.rule(rule, asked.get(rule.get("uid"), {}))
+            for rule in body["rules"]
+        ]
         return {"interval": body["interval"], "rules": rules}
 
     def blocker(self, body: Body, live: Live | None) -> str | None:
@@ -89,7 +94,9 @@ class RuleGroup(Kind):
             return "rules need a folder"
         interval, base = body["interval"], normalize.BASE_INTERVAL
         if not isinstance(interval, int) or interval <= 0 or interval % base:
-            return f"its interval must be a whole multiple of {base} s, not {interval} s"
+            return (
+                f"its interval must be a whole multiple of {base} s, not {interval} s"
+            )
         return None
 
     def order(self, steps: Sequence[Step]) -> list[Step]:
@@ -116,7 +123,9 @@ class RuleGroup(Kind):
             waiting = [step for step in waiting if id(step) not in ready_ids]
         return ordered
 
-    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+    def read(
+        self, client: Client, identities: frozenset[str] | None
+    ) -> dict[str, Live]:
         """Read all by two lists: an export for intervals and order, the rules for the rest."""
         exported = client.find(f"{RULES}/export", format="json") or {}
         rules = {rule["uid"]: rule for rule in client.get(RULES) or []}
@@ -129,7 +138,12 @@ class RuleGroup(Kind):
             # Names are escaped in the export, so they are taken from the rules.
             folder, title = own[0]["folderUID"], own[0]["ruleGroup"]
             interval = int(normalize.milliseconds(group.get("interval")) // 1000)
-            body = {"folderUid": folder, "title": title, "interval": interval, "rules": own}
+            body = {
+                "folderUid": folder,
+                "title": title,
+                "interval": interval,
+                "rules": own,
+            }
             provenances = {provenance_of(rule.get("provenance")) for rule in own}
             groups[f"{folder}/{title}"] = Live(body, strictest_provenance(provenances))
         return groups
@@ -138,7 +152,9 @@ class RuleGroup(Kind):
         """Replace the group."""
         rules = [{**rule, "orgID": client.org} for rule in step.body["rules"]]
         headers = provenance_headers(settings.provenance)
-        client.write("PUT", _where(step.body), step.about, {**step.body, "rules": rules}, headers)
+        client.write(
+            "PUT", _where(step.body), step.about, {**step.body, "rules": rules}, headers
+        )
 
     def delete(self, client: Client, step: Step) -> None:
         """Delete the group with its rules."""
@@ -191,4 +207,6 @@ def _uids(body: Body) -> set[str]:
 
 
 def _where(body: Body) -> str:
-    return path("v1", "provisioning", "folder", body["folderUid"], "rule-groups", body["title"])
+    return path(
+        "v1", "provisioning", "folder", body["folderUid"], "rule-groups", body["title"]
+    )

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from .. import normalize
 from ..api.client import path
 from ..model import Reference
-from .base import Kind, Live, Settings, Step, deletion_headers, provenance_headers, provenance_of
+from .base import (
+    Kind,
+    Live,
+    Settings,
+    Step,
+    deletion_headers,
+    provenance_headers,
+    provenance_of,
+)
 from .names import TEMPLATE
 
 if TYPE_CHECKING:
@@ -52,7 +60,9 @@ class Template(Kind):
             return "the name of a template becomes a file's name, so it cannot hold a slash"
         return None if body["template"].strip() else "a template cannot be empty"
 
-    def read(self, client: Client, identities: frozenset[str] | None) -> dict[str, Live]:
+    def read(
+        self, client: Client, identities: frozenset[str] | None
+    ) -> dict[str, Live]:
         """Read all by one list; a server without any may answer 404."""
         items = client.find(path("v1", "provisioning", "templates")) or []
         return {item["name"]: _live(item) for item in items}
@@ -60,7 +70,13 @@ class Template(Kind):
     def write(self, client: Client, step: Step, settings: Settings) -> None:
         """Create or replace the group."""
         headers = provenance_headers(settings.provenance)
-        client.write("PUT", _where(step), step.about, {"template": step.body["template"]}, headers)
+        client.write(
+            "PUT",
+            _where(step),
+            step.about,
+            {"template": step.body["template"]},
+            headers,
+        )
 
     def delete(self, client: Client, step: Step) -> None:
         """Delete the group."""

@@ -33,14 +33,20 @@ ATTEMPTS = 5
 
 
 def apply(
-    client: Client, plan: Plan, record: ownership.Record, owned_after: Owned, result: Result
+    client: Client,
+    plan: Plan,
+    record: ownership.Record,
+    owned_after: Owned,
+    result: Result,
 ) -> None:
     """Carry out a plan and add each change to the result.
 
     The ownership record is saved before the first write, with all that may be created, and after
     the last one, so that a run that is killed leaves nothing that no record has.
     """
-    record = _save_ownership(client, record, ownership.owned_during(plan), plan.rules, result)
+    record = _save_ownership(
+        client, record, ownership.owned_during(plan), plan.rules, result
+    )
     for kind in KINDS:
         _write_all(client, plan, _steps_of(plan, kind, CREATE, UPDATE), result)
     for kind in reversed(KINDS):
@@ -66,14 +72,20 @@ def _save_ownership(
     if template == record.template:
         return record
     kind, name = REGISTRY[TEMPLATE], ownership.template_name(record.owner)
-    desired = DesiredObject(TEMPLATE, name, {"name": name, "template": template}, OWNERSHIP)
+    desired = DesiredObject(
+        TEMPLATE, name, {"name": name, "template": template}, OWNERSHIP
+    )
     rules = replace(rules, adopt=True)
-    _write(client, plan_object(kind, desired, _read_one(client, kind, name), rules), rules)
+    _write(
+        client, plan_object(kind, desired, _read_one(client, kind, name), rules), rules
+    )
     result.add_ownership_change(record.owner)
     return ownership.Record(record.owner, template, owned)
 
 
-def _write_all(client: Client, plan: Plan, steps: Sequence[Step], result: Result) -> None:
+def _write_all(
+    client: Client, plan: Plan, steps: Sequence[Step], result: Result
+) -> None:
     """Write steps of one kind; the first error ends them, and with them the run."""
     if not steps:
         return
@@ -105,7 +117,9 @@ def _write_all(client: Client, plan: Plan, steps: Sequence[Step], result: Result
         raise GrafanaError("; ".join(dict.fromkeys(str(error) for error in errors)))
 
 
-def _run_each(attempt: Callable[[Step], None], steps: Sequence[Step], parallel: int) -> None:
+def _run_each(
+    attempt: Callable[[Step], None], steps: Sequence[Step], parallel: int
+) -> None:
     if parallel < 2 or len(steps) < 2:
         for step in steps:
             attempt(step)
@@ -158,12 +172,16 @@ def _send(client: Client, kind: Kind, step: Step, rules: Rules) -> None:
 def _verify(client: Client, plan: Plan) -> None:
     """Read what was written, and raise GrafanaError unless a second plan is empty."""
     for kind in REGISTRY.values():
-        written = {step.identity: step for step in plan.changes if step.kind == kind.name}
+        written = {
+            step.identity: step for step in plan.changes if step.kind == kind.name
+        }
         if not written:
             continue
         existing = kind.read(client, frozenset(written))
         for identity, step in written.items():
-            again = plan_object(kind, _desired(step), existing.get(identity), plan.rules)
+            again = plan_object(
+                kind, _desired(step), existing.get(identity), plan.rules
+            )
             if again.action != KEEP:
                 raise GrafanaError(client.scrub(f"{step.about}: {discrepancy(again)}"))
 

@@ -29,7 +29,9 @@ NOT_RELEASED = (
 def check(plan: Plan, loader: Loader, required: Sequence[RequiredObject]) -> Plan:
     """Return the plan with a conflict in place of each step that cannot be carried out."""
     steps = plan_checks.check_moves(plan.steps, loader.existing, plan.rules)
-    loader.ensure_loaded(reference for reference, _step in plan_checks.references(steps))
+    loader.ensure_loaded(
+        reference for reference, _step in plan_checks.references(steps)
+    )
     loader.ensure_listed(*plan_checks.kinds_for_use_check(steps))
     steps = plan_checks.check_use(steps, loader.existing)
     steps = plan_checks.check_references(steps, loader.existing, required)
@@ -44,21 +46,29 @@ def _check_releases_to_ui(steps: list[Step], client: Client) -> list[Step]:
     released = plan_checks.steps_released_to_ui(steps)
     if not released or not 0 < client.major_version() < plan_checks.RELEASES_TO_UI:
         return steps
-    return plan_checks.with_conflicts(steps, {id(step): NOT_RELEASED for step in released})
+    return plan_checks.with_conflicts(
+        steps, {id(step): NOT_RELEASED for step in released}
+    )
 
 
 def _check_containers(steps: list[Step], loader: Loader) -> list[Step]:
     """Check that containers are deleted only when nothing will be in them."""
     for kind in REGISTRY.values():
         if kind.is_container:
-            deletions = [step for step in steps if step.kind == kind.name and step.action == DELETE]
+            deletions = [
+                step
+                for step in steps
+                if step.kind == kind.name and step.action == DELETE
+            ]
             # Inner ones first, since one that is kept keeps its parent.
             for step in reversed(kind.order(deletions)):
                 steps = _check_container(kind, step, steps, loader)
     return steps
 
 
-def _check_container(kind: Kind, step: Step, steps: list[Step], loader: Loader) -> list[Step]:
+def _check_container(
+    kind: Kind, step: Step, steps: list[Step], loader: Loader
+) -> list[Step]:
     inside = plan_checks.subtree(kind, step.identity, loader.existing[kind.name])
     remaining: Counter[str] = Counter()
     for name, number in kind.contents(loader.client, step.identity).items():

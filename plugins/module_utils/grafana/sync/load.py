@@ -38,13 +38,21 @@ class Loader:
         own = templates.get(ownership.template_name(owner))
         template = own.body["template"] if own else ""
         others = {live.body["template"] for live in templates.values()} - {template}
-        records = [ownership.decode(other) for other in others if ownership.is_record(other)]
-        shared = {kind: frozenset().union(*(record[kind] for record in records)) for kind in KINDS}
+        records = [
+            ownership.decode(other) for other in others if ownership.is_record(other)
+        ]
+        shared = {
+            kind: frozenset().union(*(record[kind] for record in records))
+            for kind in KINDS
+        }
         self.existing[TEMPLATE] = _without_records(templates)
         return ownership.Record(owner, template, ownership.decode(template)), shared
 
     def load_planned(
-        self, desired: Iterable[DesiredObject], required: Iterable[RequiredObject], rules: Rules
+        self,
+        desired: Iterable[DesiredObject],
+        required: Iterable[RequiredObject],
+        rules: Rules,
     ) -> None:
         """Read the objects that a plan compares: desired, required, and owned ones to prune."""
         identities: dict[str, set[str]] = defaultdict(set)
@@ -54,7 +62,11 @@ class Loader:
             identities[kind].add(identity)
         for kind in KINDS:
             if kind in identities and kind not in self._listed:
-                owned = rules.owned.get(kind, frozenset()) if kind in rules.prune else frozenset()
+                owned = (
+                    rules.owned.get(kind, frozenset())
+                    if kind in rules.prune
+                    else frozenset()
+                )
                 self._load(kind, owned | identities[kind])
 
     def ensure_listed(self, *kinds: str) -> None:
@@ -89,7 +101,9 @@ class Loader:
         bodies = REGISTRY[kind].named_bodies(self.client)
         if bodies is None:
             self.ensure_listed(kind)
-            bodies = {identity: live.body for identity, live in self.existing[kind].items()}
+            bodies = {
+                identity: live.body for identity, live in self.existing[kind].items()
+            }
         return bodies
 
     def _load(self, kind: str, identities: frozenset[str] | None) -> None:
@@ -98,7 +112,9 @@ class Loader:
             self._listed.add(kind)
 
 
-def read_existing(client: Client, kinds: tuple[str, ...] = KINDS) -> dict[str, dict[str, Live]]:
+def read_existing(
+    client: Client, kinds: tuple[str, ...] = KINDS
+) -> dict[str, dict[str, Live]]:
     """Return all objects by kind and identity, without the records of this library."""
     client.probe()
     existing = {kind: REGISTRY[kind].read(client, None) for kind in kinds}

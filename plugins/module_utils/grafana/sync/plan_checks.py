@@ -177,7 +177,9 @@ def _check_moves_of(
             continue
         losers = {owners[uid] for uid in moved_by_step.get(id(step), ())}
         result = _check_losers(kind, step, losers, live, rules)
-        checked.append(replace(result, moves=all_moved if kind.stages_moves else frozenset()))
+        checked.append(
+            replace(result, moves=all_moved if kind.stages_moves else frozenset())
+        )
     return checked
 
 
@@ -271,7 +273,9 @@ def _broken_references(steps: Sequence[Step], existing: Existing) -> dict[int, s
     return reasons
 
 
-def _bodies_after(kind: str, steps: Sequence[Step], existing: Existing) -> dict[str, Body]:
+def _bodies_after(
+    kind: str, steps: Sequence[Step], existing: Existing
+) -> dict[str, Body]:
     """Return the bodies of all objects of a kind as they will be."""
     bodies = {identity: live.body for identity, live in existing.get(kind, {}).items()}
     for step in steps:
@@ -322,7 +326,9 @@ def _lost_definitions(steps: Sequence[Step], existing: Existing) -> dict[int, st
             definition = Reference(step.kind, name)
             if definition in users and definition not in defined:
                 kind = REGISTRY[step.kind]
-                reasons[id(step)] = f"{users[definition]} still uses its {kind.label} {name}"
+                reasons[id(step)] = (
+                    f"{users[definition]} still uses its {kind.label} {name}"
+                )
     return reasons
 
 
@@ -358,7 +364,11 @@ def subtree(kind: Kind, identity: str, live: Mapping[str, Live]) -> set[str]:
     added = {identity}
     while added:
         inside |= added
-        below = {name for name, candidate in live.items() if kind.parent(candidate.body) in inside}
+        below = {
+            name
+            for name, candidate in live.items()
+            if kind.parent(candidate.body) in inside
+        }
         added = below - inside
     return inside
 
@@ -374,5 +384,7 @@ def leaving(steps: Sequence[Step], containers: set[str]) -> Counter[str]:
             continue
         moves = step.action == UPDATE and kind.parent(step.body) not in containers
         if step.action == DELETE or moves:
-            counts[kind.count_names[0]] += len(step.live.body[kind.parts]) if kind.parts else 1
+            counts[kind.count_names[0]] += (
+                len(step.live.body[kind.parts]) if kind.parts else 1
+            )
     return counts

@@ -48,7 +48,9 @@ class Options:
     required: tuple[RequiredObject, ...] = ()
 
 
-def reconcile(client: Client, desired: Sequence[DesiredObject], options: Options) -> Result:
+def reconcile(
+    client: Client, desired: Sequence[DesiredObject], options: Options
+) -> Result:
     """Bring Grafana to the desired state, and return what was done.
 
     Raises GrafanaError, whose ``result`` is what was done before it.
@@ -101,4 +103,6 @@ def _rules(options: Options) -> Rules:
         salt=secrets.token_hex(8),
         exact_json_data=options.exact_json_data,
     )
-    return Rules(settings, options.adopt, bool(options.owner), prune=tuple(options.prune))
+    return Rules(
+        settings, options.adopt, bool(options.owner), prune=tuple(options.prune)
+    )

@@ -76,10 +76,14 @@ def report_plan(
     for kind in KINDS:
         actions = [step.action for step in plan.steps if step.kind == kind]
         if actions:
-            result.counts[kind] = {action: actions.count(action) for action in COUNTED_ACTIONS}
+            result.counts[kind] = {
+                action: actions.count(action) for action in COUNTED_ACTIONS
+            }
     for step in plan.changes:
         diff = diff_of(step)
-        result.diff.append({**diff, **{key: scrub(diff[key]) for key in ("before", "after")}})
+        result.diff.append(
+            {**diff, **{key: scrub(diff[key]) for key in ("before", "after")}}
+        )
     result.add_warnings(prune_warnings(plan, desired))
     return result
 
@@ -95,7 +99,9 @@ def prune_warnings(plan: Plan, desired: Sequence[DesiredObject]) -> list[str]:
     for step in plan.steps:
         if step.source == PRUNE and not step.writes:
             reason = step.reason or "it has been taken over by another tool or user"
-            warnings.append(f"{step.title} is no longer desired, but is kept: {reason}.")
+            warnings.append(
+                f"{step.title} is no longer desired, but is kept: {reason}."
+            )
     return warnings
 
 

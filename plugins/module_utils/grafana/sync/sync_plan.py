@@ -98,19 +98,35 @@ class Plan(NamedTuple):
             raise GrafanaError("Nothing was changed. " + "; ".join(self.blockers))
 
 
-def make_plan(desired: Sequence[DesiredObject], existing: Existing, rules: Rules) -> Plan:
+def make_plan(
+    desired: Sequence[DesiredObject], existing: Existing, rules: Rules
+) -> Plan:
     """Plan all desired objects, and the pruning of owned objects that are no longer desired."""
     desired = resolve_absent(desired, existing)
     steps = [
-        plan_object(REGISTRY[item.kind], item, existing[item.kind].get(item.identity), rules)
+        plan_object(
+            REGISTRY[item.kind], item, existing[item.kind].get(item.identity), rules
+        )
         for item in desired
     ]
-    return Plan((*_duplicates(desired), *steps, *_prune(desired, existing, rules)), rules)
+    return Plan(
+        (*_duplicates(desired), *steps, *_prune(desired, existing, rules)), rules
+    )
 
 
-def plan_object(kind: Kind, desired: DesiredObject, live: Live | None, rules: Rules) -> Step:
+def plan_object(
+    kind: Kind, desired: DesiredObject, live: Live | None, rules: Rules
+) -> Step:
     """Plan one object."""
-    step = Step(kind.name, desired.identity, KEEP, desired.source, desired.body, desired.body, live)
+    step = Step(
+        kind.name,
+        desired.identity,
+        KEEP,
+        desired.source,
+        desired.body,
+        desired.body,
+        live,
+    )
     if desired.state == ABSENT:
         return _plan_deletion(kind, step)
     # The prepared body depends on the live one, so its blockers come first.
@@ -138,11 +154,15 @@ def _plan_deletion(kind: Kind, step: Step) -> Step:
     if live is None or kind.is_initial(live):
         return step
     step = replace(step, action=DELETE, before=kind.comparable(live.body, live.body))
-    blocker = kind.deletion_blocker(step.identity) or live.locked or _provenance_blocker(live)
+    blocker = (
+        kind.deletion_blocker(step.identity) or live.locked or _provenance_blocker(live)
+    )
     return replace(step, action=CONFLICT, reason=blocker) if blocker else step
 
 
-def change_blocker(kind: Kind, identity: str, live: Live, rules: Rules) -> tuple[str, str]:
+def change_blocker(
+    kind: Kind, identity: str, live: Live, rules: Rules
+) -> tuple[str, str]:
     """Return the action and the reason if a live object may not be changed, else "" twice."""
     reason = live.locked or _provenance_blocker(live)
     if reason:
@@ -170,7 +190,9 @@ def _provenance_blocker(live: Live) -> str:
     return f"its provenance is {live.provenance}, which only its own tool may change"
 
 
-def resolve_absent(desired: Sequence[DesiredObject], existing: Existing) -> list[DesiredObject]:
+def resolve_absent(
+    desired: Sequence[DesiredObject], existing: Existing
+) -> list[DesiredObject]:
     """Return the objects, with identities for absent ones that are named by another key.
 
     A datasource may be named by its name, an integration or a rule by its uid.
@@ -189,7 +211,9 @@ def resolve_absent(desired: Sequence[DesiredObject], existing: Existing) -> list
     return resolved
 
 
-def _looked_up(item: DesiredObject, field_name: str, live: Mapping[str, Live]) -> DesiredObject:
+def _looked_up(
+    item: DesiredObject, field_name: str, live: Mapping[str, Live]
+) -> DesiredObject:
     if item.identity in live:
         return item
     name = item.body.get(field_name)
@@ -200,7 +224,10 @@ def _looked_up(item: DesiredObject, field_name: str, live: Mapping[str, Live]) -
 
 
 def _without_part(
-    item: DesiredObject, parts: str, desired: Sequence[DesiredObject], live: Mapping[str, Live]
+    item: DesiredObject,
+    parts: str,
+    desired: Sequence[DesiredObject],
+    live: Mapping[str, Live],
 ) -> list[DesiredObject]:
     """Return the object that has the part, desired without it; none if it is desired elsewhere."""
     uid = item.body["uid"]
@@ -209,7 +236,11 @@ def _without_part(
         for other in desired
         if other.kind == item.kind and other.state == PRESENT
     }
-    if any(part.get("uid") == uid for other in present.values() for part in other.body[parts]):
+    if any(
+        part.get("uid") == uid
+        for other in present.values()
+        for part in other.body[parts]
+    ):
         return []
     for identity, candidate in live.items():
         remaining = [part for part in candidate.body[parts] if part["uid"] != uid]
@@ -230,7 +261,9 @@ def _duplicates(desired: Sequence[DesiredObject]) -> list[Step]:
             first = first_by_key.setdefault(key, item)
             if first is not item:
                 reason = f"{title(*key)} stands in {first.source} as well"
-                step = Step(item.kind, item.identity, CONFLICT, item.source, reason=reason)
+                step = Step(
+                    item.kind, item.identity, CONFLICT, item.source, reason=reason
+                )
                 conflicts.append(step)
     return conflicts
 
@@ -245,7 +278,9 @@ def _keys(item: DesiredObject) -> Iterator[tuple[str, str]]:
                 yield kind.part_label, part["uid"]
 
 
-def _prune(desired: Sequence[DesiredObject], existing: Existing, rules: Rules) -> list[Step]:
+def _prune(
+    desired: Sequence[DesiredObject], existing: Existing, rules: Rules
+) -> list[Step]:
     """Return steps for owned objects that exist and are no longer desired."""
     steps: list[Step] = []
     for name in KINDS:

@@ -61,7 +61,9 @@ def _uid_conflicts(steps: Sequence[Step]) -> dict[int, str]:
         for other in REGISTRY[step.kind].uids_differ_from:
             if (other, step.identity) in desired:
                 label = REGISTRY[other].label
-                reasons[id(step)] = f"a {label} has the same uid, which Grafana 11 does not accept"
+                reasons[id(step)] = (
+                    f"a {label} has the same uid, which Grafana 11 does not accept"
+                )
     return reasons
 
 
@@ -69,7 +71,10 @@ def _taken_names(steps: Sequence[Step], name_owners: NameOwners) -> dict[int, st
     """Return reasons against names that another step or another live object has."""
     freed = {(step.kind, uid) for step in steps for uid in _freed_names(step)}
     deleted = {
-        (step.kind, uid) for step in steps if step.action == DELETE for uid in _live_names(step)
+        (step.kind, uid)
+        for step in steps
+        if step.action == DELETE
+        for uid in _live_names(step)
     }
     first_by_name: dict[tuple[str, Name], tuple[Step, bool]] = {}
     reasons: dict[int, str] = {}
@@ -79,14 +84,18 @@ def _taken_names(steps: Sequence[Step], name_owners: NameOwners) -> dict[int, st
         new_names = _new_names(step)
         for uid, name in _desired_names(step).items():
             is_new = uid in new_names
-            first, first_is_new = first_by_name.setdefault((step.kind, name), (step, is_new))
+            first, first_is_new = first_by_name.setdefault(
+                (step.kind, name), (step, is_new)
+            )
             # Two live objects with one name, which newer servers allow, are left alone.
             if first is not step and (is_new or first_is_new):
                 reasons[id(step)] = f"{first.about} has the same name and place"
                 continue
             live_owners = name_owners[step.kind].get(name, ()) if is_new else ()
             others = [
-                owner for owner in live_owners if owner != uid and (step.kind, owner) not in freed
+                owner
+                for owner in live_owners
+                if owner != uid and (step.kind, owner) not in freed
             ]
             if others:
                 is_deleted = (step.kind, others[0]) in deleted
@@ -101,7 +110,9 @@ def _taken(step: Step, name: str, owner: str, is_deleted: bool) -> str:
     return f"{reason}, which is deleted only after all writes" if is_deleted else reason
 
 
-def order_by_name_dependency(steps: Sequence[Step]) -> tuple[list[list[Step]], list[Wait]]:
+def order_by_name_dependency(
+    steps: Sequence[Step],
+) -> tuple[list[list[Step]], list[Wait]]:
     """Return steps of one kind in batches, each after those whose names it takes.
 
     The second list are the steps that wait for each other in a circle.
@@ -109,7 +120,9 @@ def order_by_name_dependency(steps: Sequence[Step]) -> tuple[list[list[Step]], l
     givers: dict[Name, tuple[str, Step]] = {}
     for step in steps:
         if REGISTRY[step.kind].renames_in_order:
-            givers.update({name: (uid, step) for uid, name in _freed_names(step).items()})
+            givers.update(
+                {name: (uid, step) for uid, name in _freed_names(step).items()}
+            )
     waits = {id(step): _waits(step, givers) for step in steps}
     batches: list[list[Step]] = []
     waiting = list(steps)
@@ -118,7 +131,9 @@ def order_by_name_dependency(steps: Sequence[Step]) -> tuple[list[list[Step]], l
         # The server orders the names that are passed on within a group.
         pending = {
             id(step): [
-                wait for wait in waits[id(step)] if id(wait.giver) in ids and wait.giver is not step
+                wait
+                for wait in waits[id(step)]
+                if id(wait.giver) in ids and wait.giver is not step
             ]
             for step in waiting
         }
@@ -154,7 +169,9 @@ def _new_names(step: Step) -> dict[str, Name]:
     if step.action == KEEP:
         return {}
     live = _live_names(step)
-    return {uid: name for uid, name in _desired_names(step).items() if live.get(uid) != name}
+    return {
+        uid: name for uid, name in _desired_names(step).items() if live.get(uid) != name
+    }
 
 
 def _freed_names(step: Step) -> dict[str, Name]:
@@ -162,4 +179,6 @@ def _freed_names(step: Step) -> dict[str, Name]:
     if step.action != UPDATE:
         return {}
     desired = _desired_names(step)
-    return {uid: name for uid, name in _live_names(step).items() if desired.get(uid) != name}
+    return {
+        uid: name for uid, name in _live_names(step).items() if desired.get(uid) != name
+    }

@@ -14,7 +14,15 @@ import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 from opentelemetry import metrics, trace
 
-from .backend import CACHE_SECONDS, accounts, cache, cached, enqueue, log_to_stdout, open_database
+from .backend import (
+    CACHE_SECONDS,
+    accounts,
+    cache,
+    cached,
+    enqueue,
+    log_to_stdout,
+    open_database,
+)
 
 log = logging.getLogger("hippius_s3.api")
 meter = metrics.get_meter("hippius_s3.api")
@@ -23,7 +31,19 @@ request_duration = meter.create_histogram(
     "http_request_duration_seconds",
     unit="s",
     description="Time from a request's arrival to its response",
-    explicit_bucket_boundaries_advisory=[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    explicit_bucket_boundaries_advisory=[
+        0.005,
+        0.01,
+        0.025,
+        0.05,
+        0.1,
+        0.25,
+        0.5,
+        1,
+        2.5,
+        5,
+        10,
+    ],
 )
 
 DOWNLOAD_SECONDS = 10
@@ -58,15 +78,25 @@ async def observe(
         # Never the path as a label: it holds the object's key, and each key would be a series.
         handler = getattr(request.scope.get("endpoint"), "__name__", "none")
         request_duration.record(
-            elapsed, {"method": request.method, "handler": handler, "status_code": str(status)}
+            elapsed,
+            {"method": request.method, "handler": handler, "status_code": str(status)},
         )
-        log.info("%s %s status=%d seconds=%.4f", request.method, request.url.path, status, elapsed)
+        log.info(
+            "%s %s status=%d seconds=%.4f",
+            request.method,
+            request.url.path,
+            status,
+            elapsed,
+        )
 
 
 @app.put("/{bucket}/{key:path}")
 async def put_object(bucket: str, key: str, request: Request) -> Response:
     body = await request.body()
-    version, etag = str(uuid.uuid4()), hashlib.md5(body, usedforsecurity=False).hexdigest()
+    version, etag = (
+        str(uuid.uuid4()),
+        hashlib.md5(body, usedforsecurity=False).hexdigest(),
+    )
     await accounts.incr(f"puts:{bucket}")
     await cache.set(cached(version), body, ex=CACHE_SECONDS)
     await request.app.state.database.execute(
@@ -82,7 +112,9 @@ async def put_object(bucket: str, key: str, request: Request) -> Response:
 @app.get("/{bucket}/{key:path}")
 async def get_object(bucket: str, key: str, request: Request) -> Response:
     row = await request.app.state.database.fetchrow(
-        "SELECT version::text, etag FROM objects WHERE bucket = $1 AND key = $2", bucket, key
+        "SELECT version::text, etag FROM objects WHERE bucket = $1 AND key = $2",
+        bucket,
+        key,
     )
     if row is None:
         raise HTTPException(404, "NoSuchKey")
@@ -90,7 +122,9 @@ async def get_object(bucket: str, key: str, request: Request) -> Response:
     if body is None:
         body = await download(row["version"])
     return Response(
-        body, media_type="application/octet-stream", headers={"etag": f'"{row["etag"]}"'}
+        body,
+        media_type="application/octet-stream",
+        headers={"etag": f'"{row["etag"]}"'},
     )
 
 

@@ -42,13 +42,19 @@ async def upload(job: Job, database: Any) -> None:
     """Move an object from the cache to the store, by the digest of its content."""
     body = await cache.get(cached(job["version"]))
     if body is None:
-        raise LookupError(f"object {job['version']} has left the cache before it was stored")
+        raise LookupError(
+            f"object {job['version']} has left the cache before it was stored"
+        )
     cid = hashlib.sha256(body).hexdigest()
     await database.execute(
-        "INSERT INTO blobs (cid, body) VALUES ($1, $2) ON CONFLICT DO NOTHING", cid, body
+        "INSERT INTO blobs (cid, body) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        cid,
+        body,
     )
     await database.execute(
-        "UPDATE objects SET cid = $2, state = 'stored' WHERE version = $1", job["version"], cid
+        "UPDATE objects SET cid = $2, state = 'stored' WHERE version = $1",
+        job["version"],
+        cid,
     )
     await cache.delete(cached(job["version"]))
     await enqueue("substrate", version=job["version"], cid=cid)
@@ -65,7 +71,8 @@ async def publish(job: Job, database: Any) -> None:
 async def download(job: Job, database: Any) -> None:
     """Restore a stored object into the cache and notify the waiting API."""
     body = await database.fetchval(
-        "SELECT body FROM objects JOIN blobs USING (cid) WHERE version = $1", job["version"]
+        "SELECT body FROM objects JOIN blobs USING (cid) WHERE version = $1",
+        job["version"],
     )
     if body is not None:
         await cache.set(cached(job["version"]), body, ex=CACHE_SECONDS)
@@ -82,7 +89,9 @@ def watch_queue(worker: str) -> None:
 
     def length(_: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
         with suppress_instrumentation():
-            yield metrics.Observation(client.llen(queue_key(worker)), {"queue_name": worker})
+            yield metrics.Observation(
+                client.llen(queue_key(worker)), {"queue_name": worker}
+            )
 
     meter.create_observable_gauge(
         "hippius_queue_length", [length], description="Jobs that wait in a queue"
@@ -95,7 +104,10 @@ async def process(worker: str, job: Job, database: Any) -> bool:
         f"{worker} process",
         context=propagate.extract(job["context"]),
         kind=trace.SpanKind.CONSUMER,
-        attributes={"messaging.system": "redis", "messaging.destination.name": queue_key(worker)},
+        attributes={
+            "messaging.system": "redis",
+            "messaging.destination.name": queue_key(worker),
+        },
     ) as span:
         try:
             await WORK[worker](job, database)
@@ -111,14 +123,18 @@ async def process(worker: str, job: Job, database: Any) -> bool:
 async def run(worker: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    requests = meter.create_counter(f"{worker}_requests_total", description="Jobs done, by success")
+    requests = meter.create_counter(
+        f"{worker}_requests_total", description="Jobs done, by success"
+    )
     watch_queue(worker)
     async with open_database() as database:
         log.info("waiting for jobs of %s", worker)
         while not stop.is_set():
             job = await dequeue(worker, wait=1)
             if job is not None:
-                requests.add(1, {"success": str(await process(worker, job, database)).lower()})
+                requests.add(
+                    1, {"success": str(await process(worker, job, database)).lower()}
+                )
 
 
 if __name__ == "__main__":
