@@ -98,7 +98,8 @@ def _signals(name: str, destinations: dict[str, dict[str, Any]]) -> list[str]:
         raise AnsibleFilterError(
             f"otel_collector_destinations: {name!r} has no signals; list traces, metrics or logs."
         )
-    return destinations[name]["signals"]
+    signals: list[str] = destinations[name]["signals"]
+    return signals
 
 
 class FilterModule:

@@ -32,7 +32,8 @@ def checksum_file(
                 with open_url(
                     url, timeout=30, http_agent="hippius.monitoring"
                 ) as response:
-                    return response.read(LONGEST).decode("utf-8", "replace")
+                    content: bytes = response.read(LONGEST)
+                    return content.decode("utf-8", "replace")
             except HTTPError as error:
                 error.close()
                 failures.append(f"{url}: HTTP {error.code}")

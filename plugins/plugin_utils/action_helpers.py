@@ -35,7 +35,7 @@ def run_component(action: ActionBase, args: Values, variables: Values) -> Values
     deadline = time.monotonic() + float(LOCK_TIMEOUT if seconds is None else seconds)
     while True:
         remaining = max(0, int(deadline - time.monotonic()))
-        result = action._execute_module(
+        result: Values = action._execute_module(
             module_name="hippius.monitoring.component",
             module_args={**args, "lock_timeout": min(remaining, LOCK_WAIT_ON_HOST)},
             task_vars=variables,

@@ -54,7 +54,7 @@ def intact(directory: str) -> bool:
     if record is None:
         return False
     try:
-        return json.loads(record)["members"] == _members(path)
+        return bool(json.loads(record)["members"] == _members(path))
     except (ValueError, KeyError):
         return False
 
