@@ -115,14 +115,29 @@ BUILT_IN_TEMPLATE = re.compile(
 
 
 def same(left: Any, right: Any) -> bool:
-    """Return whether two JSON values are equal; 1 is 1.0, but true is not 1."""
+    """Return whether two JSON values are equal; 1 is 1.0, but true is not 1.
+
+    Numbers are compared as doubles, since Grafana's server keeps integers above 2^53 as such.
+    """
     if isinstance(left, dict) and isinstance(right, dict):
         if left.keys() != right.keys():
             return False
         return all(same(value, right[key]) for key, value in left.items())
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same, left, right))
-    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    return bool(_as_double(left) == _as_double(right))
+
+
+def _as_double(value: Any) -> Any:
+    """Return a number as a double, and any other value, or one beyond doubles, as it is."""
+    if not isinstance(value, int):
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return value
 
 
 def milliseconds(value: Any) -> Any:

@@ -496,7 +496,7 @@ def store_board(
     old.setdefault("created", time)
     old.setdefault("createdBy", login)
     version = old["version"] + 1
-    spec = spec | {"id": old["id"], "uid": old["uid"], "version": version}
+    spec = rounded(spec) | {"id": old["id"], "uid": old["uid"], "version": version}
     board = old | {
         "title": spec["title"],
         "folderUid": folder,
@@ -507,6 +507,17 @@ def store_board(
     board |= {"updated": time, "updatedBy": login}
     request.store.put(request.org, "dashboard", board["uid"], board)
     return board
+
+
+def rounded(value: Any) -> Any:
+    """Return a JSON value with integers as the real server keeps them: as doubles."""
+    if isinstance(value, dict):
+        return {key: rounded(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [rounded(element) for element in value]
+    if isinstance(value, int) and abs(value) > 2**53:
+        return int(float(value))
+    return value
 
 
 def without_marks(tree: Any) -> Any:

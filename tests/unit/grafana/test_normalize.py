@@ -31,7 +31,7 @@ from tests.unit.grafana.factories import BODIES, CHANGES, RULE, changed
         ({"a": None}, {}, False),
         ([1, 2], [2, 1], False),
         ("", None, False),
-        (2**53 + 1, 2**53, False),
+        (2**53 + 1, 2**53, True),
         ("\u2028", "\u2028", True),
     ],
 )
@@ -395,3 +395,26 @@ def test_numbers_in_a_query_are_as_exact_as_in_grafana() -> None:
         for number in (2**53 + 1, float(2**53), 2**53 + 2)
     )
     assert normalize.same(asked, stored) and not normalize.same(asked, other)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "equal"),
+    [
+        pytest.param(2**53 + 1, 2**53, True, id="integers beyond doubles"),
+        pytest.param(2**53 + 1, float(2**53), True, id="an integer and its double"),
+        pytest.param(
+            2**53 - 1, 2**53 - 2, False, id="integers that doubles tell apart"
+        ),
+        pytest.param(10**400, 10**400, True, id="beyond all doubles"),
+        pytest.param(10**400, 10**401, False, id="different beyond all doubles"),
+        pytest.param(True, 1, False, id="a boolean is no number"),
+        pytest.param(0, False, False, id="nor is a number a boolean"),
+        pytest.param(None, 0, False, id="nothing is not zero"),
+        pytest.param("1", 1, False, id="nor is a string a number"),
+    ],
+)
+def test_numbers_are_compared_as_the_server_keeps_them(
+    left: object, right: object, equal: bool
+) -> None:
+    assert normalize.same(left, right) is equal
+    assert normalize.same({"a": [left]}, {"a": [right]}) is equal

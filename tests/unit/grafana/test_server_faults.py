@@ -30,7 +30,7 @@ from tests.unit.grafana.factories import BODIES, IDENTITIES, absent, changed, de
 from tests.unit.grafana.test_reconcile import environment
 
 pytestmark = pytest.mark.skipif(
-    bool(REAL), reason="a real server neither counts nor fails when it is message to"
+    bool(REAL), reason="a real server neither counts nor fails when told to"
 )
 OPTIONS = {"owner": "tests", "fingerprint_key": "key", "adopt": True}
 # Injected temporary faults.

@@ -24,7 +24,7 @@ from tests.unit.grafana.factories import RULE, desired
 from tests.unit.grafana.test_reconcile import SURROUNDINGS
 
 pytestmark = pytest.mark.skipif(
-    bool(REAL), reason="a hundred variations a kind are for the stand-in"
+    bool(REAL), reason="a hundred variations a kind are for the fake"
 )
 OPTIONS = Options(fingerprint_key="key", adopt=True)
 
