@@ -10,10 +10,14 @@ import selectors
 import subprocess
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 from . import files, layout
 from .component_errors import ComponentError
 from .rollout_plan import Unit
+
+if TYPE_CHECKING:
+    from typing import IO
 
 PROPERTIES = "ActiveState,SubState,MainPID,InvocationID,NRestarts,FragmentPath"
 MINIMUM_VERSION = 247
@@ -67,8 +71,7 @@ def _read_output(process: subprocess.Popen[bytes], timeout: float | None) -> str
     """Return what a process prints until it ends; raise TimeoutExpired."""
     deadline = None if timeout is None else time.monotonic() + timeout
     output = bytearray()
-    pipe = process.stdout
-    assert pipe is not None
+    pipe = cast("IO[bytes]", process.stdout)
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
         while len(output) < LONGEST_OUTPUT:
