@@ -451,7 +451,7 @@ def test_a_concurrent_run_fails_naming_the_lock_owner(rollout):
     thread.join()
     assert second.returncode == 2
     assert (
-        "Another run holds testd on this host: " in second.message
+        "testd on this host: another run holds its lock (" in second.message
         and ", process " in second.message
     )
     waited = good(rollout.run(rollout.task(lock_timeout=60)))
