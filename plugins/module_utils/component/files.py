@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import stat
+import subprocess
 
 SAFE = os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -92,9 +93,19 @@ def make_directory(path: str, mode: int = 0o755, gid: int = 0) -> None:
 def remove(path: str) -> None:
     """Remove a file, link or directory tree, if there is one."""
     if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
+        _remove_tree(path)
     elif os.path.lexists(path):
         os.unlink(path)
+
+
+def _remove_tree(path: str) -> None:
+    try:
+        shutil.rmtree(path)
+    except RecursionError:
+        # A service can nest directories deeper than Python recurses; rm(1) does not recurse.
+        subprocess.run(["rm", "-rf", "--", path], check=False)
+        if os.path.lexists(path):
+            raise OSError(f"{path}: rm could not remove it") from None
 
 
 def remove_empty(path: str) -> None:

@@ -73,7 +73,8 @@ def stage(release: Release, name: str, program: str) -> bool:
 
     archive_path = _obtain_archive(release, name, host)
     failpoint("after-download")
-    staging = path_of(".staging-" + directory)
+    # Components of one release may stage it at the same time.
+    staging = path_of(f".staging-{directory}-{os.getpid()}")
     files.remove(staging)
     try:
         files.make_directory(staging)
@@ -85,7 +86,10 @@ def stage(release: Release, name: str, program: str) -> bool:
         files.remove(layout.downloads(name))
         raise
     failpoint("after-unpack")
-    _install(staging, path_of(directory))
+    if intact(directory):
+        files.remove(staging)
+    else:
+        _install(staging, path_of(directory))
     files.remove(layout.downloads(name))
     return True
 

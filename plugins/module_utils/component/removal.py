@@ -14,6 +14,7 @@ from .failpoints import failpoint
 from .rollout_plan import NONE, REMOVE, shown_path
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from .manifest import Manifest
@@ -83,7 +84,7 @@ def take_down(name: str, manifest: Manifest | None) -> None:
     ]
     units = sorted({*linked, *(manifest["units"] if manifest else ())})
     if units:
-        systemd.run(["systemctl", "stop", "--", *units], timeout=None)
+        _stop(units)
     for path in links:
         files.remove(path)
     for directory in set(directories.values()):
@@ -96,9 +97,24 @@ def take_down(name: str, manifest: Manifest | None) -> None:
     files.remove(layout.pending(name))
 
 
-def purge(name: str) -> None:
-    """Remove an instance's data, its saved manual changes, and its user if it is ours."""
-    files.remove(layout.data(name))
+def _stop(units: list[str]) -> None:
+    """Stop units; raise when one still runs, whatever systemctl says of those not loaded."""
+    result = systemd.run(["systemctl", "stop", "--", *units], timeout=None)
+    running = [name for name, unit in systemd.show(units).items() if unit.main_pid]
+    if running:
+        raise ComponentError(
+            f"{', '.join(running)}: still running after systemctl stop"
+            f" ({result.stdout.strip() or 'no output'}); stop it and run again."
+            " Nothing was removed."
+        )
+
+
+def purge(name: str) -> str:
+    """Remove an instance's data, its saved manual changes, and its user if it is ours.
+
+    Returns the message for the one who asked for it.
+    """
+    message = f"Data and user of {name} are purged.{_purge_data(layout.data(name))}"
     files.remove(layout.edited(name))
     if generation.owns_user(name):
         result = systemd.run(["userdel", name])
@@ -106,6 +122,21 @@ def purge(name: str) -> None:
             raise ComponentError(
                 f"user {name}: userdel failed: {result.stdout.strip()}"
             )
+    return message
+
+
+def _purge_data(data: str) -> str:
+    """Remove a data directory; return what is left of it, in words."""
+    target = files.link_target(data)
+    if target is not None:
+        files.remove(data)
+        return f" {data} was a link; the data in {target} was left."
+    if os.path.ismount(data):
+        for entry in files.listing(data):
+            files.remove(os.path.join(data, entry))
+        return f" {data} is a mount point, which was emptied and left."
+    files.remove(data)
+    return ""
 
 
 def absent(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -113,13 +144,11 @@ def absent(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     component = params["name"]
     removals = [plan_removal(name) for name in observe.instances_of(component)]
     purged = _names_to_purge(params, removals) if params["purge"] else []
+    notices = [f"Data and user of {name} are purged." for name in purged]
     if not check_mode:
         if removals or purged:
-            _remove_locked(component, removals, params)
-        for name in purged:
-            purge(name)
+            notices = _remove_locked(component, removals, params, purged)
         generation.tidy()
-    notices = [f"Data and user of {name} are purged." for name in purged]
     return _values(removals, notices)
 
 
@@ -156,15 +185,23 @@ def prune(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 
 def _remove_locked(
-    component: str, removals: list[Removal], params: dict[str, Any]
-) -> None:
-    """Remove instances under the lock; plan again, since another run may have changed them."""
+    component: str,
+    removals: list[Removal],
+    params: dict[str, Any],
+    purged: Sequence[str] = (),
+) -> list[str]:
+    """Remove instances and purge names under the lock; return a message for each purged name.
+
+    It plans again, since another run may have changed them.
+    """
     lock_owner = params.get("lock_owner") or ""
     with run_lock.held(component, lock_owner, params["lock_timeout"]):
         for removal in removals:
             if os.path.isdir(layout.component(removal.name)):
                 remove(plan_removal(removal.name))
+        messages = [purge(name) for name in purged]
         generation.prune_releases()
+    return messages
 
 
 def _values(removals: list[Removal], notices: list[str]) -> dict[str, Any]:

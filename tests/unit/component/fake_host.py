@@ -303,6 +303,9 @@ class FakeHost:
 
     def _stop(self, name: str) -> tuple[int, str]:
         state = self._load()
+        config = state["units"].get(name, {}).get("config", {})
+        if "stop: refuse" in "".join(config.values()):
+            return 1, "Connection timed out"
         if name in state["units"]:
             state["units"][name].update(active="inactive", sub="dead", pid=0)
         self._save(state)

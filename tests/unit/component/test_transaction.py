@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -291,3 +292,70 @@ def test_a_rollout_that_fails_and_is_killed_ends_in_the_old_generation(
     host.good(options)
     assert host.loaded() == {"loki.yml": "a: 1\n"}
     assert host.good(options).changed is False
+
+
+def test_a_unit_that_does_not_stop_is_not_removed(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options, config=config("stop: refuse\n"))
+    before = host.tree()
+    refused = host.run({"name": "loki", "state": "absent"})
+    assert "loki.service: still running" in refused.error
+    assert "Connection timed out" in refused.error
+    assert (host.tree(), host.unit("loki.service")["active"]) == (before, "active")
+
+
+PURGE = {"name": "loki", "state": "absent", "purge": True}
+
+
+def test_a_purge_empties_a_mount_point_and_leaves_it(
+    host: FakeHost, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.good(options)
+    data = Path(layout.data("loki"))
+    (data / "chunks").mkdir()
+    monkeypatch.setattr("os.path.ismount", lambda path: path == str(data))
+    purged = host.good(PURGE)
+    assert "is a mount point" in purged.values["notices"][0]
+    assert (data.is_dir(), list(data.iterdir())) == (True, [])
+
+
+def test_a_purge_reports_data_behind_a_link(
+    host: FakeHost, options: dict[str, Any], tmp_path: Path
+) -> None:
+    host.good(options)
+    data, elsewhere = Path(layout.data("loki")), tmp_path / "disk"
+    data.rename(elsewhere)
+    data.symlink_to(elsewhere)
+    purged = host.good(PURGE)
+    assert f"the data in {elsewhere} was left" in purged.values["notices"][0]
+    assert (data.is_symlink(), elsewhere.is_dir()) == (False, True)
+
+
+def test_a_purge_removes_directories_deeper_than_python_recurses(
+    host: FakeHost, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.good(options)
+    data = Path(layout.data("loki"))
+    monkeypatch.chdir(data)
+    for _depth in range(3000):
+        os.mkdir("d")
+        os.chdir("d")
+    os.chdir("/")
+    host.good(PURGE)
+    assert not data.exists()
+
+
+def test_another_component_does_not_disturb_the_staging_of_a_shared_release(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    other = {**options, "name": "other"}
+    killed = host.run(other, die_at="after-unpack")
+    assert killed.killed_by == signal.SIGKILL
+    left = list(Path(layout.RELEASES).iterdir())
+    assert [path.name.startswith(".staging-") for path in left] == [True]
+    host.good(options)
+    host.good(other)
+    assert [path.name for path in Path(layout.RELEASES).iterdir()] == [
+        os.path.basename(os.readlink(Path(layout.current("loki")) / "release"))
+    ]
