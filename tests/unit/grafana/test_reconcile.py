@@ -949,3 +949,25 @@ def test_objects_in_use_are_neither_deleted_nor_pruned(
         *(absent(item.kind, item.identity) for item in rest),
         absent("template", "tests.owned"),
     )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"group_wait": "31s", "group_by": ["a"]}, id="times and labels"),
+        pytest.param({"repeat_interval": "5h"}, id="one time"),
+    ],
+)
+@pytest.mark.parametrize("editable", [False, True])
+def test_a_tree_without_routes_is_reset(
+    grafana: Any, apply: Apply, changes: dict[str, Any], editable: bool
+) -> None:
+    before = read_existing(connect(grafana), ("policy",))["policy"][""]
+    tree = {"receiver": "grafana-default-email", **changes}
+    # Another receiver than a fresh 12.4 has: the tree is nobody's and is replaced.
+    assert apply(desired("policy", tree), editable=editable).changed
+    assert apply(absent("policy"), editable=editable, adopt=editable).changed
+    assert not apply(absent("policy")).changed
+    after = read_existing(connect(grafana), ("policy",))["policy"][""]
+    assert REGISTRY["policy"].is_initial(after)
+    assert after.provenance == before.provenance == ""

@@ -174,7 +174,7 @@ def test_a_file_provisioned_object_is_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("receiver", ["grafana-default-email", "empty"])
 def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
-    first = Live({"receiver": receiver, "group_by": ["alertname"]})
+    first = Live({"receiver": receiver, "group_by": ["grafana_folder", "alertname"]})
     assert (
         one(plan([desired("policy")], server(policy={"": first}), RULES)).action
         == UPDATE

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 WHERE = path("v1", "provisioning", "policies")
 # Grafana's first tree, also after a reset; since 12.4 the receiver without integrations.
 FIRST_RECEIVERS = ("grafana-default-email", "empty")
+FIRST_GROUP_BY = ("grafana_folder", "alertname")
 OWN_FIELDS = ("provenance", "orgId")
 MATCHER_FIELDS = ("matchers", "match", "match_re", "object_matchers")
 
@@ -62,9 +63,15 @@ class Policy(Kind):
         ]
 
     def is_initial(self, live: Live) -> bool:
-        """Return whether the tree has no routes and Grafana's own receiver."""
+        """Return whether the tree is as Grafana begins with it, in every field.
+
+        A tree without routes may have been given other times or labels all the same.
+        """
         receiver = live.body.get("receiver")
-        return not live.body.get("routes") and receiver in (*FIRST_RECEIVERS, "", None)
+        first = {"receiver": receiver, "group_by": FIRST_GROUP_BY}
+        if live.provenance or receiver not in (*FIRST_RECEIVERS, "", None):
+            return False
+        return normalize.same(normalize.route(live.body), normalize.route(first))
 
     def prepared(self, body: Body, live: Live | None, settings: Settings) -> Body:
         """Return the tree with all matchers in the spelling that every server keeps."""
