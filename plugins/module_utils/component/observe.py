@@ -160,13 +160,25 @@ def our_links(name: str) -> list[str]:
     inside = layout.current(name) + "/"
     units = {path for path, target in targets.items() if target.startswith(inside)}
     # A removed unit's enabling link dangles when a run was killed between the removal of both.
-    prefixes = (layout.unit(name + "."), layout.unit(name + "-"))
-    for target in targets.values():
-        if target.startswith(prefixes) and not os.path.lexists(target):
-            units.add(target)
+    # Names alone do not tell: another package may have left a link of loki-canary.service.
+    dangling = {
+        target for target in targets.values() if target and not os.path.lexists(target)
+    }
+    if dangling:
+        units |= dangling & _unit_paths(name)
     return [
         path for path, target in targets.items() if path in units or target in units
     ]
+
+
+def _unit_paths(name: str) -> set[str]:
+    """Return the path of every unit that a generation of an instance has."""
+    paths: set[str] = set()
+    for generation in generations(name):
+        instance_manifest = read_manifest(name, generation)
+        if instance_manifest:
+            paths.update(map(layout.unit, instance_manifest["units"]))
+    return paths
 
 
 def wrong_links(name: str, instance_manifest: Manifest) -> tuple[str, ...]:

@@ -359,3 +359,26 @@ def test_another_component_does_not_disturb_the_staging_of_a_shared_release(
     assert [path.name for path in Path(layout.RELEASES).iterdir()] == [
         os.path.basename(os.readlink(Path(layout.current("loki")) / "release"))
     ]
+
+
+def test_a_dangling_link_of_another_package_is_left_alone(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options)
+    other = Path(layout.wants("multi-user.target", "loki-canary.service"))
+    other.symlink_to(layout.unit("loki-canary.service"))
+    assert host.good(options).changed is False
+    host.good({"name": "loki", "state": "absent"})
+    assert other.is_symlink()
+
+
+def test_a_dangling_link_that_a_killed_run_left_is_removed(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options, units=TIMER)
+    enabling = Path(layout.wants("timers.target", "loki-tidy.timer"))
+    Path(layout.unit("loki-tidy.timer")).unlink()
+    assert enabling.is_symlink()
+    host.good(options)
+    assert not enabling.is_symlink()
+    assert host.good(options).changed is False
