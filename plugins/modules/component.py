@@ -38,7 +38,7 @@ notes:
   - "The main unit, over which O(unit) is merged: C(Type=exec), C(Restart=always) every two seconds
     without a limit, C(TimeoutStopSec=90), C(StateDirectory=<name>), C(LimitNOFILE=65536),
     C(WantedBy=multi-user.target), after C(network-online.target); C(ProtectSystem=strict),
-    C(ProtectHome), C(ProtectProc=invisible), C(ProcSubset=pid), C(PrivateDevices), C(PrivateTmp),
+    C(ProtectHome), C(ProtectProc=invisible), C(PrivateDevices), C(PrivateTmp),
     C(PrivateUsers), C(NoNewPrivileges), no capabilities, C(MemoryDenyWriteExecute),
     C(SystemCallFilter=@system-service) without C(@privileged) and C(@resources),
     C(RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX), C(RestrictNamespaces), C(UMask=0077) and

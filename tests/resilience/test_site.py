@@ -535,6 +535,14 @@ def test_every_unit_is_hardened_and_no_daemon_was_refused_what_it_needs(site):
     assert site.refusals() == ""
 
 
+def test_a_listener_has_the_backlog_of_the_kernel(site):
+    kernel = int(site.host.run("cat /proc/sys/net/core/somaxconn").stdout)
+    listeners = site.host.run("ss -Hltn 'sport = :3100 or sport = :9090'").stdout
+    backlogs = [int(line.split()[2]) for line in listeners.splitlines()]
+    # Go falls back to 128 where it cannot read the kernel's limit.
+    assert backlogs == [kernel] * 2 != [128] * 2
+
+
 def test_everything_runs_after_a_reboot_and_a_bridge_that_appears_late_is_listened_on(
     site,
 ):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Marks the users that this collection created, so that a purge removes no others.
 OWNER = "hippius.monitoring"
+# Debian and Red Hat give people user ids from here on.
+FIRST_PERSON = 1000
 
 
 def fingerprint_key(create: bool) -> bytes:
@@ -34,25 +36,58 @@ def fingerprint_key(create: bool) -> bytes:
 
 
 def ensure_user(name: str) -> int:
-    """Create the component's system user and data directory if missing; return its group."""
-    if group_of(name) is None:
+    """Create the component's user, group and data directory if missing; return the group.
+
+    The group is the one of its name, as in the unit: a package's user may have nogroup, which any
+    other user may have too.
+    """
+    if not _user_exists(name):
         _create_user(name)
-    account = pwd.getpwnam(name)
+    elif not _group_exists(name):
+        _run_tool("groupadd", "--system", name)
+    account, group = pwd.getpwnam(name), grp.getgrnam(name).gr_gid
     data = layout.data(name)
     if not os.path.isdir(data):
         os.mkdir(data, 0o700)
-        os.chown(data, account.pw_uid, account.pw_gid)
+        os.chown(data, account.pw_uid, group)
         os.chmod(data, 0o750)
-    return account.pw_gid
+    return group
 
 
 def _create_user(name: str) -> None:
-    command = ["useradd", "--system", "--comment", OWNER, "--no-create-home"]
-    command += ["--home-dir", layout.data(name), "--shell", "/usr/sbin/nologin"]
-    command += ["--gid", name] if _group_exists(name) else ["--user-group"]
-    result = systemd.run([*command, name])
+    options = ["--system", "--comment", OWNER, "--no-create-home"]
+    options += ["--home-dir", layout.data(name), "--shell", "/usr/sbin/nologin"]
+    options += ["--gid", name] if _group_exists(name) else ["--user-group"]
+    _run_tool("useradd", *options, name)
+
+
+def _run_tool(program: str, *arguments: str) -> None:
+    result = systemd.run([program, *arguments])
     if result.returncode != 0:
-        raise ComponentError(f"user {name}: useradd failed: {result.stdout.strip()}")
+        details = result.stdout.strip()
+        raise ComponentError(f"user {arguments[-1]}: {program} failed: {details}")
+
+
+def refuse_person(name: str) -> None:
+    """Raise when a user of this name is a person's rather than a service's."""
+    try:
+        account = pwd.getpwnam(name)
+    except KeyError:
+        return
+    is_service = account.pw_gecos == OWNER or account.pw_uid < FIRST_PERSON
+    if not is_service and not account.pw_shell.endswith(("/nologin", "/false")):
+        raise ComponentError(
+            f"user {name}: uid {account.pw_uid} with shell {account.pw_shell} is a person's"
+            " account; rename it, or choose another name. Nothing was changed."
+        )
+
+
+def _user_exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _group_exists(name: str) -> bool:
@@ -72,11 +107,10 @@ def owns_user(name: str) -> bool:
 
 
 def group_of(name: str) -> int | None:
-    """Return the component's group, or None when its user does not exist."""
-    try:
-        return pwd.getpwnam(name).pw_gid
-    except KeyError:
+    """Return the component's group, or None when it or the user does not exist."""
+    if not _user_exists(name) or not _group_exists(name):
         return None
+    return grp.getgrnam(name).gr_gid
 
 
 def current(name: str) -> str:

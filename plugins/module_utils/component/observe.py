@@ -79,6 +79,7 @@ def observe(
         leftovers=leftovers(name, used),
         pending=os.path.exists(layout.pending(name)),
         release_intact=release_intact,
+        account_exists=gid is not None,
         units=states,
     )
 

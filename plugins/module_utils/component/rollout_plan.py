@@ -71,6 +71,7 @@ class ObservedState:
     leftovers: tuple[str, ...] = ()
     pending: bool = False
     release_intact: bool = True
+    account_exists: bool = True
     units: dict[str, Unit] = field(default_factory=dict)
 
     def unit(self, unit_name: str) -> Unit:
@@ -108,7 +109,8 @@ def plan(
     """Plan the rollout of ``desired``, which ``manifest`` describes."""
     before = observed.manifest
     edited = bool(observed.drift or observed.untracked)
-    stage = edited or not same(manifest, before)
+    # Another account of the same name has another group, which the files must have.
+    stage = edited or not observed.account_exists or not same(manifest, before)
     restart_units = _restart_units(desired, manifest, observed)
     reasons = [*_differences(before, manifest), *_repairs(observed)]
     action, process_reasons = _process_action(desired, manifest, observed)
@@ -147,6 +149,8 @@ def _repairs(observed: ObservedState) -> list[str]:
     reasons += [f"{path} is missing or points elsewhere" for path in observed.links]
     if not observed.release_intact:
         reasons.append("the unpacked release is damaged")
+    if not observed.account_exists:
+        reasons.append("its user or group is missing")
     return reasons
 
 
@@ -163,7 +167,7 @@ def _process_action(
     running = observed.running_manifest
     if running is None:
         return RESTART, ["the running generation is unknown"]
-    if not observed.release_intact:
+    if not observed.release_intact or not observed.account_exists:
         return RESTART, []
     if running["release"] != manifest["release"]:
         return RESTART, [

@@ -162,6 +162,8 @@ def drift(
     ]
     if not observed.release_intact:
         lines.append("the unpacked release is damaged")
+    if not observed.account_exists:
+        lines.append("its user or group is missing")
     return lines
 
 

@@ -161,6 +161,7 @@ def _plan_rollout(desired: Instance, adopt: bool, key: bytes) -> Rollout:
             f"{desired.name}: belongs to component {owner} on this host; choose another name."
         )
     refuse_unmanaged(observed, adopt)
+    generation.refuse_person(desired.name)
     release = desired.release.directory(release_store.host_architecture())
     desired_manifest = manifest.build(desired, release, key)
     return Rollout(

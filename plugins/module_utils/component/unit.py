@@ -38,8 +38,9 @@ HARDENED = {
     "ProtectKernelLogs": "yes",
     "ProtectClock": "yes",
     "ProtectHostname": "yes",
+    # Not ProcSubset=pid, which hides /proc/sys/net/core/somaxconn and /proc/meminfo: Go's
+    # listeners then have a backlog of 128 rather than 4096, and memory limits are not found.
     "ProtectProc": "invisible",
-    "ProcSubset": "pid",
     "RestrictAddressFamilies": "AF_INET AF_INET6 AF_UNIX",
     "RestrictNamespaces": "yes",
     "RestrictRealtime": "yes",

@@ -41,6 +41,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 )
 
 GROUP = 4242
+NOGROUP = 65534
 # Beyond the kernel's largest process id, so that no real process is meant.
 FIRST_PID = 5_000_000
 METRICS = {
@@ -83,7 +84,9 @@ class FakeHost:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._state_file = root / "systemd.json"
-        self._save({"units": {}, "accounts": [], "count": 0, "commands": []})
+        self._save(
+            {"units": {}, "accounts": {}, "groups": {}, "count": 0, "commands": []}
+        )
 
     # What tests do
 
@@ -166,7 +169,7 @@ class FakeHost:
         monkeypatch.setattr(probe, "ask", self._answer)
         monkeypatch.setattr(probe, "INTERVAL_SECONDS", 0)
         monkeypatch.setattr(pwd, "getpwnam", self._account)
-        monkeypatch.setattr(grp, "getgrnam", self._account)
+        monkeypatch.setattr(grp, "getgrnam", self._group)
         monkeypatch.setattr(release_store.platform, "machine", lambda: "x86_64")
 
     def _child(
@@ -215,6 +218,7 @@ class FakeHost:
             "systemd-run": self._check,
             "journalctl": lambda _words: (0, "Starting the program\nit refuses\n"),
             "useradd": self._useradd,
+            "groupadd": self._groupadd,
             "userdel": self._userdel,
         }
         code, output = programs[command[0]](command[1:])
@@ -348,24 +352,45 @@ class FakeHost:
             return 503, "starting"
         return 200, f"reload_ok {unit['reload_ok']}\nreload_at {unit['reloads']}\n"
 
-    def _useradd(self, words: list[str]) -> tuple[int, str]:
+    def add_account(self, name: str, **fields: Any) -> None:
+        """Create a user as somebody else made it; without ``group`` of its name."""
         state = self._load()
-        state["accounts"].append(words[-1])
+        state["accounts"][name] = {
+            "pw_uid": GROUP,
+            "pw_gid": NOGROUP,
+            "pw_gecos": "",
+            "pw_shell": "/usr/sbin/nologin",
+            **fields,
+        }
+        self._save(state)
+
+    def remove_account(self, name: str) -> None:
+        """Remove a user and its group."""
+        state = self._load()
+        state["accounts"].pop(name)
+        state["groups"].pop(name, None)
+        self._save(state)
+
+    def _useradd(self, words: list[str]) -> tuple[int, str]:
+        self._groupadd(words)
+        self.add_account(words[-1], pw_gid=GROUP, pw_gecos="hippius.monitoring")
+        return 0, ""
+
+    def _groupadd(self, words: list[str]) -> tuple[int, str]:
+        state = self._load()
+        state["groups"].setdefault(words[-1], GROUP)
         self._save(state)
         return 0, ""
 
     def _userdel(self, words: list[str]) -> tuple[int, str]:
-        state = self._load()
-        state["accounts"].remove(words[-1])
-        self._save(state)
+        self.remove_account(words[-1])
         return 0, ""
 
     def _account(self, name: str) -> Any:
-        if name not in self._load()["accounts"]:
-            raise KeyError(name)
-        return SimpleNamespace(
-            pw_uid=GROUP, pw_gid=GROUP, gr_gid=GROUP, pw_gecos="hippius.monitoring"
-        )
+        return SimpleNamespace(**self._load()["accounts"][name])
+
+    def _group(self, name: str) -> Any:
+        return SimpleNamespace(gr_gid=self._load()["groups"][name])
 
 
 def work(options: dict[str, Any], check: bool) -> dict[str, Any]:

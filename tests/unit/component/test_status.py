@@ -183,6 +183,7 @@ def host(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a host with one converged component, without a running systemd."""
     Path(layout.etc("loki")).parent.mkdir(parents=True)
     desired = instance()
+    monkeypatch.setattr(generation, "group_of", lambda _name: 0)
     name = generation.write(desired, built(desired), 0)
     generation.switch("loki", name)
     generation.set_links("loki", built(desired))

@@ -15,7 +15,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
     FAILPOINTS,
 )
-from tests.unit.component.fake_host import METRICS, FakeHost, release
+from tests.unit.component.fake_host import GROUP, METRICS, FakeHost, release
 
 # The files of a host, and what its programs have read.
 End = tuple[dict[str, str], dict[str, dict[str, str]]]
@@ -381,4 +381,38 @@ def test_a_dangling_link_that_a_killed_run_left_is_removed(
     assert enabling.is_symlink()
     host.good(options)
     assert not enabling.is_symlink()
+    assert host.good(options).changed is False
+
+
+def test_files_belong_to_the_group_of_the_units_name(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.add_account("loki")
+    host.good(options, secrets={"password": "s3cret"})
+    etc = Path(layout.etc("loki"))
+    groups = {path.stat().st_gid for path in (etc, etc / "password", etc / "loki.yml")}
+    assert groups == {GROUP}
+    assert host.good(options, secrets={"password": "s3cret"}).changed is False
+
+
+def test_the_account_of_a_person_is_refused(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.add_account("loki", pw_shell="/bin/bash")
+    before = host.tree()
+    for check in (True, False):
+        refused = host.run(options, check=check)
+        assert "is a person's account" in refused.error
+    assert host.tree() == before
+
+
+def test_a_missing_account_is_created_by_the_next_run(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options)
+    host.remove_account("loki")
+    assert host.good(options, check=True).action == "restart"
+    repaired = host.good(options)
+    reasons = repaired.values["instances"]["loki"]["reasons"]
+    assert (repaired.action, reasons) == ("restart", ["its user or group is missing"])
     assert host.good(options).changed is False
