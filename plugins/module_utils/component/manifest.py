@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     class Manifest(TypedDict):
         """Description of a generation; ``unit`` is the main unit's digest.
 
+        The checker and its environment are no part of its identity: they change nothing that
+        runs, and a rollback runs the checker that the generation was checked with.
+
         ``id`` is empty in one that was recovered, since the generation's own cannot be read.
         """
 
@@ -48,12 +51,23 @@ if TYPE_CHECKING:
         listen_addresses: list[str]
         ready: ReadyProbe
         reload: ReloadProbe
+        check: list[str]
+        check_ignore_pattern: str
+        environment: dict[str, str]
 
 
 FORMAT = 1
 # Keys without which a manifest describes nothing, and values for those that a release lacked.
 REQUIRED = ("id", "component", "name", "release", "files", "units")
-DEFAULTS = {"unit": "", "listen_addresses": [], "ready": {}, "reload": {}}
+DEFAULTS = {
+    "unit": "",
+    "listen_addresses": [],
+    "ready": {},
+    "reload": {},
+    "check": [],
+    "check_ignore_pattern": "",
+    "environment": {},
+}
 
 
 def build(instance: Instance, release_directory: str, key: bytes) -> Manifest:
@@ -80,6 +94,9 @@ def build(instance: Instance, release_directory: str, key: bytes) -> Manifest:
         "listen_addresses": list(instance.listen_addresses),
         "ready": instance.ready,
         "reload": instance.reload,
+        "check": list(instance.check),
+        "check_ignore_pattern": instance.check_ignore_pattern,
+        "environment": instance.environment,
     }
     # As it is read back: without tuples.
     manifest: Manifest = json.loads(json.dumps(facts))
@@ -137,6 +154,9 @@ def recovered(
         "listen_addresses": [],
         "ready": {},
         "reload": {},
+        "check": [],
+        "check_ignore_pattern": "",
+        "environment": {},
     }
 
 

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from . import (
+    config_check,
     files,
     generation,
     layout,
@@ -42,13 +43,21 @@ def roll_back(params: dict[str, Any], check_mode: bool) -> Result:
     A ComponentError means that the host is as before.
     """
     if check_mode:
-        return _plan_rollback(params)
+        result = _plan_rollback(params)
+        for rollout in result.changing:
+            if rollout.desired.check:
+                release = rollout.manifest["release"]
+                result.notices += config_check.check_copy(rollout.desired, release)
+        return result
     with run_lock.held(
         params["name"], params.get("lock_owner") or "", params["lock_timeout"]
     ):
         failpoint("after-lock")
         result = _plan_rollback(params)
         notices: list[str] = []
+        for rollout in result.changing:
+            # What was accepted before the last rollout may be refused since.
+            notices += transaction.check_generation(rollout)
         for rollout in result.changing:
             notices += transaction.keep_manual_changes(rollout)
         for rollout in result.changing:
@@ -178,6 +187,9 @@ def instance(described: Manifest, directory: str) -> Instance:
         listen_addresses=tuple(described["listen_addresses"]),
         ready=described["ready"],
         reload=described["reload"],
+        check=tuple(described["check"]),
+        check_ignore_pattern=described["check_ignore_pattern"],
+        environment=described["environment"],
     )
 
 

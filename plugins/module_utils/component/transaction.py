@@ -208,7 +208,7 @@ def _stage(result: Result) -> None:
                 if rollout.plan.changed:
                     result.notices += _prepare_generation(rollout)
             for rollout in result.rollouts:
-                result.notices += _check_generation(rollout)
+                result.notices += check_generation(rollout)
                 refuse_taken_ports(rollout)
             failpoint("after-check")
         except BaseException:
@@ -251,7 +251,8 @@ def _program(desired: Instance) -> str:
     return word[len(prefix) :] if word.startswith(prefix) else ""
 
 
-def _check_generation(rollout: Rollout) -> list[str]:
+def check_generation(rollout: Rollout) -> list[str]:
+    """Run the checker on a generation that is to become current; return notices."""
     if not rollout.generation or not rollout.desired.check:
         return []
     release = rollout.manifest["release"]

@@ -138,6 +138,10 @@ class FakeHost:
         state["units"][name].update(active="failed", pid=0)
         self._save(state)
 
+    def refuse_every_check(self) -> None:
+        """Let checkers refuse from now on what they accepted before."""
+        self._save({**self._load(), "refuses": True})
+
     def reboot(self) -> None:
         """Start the host anew: /run is empty, and systemd starts what is enabled."""
         for path in sorted((self.root / "run").rglob("*"), reverse=True):
@@ -339,7 +343,7 @@ class FakeHost:
         contents = [
             path.read_text("utf-8") for path in staged.rglob("*") if path.is_file()
         ]
-        refused = "check: refuse" in "".join(contents)
+        refused = self._load().get("refuses") or "check: refuse" in "".join(contents)
         return (1, "line 1: it is refused") if refused else (0, "")
 
     def _answer(

@@ -416,3 +416,17 @@ def test_a_missing_account_is_created_by_the_next_run(
     reasons = repaired.values["instances"]["loki"]["reasons"]
     assert (repaired.action, reasons) == ("restart", ["its user or group is missing"])
     assert host.good(options).changed is False
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_rollback_that_the_checker_refuses_changes_nothing(
+    host: FakeHost, options: dict[str, Any], check: bool
+) -> None:
+    host.good(options)
+    host.good(options, config=config("a: 2\n"))
+    before, started = host.tree(), host.starts()
+    host.refuse_every_check()
+    refused = host.run({"name": "loki", "state": "previous"}, check=check)
+    assert "refused by its checker" in refused.error
+    assert (host.tree(), host.starts()) == (before, started)
+    assert host.loaded() == {"loki.yml": "a: 2\n"}
