@@ -221,7 +221,8 @@ def test_a_configuration_that_the_checker_refuses_leaves_the_old_process_answeri
         pytest.param(
             {"fault": "dies on reload"},
             {},
-            "ended during the reload",
+            # What is noticed first: that the process is gone, or that systemd's job has failed.
+            "ended during the reload|reload testd.service failed",
             id="dies on reload",
         ),
     ],
@@ -233,7 +234,7 @@ def test_a_change_that_cannot_be_verified_is_rolled_back(
     before, stop = rollout.state(), watched(rollout)
     failed = rollout.run(rollout.task({"answer": "two", **config}, **options))
     assert failed.returncode == 2
-    assert message in failed.message
+    assert any(part in failed.message for part in message.split("|"))
     assert failed.result["rolled_back"] == ["testd"]
     assert rollout.answer() == "one"
     assert stop() < 60
@@ -572,19 +573,14 @@ def test_one_command_rolls_the_last_rollout_back(rollout):
     assert nothing.returncode == 2
     assert "nothing to roll back to" in nothing.message and "\n" not in nothing.message
     good(rollout.run(bad_task))
-    # A release that can no longer be verified is not used for a rollback.
+    # What its checker refuses today is not switched to, so that nothing restarts.
     rollout.host.run("rm /srv/testd-needs")
     before = rollout.snapshot(times=False)
     failed = rollout.run(PREVIOUS)
     assert failed.returncode == 2
     assert "No such file" in failed.message
-    assert (failed.result["rolled_back"], rollout.answer()) == (["testd"], "two")
-    # The program was started again, which is recorded.
-    assert [
-        line
-        for line in differences(before, rollout.snapshot(times=False))
-        if "testd.running" not in line
-    ] == []
+    assert (failed.result["rolled_back"], rollout.answer()) == ([], "two")
+    assert differences(before, rollout.snapshot(times=False)) == []
     rollout.host.run("touch /srv/testd-needs")
     before = rollout.snapshot("/var/lib", "/run/systemd/system")
     predicted = good(rollout.run(PREVIOUS, "--check", "--diff"))
