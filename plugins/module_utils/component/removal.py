@@ -105,7 +105,7 @@ def _stop(units: list[str]) -> None:
         raise ComponentError(
             f"{', '.join(running)}: still running after systemctl stop"
             f" ({result.stdout.strip() or 'no output'}); stop it and run again."
-            " Nothing was removed."
+            " It was not removed."
         )
 
 

@@ -288,12 +288,13 @@ def switch_and_verify(result: Result) -> None:
     start = time.time()
     with interruption.handled():
         try:
-            _switch_all(changing)
-            # From here on the new generations stay.
-            interruption.ignore()
+            try:
+                _switch_all(changing)
+            finally:
+                # Neither a commit nor a rollback is interrupted; a signal until here rolls back.
+                interruption.ignore()
         # Whatever fails after the switch, the old generation comes back.
         except Exception as error:
-            interruption.ignore()
             _roll_back(changing, str(error), start)
         _commit(result)
     failpoint("after-commit")
