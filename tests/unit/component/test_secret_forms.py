@@ -71,6 +71,17 @@ def test_leaves_short_words_readable() -> None:
     assert secret_forms({"secrets": {"flags": "on\n"}}) == set()
 
 
+def test_leaves_the_names_of_the_component_readable() -> None:
+    params = {
+        "name": "loki",
+        "release": {"name": "loki", "version": "3.7.8"},
+        "secrets": {"loki.yml": "target: loki\npassword: S3CRET-77\n"},
+    }
+    forms = secret_forms(params)
+    assert "loki" not in forms
+    assert "S3CRET-77" in forms
+
+
 def test_has_nothing_to_mask_without_secrets() -> None:
     assert secret_forms({"secrets": None, "instances": None}) == set()
 
