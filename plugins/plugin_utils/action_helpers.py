@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import getpass
+import math
 import multiprocessing
 import os
 import socket
@@ -34,7 +35,7 @@ def run_component(action: ActionBase, args: Values, variables: Values) -> Values
     seconds = args.get("lock_timeout")
     deadline = time.monotonic() + float(LOCK_TIMEOUT if seconds is None else seconds)
     while True:
-        remaining = max(0, int(deadline - time.monotonic()))
+        remaining = max(0, math.ceil(deadline - time.monotonic()))
         result: Values = action._execute_module(
             module_name="hippius.monitoring.component",
             module_args={**args, "lock_timeout": min(remaining, LOCK_WAIT_ON_HOST)},

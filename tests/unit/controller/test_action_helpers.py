@@ -101,3 +101,9 @@ def test_tries_no_more_once_its_controller_is_gone(
 def test_another_failure_is_returned_at_once() -> None:
     action = FakeAction({"failed": True, "msg": "refused"}, DONE)
     assert action_helpers.run_component(action, {}, {})["msg"] == "refused"
+
+
+def test_waits_for_as_long_as_it_is_told(no_pause: None) -> None:
+    action = FakeAction(LOCKED, DONE)
+    assert action_helpers.run_component(action, {"lock_timeout": 1}, {}) == DONE
+    assert action.timeouts == [1, 1]
