@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.ansible_versions import VERSIONS, programs_of
 from tests.checks.conftest import Run
 from tests.conftest import ROOT
 
+MODULES = sorted(path.stem for path in ROOT.glob("plugins/modules/*.py"))
 LOCALLY = ["ansible-playbook", "-i", "localhost,"]
 ENTRY_POINTS = ["site.yml", "hippius.monitoring.site"]
 # Run the module on this machine for a component that does not exist; it changes nothing.
@@ -68,6 +70,28 @@ def test_playbook_finds_the_installed_collection(
     path = {"ANSIBLE_COLLECTIONS_PATH": str(installed)}
     run(*LOCALLY, "-c", "local", "playbook.yml", cwd=tmp_path, **path)
     run(*LOCALLY, "--syntax-check", "hippius.monitoring.site", cwd=tmp_path, **path)
+
+
+@pytest.mark.parametrize("core", VERSIONS, ids=lambda version: version or "own")
+def test_ansible_doc_finds_the_documentation_beside_each_module(
+    run: Run, installed: Path, core: str
+) -> None:
+    names = [f"hippius.monitoring.{module}" for module in MODULES]
+    program = str(programs_of(core) / "ansible-doc")
+    shown = json.loads(
+        run(
+            program,
+            "--json",
+            "--type=module",
+            *names,
+            cwd=installed,
+            ANSIBLE_COLLECTIONS_PATH=str(installed),
+        )
+    )
+    for name in names:
+        assert shown[name]["doc"]["description"]
+        assert shown[name]["examples"]
+        assert shown[name]["return"]
 
 
 def test_checkout_finds_itself_with_nothing_installed(run: Run, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import yaml
 
 from ansible_collections.hippius.monitoring.plugins.modules import component
 
-DOCUMENTED = yaml.safe_load(component.DOCUMENTATION)["options"]
+DOCUMENTATION = Path(component.__file__).with_suffix(".yml").read_text(encoding="utf-8")
+DOCUMENTED = yaml.safe_load(DOCUMENTATION)["DOCUMENTATION"]["options"]
 PROPERTIES = ("type", "elements", "required", "choices", "default")
 
 

@@ -228,6 +228,8 @@ def test_a_mirror_that_fails_is_named(
 
 
 def test_the_documented_choices_are_the_known_releases() -> None:
-    options = yaml.safe_load(release_lock.DOCUMENTATION)["options"]
+    documentation = Path(release_lock.__file__).with_suffix(".yml")
+    written = yaml.safe_load(documentation.read_text(encoding="utf-8"))
+    options = written["DOCUMENTATION"]["options"]
     assert options["name"]["choices"] == release_lock.OPTIONS["name"]["choices"]
     assert options.keys() == release_lock.OPTIONS.keys()
