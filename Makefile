@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Requires make and git; tests/bootstrap installs the rest. pytest gets ARGS: make test ARGS=-x
-.PHONY: test unit lint mutants demo demo-down
+.PHONY: test unit lint mutants experiments demo demo-down
 
 test:
 	@tests/bootstrap python -m tests.run -- $(ARGS)
@@ -10,6 +10,9 @@ unit:
 
 lint:
 	@tests/bootstrap python -m tests.run checks -- $(ARGS)
+
+experiments:
+	@tests/bootstrap python -m tests.run experiments -- $(ARGS)
 
 mutants:
 	@tests/bootstrap python -m tests.mutants $(ARGS)

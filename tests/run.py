@@ -2,24 +2,31 @@
 """Run the tests with pytest and print one line of counts at the end.
 
 `python -m tests.run [STAGE...] [-- ARGUMENT...]`: stages are the folders of `STAGES`, by default
-all of them; pytest gets the arguments after `--`. The run fails if a test or its set-up failed, if
-nothing ran, if a skip has no reason, or if there are more skips than allowed.
+all of them; pytest gets the arguments after `--`. `experiments` are longer sweeps that only a
+command of their own runs; a complete run is recorded with its commit. The run fails if a test or
+its set-up failed, if nothing ran, if a skip has no reason, or if there are more skips than allowed.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 # Fast ones first, so that simple errors show within seconds.
 STAGES = ("unit", "contract", "checks", "system", "resilience")
+# Sweeps that take longer than a change should wait.
+EXPERIMENTS = "experiments"
 # Increase it only together with the reason of the new skip.
 ALLOWED_SKIPS = 0
 
 TESTS = Path(__file__).parent
+RECORD = TESTS / "experiments.json"
 
 
 class Tally:
@@ -87,6 +94,27 @@ def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     )
 
 
+def git(*words: str) -> str:
+    """Return the output of git in this checkout."""
+    done = subprocess.run(
+        ["git", *words], cwd=TESTS, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def record(tally: Tally) -> None:
+    """Write the result of a complete run of the experiments, with the commit that it tested."""
+    outcomes = ("passed", "failed", "skipped")
+    result = {
+        "commit": git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(git("status", "--porcelain")),
+        "date": datetime.now(UTC).date().isoformat(),
+        "seconds": round(sum(tally.seconds.values())),
+        **{outcome: tally.count(outcome) for outcome in outcomes},
+    }
+    RECORD.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
 def main(arguments: list[str]) -> int:
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     stages, options = arguments[:cut], arguments[cut + 1 :]
@@ -96,6 +124,8 @@ def main(arguments: list[str]) -> int:
     arguments_of_pytest += [*map(str, folders), *options]
     status = int(pytest.main(arguments_of_pytest, plugins=[tally]))
     failures = tally.verdict()
+    if stages == [EXPERIMENTS] and not options:
+        record(tally)
     print(
         "; ".join(
             f"{stage} {seconds:.0f} s" for stage, seconds in tally.seconds.items()

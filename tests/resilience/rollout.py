@@ -57,6 +57,8 @@ class Rollout:
 
     def __init__(self, host: Host, folder: Path) -> None:
         self.host, self.folder = host, folder
+        # Without pipelining, Ansible runs a module in a terminal.
+        self.pipelining = True
         self.releases = Releases(folder)
 
     def task(
@@ -136,7 +138,12 @@ class Rollout:
         return subprocess.Popen(
             [str(Path(sys.executable).with_name(command[0])), *command[1:]],
             cwd=self.folder,
-            env={**os.environ, **ansible_environment(), **JSON_OUTPUT},
+            env={
+                **os.environ,
+                **ansible_environment(),
+                **JSON_OUTPUT,
+                "ANSIBLE_PIPELINING": str(self.pipelining),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

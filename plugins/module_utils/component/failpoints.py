@@ -29,13 +29,15 @@ FAILPOINTS = (
     "after-unlink",
     "after-set-aside",
 )
-# Set by tests only: at this failpoint the module kills itself, as a crash of the host would.
+# Set by tests only: at this failpoint the module kills itself, as a crash of the host would, or
+# sends itself the signal after a colon.
 KILL_AT = "HIPPIUS_MONITORING_FAILPOINT"
 
 
 def failpoint(name: str) -> None:
-    """Kill the process when ``name`` is the failpoint in the environment."""
+    """Signal the process when ``name`` is the failpoint in the environment."""
     if name not in FAILPOINTS:
         raise ValueError(name)
-    if os.environ.get(KILL_AT) == name:
-        os.kill(os.getpid(), signal.SIGKILL)
+    point, _, number = os.environ.get(KILL_AT, "").partition(":")
+    if point == name:
+        os.kill(os.getpid(), getattr(signal, number or "SIGKILL"))

@@ -190,8 +190,8 @@ class FakeHost:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             if die_at:
-                os.environ[failpoints.KILL_AT] = die_at
-                failpoints.signal = SimpleNamespace(SIGKILL=with_signal)  # type: ignore[assignment]
+                name = signal.Signals(with_signal).name
+                os.environ[failpoints.KILL_AT] = f"{die_at}:{name}"
             try:
                 outcome = {"values": work(options, check)}
             except component_errors.ComponentError as error:

@@ -72,14 +72,21 @@ def test_an_unknown_failpoint_is_an_error() -> None:
         failpoints.failpoint("nowhere")
 
 
-def test_the_process_is_killed_at_the_failpoint_only() -> None:
+@pytest.mark.parametrize(
+    ("suffix", "number"),
+    [
+        pytest.param("", signal.SIGKILL, id="crash"),
+        pytest.param(":SIGHUP", signal.SIGHUP, id="signal"),
+    ],
+)
+def test_the_process_is_killed_at_the_failpoint_only(suffix: str, number: int) -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'collections')!r})\n"
         f"from {failpoints.__name__} import failpoint\n"
         "failpoint('after-lock'); print('alive', flush=True)\n"
         "failpoint('after-process-action'); print('not reached')"
     )
-    environment = {**os.environ, failpoints.KILL_AT: "after-process-action"}
+    environment = {**os.environ, failpoints.KILL_AT: "after-process-action" + suffix}
     ended = subprocess.run(
         [sys.executable, "-c", script],
         env=environment,
@@ -87,4 +94,4 @@ def test_the_process_is_killed_at_the_failpoint_only() -> None:
         text=True,
         check=False,
     )
-    assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, "alive\n")
+    assert (ended.returncode, ended.stdout) == (-number, "alive\n")
