@@ -13,7 +13,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ..module_utils import upstream_releases
-from ..plugin_utils import lock_files, pinned_releases
+from ..plugin_utils import catalog, lock_files, pinned_releases, transport
 from ..plugin_utils.action_helpers import (
     VAULT_HEADER,
     lock_owner,
@@ -51,6 +51,8 @@ class ActionModule(ActionBase):
         args.setdefault("adopt", self._variable(variables, "monitoring_adopt", False))
         for file in _files_of(args):
             self._read_source(file)
+        if args.get("exposure") is None:
+            args["exposure"] = self._exposure(variables)
         release = args.get("release")
         if isinstance(release, dict) and args.get("state", "present") == "present":
             self._add_archives(release, variables)
@@ -64,6 +66,15 @@ class ActionModule(ActionBase):
 
     def _variable(self, variables: Values, name: str, default: Any = None) -> Any:
         return self._templar.template(variables.get(name) or default)
+
+    def _exposure(self, variables: Values) -> dict[str, list[str]] | None:
+        """Return what a program may open to other hosts; None for anything, as in dev."""
+        if self._variable(variables, catalog.ENVIRONMENT, catalog.DEV) == catalog.DEV:
+            return None
+        return {
+            "networks": self._strings(variables, transport.NETWORKS_VARIABLE),
+            "addresses": self._strings(variables, transport.OPEN_VARIABLE),
+        }
 
     def _execute(self, args: Values, variables: Values) -> Values:
         return run_component(self, args, variables)

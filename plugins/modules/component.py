@@ -72,10 +72,12 @@ RELEASE = {
     "pushed": {"type": "path"},
     "pushable": {"type": "list", "elements": "str", "default": []},
 }
+EXPOSURE = {"networks": STRINGS, "addresses": STRINGS}
 STATES = ["present", "absent", "previous"]
 OPTIONS = {
     "name": REQUIRED_STRING,
     "state": {"type": "str", "choices": STATES, "default": "present"},
+    "exposure": {"type": "dict", "options": EXPOSURE},
     "release": {"type": "dict", "options": RELEASE},
     **INSTANCE,
     "instances": {"type": "list", "elements": "dict", "options": NAMED_INSTANCE},

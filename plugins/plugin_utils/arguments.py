@@ -42,7 +42,7 @@ REMEDY = "correct it, or remove it to use the default"
 NAMES_OF_SHARED = {
     # The code that uses these checks their values.
     "raw": """
-        environment address serial plaintext_networks tls_certificate tls_key tls_ca
+        environment address serial plaintext_networks open_addresses tls_certificate tls_key tls_ca
         basic_auth_username basic_auth_password basic_auth_hash mirrors archives_dir releases_lock
         lock_file lock_roles bundle_architectures bundle_mirrors
     """,

@@ -23,6 +23,7 @@ TLS_VARIABLES = (CERTIFICATE_VARIABLE, "monitoring_tls_key", "monitoring_tls_ca"
 LOGIN_VARIABLES = ("monitoring_basic_auth_username", "monitoring_basic_auth_password")
 PASSWORD_VARIABLES = (*LOGIN_VARIABLES, "monitoring_basic_auth_hash")
 NETWORKS_VARIABLE = "monitoring_plaintext_networks"
+OPEN_VARIABLE = "monitoring_open_addresses"
 
 
 class TransportError(ValueError):

@@ -25,6 +25,9 @@ STEADY_PROBES = 5
 LISTEN_STATE = "0A"
 LOGIN_REFUSED = "it refuses the login"
 EVERY_ADDRESS = ("", "0.0.0.0", "::")
+NOT_LISTENING = "it does not listen on "
+# A program that is ready opens no further address.
+PATIENCE_SECONDS = 5
 
 
 class HealthCheckFailed(Exception):
@@ -42,6 +45,7 @@ def started(
     deadline = time.monotonic() + timeout
     first: Unit | None = None
     passed = 0
+    healthy_since = 0.0
     while True:
         state = systemd.show([unit_name])[unit_name]
         first = first or state
@@ -50,6 +54,14 @@ def started(
         if reason and reason.startswith(LOGIN_REFUSED):
             # Another attempt could lock the account.
             raise HealthCheckFailed(f"{unit_name} is not ready: {reason}")
+        is_elsewhere = reason and reason.startswith(NOT_LISTENING) and ready.get("url")
+        if not is_elsewhere or not_ready(unit_name, state, (), ready):
+            healthy_since = time.monotonic()
+        elif time.monotonic() - healthy_since > PATIENCE_SECONDS:
+            raise HealthCheckFailed(
+                f"{unit_name} is ready, but {reason}; add the address to its configuration, or"
+                " correct the variable of the address"
+            )
         passed = 0 if reason else passed + 1
         if passed >= STEADY_PROBES:
             return state
@@ -84,7 +96,7 @@ def not_ready(
         except ComponentError as error:
             return str(error)
         if not owned:
-            return f"it does not listen on {address}"
+            return f"{NOT_LISTENING}{address}"
     if not ready.get("url"):
         return None
     status, body = ask(unit_name, ready, state.main_pid)
@@ -157,9 +169,9 @@ def ask(unit_name: str, probe: ReadyProbe, pid: int) -> tuple[int, str]:
     return local_http.ask(unit_name, probe)
 
 
-def address_owner(address: str, own_pid: int) -> str | None:
+def address_owner(address: str, *own_pids: int) -> str | None:
     """Return the other processes that occupy an address, or None."""
-    own = group_processes(own_pid) if own_pid else set()
+    own = set().union(*map(group_processes, filter(None, own_pids)))
     others = sorted(listening_processes(address) - own)
     return ", ".join(f"{_command(pid)} (process {pid})" for pid in others) or None
 
@@ -169,7 +181,7 @@ def listening_processes(address: str) -> set[int]:
     inodes = _listening_inodes(address)
     if not inodes:
         return set()
-    return {pid for pid in _process_ids() if inodes & _socket_inodes(pid)}
+    return {pid for pid in _process_ids() if inodes & socket_inodes(pid)}
 
 
 def group_processes(pid: int) -> set[int]:
@@ -199,7 +211,7 @@ def _listening_inodes(address: str) -> set[str]:
     hex_addresses = set() if any_host else _hex_addresses(host)
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for local_host, local_port, inode in _listeners(table):
+        for local_host, local_port, inode in listeners(table):
             # Zeros stand for every address.
             same_host = (
                 any_host or local_host in hex_addresses or not local_host.strip("0")
@@ -209,8 +221,8 @@ def _listening_inodes(address: str) -> set[str]:
     return inodes
 
 
-def _listeners(table: str) -> Iterator[tuple[str, int, str]]:
-    """Yield address in hex, port and inode of each listener in a kernel table."""
+def listeners(table: str, state: str = LISTEN_STATE) -> Iterator[tuple[str, int, str]]:
+    """Yield address in hex, port and inode of each socket of a state in a kernel table."""
     try:
         with open(table, encoding="ascii") as stream:
             lines = stream.readlines()[1:]
@@ -219,7 +231,7 @@ def _listeners(table: str) -> Iterator[tuple[str, int, str]]:
     for line in lines:
         fields = line.split()
         host, port = fields[1].split(":")
-        if fields[3] == LISTEN_STATE:
+        if fields[3] == state:
             yield host, int(port, 16), fields[9]
 
 
@@ -243,7 +255,8 @@ def _kernel_notation(packed: bytes) -> str:
     return "".join(f"{word:08X}" for word in words)
 
 
-def _socket_inodes(pid: int) -> set[str]:
+def socket_inodes(pid: int) -> set[str]:
+    """Return the inodes of a process' sockets."""
     inodes = set()
     try:
         for descriptor in os.listdir(f"/proc/{pid}/fd"):

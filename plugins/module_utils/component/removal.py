@@ -30,6 +30,11 @@ class Removal:
     generation: str
 
     @property
+    def main_unit(self) -> str:
+        """Name of the service that runs the instance's program."""
+        return self.name + ".service"
+
+    @property
     def diff(self) -> DiffEntry:
         """Files that are removed."""
         paths = sorted(self.manifest["files"]) if self.manifest else []

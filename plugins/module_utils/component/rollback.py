@@ -109,13 +109,13 @@ def _plan_rollback(params: dict[str, Any]) -> Result:
             " there is nothing to roll back to."
         )
     for rollout in result.rollouts:
-        transaction.refuse_taken_ports(rollout)
         notice = NOTICE.format(
             name=rollout.name,
             rolled_back_from=rollout.rolled_back_from,
             target=rollout.generation,
         )
         result.notices.append(notice)
+    transaction.refuse_taken_ports(result)
     return result
 
 

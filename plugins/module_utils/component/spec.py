@@ -41,6 +41,12 @@ if TYPE_CHECKING:
         success: str
         timestamp: str
 
+    class Exposure(TypedDict, total=False):
+        """Networks that need no TLS, and addresses that may be open besides the listed ones."""
+
+        networks: list[str]
+        addresses: list[str]
+
     Options = Mapping[str, Any]
     Files = dict[str, "DesiredFile"]
 
@@ -133,6 +139,7 @@ class Instance:
     environment: dict[str, str] = field(default_factory=dict)
     check: tuple[str, ...] = ()
     check_ignore_pattern: str = ""
+    exposure: Exposure | None = None
 
     @property
     def main_unit(self) -> str:
@@ -145,7 +152,7 @@ def instances(params: Options) -> list[Instance]:
     component = params["name"]
     _require_name(component, "name")
     release = _release(params.get("release"))
-    common = {key: params.get(key) for key in PER_INSTANCE}
+    common = {key: params.get(key) for key in (*PER_INSTANCE, "exposure")}
     if params.get("instances") is None:
         return [_instance(component, component, release, common)]
     result: dict[str, Instance] = {}
@@ -215,6 +222,7 @@ def _instance(
         environment=environment,
         check=_words(options.get("check")),
         check_ignore_pattern=options.get("check_ignore_pattern") or "",
+        exposure=options.get("exposure"),
     )
 
 

@@ -88,6 +88,8 @@ class Result:
     rollouts: list[Rollout] = field(default_factory=list)
     removals: list[Removal] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    # Units whose address another unit of this run takes over, so that they stop first.
+    yielding: set[str] = field(default_factory=set)
 
     @property
     def changing(self) -> list[Rollout]:
@@ -129,8 +131,8 @@ def _predict_rollout(params: dict[str, Any], desired: list[Instance]) -> Result:
     result = _plan_rollouts(params, desired, generation.fingerprint_key(create=False))
     if not _is_idle(result):
         systemd.require_version()
+    refuse_taken_ports(result)
     for rollout in result.rollouts:
-        refuse_taken_ports(rollout)
         if rollout.plan.changed:
             release_store.require_available(rollout.desired.release, rollout.name)
         if rollout.plan.stage and rollout.desired.check:
@@ -209,7 +211,7 @@ def _stage(result: Result) -> None:
                     result.notices += _prepare_generation(rollout)
             for rollout in result.rollouts:
                 result.notices += check_generation(rollout)
-                refuse_taken_ports(rollout)
+            refuse_taken_ports(result)
             failpoint("after-check")
         except BaseException:
             for rollout in result.rollouts:
@@ -259,17 +261,39 @@ def check_generation(rollout: Rollout) -> list[str]:
     return config_check.check_staged(rollout.desired, release, rollout.generation)
 
 
-def refuse_taken_ports(rollout: Rollout) -> None:
-    """Refuse a rollout when another process listens on an address of the program."""
-    if rollout.plan.action not in (INSTALL, RESTART):
-        return
-    for address in rollout.desired.listen_addresses:
-        process = probe.address_owner(address, rollout.main_unit.main_pid)
-        if process:
-            raise ComponentError(
-                f"{address}: in use by {process}, but required by {rollout.name}; stop that process"
-                " or choose another address. Nothing was changed."
-            )
+def refuse_taken_ports(result: Result) -> None:
+    """Refuse a rollout when another process listens on an address of a program.
+
+    The units that this run stops may hold it; those are noted.
+    """
+    starting = _starting(result)
+    pids = {
+        rollout.desired.main_unit: rollout.main_unit.main_pid for rollout in starting
+    }
+    removed = systemd.show([removal.main_unit for removal in result.removals])
+    pids.update({name: unit.main_pid for name, unit in removed.items()})
+    for rollout in starting:
+        for address in rollout.desired.listen_addresses:
+            process = probe.address_owner(address, *pids.values())
+            if process:
+                raise ComponentError(
+                    f"{address}: in use by {process}, but required by {rollout.name}; stop that"
+                    " process or choose another address. Nothing was changed."
+                )
+            processes = probe.listening_processes(address)
+            for name, pid in pids.items():
+                is_other = pid and name != rollout.desired.main_unit
+                if is_other and processes & probe.group_processes(pid):
+                    result.yielding.add(name)
+
+
+def _starting(result: Result) -> list[Rollout]:
+    """Return the rollouts that start a process."""
+    return [
+        rollout
+        for rollout in result.rollouts
+        if rollout.plan.action in (INSTALL, RESTART)
+    ]
 
 
 def _discard_generation(rollout: Rollout) -> None:
@@ -289,13 +313,13 @@ def switch_and_verify(result: Result) -> None:
     with interruption.handled():
         try:
             try:
-                _switch_all(changing)
+                _switch_all(result)
             finally:
                 # Neither a commit nor a rollback is interrupted; a signal until here rolls back.
                 interruption.ignore()
         # Whatever fails after the switch, the old generation comes back.
         except Exception as error:
-            _roll_back(changing, str(error), start)
+            _roll_back(result, str(error), start)
         _commit(result)
     failpoint("after-commit")
     for rollout in changing:
@@ -307,13 +331,16 @@ def switch_and_verify(result: Result) -> None:
         _clean_up(rollout)
 
 
-def _switch_all(rollouts: list[Rollout]) -> None:
+def _switch_all(result: Result) -> None:
     """Switch to the new generations and verify them."""
+    rollouts = result.changing
     for rollout in rollouts:
         _switch(rollout)
     if any(rollout.plan.reload_manager for rollout in rollouts):
         systemd.systemctl("daemon-reload")
     failpoint("after-manager-reload")
+    if result.yielding:
+        systemd.systemctl("stop", *sorted(result.yielding))
     # Programs become ready in parallel.
     stamps = [_act_on_process(rollout) for rollout in rollouts]
     for rollout, stamp in zip(rollouts, stamps):
@@ -366,6 +393,13 @@ def _verify(rollout: Rollout, stamp: float | None) -> None:
     desired, unit_name = rollout.desired, rollout.desired.main_unit
     if stamp is None:
         state = probe.started(unit_name, list(desired.listen_addresses), desired.ready)
+        if desired.exposure is not None:
+            # Loading it costs time, and most runs start nothing.
+            from . import exposure
+
+            exposure.require_private(
+                unit_name, state.main_pid, desired.listen_addresses, desired.exposure
+            )
     else:
         state = probe.reloaded(
             unit_name, desired.reload, stamp, rollout.main_unit.main_pid
@@ -391,10 +425,17 @@ def _commit(result: Result) -> None:
             generation.commit(rollout.name, rollout.active_generation, unfit)
 
 
-def _roll_back(rollouts: list[Rollout], reason: str, start: float) -> NoReturn:
+def _roll_back(result: Result, reason: str, start: float) -> NoReturn:
     """Restore the last-known-good generations and fail with the reason."""
+    rollouts = result.changing
+    words = reason.split()
+    failed = [rollout for rollout in rollouts if rollout.desired.main_unit in words]
     message = [reason]
-    message += [_journal_excerpt(rollout, start) for rollout in rollouts]
+    message += [_journal_excerpt(rollout, start) for rollout in failed or rollouts]
+    if result.yielding:
+        # Each may hold an address that another had before.
+        units = [rollout.desired.main_unit for rollout in _starting(result)]
+        systemd.run(["systemctl", "stop", *units], timeout=None)
     restored = []
     for rollout in reversed(rollouts):
         try:
@@ -402,6 +443,9 @@ def _roll_back(rollouts: list[Rollout], reason: str, start: float) -> NoReturn:
                 restored.append(rollout.name)
         except Exception as error:
             message.append(f"{rollout.name}: restore failed: {error}")
+    for removal in result.removals:
+        if removal.main_unit in result.yielding:
+            systemd.run(["systemctl", "start", removal.main_unit], timeout=None)
     if restored:
         message.append(
             f"Rolled back to the last-known-good generation: {', '.join(restored)}."

@@ -265,6 +265,19 @@ def test_an_address_that_another_process_listens_on_fails_the_start(
         started([f"127.0.0.1:{port}"], {}, 0.5)
 
 
+def test_a_program_that_is_ready_without_an_address_fails_at_once(
+    report: Callable[..., Systemd], web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report(UP)
+    monkeypatch.setattr(probe, "PATIENCE_SECONDS", 0.2)
+    web.answers = [web.status(503), web.status(200)]
+    with pytest.raises(
+        probe.HealthCheckFailed,
+        match=r"loki.service is ready, but it does not listen on 127.0.0.2:1; add",
+    ):
+        started([web.address, "127.0.0.2:1"], {"url": web.url, "timeout": 300})
+
+
 def test_a_program_that_is_never_ready_is_reported_with_its_answer(
     report: Callable[..., Systemd], web: Web
 ) -> None:

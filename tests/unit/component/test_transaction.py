@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -11,7 +12,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import layout
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    layout,
+    probe,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
     FAILPOINTS,
 )
@@ -430,3 +434,97 @@ def test_a_rollback_that_the_checker_refuses_changes_nothing(
     assert "refused by its checker" in refused.error
     assert (host.tree(), host.starts()) == (before, started)
     assert host.loaded() == {"loki.yml": "a: 2\n"}
+
+
+def instances(**ports: str) -> dict[str, Any]:
+    """Return options for an instance on each port, with a file that says so."""
+    return {
+        "instances": [
+            {
+                "name": name,
+                "config": config(f"port: {port}\n"),
+                "listen_addresses": [f"127.0.0.1:{port}"],
+            }
+            for name, port in ports.items()
+        ]
+    }
+
+
+@pytest.fixture
+def listening(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each program listen on the port in its file, once it is free."""
+
+    def listeners(address: str) -> set[int]:
+        port = address.rpartition(":")[2]
+        units = json.loads((host.root / "systemd.json").read_text())["units"]
+        return {
+            unit["pid"]
+            for unit in units.values()
+            if unit.get("pid") and f"port: {port}\n" in "".join(unit["config"].values())
+        }
+
+    real_start = host._restart
+
+    def restart(name: str) -> tuple[int, str]:
+        result = real_start(name)
+        port = host.loaded(name.removesuffix(".service"))["loki.yml"].split()[1]
+        if len(listeners(f"127.0.0.1:{port}")) > 1:
+            host.stop(name)
+        return result
+
+    monkeypatch.setattr(host, "_restart", restart)
+    monkeypatch.setattr(probe, "listening_processes", listeners)
+    monkeypatch.setattr(probe, "group_processes", lambda pid: {pid})
+
+
+@pytest.mark.parametrize(
+    "ports",
+    [
+        pytest.param({"a": "2", "b": "1", "c": "3"}, id="two swap their ports"),
+        pytest.param({"a": "1", "b": "2", "renamed": "3"}, id="one is renamed"),
+        pytest.param({"a": "2", "b": "3", "c": "1"}, id="all pass it on"),
+        pytest.param({"b": "1"}, id="one takes the port of one that is removed"),
+    ],
+)
+def test_an_address_is_taken_over_from_another_instance(
+    host: FakeHost, options: dict[str, Any], listening: None, ports: dict[str, str]
+) -> None:
+    options = {**options, "reload": None}
+    host.good(options, **instances(a="1", b="2", c="3"))
+    assert host.good(options, **instances(**ports)).changed
+    for name, port in ports.items():
+        assert host.unit(f"loki-{name}.service")["active"] == "active"
+        assert host.loaded(f"loki-{name}")["loki.yml"] == f"port: {port}\n"
+    assert not host.good(options, **instances(**ports)).changed
+
+
+def test_instances_that_exchange_an_address_are_restored_together(
+    host: FakeHost, options: dict[str, Any], listening: None
+) -> None:
+    options = {**options, "reload": None}
+    host.good(options, **instances(a="1", b="2", c="3"))
+    before = host.tree()
+    broken = instances(a="2", renamed="1")
+    broken["instances"][1]["config"] = config("port: 1\nready: never\n")
+    outcome = host.run(options, **broken)
+    assert "loki-renamed.service was not ready" in outcome.error
+    for name, port in {"a": "1", "b": "2", "c": "3"}.items():
+        assert host.unit(f"loki-{name}.service")["active"] == "active"
+        assert host.loaded(f"loki-{name}")["loki.yml"] == f"port: {port}\n"
+    assert not host.good(options, **instances(a="1", b="2", c="3")).changed
+    assert {
+        path: content for path, content in host.tree().items() if path in before
+    } == before
+
+
+def test_only_the_log_of_the_instance_that_failed_is_shown(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    wanted = instances(a="1", b="2", c="3")
+    for wanted_instance in wanted["instances"]:
+        del wanted_instance["listen_addresses"]
+    wanted["instances"][1]["config"] = config("start: refuse\n")
+    outcome = host.run(options, **wanted)
+    assert outcome.error.startswith("loki-b.service ended")
+    assert outcome.error.count("Last log lines of") == 1
+    assert "Last log lines of loki-b.service" in outcome.error
