@@ -11,22 +11,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from . import schedules
+
 if TYPE_CHECKING:
     from .model import Body
-
-UNITS = {
-    "ms": 1,
-    "s": 1000,
-    "m": 60_000,
-    "h": 3_600_000,
-    "d": 86_400_000,
-    "w": 604_800_000,
-    "y": 31_536_000_000,
-}
-MONTHS = (
-    *("january", "february", "march", "april", "may", "june"),
-    *("july", "august", "september", "october", "november", "december"),
-)
 
 # Defaults of the fields of a datasource.
 DATASOURCE = {
@@ -106,7 +94,6 @@ QUERY_DEFAULTS = {"intervalMs": 1000, "maxDataPoints": 43200}
 
 ROOT_TIMES = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "4h"}
 OPERATORS = ("=~", "!~", "!=", "=")
-INTERVAL_LISTS = ("days_of_month", "months", "weekdays", "years")
 TIMINGS = ("mute_time_intervals", "active_time_intervals")
 # Templates that are part of Grafana: __subject, default.title, discord.default.message and so on.
 BUILT_IN_TEMPLATE = re.compile(
@@ -140,21 +127,10 @@ def _as_double(value: Any) -> Any:
         return value
 
 
-def milliseconds(value: Any) -> Any:
-    """Return a duration such as 1h30m as a number; any other value as it is, for the server."""
-    if value in (None, "", 0):
-        return 0
-    string = str(value)
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdwy])", string)
-    if "".join(number + unit for number, unit in parts) != string:
-        return string
-    return sum(float(number) * UNITS[unit] for number, unit in parts)
-
-
 def duration(value: Any) -> str:
-    """Return a duration in seconds, the one spelling that is compared."""
-    number = milliseconds(value)
-    return number if isinstance(number, str) else f"{number / 1000:.10g}s"
+    """Return a duration in seconds, the one spelling that is compared; other values as they are."""
+    length = schedules.milliseconds(str(value or "0"))
+    return str(value) if length is None else f"{length / 1000:.13g}s"
 
 
 def with_defaults(
@@ -248,6 +224,8 @@ def rule(body: Body, like: Body) -> Body:
 def query(entry: Body) -> Body:
     """Return one query or expression of a rule as it is compared."""
     model = _with_float_precision(dict(entry.get("model") or {}))
+    # Newer servers overwrite it with that of the query.
+    model.pop("refId", None)
     for key, default in QUERY_DEFAULTS.items():
         value = model.get(key)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -333,8 +311,10 @@ def without_quotes(value: str) -> str:
 def route(body: Body, root: bool = True) -> Body:
     """Return a route and all below it as they are compared."""
     defaults = ROOT_TIMES if root else {}
+    # A nested route without a duration has that of its parent, which may differ from zero.
+    times = {key: body.get(key) or defaults.get(key) for key in ROOT_TIMES}
     result: Body = {
-        key: duration(body.get(key) or defaults.get(key)) for key in ROOT_TIMES
+        key: duration(value) if value else None for key, value in times.items()
     }
     for key in ("group_by", *TIMINGS):
         result[key] = sorted(body.get(key) or [])
@@ -348,26 +328,7 @@ def route(body: Body, root: bool = True) -> Body:
 def mute_timing(body: Body) -> Body:
     """Return a mute timing as it is compared."""
     intervals = body.get("time_intervals") or []
-    return {"time_intervals": [_interval(interval) for interval in intervals]}
-
-
-def _interval(interval: Body) -> Body:
-    result: Body = {}
-    for key in INTERVAL_LISTS:
-        result[key] = [_range(key, entry) for entry in interval.get(key) or []]
-    result["times"] = [
-        {key: str(span.get(key, "")) for key in ("start_time", "end_time")}
-        for span in interval.get("times") or []
-    ]
-    result["location"] = interval.get("location") or ""
-    return result
-
-
-def _range(key: str, entry: Any) -> str:
-    ends = [end.strip().lower() for end in str(entry).split(":")]
-    if key == "months":
-        ends = [str(MONTHS.index(end) + 1) if end in MONTHS else end for end in ends]
-    return ends[0] if len(set(ends)) == 1 else ":".join(ends)
+    return {"time_intervals": [schedules.time_interval(entry) for entry in intervals]}
 
 
 def template(name: str, content: str) -> str:

@@ -15,8 +15,11 @@ UNITS = {
     "ms": 1,
 }
 FORM = re.compile(
-    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?"
+    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?",
+    re.ASCII,
 )
+# Go counts nanoseconds in 63 bits.
+LONGEST = (2**63 - 1) // 10**6
 
 
 def milliseconds(text: object) -> int:
@@ -26,10 +29,13 @@ def milliseconds(text: object) -> int:
         return 0
     if not match or not text:
         raise ValueError(f"not a valid duration string: {text!r}")
-    return sum(
+    length = sum(
         int(number or 0) * factor
         for number, factor in zip(match.groups(), UNITS.values(), strict=True)
     )
+    if length > LONGEST:
+        raise ValueError("duration out of range")
+    return length
 
 
 def written(length: int) -> str:

@@ -9,6 +9,7 @@ import re
 import time
 import urllib.error
 import urllib.request
+import zoneinfo
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -590,14 +591,26 @@ def normal_interval(given: Any) -> dict[str, Any]:
                 kept[key] = [normal_range(str(one), read) for one in given[key]]
     except (KeyError, TypeError, ValueError) as error:
         raise Refused(400, BAD_JSON) from error
-    return kept | ({"location": given["location"]} if given.get("location") else {})
+    if given.get("location") is not None:
+        kept["location"] = location(given["location"])
+    return kept
+
+
+def location(name: Any) -> str:
+    """Return a time zone as Go loads it: an empty name is UTC."""
+    try:
+        if name not in ("", "UTC", "Local"):
+            zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
+        raise Refused(400, BAD_JSON) from error
+    return str(name) or "UTC"
 
 
 def clock_range(given: dict[str, str]) -> dict[str, str]:
     """Return two times of a day, in order."""
     start, end = given["start_time"], given["end_time"]
     for text in (start, end):
-        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d|24:00", text):
+        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d|24:00", text, re.ASCII):
             raise ValueError(text)
     if start >= end:
         raise ValueError("start time cannot be equal or greater than end time")
@@ -606,18 +619,33 @@ def clock_range(given: dict[str, str]) -> dict[str, str]:
 
 def normal_range(text: str, read: Callable[[str], tuple[int, str]]) -> str:
     """Return one value, or two with a colon; raise ValueError if they are out of order."""
-    first, _colon, last = text.lower().partition(":")
-    start, end = read(first.strip()), read((last or first).strip())
-    if start[0] > end[0] and not start[0] > 0 > end[0]:
+    first, colon, last = text.lower().partition(":")
+    start, end = read(first), read(last if colon else first)
+    if not in_order(start[0], end[0], from_end=read is day_of_month):
         raise ValueError(text)
     return start[1] if start == end else f"{start[1]}:{end[1]}"
 
 
-def month(text: str) -> tuple[int, str]:
-    """Return a month, by name or number."""
-    number = MONTHS.index(text) + 1 if text in MONTHS else int(text)
-    if not 1 <= number <= 12:
+def in_order(start: int, end: int, *, from_end: bool) -> bool:
+    """Return whether a range may be valid; negative days count from a month's end."""
+    if not from_end:
+        return start <= end
+    if start < 0 < end:
+        return False
+    first, last = (day + 28 if day < 0 else day for day in (start, end))
+    return first <= last
+
+
+def integer(text: str) -> int:
+    """Return a number as Go's strconv.Atoi reads it."""
+    if not re.fullmatch(r"[+-]?[0-9]+", text) or abs(int(text)) >= 2**63:
         raise ValueError(text)
+    return int(text)
+
+
+def month(text: str) -> tuple[int, str]:
+    """Return a month, by name or by any number."""
+    number = MONTHS.index(text) + 1 if text in MONTHS else integer(text)
     return number, str(number)
 
 
@@ -628,7 +656,7 @@ def weekday(text: str) -> tuple[int, str]:
 
 def day_of_month(text: str) -> tuple[int, str]:
     """Return a day from the month's beginning or, negative, its end."""
-    number = int(text)
+    number = integer(text)
     if not 1 <= abs(number) <= 31:
         raise ValueError(text)
     return number, str(number)
@@ -636,7 +664,7 @@ def day_of_month(text: str) -> tuple[int, str]:
 
 def year(text: str) -> tuple[int, str]:
     """Return a year."""
-    return int(text), str(int(text))
+    return integer(text), str(integer(text))
 
 
 RANGES = {

@@ -90,7 +90,7 @@ def normalized(
         raise invalid(f"cannot create rule with UID {uid!r}: {reason}")
     if not given.get("data"):
         raise invalid("no queries or expressions are found")
-    data = [query(step) for step in given["data"]]
+    data = [query(step, request.server.version) for step in given["data"]]
     rule = {
         "uid": uid,
         "orgID": request.org,
@@ -170,8 +170,11 @@ def strings(given: dict[str, Any], key: str) -> dict[str, str]:
     return values
 
 
-def query(given: dict[str, Any]) -> dict[str, Any]:
-    """Return a query as stored, with the server's defaults in its model."""
+def query(given: dict[str, Any], version: str) -> dict[str, Any]:
+    """Return a query as stored, with the server's defaults in its model.
+
+    Newer servers write the query's refId into the model.
+    """
     if not isinstance(given, dict) or not isinstance(given.get("model"), dict):
         raise Refused(400, BAD_JSON)
     span = given.get("relativeTimeRange") or {}
@@ -190,6 +193,8 @@ def query(given: dict[str, Any]) -> dict[str, Any]:
             or not model[key]
         ):
             model[key] = default
+    if not version.startswith("11."):
+        model["refId"] = given.get("refId") or ""
     if expression:
         start = end = 0
     kind = model.get("queryType")

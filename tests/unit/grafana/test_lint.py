@@ -70,7 +70,13 @@ def policy(**route: object) -> DesiredObject:
 
 
 def query(ref: str, uid: str = "prom", **model: object) -> dict:
-    return {"refId": ref, "datasourceUid": uid, "model": model}
+    span = {"from": 600, "to": 0}
+    return {
+        "refId": ref,
+        "datasourceUid": uid,
+        "relativeTimeRange": span,
+        "model": model,
+    }
 
 
 def expression(ref: str, kind: str, formula: str) -> dict:

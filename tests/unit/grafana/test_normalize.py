@@ -40,26 +40,29 @@ def test_json_values_are_equal(left: Any, right: Any, equal: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"),
+    ("given", "compared"),
     [
-        ("1h", 3_600_000),
-        ("60m", 3_600_000),
-        ("1h0m0s", 3_600_000),
-        ("90s", 90_000),
-        ("1m30s", 90_000),
-        ("1d", 86_400_000),
-        ("1w", 604_800_000),
-        ("500ms", 500),
-        ("0s", 0),
-        ("", 0),
-        (None, 0),
-        (0, 0),
+        ("1h", "3600s"),
+        ("60m", "3600s"),
+        ("1h0m0s", "3600s"),
+        ("90s", "90s"),
+        ("1m30s", "90s"),
+        ("1d", "86400s"),
+        ("1w", "604800s"),
+        ("500ms", "0.5s"),
+        ("292y", "9208512000s"),
+        ("0s", "0s"),
+        ("0", "0s"),
+        ("", "0s"),
+        (None, "0s"),
+        (0, "0s"),
         ("soon", "soon"),
         ("5", "5"),
+        ("1.5h", "1.5h"),
     ],
 )
-def test_durations_are_numbers(text: Any, number: Any) -> None:
-    assert normalize.milliseconds(text) == number
+def test_durations_compare_in_seconds(given: Any, compared: str) -> None:
+    assert normalize.duration(given) == compared
 
 
 @pytest.mark.parametrize("kind", BODIES)
@@ -219,9 +222,10 @@ def test_routes_in_all_spellings_are_equal() -> None:
     ]
     for other in others:
         assert normalize.same(normalize.route(one), normalize.route(other)), other
-    # Only the root has times of its own; a child without any has its parent's.
-    child = {"receiver": "a", "routes": [{**one["routes"][0], "group_wait": "30s"}]}
-    assert not normalize.same(normalize.route(one), normalize.route(child))
+    # Only the root has times of its own; a child without any has its parent's, which is not zero.
+    for wait in ("30s", "0s"):
+        child = {"receiver": "a", "routes": [{**one["routes"][0], "group_wait": wait}]}
+        assert not normalize.same(normalize.route(one), normalize.route(child))
 
 
 @pytest.mark.parametrize(
@@ -236,8 +240,11 @@ def test_routes_in_all_spellings_are_equal() -> None:
         ),
         ({"days_of_month": ["1:1", -1]}, {"days_of_month": ["1", "-1"]}, True),
         ({"years": [2030]}, {"years": ["2030"]}, True),
-        ({"location": ""}, {}, True),
+        ({"location": ""}, {"location": "UTC"}, True),
+        ({"location": None}, {}, True),
         ({"location": "UTC"}, {}, False),
+        ({"days_of_month": ["01:07"]}, {"days_of_month": ["+1:7"]}, True),
+        ({"months": ["03"]}, {"months": ["march"]}, True),
         ({"times": [{"start_time": "00:00", "end_time": "24:00"}]}, {}, False),
     ],
 )

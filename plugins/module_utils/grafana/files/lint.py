@@ -455,6 +455,12 @@ def _check_query(
         return []
     if uid not in EXPRESSIONS:
         group.refer("datasource", uid, f"{owner}, datasource of {ref_id}")
+        span = query.get("relativeTimeRange") or {}
+        if (span.get("from") or 0) <= (span.get("to") or 0):
+            group.error(
+                f"{owner}: query {ref_id} looks back over no time;"
+                " set relativeTimeRange, such as from: 600 and to: 0.",
+            )
         return []
     inputs = list(dict.fromkeys(_expression_inputs(query.get("model") or {})))
     missing = [name for name in inputs if name not in ref_ids]

@@ -9,10 +9,11 @@ of rules, in templates, and in mute timings.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from .. import schedules
 from ..model import ABSENT, DesiredObject
 from ..normalize import BASE_INTERVAL
 from .folders import digest, slug, titles
@@ -36,7 +37,7 @@ from .schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .documents import JsonObject
     from .folders import Folders, Titles
@@ -44,12 +45,6 @@ if TYPE_CHECKING:
 
     SectionReader = Callable[["Provisioning", Node], None]
 
-# A duration in the notation of Prometheus.
-_DURATION = re.compile(
-    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?",
-    re.ASCII,
-)
-_SECONDS = (31536000, 604800, 86400, 3600, 60, 1, 0.001)
 DATASOURCE: Schema = {
     "orgId": integer,
     "name": string,
@@ -107,17 +102,18 @@ ROUTE_LISTS = (
     "mute_time_intervals",
     "active_time_intervals",
 )
-ROUTE_DURATIONS = ("group_wait", "group_interval", "repeat_interval")
 ROUTE_FIELDS = (
     "receiver",
     *ROUTE_LISTS,
     "match",
     "match_re",
     "continue",
-    *ROUTE_DURATIONS,
+    *schedules.ROUTE_TIMES,
     "routes",
 )
 TEMPLATE: Schema = {"orgId": integer, "name": raw_string, "template": raw_string}
+GO_TIME_ZONES = ("", "UTC", "Local")
+OLD_TIME_ZONE = "US/Eastern"
 TIME_RANGE: Schema = {"start_time": raw_string, "end_time": raw_string}
 TIME_INTERVAL: Schema = {
     "times": list_of(TIME_RANGE, "a time range"),
@@ -389,8 +385,10 @@ def _check_route_field(node: Node, key: str) -> None:
     elif key == "continue" and not isinstance(node.value, (bool, type(None))):
         node.error(f"continue is {node.value!r}; write true or false.")
     elif key in ROUTE_LISTS:
-        node.elements()
-    elif key in ROUTE_DURATIONS:
+        elements = [element.value for element in node.elements()]
+        if key == "group_by":
+            _report(node, schedules.grouping_problems(elements))
+    elif key in schedules.ROUTE_TIMES and node.value is not None:
         _check_duration(node)
 
 
@@ -404,7 +402,36 @@ def _read_mute_timing(provisioning: Provisioning, node: Node) -> None:
     fields = node.fields(MUTE_TIMING, "a mute timing")
     if provisioning.accepts(node, fields, "name"):
         body = {"time_intervals": [], **fields}
+        for index, interval in enumerate(body["time_intervals"]):
+            _check_interval(node.child("time_intervals", index), interval)
         provisioning.add("mute_timing", fields["name"], body, node.at)
+
+
+def _check_interval(node: Node, interval: JsonObject) -> None:
+    """Report a time interval that Grafana refuses, with an unknown time zone too."""
+    _report(node, schedules.timing_problems({"time_intervals": [interval]}))
+    location = interval.get("location", "")
+    if _is_time_zone(location):
+        return
+    message = (
+        f"location {location} is no time zone known here; write one as Europe/Berlin."
+    )
+    # Some systems have no names of old, which Grafana still takes.
+    report = node.error if _is_time_zone(OLD_TIME_ZONE) else node.warn
+    report(message)
+
+
+def _is_time_zone(name: str) -> bool:
+    """Return whether the system has the time zone, or it is one of Go's own."""
+    try:
+        return name in GO_TIME_ZONES or bool(ZoneInfo(name))
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        return False
+
+
+def _report(node: Node, problems: Iterable[str]) -> None:
+    for problem in problems:
+        node.error(f"{problem}.")
 
 
 def _read_group(provisioning: Provisioning, node: Node) -> None:
@@ -485,7 +512,15 @@ def _state(node: Node, fields: JsonObject, key: str) -> str:
 
 def _check_notification(node: Node, settings: JsonObject) -> None:
     _has(node, settings, "receiver")
-    _check_durations(node, settings, ROUTE_DURATIONS)
+    for key in schedules.ROUTE_TIMES:
+        # Grafana takes an empty string for a missing one.
+        if settings.get(key) == "":
+            del settings[key]
+    _check_durations(node, settings, schedules.ROUTE_TIMES)
+    _report(
+        node.child("group_by"),
+        schedules.grouping_problems(settings.get("group_by", [])),
+    )
 
 
 def _record(node: Node, record: JsonObject) -> JsonObject:
@@ -581,27 +616,17 @@ def _has(node: Node, fields: JsonObject, *keys: str) -> bool:
 
 def _check_durations(node: Node, fields: JsonObject, keys: tuple[str, ...]) -> None:
     for key in keys:
-        _check_duration(node.child(key, value=fields.get(key) or "0s"))
+        if fields.get(key):
+            _check_duration(node.child(key, value=fields[key]))
 
 
 def _check_duration(node: Node) -> float | None:
-    """Return the seconds of a duration; report a value that is none."""
-    value = node.value
-    duration = seconds(value) if isinstance(value, str) else None
-    if duration is None and value is not None:
-        node.error(f"{node.label} is {value!r}; write a duration such as 30s or 1h30m.")
-    return duration
-
-
-def seconds(duration: str) -> float | None:
-    """Return the seconds of a duration in Prometheus' notation; None for anything else."""
-    if duration == "0":
-        return 0
-    match = _DURATION.fullmatch(duration)
-    if not match or not duration:
+    """Return the seconds of a duration; report a value that Grafana refuses."""
+    problem = schedules.duration_problem(node.label, node.value)
+    if problem:
+        node.error(f"{problem}.")
         return None
-    counts = [int(count or 0) for count in match.groups()]
-    return sum(count * unit for count, unit in zip(counts, _SECONDS))
+    return (schedules.milliseconds(node.value) or 0) / 1000
 
 
 SECTIONS: dict[str, SectionReader] = {

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import normalize
+from .. import normalize, schedules
 from ..api.client import path
 from .base import (
     Kind,
@@ -36,6 +36,10 @@ class MuteTiming(Kind):
     def comparable(self, body: Body, like: Body) -> Body:
         """Return the intervals, with months and ranges in one spelling."""
         return normalize.mute_timing(body)
+
+    def blocker(self, body: Body, live: Live | None) -> str | None:
+        """Return why Grafana refuses an interval."""
+        return next(schedules.timing_problems(body), None)
 
     def read(
         self, client: Client, identities: frozenset[str] | None

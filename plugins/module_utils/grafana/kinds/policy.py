@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import normalize
+from .. import normalize, schedules
 from ..api.client import path
 from ..model import Reference
 from .base import (
@@ -21,6 +21,8 @@ from .base import (
 from .names import CONTACT_POINT, MUTE_TIMING, POLICY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..api.client import Client
     from ..model import Body
 
@@ -101,7 +103,7 @@ class Policy(Kind):
                 "the root of the policy tree takes neither matchers nor timings: "
                 "it must match all that is left"
             )
-        return None
+        return next(_problems(body), None)
 
     def read(
         self, client: Client, identities: frozenset[str] | None
@@ -121,6 +123,13 @@ class Policy(Kind):
     def delete(self, client: Client, step: Step) -> None:
         """Reset the tree to Grafana's first one."""
         client.write("DELETE", WHERE, step.about, headers=deletion_headers(step))
+
+
+def _problems(route: Body) -> Iterator[str]:
+    """Yield why Grafana refuses the durations and labels of routes."""
+    yield from schedules.notification_problems(route)
+    for child in route.get("routes") or []:
+        yield from _problems(child)
 
 
 def names(route: Body, key: str) -> set[str]:

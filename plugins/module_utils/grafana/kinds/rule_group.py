@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from .. import normalize
+from .. import normalize, schedules
 from ..api.client import path
 from ..model import Reference
 from .base import (
@@ -23,7 +23,7 @@ from .base import (
 from .names import CONTACT_POINT, FOLDER, MUTE_TIMING, RULE_GROUP
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ..api.client import Client
     from ..model import Body
@@ -97,7 +97,7 @@ class RuleGroup(Kind):
             return (
                 f"its interval must be a whole multiple of {base} s, not {interval} s"
             )
-        return None
+        return next(_problems(body["rules"]), None)
 
     def order(self, steps: Sequence[Step]) -> list[Step]:
         """Return each group after those that take rules from it.
@@ -137,7 +137,7 @@ class RuleGroup(Kind):
                 continue
             # Names are escaped in the export, so they are taken from the rules.
             folder, title = own[0]["folderUID"], own[0]["ruleGroup"]
-            interval = int(normalize.milliseconds(group.get("interval")) // 1000)
+            interval = (schedules.milliseconds(group["interval"]) or 0) // 1000
             body = {
                 "folderUid": folder,
                 "title": title,
@@ -175,6 +175,17 @@ def _sent(rule: Body, group: Body) -> Body:
     defaults: dict[str, Any] = {} if given.get("record") else DEFAULTS
     location = {"folderUID": group["folderUid"], "ruleGroup": group["title"]}
     return {**defaults, **given, **location}
+
+
+def _problems(rules: list[Body]) -> Iterator[str]:
+    """Yield why Grafana refuses the durations and notification settings of rules."""
+    for rule in rules:
+        settings = rule.get("notification_settings") or {}
+        for problem in (
+            *schedules.duration_problems(rule, ("for", "keep_firing_for")),
+            *schedules.notification_problems(settings),
+        ):
+            yield f"rule {rule.get('title')}: {problem}"
 
 
 def _uid_blocker(rules: list[Body]) -> str | None:
