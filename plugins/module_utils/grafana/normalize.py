@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from . import schedules
+from .matchers import parse_matchers
 
 if TYPE_CHECKING:
     from .model import Body
@@ -93,7 +94,6 @@ BASE_INTERVAL = 10
 QUERY_DEFAULTS = {"intervalMs": 1000, "maxDataPoints": 43200}
 
 ROOT_TIMES = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "4h"}
-OPERATORS = ("=~", "!~", "!=", "=")
 TIMINGS = ("mute_time_intervals", "active_time_intervals")
 # Templates that are part of Grafana: __subject, default.title, discord.default.message and so on.
 BUILT_IN_TEMPLATE = re.compile(
@@ -262,37 +262,13 @@ def _with_float_precision(tree: Any) -> Any:
     )
 
 
-def matcher(expression: str) -> list[str]:
-    """Return ``severity=~"high|critical"`` as [label, operator, value].
-
-    Raises ValueError for any other string.
-    """
-    label = r'("(?:\\.|[^"\\])*"|[^=!~\s]+)'
-    match = re.fullmatch(
-        rf"\s*{label}\s*(=~|!~|!=|=)\s*(.*?)\s*", expression, re.DOTALL
-    )
-    if not match:
-        raise ValueError(f"{expression!r} is no matcher such as severity=critical")
-    return [_unquoted(match.group(1)), match.group(2), _unquoted(match.group(3))]
-
-
-def _unquoted(value: str) -> str:
-    if len(value) < 2 or not value[0] == value[-1] == '"':
-        return value
-    return re.sub(r"\\(.)", _unescaped, value[1:-1])
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    return "\n" if match.group(1) == "n" else match.group(1)
-
-
 def matchers(body: Body) -> list[list[str]]:
     """Return all matchers of a route, in any of the four spellings, sorted."""
     result: list[list[Any]] = [
         list(entry) for entry in body.get("object_matchers") or []
     ]
     for entry in body.get("matchers") or []:
-        result.append(matcher(entry) if isinstance(entry, str) else list(entry))
+        result += parse_matchers(entry) if isinstance(entry, str) else [list(entry)]
     result += [
         [label, "=", value] for label, value in (body.get("match") or {}).items()
     ]

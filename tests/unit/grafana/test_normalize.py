@@ -177,26 +177,6 @@ def test_a_recording_rule_has_no_conditions() -> None:
     assert normalize.same(normalize.rule(server, asked), normalize.rule(asked, asked))
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("severity=critical", ["severity", "=", "critical"]),
-        ('severity = "critical"', ["severity", "=", "critical"]),
-        ('a=~"x|y=z"', ["a", "=~", "x|y=z"]),
-        ("a!~.*", ["a", "!~", ".*"]),
-        ('"label with space"!="say \\"hi\\""', ["label with space", "!=", 'say "hi"']),
-        ('a=""', ["a", "=", ""]),
-    ],
-)
-def test_matchers_are_read(text: str, found: list) -> None:
-    assert normalize.matcher(text) == found
-
-
-def test_an_invalid_matcher_is_refused() -> None:
-    with pytest.raises(ValueError, match="no matcher"):
-        normalize.matcher("severity")
-
-
 def test_routes_in_all_spellings_are_equal() -> None:
     one = {
         "receiver": "a",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 
 import pytest
@@ -19,6 +20,9 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.s
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
     DesiredObject,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.normalize import (
+    matchers,
 )
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.yaml_documents import (
     parse_document,
@@ -178,6 +182,25 @@ def test_policy_is_the_route_with_replaced_variables() -> None:
         "group_wait": "10s",
     }
     assert converted == {"receiver": "ops", "group_by": ["..."], "routes": [route]}
+
+
+def test_policy_with_matchers_in_all_spellings_is_accepted() -> None:
+    routes = [
+        {"receiver": "x", "matchers": [r'instance=~"10\.0\.0\.\d+:9100"']},
+        {"receiver": "x", "matchers": ['{severity="critical", team=~"db|web"}', "a=b"]},
+        {"receiver": "x", "match": {"a": ""}, "match_re": {"b": "[(]|c"}},
+        {"receiver": "x", "object_matchers": [["a", "!~", "b|c$"]]},
+    ]
+    text = json.dumps({"apiVersion": 1, "policies": [{"routes": routes}]})
+    desired, diagnostics = read(text.replace("c$", "c$$"))
+    assert diagnostics.errors == []
+    assert desired[0].body["routes"] == routes
+    assert list(map(matchers, routes)) == [
+        [["instance", "=~", r"10\.0\.0\.\d+:9100"]],
+        [["a", "=", "b"], ["severity", "=", "critical"], ["team", "=~", "db|web"]],
+        [["a", "=", ""], ["b", "=~", "[(]|c"]],
+        [["a", "!~", "b|c$"]],
+    ]
 
 
 def test_templates_and_mute_timings_are_never_interpolated() -> None:
@@ -434,6 +457,46 @@ def test_file_may_have_several_kinds_and_be_json() -> None:
         (
             "apiVersion: 1\npolicies:\n- receiver: x\n  group_wait: 1.5m",
             "f.yml:4: group_wait is '1.5m'; write a duration such as 30s or 1h30m.",
+        ),
+        (
+            "apiVersion: 1\npolicies:\n- receiver: x\n  routes:\n  - repeat_interval: '0'",
+            "f.yml:5: repeat_interval is '0', which Grafana refuses; write a longer one",
+        ),
+        (
+            "apiVersion: 1\npolicies:\n- receiver: x\n  group_wait: 0",
+            "f.yml:4: group_wait is 0; write a duration such as 30s or 1h30m.",
+        ),
+        (
+            "apiVersion: 1\npolicies:\n- receiver: x\n  group_by: [a, 7]",
+            "f.yml:4: group_by[1] is a int; write a str.",
+        ),
+        (
+            "apiVersion: 1\npolicies:\n- receiver: x\n  routes:\n  - matchers:\n    - a",
+            "f.yml:6: 'a' is no matcher such as severity=critical; write label, operator ",
+        ),
+        (
+            "apiVersion: 1\npolicies:\n- receiver: x\n  routes:\n  - matchers: [7]",
+            "f.yml:5: matchers[0] is a int; write a str such as severity=critical.",
+        ),
+        (
+            "apiVersion: 1\npolicies:\n- receiver: x\n  routes:\n  - matchers: [a=~(b]",
+            "f.yml:5: '(b' is no regular expression of Go (parentheses are unbalanced)",
+        ),
+        (
+            "apiVersion: 1\npolicies:\n- receiver: x\n  routes:\n  - match_re: {a: (?!b)c}",
+            "f.yml:5: '(?!b)c' is no regular expression of Go ((?! is missing there)",
+        ),
+        (
+            "apiVersion: 1\npolicies:\n- receiver: x\n  routes:\n  - match: {code: 007}",
+            "f.yml:5: code has the int 7; write it in quotes, since Grafana takes strings",
+        ),
+        (
+            "apiVersion: 1\npolicies:\n- receiver: x\n  routes:\n  - match: a=b",
+            "f.yml:5: match is a str; write a dict such as severity: critical.",
+        ),
+        (
+            "apiVersion: 1\npolicies:\n- routes:\n  - object_matchers: [[a, '==', b]]",
+            "f.yml:4: object_matchers[0] is ['a', '==', 'b']; write a list of label, ",
         ),
         (
             "apiVersion: 1\npolicies:\n- receiver: x\n  group_by: alertname",

@@ -35,7 +35,10 @@ TEXT = st.text(
     st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=20
 )
 ANY_TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
-DURATION = st.sampled_from(["10s", "90s", "1m30s", "5m", "60m", "1h", "1d", "1w"])
+DURATION = st.sampled_from(
+    ["10s", "90s", "1m30s", "5m", "60m", "1h", "1d", "1w", "1500ms", "0h1m"]
+)
+ZERO_OR_MORE = st.sampled_from(["0", "0s", "0ms"]) | DURATION
 JSON: Any = st.recursive(
     st.none()
     | st.booleans()
@@ -184,7 +187,7 @@ ROUTE: Any = st.recursive(
         ),
         group_by=st.lists(st.sampled_from(["a", "b", "c"]), unique=True, max_size=3)
         | st.just(["..."]),
-        group_wait=DURATION,
+        group_wait=ZERO_OR_MORE,
         repeat_interval=DURATION,
         mute_time_intervals=st.lists(st.just("quiet"), max_size=1),
         routes=st.lists(inner, max_size=2),
@@ -198,7 +201,7 @@ POLICY = st.builds(
         **times,
         "routes": routes,
     },
-    bodies(group_wait=DURATION, group_interval=DURATION, repeat_interval=DURATION),
+    bodies(group_wait=ZERO_OR_MORE, group_interval=DURATION, repeat_interval=DURATION),
     st.lists(ROUTE, max_size=3),
 )
 MODEL = st.builds(
@@ -223,11 +226,11 @@ RULES = st.lists(
             annotations=st.dictionaries(WORD, TEXT, max_size=2),
             labels=LABELS,
             isPaused=st.booleans(),
-            keep_firing_for=DURATION,
+            keep_firing_for=ZERO_OR_MORE,
             noDataState=st.sampled_from(["NoData", "OK", "Alerting", "KeepLast"]),
             execErrState=st.sampled_from(["Error", "OK", "Alerting", "KeepLast"]),
             missingSeriesEvalsToResolve=st.integers(1, 5),
-            **{"for": DURATION},
+            **{"for": ZERO_OR_MORE},
         ),
         MODEL,
     ),

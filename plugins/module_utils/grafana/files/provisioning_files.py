@@ -17,6 +17,7 @@ from .. import schedules
 from ..model import ABSENT, DesiredObject
 from ..normalize import BASE_INTERVAL
 from .folders import digest, slug, titles
+from .routes import check_matchers
 from .schema import (
     Diagnostics,
     any_dict,
@@ -95,18 +96,12 @@ CONTACT_POINT: Schema = {
     "name": string,
     "receivers": list_of(RECEIVER, "a receiver"),
 }
-ROUTE_LISTS = (
-    "group_by",
-    "object_matchers",
-    "matchers",
-    "mute_time_intervals",
-    "active_time_intervals",
-)
+ROUTE_LISTS = ("group_by", "mute_time_intervals", "active_time_intervals")
+MATCHER_FIELDS = ("object_matchers", "matchers", "match", "match_re")
 ROUTE_FIELDS = (
     "receiver",
     *ROUTE_LISTS,
-    "match",
-    "match_re",
+    *MATCHER_FIELDS,
     "continue",
     *schedules.ROUTE_TIMES,
     "routes",
@@ -384,10 +379,16 @@ def _check_route_field(node: Node, key: str) -> None:
         node.error(unknown_field("a route", key, ROUTE_FIELDS))
     elif key == "continue" and not isinstance(node.value, (bool, type(None))):
         node.error(f"continue is {node.value!r}; write true or false.")
+    elif key in MATCHER_FIELDS:
+        check_matchers(node, key)
     elif key in ROUTE_LISTS:
-        elements = [element.value for element in node.elements()]
+        elements = node.elements()
+        for element in elements:
+            if not isinstance(element.value, str):
+                element.type_error("str")
         if key == "group_by":
-            _report(node, schedules.grouping_problems(elements))
+            values = [element.value for element in elements]
+            _report(node, schedules.grouping_problems(values))
     elif key in schedules.ROUTE_TIMES and node.value is not None:
         _check_duration(node)
 
