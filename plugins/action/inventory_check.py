@@ -55,6 +55,9 @@ def check_inventory(
     other_blockers = blockers_of(
         [host for host in hosts if host not in run_hosts], inventory
     )
+    for error, misplaced in arguments.misspelled_groups(inventory).items():
+        is_of_run = any(host in run_hosts for host in misplaced)
+        (blockers if is_of_run else other_blockers).append(error)
     warnings = [
         f"{blocker.removesuffix('.')} (this does not block the run)."
         for blocker in other_blockers

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache, partial
 from typing import Any
@@ -29,6 +30,10 @@ Options = Mapping[str, Option]
 ALL = "monitoring"
 # Similarity above which a name is a likely misspelling of another one.
 SIMILARITY = 0.85
+# Lower for groups, of which there are few.
+SIMILARITY_OF_GROUPS = 0.8
+# The variable with groups that resemble a role's and are right nevertheless.
+OTHER_GROUPS = "monitoring_other_groups"
 # Ansible's types with their articles; the values of all other types are strings of some form.
 TYPES = {
     "dict": "a dict",
@@ -44,7 +49,7 @@ NAMES_OF_SHARED = {
     "raw": """
         environment address serial plaintext_networks open_addresses tls_certificate tls_key tls_ca
         basic_auth_username basic_auth_password basic_auth_hash mirrors archives_dir releases_lock
-        lock_file lock_roles bundle_architectures bundle_mirrors
+        lock_file lock_roles bundle_architectures bundle_mirrors other_groups
     """,
     "bool": "lock_replace allow_unlocked adopt",
     "int": "prune_max",
@@ -269,24 +274,54 @@ def _closest(name: str, candidates: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
+def misspelled_groups(inventory: Inventory) -> dict[str, list[str]]:
+    """Return an error for each group that resembles that of a role, with its hosts.
+
+    A component is removed from a host outside of its group, so a misspelling may not pass. A group
+    whose hosts are all in the role's own group as well is right.
+    """
+    errors = {}
+    for name in sorted(set(inventory.groups) - {*site.component_roles(), ALL}):
+        role = _closest_role(name)
+        if not role:
+            continue
+        role_hosts = inventory.groups.get(role, ())
+        hosts = [host for host in inventory.groups[name] if host not in role_hosts]
+        if hosts and name not in _other_groups(inventory, hosts[0]):
+            message = (
+                f"group {name} ({', '.join(hosts)}): no role has this name; did you mean {role}?"
+                f" Rename it, or add it to {OTHER_GROUPS}."
+            )
+            errors[message] = hosts
+    return errors
+
+
+def _other_groups(inventory: Inventory, host: str) -> list[str]:
+    names = inventory.variable(host, OTHER_GROUPS) or []
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _closest_role(name: str) -> str | None:
+    """Return the role or the group of all hosts that a group's name is a misspelling of."""
+    letters = _letters(name)
+    roles = {_letters(role): role for role in site.component_roles()}
+    matches = difflib.get_close_matches(letters, roles, 1, SIMILARITY_OF_GROUPS)
+    if matches:
+        return roles[matches[0]]
+    # Words such as monitor and monitored are names of other groups.
+    return ALL if difflib.get_close_matches(letters, [ALL], 1, 0.9) else None
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
 def group_warnings(inventory: Inventory) -> list[str]:
-    """Return a warning for each group that resembles that of a role, and for hosts outside ALL."""
-    warnings = []
-    for name in sorted(set(inventory.groups) - set(site.component_roles()) - {ALL}):
-        role = _closest(name, site.component_roles())
-        if role:
-            role_hosts = inventory.groups.get(role, ())
-            hosts = [host for host in inventory.groups[name] if host not in role_hosts]
-            if hosts:
-                warnings.append(
-                    f"{', '.join(hosts)} in the group {name}: no role has this name;"
-                    f" did you mean {role}?"
-                )
+    """Return a warning for hosts with a component outside the group ALL."""
     members = inventory.groups.get(ALL, ())
     outsiders = [host for host in hosts_of(ALL, inventory) if host not in members]
-    if outsiders:
-        warnings.append(
-            f"{', '.join(outsiders)}: not in the group {ALL}, which status, prune and uninstall"
-            " cover; add each of these hosts to it."
-        )
-    return warnings
+    if not outsiders:
+        return []
+    users = "status, prune and uninstall cover"
+    problem = f"not in the group {ALL}, which {users}"
+    return [f"{', '.join(outsiders)}: {problem}; add each of these hosts to it."]

@@ -31,6 +31,7 @@ COMPONENT = "hippius.monitoring.component"
 # Module -> reason why it belongs to no action group.
 UNGROUPED = {
     "inventory_check": "runs on the controller and has no options",
+    "run_check": "runs on the controller, shares no option with modules that change a host",
     "component_status": "shares no option with modules that change a host",
     "release_bundle": "runs on the controller, shares no option with modules that change a host",
     "release_lock": "runs on the controller, shares no option with modules that change a host",

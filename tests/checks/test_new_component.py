@@ -101,9 +101,9 @@ def test_it_is_rolled_out_by_the_site_playbook(run: Run, checkout: Path) -> None
 
 def test_it_is_scraped_and_its_inventory_is_complete(run: Run, checkout: Path) -> None:
     (checkout / "catalog.yml").write_text(PLAYBOOK, encoding="utf-8")
-    output = run(
-        "ansible-playbook", "catalog.yml", "-i", "inventory.json", cwd=checkout
-    )
+    command = ["ansible-playbook", "catalog.yml", "-i", "inventory.json"]
+    one_line = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    output = run(*command, cwd=checkout, **one_line)
     result = result_of(output)
     assert result["warnings"] == []
     assert "sample-exporter" in result["names"]

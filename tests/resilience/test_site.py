@@ -621,7 +621,7 @@ def test_components_that_left_the_inventory_are_removed_except_their_data(site, 
     assert site.ready("redis-exporter-chain")
 
 
-UNINSTALL = {"playbook": "playbooks/uninstall.yml"}
+UNINSTALL = {"playbook": "playbooks/uninstall.yml", "confirm": "yes"}
 DATA = [f"/var/lib/{name}" for name in sorted(READY)]
 ACCOUNTS = {
     f"/etc/{name}{copy}"

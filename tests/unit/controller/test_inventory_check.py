@@ -351,26 +351,55 @@ def test_warns_of_a_misspelled_variable_with_its_location(check: Check) -> None:
     assert result["warnings"] == [warning]
 
 
+WITH_SUBGROUP = INVENTORY.replace(
+    "    prometheus:\n", "    prometheus:\n      children: {prometheus_eu: {}}\n"
+)
+
+
 @pytest.mark.parametrize(
     ("group", "role"),
     [
         ("node-exporter", "node_exporter"),
+        ("nodeexporter", "node_exporter"),
         ("redis_exporters", "redis_exporter"),
+        ("prometeus", "prometheus"),
+        ("Grafana", "grafana"),
+        ("alert_manager", "alertmanager"),
+        ("tempp", "tempo"),
+        ("monitorng", "monitoring"),
         ("prometheus_eu", None),
         ("webservers", None),
+        ("monitored", None),
+        ("redis", None),
+        ("postgres", None),
     ],
 )
-def test_warns_of_a_group_whose_name_resembles_a_role(
-    check: Check,
-    group: str,
-    role: str | None,
+def test_refuses_a_group_whose_name_resembles_a_role(
+    check: Check, group: str, role: str | None
 ) -> None:
-    hosts = INVENTORY.replace(
-        "    prometheus:\n", "    prometheus:\n      children: {prometheus_eu: {}}\n"
+    hosts = WITH_SUBGROUP.replace(
+        "hosts: {a: {}, b: {}}", "hosts: {a: {}, b: {}, c: {}}"
     )
-    result = check(f"{hosts}    {group}: {{hosts: {{b: {{}}}}}}\n")
-    warning = f"b in the group {group}: no role has this name; did you mean {role}?"
-    assert result.get("warnings", []) == ([warning] if role else [])
+    host = "b" if role is None else "c"
+    hosts += f"    {group}: {{hosts: {{{host}: {{}}}}}}\n"
+    if role == "monitoring":
+        hosts = hosts.replace(", c: {}}", "}")
+    expected = (
+        f"group {group} (c): no role has this name; did you mean {role}?"
+        " Rename it, or add it to monitoring_other_groups."
+    )
+    assert check(hosts).get("msg", "") == (expected if role else "")
+    # A run that does not touch its hosts goes on.
+    limited = check(hosts, limit="a")
+    assert "msg" not in limited
+    assert bool(limited.get("warnings")) == bool(role)
+
+
+def test_accepts_a_similar_group_that_the_user_declares(check: Check) -> None:
+    hosts = f"{INVENTORY}    loki2: {{hosts: {{a: {{}}}}}}\n"
+    assert "group loki2 (a): no role" in check(hosts)["msg"]
+    declared = "monitoring_other_groups: [loki2]"
+    assert check(hosts, declared) == {"changed": False}
 
 
 def test_warns_of_a_host_outside_the_group_of_all_hosts(check: Check) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.hippius.monitoring.plugins.action import run_check
+
 ROOT = Path(__file__).parents[3]
 ROLES = sorted(path.parts[-3] for path in ROOT.glob("roles/*/meta/component.yml"))
 # The only role that is not a component.
@@ -41,9 +43,11 @@ def test_site_has_one_play_for_each_role() -> None:
 def test_site_gives_a_role_to_the_hosts_of_the_group_with_its_name(role: str) -> None:
     (entry,) = [entry for entry in imports() if entry["tags"] == role]
     assert "component_group" not in entry["vars"]
-    assert (
-        component_play()["hosts"] == "{{ component_group | default(component_role) }}"
-    )
+    play = component_play()
+    group = play["vars"]["__group"]
+    assert group == "{{ component_group | default(component_role) }}"
+    # A group that the inventory lacks would be a warning.
+    assert play["hosts"] == "{{ __group if __group in groups else 'all:!all' }}"
     assert read(f"roles/{role}/meta/component.yml")["group"] == role
 
 
@@ -89,9 +93,23 @@ def test_site_gathers_no_facts() -> None:
 
 def test_site_refuses_a_bad_inventory_first_and_prunes_last() -> None:
     first, *_imports, last = read("playbooks/site.yml")
-    assert (first["hosts"], first["tags"]) == ("all", "always")
-    assert set(first["tasks"][0]) >= {"hippius.monitoring.inventory_check", "run_once"}
-    assert (last["hosts"], last["tags"]) == ("monitoring", "prune")
+    # Without any host in the inventory, too, the first play runs.
+    hosts = "{{ 'all' if groups.all else 'localhost' }}"
+    assert (first["hosts"], first["tags"]) == (hosts, "always")
+    scope, inventory = first["tasks"]
+    assert set(scope) >= {"hippius.monitoring.run_check", "run_once"}
+    assert set(inventory) >= {"hippius.monitoring.inventory_check", "run_once"}
+    hosts = "{{ 'monitoring' if 'monitoring' in groups else 'all:!all' }}"
+    assert (last["hosts"], last["tags"]) == (hosts, "prune")
+
+
+def test_check_of_the_run_knows_the_tag_of_each_play_with_its_group() -> None:
+    groups = {
+        entry["tags"]: entry["vars"].get("component_group", entry["tags"])
+        for entry in imports()
+    }
+    expected = run_check.expectation_of(None, controller_only=False)
+    assert expected.tags == {**groups, "prune": "monitoring"}
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks as a new user starts them in a checkout; no host is contacted."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+HOSTS = "monitoring: {hosts: {a: {}}, children: {loki: {hosts: {a: {}}}}}\n"
+BROKEN = "monitoring: {hosts: {a: {}}\n"
+NO_INVENTORY = ": has no host; pass one with -i"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("site.yml", NO_INVENTORY),
+        ("playbooks/status.yml", NO_INVENTORY),
+        ("playbooks/uninstall.yml -e purge=true -e confirm=yes", NO_INVENTORY),
+        ("playbooks/rollback.yml -e component=loki", NO_INVENTORY),
+        ("playbooks/export.yml -e export={0}/export", NO_INVENTORY),
+        ("playbooks/bundle.yml -e bundle={0}/bundle", NO_INVENTORY),
+        ("site.yml -i {0}/nothere", "{0}/nothere"),
+        ("site.yml -i {0}/broken.yml", "{0}/broken.yml"),
+        ("site.yml -i {0}/hosts.yml --tags lokki", "did you mean loki?"),
+        (
+            "playbooks/export.yml -i {0}/hosts.yml -e export={0}/x",
+            "in the group grafana",
+        ),
+        (
+            "playbooks/rollback.yml -i {0}/hosts.yml -e component=tempo",
+            "the group tempo",
+        ),
+        ("playbooks/uninstall.yml -i {0}/hosts.yml --tags loki", "has no tags"),
+        (
+            "playbooks/lock.yml -i {0}/hosts.yml --limit a",
+            "runs on the controller; omit it",
+        ),
+    ],
+)
+def test_playbook_that_does_nothing_fails_and_gives_the_reason(
+    tmp_path: Path, arguments: str, message: str
+) -> None:
+    (tmp_path / "hosts.yml").write_text(HOSTS)
+    (tmp_path / "broken.yml").write_text(BROKEN)
+    code, output = play(*arguments.format(tmp_path).split())
+    assert code != 0
+    assert message.format(tmp_path) in " ".join(output.split())
+
+
+def play(*arguments: str, **variables: str) -> tuple[int, str]:
+    """Run ansible-playbook in the checkout as a user does; return its end and its output."""
+    return program("ansible-playbook", *arguments, **variables)
+
+
+def program(name: str, *arguments: str, **variables: str) -> tuple[int, str]:
+    """Run a program of Ansible in the checkout, with more variables of the environment."""
+    environment = {
+        name: value for name, value in os.environ.items() if "ANSIBLE" not in name
+    }
+    more = {"COLUMNS": "500", "ANSIBLE_NOCOLOR": "true", **variables}
+    done = subprocess.run(
+        [Path(sys.executable).with_name(name), *arguments],
+        cwd=ROOT,
+        env={**environment, **more},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+DOCUMENT = ROOT / "docs" / "several-hosts.md"
+HOSTS_OF_DOCUMENT = {"app": "10.0.0.1", "storage": "10.0.0.2", "dashboards": "10.0.0.3"}
+SECRETS = {
+    "DISCORD_WEBHOOK_URL": "https://discord.example/api/webhooks/1/token",
+    "GRAFANA_ADMIN_PASSWORD": "of three hosts",
+    "GRAFANA_SECRET_KEY": "of three hosts, too",
+}
+
+
+def test_page_about_several_hosts_followed_to_the_letter_prints_no_warning(
+    tmp_path: Path,
+) -> None:
+    inventory = tmp_path / "inventories/mine"
+    shutil.copytree(ROOT / "inventories/prod", inventory)
+    text = DOCUMENT.read_text(encoding="utf-8")
+    hosts, commands = (
+        re.search(rf"^```{language}\n(.*?)^```", text, re.M | re.S)[1]
+        for language in ("yaml", "sh")
+    )
+    (inventory / "hosts.yml").write_text(hosts)
+    (inventory / "tls").mkdir()
+    authority, *for_each = re.split(r"(?<!\\)\n(?=\S)", commands.strip())
+    openssl(inventory / "tls", authority, {})
+    for host, address in HOSTS_OF_DOCUMENT.items():
+        for command in for_each:
+            openssl(inventory / "tls", command, {"host": host, "address": address})
+    # Content that the other pages place beside the inventory.
+    (inventory / "dashboards").mkdir()
+    for name in ("dashboards/one.json", "two.json", "alerts.yml", "own.lock.yml"):
+        (inventory / name).write_text('{"uid": "one", "groups": []}')
+    for playbook in ("site.yml --tags always", "playbooks/check.yml"):
+        code, output = play(*playbook.split(), "-i", str(inventory), **SECRETS)
+        assert code == 0, output
+        assert "[WARNING]" not in output
+    code, output = program("ansible-inventory", "--list", "-i", str(inventory))
+    assert set(json.loads(output)["_meta"]["hostvars"]) == set(HOSTS_OF_DOCUMENT)
+
+
+def openssl(folder: Path, command: str, variables: dict[str, str]) -> None:
+    environment = {**os.environ, **variables}
+    subprocess.run(
+        ["sh", "-ec", command],
+        cwd=folder,
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_confirmed"),
+    [
+        ("", False),
+        ("-e purge=true", False),
+        ("-e confirm=no", False),
+        ("--check", True),
+    ],
+)
+def test_uninstall_requires_confirmation_unless_it_only_shows(
+    tmp_path: Path, arguments: str, is_confirmed: bool
+) -> None:
+    # A host that answers nobody: a confirmed run goes on to it.
+    (tmp_path / "hosts.yml").write_text(
+        "monitoring: {hosts: {a: {ansible_host: 127.0.0.1, ansible_port: 1}}}"
+    )
+    command = ["playbooks/uninstall.yml", "-i", str(tmp_path / "hosts.yml")]
+    code, output = play(*command, *arguments.split())
+    refused = "uninstall of a: is not confirmed; add -e confirm=yes"
+    assert (refused in " ".join(output.split())) == (not is_confirmed)
+    assert ("UNREACHABLE" in output) == is_confirmed
+    assert code == (4 if is_confirmed else 2)
