@@ -8,7 +8,6 @@ import grp
 import os
 import pwd
 import secrets
-import shutil
 from typing import TYPE_CHECKING
 
 from . import files, layout, manifest, observe, release_store, run_lock, systemd
@@ -195,28 +194,6 @@ def keep_edited(name: str, observed: ObservedState) -> list[str]:
             files.replace(copy, content, 0o600)
         copies.append(copy)
     return copies
-
-
-def adopt(name: str, unmanaged: tuple[str, ...]) -> dict[str, str]:
-    """Move unmanaged paths out of the way; return the new path of each."""
-    adopted = {}
-    for path in unmanaged:
-        # A distribution's unit below /usr/lib stays: ours in /etc/systemd/system takes precedence.
-        if path.startswith("/etc/"):
-            target = os.path.join(layout.edited(name), "adopted", path.lstrip("/"))
-            files.make_directory(layout.edited(name), 0o700)
-            files.make_directory(os.path.dirname(target))
-            files.remove(target)
-            shutil.move(path, target)
-            adopted[path] = target
-    return adopted
-
-
-def undo_adopt(adopted: dict[str, str]) -> None:
-    """Move adopted paths back."""
-    for path, target in adopted.items():
-        files.remove(path)
-        shutil.move(target, path)
 
 
 def switch(name: str, generation_name: str) -> None:

@@ -65,6 +65,11 @@ def edited(name: str) -> str:
     return os.path.join(EDITED, name)
 
 
+def adoption(name: str) -> str:
+    """Return the record of an adoption that is not final yet."""
+    return os.path.join(edited(name), "adoption.json")
+
+
 def pending_removals(name: str) -> str:
     """Return the path to which a removed component is renamed before it is deleted."""
     return os.path.join(COMPONENTS, ".removing-" + name)

@@ -153,7 +153,8 @@ def expected_links(name: str, instance_manifest: Manifest) -> dict[str, str]:
 
 def our_links(name: str) -> list[str]:
     """Return every existing link of an instance."""
-    paths = [layout.etc(name)]
+    # A killed run leaves a link that has not taken its name yet.
+    paths = [layout.etc(name), layout.etc(name) + ".new"]
     wants = glob.glob(os.path.join(layout.UNITS, "*.wants"))
     for directory in (layout.UNITS, *wants):
         paths += _paths_in(directory)

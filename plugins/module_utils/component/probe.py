@@ -169,11 +169,19 @@ def ask(unit_name: str, probe: ReadyProbe, pid: int) -> tuple[int, str]:
     return local_http.ask(unit_name, probe)
 
 
-def address_owner(address: str, *own_pids: int) -> str | None:
-    """Return the other processes that occupy an address, or None."""
-    own = set().union(*map(group_processes, filter(None, own_pids)))
-    others = sorted(listening_processes(address) - own)
-    return ", ".join(f"{_command(pid)} (process {pid})" for pid in others) or None
+def described(pids: set[int]) -> str:
+    """Return processes in words."""
+    words = []
+    for pid in sorted(pids):
+        unit = unit_of(pid)
+        words.append(f"{_command(pid)} (process {pid}{', ' + unit if unit else ''})")
+    return ", ".join(words)
+
+
+def unit_of(pid: int) -> str:
+    """Return the service that a process belongs to, or an empty string."""
+    last = (_control_group(pid) or "").strip().rpartition("/")[2]
+    return last if last.endswith(".service") else ""
 
 
 def listening_processes(address: str) -> set[int]:

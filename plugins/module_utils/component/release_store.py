@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import platform
@@ -156,7 +155,7 @@ def _seal(staging: str) -> None:
         os.chmod(directory, 0o755)
     record = json.dumps({"members": _members(staging)}, sort_keys=True)
     files.write(os.path.join(staging, RECORD), record.encode(), 0o444)
-    _sync_filesystem(staging)
+    files.sync_filesystem(staging)
 
 
 def _install(staging: str, path: str) -> None:
@@ -176,14 +175,6 @@ def _members(directory: str) -> dict[str, list[int]]:
             status = os.lstat(os.path.join(directory, path))
             members[path] = [status.st_size, status.st_mode, status.st_mtime_ns]
     return members
-
-
-def _sync_filesystem(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        ctypes.CDLL(None).syncfs(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def unused() -> list[str]:

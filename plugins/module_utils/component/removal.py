@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import files, generation, layout, observe, run_lock, systemd
+from . import adoption, files, generation, layout, observe, run_lock, systemd
 from .component_errors import ComponentError
 from .failpoints import failpoint
 from .rollout_plan import NONE, REMOVE, shown_path
@@ -28,11 +28,6 @@ class Removal:
     name: str
     manifest: Manifest | None
     generation: str
-
-    @property
-    def main_unit(self) -> str:
-        """Name of the service that runs the instance's program."""
-        return self.name + ".service"
 
     @property
     def diff(self) -> DiffEntry:
@@ -69,13 +64,22 @@ def remove(removal: Removal) -> None:
 
     One rename removes its directory after all else, so that a killed removal is finished later.
     """
+    if generation.last_known_good(removal.name):
+        # A run was killed after its commit.
+        adoption.forget(removal.name)
     take_down(removal.name, removal.manifest)
     failpoint("after-unlink")
-    pending_removal = layout.pending_removals(removal.name)
+    delete(removal.name)
+
+
+def delete(name: str) -> None:
+    """Remove the directory of an instance that was taken down; give back what was adopted."""
+    pending_removal = layout.pending_removals(name)
     files.remove(pending_removal)
-    os.rename(layout.component(removal.name), pending_removal)
+    os.rename(layout.component(name), pending_removal)
     files.sync_directory(layout.COMPONENTS)
     failpoint("after-set-aside")
+    adoption.undo(name)
     files.remove(pending_removal)
 
 
@@ -149,21 +153,30 @@ def absent(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     component = params["name"]
     removals = [plan_removal(name) for name in observe.instances_of(component)]
     purged = _names_to_purge(params, removals) if params["purge"] else []
+    taken = list(filter(adoption.interrupted, _names(params)))
     notices = [f"Data and user of {name} are purged." for name in purged]
+    notices += [
+        f"What a killed run adopted for {name} is given back." for name in taken
+    ]
     if not check_mode:
-        if removals or purged:
-            notices = _remove_locked(component, removals, params, purged)
+        if removals or notices:
+            notices = _remove_locked(component, removals, params, purged, taken)
         generation.tidy()
     return _values(removals, notices)
 
 
 def _names_to_purge(params: dict[str, Any], removals: list[Removal]) -> list[str]:
     """Return the names that are installed or have our user; another's data may not be ours."""
-    component = params["name"]
     installed = [removal.name for removal in removals]
-    listed = [f"{component}-{own.get('name')}" for own in params.get("instances") or ()]
-    names = dict.fromkeys([component, *listed, *installed])
+    names = dict.fromkeys([*_names(params), *installed])
     return [name for name in names if name in installed or generation.owns_user(name)]
+
+
+def _names(params: dict[str, Any]) -> list[str]:
+    """Return the names that the options give, installed or not."""
+    component = params["name"]
+    listed = [f"{component}-{own.get('name')}" for own in params.get("instances") or ()]
+    return [component, *listed]
 
 
 def prune(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -194,17 +207,23 @@ def _remove_locked(
     removals: list[Removal],
     params: dict[str, Any],
     purged: Sequence[str] = (),
+    taken: Sequence[str] = (),
 ) -> list[str]:
-    """Remove instances and purge names under the lock; return a message for each purged name.
+    """Remove instances, give back what was adopted for the names ``taken``, and purge names.
 
+    All under the lock. Returns a message for each name that is purged or given back.
     It plans again, since another run may have changed them.
     """
     lock_owner = params.get("lock_owner") or ""
+    messages: list[str] = []
     with run_lock.held(component, lock_owner, params["lock_timeout"]):
         for removal in removals:
             if os.path.isdir(layout.component(removal.name)):
                 remove(plan_removal(removal.name))
-        messages = [purge(name) for name in purged]
+        for name in filter(adoption.interrupted, taken):
+            adoption.undo(name)
+            messages.append(f"What a killed run adopted for {name} is given back.")
+        messages += [purge(name) for name in purged]
         generation.prune_releases()
     return messages
 

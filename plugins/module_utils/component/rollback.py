@@ -14,6 +14,7 @@ from . import (
     layout,
     manifest,
     observe,
+    ports,
     release_store,
     run_lock,
     systemd,
@@ -108,6 +109,7 @@ def _plan_rollback(params: dict[str, Any]) -> Result:
             f"{component}: no verified generation before {current or 'the current one'};"
             " there is nothing to roll back to."
         )
+    result.handovers = ports.handovers(result.rollouts, result.removals)
     for rollout in result.rollouts:
         notice = NOTICE.format(
             name=rollout.name,
@@ -115,7 +117,6 @@ def _plan_rollback(params: dict[str, Any]) -> Result:
             target=rollout.generation,
         )
         result.notices.append(notice)
-    transaction.refuse_taken_ports(result)
     return result
 
 

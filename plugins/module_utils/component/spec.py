@@ -13,7 +13,7 @@ from . import layout, unit
 from .component_errors import ComponentError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any, NoReturn, TypedDict
 
     from .unit import Sections
@@ -54,6 +54,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
 UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\-]+\.(service|timer|path|socket)\Z")
 RELEASE_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*\Z")
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]]*):([0-9]{1,5})\Z")
+EVERY_HOST = {"0.0.0.0", "[::]"}
 STRENGTH = ("none", "switch", "remove", "reload", "restart", "install")
 ON_CHANGE = ("none", "reload", "restart")
 # Options of a probe whose program requires authentication; files are the component's own.
@@ -166,8 +167,29 @@ def instances(params: Options) -> list[Instance]:
             raise ComponentError(
                 f"{option}.name: {own['name']!r} is listed twice; rename one."
             )
+        _require_own_addresses(instance, result.values())
         result[name] = instance
     return list(result.values())
+
+
+def overlap(address: str, other: str) -> bool:
+    """Return whether two programs could not listen on these addresses at the same time."""
+    (host, _, port), (other_host, _, other_port) = (
+        address.rpartition(":"),
+        other.rpartition(":"),
+    )
+    every = EVERY_HOST & {host, other_host}
+    return port == other_port and (host == other_host or bool(every))
+
+
+def _require_own_addresses(instance: Instance, others: Iterable[Instance]) -> None:
+    for other in others:
+        for address in instance.listen_addresses:
+            if any(overlap(address, taken) for taken in other.listen_addresses):
+                raise ComponentError(
+                    f"listen_addresses: {address} of {instance.name} is required by"
+                    f" {other.name} as well; choose another one."
+                )
 
 
 def _check_types(own: Options, option: str) -> None:

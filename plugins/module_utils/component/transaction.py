@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from . import (
+    adoption,
     config_check,
     files,
     generation,
@@ -17,6 +18,7 @@ from . import (
     layout,
     manifest,
     observe,
+    ports,
     probe,
     release_store,
     run_lock,
@@ -24,14 +26,15 @@ from . import (
 )
 from .component_errors import ComponentError
 from .failpoints import failpoint
-from .removal import plan_removal, remove, take_down
-from .rollout_plan import INSTALL, NONE, RELOAD, RESTART, SWITCH, plan, strongest
+from .removal import delete, plan_removal, remove, take_down
+from .rollout_plan import NONE, RELOAD, SWITCH, plan, strongest
 from .spec import instances
 
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from .manifest import Manifest
+    from .ports import Handover
     from .removal import Removal
     from .rollout_plan import ObservedState, Plan, Unit
     from .spec import Instance, ReloadProbe
@@ -52,7 +55,6 @@ class Rollout:
     generation: str = ""
     written: bool = False
     rolled_back_from: str = ""
-    adopted: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -83,13 +85,12 @@ class Rollout:
 
 @dataclass
 class Result:
-    """The instances of one run, and messages to show."""
+    """The instances of one run, addresses that they hand over, and messages to show."""
 
     rollouts: list[Rollout] = field(default_factory=list)
     removals: list[Removal] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
-    # Units whose address another unit of this run takes over, so that they stop first.
-    yielding: set[str] = field(default_factory=set)
+    handovers: tuple[Handover, ...] = ()
 
     @property
     def changing(self) -> list[Rollout]:
@@ -109,6 +110,9 @@ def roll_out(params: dict[str, Any], check_mode: bool) -> Result:
         params["name"], params.get("lock_owner") or "", params["lock_timeout"]
     ):
         failpoint("after-lock")
+        for instance in desired:
+            if adoption.interrupted(instance.name):
+                adoption.undo(instance.name)
         key = generation.fingerprint_key(create=_has_secrets(desired))
         result = _plan_rollouts(params, desired, key)
         if _is_idle(result):
@@ -131,7 +135,7 @@ def _predict_rollout(params: dict[str, Any], desired: list[Instance]) -> Result:
     result = _plan_rollouts(params, desired, generation.fingerprint_key(create=False))
     if not _is_idle(result):
         systemd.require_version()
-    refuse_taken_ports(result)
+    ports.handovers(result.rollouts, result.removals)
     for rollout in result.rollouts:
         if rollout.plan.changed:
             release_store.require_available(rollout.desired.release, rollout.name)
@@ -162,7 +166,7 @@ def _plan_rollout(desired: Instance, adopt: bool, key: bytes) -> Rollout:
         raise ComponentError(
             f"{desired.name}: belongs to component {owner} on this host; choose another name."
         )
-    refuse_unmanaged(observed, adopt)
+    refuse_unmanaged(observed, adopt, adoption.interrupted(desired.name))
     generation.refuse_person(desired.name)
     release = desired.release.directory(release_store.host_architecture())
     desired_manifest = manifest.build(desired, release, key)
@@ -171,11 +175,14 @@ def _plan_rollout(desired: Instance, adopt: bool, key: bytes) -> Rollout:
     )
 
 
-def refuse_unmanaged(observed: ObservedState, adopt: bool) -> None:
-    """Refuse unmanaged paths unless they may be adopted."""
-    if observed.unmanaged and not adopt:
+def refuse_unmanaged(
+    observed: ObservedState, adopt: bool, interrupted: tuple[str, ...] = ()
+) -> None:
+    """Refuse unmanaged paths unless they may be adopted, also those a killed run had moved."""
+    paths = list(dict.fromkeys([*observed.unmanaged, *interrupted]))
+    if paths and not adopt:
         raise ComponentError(
-            f"{', '.join(observed.unmanaged)}: not made by this collection; remove it, or adopt it"
+            f"{', '.join(paths)}: not made by this collection; remove it, or adopt it"
             " for one run with -e monitoring_adopt=true (option adopt), which keeps a copy."
         )
 
@@ -211,7 +218,7 @@ def _stage(result: Result) -> None:
                     result.notices += _prepare_generation(rollout)
             for rollout in result.rollouts:
                 result.notices += check_generation(rollout)
-            refuse_taken_ports(result)
+            result.handovers = ports.handovers(result.rollouts, result.removals)
             failpoint("after-check")
         except BaseException:
             for rollout in result.rollouts:
@@ -261,41 +268,6 @@ def check_generation(rollout: Rollout) -> list[str]:
     return config_check.check_staged(rollout.desired, release, rollout.generation)
 
 
-def refuse_taken_ports(result: Result) -> None:
-    """Refuse a rollout when another process listens on an address of a program.
-
-    The units that this run stops may hold it; those are noted.
-    """
-    starting = _starting(result)
-    pids = {
-        rollout.desired.main_unit: rollout.main_unit.main_pid for rollout in starting
-    }
-    removed = systemd.show([removal.main_unit for removal in result.removals])
-    pids.update({name: unit.main_pid for name, unit in removed.items()})
-    for rollout in starting:
-        for address in rollout.desired.listen_addresses:
-            process = probe.address_owner(address, *pids.values())
-            if process:
-                raise ComponentError(
-                    f"{address}: in use by {process}, but required by {rollout.name}; stop that"
-                    " process or choose another address. Nothing was changed."
-                )
-            processes = probe.listening_processes(address)
-            for name, pid in pids.items():
-                is_other = pid and name != rollout.desired.main_unit
-                if is_other and processes & probe.group_processes(pid):
-                    result.yielding.add(name)
-
-
-def _starting(result: Result) -> list[Rollout]:
-    """Return the rollouts that start a process."""
-    return [
-        rollout
-        for rollout in result.rollouts
-        if rollout.plan.action in (INSTALL, RESTART)
-    ]
-
-
 def _discard_generation(rollout: Rollout) -> None:
     """Remove a generation that never became current, and the directories made for it."""
     if rollout.written:
@@ -308,7 +280,6 @@ def _discard_generation(rollout: Rollout) -> None:
 
 def switch_and_verify(result: Result) -> None:
     """Switch, verify and commit, or restore the old generations and fail."""
-    changing = result.changing
     start = time.time()
     with interruption.handled():
         try:
@@ -322,8 +293,8 @@ def switch_and_verify(result: Result) -> None:
             _roll_back(result, str(error), start)
         _commit(result)
     failpoint("after-commit")
-    for rollout in changing:
-        for path, copy in rollout.adopted.items():
+    for rollout in result.rollouts:
+        for path, copy in adoption.copies(rollout.name).items():
             result.notices.append(f"The adopted {path} is kept as {copy}.")
     for removal in result.removals:
         remove(removal)
@@ -339,8 +310,9 @@ def _switch_all(result: Result) -> None:
     if any(rollout.plan.reload_manager for rollout in rollouts):
         systemd.systemctl("daemon-reload")
     failpoint("after-manager-reload")
-    if result.yielding:
-        systemd.systemctl("stop", *sorted(result.yielding))
+    if result.handovers:
+        givers = dict.fromkeys(handover.giver for handover in result.handovers)
+        systemd.systemctl("stop", *givers)
     # Programs become ready in parallel.
     stamps = [_act_on_process(rollout) for rollout in rollouts]
     for rollout, stamp in zip(rollouts, stamps):
@@ -350,7 +322,7 @@ def _switch_all(result: Result) -> None:
 def _switch(rollout: Rollout) -> None:
     files.replace(layout.pending(rollout.name), b"", 0o600)
     failpoint("after-pending-mark")
-    rollout.adopted = generation.adopt(rollout.name, rollout.observed.unmanaged)
+    adoption.adopt(rollout.name, rollout.observed)
     if rollout.plan.stop_units:
         systemd.systemctl("stop", *rollout.plan.stop_units)
     if rollout.generation:
@@ -427,30 +399,40 @@ def _commit(result: Result) -> None:
 
 def _roll_back(result: Result, reason: str, start: float) -> NoReturn:
     """Restore the last-known-good generations and fail with the reason."""
-    rollouts = result.changing
+    rollouts, message, restored = result.changing, [reason], []
     words = reason.split()
     failed = [rollout for rollout in rollouts if rollout.desired.main_unit in words]
-    message = [reason]
     message += [_journal_excerpt(rollout, start) for rollout in failed or rollouts]
-    if result.yielding:
-        # Each may hold an address that another had before.
-        units = [rollout.desired.main_unit for rollout in _starting(result)]
-        systemd.run(["systemctl", "stop", *units], timeout=None)
-    restored = []
+    takers = dict.fromkeys(handover.taker for handover in result.handovers)
+    if takers:
+        systemd.run(["systemctl", "stop", "--", *takers], timeout=None)
     for rollout in reversed(rollouts):
         try:
             if _restore_instance(rollout):
                 restored.append(rollout.name)
         except Exception as error:
             message.append(f"{rollout.name}: restore failed: {error}")
-    for removal in result.removals:
-        if removal.main_unit in result.yielding:
-            systemd.run(["systemctl", "start", removal.main_unit], timeout=None)
+    message += _restart_removed(result)
     if restored:
         message.append(
             f"Rolled back to the last-known-good generation: {', '.join(restored)}."
         )
     raise ComponentError("\n".join(filter(None, message)), rolled_back=tuple(restored))
+
+
+def _restart_removed(result: Result) -> list[str]:
+    """Start again what was to be removed and had given its address up; return what failed."""
+    givers = {handover.giver for handover in result.handovers}
+    removed = {
+        unit_name
+        for removal in result.removals
+        for unit_name in (removal.manifest["units"] if removal.manifest else ())
+    }
+    if not givers & removed:
+        return []
+    command = ["systemctl", "start", "--", *sorted(givers & removed)]
+    started = systemd.run(command, timeout=None)
+    return [started.stdout.strip()] if started.returncode else []
 
 
 def _journal_excerpt(rollout: Rollout, start: float) -> str:
@@ -467,6 +449,7 @@ def _restore_instance(rollout: Rollout) -> bool:
         _undo_install(rollout)
         return False
     if generation.current(rollout.name) == target:
+        _undo_preparation(rollout, before)
         return False
     added = [
         unit_name
@@ -483,6 +466,19 @@ def _restore_instance(rollout: Rollout) -> bool:
     _discard_generation(rollout)
     files.remove(layout.pending(rollout.name))
     return True
+
+
+def _undo_preparation(rollout: Rollout, before: Manifest) -> None:
+    """Undo what happens without a rename: units that are stopped, paths that are moved."""
+    generation.set_links(rollout.name, before)
+    units = rollout.observed.units
+    stopped = [
+        unit_name
+        for unit_name, state in systemd.show(list(units)).items()
+        if state.active == "inactive" and units[unit_name].active == "active"
+    ]
+    if stopped:
+        systemd.systemctl("start", *stopped)
 
 
 def _restore_target(name: str, observed: ObservedState) -> str:
@@ -508,12 +504,7 @@ def _undo_install(rollout: Rollout) -> None:
     if rollout.observed.manifest:
         take_down(rollout.name, rollout.observed.manifest)
     take_down(rollout.name, rollout.manifest)
-    files.remove(layout.component(rollout.name))
-    if rollout.adopted:
-        generation.undo_adopt(rollout.adopted)
-        systemd.systemctl("daemon-reload")
-        if rollout.main_unit.active == "active":
-            systemd.systemctl("start", rollout.desired.main_unit)
+    delete(rollout.name)
 
 
 def _restore_process(rollout: Rollout, target: str, before: Manifest) -> None:
@@ -554,6 +545,7 @@ def _clean_up(rollout: Rollout) -> None:
     if not rollout.rolled_back_from:
         files.remove(layout.rolled_back_from(name))
     files.remove(layout.downloads(name))
+    adoption.forget(name)
     files.remove(layout.pending(name))
     failpoint("after-cleanup")
 

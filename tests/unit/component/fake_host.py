@@ -49,6 +49,7 @@ METRICS = {
     "success": "reload_ok",
     "timestamp": "reload_at",
 }
+LISTENS = re.compile(r"^listen: (\S+)$", re.MULTILINE)
 RECORDER = re.compile(r"readlink (\S+)\) (\w+)\" >(\S+)'")
 DEFAULTS = {
     "state": "present",
@@ -171,6 +172,10 @@ class FakeHost:
         """Let the engine run this host's programs in place of the real ones."""
         monkeypatch.setattr(systemd, "run", self._program)
         monkeypatch.setattr(probe, "ask", self._answer)
+        monkeypatch.setattr(probe, "listening_processes", self._listeners)
+        monkeypatch.setattr(
+            probe, "group_processes", lambda pid: {pid} if pid else set()
+        )
         monkeypatch.setattr(probe, "INTERVAL_SECONDS", 0)
         monkeypatch.setattr(pwd, "getpwnam", self._account)
         monkeypatch.setattr(grp, "getgrnam", self._group)
@@ -291,7 +296,12 @@ class FakeHost:
             line = f"{unit['invocation']} {os.readlink(current)} {digest}\n"
             Path(record).write_text(line, encoding="utf-8")
         unit["config"] = self._read_configuration(name)
-        refused = "start: refuse" in "".join(unit["config"].values())
+        text = "".join(unit["config"].values())
+        # The program itself may hold the address while it restarts.
+        unit["listens"], unit["active"] = LISTENS.findall(text), "activating"
+        self._save(state)
+        taken = any(map(self._listeners, unit["listens"]))
+        refused = "start: refuse" in text or taken
         unit.update(active="failed", pid=0) if refused else unit.update(active="active")
         unit["sub"] = "failed" if refused else "running"
         unit["reloads"], unit["reload_ok"] = 1, 1
@@ -355,6 +365,15 @@ class FakeHost:
         if "ready: never" in "".join(unit["config"].values()):
             return 503, "starting"
         return 200, f"reload_ok {unit['reload_ok']}\nreload_at {unit['reloads']}\n"
+
+    def _listeners(self, address: str) -> set[int]:
+        """Return the fake programs that listen on an address, as their files say."""
+        units = self._load()["units"].values()
+        return {
+            unit["pid"]
+            for unit in units
+            if unit["active"] == "active" and address in unit.get("listens", [])
+        }
 
     def add_account(self, name: str, **fields: Any) -> None:
         """Create a user as somebody else made it; without ``group`` of its name."""

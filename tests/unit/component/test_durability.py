@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    files,
     layout,
-    release_store,
     transaction,
 )
 from tests.unit.component.fake_host import DEFAULTS, METRICS, FakeHost, release
@@ -30,7 +30,7 @@ class Recorder:
         fsync, rename, sync_filesystem = (
             os.fsync,
             os.rename,
-            release_store._sync_filesystem,
+            files.sync_filesystem,
         )
 
         def record_fsync(descriptor: int) -> None:
@@ -49,7 +49,7 @@ class Recorder:
 
         monkeypatch.setattr(os, "fsync", record_fsync)
         monkeypatch.setattr(os, "rename", record_rename)
-        monkeypatch.setattr(release_store, "_sync_filesystem", record_sync_filesystem)
+        monkeypatch.setattr(files, "sync_filesystem", record_sync_filesystem)
 
     def renames(self) -> Iterator[tuple[int, str, str]]:
         """Yield the position, source and target of each rename."""

@@ -149,22 +149,38 @@ def test_the_owner_of_an_occupied_address_is_named(
     other_process: tuple[int, int],
 ) -> None:
     pid, port = other_process
-    owner = probe.address_owner(f"127.0.0.1:{port}", 0)
-    assert owner
-    assert owner.startswith("python")
-    assert owner.endswith(f"(process {pid})")
+    owners = probe.listening_processes(f"127.0.0.1:{port}")
+    assert owners == {pid}
+    assert probe.described(owners).startswith("python")
+    assert f"(process {pid}" in probe.described(owners)
 
 
 def test_an_address_of_the_unit_itself_has_no_other_owner(
     other_process: tuple[int, int],
 ) -> None:
     pid, port = other_process
-    assert probe.address_owner(f"127.0.0.1:{port}", pid) is None
+    owners = probe.listening_processes(f"127.0.0.1:{port}")
+    assert owners - probe.group_processes(pid) == set()
 
 
 def test_a_free_address_has_no_owner(other_process: tuple[int, int]) -> None:
     _pid, port = other_process
-    assert probe.address_owner(f"127.0.0.2:{port}", 0) is None
+    assert probe.listening_processes(f"127.0.0.2:{port}") == set()
+
+
+@pytest.mark.parametrize(
+    ("group", "unit"),
+    [
+        ("0::/system.slice/loki.service\n", "loki.service"),
+        ("0::/user.slice/user-0.slice/session-1.scope\n", ""),
+        (None, ""),
+    ],
+)
+def test_the_unit_of_a_process_is_named(
+    monkeypatch: pytest.MonkeyPatch, group: str | None, unit: str
+) -> None:
+    monkeypatch.setattr(probe, "_control_group", lambda _pid: group)
+    assert probe.unit_of(7) == unit
 
 
 def test_an_ended_process_has_no_control_group() -> None:
