@@ -45,7 +45,7 @@ def started(
     deadline = time.monotonic() + timeout
     first: Unit | None = None
     passed = 0
-    healthy_since = 0.0
+    healthy_since = time.monotonic()
     while True:
         state = systemd.show([unit_name])[unit_name]
         first = first or state

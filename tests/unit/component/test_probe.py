@@ -294,6 +294,18 @@ def test_a_program_that_is_ready_without_an_address_fails_at_once(
         started([web.address, "127.0.0.2:1"], {"url": web.url, "timeout": 300})
 
 
+def test_a_program_may_open_an_address_while_it_is_asked(
+    report: Callable[..., Systemd], web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report(UP)
+    web.answers = [web.status(200)]
+    answers = iter([set(), set()])
+    monkeypatch.setattr(
+        probe, "listening_processes", lambda _address: next(answers, {UP.main_pid})
+    )
+    assert started(["127.0.0.1:1"], {"url": web.url}) == UP
+
+
 def test_a_program_that_is_never_ready_is_reported_with_its_answer(
     report: Callable[..., Systemd], web: Web
 ) -> None:
