@@ -5,3 +5,9 @@
 that it creates is in the cache directory, or in Docker with the label
 `tests.testbed.docker.LABEL`; `all-down` removes the latter.
 """
+
+import sys
+from pathlib import Path
+
+# The collection of this checkout, whose download the demonstration uses.
+sys.path.insert(0, str(Path(__file__).parents[2] / "collections"))

@@ -2,8 +2,9 @@
 """The demonstration: `python3 -m tests.testbed.demo up|down`.
 
 `up` starts a host and the sample application, rolls the monitoring stack out to the host as a user
-would, sends traffic, and prints for each flow how much was sent and how much arrived. `down`
-removes all of it; the cache remains.
+would, sends traffic, and prints for each flow how much was sent and how much arrived. It takes the
+published archives where they can be reached, and compiles only the others. `down` removes all of
+it; the cache remains.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.testbed import app, cache, console, docker, hosts, site
 from tests.testbed.app import flows
+from tests.testbed.releases import published
 from tests.testbed.releases.build import BuildError, build_all
+from tests.testbed.releases.published import Published
 
 ROOT = Path(__file__).parents[2]
 NAME = "demo"
@@ -65,18 +70,20 @@ def main() -> int:
 
 def up() -> int:
     """Start everything and print the flows; return 1 if anything is missing."""
+    started = time.monotonic()
     run_testbed("docker")
-    build_all(site.GROUPS[1:])
+    archives = obtain_archives(published.default_versions())
     run_testbed("mirror")
     run_testbed("lock")
     host = hosts.up(NAME)
     # Before the rollout, since the application must also work without a collector.
     app.up(f"http://{host.address}:4317")
     app.admit_exporters(app.PASSWORD)
-    inventory = write_inventory(host)
+    inventory = write_inventory(host, archives)
     roll_out(inventory)
     table = measure(host)
     show(table, host, inventory)
+    console.progress(f"the demonstration took {time.monotonic() - started:.0f} s")
     complete = all(flow.arrived == flow.sent for flow in table)
     return 0 if complete else 1
 
@@ -110,12 +117,54 @@ def run_testbed(command: str) -> None:
     )
 
 
+def obtain_archives(versions: Mapping[str, str]) -> Published:
+    """Download the published archives, and build the releases that cannot be downloaded."""
+    names = site.GROUPS[1:]
+    archives = published.obtain(
+        names, published.read_lock(), versions, published.mirrors()
+    )
+    if archives.missing:
+        console.progress(
+            f"{len(archives.missing)} of {len(names)} releases are not downloaded"
+            f" ({', '.join(archives.missing)}); those that the cache lacks are compiled, all of"
+            " them in 20 to 60 minutes"
+        )
+        build_all(archives.missing)
+    return archives
+
+
 def inventory_file() -> Path:
     """Return the path of the inventory, which is machine-specific and so not in the checkout."""
     return cache.directory("inventories") / f"{NAME}.json"
 
 
-def write_inventory(host: hosts.Host) -> Path:
+def password() -> str:
+    """Return the password of Grafana's administrator, generated once."""
+    path = cache.directory("inventories") / "grafana-password"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(12), encoding="utf-8")
+    return path.read_text(encoding="utf-8")
+
+
+def release_variables(archives: Published) -> dict[str, Any]:
+    """Return inventory variables for the downloaded archives; the mirror has the built ones."""
+    if not archives.lock:
+        return {}
+    lock_file = published.directory() / "releases.lock.yml"
+    # JSON is valid YAML.
+    lock_file.write_text(
+        "---\n" + json.dumps(archives.lock, indent=2) + "\n", encoding="utf-8"
+    )
+    versions = {f"{name}_version": archives.version(name) for name in archives.lock}
+    return {
+        "monitoring_archives_dir": str(published.directory()),
+        "monitoring_releases_lock": [str(hosts.lock_file()), str(lock_file)],
+        **versions,
+    }
+
+
+def write_inventory(host: hosts.Host, archives: Published) -> Path:
     """Write the inventory of the host, which is in every group as in `inventories/dev`."""
     inventory = hosts.inventory([host], site.GROUPS)
     inventory["all"]["vars"] |= site.variables(host) | app.exporter_instances(
@@ -127,7 +176,12 @@ def write_inventory(host: hosts.Host) -> Path:
         "loki_listen_address": f"{host.address}:3100",
         "tempo_listen_address": f"{host.address}:3200",
         "grafana_listen_address": f"{host.address}:3000",
+        "grafana_admin_password": password(),
+        **release_variables(archives),
     }
+    if not inventory["all"]["vars"]["tempo_version"].startswith("1."):
+        for name in site.TEMPO:
+            del inventory["all"]["vars"][name]
     inventory_file().write_text(
         json.dumps(inventory, indent=2) + "\n", encoding="utf-8"
     )
@@ -256,6 +310,20 @@ def traces(host: hosts.Host, sent: dict[str, Any]) -> Flow:
     )
 
 
+def grafana(host: hosts.Host) -> str:
+    """Return Grafana's address with what to look at first, for the real one and for the fake."""
+    base = f"http://{host.address}:3000"
+    login = f"login admin, password {password()}"
+    if has_pages(base):
+        return f"{base}/dashboards ({login}); open a dashboard, then Alerting > Alert rules"
+    return f"{base}/api/search ({login}; a fake: an API without pages)"
+
+
+def has_pages(grafana_url: str) -> bool:
+    """Return whether a Grafana has pages; the fake says on its login page what it is."""
+    return "(fake)" not in flows.directly(f"{grafana_url}/login")
+
+
 def show(table: list[Flow], host: hosts.Host, inventory: Path) -> None:
     """Print the table and the addresses of the servers."""
     width = max(len(flow.name) for flow in table)
@@ -266,7 +334,7 @@ def show(table: list[Flow], host: hosts.Host, inventory: Path) -> None:
 Prometheus   http://{host.address}:9090
 Loki         http://{host.address}:3100
 Tempo        http://{host.address}:3200
-Grafana      http://admin:admin@{host.address}:3000/api/search (a fake: an API without pages)
+Grafana      {grafana(host)}
 application  http://{app.address("api")}:{app.PORT}
 host         ssh {" ".join(hosts.ssh_options())} root@{host.address}
 roll out     tests/bootstrap ansible-playbook site.yml -i {inventory}
