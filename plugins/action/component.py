@@ -13,9 +13,16 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ..module_utils import upstream_releases
-from ..plugin_utils import catalog, lock_files, pinned_releases, transport
+from ..plugin_utils import (
+    catalog,
+    controller_files,
+    lock_files,
+    pinned_releases,
+    transport,
+)
 from ..plugin_utils.action_helpers import (
     VAULT_HEADER,
+    find_file,
     lock_owner,
     plain,
     run_component,
@@ -50,7 +57,7 @@ class ActionModule(ActionBase):
         args["lock_owner"] = lock_owner()
         args.setdefault("adopt", self._variable(variables, "monitoring_adopt", False))
         for file in _files_of(args):
-            self._read_source(file)
+            self._read_source(file, variables)
         if args.get("exposure") is None:
             args["exposure"] = self._exposure(variables)
         release = args.get("release")
@@ -79,7 +86,7 @@ class ActionModule(ActionBase):
     def _execute(self, args: Values, variables: Values) -> Values:
         return run_component(self, args, variables)
 
-    def _read_source(self, file: FileOption) -> None:
+    def _read_source(self, file: FileOption, variables: Values) -> None:
         """Replace ``source`` by the content of that file, byte for byte and without templating.
 
         A file of ``config`` that Ansible Vault encrypted becomes a secret, which is never shown.
@@ -91,11 +98,13 @@ class ActionModule(ActionBase):
                 entry["content"] = to_yaml(entry["content"])
             return
         try:
-            path = Path(self._find_needle("files", source))
+            path = Path(find_file(self, source, variables))
             content = path.read_bytes()
             secret = file.option == "config" and content.startswith(VAULT_HEADER)
             if secret:
                 content = self._decrypted(path)
+        except controller_files.MissingFile as error:
+            raise AnsibleActionFail(f"{error}.") from None
         except (AnsibleError, OSError) as error:
             raise AnsibleActionFail(
                 f"{source}: it cannot be read on the controller: {error}"
@@ -146,6 +155,7 @@ class ActionModule(ActionBase):
         directory = self._variable(variables, "monitoring_archives_dir", "")
         if not directory:
             return {}
+        directory = _beside_inventory(directory, variables)
         if not os.path.isdir(directory):
             raise AnsibleActionFail(
                 f"monitoring_archives_dir: {directory!r} is not a directory on the controller;"
@@ -162,7 +172,8 @@ class ActionModule(ActionBase):
         self, name: str, version: str, mirrors: list[str], variables: Values
     ) -> upstream_releases.Archives:
         """Return the archives of a release from the lock files, or from upstream if allowed."""
-        files = self._strings(variables, pinned_releases.FILES)
+        names = self._strings(variables, pinned_releases.FILES)
+        files = [_beside_inventory(name, variables) for name in names]
         try:
             locked = lock_files.archives(files, name, version)
             if locked:
@@ -208,6 +219,10 @@ class ActionModule(ActionBase):
             return self._execute(args, variables)
         finally:
             self._remove_tmp_path(directory)
+
+
+def _beside_inventory(path: str, variables: Values) -> str:
+    return controller_files.beside_inventory(path, variables.get("inventory_dir"))
 
 
 def _files_of(args: Values) -> list[FileOption]:

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +18,22 @@ from ansible.plugins.action import ActionBase
 from ..module_utils.grafana import payload
 from ..module_utils.grafana.files.documents import DocumentError
 from ..module_utils.grafana.files.folders import titles
-from ..plugin_utils.action_helpers import VAULT_HEADER, plain
+from ..plugin_utils.action_helpers import VAULT_HEADER, find_file, plain
 from ..plugin_utils.content import SUFFIXES, ContentLoader, Source
+from ..plugin_utils.controller_files import MissingFile
 from ..plugin_utils.export_files import serialize
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
     from ..module_utils.grafana.files.documents import JsonObject
+    from ..module_utils.grafana.files.schema import Diagnostics
+    from ..module_utils.grafana.model import DesiredObject, RequiredObject
+
+
+# Similarity above which a reference is a likely misspelling of another object.
+SIMILARITY = 0.85
+NUMBER = re.compile(r"\d+")
 
 
 class ActionModule(ActionBase):
@@ -37,24 +47,31 @@ class ActionModule(ActionBase):
     ) -> JsonObject:
         """Load the content and run the module with it, or write the files that it exports."""
         super().run(tmp, task_vars)
+        self._variables = task_vars or {}
         args = plain(self._task.args)
         options = self._controller_options(args)
         if args.get("state", "present") == "exported":
             return self._export(args, options["export_directory"], task_vars)
         loader = self._content_loader(options, args)
-        desired, required = loader.load(
-            [self._source(element) for element in options["content"]]
-        )
         diagnostics = loader.diagnostics
+        sources = self._sources(options["content"], diagnostics)
+        desired, required = loader.load(sources)
+        is_check = args.get("state") == "checked"
+        if is_check:
+            diagnostics.errors += misspelled_references(desired, required)
+        diagnostics.errors[:] = dict.fromkeys(diagnostics.errors)
         if diagnostics.errors:
+            message = "\n".join(diagnostics.errors)
             return {
                 "failed": True,
                 "changed": False,
                 "errors": diagnostics.errors,
-                "msg": "Nothing was changed; correct these errors:\n"
-                + "\n".join(diagnostics.errors),
+                "msg": f"Nothing was changed; correct these errors:\n{message}",
                 "warnings": diagnostics.warnings,
             }
+        if is_check:
+            # The run that applies the content shows its warnings.
+            return {"changed": False}
         try:
             args["payload"] = payload.encode_content(desired, required)
         except ValueError as error:
@@ -98,6 +115,18 @@ class ActionModule(ActionBase):
             list_directory=self._read_provided_directory,
         )
 
+    def _sources(
+        self, elements: list[JsonObject], diagnostics: Diagnostics
+    ) -> list[Source]:
+        """Return the sources that can be read; add an error for each of the others."""
+        sources = []
+        for element in elements:
+            try:
+                sources.append(self._source(element))
+            except AnsibleActionFail as error:
+                diagnostics.errors.append(error.message)
+        return sources
+
     def _source(self, element: JsonObject) -> Source:
         objects, file, directory = (
             element["objects"],
@@ -129,11 +158,9 @@ class ActionModule(ActionBase):
     def _find(self, name: str) -> Path:
         """Return the path of a file or directory, found as ``files`` of roles and playbooks are."""
         try:
-            return Path(self._find_needle("files", name))
-        except AnsibleError as error:
-            raise AnsibleActionFail(
-                f"{name}: not found on the controller; correct the path. {error}"
-            ) from error
+            return Path(find_file(self, name, self._variables))
+        except MissingFile as error:
+            raise AnsibleActionFail(f"{error}.") from None
 
     def _read_directory(self, directory: Path) -> dict[str, bytes]:
         """Return the content of the files below a directory by their path in it."""
@@ -208,6 +235,39 @@ class ActionModule(ActionBase):
             "files": sorted(changed),
             "variables": exported["variables"],
         }
+
+
+def misspelled_references(
+    desired: list[DesiredObject], required: list[RequiredObject]
+) -> list[str]:
+    """Return an error for each reference that is a misspelling of a desired object. Pure.
+
+    Another name may be that of an object on the server, which is found out there.
+    """
+    names: dict[str, list[str]] = {}
+    for item in desired:
+        names.setdefault(item.kind, []).append(item.identity)
+    errors = []
+    for reference in required:
+        closest = closest_name(reference.identity, names.get(reference.kind, []))
+        if closest:
+            errors.append(
+                f"{reference.source} is {reference.identity}, which this content does not have; did"
+                f" you mean {closest}?"
+            )
+    return errors
+
+
+def closest_name(name: str, names: list[str]) -> str:
+    """Return the name that another one is a misspelling of, or an empty string. Pure.
+
+    Names that differ by an ending or a number are rather those of several similar objects.
+    """
+    for known in difflib.get_close_matches(name, names, 1, SIMILARITY):
+        is_variant = name.startswith(known) or known.startswith(name)
+        if not is_variant and NUMBER.sub("", name) != NUMBER.sub("", known):
+            return known
+    return ""
 
 
 def _add_warnings(result: JsonObject, warnings: list[str]) -> None:

@@ -25,9 +25,11 @@ from ..module_utils.grafana.sync.load import read_existing
 from ..module_utils.grafana.sync.reconcile import Options, reconcile
 from ..module_utils.unlogged_module import QuietModule
 
+# The action plugin runs the state checked alone.
+STATES = ["present", "exported", "checked"]
 OPTIONS = {
     **payload.CONTROLLER,
-    "state": {"type": "str", "choices": ["present", "exported"], "default": "present"},
+    "state": {"type": "str", "choices": STATES, "default": "present"},
     "token_path": {"type": "path", "no_log": False},
     "service_account": {"type": "str", "default": "hippius-monitoring"},
     "owner": {"type": "str", "default": "hippius-monitoring"},

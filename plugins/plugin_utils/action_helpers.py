@@ -10,7 +10,10 @@ import multiprocessing
 import os
 import socket
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from . import controller_files
 
 if TYPE_CHECKING:
     from ansible.plugins.action import ActionBase
@@ -46,6 +49,18 @@ def run_component(action: ActionBase, args: Values, variables: Values) -> Values
         if not locked or not remaining or not controller_is_alive():
             return result
         time.sleep(LOCK_PAUSE)
+
+
+def find_file(action: ActionBase, name: str, variables: Values) -> str:
+    """Return the path of a file of the controller that an option of a task names.
+
+    Our roles pass the names that users write in their inventory. Other tasks name their own files.
+    Raise MissingFile if there is none.
+    """
+    role = action._task._role
+    is_ours = bool(role) and role.get_name().startswith("hippius.monitoring.")
+    find = partial(action._find_needle, "files")
+    return controller_files.find(name, variables, find, ansible_first=not is_ours)
 
 
 def controller_is_alive() -> bool:

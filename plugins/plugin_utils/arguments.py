@@ -30,6 +30,8 @@ Options = Mapping[str, Option]
 ALL = "monitoring"
 # Similarity above which a name is a likely misspelling of another one.
 SIMILARITY = 0.85
+# Keys of an item of grafana_content_directories that name files of the controller.
+SOURCES = ("directory", "file")
 # Lower for groups, of which there are few.
 SIMILARITY_OF_GROUPS = 0.8
 # The variable with groups that resemble a role's and are right nevertheless.
@@ -125,13 +127,14 @@ def type_errors(
             continue
         messages = value_errors(name, option, value)
         if not messages:
-            messages = missing_files(role, option, value, inventory)
+            messages = missing_files(role, host, option, value, inventory)
         errors += [f"{name} of {host}: {message}." for message in messages]
     return errors
 
 
 def missing_files(
     role: str,
+    host: str,
     option: Option,
     value: Value,
     inventory: site.Inventory,
@@ -140,13 +143,16 @@ def missing_files(
 
     The type ``path`` is for files of the controller; paths on hosts are of the type ``str``.
     """
+    values = value if isinstance(value, list) else [value]
     if "path" not in (option.get("type"), option.get("elements")):
-        return []
-    paths = value if isinstance(value, list) else [value]
+        # Items of the module grafana_content, whose paths are those of the controller as well.
+        items = [item for item in values if isinstance(item, dict)]
+        is_content = role == "grafana_content" and option.get("type") == "list"
+        values = [item.get(key) for item in items for key in SOURCES if is_content]
     errors = []
-    for path in filter(None, paths):
+    for path in filter(None, values):
         try:
-            inventory.find_file(role, str(path))
+            inventory.find_file(role, host, str(path))
         except CatalogError as error:
             errors.append(str(error))
     return errors

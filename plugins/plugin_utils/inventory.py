@@ -7,15 +7,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from ansible.errors import AnsibleError
 from ansible.template import Templar
 
-from . import catalog
+from . import catalog, controller_files
 from .catalog import CatalogError, Component, Instance, Value
 
 try:
@@ -108,22 +107,17 @@ class Inventory(catalog.Inventory):
                 return f"{os.path.relpath(location.path)}:{location.line}"
         return None
 
-    def find_file(self, role: str, name: str) -> str:
+    def find_file(self, role: str, host: str, name: str) -> str:
         """Return the path of a file of the controller, found as the tasks of a role find it.
 
         Raise CatalogError if there is none.
         """
-        directories = [str(ROLES / role), str(ROLES / role / "tasks")]
+        stack = [str(ROLES / role), str(ROLES / role / "tasks")]
+        find = partial(self._loader.path_dwim_relative_stack, stack, "files")
         try:
-            path: str = self._loader.path_dwim_relative_stack(
-                directories, "files", name
-            )
-        except AnsibleError as error:
-            raise CatalogError(
-                f"there is no file {name!r} on the controller;"
-                " add it to files/ beside the playbook, or set an absolute path"
-            ) from error
-        return path
+            return controller_files.find(name, self._variables(host), find)
+        except controller_files.MissingFile as error:
+            raise CatalogError(str(error)) from None
 
     def _variables(self, host: str) -> dict[str, Value]:
         """Return the variables of a host, not templated: unrelated ones may have errors."""

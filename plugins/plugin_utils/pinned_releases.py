@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..module_utils.upstream_releases import ReleaseError
 from .catalog import DEV, ENVIRONMENT, CatalogError, Component, Inventory, Value
+from .controller_files import beside_inventory
 
 # The archives of a release by architecture, each with its url and sha256.
 Archives = dict[str, dict[str, str]]
@@ -146,7 +147,8 @@ def _lock_files(host: str, inventory: Inventory) -> tuple[str, ...]:
     files = (value,) if isinstance(value, str) else value
     is_list = isinstance(files, (list, tuple))
     if is_list and all(isinstance(path, str) for path in files):
-        return tuple(files)
+        directory = inventory.variable(host, "inventory_dir")
+        return tuple(beside_inventory(path, directory) for path in files)
     raise CatalogError(
         f"{FILES} of {host}: must be the path of a lock file or a list of paths; correct it."
     )

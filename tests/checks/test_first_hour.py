@@ -152,3 +152,46 @@ def test_uninstall_requires_confirmation_unless_it_only_shows(
     assert (refused in " ".join(output.split())) == (not is_confirmed)
     assert ("UNREACHABLE" in output) == is_confirmed
     assert code == (4 if is_confirmed else 2)
+
+
+CONTENT_HOSTS = "monitoring: {hosts: {a: {}}, children: {grafana: {hosts: {a: {}}}}}\n"
+CONTENT_VARIABLES = """
+monitoring_environment: dev
+grafana_admin_password: admin
+grafana_secret_key: SW2YcwTIb9zpOOhoPsMm
+grafana_content_discord: false
+grafana_content_directories: [{directory: grafana}]
+"""
+CONTENT = {
+    "broken.json": '{"title": "One",\n "uid": "one",}\n',
+    "broken.yml": "apiVersion: 1\npolicies: [\n",
+    "policy.yml": "apiVersion: 1\npolicies:\n  - receiver: ops-slak\n",
+    "slack.yml": (
+        "apiVersion: 1\ncontactPoints:\n  - name: ops-slack\n    receivers:\n"
+        "      - {uid: slack, type: slack, settings: {url: https://slack.example/x}}\n"
+    ),
+}
+
+
+def test_content_beside_the_inventory_is_judged_before_any_host_is_contacted(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "hosts.yml").write_text(CONTENT_HOSTS)
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars/all.yml").write_text(CONTENT_VARIABLES)
+    (tmp_path / "grafana").mkdir()
+    for name, content in CONTENT.items():
+        (tmp_path / "grafana" / name).write_text(content)
+    code, output = play("site.yml", "-i", str(tmp_path))
+    assert code == 2 and "UNREACHABLE" not in output
+    message = output.partition("correct these errors:\n")[2].partition("Origin:")[0]
+    assert [line.split(": ")[0] for line in message.splitlines()] == [
+        "grafana/broken.json:2",
+        "grafana/broken.yml:3",
+        "grafana/policy.yml:3",
+    ]
+    assert "did you mean ops-slack?" in message
+    for name in ("broken.json", "broken.yml", "policy.yml"):
+        (tmp_path / "grafana" / name).unlink()
+    code, output = play("playbooks/check.yml", "-i", str(tmp_path))
+    assert (code, "[WARNING]" in output) == (0, False), output

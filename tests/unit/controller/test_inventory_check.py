@@ -185,13 +185,14 @@ def test_reports_a_missing_environment_once(check: Check) -> None:
         pytest.param(
             "loki_config_file: away.yml",
             [
-                "loki_config_file of b: there is no file 'away.yml' on the controller; add it"
+                "loki_config_file of b: 'away.yml' is not on the controller, in ",
+                "; correct the path, which is relative to the inventory.",
             ],
             id="no file",
         ),
         pytest.param(
             "prometheus_rule_files: [away.yml]",
-            ["prometheus_rule_files of a, b: there is no file"],
+            ["prometheus_rule_files of a, b: 'away.yml' is not on"],
             id="no files",
         ),
     ],

@@ -92,13 +92,20 @@ def test_site_gathers_no_facts() -> None:
 
 
 def test_site_refuses_a_bad_inventory_first_and_prunes_last() -> None:
-    first, *_imports, last = read("playbooks/site.yml")
+    first, second, *_imports, last = read("playbooks/site.yml")
     # Without any host in the inventory, too, the first play runs.
     hosts = "{{ 'all' if groups.all else 'localhost' }}"
     assert (first["hosts"], first["tags"]) == (hosts, "always")
     scope, inventory = first["tasks"]
     assert set(scope) >= {"hippius.monitoring.run_check", "run_once"}
     assert set(inventory) >= {"hippius.monitoring.inventory_check", "run_once"}
+    # The content of Grafana is judged before any host changes, too.
+    assert (second["any_errors_fatal"], second["tags"]) == (True, "always")
+    assert second["tasks"][0]["ansible.builtin.import_role"] == {
+        "name": "hippius.monitoring.grafana_content",
+        "tasks_from": "check.yml",
+        "rolespec_validate": False,
+    }
     hosts = "{{ 'monitoring' if 'monitoring' in groups else 'all:!all' }}"
     assert (last["hosts"], last["tags"]) == (hosts, "prune")
 

@@ -61,6 +61,7 @@ def _templated(role: str, value: Any, variables: dict[str, Any]) -> Any:
         **_trusted(_read(loader, role, "defaults")),
         **inventory,
         **_trusted(_read(loader, role, "vars")),
+        "role_path": str(ROLES / role),
         **_trusted(variables),
         "hostvars": HostVars(inventory),
     }

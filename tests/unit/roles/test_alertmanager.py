@@ -6,8 +6,9 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleError
 
-from tests.unit.roles.rendering import rendered, rollout
+from tests.unit.roles.rendering import ROLES, rendered, rollout
 
+OWN_TEMPLATE = ROLES / "alertmanager/files/discord.tmpl"
 WEBHOOK = "https://discord.example/api/webhooks/1/token"
 
 
@@ -94,7 +95,7 @@ def test_only_critical_alerts_mention_somebody(mention, content):
 def test_templates_are_read_in_order():
     result = arguments(alertmanager_templates=["/srv/b.tmpl", "/srv/a.tmpl"])
     assert result["config"][1:] == [
-        {"path": "templates/discord.tmpl", "source": "discord.tmpl"},
+        {"path": "templates/discord.tmpl", "source": str(OWN_TEMPLATE)},
         {"path": "templates/b.tmpl", "source": "/srv/b.tmpl"},
         {"path": "templates/a.tmpl", "source": "/srv/a.tmpl"},
     ]
