@@ -53,6 +53,19 @@ def replace(path: str, content: bytes, mode: int) -> None:
     sync_directory(os.path.dirname(path))
 
 
+def owned(path: str, mode: int, gid: int = 0) -> bool:
+    """Return whether a path, not a link, has this mode and belongs to root and ``gid``."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    # Below a directory with the set-group-ID bit, directories have it too.
+    bits = 0o777 if stat.S_ISDIR(status.st_mode) else 0o7777
+    is_link = stat.S_ISLNK(status.st_mode)
+    owners = (status.st_uid, status.st_gid)
+    return not is_link and owners == (0, gid) and status.st_mode & bits == mode
+
+
 def link(target: str, path: str) -> None:
     """Make ``path`` a link to ``target`` by one rename."""
     make_directory(os.path.dirname(path))

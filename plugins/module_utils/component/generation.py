@@ -196,6 +196,13 @@ def keep_edited(name: str, observed: ObservedState) -> list[str]:
     return copies
 
 
+def restore_modes(name: str) -> None:
+    """Give the directories above generations and releases their owner and mode back."""
+    for path, mode in observe.wrong_modes(name).items():
+        os.chown(path, 0, 0)
+        os.chmod(path, mode)
+
+
 def switch(name: str, generation_name: str) -> None:
     """Make a generation the current one by one rename."""
     files.link(os.path.join("generations", generation_name), layout.current(name))

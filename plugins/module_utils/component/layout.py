@@ -60,6 +60,19 @@ def shared() -> tuple[str, ...]:
     return COMPONENTS, RELEASES, EDITED, BASE
 
 
+def modes(name: str) -> dict[str, int]:
+    """Return the mode of each path outside of generations and releases that guards them."""
+    shared_modes = dict.fromkeys((RUN, BASE, COMPONENTS, RELEASES, EDITED), 0o755)
+    return {
+        **shared_modes,
+        component(name): 0o755,
+        generations(name): 0o755,
+        owner(name): 0o644,
+        edited(name): 0o700,
+        FINGERPRINT_KEY: 0o400,
+    }
+
+
 def edited(name: str) -> str:
     """Return the directory of saved manual changes; it outlives the component."""
     return os.path.join(EDITED, name)

@@ -191,6 +191,17 @@ def digest(manifest: Manifest) -> str:
     ]
 
 
+def directories(manifest: Manifest) -> dict[str, int]:
+    """Return the mode of each directory of a generation by its path, which ends in a slash."""
+    modes = {"./": 0o755, "etc/": 0o750}
+    for path in manifest["files"]:
+        parts = path.split("/")[:-1]
+        for depth in range(1, len(parts) + 1):
+            mode = 0o750 if parts[0] == "etc" else 0o755
+            modes["/".join(parts[:depth]) + "/"] = mode
+    return modes
+
+
 def fingerprint(content: bytes, key: bytes) -> str:
     """Return the keyed fingerprint of a secret, which is useless without the host's key."""
     return hmac.new(key, content, hashlib.sha256).hexdigest()

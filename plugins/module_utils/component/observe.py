@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import glob
 import os
-import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -75,6 +74,7 @@ def observe(
         drift=comparison.drift,
         untracked=comparison.untracked,
         links=links,
+        modes=tuple(wrong_modes(name)),
         unmanaged=unmanaged(name, units, states),
         leftovers=leftovers(name, used),
         pending=os.path.exists(layout.pending(name)),
@@ -193,6 +193,17 @@ def wrong_links(name: str, instance_manifest: Manifest) -> tuple[str, ...]:
     return tuple(paths)
 
 
+def wrong_modes(name: str) -> dict[str, int]:
+    """Return the mode of each existing path that another one or another owner opens or closes."""
+    # An administrator may have moved them elsewhere and left a link.
+    paths = {os.path.realpath(path): mode for path, mode in layout.modes(name).items()}
+    return {
+        path: mode
+        for path, mode in paths.items()
+        if os.path.exists(path) and not files.owned(path, mode)
+    }
+
+
 def unmanaged(
     name: str, unit_names: list[str], states: dict[str, Unit]
 ) -> tuple[str, ...]:
@@ -265,11 +276,18 @@ def compare(
     for path, record in expected["files"].items():
         full_path = os.path.join(directory, path)
         content = files.read(full_path)
-        group = gid if path.startswith("etc/") else None
+        group = gid if path.startswith("etc/") else 0
         if content is None or not _unchanged(full_path, content, record, key, group):
             drift.append(path)
         if content is not None and "fingerprint" not in record:
             contents[path] = content
+    modes = {**manifest.directories(expected), "manifest.json": 0o644}
+    for path, mode in modes.items():
+        group = gid if path.startswith("etc/") else 0
+        if group is not None and not files.owned(
+            os.path.join(directory, path.rstrip("/")), mode, group
+        ):
+            drift.append(path)
     release = files.link_target(os.path.join(directory, "release"))
     if release != release_store.path_of(expected["release"]):
         drift.append("release")
@@ -287,10 +305,8 @@ def _unchanged(
 ) -> bool:
     if manifest.checksum(content, record, key) != manifest.recorded(record):
         return False
-    status = os.lstat(path)
-    if stat.S_IMODE(status.st_mode) != int(record["mode"], 8):
-        return False
-    return status.st_uid == 0 and gid in (None, status.st_gid)
+    owner = os.lstat(path).st_gid if gid is None else gid
+    return files.owned(path, int(record["mode"], 8), owner)
 
 
 def _is_empty_directory(path: str) -> bool:

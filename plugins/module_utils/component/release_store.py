@@ -47,10 +47,13 @@ def path_of(directory: str) -> str:
 
 
 def intact(directory: str) -> bool:
-    """Return whether all files of a release have the recorded size, mode and time."""
+    """Return whether a release has the recorded files, and nobody but root can change them."""
     path = path_of(directory)
-    record = files.read(os.path.join(path, RECORD))
-    if record is None:
+    record_path = os.path.join(path, RECORD)
+    record = files.read(record_path)
+    if record is None or not files.owned(record_path, 0o444):
+        return False
+    if not all(files.owned(parent, 0o755) for parent, _names, _files in os.walk(path)):
         return False
     try:
         return bool(json.loads(record)["members"] == _members(path))
@@ -151,8 +154,10 @@ def _require_program(staging: str, program: str, host: str) -> None:
 
 def _seal(staging: str) -> None:
     """Record the members and sync all to disk before the release can be active."""
-    for directory, _names, _files in os.walk(staging):
+    for directory, _names, members in os.walk(staging):
         os.chmod(directory, 0o755)
+        for path in (directory, *(os.path.join(directory, name) for name in members)):
+            os.lchown(path, 0, 0)
     record = json.dumps({"members": _members(staging)}, sort_keys=True)
     files.write(os.path.join(staging, RECORD), record.encode(), 0o444)
     files.sync_filesystem(staging)
@@ -169,10 +174,13 @@ def _install(staging: str, path: str) -> None:
 
 
 def _members(directory: str) -> dict[str, list[int]]:
+    """Return size, mode and time of each file and link; raise ValueError for one not root's."""
     members = {}
     for path in files.tree(directory):
         if path != RECORD:
             status = os.lstat(os.path.join(directory, path))
+            if status.st_uid or status.st_gid:
+                raise ValueError(path)
             members[path] = [status.st_size, status.st_mode, status.st_mtime_ns]
     return members
 

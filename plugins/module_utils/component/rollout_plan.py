@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from . import layout
-from .manifest import recorded, same
+from .manifest import directories, recorded, same
 from .spec import STRENGTH, Instance
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class ObservedState:
     """Observed state of one instance.
 
     ``drift`` are files that differ from the current manifest, ``untracked`` files that it lacks,
-    ``links`` links that are missing or point elsewhere, ``unmanaged`` paths in the way that are not
+    ``links`` links that are missing or point elsewhere, ``modes`` directories with another owner or
+    mode, ``unmanaged`` paths in the way that are not
     ours, ``leftovers`` paths of killed runs, ``pending`` whether a switch was not completed.
     ``previous`` is the generation verified before the last rollout, ``rolled_back_from`` the one
     rolled back from. ``running_unit`` is the digest of the unit that started the process,
@@ -67,6 +69,7 @@ class ObservedState:
     drift: tuple[str, ...] = ()
     untracked: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
     unmanaged: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
     pending: bool = False
@@ -119,7 +122,7 @@ def plan(
     elif action == NONE:
         process_reasons = _unfinished(observed)
         process_reasons += [f"{unit_name} is restarted" for unit_name in restart_units]
-        if stage or observed.links or process_reasons:
+        if stage or observed.links or observed.modes or process_reasons:
             action = SWITCH
     units_differ = _units_differ(before, manifest, observed.drift)
     stop_units = set(before["units"] if before else ()) - set(desired.units)
@@ -147,6 +150,7 @@ def _repairs(observed: ObservedState) -> list[str]:
     reasons += [f"{path} was changed manually" for path in observed.drift]
     reasons += [f"{path} was added manually" for path in observed.untracked]
     reasons += [f"{path} is missing or points elsewhere" for path in observed.links]
+    reasons += [f"{path} has another owner or mode" for path in observed.modes]
     if not observed.release_intact:
         reasons.append("the unpacked release is damaged")
     if not observed.account_exists:
@@ -329,6 +333,7 @@ def _diff(
         header = f"release of {desired.name}"
         entries.append(_entry(header, old_release, manifest["release"]))
     paths = {*desired.files, *_files(observed.manifest), *observed.untracked}
+    paths.update(path for path in observed.drift if path.endswith("/"))
     for path in sorted(paths):
         change = _shown_change(path, desired, manifest, observed)
         if change:
@@ -358,8 +363,9 @@ def _shown_change(
     after = file.content if file else None
     if before != after:
         return _decoded(before), _decoded(after)
-    if drift and file:
-        return "owner or mode changed manually", f"root-owned, mode {file.mode:04o}"
+    mode = file.mode if file else directories(manifest).get(path)
+    if drift and mode:
+        return "owner or mode changed manually", f"root-owned, mode {mode:04o}"
     return None
 
 
@@ -367,8 +373,8 @@ def shown_path(name: str, path: str) -> str:
     """Return the path at which the host uses a file of a generation."""
     if path.startswith("etc/"):
         return layout.etc(name) + path[3:]
-    if path.startswith("bin/"):
-        return layout.current(name) + "/" + path
+    if "/" in path or path == "manifest.json":
+        return os.path.normpath(os.path.join(layout.current(name), path))
     return layout.unit(path)
 
 

@@ -155,6 +155,7 @@ def drift(
     links = [path for path in observed.links if path not in observed.unmanaged]
     lines += [f"{path} is missing or points elsewhere" for path in links]
     lines += [f"{path} is unmanaged and in the way" for path in observed.unmanaged]
+    lines += [f"{path} has another owner or mode" for path in observed.modes]
     for unit_name, paths in instance.overrides.items():
         lines += [f"{path} overrides {unit_name}" for path in paths]
     lines += [

@@ -322,6 +322,7 @@ def _switch_all(result: Result) -> None:
 def _switch(rollout: Rollout) -> None:
     files.replace(layout.pending(rollout.name), b"", 0o600)
     failpoint("after-pending-mark")
+    generation.restore_modes(rollout.name)
     adoption.adopt(rollout.name, rollout.observed)
     if rollout.plan.stop_units:
         systemd.systemctl("stop", *rollout.plan.stop_units)

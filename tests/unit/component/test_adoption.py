@@ -204,8 +204,8 @@ MOST_CHANGES = 400
 @pytest.mark.parametrize(
     ("rerun", "fixture", "step"),
     [
-        pytest.param("fails", "", 2, id="and fails"),
-        pytest.param("fails", "other_file_system", 3, id="between file systems"),
+        pytest.param("fails", "", 4, id="and fails"),
+        pytest.param("fails", "other_file_system", 7, id="between file systems"),
         pytest.param("is refused", "other_file_system", 5, id="and is refused"),
         pytest.param("removes", "", 5, id="and removes"),
     ],
