@@ -192,12 +192,12 @@ class ActionModule(ActionBase):
             ) from error
 
     def _read_provided_directory(self, name: str) -> dict[str, bytes] | None:
-        """Return the files of a directory that a dashboard provider names; None when missing."""
+        """Return the files of a path that a dashboard provider names; None when missing."""
         try:
             path = self._find(name)
         except AnsibleActionFail:
             return None
-        return self._read_directory(path) if path.is_dir() else None
+        return self._read_directory(path) if path.is_dir() else {"": self._read(path)}
 
     def _export(
         self, args: JsonObject, directory: str | None, task_vars: JsonObject | None

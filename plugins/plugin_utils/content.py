@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..module_utils.grafana.files import prometheus_rules
 from ..module_utils.grafana.files.dashboards import Dashboards, Placement
 from ..module_utils.grafana.files.documents import Document, DocumentError
-from ..module_utils.grafana.files.folders import Folders
+from ..module_utils.grafana.files.folders import Folders, title
 from ..module_utils.grafana.files.library_panels import LibraryPanels
 from ..module_utils.grafana.files.lint import lint
 from ..module_utils.grafana.files.provisioning_files import Provisioning
@@ -74,8 +74,8 @@ class Content(NamedTuple):
 class ContentLoader:
     """Load sources.
 
-    ``list_directory`` returns the content of the files below a directory by their path in it, or
-    None when the directory does not exist.
+    ``list_directory`` returns the content of the files below a directory by their path in it, of
+    a file by an empty path, or None when there is neither.
     """
 
     environment: dict[str, str] = field(default_factory=dict)
@@ -90,6 +90,8 @@ class ContentLoader:
         self.provisioning = Provisioning(self.folders, self.org_id)
         self.library_panels = LibraryPanels(self.folders, self.diagnostics)
         self.dashboards = Dashboards(self.folders, self.diagnostics, self.inputs)
+        # The uid of a provider's folder -> the folder, named after its first directory.
+        self.shared_folders: dict[str, Titles] = {}
 
     def load(self, sources: list[Source]) -> Content:
         """Return the content of sources; ``diagnostics`` has the errors and warnings."""
@@ -230,12 +232,21 @@ class ContentLoader:
     ) -> None:
         """Add the dashboards of a provider by their path below the provider's."""
         for path, document in dashboards.items():
-            folder = provider.folder
-            directory = posixpath.basename(posixpath.dirname(path))
-            if directory and provider.folders_from_directories:
-                folder = (directory,)
-            placement = Placement(folder, name=f"{provider.name}/{path}")
+            placement = Placement(
+                self._provided_folder(provider, path), name=f"{provider.name}/{path}"
+            )
             self.dashboards.read(document, document.content, placement)
+
+    def _provided_folder(self, provider: Provider, path: str) -> Titles:
+        """Return the folder of a provider's file by its path, empty if the provider names it."""
+        if not provider.folders_from_directories:
+            return provider.folder
+        folder = title(posixpath.basename(posixpath.dirname(path or provider.path)))
+        if not folder or not provider.folder_uid:
+            return folder
+        declared = self.shared_folders.setdefault(provider.folder_uid, folder)
+        self.folders.declare(declared, provider.source, provider.folder_uid)
+        return declared
 
     def _parse_directory(
         self, source: Source, provider: Provider
@@ -246,15 +257,16 @@ class ContentLoader:
         if files is None:
             self.diagnostics.error(
                 provider.source,
-                f"directory {directory} of provider {provider.name} is not on the controller;"
+                f"path {directory} of provider {provider.name} is not on the controller;"
                 f" map {provider.path} to its location in paths.",
             )
             return {}
         documents = {}
         for path, data in sorted(files.items()):
-            if not path.endswith(".json"):
+            name = posixpath.join(directory, path) if path else directory
+            if not name.endswith(".json"):
                 continue
-            document = self._parse_file(posixpath.join(directory, path), data)
+            document = self._parse_file(name, data)
             if document is not None:
                 documents[path] = document
         return documents

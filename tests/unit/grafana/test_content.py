@@ -524,8 +524,9 @@ def test_provisioning_directory_of_a_container_is_loaded_unchanged() -> None:
         for (kind, _), body in loaded.items()
         if kind == "folder"
     }
-    assert sorted(titles.values()) == ["Mine", "b"]
-    assert titles[loaded["dashboard", "top"]["folderUid"]] == "Mine"
+    # Grafana reads the provider's folder only without foldersFromFilesStructure.
+    assert sorted(titles.values()) == ["b"]
+    assert loaded["dashboard", "top"]["folderUid"] == ""
     assert titles[loaded["dashboard", "deep"]["folderUid"]] == "b"
     assert loaded["datasource", PROMETHEUS_UID]["url"] == "http://prometheus:9090"
 
@@ -549,11 +550,85 @@ def test_provider_within_the_provisioning_directory_needs_no_mapping() -> None:
     ]
 
 
+def provided(provider: str, **files_by_path: dict) -> dict[str, str]:
+    """Return the title of each dashboard's folder, as Grafana 12.4.0 placed them."""
+    text = f"apiVersion: 1\nproviders:\n- {{name: p, {provider}}}\n"
+    tree = {
+        path.replace("__", "/"): json.dumps(model).encode()
+        for path, model in files_by_path.items()
+    }
+    loaded = load(Source("", files(p_yml=text)), list_directory={"/boards": tree}.get)
+    assert loaded.errors == []
+    titles = {
+        desired.identity: desired.body["title"]
+        for desired in loaded.desired
+        if desired.kind == "folder"
+    }
+    return {
+        desired.identity: titles.get(desired.body["folderUid"], "")
+        for desired in loaded.desired
+        if desired.kind == "dashboard"
+    }
+
+
+THREE = {
+    "one.json": board("one", "One"),
+    "Sub__two.json": board("two", "Two"),
+    "Sub__Deep__three.json": board("three", "Three"),
+}
+FROM_FILES = "options: {path: /boards, foldersFromFilesStructure: true}"
+
+
+@pytest.mark.parametrize(
+    ("provider", "folders"),
+    [
+        ("folder: Acme A/S, options: {path: /boards}", ["Acme A/S"] * 3),
+        ("options: {path: /boards}", ["", "", ""]),
+        ("folderUid: f, options: {path: /boards}", ["", "", ""]),
+        (FROM_FILES, ["", "Sub", "Deep"]),
+        (f"folder: Base, {FROM_FILES}", ["", "Sub", "Deep"]),
+        (f"folderUid: f, {FROM_FILES}", ["", "Deep", "Deep"]),
+    ],
+)
+def test_provider_places_dashboards_as_grafana_does(
+    provider: str, folders: list[str]
+) -> None:
+    placed = provided(provider, **THREE)
+    assert [placed[uid] for uid in ("one", "two", "three")] == folders
+
+
+def test_path_of_a_provider_may_be_a_file() -> None:
+    model = board("one", "One")
+    loaded = load(
+        Source(
+            "",
+            files(
+                p_yml="apiVersion: 1\nproviders:\n- {name: p, folder: F,"
+                " options: {path: /boards/one.json}}\n- {name: q,"
+                " options: {path: /boards/two.json, foldersFromFilesStructure: true}}\n"
+            ),
+        ),
+        list_directory={
+            "/boards/one.json": {"": json.dumps(model).encode()},
+            "/boards/two.json": {"": json.dumps(board("two", "Two")).encode()},
+        }.get,
+    )
+    assert loaded.errors == []
+    titles = [item.body["title"] for item in loaded.desired if item.kind == "folder"]
+    assert sorted(titles) == ["F", "boards"]
+
+
+def test_provider_with_three_names_for_its_folders_is_an_error() -> None:
+    text = f"apiVersion: 1\nproviders:\n- {{name: p, folder: F, folderUid: f, {FROM_FILES}}}\n"
+    (error,) = errors(Source("", files(p_yml=text)), list_directory=lambda _path: {})
+    assert "beside foldersFromFilesStructure, which Grafana refuses" in error
+
+
 def test_missing_directory_of_a_provider_is_an_error() -> None:
     tree = files(p_yml=PROVIDERS % ("/data/boards", "false"))
     assert errors(Source("g", tree)) == [
         (
-            "g/p.yml:4: directory /data/boards of provider mine is not on the controller;"
+            "g/p.yml:4: path /data/boards of provider mine is not on the controller;"
             " map /data/boards to its location in paths."
         )
     ]

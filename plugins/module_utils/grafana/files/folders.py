@@ -29,6 +29,11 @@ def titles(path: str) -> Titles:
     return tuple(part.replace("\\/", "/") for part in re.split(r"(?<!\\)/", path))
 
 
+def title(name: str) -> Titles:
+    """Return the path of a folder that is outside of all others; a slash is part of its title."""
+    return () if name in ROOT_NAMES else (name,)
+
+
 def join_titles(parts: Titles) -> str:
     """Join titles to a path that ``titles`` splits."""
     return "/".join(part.replace("/", "\\/") for part in parts)

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from .. import schedules
 from ..model import ABSENT, DesiredObject
 from ..normalize import BASE_INTERVAL
-from .folders import digest, slug, titles
+from .folders import digest, slug, title, titles
 from .routes import check_matchers
 from .schema import (
     Diagnostics,
@@ -203,6 +203,8 @@ class Provider:
     folder: Titles
     folders_from_directories: bool
     source: str
+    # Grafana puts the files of all subdirectories into the folder with this uid.
+    folder_uid: str = ""
 
 
 @dataclass
@@ -224,15 +226,15 @@ class Provisioning:
             )
         # Reading the sections reports their errors, so they are not reported here.
         silent_reader = replace(reader, diagnostics=Diagnostics())
-        for section in ("groups", "providers"):
+        for section, parse in (("groups", titles), ("providers", title)):
             for node in silent_reader.root().get(section).elements():
-                self._declare_folder_of(node)
+                self._declare_folder_of(node, parse)
 
-    def _declare_folder_of(self, node: Node) -> None:
+    def _declare_folder_of(self, node: Node, parse: Callable[[str], Titles]) -> None:
         """Declare the folder of a rule group or provider that names both its titles and uid."""
         path, uid = node.get("folder"), node.get("folderUid")
         if path.value and uid.value:
-            parts = titles(string(path))
+            parts = parse(string(path))
             folder_uid = string(uid)
             if parts and folder_uid:
                 self.folders.declare(parts, node.at, folder_uid)
@@ -568,13 +570,20 @@ def _read_provider(provisioning: Provisioning, node: Node) -> None:
             "the provider is not of type file or lacks options.path; set type and path."
         )
         return
+    from_directories = options.get("foldersFromFilesStructure") in (True, "true")
+    folder = fields.get("folder", "")
+    if from_directories and folder and fields.get("folderUid"):
+        node.error(
+            "the provider has folder and folderUid beside foldersFromFilesStructure,"
+            " which Grafana refuses; leave both out."
+        )
     provider = Provider(
         name=fields["name"],
         path=path,
-        folder=titles(fields.get("folder", "")),
-        folders_from_directories=options.get("foldersFromFilesStructure")
-        in (True, "true"),
+        folder=title(folder),
+        folders_from_directories=from_directories,
         source=node.at,
+        folder_uid=fields.get("folderUid", ""),
     )
     provisioning.providers.append(provider)
 
