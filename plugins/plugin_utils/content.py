@@ -89,7 +89,9 @@ class ContentLoader:
         self.folders = Folders(self.diagnostics)
         self.provisioning = Provisioning(self.folders, self.org_id)
         self.library_panels = LibraryPanels(self.folders, self.diagnostics)
-        self.dashboards = Dashboards(self.folders, self.diagnostics, self.inputs)
+        self.dashboards = Dashboards(
+            self.folders, self.diagnostics, self.library_panels, self.inputs
+        )
         # The uid of a provider's folder -> the folder, named after its first directory.
         self.shared_folders: dict[str, Titles] = {}
 
@@ -101,6 +103,8 @@ class ContentLoader:
         provisioned = _without_replaced(self.provisioning.desired)
         datasources = filter(_is_present_datasource, provisioned)
         self.dashboards.datasources = [datasource.body for datasource in datasources]
+        for documents in parsed:
+            self._add_library_panels(documents)
         for documents in parsed:
             self._add_dashboards(documents)
         desired = [
@@ -185,10 +189,14 @@ class ContentLoader:
         except prometheus_rules.RuleError as error:
             self.diagnostics.error(document.at(*error.steps), str(error))
 
+    def _add_library_panels(self, documents: _SourceDocuments) -> None:
+        """Add those that are listed, which come before those in exported dashboards."""
+        for document in documents.provisioning:
+            self.library_panels.read_inline(document)
+
     def _add_dashboards(self, documents: _SourceDocuments) -> None:
         for document in documents.provisioning:
             if not document.interpolated:
-                self.library_panels.read_inline(document)
                 self.dashboards.read_inline(document)
         if documents.providers:
             self._add_provided_dashboards(documents)

@@ -24,7 +24,7 @@ class DesiredObject:
 
     - folder: {uid, title, parentUid, description?}
     - datasource: the body of POST /api/datasources, secureJsonData included
-    - library_panel: {uid, name, model, folderUid}
+    - library_panel: {uid, name, model, folderUid, stays?}; one that stays keeps its live folder
     - dashboard: {dashboard: {...}, folderUid}
     - template: {name, template}
     - mute_timing: {name, time_intervals}

@@ -416,10 +416,6 @@ def test_inputs_of_a_shared_dashboard_become_datasources() -> None:
             "g/app.json:1: input DS_LOGS requires a datasource of type loki, and the content has"
             " none; add one, or set DS_LOGS in inputs."
         ),
-        (
-            "g/app.json:1: dashboard App has no variable DS_LOGS for its datasource ${DS_LOGS};"
-            " define it, or use a uid."
-        ),
     ]
 
 
@@ -547,6 +543,42 @@ def test_provider_within_the_provisioning_directory_needs_no_mapping() -> None:
             "g/other.json:1: the dashboard is outside the path of every provider, so it is left"
             " out; move it."
         )
+    ]
+
+
+def test_inputs_for_grafanas_own_datasources_need_no_other() -> None:
+    plugins = {"a": "__expr__", "b": "grafana", "c": "datasource", "d": "mixed"}
+    shared = board(
+        panels=[{"datasource": {"uid": f"${{DS {name}}}"}} for name in plugins],
+        __inputs=[
+            {"name": f"DS {name}", "type": "datasource", "pluginId": plugin}
+            for name, plugin in plugins.items()
+        ],
+    )
+    model = bodies(Source("", files(app_json=shared)))["dashboard", "app"]["dashboard"]
+    uids = [panel["datasource"]["uid"] for panel in model["panels"]]
+    assert uids == ["__expr__", "-- Grafana --", "-- Grafana --", "-- Mixed --"]
+
+
+def test_input_is_a_datasource_by_the_old_name_of_its_type() -> None:
+    shared = board(
+        panels=[{"datasource": {"uid": "${DS}"}}],
+        __inputs=[{"name": "DS", "type": "datasource", "pluginId": "postgres"}],
+    )
+    datasource = {"name": "P", "type": "grafana-postgresql-datasource", "uid": "p"}
+    loaded = bodies(
+        Source("", files(app_json=shared)),
+        Source(objects={"datasources": [datasource]}),
+    )
+    assert loaded["dashboard", "app"]["dashboard"]["panels"] == [
+        {"datasource": {"uid": "p"}}
+    ]
+
+
+def test_dashboards_in_a_provisioning_file_are_an_error() -> None:
+    text = "apiVersion: 1\ndashboards: [{dashboard: {title: A}}]\n"
+    assert errors(Source("", files(p_yml=text))) == [
+        "p.yml:2: dashboards has no effect in a file; write each one to a JSON file."
     ]
 
 
@@ -857,8 +889,10 @@ EVERYTHING = {
                 templating={"list": [{"name": "x"}]},
                 annotations={"list": [{"datasource": {"uid": "p"}}]},
                 panels=[
-                    {"datasource": "p", "targets": [{"datasource": {"uid": "$x"}}]}
+                    {"datasource": "p", "targets": [{"datasource": {"uid": "$x"}}]},
+                    {"libraryPanel": {"uid": "e", "name": "E"}},
                 ],
+                __elements={"e": {"uid": "e", "name": "E", "model": {"type": "stat"}}},
                 __inputs=[
                     {"name": "DS_X", "type": "datasource", "pluginId": "prometheus"}
                 ],

@@ -105,3 +105,12 @@ def test_inputs_of_a_dashboard_are_replaced_but_its_variables_stay() -> None:
         "n": None,
     }
     assert interpolation.replace_inputs(board, {"DS_PROM": "prometheus"}) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["DS_PROM", "DS_MY-PROM", "DS PROM", "ds.prom", "é", "1", "a:b", "$x"]
+)
+def test_input_of_a_dashboard_may_have_any_name(name: str) -> None:
+    board = {"uid": f"${{{name}}}", "text": f"a ${{{name}}} b ${{other}} ${{{name}"}
+    replaced = interpolation.replace_inputs(board, {name: "v"})
+    assert replaced == {"uid": "v", "text": f"a v b ${{other}} ${{{name}"}

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from typing import Any
 
 import pytest
 
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
+    exporting,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
     GrafanaError,
 )
@@ -23,6 +27,9 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.lo
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import (
     ContentLoader,
     Source,
+)
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.export_files import (
+    serialize,
 )
 from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.conftest import Apply, connect, writes
@@ -219,3 +226,71 @@ def test_a_library_panel_stands_in_content_once() -> None:
     element = {"uid": "rate", "name": "Rate", "model": PANEL}
     errors = load(element, element)[0].diagnostics.errors
     assert len(errors) == 1 and "library panel rate is also at" in errors[0]
+
+
+def exported_board(elements: Any, uid: str = "app", panels: Any = None) -> bytes:
+    """Return a dashboard as Grafana exports it for sharing, with its library panels."""
+    used = {"id": 1, "libraryPanel": {"uid": "rate", "name": "Rate"}}
+    board = {"uid": uid, "title": uid, "panels": panels or [used], "__inputs": []}
+    return json.dumps({**board, "__elements": elements}).encode()
+
+
+ELEMENT = {"uid": "rate", "name": "Rate", "kind": 1, "model": PANEL}
+UNUSED = {"uid": "other", "name": "Other", "kind": 1, "model": PANEL}
+ROW = [{"type": "row", "panels": [{"libraryPanel": {"uid": "rate", "name": "Rate"}}]}]
+
+
+@pytest.mark.parametrize("panels", [None, ROW], ids=["panel", "row"])
+@pytest.mark.parametrize(
+    "elements",
+    [{"rate": ELEMENT, "other": UNUSED}, [ELEMENT, UNUSED]],
+    ids=["by uid", "list"],
+)
+def test_an_exported_dashboard_brings_the_library_panels_that_it_uses(
+    elements: Any, panels: Any
+) -> None:
+    files = {
+        "A/a.json": exported_board(elements, "a", panels),
+        "B/b.json": exported_board(elements, "b", panels),
+    }
+    loader = ContentLoader()
+    items = loader.load([Source("", files)]).desired
+    assert loader.diagnostics.errors == []
+    (panel,) = [item for item in items if item.kind == KIND]
+    folder = next(item for item in items if item.body.get("title") == "A")
+    assert panel.body["folderUid"] == folder.identity
+    assert (panel.identity, panel.body["model"]) == ("rate", PANEL)
+    assert "__elements" not in str(items)
+
+
+def test_a_listed_library_panel_comes_before_an_exported_one() -> None:
+    listed = {"uid": "rate", "name": "Mine", "model": PANEL}
+    text = json.dumps({"apiVersion": 1, "library_panels": [listed]})
+    files = {"a.json": exported_board({"rate": ELEMENT}), "panels.yml": text.encode()}
+    loader = ContentLoader()
+    items = loader.load([Source("", files)]).desired
+    (panel,) = [item for item in items if item.kind == KIND]
+    assert (loader.diagnostics.errors, panel.body["name"]) == ([], "Mine")
+
+
+def test_an_exported_library_panel_stays_in_its_folder(
+    grafana: Any, apply: Apply
+) -> None:
+    apply(desired("folder"), desired(KIND, {**BODIES[KIND], "folderUid": "ops"}))
+    brought = {**BODIES[KIND], "folderUid": "", "stays": True}
+    assert not apply(desired(KIND, brought)).changed and not writes(grafana)
+    apply(desired(KIND, changed(brought, ("name",), "Other")))
+    live = read_existing(connect(grafana), (KIND,))[KIND]["rate"].body
+    assert (live["name"], live["folderUid"]) == ("Other", "ops")
+
+
+def test_an_export_has_the_library_panels(grafana: Any, apply: Apply) -> None:
+    apply(desired("folder"), desired(KIND))
+    form, content = exporting.files(read_existing(connect(grafana)))["files"][
+        "library-panels.yml"
+    ]
+    text = serialize({"p.yml": (form, content)})["p.yml"]
+    loader = ContentLoader()
+    items = loader.load([Source("", {"p.yml": text.encode()})]).desired
+    assert loader.diagnostics.errors == []
+    assert not apply(*items).changed and not writes(grafana)

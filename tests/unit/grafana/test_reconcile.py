@@ -822,6 +822,17 @@ def test_a_secret_without_a_value_is_not_set(grafana: Any, apply: Apply) -> None
     assert not apply(desired("datasource", emptied)).changed
 
 
+def test_an_object_that_nobody_recorded_is_owned_only_if_it_is_taken_over(
+    grafana: Any, apply: Apply
+) -> None:
+    apply(desired("template"), desired("datasource"), editable=True)
+    asked = [desired("template"), desired("datasource")]
+    assert not apply(*asked, **OWNER, editable=True, check=True).changed
+    assert not apply(*asked, **OWNER, editable=True).changed and not writes(grafana)
+    taken = apply(*asked, **OWNER, editable=True, adopt=True)
+    assert [change["kind"] for change in taken.changes] == ["ownership"]
+
+
 def test_a_prune_keeps_objects_of_another_owner(grafana: Any, apply: Apply) -> None:
     other = desired("template", {"name": "other", "template": "x"})
     apply(desired("template"), owner="first")

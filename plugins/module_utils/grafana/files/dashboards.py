@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..model import DesiredObject
+from ..normalize import DATASOURCE_TYPES
 from .documents import type_name
 from .folders import digest, titles
 from .interpolation import replace_inputs
@@ -15,12 +16,21 @@ from .interpolation import replace_inputs
 if TYPE_CHECKING:
     from .documents import Document, JsonObject, Steps
     from .folders import Folders, Titles
+    from .library_panels import LibraryPanels
     from .schema import Diagnostics
 
 FOLDER_ANNOTATION = "grafana.app/folder"
 _ENTRY_FIELDS = ("folder", "folderUid", "dashboard")
 # Only for imports, resolved here; and the server's own numbers.
 _NOT_SENT = ("__inputs", "__requires", "__elements", "id", "version")
+# Inputs that stand for a datasource of Grafana itself -> its uid.
+_BUILT_IN_INPUTS = {
+    "__expr__": "__expr__",
+    "grafana": "-- Grafana --",
+    "datasource": "-- Grafana --",
+    "mixed": "-- Mixed --",
+    "dashboard": "-- Dashboard --",
+}
 
 
 @dataclass
@@ -50,6 +60,7 @@ class Dashboards:
 
     folders: Folders
     diagnostics: Diagnostics
+    library_panels: LibraryPanels
     inputs: dict[str, str] = field(default_factory=dict)
     datasources: list[JsonObject] = field(default_factory=list)
     desired: list[DesiredObject] = field(default_factory=list)
@@ -63,11 +74,7 @@ class Dashboards:
         if export is None or not self._is_identified(export.model, at):
             return
         model = replace_inputs(export.model, self._input_values(export.model, at))
-        if model.get("__elements"):
-            self.diagnostics.error(
-                at,
-                "the dashboard has library panels (__elements); export it without them.",
-            )
+        elements = model.get("__elements")
         model = {key: value for key, value in model.items() if key not in _NOT_SENT}
         if not model.get("uid"):
             model["uid"] = self._derive_uid(placement, at)
@@ -78,6 +85,8 @@ class Dashboards:
         )
         body = {"dashboard": model, "folderUid": folder_uid}
         self.desired.append(DesiredObject("dashboard", model["uid"], body, at))
+        if elements:
+            self.library_panels.read_exported(elements, model, folder_uid, at)
 
     def read_inline(self, document: Document) -> None:
         """Add the dashboards under the key ``dashboards``.
@@ -117,7 +126,7 @@ class Dashboards:
             return None
         answer = content.get("dashboard")
         if isinstance(answer, dict) and "panels" not in content:
-            return _Export(dict(answer))
+            return _Export(dict(answer), str(content.get("folderUid") or ""))
         spec = content.get("spec")
         if not isinstance(spec, dict) or "kind" not in content:
             return _Export(dict(content))
@@ -166,15 +175,21 @@ class Dashboards:
                 )
             else:
                 values[name] = value
+            # The error tells enough; the empty uid is that of the default datasource.
+            values.setdefault(name, "")
         return values
 
     def _input_value(self, declaration: JsonObject) -> str | None:
         """Return the value of an input: a constant, or the uid of a datasource."""
         if declaration.get("type") == "constant":
             return str(declaration.get("value", ""))
-        datasource_type = declaration.get("pluginId")
+        plugin = str(declaration.get("pluginId"))
+        if plugin in _BUILT_IN_INPUTS:
+            return _BUILT_IN_INPUTS[plugin]
         candidates = [
-            body for body in self.datasources if body.get("type") == datasource_type
+            body
+            for body in self.datasources
+            if _current_type(str(body.get("type"))) == _current_type(plugin)
         ]
         if not candidates:
             return None
@@ -195,6 +210,11 @@ class Dashboards:
             f"the dashboard has no uid and gets {uid}, derived from its file name; set uid.",
         )
         return uid
+
+
+def _current_type(datasource_type: str) -> str:
+    """Return the type of a datasource by its newest name."""
+    return DATASOURCE_TYPES.get(datasource_type, datasource_type)
 
 
 def _dict_or_empty(value: Any) -> JsonObject:

@@ -48,6 +48,7 @@ _DATASOURCE_FIELDS = (
     "isDefault",
 )
 _TEMPLATE_FIELDS = ("name", "template")
+_LIBRARY_PANEL_FIELDS = ("uid", "name", "folderUid", "model")
 _MUTE_TIMING_FIELDS = ("name", "time_intervals")
 _QUERY_FIELDS = ("refId", "datasourceUid", "relativeTimeRange", "model")
 # The directory of dashboards outside all folders.
@@ -101,9 +102,13 @@ def files(live: Mapping[str, LiveByIdentity]) -> Export:
     ]
     policies = [_escape_tree(_route(body)) for body in _bodies(live, "policy")]
     groups = [_group(body) for body in _bodies(live, "rule_group")]
+    library_panels = [
+        _only(body, _LIBRARY_PANEL_FIELDS) for body in _bodies(live, "library_panel")
+    ]
     exported = _dashboards(live)
     for path, section, objects in (
         ("datasources/datasources.yml", "datasources", datasources),
+        ("library-panels.yml", "library_panels", library_panels),
         ("alerting/templates.yml", "templates", templates),
         ("alerting/mute-timings.yml", "muteTimes", mute_timings),
         ("alerting/contact-points.yml", "contactPoints", contact_points),

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _VARIABLE = re.compile(
     r"\$(?:__(env|file)\{([^}]+)\}|\{([^}]*)\}|(\{)|([*#$@!?0-9-])|([A-Za-z0-9_]+))"
 )
-# The reference to an input of a dashboard.
-_INPUT = re.compile(r"\$\{([A-Za-z0-9_-]+)\}")
+# The reference to an input of a dashboard, whose name may have any characters.
+_INPUT = re.compile(r"\$\{(.+?)\}")
 
 
 @dataclass

@@ -12,6 +12,8 @@ from .documents import type_name
 from .folders import titles
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .documents import Document, JsonObject
     from .folders import Folders
     from .schema import Diagnostics
@@ -61,6 +63,52 @@ class LibraryPanels:
             "folderUid": folder_uid,
         }
         self.desired.append(DesiredObject("library_panel", element["uid"], body, at))
+
+    def read_exported(
+        self, elements: Any, dashboard: JsonObject, folder_uid: str, at: str
+    ) -> None:
+        """Add the library panels of an exported dashboard that it uses and nothing has yet.
+
+        As in Grafana's import, its folder is only for those that do not exist.
+        """
+        exported = {_uid(element): element for element in _values(elements)}
+        known = {desired.identity for desired in self.desired}
+        for panel in _users(dashboard):
+            used = panel["libraryPanel"]
+            element = exported.get(_uid(used), {})
+            name = used.get("name") or element.get("name")
+            model = element.get("model")
+            if _uid(used) in known or not name or not isinstance(model, dict):
+                continue
+            known.add(_uid(used))
+            body: JsonObject = {
+                "uid": _uid(used),
+                "name": name,
+                "model": model,
+                "folderUid": folder_uid,
+                "stays": True,
+            }
+            self.desired.append(DesiredObject("library_panel", _uid(used), body, at))
+
+
+def _values(elements: Any) -> list[JsonObject]:
+    """Return exported library panels, which are in a dict by uid, or in a list of old."""
+    values = list(elements.values()) if isinstance(elements, dict) else elements
+    if not isinstance(values, list):
+        return []
+    return [value for value in values if isinstance(value, dict)]
+
+
+def _users(model: JsonObject) -> Iterator[JsonObject]:
+    """Yield the panels that are library panels, in rows too."""
+    for panel in _values(model.get("panels")):
+        if isinstance(panel.get("libraryPanel"), dict):
+            yield panel
+        yield from _users(panel)
+
+
+def _uid(element: JsonObject) -> str:
+    return str(element.get("uid") or "")
 
 
 def _is_library_panel(element: Any) -> bool:

@@ -254,6 +254,10 @@ class Provisioning:
                     SECTIONS[key](self, node)
             elif key not in _OTHER_KEYS:
                 _report_section(section, key)
+            elif key == "dashboards" and reader.document.interpolated:
+                section.error(
+                    "dashboards has no effect in a file; write each one to a JSON file."
+                )
 
     def add(
         self,

@@ -81,7 +81,9 @@ class LibraryPanel(Kind):
         for key in COLUMNS:
             if model.get(key) is None:
                 model[key] = ""
-        return {**body, "model": model, "folderUid": self.parent(body)}
+        # One that an exported dashboard brings stays where it is.
+        place = live.body if live and body.get("stays") else body
+        return {**body, "model": model, "folderUid": self.parent(place)}
 
     def comparable(self, body: Body, like: Body) -> Body:
         """Return name and folder, and the fields of the panel that were asked for."""

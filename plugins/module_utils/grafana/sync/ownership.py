@@ -24,7 +24,7 @@ from .sync_plan import PRUNE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..kinds.base import Existing
+    from ..kinds.base import Existing, Step
     from ..model import DesiredObject
     from .sync_plan import Owned, Plan
 
@@ -83,9 +83,18 @@ def owned_during(plan: Plan) -> dict[str, frozenset[str]]:
     """Return the record to save before the writes: all that exists or may exist soon."""
     owned = {kind: set(plan.rules.owned.get(kind, ())) for kind in KINDS}
     for step in plan.steps:
-        if step.source != PRUNE and step.after is not None:
+        if step.source != PRUNE and step.after is not None and _is_claimed(step, plan):
             owned[step.kind].add(step.identity)
     return {kind: frozenset(identities) for kind, identities in owned.items()}
+
+
+def _is_claimed(step: Step, plan: Plan) -> bool:
+    """Return whether a run owns the object of a step, which may be there as desired already.
+
+    One that no owner has recorded was made by someone else.
+    """
+    is_recorded = step.identity in plan.rules.others.get(step.kind, ())
+    return step.writes or plan.rules.adopt or is_recorded
 
 
 def owned_after(
