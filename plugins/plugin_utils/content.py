@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..module_utils.grafana.files import prometheus_rules
 from ..module_utils.grafana.files.dashboards import Dashboards, Placement
 from ..module_utils.grafana.files.documents import Document, DocumentError
-from ..module_utils.grafana.files.folders import Folders, title
+from ..module_utils.grafana.files.folders import Folders, single_title
 from ..module_utils.grafana.files.library_panels import LibraryPanels
 from ..module_utils.grafana.files.lint import lint
 from ..module_utils.grafana.files.provisioning_files import Provisioning
@@ -249,7 +249,9 @@ class ContentLoader:
         """Return the folder of a provider's file by its path, empty if the provider names it."""
         if not provider.folders_from_directories:
             return provider.folder
-        folder = title(posixpath.basename(posixpath.dirname(path or provider.path)))
+        folder = single_title(
+            posixpath.basename(posixpath.dirname(path or provider.path))
+        )
         if not folder or not provider.folder_uid:
             return folder
         declared = self.shared_folders.setdefault(provider.folder_uid, folder)

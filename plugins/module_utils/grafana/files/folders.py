@@ -29,7 +29,7 @@ def titles(path: str) -> Titles:
     return tuple(part.replace("\\/", "/") for part in re.split(r"(?<!\\)/", path))
 
 
-def title(name: str) -> Titles:
+def single_title(name: str) -> Titles:
     """Return the path of a folder that is outside of all others; a slash is part of its title."""
     return () if name in ROOT_NAMES else (name,)
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from .. import schedules
 from ..model import ABSENT, DesiredObject
 from ..normalize import BASE_INTERVAL
-from .folders import digest, slug, title, titles
+from .folders import digest, single_title, slug, titles
 from .routes import check_matchers
 from .schema import (
     Diagnostics,
@@ -226,7 +226,7 @@ class Provisioning:
             )
         # Reading the sections reports their errors, so they are not reported here.
         silent_reader = replace(reader, diagnostics=Diagnostics())
-        for section, parse in (("groups", titles), ("providers", title)):
+        for section, parse in (("groups", titles), ("providers", single_title)):
             for node in silent_reader.root().get(section).elements():
                 self._declare_folder_of(node, parse)
 
@@ -584,7 +584,7 @@ def _read_provider(provisioning: Provisioning, node: Node) -> None:
     provider = Provider(
         name=fields["name"],
         path=path,
-        folder=title(folder),
+        folder=single_title(folder),
         folders_from_directories=from_directories,
         source=node.at,
         folder_uid=fields.get("folderUid", ""),
