@@ -71,7 +71,7 @@ def _check(desired: Instance, release: str, directory: str) -> list[str]:
     result = systemd.check(desired.name, etc, command, environment)
     output = result.stdout.strip()
     if result.returncode == 0:
-        return []
+        return [f"{desired.name}: {line}" for line in systemd.notices(output)]
     if only_warned(output, desired.check_ignore_pattern):
         return [f"Configuration of {desired.name}: its checker warns: {output}"]
     details = "\n".join([output or "(no output)", *quoted_lines(output, desired)])

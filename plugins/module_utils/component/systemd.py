@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import selectors
@@ -24,6 +25,9 @@ MINIMUM_VERSION = 247
 CHECK_SECONDS = 60
 LONGEST_OUTPUT = 1024 * 1024
 LONGEST_LINE = 600
+# A rollback waits for the journal, which may not answer.
+JOURNAL_SECONDS = 5
+NOTICE = "notice: "
 WARNING = re.compile(r"\b(warn|warning)\b", re.IGNORECASE)
 COMPLAINT = re.compile(
     r"\b(error|err|fatal|panic|fail|failed|failure|refused|not defined)\b",
@@ -144,16 +148,31 @@ def _unit(values: dict[str, str]) -> Unit:
     )
 
 
+def notices(output: str) -> list[str]:
+    """Return what a program has to tell the user, from lines that begin with "notice: ". Pure."""
+    lines = output.splitlines()
+    return [line[len(NOTICE) :] for line in lines if line.startswith(NOTICE)]
+
+
 def journal(unit_name: str, since: float) -> str:
     """Return an excerpt of a unit's journal since a time in seconds of the epoch."""
+    return excerpt(read_journal(unit_name, since))
+
+
+def read_journal(unit_name: str, since: float) -> str:
+    """Return the last lines of a unit's journal since a time in seconds of the epoch."""
     command = ["journalctl", "--no-pager", "--quiet", "--output=cat"]
     command += [f"--unit={unit_name}", f"--since=@{since:.6f}", "--lines=2000"]
     try:
-        # The last lines of a program that ended may still be on their way to the journal.
-        run(["journalctl", "--sync"], timeout=20)
-        return excerpt(run(command, timeout=20).stdout)
+        return run(command, timeout=JOURNAL_SECONDS).stdout
     except ComponentError:
         return ""
+
+
+def sync_journal() -> None:
+    """Wait until the last lines of a program that ended are in the journal."""
+    with contextlib.suppress(ComponentError):
+        run(["journalctl", "--sync"], timeout=JOURNAL_SECONDS)
 
 
 def excerpt(log: str, last: int = 15, complaints: int = 5) -> str:

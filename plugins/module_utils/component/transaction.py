@@ -401,9 +401,11 @@ def _commit(result: Result) -> None:
 def _roll_back(result: Result, reason: str, start: float) -> NoReturn:
     """Restore the last-known-good generations and fail with the reason."""
     rollouts, message, restored = result.changing, [reason], []
+    systemd.sync_journal()
     words = reason.split()
     failed = [rollout for rollout in rollouts if rollout.desired.main_unit in words]
     message += [_journal_excerpt(rollout, start) for rollout in failed or rollouts]
+    restoring = time.time()
     takers = dict.fromkeys(handover.taker for handover in result.handovers)
     if takers:
         systemd.run(["systemctl", "stop", "--", *takers], timeout=None)
@@ -414,6 +416,12 @@ def _roll_back(result: Result, reason: str, start: float) -> NoReturn:
         except Exception as error:
             message.append(f"{rollout.name}: restore failed: {error}")
     message += _restart_removed(result)
+    systemd.sync_journal()
+    for rollout in rollouts:
+        # Such as a database that a restored version has restored as well.
+        message += systemd.notices(
+            systemd.read_journal(rollout.desired.main_unit, restoring)
+        )
     if restored:
         message.append(
             f"Rolled back to the last-known-good generation: {', '.join(restored)}."

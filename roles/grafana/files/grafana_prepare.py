@@ -35,9 +35,15 @@ from typing import NamedTuple
 COMPONENT = Path("/opt/monitoring/components/grafana")
 STATE = "grafana-prepare.json"
 KEPT_COPIES = 2
+# A rollout that fails returns to the older version within this time; its role allows 300 s.
+ROLLOUT_SECONDS = 600
+# Marks a line for the user of the rollout.
+NOTICE = "notice: "
 CLI_SECONDS = 300
 # Cost of a fingerprint (scrypt's n): about 50 ms and 16 MiB for each guess.
 COST = 2**14
+# In FIPS mode: PBKDF2 with about 500,000 rounds.
+FIPS, FIPS_ROUNDS = "pbkdf2:", 32
 # Grafana stores a password (util.EncodePassword) as PBKDF2 with SHA-256, in hexadecimal digits.
 ROUNDS, HASH_BYTES = 10_000, 50
 
@@ -112,14 +118,27 @@ class State:
         new.replace(self.path)
 
     def fingerprint(self, name: str, secret: str) -> str:
-        """Return a hash that identifies a secret and is too costly to guess it from."""
+        """Return a hash that identifies a secret and is too costly to guess it from.
+
+        OpenSSL in FIPS mode has no scrypt.
+        """
         salt = bytes.fromhex(self.values.setdefault("salt", secrets.token_hex(16)))
         text = f"{name}:{secret}".encode()
-        return hashlib.scrypt(text, salt=salt, n=COST, r=8, p=1, dklen=32).hex()
+        try:
+            return hashlib.scrypt(text, salt=salt, n=COST, r=8, p=1, dklen=32).hex()
+        except (AttributeError, ValueError):
+            rounds = FIPS_ROUNDS * COST
+            return FIPS + hashlib.pbkdf2_hmac("sha256", text, salt, rounds).hex()
 
     def differs(self, name: str, secret: str) -> bool:
-        """Return whether a secret differs from the saved one."""
-        return not hmac.compare_digest(self.get(name), self.fingerprint(name, secret))
+        """Return whether a secret differs from the saved one.
+
+        One that was saved before FIPS mode was turned on or off cannot be compared.
+        """
+        saved, actual = self.get(name), self.fingerprint(name, secret)
+        if saved and saved.startswith(FIPS) != actual.startswith(FIPS):
+            return False
+        return not hmac.compare_digest(saved, actual)
 
 
 def check(
@@ -131,7 +150,11 @@ def check(
     if not grafana.has_database():
         return
     if is_older(version, state.get("version")):
-        backup_to_restore(grafana, state, version)
+        backup = backup_to_restore(grafana, state, version)
+        print(
+            f"{NOTICE}The database becomes that of Grafana {version} again, from {backup}; what"
+            f" Grafana {state.get('version')} has saved since is kept in {grafana.backups}."
+        )
     if grafana.secret("admin-password"):
         read_account(grafana)
 
@@ -247,22 +270,23 @@ def read_account(grafana: Installation, password: str = "") -> Account:
     for user_id, login, stored, salt in rows:
         if login != grafana.login.lower():
             continue
-        if len(stored or "") != 2 * HASH_BYTES:
+        encoded = encode_password(password, salt)
+        if len(stored or "") != 2 * HASH_BYTES or encoded is None:
             return Account(user_id, password_matches=None)
-        return Account(
-            user_id, hmac.compare_digest(encode_password(password, salt), stored)
-        )
+        return Account(user_id, hmac.compare_digest(encoded, stored))
     raise Refused(
         f"grafana_admin_user: Grafana's database has no user {grafana.login}; rename the user in"
         " Grafana first, since the name is applied at the very first start only."
     )
 
 
-def encode_password(password: str, salt: str) -> str:
-    """Return a password as Grafana stores it."""
-    return hashlib.pbkdf2_hmac(
-        "sha256", password.encode(), salt.encode(), ROUNDS, HASH_BYTES
-    ).hex()
+def encode_password(password: str, salt: str) -> str | None:
+    """Return a password as Grafana stores it, or None where FIPS mode refuses its short salt."""
+    words = password.encode(), salt.encode()
+    try:
+        return hashlib.pbkdf2_hmac("sha256", *words, ROUNDS, HASH_BYTES).hex()
+    except ValueError:
+        return None
 
 
 def open_database(database: Path) -> sqlite3.Connection:
@@ -320,24 +344,38 @@ def version_numbers(version: str) -> list[int]:
 def backup_to_restore(grafana: Installation, state: State, version: str) -> Path:
     """Return the backup that an older version needs, unless changes since then would be lost.
 
-    Only a newer version that was never verified is undone without confirmation: its rollout failed.
+    Only a newer version that was never verified, and that has not served since, is undone without
+    confirmation: its rollout failed. A killed run leaves one that serves without being verified.
     """
     newer = state.get("version")
+    backup = last_backup(grafana, state)
     verified_release = os.path.realpath(grafana.last_known_good).rpartition("/")[2]
-    if verified_release == state.get("release"):
+    is_verified = verified_release == state.get("release")
+    if not is_verified and (
+        state.get("backup_version") != version or not backup.is_file()
+    ):
+        raise Refused(
+            f"grafana_version: Grafana {newer} has used the database, and there is no backup for"
+            f" the older {version}; keep {newer}."
+        )
+    if is_verified or seconds_of_use(grafana, backup) > ROLLOUT_SECONDS:
         raise Refused(
             f"grafana_version: Grafana {newer} has used the database, and the older {version} might"
             f" damage it; keep {newer}, or restore the backup in {grafana.backups} and lose all"
             " later changes: systemctl stop grafana && runuser -u grafana --"
             f" python3 -IS {COMPONENT}/current/bin/grafana-prepare --restore"
         )
-    backup = last_backup(grafana, state)
-    if state.get("backup_version") != version or not backup.is_file():
-        raise Refused(
-            f"grafana_version: Grafana {newer} has used the database, and there is no backup for"
-            f" the older {version}; keep {newer}."
-        )
     return backup
+
+
+def seconds_of_use(grafana: Installation, backup: Path) -> float:
+    """Return how long after its backup the database was changed for the last time."""
+    database = grafana.database or backup
+    files = [database, with_suffix(database, "-wal")]
+    # Opening a database creates an empty log.
+    used = [path.stat() for path in files if path.exists() and path.stat().st_size]
+    changed = max((status.st_mtime for status in used), default=0.0)
+    return changed - backup.stat().st_mtime
 
 
 def last_backup(grafana: Installation, state: State) -> Path:
@@ -380,7 +418,8 @@ def replace(grafana: Installation, state: State, database: Path, backup: Path) -
     sync(database)
     prune(grafana.backups, "newer-*.db")
     print(
-        f"The database was restored from {backup}; the newer one was copied to {newer_copy}."
+        f"{NOTICE}The database was restored from {backup}; the one of Grafana {version}, with what"
+        f" was saved since, was copied to {newer_copy}."
     )
 
 

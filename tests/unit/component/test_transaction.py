@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
     layout,
     probe,
+    systemd,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
     FAILPOINTS,
@@ -528,3 +529,60 @@ def test_only_the_log_of_the_instance_that_failed_is_shown(
     assert outcome.error.startswith("loki-b.service ended")
     assert outcome.error.count("Last log lines of") == 1
     assert "Last log lines of loki-b.service" in outcome.error
+
+
+def test_a_rollback_reports_what_the_restored_program_has_to_tell(
+    host: FakeHost, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.good(options)
+    monkeypatch.setattr(
+        systemd,
+        "read_journal",
+        lambda *_words: "a\nnotice: The database was restored.\n",
+    )
+    failed = host.run(options, config=config("reload: refuse\n"))
+    assert failed.error.splitlines()[-2] == "The database was restored."
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_notices_of_a_checker_are_those_of_the_run(
+    host: FakeHost,
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    check: bool,
+) -> None:
+    host.good(options)
+    monkeypatch.setattr(
+        host, "_check", lambda _words: (0, "fine\nnotice: Data is old.\n")
+    )
+    outcome = host.good(options, config=config("a: 2\n"), check=check)
+    assert outcome.values["notices"] == ["loki: Data is old."]
+
+
+def test_a_journal_that_does_not_answer_is_waited_for_once_before_a_rollback(
+    host: FakeHost, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = [{"name": "main"}, {"name": "side"}]
+    host.good(options, instances=two)
+    waits = host.root / "waits"
+    program = systemd.run
+
+    def hang(command: list[str], timeout: float | None = 60) -> Any:
+        if command[0] == "journalctl":
+            assert timeout
+            assert timeout <= 5
+            with waits.open("a") as stream:
+                stream.write(command[1] + "\n")
+            raise systemd.ComponentError("journalctl: no end within 5 s.")
+        return program(command, timeout)
+
+    monkeypatch.setattr(systemd, "run", hang)
+    bad = [
+        {"name": name, "config": config("reload: refuse\n")}
+        for name in ("main", "side")
+    ]
+    assert sorted(host.run(options, instances=bad).rolled_back) == [
+        "loki-main",
+        "loki-side",
+    ]
+    assert waits.read_text().split().count("--sync") == 2

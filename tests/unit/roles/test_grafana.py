@@ -690,6 +690,80 @@ def test_an_older_version_is_refused_once_the_newer_one_is_verified(host, capsys
     assert host.notes() == ["old", "new"]
 
 
+def test_what_a_return_to_an_older_version_loses_is_announced(host, capsys):
+    host.start("old")
+    host.use(NEW)
+    host.start("new")
+    host.use(OLD)
+    output(capsys)
+    assert host.run("--check") == 0
+    assert f"notice: The database becomes that of Grafana {OLD} again, from" in output(
+        capsys
+    )
+    assert host.start("after") == 0
+    assert "notice: The database was restored from" in output(capsys)
+
+
+@pytest.mark.parametrize("changed", ["grafana.db", "grafana.db-wal"])
+def test_an_older_version_is_refused_when_an_unverified_newer_one_has_served(
+    host, changed, capsys
+):
+    host.start("old")
+    host.use(NEW)
+    host.start("new")
+    # The run was killed, and people have saved changes in the days after.
+    (backup,) = host.backups.glob("grafana-*")
+    path = host.data / changed
+    if not path.exists():
+        path.write_bytes(b"log")
+    since = backup.stat().st_mtime + grafana_prepare.ROLLOUT_SECONDS
+    os.utime(path, (since + 1, since + 1))
+    before = path.read_bytes()
+    host.use(OLD)
+    assert (host.run("--check"), host.start()) == (1, 1)
+    assert output(capsys).count(f"keep {NEW}, or restore the backup") == 2
+    assert path.read_bytes() == before
+    os.utime(path, (since - 1, since - 1))
+    assert host.run("--check") == 0
+
+
+@pytest.fixture
+def fips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse what OpenSSL's FIPS provider refuses: scrypt, and salts below 128 bits."""
+    pbkdf2 = hashlib.pbkdf2_hmac
+
+    def refuse(*words: Any, **options: Any) -> bytes:
+        raise ValueError("[digital envelope routines] unsupported")
+
+    def derive(name: str, password: bytes, salt: bytes, *words: Any) -> bytes:
+        return refuse() if len(salt) < 16 else pbkdf2(name, password, salt, *words)
+
+    monkeypatch.setattr(grafana_prepare.hashlib, "scrypt", refuse)
+    monkeypatch.setattr(grafana_prepare.hashlib, "pbkdf2_hmac", derive)
+
+
+def test_grafana_starts_in_fips_mode(host, request, capsys):
+    request.getfixturevalue("fips")
+    with pytest.MonkeyPatch.context() as patched:
+        # The fake Grafana stores its password without that provider.
+        patched.setattr(sys.modules[__name__], "hashed", lambda _password: "0" * 100)
+        assert (host.start(), host.start(), host.resets()) == (0, 0, [])
+    host.secrets(password="another password")
+    assert (host.start(), len(host.resets())) == (0, 1)
+    host.secrets(password="another password", key="another key")
+    assert host.run("--check") == 1
+    assert "grafana_secret_key was changed" in output(capsys)
+
+
+def test_fips_mode_may_be_turned_on_later(host, request):
+    host.start()
+    request.getfixturevalue("fips")
+    assert (host.run("--check"), host.start(), host.start()) == (0, 0, 0)
+    assert host.resets() == []
+    host.secrets(key="another key")
+    assert host.run("--check") == 1
+
+
 def test_an_older_version_without_a_copy_is_refused(host, capsys):
     host.start("old")
     host.use(NEW)
