@@ -138,7 +138,9 @@ class ActionModule(ActionBase):
         release["archives"] = {}
         for architecture, entry in entries.items():
             urls = upstream_releases.mirrored(entry["url"], mirrors)
-            archive = {"urls": urls, "sha256": entry["sha256"]}
+            archive: Values = {"urls": urls, "sha256": entry["sha256"]}
+            if "size" in entry:
+                archive["size"] = entry["size"]
             if (
                 architecture in paths
                 and architecture not in self._pushable

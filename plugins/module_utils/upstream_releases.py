@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import quote
 
 UPSTREAM = "upstream"
@@ -15,8 +15,17 @@ GITHUB = "https://github.com/{}/releases/download/v{{version}}"
 SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
 LISTED = re.compile(r"([0-9a-fA-F]{64})[ \t]+\*?(\S.*)\Z")
 
-# The archives of a release by architecture, each with its ``url`` and ``sha256``.
-Archives = dict[str, dict[str, str]]
+
+class Archive(TypedDict, total=False):
+    """An entry of a release lock; older ones have no ``size`` in bytes."""
+
+    url: str
+    sha256: str
+    size: int
+
+
+# The archives of a release by architecture.
+Archives = dict[str, Archive]
 # A release lock: archives by name and version.
 Lock = dict[str, dict[str, Archives]]
 
@@ -136,17 +145,21 @@ def lock_entries(
     build: str,
     contents: Mapping[str, str | None],
     failures: list[str],
+    sizes: Mapping[str, int] | None = None,
 ) -> Archives:
     """Return the archives that have a checksum, from the checksum file of each architecture.
 
-    Raises ReleaseError with ``failures`` when there is none.
+    ``sizes`` are those that a server has told. Raises ReleaseError with ``failures`` when there
+    is no checksum.
     """
-    entries = {}
+    entries: Archives = {}
     for architecture, content in contents.items():
         url = archive_url(name, version, architecture, build)
         checksum = checksum_in(content or "", url.rpartition("/")[2])
         if checksum:
             entries[architecture] = {"url": url, "sha256": checksum}
+            if sizes and sizes.get(architecture):
+                entries[architecture]["size"] = sizes[architecture]
     if not entries:
         reasons = f" ({'; '.join(dict.fromkeys(failures))})" if failures else ""
         raise ReleaseError(
@@ -172,7 +185,13 @@ def conflicts(lock: Lock, name: str, version: str, entries: Archives) -> list[st
 def merged(lock: Lock, name: str, version: str, entries: Archives) -> Lock:
     """Return a lock with added archives, sorted by name, version and architecture."""
     versions = {str(key): value for key, value in (lock.get(name) or {}).items()}
-    versions[version] = _sorted({**versions.get(version, {}), **entries})
+    known = versions.get(version, {})
+    for architecture, entry in entries.items():
+        same = known.get(architecture, {}).get("sha256") == entry["sha256"]
+        # A server may not have told the size this time.
+        kept = known[architecture] if same else {}
+        entries = {**entries, architecture: {**kept, **entry}}
+    versions[version] = _sorted({**known, **entries})
     in_order = sorted(versions, key=_version_order)
     return _sorted({**lock, name: {key: versions[key] for key in in_order}})
 
@@ -197,25 +216,29 @@ def archives(lock: Lock, name: str, version: str) -> Archives:
     entries = by_string.get(version) or {}
     if not isinstance(entries, dict):
         raise _invalid_entry(name, version, "every architecture")
-    result = {}
+    result: Archives = {}
     for architecture, entry in entries.items():
         if not _is_entry(entry):
             raise _invalid_entry(name, version, architecture)
         sha256 = str(entry["sha256"]).lower()
         result[architecture] = {"url": str(entry["url"]), "sha256": sha256}
+        if "size" in entry:
+            result[architecture]["size"] = entry["size"]
     return result
 
 
 def _is_entry(entry: Any) -> bool:
     if not isinstance(entry, dict) or not entry.get("url"):
         return False
-    return bool(SHA256.match(str(entry.get("sha256"))))
+    size = entry.get("size", 1)
+    is_size = isinstance(size, int) and not isinstance(size, bool) and size > 0
+    return is_size and bool(SHA256.match(str(entry.get("sha256"))))
 
 
 def _invalid_entry(name: str, version: str, architecture: str) -> ReleaseError:
     return ReleaseError(
         f"{name} {version} on {architecture}: invalid release lock; url and sha256 (64 hex"
-        " digits) are required."
+        " digits) are required, and size, if it is there, is a number of bytes."
     )
 
 
@@ -249,8 +272,8 @@ def _not_locked(name: str, version: str, architecture: str) -> str:
     )
 
 
-def entries_of(lock: Lock) -> list[dict[str, str]]:
-    """Return every archive of a lock, as its ``url`` and ``sha256``."""
+def entries_of(lock: Lock) -> list[Archive]:
+    """Return every archive of a lock."""
     return [
         entry
         for versions in lock.values()

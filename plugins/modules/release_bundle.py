@@ -63,7 +63,7 @@ def collect(module: AnsibleModule) -> dict[str, Any]:
     missing = [
         name
         for name, entry in sorted(entries.items())
-        if not _is_intact(os.path.join(directory, name), entry["sha256"])
+        if not _is_intact(os.path.join(directory, name), entry)
     ]
     if not module.check_mode:
         for name in missing:
@@ -89,15 +89,15 @@ def collect(module: AnsibleModule) -> dict[str, Any]:
     }
 
 
-def _is_intact(path: str, sha256: str) -> bool:
-    return os.path.isfile(path) and download.sha256_of(path) == sha256
+def _is_intact(path: str, entry: upstream_releases.Archive) -> bool:
+    return os.path.isfile(path) and download.sha256_of(path) == entry["sha256"]
 
 
-def _download(entry: dict[str, str], path: str, mirrors: list[str]) -> None:
+def _download(entry: upstream_releases.Archive, path: str, mirrors: list[str]) -> None:
     # Created here, since the rollout engine would give the directory to root.
     os.makedirs(os.path.dirname(path), exist_ok=True)
     urls = upstream_releases.mirrored(entry["url"], mirrors)
-    download.fetch(urls, entry["sha256"], path)
+    download.fetch(urls, entry["sha256"], path, entry.get("size"))
 
 
 def _write(module: AnsibleModule, path: str, content: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from ..module_utils import upstream_releases
-from .pinned_releases import Archives
+from ..module_utils.upstream_releases import Archives
 
 DEFAULT = str(Path(__file__).resolve().parents[2] / "releases.lock.yml")
 # Contents by path and time of change: without them each task would parse its lock files again.

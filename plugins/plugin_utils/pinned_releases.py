@@ -7,14 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..module_utils.upstream_releases import ReleaseError
+from ..module_utils.upstream_releases import Archives, Lock, ReleaseError
 from .catalog import DEV, ENVIRONMENT, CatalogError, Component, Inventory, Value
 from .controller_files import beside_inventory
 
-# The archives of a release by architecture, each with its url and sha256.
-Archives = dict[str, dict[str, str]]
-# A release lock: archives by name and version.
-Lock = dict[str, dict[str, Archives]]
 # A function that returns the archives of a release, from lock files, its name and its version.
 FindArchives = Callable[[list[str], str, str], Archives]
 ALLOW = "monitoring_allow_unlocked"

@@ -15,7 +15,9 @@ import time
 import urllib.error
 import urllib.request
 from http.client import HTTPException, HTTPResponse, InvalidURL
+from typing import NamedTuple
 
+from ..deadline import deadline
 from . import files
 from .component_errors import ComponentError
 
@@ -31,6 +33,13 @@ LARGEST_ARCHIVE = 4 * 1024**3
 SPARE_BYTES = 256 * 1024**2
 
 
+class Expected(NamedTuple):
+    """SHA-256 of an archive, and its size in bytes if the lock has it."""
+
+    sha256: str
+    size: int | None
+
+
 class Retryable(Exception):
     """A failure that may pass by itself."""
 
@@ -43,8 +52,10 @@ class TooLarge(Exception):
     """A response that the disk, or any archive, has no room for."""
 
 
-def fetch(urls: list[str], sha256: str, path: str) -> None:
+def fetch(urls: list[str], sha256: str, path: str, size: int | None = None) -> None:
     """Download the archive with this SHA-256 to ``path``; raise naming every URL that failed.
+
+    A URL that offers another ``size``, in bytes, is refused before its body.
 
     A killed run leaves ``<path>.part``, which the next one resumes; a failure leaves nothing.
     """
@@ -52,7 +63,7 @@ def fetch(urls: list[str], sha256: str, path: str) -> None:
     files.make_directory(directory)
     part = path + ".part"
     try:
-        _fetch_from_any(urls, sha256, part)
+        _fetch_from_any(urls, Expected(sha256, size), part)
         os.rename(part, path)
     except BaseException:
         files.remove(part)
@@ -70,13 +81,13 @@ def sha256_of(path: str) -> str:
     return digest.hexdigest()
 
 
-def _fetch_from_any(urls: list[str], sha256: str, part: str) -> None:
+def _fetch_from_any(urls: list[str], expected: Expected, part: str) -> None:
     failures = []
     for url in urls:
         # Each URL gets its share of the time, so that a slow one leaves time for the others.
-        deadline = time.monotonic() + TOTAL_SECONDS / len(urls)
+        end = time.monotonic() + TOTAL_SECONDS / len(urls)
         try:
-            _fetch_from(url, sha256, part, deadline)
+            _fetch_from(url, expected, part, end)
             return
         except Refused as error:
             failures.append(f"{url}: {error}")
@@ -88,15 +99,18 @@ def _fetch_from_any(urls: list[str], sha256: str, part: str) -> None:
     raise ComponentError(f"Release archive: the download failed; {details}.")
 
 
-def _fetch_from(url: str, sha256: str, part: str, deadline: float) -> None:
+def _fetch_from(url: str, expected: Expected, part: str, end: float) -> None:
     """Complete ``part`` from one URL; a wrong beginning from another one is replaced."""
+    sha256 = expected.sha256
+    if _size(part) > (expected.size or LARGEST_ARCHIVE):
+        files.remove(part)
     begun_elsewhere = _size(part) > 0
     if begun_elsewhere and sha256_of(part) == sha256:
         return
-    _transfer_with_retries(url, part, deadline)
+    _transfer_with_retries(url, expected, part, end)
     if begun_elsewhere and sha256_of(part) != sha256:
         files.remove(part)
-        _transfer_with_retries(url, part, deadline)
+        _transfer_with_retries(url, expected, part, end)
     actual = sha256_of(part)
     if actual != sha256:
         details = _describe(part)
@@ -104,26 +118,27 @@ def _fetch_from(url: str, sha256: str, part: str, deadline: float) -> None:
         raise Refused(f"SHA-256 is {actual}, expected {sha256} ({details})")
 
 
-def _transfer_with_retries(url: str, part: str, deadline: float) -> None:
+def _transfer_with_retries(url: str, expected: Expected, part: str, end: float) -> None:
     """Transfer with retries; an attempt that makes progress does not count."""
     largest = _size(part)
     attempts = without_progress = 0
     while True:
         attempts += 1
         try:
-            _transfer(url, part, deadline)
+            with deadline(max(0.01, end - time.monotonic())):
+                _transfer(url, expected, part)
             return
         except Retryable as error:
             without_progress += 1
             if _size(part) > largest:
                 largest = _size(part)
                 without_progress = 0
-            if without_progress == ATTEMPTS or time.monotonic() > deadline:
+            if without_progress == ATTEMPTS or time.monotonic() > end:
                 raise Refused(f"{error}, after {attempts} attempts") from error
             time.sleep(min(2**without_progress, 10) * random.uniform(0.5, 1.0))
 
 
-def _transfer(url: str, part: str, deadline: float) -> None:
+def _transfer(url: str, expected: Expected, part: str) -> None:
     size = _size(part)
     try:
         request = urllib.request.Request(
@@ -135,7 +150,7 @@ def _transfer(url: str, part: str, deadline: float) -> None:
             request, timeout=SILENCE_SECONDS
         ) as response:
             offset = size if _continues(response, size) else 0
-            _store(response, part, offset, deadline)
+            _store(response, part, offset, expected.size)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:
@@ -164,23 +179,23 @@ def _continues(response: HTTPResponse, size: int) -> bool:
     return response.status == 206 and content_range.startswith(f"bytes {size}-")
 
 
-def _store(response: HTTPResponse, part: str, offset: int, deadline: float) -> None:
+def _store(
+    response: HTTPResponse, part: str, offset: int, locked_size: int | None
+) -> None:
     length = response.headers.get("Content-Length")
     expected = offset + int(length) if length else None
+    if locked_size and expected not in (None, locked_size):
+        raise Refused(f"it offers {expected} bytes, and {locked_size} are locked")
+    expected = expected or locked_size
     _require_space(os.path.dirname(part), (expected or 0) * SPACE_FACTOR - offset)
     size = offset
     with open(part, "r+b" if offset else "wb") as stream:
         stream.seek(offset)
         stream.truncate()
         while expected is None or size < expected:
-            # A full read would not return from a sender that drips.
             chunk = response.read1(CHUNK)
             if not chunk:
                 break
-            if time.monotonic() > deadline:
-                raise Refused(
-                    f"timed out after {size} of {expected or 'unknown'} bytes"
-                )
             size += stream.write(chunk)
             if expected is None:
                 _require_space(os.path.dirname(part), SPARE_BYTES)

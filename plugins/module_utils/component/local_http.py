@@ -7,12 +7,12 @@ from __future__ import annotations
 import base64
 import os
 import ssl
-import time
 import urllib.error
 import urllib.request
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 
+from ..deadline import deadline
 from . import files, layout
 
 if TYPE_CHECKING:
@@ -75,28 +75,32 @@ def get(
         for name, value in (headers or {}).items():
             # A redirect, such as to the public URL, must not carry the login.
             request.add_unredirected_header(name, value)
-        with opener.open(request, timeout=REQUEST_SECONDS) as response:
-            return response.status, _read(response)
-    except urllib.error.HTTPError as error:
-        return error.code, _body(error)
+        with deadline(REQUEST_SECONDS):
+            return _answer(opener, request)
     except (OSError, HTTPException, ValueError) as error:
         return 0, str(getattr(error, "reason", error))
 
 
+def _answer(
+    opener: urllib.request.OpenerDirector, request: urllib.request.Request
+) -> tuple[int, str]:
+    try:
+        with opener.open(request, timeout=REQUEST_SECONDS) as response:
+            return response.status, _read(response)
+    except urllib.error.HTTPError as error:
+        return error.code, _body(error)
+
+
 def _read(response: Any) -> str:
-    """Return a body; raise OSError when it is too long or takes too long as a whole."""
-    deadline = time.monotonic() + REQUEST_SECONDS
+    """Return a body; raise OSError when it is too long."""
     body = bytearray()
     while True:
-        # A full read would not return from a service that drips.
         chunk = response.read1(CHUNK)
         body += chunk
         if not chunk:
             return body.decode("utf-8", "replace")
         if len(body) > LONGEST_BODY:
             raise OSError(f"the response has more than {LONGEST_BODY} bytes")
-        if time.monotonic() > deadline:
-            raise OSError(f"the response did not end within {REQUEST_SECONDS} s")
 
 
 def _body(error: urllib.error.HTTPError) -> str:

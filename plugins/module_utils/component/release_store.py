@@ -134,7 +134,7 @@ def _obtain_archive(release: Release, name: str, host: str) -> str:
     if host in release.pushable:
         raise ArchiveRequired(host)
     _require_source(archive)
-    download.fetch(archive["urls"], sha256, path)
+    download.fetch(archive["urls"], sha256, path, archive.get("size"))
     return path
 
 

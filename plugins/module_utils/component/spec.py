@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
         urls: list[str]
         sha256: str
+        size: int
         missing: str
 
     class ReadyProbe(TypedDict, total=False):

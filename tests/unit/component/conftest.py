@@ -123,6 +123,15 @@ class Web:
             except OSError:
                 return
 
+    def drip_headers(self, request: BaseHTTPRequestHandler) -> None:
+        """Send the headers byte by byte, without end."""
+        request.wfile.write(b"HTTP/1.0 200 OK\r\nX-Header: ")
+        while not self.closing.wait(0.05):
+            try:
+                request.wfile.write(b"x")
+            except OSError:
+                return
+
 
 @pytest.fixture
 def web() -> Iterator[Web]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -40,9 +41,9 @@ def fetch(
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     path = tmp_path / "downloads/archive"
 
-    def fetch(*urls: str) -> None:
+    def fetch(*urls: str, size: int | None = None) -> None:
         try:
-            download.fetch(list(urls), SHA256, str(path))
+            download.fetch(list(urls), SHA256, str(path), size)
         except ComponentError:
             assert not path.parent.exists()
             raise
@@ -326,3 +327,86 @@ def test_a_mirror_without_end_leaves_space_for_others_on_the_host(
     web.answers = [never_ends]
     with pytest.raises(ComponentError, match="needed for"):
         fetch(web.url + "/a")
+
+
+def endless(request: BaseHTTPRequestHandler) -> None:
+    """Send without a length and without end."""
+    request.send_response(200)
+    request.end_headers()
+    with contextlib.suppress(OSError):
+        while True:
+            request.wfile.write(bytes(65536))
+
+
+def longer(request: BaseHTTPRequestHandler) -> None:
+    """Offer one byte more than the archive has."""
+    request.send_response(200)
+    request.send_header("Content-Length", str(len(CONTENT) + 1))
+    request.end_headers()
+    with contextlib.suppress(OSError):
+        request.wfile.write(CONTENT)
+
+
+def test_the_next_url_is_asked_when_one_offers_another_size(
+    fetch: Callable[..., None], web: Web
+) -> None:
+    web.answers = [longer, web.file(CONTENT)]
+    fetch(web.url, web.url, size=len(CONTENT))
+    assert len(web.requests) == 2
+
+
+def test_another_size_is_refused_by_name(fetch: Callable[..., None], web: Web) -> None:
+    web.answers = [longer]
+    with pytest.raises(
+        ComponentError,
+        match=f"it offers {len(CONTENT) + 1} bytes, and {len(CONTENT)} are locked",
+    ):
+        fetch(web.url, size=len(CONTENT))
+    assert len(web.requests) == 1
+
+
+def test_nothing_beyond_the_locked_size_is_stored(
+    fetch: Callable[..., None],
+    web: Web,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    largest = 0
+    describe = download._describe
+
+    def measured(part: str) -> str:
+        nonlocal largest
+        largest = max(largest, os.path.getsize(part))
+        return describe(part)
+
+    monkeypatch.setattr(download, "_describe", measured)
+    web.answers = [endless, web.file(CONTENT)]
+    fetch(web.url, web.url, size=len(CONTENT))
+    assert largest <= len(CONTENT) + download.CHUNK
+
+
+def test_what_a_killed_run_left_is_removed_when_it_is_too_long(
+    fetch: Callable[..., None], part: Path, web: Web
+) -> None:
+    part.write_bytes(CONTENT + b"more")
+    web.answers = [web.file(CONTENT)]
+    fetch(web.url, size=len(CONTENT))
+    assert web.requests == [("/", None)]
+
+
+def test_headers_that_drip_end_in_time(
+    fetch: Callable[..., None], web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "TOTAL_SECONDS", 1)
+    web.answers = [web.drip_headers, web.file(CONTENT)]
+    start = time.monotonic()
+    fetch(web.url, web.url)
+    assert time.monotonic() - start < 5
+
+
+def test_a_locked_size_needs_room_before_anything_is_sent(
+    fetch: Callable[..., None], web: Web
+) -> None:
+    web.answers = [endless]
+    with pytest.raises(ComponentError, match="needed for the release"):
+        fetch(web.url, size=10**15)

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import base64
+import signal
 import socket
 import ssl
 import subprocess
+import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -131,3 +133,38 @@ def test_a_body_without_end_is_not_read_whole(
     server.answers = [server.status(200, b"x" * 5000)]
     status, reason = local_http.get(server.url)
     assert (status, "more than 1000 bytes" in reason) == (0, True)
+
+
+def test_headers_that_drip_end_in_time(
+    server: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_http, "REQUEST_SECONDS", 0.3)
+    server.answers = [server.drip_headers]
+    status, reason = local_http.get(server.url)
+    assert (status, "did not end within 0.3 s" in reason) == (0, True)
+
+
+def test_a_refusal_keeps_its_status_when_its_body_drips(
+    server: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_http, "REQUEST_SECONDS", 0.3)
+
+    def refuse(request: BaseHTTPRequestHandler) -> None:
+        request.send_response = lambda *_: type(request).send_response(request, 401)
+        server.drip(request)
+
+    server.answers = [refuse]
+    assert local_http.get(server.url) == (401, "")
+
+
+def test_the_timer_of_others_goes_on_after_a_request(server: Web) -> None:
+    fired = []
+    before = signal.signal(signal.SIGALRM, lambda *_: fired.append(True))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        server.answers = [server.status(200)]
+        assert local_http.get(server.url)[0] == 200
+        time.sleep(0.4)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert fired == [True]

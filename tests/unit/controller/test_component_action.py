@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.hippius.monitoring.plugins.action.component import ActionModule
 
@@ -46,3 +48,23 @@ def test_programs_are_limited_to_what_the_inventory_allows_outside_of_dev(
     action: ActionModule, variables: dict[str, Any], exposure: dict[str, Any] | None
 ) -> None:
     assert action._exposure(variables) == exposure
+
+
+def test_archives_have_the_checksum_and_the_size_of_the_lock(
+    action: ActionModule, tmp_path: Path
+) -> None:
+    entries = {"amd64": {"url": "https://up.example/loki.zip", "sha256": "1" * 64}}
+    entries["arm64"] = {**entries["amd64"], "size": 77}
+    lock = tmp_path / "lock.yml"
+    lock.write_text(yaml.safe_dump({"loki": {"3.7.8": entries}}))
+    release: dict[str, Any] = {"name": "loki", "version": "3.7.8"}
+    variables = {
+        "monitoring_releases_lock": str(lock),
+        "monitoring_mirrors": ["http://m"],
+    }
+    action._add_archives(release, variables)
+    urls = ["http://m/up.example/loki.zip"]
+    assert release["archives"] == {
+        "amd64": {"urls": urls, "sha256": "1" * 64},
+        "arm64": {"urls": urls, "sha256": "1" * 64, "size": 77},
+    }

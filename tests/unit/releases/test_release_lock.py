@@ -14,6 +14,9 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from ansible_collections.hippius.monitoring.plugins.module_utils import (
+    upstream_checksums,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.upstream_releases import (
     ReleaseError,
 )
@@ -225,6 +228,55 @@ def test_a_mirror_that_fails_is_named(
     ):
         with pytest.raises(ReleaseError, match=f"{url}/github.com.*{reason}"):
             lock(mirrors=[url, mirror])
+
+
+def test_a_mirror_that_fails_does_not_spoil_the_others(
+    mirror: str, publish: Callable, lock: Callable
+) -> None:
+    listed = f"{ONE}  loki-linux-amd64.zip\n{TWO}  loki-linux-arm64.zip\n"
+    publish(f"page/{FOLDER}/SHA256SUMS", "<html>Sign in</html>")
+    publish(f"double/{FOLDER}/SHA256SUMS", f"{listed}{TWO}  loki-linux-amd64.zip\n")
+    publish(f"{FOLDER}/SHA256SUMS", listed)
+    bad = [f"{mirror}/{name}" for name in ("broken", "page", "double", "missing")]
+    result = lock(mirrors=["nonsense", "http://127.0.0.1:9", *bad, mirror])
+    assert result["archives"]["amd64"] == {"url": URL, "sha256": ONE}
+    assert result["archives"]["arm64"]["sha256"] == TWO
+
+
+def test_the_size_is_locked_beside_the_checksum_and_kept(
+    tmp_path: Path, mirror: str, publish: Callable, lock: Callable
+) -> None:
+    publish(f"{FOLDER}/SHA256SUMS", f"{ONE}  loki-linux-amd64.zip\n")
+    publish(f"{FOLDER}/loki-linux-amd64.zip", "an archive")
+    entry = {"url": URL, "sha256": ONE, "size": len("an archive")}
+    mirrors = [f"{mirror}/broken", mirror]
+    assert lock(mirrors=mirrors, architectures=["amd64"])["archives"]["amd64"] == entry
+    archive = tmp_path / "mirror" / FOLDER / "loki-linux-amd64.zip"
+    archive.unlink()
+    again = lock(architectures=["amd64"])
+    assert (again["changed"], again["archives"]["amd64"]) == (False, entry)
+    # Another archive has another size, which nobody has told.
+    publish(f"{FOLDER}/SHA256SUMS", f"{TWO}  loki-linux-amd64.zip\n")
+    replaced = lock(architectures=["amd64"], replace=True)
+    assert replaced["archives"]["amd64"] == {"url": URL, "sha256": TWO}
+
+
+@pytest.mark.parametrize(
+    ("headers", "size"),
+    [
+        ({"Content-Range": "bytes 0-0/77", "Content-Length": "1"}, 77),
+        ({"Content-Range": "bytes 0-0/*", "Content-Length": "1"}, 0),
+        ({"Content-Length": "77"}, 77),
+        ({"Content-Length": "77", "Content-Encoding": "gzip"}, 0),
+        ({"Content-Length": "-77"}, 0),
+        ({"Content-Length": "many"}, 0),
+        ({}, 0),
+    ],
+)
+def test_a_size_is_taken_from_what_a_server_tells(
+    headers: dict[str, str], size: int
+) -> None:
+    assert upstream_checksums._told_size(headers) == size
 
 
 def test_the_documented_choices_are_the_known_releases() -> None:

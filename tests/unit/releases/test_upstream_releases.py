@@ -307,3 +307,16 @@ def test_a_checksum_in_upper_case_is_accepted() -> None:
     assert upstream_releases.archives(lock, "loki", "3.7.8") == {
         "amd64": {"url": "https://a/b", "sha256": TWO}
     }
+
+
+@pytest.mark.parametrize("size", [0, -1, "77", True, 7.5, None, [7]])
+def test_a_size_that_is_no_number_of_bytes_is_refused(size: object) -> None:
+    lock = {"loki": {"1": {"amd64": {"url": "u", "sha256": ONE, "size": size}}}}
+    with pytest.raises(ReleaseError, match=r"loki 1 on amd64: .* size, if it is there"):
+        upstream_releases.archives(lock, "loki", "1")
+
+
+def test_a_size_is_read_from_a_lock() -> None:
+    entry = {"url": "u", "sha256": ONE, "size": 77}
+    lock = {"loki": {"1": {"amd64": entry}}}
+    assert upstream_releases.archives(lock, "loki", "1") == {"amd64": entry}
