@@ -225,7 +225,7 @@ class Rollout:
         self.host.run(
             "systemctl stop 'testd*' 2>/dev/null;"
             " rm -rf /opt/monitoring /etc/testd* /var/lib/testd* /run/monitoring"
-            " /etc/systemd/system/testd* /etc/systemd/system/*.wants/testd*;"
+            " /etc/systemd/system*/testd* /etc/systemd/system/*.wants/testd*;"
             " systemctl daemon-reload; systemctl reset-failed;"
             " for u in $(getent passwd | grep -o '^testd[^:]*'); do userdel $u; done; true"
         )

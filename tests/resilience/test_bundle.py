@@ -114,7 +114,7 @@ class Site:
         self.host.run(
             "systemctl disable --now node-exporter;"
             " rm -rf /opt/monitoring /etc/node-exporter /var/lib/node-exporter"
-            " /etc/systemd/system/node-exporter*; userdel node-exporter; systemctl daemon-reload"
+            " /etc/systemd/system*/node-exporter*; userdel node-exporter; systemctl daemon-reload"
         )
 
 

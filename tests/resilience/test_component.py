@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +252,7 @@ def test_a_first_install_that_cannot_start_leaves_nothing_running_and_can_be_rer
     assert "cannot start" in failed.message
     assert (
         rollout.host.run(
-            "ls /etc/systemd/system /opt/monitoring/components | grep testd",
+            "ls -R /etc/systemd /opt/monitoring/components | grep testd",
             check=False,
         ).stdout
         == ""
@@ -466,6 +466,99 @@ def test_everything_runs_after_a_reboot_and_nothing_changes(rollout):
     before = rollout.snapshot()
     assert good(rollout.run(rollout.task())).result["changed"] is False
     assert differences(before, rollout.snapshot()) == []
+
+
+# A disk of its own, mounted late: as LVM layouts and data disks of clouds are.
+MOUNT = """[Unit]
+DefaultDependencies=no
+Before=local-fs.target
+[Mount]
+What=/srv/disk{path}
+Where={path}
+Type=none
+Options=bind
+[Install]
+WantedBy=local-fs.target
+"""
+
+
+@pytest.fixture
+def mounted(rollout: Rollout) -> Iterator[Callable[[str], None]]:
+    """Return a function that moves a directory to a file system of its own."""
+    moved: list[tuple[str, str]] = []
+
+    def move(path: str) -> None:
+        unit = rollout.host.run(["systemd-escape", "--path", "--suffix=mount", path])
+        name = unit.stdout.strip()
+        moved.append((path, name))
+        rollout.host.run(
+            f"mkdir -p /srv/disk{path} && cp -a {path}/. /srv/disk{path} &&"
+            f" find {path} -mindepth 1 -delete && cat >/etc/systemd/system/{name} &&"
+            f" systemctl enable {name}",
+            input=MOUNT.format(path=path),
+        )
+
+    yield move
+    for path, name in moved:
+        rollout.host.run(
+            f"systemctl stop 'testd*'; systemctl disable --now {name};"
+            f" rm -rf /etc/systemd/system/{name} /srv/disk{path}; mkdir -p {path}"
+        )
+
+
+def test_everything_runs_after_a_boot_with_file_systems_of_its_own(rollout, mounted):
+    good(rollout.run(rollout.task()))
+    rollout.host.run("systemctl stop testd")
+    for path in ("/opt", "/var/lib/testd"):
+        mounted(path)
+    rollout.host.restart()
+    wait_until(lambda: rollout.answer() == "one")
+    shown = rollout.host.run("systemctl show testd --property=LoadState,Requires,After")
+    assert "LoadState=loaded" in shown.stdout
+    for relation in ("Requires", "After"):
+        (line,) = re.findall(rf"^{relation}=(.*)$", shown.stdout, re.MULTILINE)
+        assert {"opt.mount", "var-lib-testd.mount"} <= set(line.split())
+    before = rollout.snapshot()
+    assert good(rollout.run(rollout.task())).result["changed"] is False
+    assert differences(before, rollout.snapshot()) == []
+    assert good(rollout.run(rollout.task({"answer": "two"}))).action == "reload"
+    assert rollout.answer() == "two"
+
+
+def test_units_can_be_masked_disabled_and_edited_which_is_drift(rollout):
+    def drift() -> list[str]:
+        told = good(rollout.run({"expected": ["testd"]}, module="component_status"))
+        return told.result["instances"]["testd"]["drift"]
+
+    unit = "/etc/systemd/system.attached/testd.service"
+    good(rollout.run(rollout.task()))
+    rollout.host.run("systemctl mask --now testd")
+    assert drift() == ["testd.service is masked"]
+    refused = rollout.run(rollout.task())
+    assert "run `systemctl unmask testd.service`" in refused.message
+    assert rollout.answer() == ""
+    rollout.host.run("systemctl unmask testd && systemctl disable testd")
+    enabling = "/etc/systemd/system/multi-user.target.wants/testd.service"
+    assert drift() == [f"{enabling} is missing or points elsewhere"]
+    assert good(rollout.run(rollout.task())).action == "restart"
+    assert rollout.host.run("systemctl is-enabled testd").stdout.strip() == "enabled"
+    pid = rollout.pid()
+    rollout.host.run("systemctl disable testd && systemctl enable testd")
+    assert good(rollout.run(rollout.task())).result["changed"] is False
+    rollout.host.run(
+        "export SYSTEMD_EDITOR=/tmp/editor; printf '#!/bin/sh\\necho Nice=5 >>$1\\n'"
+        " >$SYSTEMD_EDITOR; chmod +x $SYSTEMD_EDITOR;"
+        " script -qec 'systemctl edit --full testd' /dev/null"
+    )
+    assert drift() == [f"{unit} was changed manually"]
+    repaired = good(rollout.run(rollout.task()))
+    kept = repaired.result["notices"][0].split()[-1].rstrip(".")
+    assert rollout.host.run(f"tail -n 1 {kept}").stdout == "Nice=5\n"
+    assert (repaired.action, rollout.pid() != pid) == ("restart", True)
+    assert rollout.host.run("systemctl show testd --property=FragmentPath").stdout == (
+        f"FragmentPath={unit}\n"
+    )
+    assert good(rollout.run(rollout.task())).result["changed"] is False
 
 
 def test_a_secret_is_compared_and_never_shown(rollout):

@@ -38,10 +38,11 @@ def adopt(name: str, observed: ObservedState) -> None:
     """Move the unmanaged paths of an instance aside; a vendor's unit below /usr stays."""
     if not observed.unmanaged:
         return
-    ours = (layout.etc(name), *map(layout.unit, observed.units))
+    ours = [layout.etc(name)]
+    ours += [path(unit) for unit in observed.units for path in observe.UNIT_PATHS]
     record = _read(name)
     for path in observed.unmanaged:
-        # Ours in /etc/systemd/system takes precedence over a vendor's unit.
+        # Ours takes precedence over a vendor's unit.
         if path in ours:
             record["paths"][path] = _unused_copy(name, path)
     for path, target in _unit_links(name, observed).items():
@@ -133,12 +134,12 @@ def _unused_copy(name: str, path: str) -> str:
 
 def _unit_links(name: str, observed: ObservedState) -> dict[str, str]:
     """Return the links that enable or rename the units that ours replace."""
-    units = {layout.unit(unit) for unit in observed.units}
+    units = {layout.override(unit) for unit in observed.units}
     links = {}
     for pattern in ("*", "*.wants/*", "*.requires/*"):
         for path in glob.glob(os.path.join(layout.UNITS, pattern)):
             target = files.link_target(path)
-            named = "/" in pattern and layout.unit(os.path.basename(path)) in units
+            named = "/" in pattern and layout.override(os.path.basename(path)) in units
             renamed = path not in units and target in units
             if target and (named or renamed):
                 links[path] = target

@@ -138,7 +138,6 @@ def write(instance: Instance, desired: Manifest, gid: int) -> str:
     files.remove(staging)
     files.make_directory(staging)
     write_files(instance, staging, gid)
-    _keep_unit_times(instance, staging)
     os.symlink(
         release_store.path_of(desired["release"]), os.path.join(staging, "release")
     )
@@ -161,18 +160,6 @@ def write_files(instance: Instance, directory: str, gid: int) -> None:
         files.write(os.path.join(directory, path), file.content, file.mode, group)
 
 
-def _keep_unit_times(instance: Instance, staging: str) -> None:
-    """Keep the time of unchanged units, since systemd takes a newer one for a change."""
-    for unit_name in instance.units:
-        path = os.path.join(layout.current(instance.name), unit_name)
-        if files.read(path) == instance.files[unit_name].content:
-            status = os.stat(path)
-            os.utime(
-                os.path.join(staging, unit_name),
-                ns=(status.st_atime_ns, status.st_mtime_ns),
-            )
-
-
 def _make_parents(directory: str, path: str, mode: int, gid: int) -> None:
     for part in os.path.dirname(path).split("/"):
         directory = os.path.join(directory, part)
@@ -184,8 +171,11 @@ def keep_edited(name: str, observed: ObservedState) -> list[str]:
     copies = []
     generation = layout.generation(name, observed.current)
     records = observed.manifest["files"] if observed.manifest else {}
+    units = observed.manifest["units"] if observed.manifest else {}
     for path in (*observed.drift, *observed.untracked):
         content = files.read(os.path.join(generation, path))
+        if path in units:
+            content = observed.contents.get(path)
         if content is None or "fingerprint" in records.get(path, {}):
             continue
         copy = os.path.join(layout.edited(name), observed.current, path)
@@ -209,8 +199,13 @@ def switch(name: str, generation_name: str) -> None:
 
 
 def set_links(name: str, instance_manifest: Manifest) -> None:
-    """Create the links of an installed instance and remove all others of it."""
+    """Create the links and unit files of an installed instance and remove all others of it."""
     links = observe.expected_links(name, instance_manifest)
+    units = {
+        layout.unit(unit_name): os.path.join(layout.current(name), unit_name)
+        for unit_name in instance_manifest["units"]
+    }
+    # In this order: what takes precedence over a unit file goes once that is there.
     for path in observe.wrong_links(name, instance_manifest):
         if (
             path == layout.etc(name)
@@ -220,6 +215,10 @@ def set_links(name: str, instance_manifest: Manifest) -> None:
             os.rmdir(path)
         if path in links:
             files.link(links[path], path)
+        elif path in units:
+            content = files.read(units[path])
+            if content is not None:
+                files.replace(path, content, 0o644)
         else:
             files.remove(path)
             if os.path.dirname(path).endswith(".wants"):

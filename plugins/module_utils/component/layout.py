@@ -12,7 +12,11 @@ COMPONENTS = BASE + "/components"
 EDITED = BASE + "/edited"
 FINGERPRINT_KEY = BASE + "/fingerprint.key"
 RUN = "/run/monitoring"
+# Enabling links, drop-ins, masks: what systemctl and people write.
 UNITS = "/etc/systemd/system"
+# Unit files. PID 1 reads units before it mounts /opt, and has /etc. In UNITS `systemctl mask`
+# would refuse them, since its link takes their place.
+UNIT_FILES = "/etc/systemd/system.attached"
 
 
 def component(name: str) -> str:
@@ -104,7 +108,12 @@ def data(name: str) -> str:
 
 
 def unit(unit_name: str) -> str:
-    """Return the link through which systemd finds a unit of the current generation."""
+    """Return the file in which systemd finds a unit, a copy of the current generation's."""
+    return os.path.join(UNIT_FILES, unit_name)
+
+
+def override(unit_name: str) -> str:
+    """Return the path that takes precedence over a unit file: a mask, or a full edit."""
     return os.path.join(UNITS, unit_name)
 
 

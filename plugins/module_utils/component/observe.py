@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from . import files, layout, manifest, release_store, systemd
+from . import files, layout, manifest, release_store, systemd, unit
 from .rollout_plan import ObservedState
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def observe(
     if running != current:
         running_drift = changed_files(name, running, running_manifest, key, gid)
     comparison = compare(name, current, current_manifest, key, gid)
+    edited = edited_units(name, managed_units)
+    replaced = {path(unit_name) for unit_name in edited for path in UNIT_PATHS}
     used = {current, last_known_good, previous, rolled_back_from, running}
     return ObservedState(
         current=current,
@@ -70,11 +72,12 @@ def observe(
         running_unit=running_unit,
         running_manifest=running_manifest,
         running_drift=running_drift,
-        contents=comparison.contents,
-        drift=comparison.drift,
+        contents={**comparison.contents, **edited},
+        drift=tuple(dict.fromkeys((*comparison.drift, *edited))),
         untracked=comparison.untracked,
-        links=links,
+        links=tuple(path for path in links if path not in replaced),
         modes=tuple(wrong_modes(name)),
+        masked=tuple(filter(is_masked, units)),
         unmanaged=unmanaged(name, units, states),
         leftovers=leftovers(name, used),
         pending=os.path.exists(layout.pending(name)),
@@ -142,54 +145,118 @@ def _component_of(name: str) -> str:
 
 def expected_links(name: str, instance_manifest: Manifest) -> dict[str, str]:
     """Return the links of an instance with their targets, none of which is in a generation."""
-    current = layout.current(name)
-    links = {layout.etc(name): os.path.join(current, "etc")}
+    links = {layout.etc(name): os.path.join(layout.current(name), "etc")}
     for unit_name, role in instance_manifest["units"].items():
-        links[layout.unit(unit_name)] = os.path.join(current, unit_name)
         for target in role["wanted_by"]:
             links[layout.wants(target, unit_name)] = layout.unit(unit_name)
     return links
 
 
-def our_links(name: str) -> list[str]:
-    """Return every existing link of an instance."""
+# Where systemd finds a unit, the path that takes precedence first.
+UNIT_PATHS = (layout.override, layout.unit)
+
+
+def our_paths(name: str) -> list[str]:
+    """Return every existing link and unit file of an instance outside of its directory.
+
+    Names alone do not tell: another package may have a loki-canary.service.
+    """
+    known = unit_names(name)
     # A killed run leaves a link that has not taken its name yet.
     paths = [layout.etc(name), layout.etc(name) + ".new"]
-    wants = glob.glob(os.path.join(layout.UNITS, "*.wants"))
-    for directory in (layout.UNITS, *wants):
-        paths += _paths_in(directory)
-    targets = {path: files.link_target(path) or "" for path in paths}
-    inside = layout.current(name) + "/"
-    units = {path for path, target in targets.items() if target.startswith(inside)}
-    # A removed unit's enabling link dangles when a run was killed between the removal of both.
-    # Names alone do not tell: another package may have left a link of loki-canary.service.
-    dangling = {
-        target for target in targets.values() if target and not os.path.lexists(target)
-    }
-    if dangling:
-        units |= dangling & _unit_paths(name)
-    return [
-        path for path, target in targets.items() if path in units or target in units
+    paths += [*_paths_in(layout.UNITS), *_paths_in(layout.UNIT_FILES)]
+    paths = [
+        path for path in paths if os.path.lexists(path) and _is_ours(name, path, known)
     ]
-
-
-def _unit_paths(name: str) -> set[str]:
-    """Return the path of every unit that a generation of an instance has."""
-    paths: set[str] = set()
-    for generation in generations(name):
-        instance_manifest = read_manifest(name, generation)
-        if instance_manifest:
-            paths.update(map(layout.unit, instance_manifest["units"]))
+    # An enabling link dangles when a run was killed after it removed the unit.
+    known |= set(map(os.path.basename, paths))
+    units = {path(unit_name) for unit_name in known for path in UNIT_PATHS}
+    for directory in glob.glob(os.path.join(layout.UNITS, "*.wants")):
+        paths += [
+            path for path in _paths_in(directory) if files.link_target(path) in units
+        ]
     return paths
 
 
+def _is_ours(name: str, path: str, known: set[str]) -> bool:
+    """Return whether a link or unit file is one of an instance, manually changed or not."""
+    target = files.link_target(path)
+    if target is not None:
+        # An older release linked units as well.
+        return target.startswith(layout.current(name) + "/")
+    content = files.read(path)
+    if content is None:
+        return False
+    header = layout.fill(unit.HEADER, {"{name}": name}).encode()
+    if content.startswith(header + b"\n"):
+        return True
+    # An empty file masks a unit and is not ours.
+    unit_name = os.path.basename(path)
+    return unit_name in known and (content != b"" or path == layout.unit(unit_name))
+
+
+def unit_names(name: str) -> set[str]:
+    """Return the units of an instance that is installed; a staged generation does not count."""
+    names: set[str] = set()
+    for link in (layout.current(name), layout.last_known_good(name)):
+        entries = files.listing(link)
+        names.update(
+            entry for entry in entries if entry.startswith((name + ".", name + "-"))
+        )
+    return names
+
+
+def is_masked(unit_name: str) -> bool:
+    """Return whether a unit is masked: a link to /dev/null or an empty file, systemd.unit(5)."""
+    path = layout.override(unit_name)
+    return files.link_target(path) == "/dev/null" or files.read(path) == b""
+
+
+def edited_units(name: str, managed_units: Iterable[str]) -> dict[str, bytes]:
+    """Return the units that were changed manually, with their content.
+
+    One that is as in another generation was left by a killed run.
+    """
+    edited = {}
+    for unit_name in managed_units:
+        full_edit = files.read(layout.override(unit_name))
+        content = files.read(layout.unit(unit_name))
+        if full_edit:
+            edited[unit_name] = full_edit
+        elif content is not None and not _is_generated(name, unit_name):
+            edited[unit_name] = content
+    return edited
+
+
+def _is_generated(name: str, unit_name: str) -> bool:
+    """Return whether a unit file is as one of the generations has it."""
+    directories = [layout.current(name)]
+    directories += [layout.generation(name, each) for each in generations(name)]
+    return any(_is_installed(directory, unit_name) for directory in directories)
+
+
+def _is_installed(directory: str, unit_name: str) -> bool:
+    """Return whether a unit file is as a generation has it, with the mode of a new one."""
+    path = layout.unit(unit_name)
+    content = files.read(os.path.join(directory, unit_name))
+    if content is None or files.read(path) != content:
+        return False
+    status = os.lstat(path)
+    return (stat.S_IMODE(status.st_mode), status.st_uid) == (0o644, 0)
+
+
 def wrong_links(name: str, instance_manifest: Manifest) -> tuple[str, ...]:
-    """Return the links of an instance that are missing, point elsewhere or must go."""
+    """Return links and unit files that are missing, point elsewhere or must go."""
     links = expected_links(name, instance_manifest)
     paths = [
         path for path, target in links.items() if files.link_target(path) != target
     ]
-    paths += [path for path in our_links(name) if path not in links]
+    expected = set(links)
+    for unit_name in instance_manifest["units"]:
+        expected.add(layout.unit(unit_name))
+        if not _is_installed(layout.current(name), unit_name):
+            paths.append(layout.unit(unit_name))
+    paths += [path for path in our_paths(name) if path not in expected]
     return tuple(paths)
 
 
@@ -204,22 +271,22 @@ def wrong_modes(name: str) -> dict[str, int]:
     }
 
 
-def unmanaged(
-    name: str, unit_names: list[str], states: dict[str, Unit]
-) -> tuple[str, ...]:
+def unmanaged(name: str, names: list[str], states: dict[str, Unit]) -> tuple[str, ...]:
     """Return the paths in the way of an instance that this collection did not make."""
-    current = layout.current(name)
+    known = unit_names(name)
     paths: list[str] = []
     etc = layout.etc(name)
-    linked = files.link_target(etc) == os.path.join(current, "etc")
-    if not linked and not _is_empty_directory(etc):
+    if not _is_ours(name, etc, set()) and not _is_empty_directory(etc):
         paths.append(etc)
-    for unit_name in unit_names:
-        path = layout.unit(unit_name)
-        if files.link_target(path) != os.path.join(current, unit_name):
-            paths.append(path)
-            if unit_name in states:
-                paths.append(states[unit_name].fragment)
+    for unit_name in names:
+        if is_masked(unit_name):
+            continue
+        own = [path(unit_name) for path in UNIT_PATHS]
+        paths += [path for path in own if not _is_ours(name, path, known)]
+        fragment = states[unit_name].fragment if unit_name in states else ""
+        linked = fragment.startswith(layout.BASE + "/")
+        if not linked and not any(map(os.path.lexists, own)):
+            paths.append(fragment)
     return tuple(filter(os.path.lexists, dict.fromkeys(paths)))
 
 

@@ -84,20 +84,22 @@ def delete(name: str) -> None:
 
 
 def take_down(name: str, manifest: Manifest | None) -> None:
-    """Stop an instance's units and remove every link to it."""
-    links = observe.our_links(name)
-    directories = {path: os.path.dirname(path) for path in links}
-    # Without a readable manifest, the links name the units.
+    """Stop an instance's units, and remove its unit files and every link to it."""
+    paths = observe.our_paths(name)
+    directories = {path: os.path.dirname(path) for path in paths}
+    # Without a readable manifest, the paths name the units.
     linked = [
-        os.path.basename(path) for path in links if directories[path] == layout.UNITS
+        os.path.basename(path)
+        for path in paths
+        if directories[path] in (layout.UNITS, layout.UNIT_FILES)
     ]
     units = sorted({*linked, *(manifest["units"] if manifest else ())})
     if units:
         _stop(units)
-    for path in links:
+    for path in paths:
         files.remove(path)
     for directory in set(directories.values()):
-        if directory.endswith(".wants"):
+        if directory.endswith((".wants", layout.UNIT_FILES)):
             files.remove_empty(directory)
     systemd.run(["systemctl", "daemon-reload"])
     if units:

@@ -129,7 +129,7 @@ def _plan_instance(name: str, adopt: bool) -> Rollout | None:
     target_manifest = _intact_manifest(name, target_name, key, group)
     desired = instance(target_manifest, layout.generation(name, target_name))
     observed = observe.observe(name, target_manifest["units"], key, group)
-    transaction.refuse_unmanaged(observed, adopt)
+    transaction.refuse_obstacles(observed, adopt)
     return Rollout(
         desired,
         observed,

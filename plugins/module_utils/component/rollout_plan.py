@@ -40,6 +40,13 @@ class Unit:
     invocation: str = ""
     restarts: int = 0
     fragment: str = ""
+    load: str = "loaded"
+    stale: bool = False
+
+    @property
+    def loaded(self) -> bool:
+        """Return whether systemd has loaded the unit as it is on disk."""
+        return self.load == "loaded" and not self.stale
 
 
 @dataclass(frozen=True)
@@ -47,9 +54,10 @@ class ObservedState:
     """Observed state of one instance.
 
     ``drift`` are files that differ from the current manifest, ``untracked`` files that it lacks,
-    ``links`` links that are missing or point elsewhere, ``modes`` directories with another owner or
-    mode, ``unmanaged`` paths in the way that are not
-    ours, ``leftovers`` paths of killed runs, ``pending`` whether a switch was not completed.
+    ``links`` links and unit files that are missing, point elsewhere or must go, ``modes``
+    directories with another owner or mode, ``masked`` units that ``systemctl mask`` has disabled,
+    ``unmanaged`` paths in the way that are not ours, ``leftovers`` paths of killed runs,
+    ``pending`` whether a switch was not completed.
     ``previous`` is the generation verified before the last rollout, ``rolled_back_from`` the one
     rolled back from. ``running_unit`` is the digest of the unit that started the process,
     ``running_drift`` drift and untracked files of the running generation unless it is current.
@@ -70,6 +78,7 @@ class ObservedState:
     untracked: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
+    masked: tuple[str, ...] = ()
     unmanaged: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
     pending: bool = False
@@ -116,13 +125,16 @@ def plan(
     stage = edited or not observed.account_exists or not same(manifest, before)
     restart_units = _restart_units(desired, manifest, observed)
     reasons = [*_differences(before, manifest), *_repairs(observed)]
+    stale_units = _stale_units(before, observed)
+    reasons += [not_loaded(unit_name) for unit_name in stale_units]
     action, process_reasons = _process_action(desired, manifest, observed)
     if before is None:
         action, reasons, process_reasons = INSTALL, ["it is not installed"], []
     elif action == NONE:
         process_reasons = _unfinished(observed)
         process_reasons += [f"{unit_name} is restarted" for unit_name in restart_units]
-        if stage or observed.links or observed.modes or process_reasons:
+        repairs = observed.links or observed.modes or stale_units
+        if stage or repairs or process_reasons:
             action = SWITCH
     units_differ = _units_differ(before, manifest, observed.drift)
     stop_units = set(before["units"] if before else ()) - set(desired.units)
@@ -131,7 +143,9 @@ def plan(
         action=action,
         reasons=tuple(dict.fromkeys(reasons + process_reasons)),
         stage=stage,
-        reload_manager=observed.pending or bool(observed.links) or units_differ,
+        reload_manager=(
+            observed.pending or bool(observed.links or stale_units) or units_differ
+        ),
         restart_units=restart_units,
         stop_units=tuple(sorted(stop_units)),
         diff=_diff(desired, manifest, observed) if stage else (),
@@ -149,13 +163,34 @@ def _repairs(observed: ObservedState) -> list[str]:
         reasons.append(f"the manifest of generation {observed.current} cannot be read")
     reasons += [f"{path} was changed manually" for path in observed.drift]
     reasons += [f"{path} was added manually" for path in observed.untracked]
-    reasons += [f"{path} is missing or points elsewhere" for path in observed.links]
+    reasons += map(wrong_link, observed.links)
     reasons += [f"{path} has another owner or mode" for path in observed.modes]
     if not observed.release_intact:
         reasons.append("the unpacked release is damaged")
     if not observed.account_exists:
         reasons.append("its user or group is missing")
     return reasons
+
+
+def wrong_link(path: str) -> str:
+    """Return the description of a link or unit file that is not as it should be."""
+    if os.path.dirname(path) == layout.UNIT_FILES:
+        return f"{path} is missing or of another generation"
+    if os.path.dirname(path) == layout.UNITS:
+        return f"{path} takes precedence over the unit that was rolled out"
+    return f"{path} is missing or points elsewhere"
+
+
+def not_loaded(unit_name: str) -> str:
+    """Return the description of a unit that systemd has not loaded as it is on disk."""
+    return f"systemd has not loaded the current {unit_name}"
+
+
+def _stale_units(before: Manifest | None, observed: ObservedState) -> list[str]:
+    """Return the installed units that systemd has not loaded as they are on disk."""
+    if before is None:
+        return []
+    return [name for name in before["units"] if not observed.unit(name).loaded]
 
 
 def _process_action(

@@ -268,7 +268,7 @@ def _further_units(name: str, units: Options) -> dict[str, Sections]:
     for unit_name, sections in units.items():
         _require_unit_name(unit_name, name)
         changes = _sections(sections, f"units.{unit_name}")
-        result[unit_name] = unit.further_unit(unit_name, changes)
+        result[unit_name] = unit.further_unit(unit_name, changes, name)
     return result
 
 

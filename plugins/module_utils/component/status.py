@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from . import generation, layout, observe, probe, systemd
 from .rollback import rolled_back_from
-from .rollout_plan import shown_path
+from .rollout_plan import not_loaded, shown_path, wrong_link
 
 if TYPE_CHECKING:
     from typing import Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # A release's directory: name, version from the first digit after a dash, start of its checksum.
 RELEASE = re.compile(r"(?P<release>.+?-(?P<version>\d.*))-[0-9a-f]{8}\Z")
-PROPERTIES = "DropInPaths,NeedDaemonReload,ActiveEnterTimestampMonotonic"
+PROPERTIES = "DropInPaths,ActiveEnterTimestampMonotonic"
 # Directories of manual and `systemctl set-property` drop-ins, besides that of our units.
 DROP_IN_DIRECTORIES = (
     "/run/systemd/system",
@@ -106,15 +106,18 @@ def _report(component: str, name: str) -> Report:
     unit_name = name + ".service"
     unit = observed.unit(unit_name)
     properties = systemd.properties(sorted(observed.units), PROPERTIES)
-    overrides, stale_units = {}, []
+    overrides = {}
     for further_unit, values in properties.items():
         overrides[further_unit] = _drop_ins(further_unit, values.get("DropInPaths", ""))
-        if values.get("NeedDaemonReload") == "yes":
-            stale_units.append(further_unit)
     not_ready = probe.not_ready(
         unit_name, unit, manifest["listen_addresses"], manifest["ready"]
     )
-    instance = InstanceStatus(overrides, tuple(stale_units), not_ready)
+    stale_units = tuple(
+        name
+        for name, state in observed.units.items()
+        if not state.loaded and name not in observed.masked
+    )
+    instance = InstanceStatus(overrides, stale_units, not_ready)
     drifted = drift(name, observed, instance)
     release = RELEASE.match(manifest["release"])
     return Report(
@@ -153,14 +156,13 @@ def drift(
     lines = [f"{_shown(name, path)} was changed manually" for path in observed.drift]
     lines += [f"{_shown(name, path)} was added manually" for path in observed.untracked]
     links = [path for path in observed.links if path not in observed.unmanaged]
-    lines += [f"{path} is missing or points elsewhere" for path in links]
+    lines += map(wrong_link, links)
+    lines += [f"{unit_name} is masked" for unit_name in observed.masked]
     lines += [f"{path} is unmanaged and in the way" for path in observed.unmanaged]
     lines += [f"{path} has another owner or mode" for path in observed.modes]
     for unit_name, paths in instance.overrides.items():
         lines += [f"{path} overrides {unit_name}" for path in paths]
-    lines += [
-        f"systemd has not loaded the current {unit}" for unit in instance.stale_units
-    ]
+    lines += map(not_loaded, instance.stale_units)
     if not observed.release_intact:
         lines.append("the unpacked release is damaged")
     if not observed.account_exists:

@@ -20,7 +20,10 @@ from .rollout_plan import Unit
 if TYPE_CHECKING:
     from typing import IO
 
-PROPERTIES = "ActiveState,SubState,MainPID,InvocationID,NRestarts,FragmentPath"
+PROPERTIES = (
+    "ActiveState,SubState,MainPID,InvocationID,NRestarts,FragmentPath,"
+    "LoadState,NeedDaemonReload"
+)
 MINIMUM_VERSION = 247
 CHECK_SECONDS = 60
 LONGEST_OUTPUT = 1024 * 1024
@@ -145,6 +148,8 @@ def _unit(values: dict[str, str]) -> Unit:
         invocation=values.get("InvocationID", ""),
         restarts=int(values.get("NRestarts") or 0),
         fragment=values.get("FragmentPath", ""),
+        load=values.get("LoadState", "loaded"),
+        stale=values.get("NeedDaemonReload") == "yes",
     )
 
 

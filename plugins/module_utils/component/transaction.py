@@ -166,7 +166,7 @@ def _plan_rollout(desired: Instance, adopt: bool, key: bytes) -> Rollout:
         raise ComponentError(
             f"{desired.name}: belongs to component {owner} on this host; choose another name."
         )
-    refuse_unmanaged(observed, adopt, adoption.interrupted(desired.name))
+    refuse_obstacles(observed, adopt, adoption.interrupted(desired.name))
     generation.refuse_person(desired.name)
     release = desired.release.directory(release_store.host_architecture())
     desired_manifest = manifest.build(desired, release, key)
@@ -175,10 +175,19 @@ def _plan_rollout(desired: Instance, adopt: bool, key: bytes) -> Rollout:
     )
 
 
-def refuse_unmanaged(
+def refuse_obstacles(
     observed: ObservedState, adopt: bool, interrupted: tuple[str, ...] = ()
 ) -> None:
-    """Refuse unmanaged paths unless they may be adopted, also those a killed run had moved."""
+    """Refuse masked units, and unmanaged paths unless they may be adopted.
+
+    ``interrupted`` are those that a killed run had moved.
+    """
+    if observed.masked:
+        names = " ".join(observed.masked)
+        raise ComponentError(
+            f"{names}: masked on this host, so it cannot start; run `systemctl unmask {names}` and"
+            " roll out again. Nothing was changed."
+        )
     paths = list(dict.fromkeys([*observed.unmanaged, *interrupted]))
     if paths and not adopt:
         raise ComponentError(
@@ -308,7 +317,7 @@ def _switch_all(result: Result) -> None:
     for rollout in rollouts:
         _switch(rollout)
     if any(rollout.plan.reload_manager for rollout in rollouts):
-        systemd.systemctl("daemon-reload")
+        _reload_manager(rollouts)
     failpoint("after-manager-reload")
     if result.handovers:
         givers = dict.fromkeys(handover.giver for handover in result.handovers)
@@ -317,6 +326,18 @@ def _switch_all(result: Result) -> None:
     stamps = [_act_on_process(rollout) for rollout in rollouts]
     for rollout, stamp in zip(rollouts, stamps):
         _verify(rollout, stamp)
+
+
+def _reload_manager(rollouts: list[Rollout]) -> None:
+    """Let systemd load the units, and raise unless it has loaded each."""
+    systemd.systemctl("daemon-reload")
+    names = [unit_name for rollout in rollouts for unit_name in rollout.desired.units]
+    for unit_name, state in systemd.show(names).items():
+        if state.load != "loaded":
+            raise ComponentError(
+                f"{unit_name}: systemd does not load it ({state.load}); see"
+                f" `systemd-analyze verify {unit_name}`."
+            )
 
 
 def _switch(rollout: Rollout) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     # Directives by section; a list is written as several lines.
     Sections = dict[str, dict[str, Any]]
 
+# The first line of a unit file, which tells whose it is.
+HEADER = "# Written by hippius.monitoring for {name}; the next rollout replaces changes made here."
+
 # Every service starts from here; a role relaxes only what its program cannot run with.
 HARDENED = {
     "UMask": "0077",
@@ -91,11 +94,17 @@ def main_unit(
             "After": "network-online.target",
             # A daemon that cannot start yet is tried again for as long as it takes.
             "StartLimitIntervalSec": "0",
+            "RequiresMountsFor": mounts(name),
         },
         "Service": {**service, **HARDENED},
         "Install": {"WantedBy": "multi-user.target"},
     }
     return merged(base, changes)
+
+
+def mounts(name: str) -> list[str]:
+    """Return the paths whose file systems are mounted before a service starts."""
+    return [layout.component(name), layout.RELEASES, layout.data(name)]
 
 
 def digest(sections: Sections) -> str:
@@ -111,10 +120,11 @@ def with_recorder(sections: Sections, name: str) -> Sections:
     return merged(sections, {"Service": {"ExecStartPre": commands}})
 
 
-def further_unit(unit_name: str, sections: Sections) -> Sections:
+def further_unit(unit_name: str, sections: Sections, name: str) -> Sections:
     """Return the sections of another unit of a component; services get the hardened base."""
     base: Sections = {}
     if unit_name.endswith(".service"):
+        base["Unit"] = {"RequiresMountsFor": mounts(name)}
         base["Service"] = dict(HARDENED)
     return merged(base, sections)
 
@@ -148,9 +158,7 @@ def merged(base: Sections, changes: Sections) -> Sections:
 
 def render(sections: Sections, placeholders: dict[str, str]) -> str:
     """Return the content of a unit file; a list becomes one line for each value."""
-    lines = [
-        "# Written by hippius.monitoring; the next rollout replaces changes made here."
-    ]
+    lines = [layout.fill(HEADER, placeholders)]
     for section in sorted(sections, key=_section_order):
         lines += ["", f"[{section}]"]
         for key, values in sections[section].items():

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import layout
+from tests.unit.component.fake_host import FakeHost
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -35,11 +36,22 @@ def places(root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "FINGERPRINT_KEY": base / "fingerprint.key",
         "RUN": tmp_path / "run",
         "UNITS": tmp_path / "etc/systemd/system",
+        "UNIT_FILES": tmp_path / "etc/systemd/system.attached",
     }.items():
         monkeypatch.setattr(layout, name, str(path))
     monkeypatch.setattr(layout, "etc", lambda name: str(tmp_path / "etc" / name))
     monkeypatch.setattr(layout, "data", lambda name: str(tmp_path / "var/lib" / name))
     return tmp_path
+
+
+@pytest.fixture
+def host(places: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    """Return a fake host without any component."""
+    fake = FakeHost(places)
+    fake.install(monkeypatch)
+    Path(layout.UNITS).mkdir(parents=True)
+    (places / "var/lib").mkdir(parents=True)
+    return fake
 
 
 @pytest.fixture

@@ -86,7 +86,14 @@ class FakeHost:
         self.root = root
         self._state_file = root / "systemd.json"
         self._save(
-            {"units": {}, "accounts": {}, "groups": {}, "count": 0, "commands": []}
+            {
+                "units": {},
+                "loaded": {},
+                "accounts": {},
+                "groups": {},
+                "count": 0,
+                "commands": [],
+            }
         )
 
     # What tests do
@@ -139,6 +146,12 @@ class FakeHost:
         state["units"][name].update(active="failed", pid=0)
         self._save(state)
 
+    def set_loaded(self, units: dict[str, str]) -> None:
+        """Let the manager have loaded other texts of units than those on disk."""
+        state = self._load()
+        state["loaded"].update(units)
+        self._save(state)
+
     def refuse_every_check(self) -> None:
         """Let checkers refuse from now on what they accepted before."""
         self._save({**self._load(), "refuses": True})
@@ -148,7 +161,7 @@ class FakeHost:
         for path in sorted((self.root / "run").rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
         state = self._load()
-        state["units"] = {}
+        state.update(units={}, loaded=self._unit_files())
         self._save(state)
         for link in sorted(Path(layout.UNITS).glob("*.wants/*")):
             self._systemctl(["start", link.name])
@@ -244,6 +257,7 @@ class FakeHost:
         state["commands"].append(" ".join([verb, *names]))
         self._save(state)
         if verb == "daemon-reload":
+            state["loaded"] = self._unit_files()
             for name, unit in state["units"].items():
                 unit["text"] = self._unit_file(name)
             self._save(state)
@@ -255,12 +269,41 @@ class FakeHost:
         return 0, ""
 
     def _unit_file(self, name: str) -> str:
-        path = Path(layout.UNITS) / name
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        """Return what a manager would load for a unit; nothing when it is masked."""
+        for directory in (layout.UNITS, layout.UNIT_FILES):
+            path = Path(directory) / name
+            if os.path.lexists(path):
+                return path.read_text(encoding="utf-8") if path.exists() else ""
+        return ""
+
+    def _unit_files(self) -> dict[str, str]:
+        """Return the content of every unit file on disk."""
+        names = {
+            path.name
+            for directory in (layout.UNITS, layout.UNIT_FILES)
+            for path in Path(directory).glob("*.*")
+            if path.suffix in (".service", ".timer", ".path", ".socket")
+        }
+        return {name: self._unit_file(name) for name in sorted(names)}
+
+    def _load_states(self, name: str) -> dict[str, str]:
+        """Return what systemd says about a unit file: loaded on demand, never reloaded."""
+        state = self._load()
+        on_disk = self._unit_files()
+        loaded = state["loaded"].get(name) or on_disk.get(name)
+        if loaded is None:
+            return {"LoadState": "not-found", "NeedDaemonReload": "no"}
+        if "bad-setting" in loaded:
+            return {"LoadState": "bad-setting", "NeedDaemonReload": "no"}
+        stale = name in state["loaded"] and on_disk.get(name) != state["loaded"][name]
+        return {
+            "LoadState": "loaded" if loaded else "masked",
+            "NeedDaemonReload": "yes" if stale else "no",
+        }
 
     def _shown(self, name: str) -> str:
         unit = self._load()["units"].get(name, {})
-        path = Path(layout.UNITS) / name
+        path = Path(layout.UNIT_FILES) / name
         values = {
             "ActiveState": unit.get("active", "inactive"),
             "SubState": unit.get("sub", "dead"),
@@ -268,6 +311,7 @@ class FakeHost:
             "InvocationID": unit.get("invocation", ""),
             "NRestarts": 0,
             "FragmentPath": path if path.exists() else "",
+            **self._load_states(name),
         }
         return "".join(f"{key}={value}\n" for key, value in values.items())
 

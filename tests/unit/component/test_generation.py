@@ -186,16 +186,6 @@ def test_manual_changes_are_kept_for_root_only_and_secrets_are_not() -> None:
     assert generation.keep_edited("loki", observed) == copies
 
 
-def test_an_unchanged_unit_keeps_its_time_so_that_systemd_finds_no_change() -> None:
-    first = written()
-    unit = Path(layout.generation("loki", first)) / "loki.service"
-    os.utime(unit, ns=(1, 1_000_000_000))
-    second = Path(layout.generation("loki", written(config=[])))
-    assert (second / "loki.service").stat().st_mtime_ns == 1_000_000_000
-    third = Path(layout.generation("loki", written(description="another")))
-    assert (third / "loki.service").stat().st_mtime_ns > 1_000_000_000
-
-
 def links() -> dict[str, str | None]:
     """Return every link below the directory of units and the one in /etc, by their short names."""
     paths = {
@@ -207,27 +197,37 @@ def links() -> dict[str, str | None]:
     return {name: files.link_target(path) for name, path in paths.items()}
 
 
-def expected(*units: str) -> dict[str, str]:
-    current = layout.current("loki")
+def expected() -> dict[str, str]:
     return {
-        "etc": current + "/etc",
+        "etc": layout.current("loki") + "/etc",
         "multi-user.target.wants/loki.service": layout.unit("loki.service"),
-        **{unit: f"{current}/{unit}" for unit in units},
     }
 
 
-def test_links_lead_through_the_link_to_the_current_generation() -> None:
-    written()
+def test_units_are_files_that_the_links_enable() -> None:
+    name = written()
     generation.set_links("loki", built(instance(**OPTIONS)))
     wants = {"timers.target.wants/loki-sweep.timer": layout.unit("loki-sweep.timer")}
-    assert links() == {**expected("loki.service", "loki-sweep.timer"), **wants}
+    assert links() == {**expected(), **wants}
+    units = [layout.unit(unit) for unit in ("loki-sweep.timer", "loki.service")]
+    for path in units:
+        copy = os.path.join(layout.generation("loki", name), os.path.basename(path))
+        assert files.read(path) == files.read(copy)
+        assert stat.S_IMODE(os.lstat(path).st_mode) == 0o644
     assert observe.wrong_links("loki", built(instance(**OPTIONS))) == ()
-    assert sorted(observe.our_links("loki")) == sorted(
-        [
-            layout.etc("loki"),
-            *[os.path.join(layout.UNITS, name) for name in links() if name != "etc"],
-        ]
+    enabling = [os.path.join(layout.UNITS, name) for name in links() if name != "etc"]
+    assert sorted(observe.our_paths("loki")) == sorted(
+        [layout.etc("loki"), *units, *enabling]
     )
+
+
+def test_an_unchanged_unit_file_is_not_written_again() -> None:
+    written()
+    generation.set_links("loki", built(instance(**OPTIONS)))
+    os.utime(layout.unit("loki.service"), ns=(1, 1_000_000_000))
+    written(config=[])
+    generation.set_links("loki", built(instance(**OPTIONS)))
+    assert os.stat(layout.unit("loki.service")).st_mtime_ns == 1_000_000_000
 
 
 def test_links_of_removed_units_are_removed_even_after_a_killed_run() -> None:
@@ -235,9 +235,8 @@ def test_links_of_removed_units_are_removed_even_after_a_killed_run() -> None:
     generation.set_links("loki", built(instance(**OPTIONS)))
     # The next generation became current, and the run was killed before it set the links.
     written(units={})
-    (Path(layout.UNITS) / "loki.service.new").symlink_to(
-        layout.current("loki") + "/loki.service"
-    )
+    unfinished = Path(layout.unit("loki.service") + ".new")
+    unfinished.write_bytes(Path(layout.unit("loki.service")).read_bytes())
     manifest = built(instance(**{**OPTIONS, "units": {}}))
     assert {
         os.path.basename(path) for path in observe.wrong_links("loki", manifest)
@@ -246,7 +245,8 @@ def test_links_of_removed_units_are_removed_even_after_a_killed_run() -> None:
         "loki.service.new",
     }
     generation.set_links("loki", manifest)
-    assert links() == expected("loki.service")
+    assert links() == expected()
+    assert os.listdir(layout.UNIT_FILES) == ["loki.service"]
 
 
 def test_links_of_another_component_stay() -> None:

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    layout,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
     rollout_plan as planning,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
@@ -173,9 +176,9 @@ def test_a_bare_host_is_installed_with_every_unit() -> None:
     assert {entry["after_header"] for entry in plan.diff} == {
         "release of loki",
         "/etc/loki/loki-config.yml",
-        "/etc/systemd/system/loki.service",
-        "/etc/systemd/system/loki-sweep.service",
-        "/etc/systemd/system/loki-sweep.timer",
+        layout.unit("loki.service"),
+        layout.unit("loki-sweep.service"),
+        layout.unit("loki-sweep.timer"),
     }
 
 

@@ -34,15 +34,6 @@ TIMER = {
 
 
 @pytest.fixture
-def host(places: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
-    fake = FakeHost(places)
-    fake.install(monkeypatch)
-    Path(layout.UNITS).mkdir(parents=True)
-    (places / "var/lib").mkdir(parents=True)
-    return fake
-
-
-@pytest.fixture
 def options(tmp_path: Path) -> dict[str, Any]:
     """Return options for a component that reloads."""
     return {

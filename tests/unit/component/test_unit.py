@@ -75,7 +75,9 @@ def test_the_main_unit_runs_the_release_through_the_link_to_the_current_generati
 
 
 def test_every_service_starts_from_the_hardened_base() -> None:
-    sections = unit.further_unit("loki-sweep.service", {"Service": {"ExecStart": "x"}})
+    sections = unit.further_unit(
+        "loki-sweep.service", {"Service": {"ExecStart": "x"}}, "loki"
+    )
     further = unit.render(sections, {}).splitlines()
     expected = set()
     for key, value in unit.HARDENED.items():
@@ -85,9 +87,19 @@ def test_every_service_starts_from_the_hardened_base() -> None:
 
 
 def test_a_timer_has_no_service_section() -> None:
-    assert unit.further_unit(
-        "loki-sweep.timer", {"Timer": {"OnCalendar": "daily"}}
-    ) == {"Timer": {"OnCalendar": "daily"}}
+    timer = {"Timer": {"OnCalendar": "daily"}}
+    assert unit.further_unit("loki-sweep.timer", timer, "loki") == timer
+
+
+def test_every_service_starts_after_the_mounts_that_it_needs() -> None:
+    further = unit.further_unit("loki-sweep.service", {}, "loki")
+    expected = {
+        "RequiresMountsFor=/opt/monitoring/components/loki",
+        "RequiresMountsFor=/opt/monitoring/releases",
+        "RequiresMountsFor=/var/lib/loki",
+    }
+    assert expected <= set(main_unit())
+    assert expected <= set(unit.render(further, {}).splitlines())
 
 
 def test_an_exception_replaces_a_directive_and_null_removes_it() -> None:
