@@ -545,15 +545,17 @@ def test_units_can_be_masked_disabled_and_edited_which_is_drift(rollout):
     pid = rollout.pid()
     rollout.host.run("systemctl disable testd && systemctl enable testd")
     assert good(rollout.run(rollout.task())).result["changed"] is False
-    rollout.host.run(
-        "export SYSTEMD_EDITOR=/tmp/editor; printf '#!/bin/sh\\necho Nice=5 >>$1\\n'"
-        " >$SYSTEMD_EDITOR; chmod +x $SYSTEMD_EDITOR;"
-        " script -qec 'systemctl edit --full testd' /dev/null"
+    # The editor's last argument is the file; /tmp of a test host executes nothing.
+    editor = (
+        "#!/bin/sh\nfor file; do :; done\nsed -i 's/^.Service.$/&\\nNice=5/' $file\n"
     )
+    rollout.host.run("cat >/root/editor && chmod +x /root/editor", input=editor)
+    edit = "SYSTEMD_EDITOR=/root/editor systemctl edit --full testd"
+    rollout.host.run(["script", "-qec", edit, "/dev/null"])
     assert drift() == [f"{unit} was changed manually"]
     repaired = good(rollout.run(rollout.task()))
     kept = repaired.result["notices"][0].split()[-1].rstrip(".")
-    assert rollout.host.run(f"tail -n 1 {kept}").stdout == "Nice=5\n"
+    assert "[Service]\nNice=5\n" in rollout.host.run(["cat", kept]).stdout
     assert (repaired.action, rollout.pid() != pid) == ("restart", True)
     assert rollout.host.run("systemctl show testd --property=FragmentPath").stdout == (
         f"FragmentPath={unit}\n"

@@ -14,7 +14,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 from tests.unit.component.fake_host import FakeHost
 
 # The same host and options as for undamaged rollouts.
-from tests.unit.component.test_transaction import config, host, options  # noqa: F401
+from tests.unit.component.test_transaction import config, options  # noqa: F401
 
 BAD = "start: refuse\nreload: refuse\n"
 

@@ -16,7 +16,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.failp
 from tests.unit.component.fake_host import FakeHost
 
 # The same host and options as for undisturbed rollouts.
-from tests.unit.component.test_transaction import TIMER, config, host, options  # noqa: F401
+from tests.unit.component.test_transaction import TIMER, config, options  # noqa: F401
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 RARE = ("after-restore", "after-unlink", "after-set-aside")
