@@ -61,7 +61,7 @@ def rolled_back_from(name: str) -> str:
 
 def shared() -> tuple[str, ...]:
     """Return the directories that all components share, inner ones first."""
-    return COMPONENTS, RELEASES, EDITED, BASE
+    return COMPONENTS, RELEASES, EDITED, BASE, UNIT_FILES
 
 
 def modes(name: str) -> dict[str, int]:

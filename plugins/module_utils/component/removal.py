@@ -99,7 +99,7 @@ def take_down(name: str, manifest: Manifest | None) -> None:
     for path in paths:
         files.remove(path)
     for directory in set(directories.values()):
-        if directory.endswith((".wants", layout.UNIT_FILES)):
+        if directory.endswith(".wants"):
             files.remove_empty(directory)
     systemd.run(["systemctl", "daemon-reload"])
     if units:

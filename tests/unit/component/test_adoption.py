@@ -43,9 +43,9 @@ def host(places: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     (units / "loki.service").write_text("[Service]\nExecStart=/usr/bin/loki\n")
     (units / "multi-user.target.wants").mkdir()
     (units / "multi-user.target.wants/loki.service").symlink_to(
-        layout.unit("loki.service")
+        layout.override("loki.service")
     )
-    (units / "log.service").symlink_to(layout.unit("loki.service"))
+    (units / "log.service").symlink_to(layout.override("loki.service"))
     (places / "var/lib").mkdir(parents=True)
     systemd.run(["systemctl", "start", "loki.service"])
     return fake

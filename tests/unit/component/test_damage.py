@@ -54,7 +54,7 @@ def manifests(name: str = "loki") -> list[Path]:
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("reach", ["current", "all"])
 def test_a_refused_rollout_keeps_the_service_whose_manifest_is_unreadable(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     options: dict[str, Any],  # noqa: F811
     damage: Callable[[Path], None],
     reach: str,
@@ -77,7 +77,7 @@ def test_a_refused_rollout_keeps_the_service_whose_manifest_is_unreadable(
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_rollout_repairs_an_unreadable_manifest(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     options: dict[str, Any],  # noqa: F811
     damage: Callable[[Path], None],
 ) -> None:
@@ -92,7 +92,7 @@ def test_a_rollout_repairs_an_unreadable_manifest(
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_an_instance_with_an_unreadable_manifest_still_belongs_to_its_component(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     options: dict[str, Any],  # noqa: F811
     damage: Callable[[Path], None],
 ) -> None:

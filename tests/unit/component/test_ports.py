@@ -17,7 +17,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 from tests.unit.component.fake_host import FakeHost
 
 # The same host and options as for undisturbed rollouts.
-from tests.unit.component.test_transaction import host, options  # noqa: F401
+from tests.unit.component.test_transaction import options  # noqa: F401
 
 A, B, C = "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"
 
@@ -32,7 +32,7 @@ def instance(name: str, address: str, more: str = "") -> dict[str, Any]:
     }
 
 
-def active(host: FakeHost) -> dict[str, list[str]]:  # noqa: F811
+def active(host: FakeHost) -> dict[str, list[str]]:
     """Return the addresses of each unit that runs."""
     units = {name: host.unit(f"loki-{name}.service") for name in "abc"}
     return {
@@ -63,7 +63,7 @@ def installed(host: FakeHost, options: dict[str, Any]) -> dict[str, Any]:  # noq
 
 @pytest.mark.parametrize("name", HANDOVERS)
 def test_instances_hand_their_addresses_over(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     installed: dict[str, Any],
     name: str,
 ) -> None:
@@ -78,7 +78,7 @@ def test_instances_hand_their_addresses_over(
 @pytest.mark.parametrize("name", HANDOVERS)
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_failed_handover_is_undone(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     installed: dict[str, Any],
     name: str,
     failing: int,
@@ -98,7 +98,7 @@ def test_a_failed_handover_is_undone(
     "point", ["after-links", "after-process-action", "after-commit"]
 )
 def test_a_killed_handover_is_finished_or_undone_by_the_next_run(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     installed: dict[str, Any],
     name: str,
     point: str,
@@ -114,7 +114,7 @@ def test_a_killed_handover_is_finished_or_undone_by_the_next_run(
 
 
 def test_an_address_of_an_instance_that_keeps_it_is_refused(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     installed: dict[str, Any],
 ) -> None:
     both = [instance("a", A), instance("b", B), instance("c", "0.0.0.0:2")]
@@ -126,7 +126,7 @@ def test_an_address_of_an_instance_that_keeps_it_is_refused(
 
 @pytest.mark.parametrize("check", [True, False])
 def test_an_address_of_another_component_is_refused_with_its_name(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     options: dict[str, Any],  # noqa: F811
     installed: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -146,7 +146,7 @@ def test_an_address_of_another_component_is_refused_with_its_name(
 
 
 def test_the_manager_holds_the_address_of_an_own_socket(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     options: dict[str, Any],  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -33,7 +33,7 @@ UNCOMMITTED = FAILPOINTS[: FAILPOINTS.index("after-commit")]
     ],
 )
 def test_a_signal_before_the_commit_leaves_the_old_generation_running(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     options: dict[str, Any],  # noqa: F811
     change: dict[str, Any],
     point: str,
@@ -60,7 +60,7 @@ def test_a_signal_before_the_commit_leaves_the_old_generation_running(
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("point", ["after-commit", "after-cleanup", "after-prune"])
 def test_a_signal_after_the_commit_leaves_the_new_generation_running(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     options: dict[str, Any],  # noqa: F811
     point: str,
     number: int,
@@ -75,7 +75,7 @@ def test_a_signal_after_the_commit_leaves_the_new_generation_running(
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("point", UNCOMMITTED)
 def test_a_signal_during_a_first_rollout_leaves_nothing_running(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     options: dict[str, Any],  # noqa: F811
     point: str,
     number: int,
@@ -89,7 +89,7 @@ def test_a_signal_during_a_first_rollout_leaves_nothing_running(
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_during_the_rollback_does_not_stop_it(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     options: dict[str, Any],  # noqa: F811
     number: int,
 ) -> None:

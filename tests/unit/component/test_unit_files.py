@@ -233,6 +233,17 @@ def test_a_unit_of_somebody_else_is_refused_unless_it_is_adopted(
     assert host.good(options).changed is False
 
 
+@pytest.mark.parametrize("point", ["after-generation", "after-check"])
+def test_a_killed_first_rollout_does_not_make_a_unit_of_somebody_else_ours(
+    host: FakeHost, options: dict[str, Any], point: str
+) -> None:
+    assert host.run(options, die_at=point).killed_by
+    theirs = Path(layout.override("loki.service"))
+    theirs.write_text("[Service]\nExecStart=/usr/bin/loki\n")
+    assert f"{theirs}: not made by this collection" in host.run(options).error
+    assert theirs.exists()
+
+
 def test_a_link_of_somebody_else_over_our_unit_is_refused(
     host: FakeHost, options: dict[str, Any], tmp_path: Path
 ) -> None:
