@@ -66,7 +66,7 @@ def shared() -> tuple[str, ...]:
 
 def modes(name: str) -> dict[str, int]:
     """Return the mode of each path outside of generations and releases that guards them."""
-    shared_modes = dict.fromkeys((RUN, BASE, COMPONENTS, RELEASES, EDITED), 0o755)
+    shared_modes = dict.fromkeys((RUN, *shared()), 0o755)
     return {
         **shared_modes,
         component(name): 0o755,

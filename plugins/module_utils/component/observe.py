@@ -161,7 +161,7 @@ def our_paths(name: str) -> list[str]:
 
     Names alone do not tell: another package may have a loki-canary.service.
     """
-    known = unit_names(name)
+    known = installed_units(name)
     # A killed run leaves a link that has not taken its name yet.
     paths = [layout.etc(name), layout.etc(name) + ".new"]
     paths += [*_paths_in(layout.UNITS), *_paths_in(layout.UNIT_FILES)]
@@ -195,7 +195,7 @@ def _is_ours(name: str, path: str, known: set[str]) -> bool:
     return unit_name in known and (content != b"" or path == layout.unit(unit_name))
 
 
-def unit_names(name: str) -> set[str]:
+def installed_units(name: str) -> set[str]:
     """Return the units of an instance that is installed; a staged generation does not count."""
     names: set[str] = set()
     for link in (layout.current(name), layout.last_known_good(name)):
@@ -239,10 +239,8 @@ def _is_installed(directory: str, unit_name: str) -> bool:
     """Return whether a unit file is as a generation has it, with the mode of a new one."""
     path = layout.unit(unit_name)
     content = files.read(os.path.join(directory, unit_name))
-    if content is None or files.read(path) != content:
-        return False
-    status = os.lstat(path)
-    return (stat.S_IMODE(status.st_mode), status.st_uid) == (0o644, 0)
+    unchanged = content is not None and files.read(path) == content
+    return unchanged and files.owned(path, 0o644)
 
 
 def wrong_links(name: str, instance_manifest: Manifest) -> tuple[str, ...]:
@@ -273,7 +271,7 @@ def wrong_modes(name: str) -> dict[str, int]:
 
 def unmanaged(name: str, names: list[str], states: dict[str, Unit]) -> tuple[str, ...]:
     """Return the paths in the way of an instance that this collection did not make."""
-    known = unit_names(name)
+    known = installed_units(name)
     paths: list[str] = []
     etc = layout.etc(name)
     if not _is_ours(name, etc, set()) and not _is_empty_directory(etc):
