@@ -152,6 +152,7 @@ class ActionModule(ActionBase):
             objects,
             folder=titles(element["folder"]),
             datasource_uid=element["datasource_uid"],
+            datasource_type=element["datasource_type"] or "",
             paths=element["paths"],
         )
 

@@ -56,6 +56,7 @@ class Source:
     objects: JsonObject | None = None
     folder: Titles = ()
     datasource_uid: str = "prometheus"
+    datasource_type: str = ""
     paths: dict[str, str] = field(default_factory=dict)
 
     def name(self, path: str) -> str:
@@ -100,6 +101,7 @@ class ContentLoader:
         parsed = [self._parse(source) for source in sources]
         for documents in parsed:
             self._add_provisioning(documents)
+        self._add_rules(parsed)
         provisioned = _without_replaced(self.provisioning.desired)
         datasources = filter(_is_present_datasource, provisioned)
         self.dashboards.datasources = [datasource.body for datasource in datasources]
@@ -139,10 +141,12 @@ class ContentLoader:
             )
             return None
         try:
-            return parse_document(name, data)
+            document = parse_document(name, data)
         except DocumentError as error:
             self.diagnostics.errors.append(str(error))
             return None
+        self.diagnostics.warnings += document.warnings
+        return document
 
     def _declare_folders(self, documents: _SourceDocuments) -> None:
         """Declare the folders of directories that have a file for them."""
@@ -167,27 +171,52 @@ class ContentLoader:
         for document in documents.provisioning:
             self.provisioning.read(self._reader(document))
         documents.providers = self.provisioning.providers[first_provider:]
-        for document in documents.rules:
-            self._convert_rules(documents.source, document)
 
-    def _convert_rules(self, source: Source, document: Document) -> None:
-        """Add Grafana's share of the alerts in a Prometheus rule file."""
-        if not source.folder:
-            self.diagnostics.error(
-                document.at(),
-                "Prometheus rules require a folder; set folder of their content element.",
-            )
-            return
-        folder_uid = self.folders.uid(source.folder, document.at())
+    def _add_rules(self, parsed: list[_SourceDocuments]) -> None:
+        """Add Grafana's share of the alerts in Prometheus' rule files."""
+        files = [
+            _RuleFile(documents.source, path, document)
+            for documents in parsed
+            for path, document in documents.rules.items()
+        ]
+        for file in files:
+            if not file.source.folder:
+                self.diagnostics.error(
+                    file.document.at(),
+                    "Prometheus rules require a folder; set folder of their content element.",
+                )
+        placed = [file for file in files if file.source.folder]
+        titles = _group_titles(placed)
+        for index, file in enumerate(placed):
+            self._convert_rules(file, titles[index])
+
+    def _convert_rules(self, file: _RuleFile, titles: dict[str, str]) -> None:
+        source, document = file.source, file.document
         try:
             self.provisioning.desired += prometheus_rules.rule_groups(
-                document.content,
+                file.content(),
                 document.at("groups"),
-                folder_uid,
+                self.folders.uid(source.folder, document.at()),
                 source.datasource_uid,
+                datasource_type=self._datasource_type(source),
+                group_titles=titles,
             )
         except prometheus_rules.RuleError as error:
-            self.diagnostics.error(document.at(*error.steps), str(error))
+            found = [
+                (document.locate(one.steps).line, document.at(*one.steps), str(one))
+                for one in (error, *error.others)
+            ]
+            for _line, at, message in sorted(found):
+                self.diagnostics.error(at, message)
+
+    def _datasource_type(self, source: Source) -> str:
+        """Return the type of the datasource that answers a source's rules."""
+        types = [
+            datasource.body["type"]
+            for datasource in filter(_is_present_datasource, self.provisioning.desired)
+            if datasource.identity == source.datasource_uid
+        ]
+        return next(iter(types), source.datasource_type or "prometheus")
 
     def _add_library_panels(self, documents: _SourceDocuments) -> None:
         """Add those that are listed, which come before those in exported dashboards."""
@@ -287,6 +316,47 @@ class ContentLoader:
         return Reader(document, self.diagnostics, self.environment, self.read_file)
 
 
+class _RuleFile(NamedTuple):
+    """A rule file of Prometheus, and its path in its source."""
+
+    source: Source
+    path: str
+    document: Document
+
+    def content(self) -> Any:
+        """Return the content as Prometheus reads it, whose strings are what is written."""
+        as_written = self.document.as_written
+        return as_written() if as_written else self.document.content
+
+
+def _group_titles(files: list[_RuleFile]) -> list[dict[str, str]]:
+    """Return the titles of the groups whose name several files of a folder have, for each file.
+
+    Prometheus knows a group by its file and name, so that these get the file in their title.
+    """
+    titles: list[dict[str, str]] = [{} for _file in files]
+    users: dict[tuple[Titles, str], list[int]] = {}
+    for index, file in enumerate(files):
+        for name in prometheus_rules.group_names(file.content()):
+            users.setdefault((file.source.folder, name), []).append(index)
+    for (_folder, name), indexes in users.items():
+        if len(indexes) > 1:
+            paths = [files[index].source.name(files[index].path) for index in indexes]
+            for position, mark in enumerate(_distinct_names(paths)):
+                titles[indexes[position]][name] = f"{name} ({mark})"
+    return titles
+
+
+def _distinct_names(paths: list[str]) -> list[str]:
+    """Return the names of files without suffix, with as many directories as tell them apart."""
+    parts = [posixpath.splitext(path)[0].split("/") for path in paths]
+    for count in range(1, max(map(len, parts), default=1) + 1):
+        names = ["-".join(own[-count:]) for own in parts]
+        if len(set(names)) == len(names):
+            return names
+    return paths
+
+
 def _is_present_datasource(desired: DesiredObject) -> bool:
     return desired.kind == "datasource" and desired.state == PRESENT
 
@@ -313,7 +383,7 @@ class _SourceDocuments:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.provisioning: list[Document] = []
-        self.rules: list[Document] = []
+        self.rules: dict[str, Document] = {}
         self.dashboards: dict[str, Document] = {}
         # Directory -> the document for its folder, and the title of the folder.
         self.folders: dict[str, Document] = {}
@@ -331,7 +401,7 @@ class _SourceDocuments:
         elif path.endswith(".json") and not is_provisioning:
             self.dashboards[path] = document
         elif set(fields) == {"groups"}:
-            self.rules.append(document)
+            self.rules[path] = document
         else:
             self.provisioning.append(document)
 

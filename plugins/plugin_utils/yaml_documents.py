@@ -86,9 +86,9 @@ def parse_document(name: str, data: bytes) -> Document:
     try:
         # The marks of the C parser have no file name, so that the messages add it.
         loader = Loader(decode_utf8(name, data))
-        root = loader.get_single_node()
+        root, warnings = _first_node(name, loader)
         if root is None:
-            return Document(name, None)
+            return Document(name, None, warnings=warnings)
         _check_node(name, root, set(), ())
         content = loader.construct_document(root)
     except yaml.YAMLError as error:
@@ -101,7 +101,37 @@ def parse_document(name: str, data: bytes) -> Document:
     finally:
         if loader is not None:
             loader.dispose()
-    return Document(name, content, lambda steps: _locate(root, steps))
+    return Document(
+        name,
+        content,
+        lambda steps: _locate(root, steps),
+        as_written=lambda: _as_written(root),
+        warnings=warnings,
+    )
+
+
+def _first_node(name: str, loader: Any) -> tuple[yaml.Node | None, tuple[str, ...]]:
+    """Return the root of the first document of a file, and a warning about further ones."""
+    nodes = []
+    while loader.check_node():
+        nodes.append(loader.get_node())
+    lost = [node for node in nodes[1:] if node.tag != f"{_TAG}null"]
+    if not lost:
+        return next(iter(nodes), None), ()
+    warning = (
+        f"{_at(name, lost[0])}: only the first document of a file is read, as Prometheus and"
+        " Grafana do; move this one to a file of its own."
+    )
+    return nodes[0], (warning,)
+
+
+def _as_written(node: yaml.Node) -> Any:
+    """Return the content of a node with scalars as they are written, 1.50 rather than 1.5."""
+    if isinstance(node, yaml.MappingNode):
+        return {key.value: _as_written(value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [_as_written(child) for child in node.value]
+    return None if node.tag == f"{_TAG}null" else node.value
 
 
 def _check_node(

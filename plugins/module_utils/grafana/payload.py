@@ -21,6 +21,7 @@ ITEM = {
     "objects": {"type": "dict"},
     "folder": {"type": "str", "default": ""},
     "datasource_uid": {"type": "str", "default": "prometheus"},
+    "datasource_type": {"type": "str"},
     "paths": {"type": "dict", "default": {}},
 }
 SOURCES = ("directory", "file", "objects")

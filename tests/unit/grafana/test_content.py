@@ -712,6 +712,133 @@ def test_rules_of_prometheus_become_rule_groups() -> None:
     assert errors(Source("r", broken, folder=("F",)))[0].startswith("r/alerts.yml:4: ")
 
 
+def rule_file(*groups: str) -> str:
+    """Return a rule file of one line for each group."""
+    return "groups:\n" + "".join(f"- {group}\n" for group in groups)
+
+
+def rule_groups(*sources: Source) -> list[dict]:
+    loaded = bodies(
+        *sources, Source(objects={"datasources": [store("prometheus"), store("loki")]})
+    )
+    return [body for (kind, _identity), body in loaded.items() if kind == "rule_group"]
+
+
+def store(type_name: str) -> dict:
+    return {"name": type_name, "type": type_name, "uid": type_name}
+
+
+def test_scalars_of_rule_files_are_strings_as_they_are_written() -> None:
+    text = """
+    groups:
+      - name: 7
+        interval: 0s
+        limit: 0
+        rules:
+          - alert: 500
+            expr: up < 1
+            for:
+            labels: {version: 1.50, team: 007, code: 0777, hex: 0x1F, size: 1e3, page: true}
+            annotations: {empty: , day: 2024-01-01, tilde: ~, quoted: "null", big: 1_000}
+    """
+    [group] = rule_groups(Source("r", files(a_yml=text), folder=("F",)))
+    [rule] = group["rules"]
+    assert (group["title"], group["interval"], rule["title"]) == ("7", 60, "500")
+    assert rule["for"] == "0s"
+    assert rule["labels"] == {
+        "version": "1.50",
+        "team": "007",
+        "code": "0777",
+        "hex": "0x1F",
+        "size": "1e3",
+        "page": "true",
+    }
+    assert rule["annotations"] == {
+        "empty": "",
+        "day": "2024-01-01",
+        "tilde": "",
+        "quoted": "null",
+        "big": "1_000",
+    }
+
+
+def test_group_of_several_rule_files_has_the_file_in_its_title() -> None:
+    down = "{name: %s, rules: [{alert: %s, expr: up < 1}]}"
+    prometheus = (
+        "{name: Exporter, rules: [{alert: P, expr: up, labels: {engine: prometheus}}]}"
+    )
+    tree = files(
+        a_yml=rule_file(down % ("Exporter", "A"), down % ("Other", "O")),
+        sub__b_yml=rule_file(down % ("Exporter", "B")),
+        c_yml=rule_file(prometheus),
+    )
+    elsewhere = Source("s", files(a_yml=tree["a.yml"].decode()), folder=("G",))
+    found = rule_groups(Source("r", tree, folder=("F",)), elsewhere)
+    assert [group["title"] for group in found] == [
+        "Exporter (a)",
+        "Other",
+        "Exporter (b)",
+        "Exporter",
+        "Other",
+    ]
+    same = Source("s", files(a_yml=tree["a.yml"].decode()), folder=("F",))
+    found = rule_groups(
+        Source("r", files(a_yml=tree["sub/b.yml"].decode()), folder=("F",)), same
+    )
+    assert [group["title"] for group in found] == [
+        "Exporter (r-a)",
+        "Exporter (s-a)",
+        "Other",
+    ]
+
+
+def test_rules_have_the_query_of_their_datasources_type() -> None:
+    tree = files(a_yml=rule_file("{name: g, rules: [{alert: A, expr: up < 1}]}"))
+    for uid, query_type in (("prometheus", None), ("loki", "instant")):
+        [group] = rule_groups(Source("r", tree, folder=("F",), datasource_uid=uid))
+        model = group["rules"][0]["data"][0]["model"]
+        assert model["datasource"] == {"type": uid, "uid": uid}
+        assert model.get("queryType") == query_type
+    elsewhere = Source(
+        "r", tree, folder=("F",), datasource_uid="l", datasource_type="loki"
+    )
+    [group] = rule_groups(elsewhere)
+    assert group["rules"][0]["data"][0]["model"]["queryType"] == "instant"
+
+
+def test_all_errors_of_a_rule_file_are_reported_in_the_order_of_its_lines() -> None:
+    text = rule_file(
+        "{name: g, rules: [{record: 'a:b', expr: up}]}",
+        "{name: h, rules: [{alert: B, expr: up, annotations: {a: '{{ query }}'}}]}",
+        "{name: i, rules: [{alert: C, expr: up, for: 5 m, labels: {engine: x}}]}",
+        "{name: j, rules: [{alert: D, expr: up, keep_firing_for: 5 m}]}",
+    )
+    found = errors(Source("r", files(a_yml=text), folder=("F",)))
+    assert [error.split(" ")[0] for error in found] == [
+        "r/a.yml:2:",
+        "r/a.yml:3:",
+        "r/a.yml:4:",
+        "r/a.yml:5:",
+    ]
+
+
+def test_only_the_first_document_of_a_file_is_read_with_a_warning() -> None:
+    text = "---\n" + rule_file("{name: g, rules: [{alert: A, expr: up < 1}]}") + "---\n"
+    data = Source(objects={"datasources": [store("prometheus")]})
+    loaded = load(Source("r", files(a_yml=text), folder=("F",)), data)
+    assert (loaded.errors, loaded.warnings) == ([], [])
+    more = text + rule_file("{name: h, rules: [{alert: B, expr: up < 1}]}")
+    loaded = load(Source("r", files(a_yml=more), folder=("F",)), data)
+    assert loaded.errors == []
+    [warning] = loaded.warnings
+    assert warning == (
+        "r/a.yml:5: only the first document of a file is read, as Prometheus and Grafana do;"
+        " move this one to a file of its own."
+    )
+    titles = [item.body.get("title") for item in loaded.desired]
+    assert "g" in titles and "h" not in titles
+
+
 def test_every_broken_file_among_many_is_an_error() -> None:
     tree = files(
         **{

@@ -13,6 +13,7 @@ import yaml
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
     prometheus_rules,
+    promql,
 )
 
 RuleError = prometheus_rules.RuleError
@@ -35,6 +36,10 @@ def groups(*rules: dict, **group: object) -> list:
 
 def rule(*rules: dict, **group: object) -> dict:
     return groups(*rules, **group)[0].body["rules"][0]
+
+
+def titles(*rules: dict) -> list[str]:
+    return [rule["title"] for rule in groups(*rules)[0].body["rules"]]
 
 
 def nodes(expr: str) -> dict:
@@ -124,7 +129,7 @@ def test_alert_becomes_a_rule_with_query_reduction_and_threshold():
         "keep_firing_for": "5m",
         "labels": {"severity": "critical", "service": "redis"},
         "annotations": {
-            "summary": "Redis {{ $labels.redis }} is down ({{ $values.B.Value }})",
+            "summary": 'Redis {{ index $labels "redis" }} is down ({{ $values.B.Value }})',
             "__dashboardUid__": "redis",
             "__panelId__": "4",
         },
@@ -173,6 +178,51 @@ def test_alert_becomes_a_rule_with_query_reduction_and_threshold():
             ("# why: b > 1\na", "gt", 2),
             id="a comment and lines",
         ),
+        pytest.param(
+            "a{x=~`(`} > 1", ("a{x=~`(`}", "gt", 1), id="a bracket in a raw string"
+        ),
+        pytest.param(r'a{x=~"\"(\\"} > 1', (r'a{x=~"\"(\\"}', "gt", 1), id="escapes"),
+        pytest.param(
+            "a # b > 1\r > 2", ("a # b > 1", "gt", 2), id="a CR ends a comment"
+        ),
+        pytest.param(
+            "(x - x offset 1h @ 100) > 5",
+            ("(x - x offset 1h @ 100)", "gt", 5),
+            id="modifiers",
+        ),
+        pytest.param(
+            "a offset -5m > 3", ("a offset -5m", "gt", 3), id="a modifier before it"
+        ),
+        pytest.param(
+            "count(up == 0) / on(a) group_left(b) c > 0.5",
+            ("count(up == 0) / on(a) group_left(b) c", "gt", 0.5),
+            id="a comparison within parentheses",
+        ),
+        pytest.param(
+            "a > bool 1 > 0", ("a > bool 1", "gt", 0), id="bool on the left side"
+        ),
+        pytest.param(
+            "sum by (job) (rate(e{path=~`/v[0-9]{1}/.*`}[5m])) > 0.05"
+            " and sum by (job) (rate(r{path=~`/v[0-9]{1}/.*`}[5m])) > 1",
+            None,
+            id="and after raw strings",
+        ),
+        pytest.param("a > 1 # it's", None, id="a quote in a comment at the end"),
+        pytest.param(
+            "# it's\na > 1", ("# it's\na", "gt", 1), id="a quote in a comment"
+        ),
+        pytest.param("a > 010", None, id="eight, with a leading zero"),
+        pytest.param("a > 0x1F", None, id="a hexadecimal number"),
+        pytest.param("a > 1_000", None, id="an underscore in a number"),
+        pytest.param("a > Inf", None, id="infinity"),
+        pytest.param("a > 1e400", None, id="a number out of range"),
+        pytest.param("a > 1 > \xa0 2", None, id="an unknown character"),
+        pytest.param("(a > 1", None, id="a bracket that is open"),
+        pytest.param("a) > 1", None, id="a bracket too many"),
+        pytest.param('a{x="b} > 1', None, id="a quote that is open"),
+        pytest.param("> 1", None, id="nothing on the left"),
+        pytest.param("and > 1", None, id="a metric called and"),
+        pytest.param("a >/ 1", None, id="another operator"),
         pytest.param("a > b", None, id="a vector on the right"),
         pytest.param("a > bool 1", None, id="bool"),
         pytest.param("5 < a", None, id="the number on the left"),
@@ -191,7 +241,7 @@ def test_alert_becomes_a_rule_with_query_reduction_and_threshold():
     ],
 )
 def test_only_a_comparison_with_a_number_is_a_threshold(expr, compared):
-    assert prometheus_rules.threshold(expr) == compared
+    assert promql.threshold(expr) == compared
     built = nodes(expr)
     assert built["A"]["model"]["expr"] == (compared[0] if compared else expr)
     assert built["C"]["model"]["type"] == ("threshold" if compared else "math")
@@ -284,7 +334,7 @@ def test_grafana_fires_for_the_same_series_as_prometheus_with_the_same_value(
         pytest.param("{{- $value -}}", "{{- $values.B.Value -}}", id="trimmed"),
         pytest.param(
             "{{ $value | humanizePercentage }} of {{ $labels.host }}",
-            "{{ $values.B.Value | humanizePercentage }} of {{ $labels.host }}",
+            '{{ $values.B.Value | humanizePercentage }} of {{ index $labels "host" }}',
             id="a function and a label",
         ),
         pytest.param(
@@ -309,8 +359,76 @@ def test_grafana_fires_for_the_same_series_as_prometheus_with_the_same_value(
         pytest.param(
             "{{ $values.X.Value }}", "{{ $values.X.Value }}", id="another name"
         ),
+        pytest.param("{{ $.Value }}", "{{ $.Values.B.Value }}", id="of the root"),
         pytest.param(
-            "{{ $labels.value }}", "{{ $labels.value }}", id="a label called value"
+            "{{ range $labels }}{{ .Value }}{{ $.Value }}{{ end }}{{ .Value }}",
+            "{{ range $labels }}{{ .Value }}{{ $.Values.B.Value }}{{ end }}{{ .Values.B.Value }}",
+            id="another dot",
+        ),
+        pytest.param(
+            "{{ if $value }}{{ $value := 3 }}{{ $value }}{{ else }}"
+            "{{ $value }}{{ end }}{{ $value }}",
+            "{{ if $values.B.Value }}{{ $value := 3 }}{{ $value }}{{ else }}"
+            "{{ $values.B.Value }}{{ end }}{{ $values.B.Value }}",
+            id="shadowed in a scope",
+        ),
+        pytest.param(
+            "{{ range $i, $value := $labels }}{{ $value }}{{ end }}",
+            "{{ range $i, $value := $labels }}{{ $value }}{{ end }}",
+            id="shadowed by range",
+        ),
+        pytest.param(
+            "{{ if true }}{{ $value = 3.0 }}{{ end }}{{ $value }}",
+            "{{ $value := $values.B.Value }}"
+            "{{ if true }}{{ $value = 3.0 }}{{ end }}{{ $value }}",
+            id="assigned",
+        ),
+        pytest.param(
+            "{{ $values := 1 }}{{ $value }}",
+            "{{ $values := 1 }}{{ $.Values.B.Value }}",
+            id="beside a name of Grafana",
+        ),
+        pytest.param(
+            "{{/* query $value */}}{{- /* first */ -}}",
+            "{{/* query $value */}}{{- /* first */ -}}",
+            id="in a comment",
+        ),
+        pytest.param(
+            "{{ $labels.cluster | toUpper }}",
+            '{{ index $labels "cluster" | toUpper }}',
+            id="a label in a pipeline",
+        ),
+        pytest.param(
+            '{{ if eq $labels.cluster "" }}none{{ else }}some{{ end }}',
+            '{{ if eq (index $labels "cluster") "" }}none{{ else }}some{{ end }}',
+            id="a label as argument",
+        ),
+        pytest.param(
+            "{{ .Labels.a }}{{ $.Labels.b }}{{ ($labels).c }}",
+            '{{ index .Labels "a" }}{{ index $.Labels "b" }}{{ index ($labels) "c" }}',
+            id="a label of the data",
+        ),
+        pytest.param(
+            "{{ with $labels }}{{ .a }}{{ end }}{{ with .Labels.b }}{{ . }}{{ end }}",
+            '{{ with $labels }}{{ index . "a" }}{{ end }}'
+            '{{ with index .Labels "b" }}{{ . }}{{ end }}',
+            id="labels as dot",
+        ),
+        pytest.param(
+            "{{ $l := $labels }}{{ $l.a }}{{ $d := . }}{{ $d.Labels.b }}{{ $d.Value }}",
+            '{{ $l := $labels }}{{ index $l "a" }}{{ $d := . }}'
+            '{{ index $d.Labels "b" }}{{ $d.Values.B.Value }}',
+            id="labels and data by another name",
+        ),
+        pytest.param(
+            '{{ define "x" }}{{ .a }}{{ end }}{{ template "x" $labels }}',
+            '{{ define "x" }}{{ index . "a" }}{{ end }}{{ template "x" $labels }}',
+            id="labels in a template of its own",
+        ),
+        pytest.param(
+            "{{ $labels.value }}",
+            '{{ index $labels "value" }}',
+            id="a label called value",
         ),
         pytest.param(
             '{{ "a"\n| title }} \u2028 😀 {{',
@@ -399,7 +517,8 @@ def test_offset_moves_the_time_range():
 
 
 @pytest.mark.parametrize(
-    ("interval", "seconds"), [("10s", 10), ("1m30s", 90), ("1h", 3600), (None, 60)]
+    ("interval", "seconds"),
+    [("10s", 10), ("1m30s", 90), ("1h", 3600), (None, 60), ("0s", 60), (0, 60)],
 )
 def test_interval_is_in_seconds(interval, seconds):
     [group] = groups(alert(), **({"interval": interval} if interval else {}))
@@ -436,8 +555,44 @@ def test_alerts_with_the_same_name_get_their_severity_as_title():
         "Other",
     ]
     assert len({rule["uid"] for rule in group.body["rules"]}) == 3
-    with pytest.raises(RuleError, match=r"Down \(high\) is the title of 2 alerts"):
-        groups(two[0], two[0])
+    assert titles(*two[:1] * 3) == ["Down (high)", "Down (high) 2", "Down (high) 3"]
+
+
+def burn(long: str, **labels: str) -> dict:
+    return alert("Burn", labels={"long": long, **labels})
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        pytest.param(
+            [burn("1h", severity="page"), burn("6h", severity="page")],
+            ["Burn (page, long 1h)", "Burn (page, long 6h)"],
+            id="the first label that tells them apart",
+        ),
+        pytest.param(
+            [burn("1h"), burn("6h"), burn("1h", short="5m")],
+            ["Burn (long 1h)", "Burn (long 6h)", "Burn (long 1h, short 5m)"],
+            id="no single label does",
+        ),
+        pytest.param(
+            [alert("A"), alert("A"), alert("A 2")],
+            ["A", "A 3", "A 2"],
+            id="no label does, and a number is another's name",
+        ),
+        pytest.param(
+            [alert("A", labels={"severity": "x"}), alert("A")],
+            ["A (x)", "A ()"],
+            id="only one has a severity",
+        ),
+    ],
+)
+def test_alerts_with_one_name_and_severity_have_distinct_titles(rules, expected):
+    found = titles(*rules)
+    assert found[: len(expected)] == expected
+    assert len(set(found)) == len(rules)
+    uids = [rule["uid"] for rule in groups(*rules)[0].body["rules"]]
+    assert len(set(uids)) == len(rules)
 
 
 def test_same_name_in_both_engines_is_no_conflict():
@@ -578,6 +733,42 @@ def test_uid_is_valid_and_derived_from_folder_group_and_title():
             id="half a second",
         ),
         pytest.param(
+            document(alert(expr='ALERTS{alertstate="firing"} > 0')),
+            "Down selects ALERTS, where Prometheus has only the alerts that it evaluates",
+            ("groups", 0, "rules", 0, "expr"),
+            id="alerts of Prometheus",
+        ),
+        pytest.param(
+            document(alert(expr='count({__name__="ALERTS_FOR_STATE"}) > 0')),
+            "Down selects ALERTS_FOR_STATE",
+            ("groups", 0, "rules", 0, "expr"),
+            id="alerts of Prometheus by label",
+        ),
+        pytest.param(
+            document(alert(annotations={"a": '{{ graphLink "up" }}'})),
+            "uses graphLink, which takes JSON in place of an expression in Grafana",
+            ("groups", 0, "rules", 0, "annotations", "a"),
+            id="a link",
+        ),
+        pytest.param(
+            document(alert(annotations={"a": "{{ externalURL }}"})),
+            "uses externalURL, which Grafana's templates lack",
+            ("groups", 0, "rules", 0, "annotations", "a"),
+            id="the address of Prometheus",
+        ),
+        pytest.param(
+            document(alert(annotations={"a": "{{ $labels = . }}"})),
+            "assigns to [$]labels, which cannot be followed",
+            ("groups", 0, "rules", 0, "annotations", "a"),
+            id="other labels",
+        ),
+        pytest.param(
+            document(alert(annotations={"a": "{{ $labels[0] }}"})),
+            r"cannot be read from '\[0\] }}' on",
+            ("groups", 0, "rules", 0, "annotations", "a"),
+            id="no template",
+        ),
+        pytest.param(
             document(alert(), limit=3),
             "limit is set, and Grafana has no limit of alerts; remove it",
             ("groups", 0, "limit"),
@@ -662,3 +853,67 @@ def test_split_file_converts_to_the_same_rule_groups():
     from_share = prometheus_rules.rule_groups(grafana, "x", "f")
     from_whole = prometheus_rules.rule_groups(MIXED, "x", "f")
     assert from_share == from_whole
+
+
+def test_all_errors_of_a_file_are_raised_at_once():
+    content = {
+        "groups": [
+            {"rules": []},
+            {"name": "a", "interval": "15s", "rules": [alert(annotations={"x": []})]},
+            {
+                "name": "b",
+                "rules": [
+                    {"record": "a:b", "expr": "up"},
+                    alert("B", annotations={"a": "{{ $externalLabels.dc }}"}),
+                    alert("C", "", **{"for": "5 m", "keep_firing_for": "x"}),
+                    alert("D", labels={"engine": "x"}),
+                ],
+            },
+        ]
+    }
+    with pytest.raises(RuleError) as error:
+        prometheus_rules.rule_groups(content, "x", "f")
+    first = error.value
+    assert [(one.steps, str(one).split(";")[0]) for one in (first, *first.others)] == [
+        (("groups", 0), "the group has no name"),
+        (("groups", 2, "rules", 3, "labels"), "the label engine is 'x'"),
+        (("groups", 1, "interval"), "interval is '15s'"),
+        (("groups", 1, "rules", 0, "annotations", "x"), "x is []"),
+        (
+            ("groups", 2, "rules", 0),
+            "a:b is a recording rule, which only Prometheus evaluates",
+        ),
+        (
+            ("groups", 2, "rules", 1, "annotations", "a"),
+            "'{{ $externalLabels.dc }}' uses $externalLabels, which Grafana's templates lack",
+        ),
+        (("groups", 2, "rules", 2), "C has no expr"),
+        (("groups", 2, "rules", 2, "for"), "'5 m' is not a duration"),
+        (
+            ("groups", 2, "rules", 2, "keep_firing_for"),
+            "'x' is not a duration",
+        ),
+    ]
+
+
+def test_rule_for_loki_is_an_instant_query_that_is_never_split():
+    expression = 'sum(rate({env="prod"} |= "error" [5m])) > 10'
+    [group] = prometheus_rules.rule_groups(
+        document(alert(expr=expression)), "x", "f", "logs", datasource_type="loki"
+    )
+    query, _reduction, decision = group.body["rules"][0]["data"]
+    assert (query["queryType"], query["datasourceUid"]) == ("instant", "logs")
+    assert query["model"] == {
+        "refId": "A",
+        "datasource": {"type": "loki", "uid": "logs"},
+        "expr": expression,
+        "queryType": "instant",
+        "instant": True,
+        "range": False,
+        "editorMode": "code",
+    }
+    assert decision["model"]["expression"] == "is_nan($B) < 2"
+    with pytest.raises(RuleError, match="x is of type tempo, which cannot answer"):
+        prometheus_rules.rule_groups(
+            document(alert()), "x", "f", "x", datasource_type="tempo"
+        )

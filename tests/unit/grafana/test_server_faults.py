@@ -286,13 +286,13 @@ def test_a_concurrent_save_is_replaced_knowingly(server: FakeGrafana) -> None:
 def test_a_value_that_is_stored_differently_is_reported() -> None:
     with FakeGrafana(version="11.6.4") as server:
         run(server, [desired("folder")])
-        # This version does not know the field.
+        # No version knows the field.
         other = desired(
             "rule_group",
-            changed(BODIES["rule_group"], ("rules", 0, "keep_firing_for"), "2m"),
+            changed(BODIES["rule_group"], ("rules", 0, "from_tomorrow"), "2m"),
         )
         with pytest.raises(
             GrafanaError,
-            match=r"group ops/targets .*but stored .*\"0s\".*\"120s\".*was sent",
+            match=r"group ops/targets .*but stored .*null.*\"2m\".*was sent",
         ):
             run(server, [other])

@@ -10,15 +10,21 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import (
     Raced,
 )
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
+    GrafanaError,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.registry import (
     REGISTRY,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
+    RequiredObject,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
     read_existing,
 )
 from tests.testbed.grafana.server import FakeGrafana
 from tests.unit.grafana.conftest import Apply, connect, writes
-from tests.unit.grafana.factories import BODIES, absent, changed, desired
+from tests.unit.grafana.factories import BODIES, IDENTITIES, absent, changed, desired
 
 
 def test_fields_that_no_update_empties_are_ignored(grafana: Any, apply: Apply) -> None:
@@ -181,3 +187,51 @@ def test_emptied_fields_of_a_recording_rule_are_no_difference(
     group = desired("rule_group", {**BODIES["rule_group"], "rules": [recording]})
     apply(desired("folder"), group)
     assert not apply(group).changed and not writes(grafana)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("keep_firing_for", "15m", "keep_firing_for"),
+        ("missingSeriesEvalsToResolve", 3, "missingSeriesEvalsToResolve"),
+        (
+            "notification_settings",
+            {
+                "receiver": "grafana-default-email",
+                "active_time_intervals": [IDENTITIES["mute_timing"]],
+            },
+            "notification_settings.active_time_intervals",
+        ),
+    ],
+)
+def test_a_field_that_grafana_11_drops_is_refused_before_a_write(
+    grafana: Any, apply: Apply, key: str, value: Any, named: str
+) -> None:
+    apply(desired("folder"), desired("mute_timing"))
+    body = BODIES["rule_group"]
+    group = desired("rule_group", changed(body, ("rules", 0, key), value))
+    if connect(grafana).major_version() > 11:
+        assert apply(group).changed
+        assert not apply(group).changed and not writes(grafana)
+        return
+    with pytest.raises(GrafanaError, match=f"Grafana before 12 has no {named}: leave"):
+        apply(group)
+    assert not writes(grafana)
+    zero = desired("rule_group", changed(body, ("rules", 0, "keep_firing_for"), "0"))
+    assert apply(zero).changed
+    assert not apply(zero).changed and not writes(grafana)
+
+
+def test_an_instant_query_of_loki_has_to_be_one_of_loki(
+    grafana: Any, apply: Apply
+) -> None:
+    loki = {"uid": "loki", "name": "Loki", "type": "loki", "url": "http://l"}
+    apply(desired("folder"), desired("datasource", loki))
+    query = ("rules", 0, "data", 0)
+    group = changed(BODIES["rule_group"], (*query, "datasourceUid"), "loki")
+    required = (RequiredObject("datasource", "loki", "alerts.yml:4"),)
+    with pytest.raises(GrafanaError, match="loki is of type loki: set datasource_type"):
+        apply(desired("rule_group", group), required=required)
+    assert not writes(grafana)
+    typed = changed(group, (*query, "model", "queryType"), "instant")
+    assert apply(desired("rule_group", typed), required=required).changed

@@ -49,6 +49,9 @@ class Document:
     locate: Callable[[Steps], Location] = unknown_location
     # Grafana replaces $VAR in provisioning files; Jinja did so in variables of Ansible.
     interpolated: bool = True
+    # The content with scalars as the file spells them, for programs that read them as strings.
+    as_written: Callable[[], Any] | None = None
+    warnings: tuple[str, ...] = ()
 
     def at(self, *steps: str | int) -> str:
         """Return the file and line of a value, for messages."""

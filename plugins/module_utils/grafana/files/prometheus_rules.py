@@ -9,10 +9,10 @@ Prometheus fires for each series that an expression returns, whatever its value.
 queries the expression, B reduces it, and C decides:
 
 - ``vector > number`` and ``vector < number``: A is the left side and C the threshold. A recovered
-  series is still returned, with its value, and resolves at once.
+  series is still returned, with its value, and resolves at once. ``promql.py`` finds them.
 - Everything else (``==``, ``and``, ``absent()`` ...): A is the whole expression, and C is 1 for
   each series that it returns. While others still fire, Grafana resolves a series that vanished
-  after two evaluations; Prometheus does so after one.
+  after two evaluations; Prometheus does so after one. Rules of Loki are never split.
 
 Either way B is Prometheus' ``$value``: the value of the left side, 0 and NaN included. No series
 means no alert. Annotations that only Grafana uses are in the same file, and Prometheus does not
@@ -25,15 +25,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..model import DesiredObject
+from ..schedules import milliseconds
 from .documents import type_name
+from .promql import own_alerts, threshold
+from .rule_templates import convert_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .documents import JsonObject, Steps
+    from .promql import Threshold
 
 GRAFANA, PROMETHEUS = "grafana", "prometheus"
 ENGINES = (GRAFANA, PROMETHEUS)
@@ -58,43 +63,50 @@ _RULE_FIELDS = (
     "labels",
     "annotations",
 )
-_SECONDS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
-_DURATION = re.compile(
-    r"0|(?=\d)" + "".join(rf"(?:(\d+){unit})?" for unit in _SECONDS) + r"(?:(\d+)ms)?"
-)
-# Strings, comments and matchers come first, since operators and words may be inside them.
-_TOKEN = re.compile(
-    r"""(?P<skip>"(?:\\.|[^"\\])*"
-                |'(?:\\.|[^'\\])*'
-                |`[^`]*`
-                |\#[^\n]*
-                |\{(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^}"'])*\})
-    |(?P<open>[(\[])
-    |(?P<close>[)\]])
-    |(?P<compare>[=!<>]=|[<>])
-    |(?P<word>[A-Za-z_:][A-Za-z0-9_:]*)""",
-    re.VERBOSE,
-)
-_DEPTH_CHANGES = {"open": 1, "close": -1}
-_SET_OPERATORS = ("and", "or", "unless")
-# Grafana's names of the comparisons that its threshold has in all supported versions.
-_THRESHOLDS = {">": "gt", "<": "lt"}
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
-_ACTION = re.compile(r"\{\{(?:\"(?:\\.|[^\"\\])*\"|`[^`]*`|[^\"`])*?\}\}", re.DOTALL)
-_LITERAL = re.compile(r"(\"(?:\\.|[^\"\\])*\"|`[^`]*`)")
-_VALUE = re.compile(r"\$value\b|(?<![\w.$)])\.Value\b")
-_MISSING_IN_GRAFANA = re.compile(
-    r"\$externalLabels\b|\$externalURL\b|\.ExternalLabels\b|\.ExternalURL\b"
-    r"|(?<![\w.$])(?:query|first|value|strvalue)\b"
-)
+# Types of datasources that answer such a query, and the query type that Grafana's own converter
+# sends (pkg/services/ngalert/prom/query.go); without it Loki answers with a range.
+LOKI = "loki"
+QUERY_TYPES = {
+    "prometheus": "",
+    "grafana-amazonprometheus-datasource": "",
+    "grafana-azureprometheus-datasource": "",
+    LOKI: "instant",
+}
 
 
 class RuleError(Exception):
-    """A rule file is invalid; ``steps`` are the keys and indexes that lead to the error."""
+    """A rule file is invalid; ``steps`` are the keys and indexes that lead to the error.
 
-    def __init__(self, message: str, steps: Steps = ()) -> None:
+    ``others`` are the further errors of the file.
+    """
+
+    def __init__(
+        self, message: str, steps: Steps = (), others: Sequence[RuleError] = ()
+    ) -> None:
         super().__init__(message)
         self.steps = steps
+        self.others = tuple(others)
+
+
+class _Errors:
+    """The errors of a file, to be raised as one."""
+
+    def __init__(self) -> None:
+        self.errors: list[RuleError] = []
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Keep the error of a block, and go on after it."""
+        try:
+            yield
+        except RuleError as error:
+            self.errors += [error, *error.others]
+
+    def raise_all(self) -> None:
+        """Raise the first error, with the others."""
+        if self.errors:
+            first, *others = self.errors
+            raise RuleError(str(first), first.steps, others)
 
 
 class Shares(NamedTuple):
@@ -102,14 +114,6 @@ class Shares(NamedTuple):
 
     grafana: JsonObject
     prometheus: JsonObject
-
-
-class Threshold(NamedTuple):
-    """A comparison of an expression with a number; ``comparison`` is gt or lt."""
-
-    expression: str
-    comparison: str
-    limit: float
 
 
 class _Group(NamedTuple):
@@ -137,6 +141,7 @@ class _Defaults(NamedTuple):
 
     folder_uid: str
     datasource_uid: str
+    datasource_type: str
     no_data: str
     exec_error: str
 
@@ -147,19 +152,29 @@ def split(document: Any) -> Shares:
     Recording rules are Prometheus' when labelled ``engine: prometheus``; Grafana rejects the rest.
     """
     shares = Shares({"groups": []}, {"groups": []})
-    for group in _groups(document):
+    errors = _Errors()
+    for group in _groups(document, errors):
         rules_by_engine: dict[str, list[JsonObject]] = {
             engine: [] for engine in ENGINES
         }
-        for rule in _rules(group):
-            engine = _engine(rule)
-            rules_by_engine[engine].append(_rule_for(rule, engine))
+        for rule in _rules(group, errors):
+            with errors.collect():
+                engine = _engine(rule)
+                rules_by_engine[engine].append(_rule_for(rule, engine))
         for share, rules in zip(shares, rules_by_engine.values()):
             if rules:
                 share["groups"].append(
                     {**_without_engine(group.fields), "rules": rules}
                 )
+    errors.raise_all()
     return shares
+
+
+def group_names(document: Any) -> list[str]:
+    """Return the names of the groups with rules that Grafana evaluates; errors are left out."""
+    ignored = _Errors()
+    groups = [rule.group.name for rule in _grafana_rules(document, ignored)]
+    return list(dict.fromkeys(groups))
 
 
 def rule_groups(
@@ -170,46 +185,68 @@ def rule_groups(
     interval: str = "1m",
     no_data: str = "OK",
     exec_error: str = "Error",
+    datasource_type: str = "prometheus",
+    group_titles: Mapping[str, str] | None = None,
 ) -> list[DesiredObject]:
     """Convert Grafana's share of a rule file to rule groups, in the order of the file.
 
     ``interval`` applies to groups that set none, ``no_data`` and ``exec_error`` are the states of
-    rules without the annotation for them. Raises RuleError.
+    rules without the annotation for them. ``group_titles`` has the titles of groups that differ
+    from their names. Raises RuleError with all errors of the file.
     """
     _check_state(NO_DATA, no_data, ())
     _check_state(EXEC_ERROR, exec_error, ())
-    defaults = _Defaults(folder_uid, datasource_uid, no_data, exec_error)
-    titles = _titles(document)
+    if datasource_type not in QUERY_TYPES:
+        raise RuleError(
+            f"the datasource {datasource_uid} is of type {datasource_type}, which cannot answer"
+            f" these rules; set datasource_uid to one of type {' or '.join(QUERY_TYPES)}."
+        )
+    defaults = _Defaults(
+        folder_uid, datasource_uid, datasource_type, no_data, exec_error
+    )
+    errors = _Errors()
+    rules = list(_grafana_rules(document, errors))
+    titles = _titles(rules)
+    rules_by_group: dict[str, list[_Rule]] = {}
+    for rule in rules:
+        rules_by_group.setdefault(rule.group.name, []).append(rule)
     converted = []
-    for group in _groups(document):
-        rules = [
-            _convert_rule(rule, defaults, titles.get(rule.steps, ""))
-            for rule in _rules(group)
-            if _engine(rule) == GRAFANA
+    for name, own in rules_by_group.items():
+        title = (group_titles or {}).get(name, name)
+        body: JsonObject = {"folderUid": folder_uid, "title": title}
+        with errors.collect():
+            body["interval"] = _group_seconds(own[0].group, interval)
+        body["rules"] = [
+            _convert_rule(rule, defaults, title, titles.get(rule.steps, ""), errors)
+            for rule in own
         ]
-        if rules:
-            body = {
-                "folderUid": folder_uid,
-                "title": group.name,
-                "interval": _group_seconds(group, interval),
-                "rules": rules,
-            }
-            identity = f"{folder_uid}/{group.name}"
-            converted.append(DesiredObject("rule_group", identity, body, source))
+        identity = f"{folder_uid}/{title}"
+        converted.append(DesiredObject("rule_group", identity, body, source))
+    errors.raise_all()
     return converted
+
+
+def _grafana_rules(document: Any, errors: _Errors) -> Iterator[_Rule]:
+    """Yield the rules that Grafana evaluates."""
+    for group in _groups(document, errors):
+        for rule in _rules(group, errors):
+            with errors.collect():
+                if _engine(rule) == GRAFANA:
+                    yield rule
 
 
 def _group_seconds(group: _Group, default: str) -> int:
     """Return the seconds between evaluations of a group that Grafana can evaluate."""
-    if group.fields.get("limit"):
+    if str(group.fields.get("limit") or 0) != "0":
         raise RuleError(
             "limit is set, and Grafana has no limit of alerts; remove it.",
             (*group.steps, "limit"),
         )
     steps = (*group.steps, "interval")
-    interval = group.fields.get("interval", default)
-    seconds = _milliseconds(interval, steps) / 1000
-    if not seconds or seconds % 10:
+    interval = group.fields.get("interval")
+    # Prometheus takes zero for none.
+    seconds = _milliseconds(interval, steps) / 1000 or _milliseconds(default, ()) / 1000
+    if seconds % 10:
         raise RuleError(
             f"interval is {interval!r}; write 10s or a multiple of 10s, as Grafana requires.",
             steps,
@@ -217,40 +254,51 @@ def _group_seconds(group: _Group, default: str) -> int:
     return int(seconds)
 
 
-def _convert_rule(rule: _Rule, defaults: _Defaults, title: str) -> JsonObject:
+def _convert_rule(
+    rule: _Rule, defaults: _Defaults, group_title: str, title: str, errors: _Errors
+) -> JsonObject:
     fields, steps = rule.fields, rule.steps
     if "alert" not in fields:
-        raise RuleError(
-            f"{fields['record']} is a recording rule, which only Prometheus evaluates;"
-            " label it engine: prometheus, and list its file in prometheus_rule_files.",
-            steps,
-        )
-    annotations = _strings(fields, "annotations", steps)
-    expression = _expression(rule)
-    offset = _offset_seconds(rule.group)
-    converted = {
-        "uid": uid(defaults.folder_uid, rule.group.name, title),
+        with errors.collect():
+            raise RuleError(
+                f"{fields['record']} is a recording rule, which only Prometheus evaluates;"
+                " label it engine: prometheus, and list its file in prometheus_rule_files.",
+                steps,
+            )
+        return {}
+    converted: JsonObject = {
+        "uid": uid(defaults.folder_uid, group_title, title),
         "title": title,
         "condition": "C",
-        "data": _nodes(expression, defaults.datasource_uid, offset),
-        "noDataState": _state(annotations, NO_DATA, defaults.no_data, steps),
-        "execErrState": _state(annotations, EXEC_ERROR, defaults.exec_error, steps),
-        "for": _duration(fields.get("for", 0), (*steps, "for")),
-        "labels": _convert_templates(
-            _without_engine_label(rule.labels()), (*steps, "labels")
-        ),
-        "annotations": _convert_templates(annotations, (*steps, "annotations")),
-        "isPaused": False,
     }
-    if "keep_firing_for" in fields:
-        converted["keep_firing_for"] = _duration(
-            fields["keep_firing_for"], (*steps, "keep_firing_for")
+    with errors.collect():
+        converted["data"] = _nodes(_expression(rule), defaults, _offset_seconds(rule))
+    annotations = {}
+    with errors.collect():
+        annotations = _strings(fields, "annotations", steps)
+        converted["noDataState"] = _state(annotations, NO_DATA, defaults.no_data, steps)
+    with errors.collect():
+        converted["execErrState"] = _state(
+            annotations, EXEC_ERROR, defaults.exec_error, steps
         )
+    with errors.collect():
+        converted["for"] = _duration(fields.get("for"), (*steps, "for"))
+    labels = _without_engine_label(rule.labels())
+    converted["labels"] = _convert_templates(labels, (*steps, "labels"), errors)
+    converted["annotations"] = _convert_templates(
+        annotations, (*steps, "annotations"), errors
+    )
+    converted["isPaused"] = False
+    with errors.collect():
+        kept = _duration(fields.get("keep_firing_for"), (*steps, "keep_firing_for"))
+        if fields.get("keep_firing_for") is not None:
+            converted["keep_firing_for"] = kept
     if len(set(PANEL) & set(annotations)) == 1:
-        raise RuleError(
-            f"{title} has only one of {' and '.join(PANEL)}; set both or neither.",
-            steps,
-        )
+        with errors.collect():
+            raise RuleError(
+                f"{title} has only one of {' and '.join(PANEL)}; set both or neither.",
+                steps,
+            )
     return converted
 
 
@@ -263,29 +311,33 @@ def uid(folder_uid: str, group: str, title: str) -> str:
     return f"{readable}-{digest}".lstrip("-")
 
 
-def _nodes(expression: str, datasource_uid: str, offset: int) -> list[JsonObject]:
+def _nodes(expression: str, defaults: _Defaults, offset: int) -> list[JsonObject]:
     """Return the nodes A, B and C of a rule."""
-    comparison = threshold(expression)
+    is_promql = defaults.datasource_type != LOKI
+    comparison = threshold(expression) if is_promql else None
     queried = comparison.expression if comparison else expression
     return [
-        _query_node(queried, datasource_uid, offset),
+        _query_node(queried, defaults, offset),
         _expression_node("B", {"type": "reduce", "expression": "A", "reducer": "last"}),
         _expression_node("C", _decision(comparison)),
     ]
 
 
-def _query_node(expression: str, datasource_uid: str, offset: int) -> JsonObject:
+def _query_node(expression: str, defaults: _Defaults, offset: int) -> JsonObject:
+    datasource = {"type": defaults.datasource_type, "uid": defaults.datasource_uid}
+    query_type = QUERY_TYPES[defaults.datasource_type]
     return {
         "refId": "A",
-        "datasourceUid": datasource_uid,
-        "queryType": "",
+        "datasourceUid": defaults.datasource_uid,
+        "queryType": query_type,
         "model": {
             "refId": "A",
-            "datasource": {"type": "prometheus", "uid": datasource_uid},
+            "datasource": datasource,
             "expr": expression,
             "instant": True,
             "range": False,
             "editorMode": "code",
+            **({"queryType": query_type} if query_type else {}),
         },
         "relativeTimeRange": {"from": LOOK_BACK_SECONDS + offset, "to": offset},
     }
@@ -318,122 +370,102 @@ def _expression_node(ref_id: str, settings: JsonObject) -> JsonObject:
     }
 
 
-def threshold(expression: str) -> Threshold | None:
-    """Return an expression as a comparison of its left side with a number; None otherwise.
-
-    Grafana 11 has no threshold for >=, <=, == and !=, and its math expressions fire for NaN, which
-    Prometheus drops.
-    """
-    operator = _last_comparison(expression)
-    if operator is None or operator.group() not in _THRESHOLDS:
-        return None
-    limit = expression[operator.end() :].strip()
-    if not _NUMBER.fullmatch(limit):
-        return None
-    left_side = expression[: operator.start()].strip()
-    return Threshold(left_side, _THRESHOLDS[operator.group()], _number(limit))
-
-
-def _last_comparison(expression: str) -> re.Match[str] | None:
-    """Return the last comparison outside parentheses; None beside a set operator."""
-    depth = 0
-    comparison = None
-    for token in _TOKEN.finditer(expression):
-        kind = token.lastgroup or ""
-        depth += _DEPTH_CHANGES.get(kind, 0)
-        if depth != 0:
-            continue
-        if kind == "word" and token.group().lower() in _SET_OPERATORS:
-            return None
-        if kind == "compare":
-            comparison = token
-    return comparison
-
-
-def _number(literal: str) -> float:
-    number = float(literal)
-    return int(number) if number.is_integer() else number
-
-
-def _convert_templates(strings: dict[str, str], steps: Steps) -> dict[str, str]:
+def _convert_templates(
+    strings: dict[str, str], steps: Steps, errors: _Errors
+) -> dict[str, str]:
     """Convert labels or annotations to Grafana's; those that set states are left out."""
-    return {
-        key: _convert_template(string, (*steps, key))
-        for key, string in strings.items()
-        if key not in STATES
-    }
+    converted = {}
+    for key, string in strings.items():
+        if key not in STATES:
+            with errors.collect():
+                converted[key] = _convert_template(string, (*steps, key))
+    return converted
 
 
 def _convert_template(string: str, steps: Steps) -> str:
-    """Rename Prometheus' ``$value`` in the actions of a template; the rest stays unchanged."""
-
-    def convert_action(match: re.Match[str]) -> str:
-        # Every second part is a string literal, which stays.
-        parts = _LITERAL.split(match[0])
-        parts[::2] = [convert_code(code) for code in parts[::2]]
-        return "".join(parts)
-
-    def convert_code(code: str) -> str:
-        missing = _MISSING_IN_GRAFANA.search(code)
-        if missing:
-            raise RuleError(
-                f"{string!r} uses {missing[0]}, which Grafana's templates lack; remove it.",
-                steps,
-            )
-        return _VALUE.sub(_grafana_value, code)
-
-    return _ACTION.sub(convert_action, string)
+    try:
+        return convert_template(string)
+    except ValueError as error:
+        raise RuleError(f"{string!r} {error}.", steps) from error
 
 
-def _grafana_value(match: re.Match[str]) -> str:
-    return "$values.B.Value" if match[0].startswith("$") else ".Values.B.Value"
-
-
-def _titles(document: Any) -> dict[Steps, str]:
+def _titles(rules: list[_Rule]) -> dict[Steps, str]:
     """Return the unique title of each of Grafana's alerts, by its steps.
 
-    Before Grafana 12, a title may exist only once in a folder.
+    Before Grafana 12, a title may exist only once in a folder. An alert whose name is there several
+    times has its severity in its title, then the labels that differ, and as the last resort its
+    number among those that are alike.
     """
-    alerts = list(_grafana_alerts(document))
-    counts = Counter(rule.fields["alert"] for rule in alerts)
-    titles = {}
-    for rule in alerts:
-        name = rule.fields["alert"]
+    names = Counter(rule.fields.get("alert") for rule in rules)
+    alike: dict[str, list[_Rule]] = {}
+    for rule in rules:
+        name = str(rule.fields.get("alert"))
         severity = rule.labels().get("severity", "")
-        titles[rule.steps] = f"{name} ({severity})" if counts[name] > 1 else name
-    title_counts = Counter(titles.values())
+        title = f"{name} ({severity})" if names[rule.fields.get("alert")] > 1 else name
+        alike.setdefault(title, []).append(rule)
+    titles: dict[Steps, str] = {}
+    for title, own in alike.items():
+        for rule in own:
+            titles[rule.steps] = _distinct_title(rule, own, title)
+    return _numbered(titles)
+
+
+def _numbered(titles: dict[Steps, str]) -> dict[Steps, str]:
+    """Number the titles that are there several times, from the second one on."""
+    taken = set(titles.values())
+    numbered: dict[Steps, str] = {}
     for steps, title in titles.items():
-        if title_counts[title] > 1:
-            raise RuleError(
-                f"{title} is the title of {title_counts[title]} alerts;"
-                " change the name or severity of an alert.",
-                steps,
-            )
-    return titles
+        unique, number = title, 1
+        while unique in numbered.values() or (number > 1 and unique in taken):
+            number += 1
+            unique = f"{title} {number}"
+        numbered[steps] = unique
+    return numbered
 
 
-def _grafana_alerts(document: Any) -> Iterator[_Rule]:
-    for group in _groups(document):
-        for rule in _rules(group):
-            if "alert" in rule.fields and _engine(rule) == GRAFANA:
-                yield rule
+def _distinct_title(rule: _Rule, alike: list[_Rule], title: str) -> str:
+    """Return the title of an alert with the first label, or else all labels, that differ."""
+    all_labels = [other.labels() for other in alike]
+    keys = dict.fromkeys(key for labels in all_labels for key in labels)
+    values = {key: [labels.get(key, "") for labels in all_labels] for key in keys}
+    differing = [key for key in keys if len(set(values[key])) > 1]
+    telling = [key for key in differing if len(set(values[key])) == len(alike)]
+    if len(alike) == 1:
+        return title
+    labels = rule.labels()
+    named = [key for key in telling[:1] or differing if labels.get(key)]
+    own = [f"{key} {labels[key]}" for key in named]
+    parts = list(filter(None, [labels.get("severity", ""), *own]))
+    name = str(rule.fields.get("alert"))
+    return f"{name} ({', '.join(parts)})" if parts else name
 
 
-def _groups(document: Any) -> list[_Group]:
-    """Return the groups of a rule file."""
-    groups: list[_Group] = []
-    for index, fields in enumerate(_group_list(document)):
-        steps = ("groups", index)
-        _check_fields(fields, _GROUP_FIELDS, steps, "a group")
-        name = fields.get("name")
-        if not isinstance(name, str) or not name:
-            raise RuleError("the group has no name; set name.", steps)
-        if name in [group.name for group in groups]:
-            raise RuleError(
-                f"group {name} is defined twice; rename one of them.", steps
-            )
-        groups.append(_Group(steps, fields))
-    return groups
+def _groups(document: Any, errors: _Errors) -> list[_Group]:
+    """Return the groups of a rule file that are valid."""
+    groups: dict[str, _Group] = {}
+    with errors.collect():
+        for index, fields in enumerate(_group_list(document)):
+            with errors.collect():
+                group = _group(("groups", index), fields)
+                if group.name in groups:
+                    raise RuleError(
+                        f"group {group.name} is defined twice; rename one of them.",
+                        group.steps,
+                    )
+                groups[group.name] = group
+    return list(groups.values())
+
+
+def _group(steps: Steps, fields: Any) -> _Group:
+    _check_fields(fields, _GROUP_FIELDS, steps, "a group")
+    if not _is_name(fields.get("name")):
+        raise RuleError("the group has no name; set name.", steps)
+    return _Group(steps, fields)
+
+
+def _is_name(value: Any) -> bool:
+    """Return whether a value is a name; YAML of other readers has numbers."""
+    return isinstance(value, (str, int, float)) and value != ""
 
 
 def _group_list(document: Any) -> list[Any]:
@@ -446,25 +478,31 @@ def _group_list(document: Any) -> list[Any]:
     return groups
 
 
-def _rules(group: _Group) -> list[_Rule]:
-    """Return the rules of a group."""
+def _rules(group: _Group, errors: _Errors) -> list[_Rule]:
+    """Return the rules of a group that are valid."""
+    rules: list[_Rule] = []
     rule_list = group.fields.get("rules") or []
     if not isinstance(rule_list, list):
-        raise RuleError(
-            f"rules of group {group.name} is a {type_name(rule_list)}; write a list.",
-            group.steps,
-        )
-    rules = []
-    for index, fields in enumerate(rule_list):
-        steps = (*group.steps, "rules", index)
-        _check_fields(fields, _RULE_FIELDS, steps, "a rule")
-        names = [fields[key] for key in ("alert", "record") if key in fields]
-        if len(names) != 1 or not isinstance(names[0], str) or not names[0]:
+        with errors.collect():
             raise RuleError(
-                "the rule lacks a name or has two; set either alert or record.", steps
+                f"rules of group {group.name} is a {type_name(rule_list)}; write a list.",
+                group.steps,
             )
-        rules.append(_Rule(steps, fields, group))
+        return rules
+    for index, fields in enumerate(rule_list):
+        with errors.collect():
+            rules.append(_rule((*group.steps, "rules", index), fields, group))
     return rules
+
+
+def _rule(steps: Steps, fields: Any, group: _Group) -> _Rule:
+    _check_fields(fields, _RULE_FIELDS, steps, "a rule")
+    names = [fields[key] for key in ("alert", "record") if key in fields]
+    if len(names) != 1 or not _is_name(names[0]):
+        raise RuleError(
+            "the rule lacks a name or has two; set either alert or record.", steps
+        )
+    return _Rule(steps, fields, group)
 
 
 def _check_fields(
@@ -517,20 +555,35 @@ def _without_engine_label(labels: dict[str, Any]) -> dict[str, Any]:
 
 
 def _strings(fields: JsonObject, key: str, steps: Steps) -> dict[str, str]:
-    """Return labels or annotations, whose values are strings or numbers."""
+    """Return labels or annotations, whose values are scalars; null is an empty string."""
     values = fields.get(key) or {}
     if not isinstance(values, dict):
         raise RuleError(f"{key} is a {type_name(values)}; write a dict.", (*steps, key))
     for name, value in values.items():
-        if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        if isinstance(value, (dict, list)):
             raise RuleError(f"{name} is {value!r}; write a str.", (*steps, key, name))
-    return {str(name): str(value) for name, value in values.items()}
+    return {str(name): _spelling(value) for name, value in values.items()}
+
+
+def _spelling(value: Any) -> str:
+    """Return a scalar as text; those of files are text already, as they were written."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _expression(rule: _Rule) -> str:
-    expression = str(rule.fields.get("expr", "")).strip()
+    expression = str(rule.fields.get("expr") or "").strip()
+    name, steps = rule.fields["alert"], (*rule.steps, "expr")
     if not expression:
-        raise RuleError(f"{rule.fields['alert']} has no expr; set expr.", rule.steps)
+        raise RuleError(f"{name} has no expr; set expr.", rule.steps)
+    series = own_alerts(expression)
+    if series:
+        raise RuleError(
+            f"{name} selects {series}, where Prometheus has only the alerts that it evaluates"
+            " itself; label the alert engine: prometheus.",
+            steps,
+        )
     return expression
 
 
@@ -546,24 +599,23 @@ def _check_state(key: str, state: str, steps: Steps) -> None:
         raise RuleError(f"{key} is {state!r}; use one of {', '.join(states)}.", steps)
 
 
-def _offset_seconds(group: _Group) -> int:
-    offset = group.fields.get("query_offset", 0)
+def _offset_seconds(rule: _Rule) -> int:
+    group = rule.group
+    offset = group.fields.get("query_offset")
     return _milliseconds(offset, (*group.steps, "query_offset")) // 1000
 
 
 def _duration(value: Any, steps: Steps) -> str:
     """Return a duration in the notation of Prometheus and Grafana."""
-    _milliseconds(value, steps)
-    return "0s" if str(value) == "0" else str(value)
+    return str(value) if _milliseconds(value, steps) else "0s"
 
 
 def _milliseconds(value: Any, steps: Steps) -> int:
-    match = _DURATION.fullmatch(str(value))
-    if not match or isinstance(value, bool):
+    """Return the length of a duration; it is zero where none is set."""
+    length = milliseconds(_spelling(value)) if value is not None else 0
+    if length is None:
         raise RuleError(
             f"{value!r} is not a duration; write one such as 5m or 1h30m.",
             steps,
         )
-    *counts, milliseconds = [int(count or 0) for count in match.groups()]
-    seconds = sum(count * unit for count, unit in zip(counts, _SECONDS.values()))
-    return 1000 * seconds + milliseconds
+    return length

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..api.client import Client
     from ..model import Body, Reference
@@ -171,6 +171,12 @@ class Kind:
 
     def blocker(self, body: Body, live: Live | None) -> str | None:
         """Return why Grafana would refuse this body or store it wrongly, or None."""
+        return None
+
+    def server_blocker(
+        self, body: Body, release: Callable[[], int], existing: Existing
+    ) -> str | None:
+        """Return why this release, with its other objects, would take the body wrongly, or None."""
         return None
 
     def prepared(self, body: Body, live: Live | None, settings: Settings) -> Body:

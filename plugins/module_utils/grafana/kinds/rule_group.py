@@ -20,17 +20,24 @@ from .base import (
     provenance_of,
     strictest_provenance,
 )
-from .names import CONTACT_POINT, FOLDER, MUTE_TIMING, RULE_GROUP
+from .names import CONTACT_POINT, DATASOURCE, FOLDER, MUTE_TIMING, RULE_GROUP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..api.client import Client
     from ..model import Body
-    from .base import Name
+    from .base import Existing, Name
 
 RULES = path("v1", "provisioning", "alert-rules")
 EVALUATIONS = "missingSeriesEvalsToResolve"
+# Grafana 11 takes these and stores none of them.
+NEWER_FIELDS = (
+    "keep_firing_for",
+    EVALUATIONS,
+    "notification_settings.active_time_intervals",
+)
+NEWER_SINCE = 12
 LONGEST_UID = 40
 UID = re.compile(r"[a-zA-Z0-9_-]*")
 DEFAULTS = {"noDataState": "NoData", "execErrState": "Alerting", "for": "0s"}
@@ -98,6 +105,32 @@ class RuleGroup(Kind):
                 f"its interval must be a whole multiple of {base} s, not {interval} s"
             )
         return next(_problems(body["rules"]), None)
+
+    def server_blocker(
+        self, body: Body, release: Callable[[], int], existing: Existing
+    ) -> str | None:
+        """Return a field that Grafana 11 drops, or a query that Loki answers with a range."""
+        types = {
+            uid: live.body.get("type")
+            for uid, live in existing.get(DATASOURCE, {}).items()
+        }
+        for rule in body["rules"]:
+            fields = [field for field in NEWER_FIELDS if _is_set(rule, field)]
+            # Every release drops them from a recording rule.
+            is_dropped = fields and not rule.get("record")
+            if is_dropped and 0 < release() < NEWER_SINCE:
+                return (
+                    f"rule {rule.get('title')}: Grafana before {NEWER_SINCE} has no"
+                    f" {', '.join(fields)}: leave it out"
+                )
+            for query in rule.get("data") or []:
+                uid, model = query.get("datasourceUid"), query.get("model") or {}
+                if types.get(uid) == "loki" and _is_untyped(model):
+                    return (
+                        f"rule {rule.get('title')}: datasource {uid} is of type loki: set"
+                        " datasource_type loki, or queryType instant in the query's model"
+                    )
+        return None
 
     def order(self, steps: Sequence[Step]) -> list[Step]:
         """Return each group after those that take rules from it.
@@ -207,6 +240,18 @@ def _uid_blocker(rules: list[Body]) -> str | None:
     if not all(UID.fullmatch(uid) for uid in uids):
         return "the uid of a rule is made of letters, digits, dashes and underscores"
     return None
+
+
+def _is_set(rule: Body, field: str) -> bool:
+    value = rule
+    for key in field.split("."):
+        value = value.get(key) or {}
+    is_zero = isinstance(value, str) and schedules.milliseconds(value) == 0
+    return bool(value) and not is_zero
+
+
+def _is_untyped(model: Body) -> bool:
+    return bool(model.get("instant")) and not model.get("queryType")
 
 
 def _live_uids(step: Step) -> set[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ..kinds.base import DELETE
+from ..kinds.base import CREATE, DELETE, UPDATE
 from ..kinds.registry import REGISTRY
 from . import plan_checks, unique_names
 
@@ -35,11 +35,24 @@ def check(plan: Plan, loader: Loader, required: Sequence[RequiredObject]) -> Pla
     loader.ensure_listed(*plan_checks.kinds_for_use_check(steps))
     steps = plan_checks.check_use(steps, loader.existing)
     steps = plan_checks.check_references(steps, loader.existing, required)
+    steps = _check_server(steps, loader)
     name_owners = loader.name_owners(unique_names.kinds_with_new_names(steps))
     steps = unique_names.check(steps, name_owners)
     steps = _check_releases_to_ui(steps, loader.client)
     steps = _check_containers(steps, loader)
     return plan._replace(steps=tuple(steps), unique_kinds=frozenset(name_owners))
+
+
+def _check_server(steps: list[Step], loader: Loader) -> list[Step]:
+    """Check that this server understands the bodies that are written."""
+    release, existing = loader.client.major_version, loader.existing
+    reasons = {}
+    for step in steps:
+        if step.action in (CREATE, UPDATE):
+            kind = REGISTRY[step.kind]
+            reason = kind.server_blocker(step.body, release, existing)
+            reasons.update({id(step): reason} if reason else {})
+    return plan_checks.with_conflicts(steps, reasons)
 
 
 def _check_releases_to_ui(steps: list[Step], client: Client) -> list[Step]:
