@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Requires make and git; tests/bootstrap installs the rest. pytest gets ARGS: make test ARGS=-x
-.PHONY: test unit lint mutants experiments demo demo-down
+.PHONY: test unit lint mutants experiments docs demo demo-down
 
 test:
 	@tests/bootstrap python -m tests.run -- $(ARGS)
@@ -13,6 +13,9 @@ lint:
 
 experiments:
 	@tests/bootstrap python -m tests.run experiments -- $(ARGS)
+
+docs:
+	@tests/bootstrap python -m tests.documentation $(ARGS)
 
 mutants:
 	@tests/bootstrap python -m tests.mutants $(ARGS)
