@@ -1,8 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Each alert fires when it should and is silent otherwise, by Prometheus' own tool.
 
-`alerts/<role>.yml` are the cases of a role's `files/alerts.yml`, in the format of `promtool test
-rules`. The tests leave out the descriptions, which are constant, and fields that only Grafana uses.
+`alerts/<role>.yml` has the cases of a role's `files/alerts.yml`. `tests` are in the format of
+`promtool test rules`; `cases` are a shorter form, with these keys:
+
+    alert      Name of the alert.
+    series     Notation of values by series; a series without env and host is of dev and a.
+    interval   Interval of the values (30s).
+    evaluate   Interval of the evaluations (30s).
+    silent     Time without the alert (one evaluation before `fires`).
+    fires      Time at which exactly the alerts in `expected` fire.
+    expected   Labels, except env if it is dev, and summary of each alert.
+
+The tests leave out the descriptions, which are constant, and fields that only Grafana uses.
 """
 
 from __future__ import annotations
@@ -10,14 +20,17 @@ from __future__ import annotations
 import re
 import subprocess
 import tarfile
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
+    prometheus_rules,
+)
 from tests import content
 from tests.testbed.releases.build import build_all
 
@@ -25,14 +38,22 @@ CASES = Path(__file__).parent / "alerts"
 ROLES = list(content.alert_files())
 NOT_TESTED = (
     "description",
+    "runbook_url",
     "grafana_no_data",
     "grafana_exec_error",
     "__dashboardUid__",
     "__panelId__",
 )
-# Mutations: each comparison is reversed, and each `for` is removed or added.
-FLIPPED = {">": "<=", "<": ">=", "==": "!="}
-COMPARISON = re.compile(r"(?<=\s)(>|<|==)(?=\s)")
+EVALUATE = "30s"
+SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+# Mutations of an expression: comparisons and matchers are reversed, numbers changed.
+FLIPPED = {">": "<=", "<": ">=", "==": "!=", ">=": "<", "<=": ">"}
+FLIPPED_MATCHERS = {"=": "!=", "!=": "=", "=~": "!~", "!~": "=~"}
+COMPARISON = re.compile(r"(?<=\s)(>=|<=|>|<|==)(?=\s)")
+THRESHOLD = re.compile(r"(?<=\s[<>]\s)-?[\d.]+|(?<=\s[<>]=\s)-?[\d.]+")
+MATCHER = re.compile(r"(?<=\w)(=~|!~|!=|=)(?=\")")
+GROUPING = re.compile(r"\bby \(([^)]*)\)")
+SMALL = 10
 
 
 @pytest.fixture(scope="module")
@@ -68,24 +89,112 @@ def rules(document: dict) -> list[dict[str, Any]]:
     return [rule for group in document["groups"] for rule in group["rules"]]
 
 
-def cases(role: str) -> dict[str, Any]:
-    return yaml.safe_load((CASES / f"{role}.yml").read_text(encoding="utf-8"))
+def seconds(duration: str) -> int:
+    """Return the seconds of a duration such as 1h30m."""
+    parts = re.findall(r"(\d+)([dhms])", duration)
+    return sum(int(count) * SECONDS[unit] for count, unit in parts)
 
 
-def tried(
-    promtool: Path, document: dict, tests: dict, folder: Path
-) -> subprocess.CompletedProcess:
-    """Run cases against alerts."""
-    folder.mkdir(parents=True)
-    (folder / "alerts.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
-    (folder / "cases.yml").write_text(yaml.safe_dump(tests), encoding="utf-8")
-    return subprocess.run(
-        [promtool, "test", "rules", "cases.yml"],
+def labelled(series: str) -> str:
+    """Return a series with the environment dev and the host a, unless it has others."""
+    name, _brace, labels = series.partition("{")
+    kept = [labels.rstrip("}")] if labels else []
+    added = [
+        f'{label}="{value}"'
+        for label, value in (("env", "dev"), ("host", "a"))
+        if f'{label}="' not in labels.replace(f'_{label}="', "")
+    ]
+    return f"{name}{{{', '.join(kept + added)}}}"
+
+
+def expanded(case: dict[str, Any]) -> dict[str, Any]:
+    """Return a case of the shorter form as a file of promtool."""
+    evaluate = case.get("evaluate", EVALUATE)
+    fires = seconds(case["fires"])
+    silent = case.get("silent", f"{fires - seconds(evaluate)}s")
+    expected = [
+        {
+            "exp_labels": {"env": "dev", **alert["labels"]},
+            "exp_annotations": {"summary": alert["summary"]},
+        }
+        for alert in case["expected"]
+    ]
+    name = case["alert"]
+    test = {
+        "interval": case.get("interval", EVALUATE),
+        "input_series": [
+            {"series": labelled(series), "values": values}
+            for series, values in case["series"].items()
+        ],
+        "alert_rule_test": [
+            {"alertname": name, "eval_time": silent, "exp_alerts": []},
+            {"alertname": name, "eval_time": f"{fires}s", "exp_alerts": expected},
+        ],
+    }
+    return {
+        "rule_files": ["alerts.yml"],
+        "evaluation_interval": evaluate,
+        "tests": [test],
+    }
+
+
+def cases(role: str) -> list[dict[str, Any]]:
+    """Return the cases of a role as files of promtool."""
+    document = yaml.safe_load((CASES / f"{role}.yml").read_text(encoding="utf-8"))
+    short = [expanded(case) for case in document.pop("cases", [])]
+    return [document, *short] if document["tests"] else short
+
+
+def cases_of(role: str, alert: str) -> list[dict[str, Any]]:
+    """Return the cases of one alert of a role."""
+    files = []
+    for document in cases(role):
+        tests = [
+            {
+                **test,
+                "alert_rule_test": [
+                    told
+                    for told in test["alert_rule_test"]
+                    if told["alertname"] == alert
+                ],
+            }
+            for test in document["tests"]
+        ]
+        chosen = [test for test in tests if test["alert_rule_test"]]
+        if chosen:
+            files.append({**document, "tests": chosen})
+    return files
+
+
+def failed(
+    promtool: Path, suites: dict[str, tuple[dict, list[dict]]], folder: Path
+) -> dict[str, str]:
+    """Run the cases of each suite against its rules, and return the messages of failed ones."""
+    paths = []
+    for suite, (document, files) in suites.items():
+        place = folder / suite
+        place.mkdir(parents=True)
+        (place / "alerts.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
+        for number, tests in enumerate(files):
+            path = place / f"{number}.yml"
+            path.write_text(yaml.safe_dump(tests), encoding="utf-8")
+            paths.append(path.relative_to(folder))
+    report = folder / "report.xml"
+    done = subprocess.run(
+        [promtool, "test", "rules", f"--junit={report}", *paths],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
+    assert done.returncode in (0, 1), done.stderr
+    results = ET.parse(report).getroot().findall("testsuite")
+    assert len(results) == len(paths), done.stdout + done.stderr
+    return {
+        Path(result.get("name", "")).parts[0]: "".join(result.itertext())
+        for result in results
+        if int(result.get("failures", "0")) + int(result.get("errors", "0"))
+    }
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -104,15 +213,16 @@ def test_prometheus_accepts_the_alerts(promtool: Path, role: str) -> None:
 def test_alerts_fire_and_are_silent_when_they_should(
     promtool: Path, role: str, tmp_path: Path
 ) -> None:
-    done = tried(promtool, alerts(role), cases(role), tmp_path / role)
-    assert done.returncode == 0, done.stdout + done.stderr
+    suites = {role: (alerts(role), cases(role))}
+    assert failed(promtool, suites, tmp_path) == {}
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_each_alert_has_a_case_that_fires_and_one_that_is_silent(role: str) -> None:
     told = [
         (case["alertname"], bool(case["exp_alerts"]))
-        for test in cases(role)["tests"]
+        for document in cases(role)
+        for test in document["tests"]
         for case in test["alert_rule_test"]
     ]
     assert set(told) == {
@@ -122,31 +232,77 @@ def test_each_alert_has_a_case_that_fires_and_one_that_is_silent(role: str) -> N
     }
 
 
+def as_grafana_decides(role: str) -> dict[str, Any]:
+    """Return a role's alerts with the query and the decision of Grafana's converted rules.
+
+    The threshold of a converted rule compares the query with a number, and its math expression
+    is true for each series that the query returns.
+    """
+    document = alerts(role)
+    [*groups] = prometheus_rules.rule_groups(document, role, "folder")
+    converted = [rule for group in groups for rule in group.body["rules"]]
+    for rule, grafana in zip(rules(document), converted, strict=True):
+        query, _reduce, decision = (node["model"] for node in grafana["data"])
+        rule["expr"] = query["expr"]
+        if decision["type"] == "threshold":
+            evaluator = decision["conditions"][0]["evaluator"]
+            comparison = {"gt": ">", "lt": "<"}[evaluator["type"]]
+            rule["expr"] = f"({query['expr']}) {comparison} {evaluator['params'][0]}"
+        rule["for"] = grafana["for"]
+        rule["labels"] = {
+            key: text.replace("$values.B.Value", "$value")
+            for key, text in grafana["labels"].items()
+        }
+    return document
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_converted_rules_fire_at_the_same_evaluations(
+    promtool: Path, role: str, tmp_path: Path
+) -> None:
+    suites = {role: (as_grafana_decides(role), cases(role))}
+    assert failed(promtool, suites, tmp_path) == {}
+
+
+def changed_numbers(number: str) -> list[str]:
+    """Return a smaller and a larger number in place of a threshold."""
+    value = float(number)
+    if value == 0:
+        return ["-1", "3"]
+    if value.is_integer() and abs(value) < SMALL:
+        return [f"{value - 1:.0f}", f"{value + 1:.0f}"]
+    return [f"{value * 0.8:.10g}", f"{value * 1.25:.10g}"]
+
+
+def changed_expressions(expr: str) -> Iterator[str]:
+    """Yield an expression with one change each."""
+
+    def replaced(match: re.Match[str], text: str, group: int = 0) -> str:
+        return expr[: match.start(group)] + text + expr[match.end(group) :]
+
+    for match in COMPARISON.finditer(expr):
+        yield replaced(match, FLIPPED[match[0]])
+    for match in THRESHOLD.finditer(expr):
+        for number in changed_numbers(match[0]):
+            yield replaced(match, number)
+    for match in MATCHER.finditer(expr):
+        yield replaced(match, FLIPPED_MATCHERS[match[0]])
+    for match in GROUPING.finditer(expr):
+        labels = match[1].split(", ")
+        for label in labels:
+            kept = [other for other in labels if other != label]
+            yield replaced(match, ", ".join(kept), group=1)
+
+
 def mutants(rule: dict) -> Iterator[dict]:
-    """Yield an alert with one change each."""
-    for match in COMPARISON.finditer(rule["expr"]):
-        flipped = FLIPPED[match.group()]
-        yield {
-            **rule,
-            "expr": rule["expr"][: match.start()]
-            + flipped
-            + rule["expr"][match.end() :],
-        }
-    yield {**rule, "for": "0m" if rule.get("for") else "5m"}
-
-
-def cases_of(role: str, alert: str) -> dict[str, Any]:
-    """Return the cases of one alert of a role."""
-    tests = [
-        {
-            **test,
-            "alert_rule_test": [
-                case for case in test["alert_rule_test"] if case["alertname"] == alert
-            ],
-        }
-        for test in cases(role)["tests"]
-    ]
-    return {**cases(role), "tests": [test for test in tests if test["alert_rule_test"]]}
+    """Yield an alert with one change each: of its expression, its `for` or a label."""
+    for expr in changed_expressions(rule["expr"]):
+        yield {**rule, "expr": expr}
+    waits = seconds(rule.get("for", "0s"))
+    for other in (0, waits // 2, waits * 2) if waits else (300,):
+        yield {**rule, "for": f"{other}s"}
+    for label in rule["labels"]:
+        yield {**rule, "labels": {**rule["labels"], label: "changed"}}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -154,25 +310,18 @@ def test_a_changed_alert_fails_a_case(
     promtool: Path, role: str, tmp_path: Path
 ) -> None:
     changed = [rule for original in rules(alerts(role)) for rule in mutants(original)]
-
-    def survives(numbered: tuple[int, dict]) -> bool:
-        number, rule = numbered
-        document = {"groups": [{"name": "changed", "rules": [rule]}]}
-        return (
-            tried(
-                promtool,
-                document,
-                cases_of(role, rule["alert"]),
-                tmp_path / str(number),
-            ).returncode
-            == 0
+    suites = {
+        str(number): (
+            {"groups": [{"name": "changed", "rules": [rule]}]},
+            cases_of(role, rule["alert"]),
         )
-
-    with ThreadPoolExecutor(2) as pool:
-        survivors = list(pool.map(survives, enumerate(changed)))
-    assert [
-        rule for rule, survived in zip(changed, survivors, strict=True) if survived
-    ] == []
+        for number, rule in enumerate(changed)
+    }
+    caught = failed(promtool, suites, tmp_path)
+    survivors = [
+        rule for number, rule in enumerate(changed) if str(number) not in caught
+    ]
+    assert survivors == []
 
 
 def test_panels_query_in_promql(promtool: Path, tmp_path: Path) -> None:
