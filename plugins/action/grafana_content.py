@@ -110,7 +110,9 @@ class ActionModule(ActionBase):
         return ContentLoader(
             environment=environment,
             org_id=int(org_id),
-            inputs={name: str(value) for name, value in options["inputs"].items()},
+            inputs=_strings(options["inputs"]),
+            datasource_uids=_strings(options["datasource_uids"]),
+            strict=options["strict"],
             read_file=self._read_secret,
             list_directory=self._read_provided_directory,
         )
@@ -250,6 +252,8 @@ def misspelled_references(
         names.setdefault(item.kind, []).append(item.identity)
     errors = []
     for reference in required:
+        if reference.optional:
+            continue
         closest = closest_name(reference.identity, names.get(reference.kind, []))
         if closest:
             errors.append(
@@ -273,6 +277,10 @@ def closest_name(name: str, names: list[str]) -> str:
 
 def _add_warnings(result: JsonObject, warnings: list[str]) -> None:
     result["warnings"] = [*result.get("warnings", []), *warnings]
+
+
+def _strings(values: JsonObject) -> dict[str, str]:
+    return {str(name): str(value) for name, value in values.items()}
 
 
 def _variable(value: Any) -> str:

@@ -20,6 +20,7 @@ from ..module_utils.grafana.files.lint import lint
 from ..module_utils.grafana.files.provisioning_files import Provisioning
 from ..module_utils.grafana.files.schema import Diagnostics, Reader, raw_string
 from ..module_utils.grafana.model import PRESENT
+from .datasource_uids import replaced_uids
 from .yaml_documents import parse_document
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class ContentLoader:
     environment: dict[str, str] = field(default_factory=dict)
     org_id: int = 1
     inputs: dict[str, str] = field(default_factory=dict)
+    datasource_uids: dict[str, str] = field(default_factory=dict)
+    strict: bool = False
     read_file: Callable[[str], str] | None = None
     list_directory: Callable[[str], dict[str, bytes] | None] = lambda _path: None
     diagnostics: Diagnostics = field(default_factory=Diagnostics)
@@ -115,7 +118,8 @@ class ContentLoader:
             *self.library_panels.desired,
             *self.dashboards.desired,
         ]
-        required = lint(desired, self.diagnostics)
+        desired = replaced_uids(desired, self.datasource_uids)
+        required = lint(desired, self.diagnostics, self.strict)
         return Content(desired, required)
 
     def _parse(self, source: Source) -> _SourceDocuments:
@@ -145,6 +149,7 @@ class ContentLoader:
         except DocumentError as error:
             self.diagnostics.errors.append(str(error))
             return None
+        self.diagnostics.errors += document.errors
         self.diagnostics.warnings += document.warnings
         return document
 

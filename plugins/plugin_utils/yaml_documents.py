@@ -83,13 +83,14 @@ def parse_document(name: str, data: bytes) -> Document:
     if name.endswith(".json"):
         return parse_json(name, data)
     loader = None
+    check = _NodeCheck(name)
     try:
         # The marks of the C parser have no file name, so that the messages add it.
         loader = Loader(decode_utf8(name, data))
         root, warnings = _first_node(name, loader)
         if root is None:
             return Document(name, None, warnings=warnings)
-        _check_node(name, root, set(), ())
+        check.visit(root, ())
         content = loader.construct_document(root)
     except yaml.YAMLError as error:
         raise DocumentError(_message(name, error)) from error
@@ -106,6 +107,7 @@ def parse_document(name: str, data: bytes) -> Document:
         content,
         lambda steps: _locate(root, steps),
         as_written=lambda: _as_written(root),
+        errors=tuple(check.errors),
         warnings=warnings,
     )
 
@@ -134,39 +136,46 @@ def _as_written(node: yaml.Node) -> Any:
     return None if node.tag == f"{_TAG}null" else node.value
 
 
-def _check_node(
-    name: str, node: yaml.Node, checked: set[int], ancestors: tuple[int, ...]
-) -> None:
-    """Raise DocumentError for YAML that Grafana's files cannot have.
+class _NodeCheck:
+    """The check for YAML that Grafana's files cannot have.
 
-    These are keys that are not strings, repeated keys, and values that contain themselves.
+    These are keys that are not strings, repeated keys, and values that contain themselves. The
+    last ones raise DocumentError, since the values cannot be read.
     """
-    if id(node) in ancestors:
-        raise DocumentError(
-            f"{_at(name, node)}: the value contains itself; remove the alias within it."
-        )
-    if id(node) in checked or isinstance(node, yaml.ScalarNode):
-        return
-    checked.add(id(node))
-    keys: set[str] = set()
-    for child in node.value:
-        value = child
-        if isinstance(node, yaml.MappingNode):
-            key, value = child
-            _check_key(name, key, keys)
-        _check_node(name, value, checked, (*ancestors, id(node)))
 
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.errors: list[str] = []
+        self.checked: set[int] = set()
 
-def _check_key(name: str, key: yaml.Node, keys: set[str]) -> None:
-    if key.tag == _MERGE:
-        return
-    if not isinstance(key, yaml.ScalarNode):
-        raise DocumentError(f"{_at(name, key)}: a key is not a scalar; write a str.")
-    if key.value in keys:
-        raise DocumentError(
-            f"{_at(name, key)}: the key {key.value} is repeated; remove one of them."
-        )
-    keys.add(key.value)
+    def visit(self, node: yaml.Node, ancestors: tuple[int, ...]) -> None:
+        """Check a node and those below it."""
+        if id(node) in ancestors:
+            raise DocumentError(
+                f"{_at(self.name, node)}: the value contains itself; remove the alias within it."
+            )
+        if id(node) in self.checked or isinstance(node, yaml.ScalarNode):
+            return
+        self.checked.add(id(node))
+        keys: set[str] = set()
+        for child in node.value:
+            value = child
+            if isinstance(node, yaml.MappingNode):
+                key, value = child
+                self._check_key(key, keys)
+            self.visit(value, (*ancestors, id(node)))
+
+    def _check_key(self, key: yaml.Node, keys: set[str]) -> None:
+        if key.tag == _MERGE:
+            return
+        at = _at(self.name, key)
+        if not isinstance(key, yaml.ScalarNode):
+            raise DocumentError(f"{at}: a key is not a scalar; write a str.")
+        if key.value in keys:
+            self.errors.append(
+                f"{at}: the key {key.value} is repeated; remove one of them."
+            )
+        keys.add(key.value)
 
 
 def _line(node: yaml.Node) -> int:

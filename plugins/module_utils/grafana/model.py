@@ -51,8 +51,12 @@ class Reference(NamedTuple):
 
 
 class RequiredObject(NamedTuple):
-    """An object that must be on the server: a desired object refers to it, none is it."""
+    """An object that must be on the server: a desired object refers to it, none is it.
+
+    Without an ``optional`` one Grafana works, except at the place that refers to it.
+    """
 
     kind: str
     identity: str
     source: str
+    optional: bool = False

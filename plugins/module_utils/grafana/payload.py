@@ -37,6 +37,8 @@ CONTROLLER = {
     },
     "environment": {"type": "dict", "default": {}, "no_log": True},
     "inputs": {"type": "dict", "default": {}},
+    "datasource_uids": {"type": "dict", "default": {}},
+    "strict": {"type": "bool", "default": False},
     "export_directory": {"type": "str"},
 }
 

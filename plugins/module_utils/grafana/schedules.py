@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .model import Body
 
@@ -96,16 +96,11 @@ def grouping_problems(labels: list[Any]) -> Iterator[str]:
 
 def time_interval(interval: Body) -> Body:
     """Return a time interval as Grafana stores it; raises ValueError for one that it refuses."""
-    if not isinstance(interval, dict):
-        raise ValueError(f"{interval!r} is no time interval; write a dict")
-    unknown = [key for key in interval if key not in _INTERVAL_FIELDS]
-    if unknown:
-        fields = ", ".join(_INTERVAL_FIELDS)
-        raise ValueError(
-            f"a time interval has no field {unknown[0]}; use one of {fields}"
-        )
+    problems = list(interval_problems(interval))
+    if problems:
+        raise ValueError(problems[0])
     stored: Body = {key: _ranges(key, interval) for key in RANGES}
-    stored["times"] = [_times(span) for span in _elements("times", interval)]
+    stored["times"] = [_times(span) for span in interval.get("times") or []]
     stored["location"] = _location(interval.get("location"))
     return stored
 
@@ -113,21 +108,36 @@ def time_interval(interval: Body) -> Body:
 def timing_problems(body: Body) -> Iterator[str]:
     """Yield why Grafana refuses time intervals of a mute timing."""
     for interval in body.get("time_intervals") or []:
+        yield from interval_problems(interval)
+
+
+def interval_problems(interval: Any) -> Iterator[str]:
+    """Yield why Grafana refuses a time interval, each reason once."""
+    if not isinstance(interval, dict):
+        yield f"{interval!r} is no time interval; write a dict"
+        return
+    readings: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+    for key, value in interval.items():
+        if key == "location":
+            readings.append((_location, (value,)))
+        elif key not in _INTERVAL_FIELDS:
+            fields = ", ".join(_INTERVAL_FIELDS)
+            yield f"a time interval has no field {key}; use one of {fields}"
+        elif not isinstance(value, (list, type(None))):
+            yield f"{key} is {value!r}; write a list"
+        elif key == "times":
+            readings += [(_times, (span,)) for span in value or []]
+        else:
+            readings += [(_range, (key, str(entry))) for entry in value or []]
+    for read, arguments in readings:
         try:
-            time_interval(interval)
+            read(*arguments)
         except ValueError as error:
             yield str(error)
 
 
-def _elements(key: str, interval: Body) -> list[Any]:
-    elements = interval.get(key) or []
-    if not isinstance(elements, list):
-        raise ValueError(f"{key} is {elements!r}; write a list")
-    return elements
-
-
 def _ranges(key: str, interval: Body) -> list[str]:
-    return [_range(key, str(entry)) for entry in _elements(key, interval)]
+    return [_range(key, str(entry)) for entry in interval.get(key) or []]
 
 
 def _range(key: str, entry: str) -> str:

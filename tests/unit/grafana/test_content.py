@@ -863,6 +863,81 @@ def test_every_broken_file_among_many_is_an_error() -> None:
     ]
 
 
+MANY_ERRORS = """
+apiVersion: 1
+datasources:
+- {name: P, typ: prometheus, uid: a b, jsonData: [x], orgId: 2}
+- {type: loki}
+- {name: Q, type: loki, name: R, url: x, url: y}
+contactPoints:
+- {name: '', receivers: [{uid: x y, type: webhook}, {type: slack}]}
+muteTimes:
+- {name: q, time_intervals: [{weekdays: ["saturday:sunday"], years: [x]}]}
+policies:
+- group_wait: 5
+  routes:
+  - {receiver: 5, group_by: [a, a], colour: red}
+  - {group_interval: 0s, mute_time_intervals: [1]}
+groups:
+- {name: g, rules: []}
+- {name: h, interval: x, folder: F, rules: [{title: T, condition: Z, data: [{refId: A}]}]}
+providers:
+- {type: nope}
+nope: 1
+"""
+
+
+def test_all_errors_of_a_provisioning_file_are_told_once() -> None:
+    told = errors(Source("", files(p_yml=MANY_ERRORS)))
+    expected = {
+        4: ["field typ;", "jsonData", "set type", "orgId", "the uid 'a b'"],
+        5: ["set name"],
+        6: ["key name is repeated", "key url is repeated"],
+        8: ["set name", "set settings", "set settings"],
+        10: ["'saturday:sunday'", "'x'"],
+        12: ["group_wait", "no receiver"],
+        14: ["receiver is a int", "group_by has a twice", "colour"],
+        15: ["group_interval", "mute_time_intervals[0]"],
+        17: ["set interval", "no folder", "no rules"],
+        18: ["interval is 'x'", "the uid ''", "'Z'", "no datasourceUid"],
+        20: ["set name", "options.path"],
+        21: ["field nope;"],
+    }
+    for line, words in expected.items():
+        on_line = [error for error in told if error.startswith(f"p.yml:{line}:")]
+        missing = [word for word in words if word not in "\n".join(on_line)]
+        assert not missing, on_line
+    assert len(told) == len(set(told))
+    assert len(told) == sum(map(len, expected.values())) - 1
+
+
+def test_all_errors_of_a_dashboard_are_told_once() -> None:
+    panel = {"datasource": {"uid": "$x"}}
+    inputs = [{"name": "DS", "type": "datasource", "pluginId": "zzz"}]
+    shared = {"title": " ", "uid": 5, "panels": [panel, panel], "__inputs": inputs}
+    told = errors(Source("", files(a_json=shared)), strict=True)
+    assert [error.split(": ")[1].split(";")[0] for error in told] == [
+        "the dashboard has no title",
+        "the uid of the dashboard is 5",
+        "input DS requires a datasource of type zzz, and the content has none",
+        "dashboard (untitled) has no variable x for its datasource $x",
+    ]
+
+
+@pytest.mark.parametrize("rest", ["---\n", "---\n# nothing\n---\n", "...\n"])
+def test_empty_documents_after_the_first_are_nothing(rest: str) -> None:
+    text = f"---\napiVersion: 1\ntemplates: [{{name: t, template: x}}]\n{rest}"
+    assert list(bodies(Source("", files(p_yml=text)))) == [("template", "t")]
+
+
+def test_only_the_first_document_of_a_file_is_read_as_in_grafana() -> None:
+    text = "apiVersion: 1\ntemplates: [{name: t, template: x}]\n---\napiVersion: 2\n"
+    loaded = load(Source("", files(p_yml=text)))
+    assert ([item.identity for item in loaded.desired], loaded.errors) == (["t"], [])
+    (warning,) = loaded.warnings
+    assert warning.startswith("p.yml:4: only the first document of a file is read")
+
+
 def test_file_of_a_variable_is_read() -> None:
     def read(path: str) -> str:
         if path != "/run/secrets/url":

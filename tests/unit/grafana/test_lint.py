@@ -128,7 +128,7 @@ WHOLE = [
 
 def check(*desired: DesiredObject) -> tuple[list[str], list[tuple[str, str]]]:
     diagnostics = Diagnostics()
-    required = lint(list(desired), diagnostics)
+    required = lint(list(desired), diagnostics, strict=True)
     return diagnostics.errors, [(item.kind, item.identity) for item in required]
 
 
@@ -370,7 +370,7 @@ def test_built_in_datasource_or_variable_is_not_required(datasource: object) -> 
         pytest.param(
             [board(folder="", panels=[{"datasource": {"uid": "${DS_X}"}}])],
             "board:1: dashboard App has no variable DS_X for its datasource ${DS_X};"
-            " define it, or use a uid.",
+            " define it, set DS_X in inputs, or use a uid.",
             id="input",
         ),
         pytest.param(
@@ -488,7 +488,60 @@ def test_object_is_required_once_with_its_location() -> None:
     diagnostics = Diagnostics()
     panels = [{"datasource": {"uid": "x"}}] * 3
     (required,) = lint([board(folder="", panels=panels)], diagnostics)
-    assert required == ("datasource", "x", "board:1: dashboard App, datasource")
+    reference = ("datasource", "x", "board:1: dashboard App, datasource")
+    assert required == (*reference, True)
+    assert lint([board(folder="", panels=panels)], diagnostics, strict=True) == [
+        (*reference, False)
+    ]
+
+
+LINK = DesiredObject(
+    "datasource",
+    "tempo",
+    {"name": "Tempo", "jsonData": {"tracesToLogs": {"datasourceUid": "x"}}},
+    "tempo:1",
+)
+PANEL = DesiredObject(
+    "library_panel",
+    "rate",
+    {
+        "uid": "rate",
+        "name": "Rate",
+        "folderUid": "",
+        "model": {"targets": [{"datasource": {"uid": "x"}}]},
+    },
+    "panel:1",
+)
+
+
+@pytest.mark.parametrize("item", [LINK, PANEL], ids=["link", "library panel"])
+def test_dangling_reference_that_grafana_lives_with_is_an_error_if_strict(
+    item: DesiredObject,
+) -> None:
+    for strict in (True, False):
+        diagnostics = Diagnostics()
+        (required,) = lint([item], diagnostics, strict)
+        assert (required.identity, required.optional) == ("x", not strict)
+        assert diagnostics.errors == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("$none", "has no variable none for its datasource $none"),
+        ("${DS_MY-X}", "has no variable DS_MY-X for its datasource"),
+        ("[[none]]", "has no variable none for its datasource [[none]]"),
+        ("Prom", "has the name of datasource Prom in place of its uid"),
+    ],
+)
+def test_datasource_that_is_no_uid_is_an_error_if_strict(
+    name: str, message: str
+) -> None:
+    content = [SOURCE, board(folder="", panels=[{"datasource": {"uid": name}}])]
+    strict, tolerant = Diagnostics(), Diagnostics()
+    assert lint(content, strict, strict=True) == lint(content, tolerant) == []
+    assert (strict.errors, strict.warnings) == (tolerant.warnings, tolerant.errors)
+    assert message in strict.errors[0]
 
 
 def test_datasource_of_an_old_dashboard_is_found_by_its_name() -> None:

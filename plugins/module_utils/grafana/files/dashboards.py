@@ -71,12 +71,16 @@ class Dashboards:
         """Add the dashboard that a document has at ``steps``."""
         at = document.at(*steps)
         export = self._unwrap(content, at)
-        if export is None or not self._is_identified(export.model, at):
+        if export is None:
             return
+        is_identified = self._is_identified(export.model, at)
         model = replace_inputs(export.model, self._input_values(export.model, at))
         elements = model.get("__elements")
         model = {key: value for key, value in model.items() if key not in _NOT_SENT}
-        if not model.get("uid"):
+        if not is_identified:
+            # Other errors are told too, and nothing is sent.
+            model["uid"] = ""
+        elif not model.get("uid"):
             model["uid"] = self._derive_uid(placement, at)
         folder_uid = (
             export.folder_uid
@@ -143,17 +147,16 @@ class Dashboards:
 
     def _is_identified(self, model: JsonObject, at: str) -> bool:
         """Return whether title and uid are usable; report them otherwise."""
-        title = model.get("title")
-        if not isinstance(title, str) or not title.strip():
+        title, uid = model.get("title"), model.get("uid") or ""
+        is_titled = isinstance(title, str) and bool(title.strip())
+        if not is_titled:
             self.diagnostics.error(at, "the dashboard has no title; set title.")
-            return False
-        uid = model.get("uid") or ""
-        if not isinstance(uid, str):
+        is_usable = isinstance(uid, str)
+        if not is_usable:
             self.diagnostics.error(
                 at, f"the uid of the dashboard is {uid!r}; write a str."
             )
-            return False
-        return True
+        return is_titled and is_usable
 
     def _input_values(self, model: JsonObject, at: str) -> dict[str, str]:
         """Return the values of the inputs of a shared export, those of the task first."""

@@ -51,6 +51,8 @@ class Document:
     interpolated: bool = True
     # The content with scalars as the file spells them, for programs that read them as strings.
     as_written: Callable[[], Any] | None = None
+    # Errors that leave the rest readable, and warnings; each begins with the name and line.
+    errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def at(self, *steps: str | int) -> str:

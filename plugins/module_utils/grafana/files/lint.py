@@ -38,12 +38,14 @@ BUILT_IN = (
     "-- Expression --",
     *EXPRESSIONS,
 )
-_VARIABLE = re.compile(r"\$(?:\{(\w+)(?:[.:][^}]*)?\}|(\w+)|\[\[(\w+)\]\])")
+_VARIABLE = re.compile(
+    r"\$\{([^}.:]+)(?:[.:][^}]*)?\}|\$(\w+)|\$?\[\[(\w+)(?::\w+)?\]\]"
+)
 _MATH_REFERENCE = re.compile(r"\$(?:\{([^}]+)\}|(\w+))")
 # Grafana exports this in place of a secret.
 REDACTED = "[REDACTED]"
 # Fields of a datasource's jsonData that name another datasource.
-_DATASOURCE_LINKS = ("datasourceUid", "alertmanagerUid")
+DATASOURCE_LINKS = ("datasourceUid", "alertmanagerUid")
 _TIMINGS = ("mute_time_intervals", "active_time_intervals")
 # Grafana rejects these at the root of the notification policy.
 _NESTED_ONLY = ("matchers", "object_matchers", "match", "match_re", *_TIMINGS)
@@ -90,6 +92,8 @@ class _Content:
     # Old dashboards refer to datasources by these names.
     datasource_names: set[Any]
     removed: set[tuple[str, str]]
+    # Dangling references that Grafana lives with are errors.
+    strict: bool = False
     required: list[RequiredObject] = field(default_factory=list)
 
 
@@ -115,15 +119,21 @@ class _Subject(NamedTuple):
         """Add a warning about the object."""
         self.content.diagnostics.warn(self.desired.source, message)
 
-    def refer(self, kind: str, name: Any, role: str) -> None:
-        """Check a reference; the server must have an object that is not in the content."""
+    def refer(
+        self, kind: str, name: Any, role: str, *, is_tolerated: bool = False
+    ) -> None:
+        """Check a reference; the server must have an object that is not in the content.
+
+        Grafana works all the same with a dangling reference that ``is_tolerated``.
+        """
         if not isinstance(name, str):
             self.error(f"{role} is {name!r}; write a str.")
         elif (kind, name) in self.content.removed:
             self.error(f"{role} is {name}, which this content removes; keep it there.")
         elif name not in self.content.names[kind]:
             source = f"{self.desired.source}: {role}"
-            self.content.required.append(RequiredObject(kind, name, source))
+            optional = is_tolerated and not self.content.strict
+            self.content.required.append(RequiredObject(kind, name, source, optional))
 
     def check_uid(self, uid: Any, owner: str) -> None:
         """Check the characters and length of a uid."""
@@ -134,9 +144,12 @@ class _Subject(NamedTuple):
 
 
 def lint(
-    desired: list[DesiredObject], diagnostics: Diagnostics
+    desired: list[DesiredObject], diagnostics: Diagnostics, strict: bool = False
 ) -> list[RequiredObject]:
-    """Report the errors of a list of objects, and return the objects that the server must have."""
+    """Report the errors of a list of objects, and return the objects that the server must have.
+
+    Unless ``strict``, references that Grafana itself leaves dangling are only warned about.
+    """
     present = [item for item in desired if item.state == PRESENT]
     removed = [item for item in desired if item.state != PRESENT]
     datasources = [item for item in present if item.kind == "datasource"]
@@ -145,6 +158,7 @@ def lint(
         names=_names_by_kind(present),
         datasource_names={item.body.get("name") for item in datasources},
         removed={(item.kind, item.identity) for item in removed if item.identity},
+        strict=strict,
     )
     _check_unique([*_object_claims(desired), *_part_claims(present)], diagnostics)
     for item in present:
@@ -231,8 +245,9 @@ def _check_datasource(datasource: _Subject) -> None:
     title = f"datasource {datasource.body.get('name')}"
     datasource.check_uid(datasource.identity, title)
     for path, value in _scalars(datasource.body.get("jsonData")):
-        if path[-1] in _DATASOURCE_LINKS and value and value not in BUILT_IN:
-            datasource.refer("datasource", value, f"{title}, {_dotted(path)}")
+        if path[-1] in DATASOURCE_LINKS and value and value not in BUILT_IN:
+            role = f"{title}, {_dotted(path)}"
+            datasource.refer("datasource", value, role, is_tolerated=True)
 
 
 def _check_library_panel(panel: _Subject) -> None:
@@ -240,11 +255,15 @@ def _check_library_panel(panel: _Subject) -> None:
     panel.check_uid(panel.identity, title)
     if panel.body["folderUid"]:
         panel.refer("folder", panel.body["folderUid"], f"{title}, folder")
+    for reference in dict.fromkeys(_datasource_references(panel.body["model"])):
+        # The variables are those of the dashboards that use the panel.
+        if not _VARIABLE.fullmatch(reference.name):
+            _check_datasource_reference(panel, title, reference, set())
 
 
 def _check_dashboard(dashboard: _Subject) -> None:
     model = dashboard.body["dashboard"]
-    title = f"dashboard {model.get('title')}"
+    title = f"dashboard {str(model.get('title') or '').strip() or '(untitled)'}"
     if model.get("uid"):
         dashboard.check_uid(model["uid"], title)
     if dashboard.body.get("folderUid"):
@@ -261,7 +280,8 @@ def _check_datasource_reference(
     variables: set[str],
 ) -> None:
     name, by_name = reference
-    if by_name and name in dashboard.content.datasource_names:
+    content = dashboard.content
+    if by_name and name in content.datasource_names:
         return
     if name in BUILT_IN:
         return
@@ -269,16 +289,23 @@ def _check_datasource_reference(
     if variable:
         variable_name = next(filter(None, variable.groups()))
         if variable_name not in variables:
-            dashboard.error(
+            report = dashboard.error if content.strict else dashboard.warn
+            report(
                 f"{title} has no variable {variable_name} for its datasource {name};"
-                " define it, or use a uid."
+                f" define it, set {variable_name} in inputs, or use a uid."
             )
+    elif name in content.datasource_names - content.names["datasource"]:
+        report = dashboard.error if content.strict else dashboard.warn
+        report(
+            f"{title} has the name of datasource {name} in place of its uid; use the uid."
+        )
     elif by_name:
         dashboard.warn(
             f"{title} queries datasource {name} by name, which is not checked; use its uid."
         )
     else:
-        dashboard.refer("datasource", name, f"{title}, datasource")
+        role = f"{title}, datasource"
+        dashboard.refer("datasource", name, role, is_tolerated=True)
 
 
 def _variable_names(model: JsonObject) -> set[str]:
@@ -386,12 +413,17 @@ def _routes(route: JsonObject) -> Iterator[JsonObject]:
 
 
 def _check_notification(desired: _Subject, settings: JsonObject, owner: str) -> None:
-    """Check the references of a route, or of the notification settings of a rule."""
-    if settings.get("receiver"):
-        desired.refer("contact_point", settings["receiver"], f"{owner}, receiver")
+    """Check the references of a route, or of the notification settings of a rule.
+
+    Their readers report names that are not strings.
+    """
+    references = [("contact_point", settings.get("receiver"), "receiver")]
     for key in _TIMINGS:
         for name in _list_or_empty(settings.get(key)):
-            desired.refer("mute_timing", name, f"{owner}, {key}")
+            references.append(("mute_timing", name, key))
+    for kind, name, role in references:
+        if name and isinstance(name, str):
+            desired.refer(kind, name, f"{owner}, {role}")
 
 
 def _check_rule_group(group: _Subject) -> None:
@@ -417,7 +449,7 @@ def _check_rule_group(group: _Subject) -> None:
 
 
 def _check_rule(group: _Subject, rule: JsonObject) -> None:
-    title = f"rule {rule.get('title')}"
+    title = f"rule {rule.get('title') or rule.get('uid')}"
     group.check_uid(rule.get("uid"), title)
     _check_notification(group, rule.get("notification_settings") or {}, title)
     queries = rule.get("data") or []
@@ -432,7 +464,8 @@ def _check_rule(group: _Subject, rule: JsonObject) -> None:
             )
     recorded = (rule.get("record") or {}).get("from")
     result = recorded or rule.get("condition")
-    if result not in ref_ids:
+    # The reader of the file reports a missing one.
+    if result and ref_ids and result not in ref_ids:
         group.error(
             f"{title} uses the result of {result!r}, which is not one of its queries;"
             f" use one of {', '.join(ref_ids)}.",

@@ -190,6 +190,7 @@ STATES = {
     "noDataState": ("NoData", "OK", "Alerting", "KeepLast"),
     "execErrState": ("Alerting", "Error", "OK", "KeepLast"),
 }
+_UNNAMED = "(unnamed)"
 # The sections that other readers handle.
 _OTHER_KEYS = ("apiVersion", "folders", "dashboards", "library_panels")
 
@@ -272,7 +273,8 @@ class Provisioning:
 
     def accepts(self, node: Node, fields: JsonObject, *keys: str) -> bool:
         """Return whether an object is complete and of the task's organization."""
-        return self.is_in_organization(node, fields) and _has(node, fields, *keys)
+        is_complete = _has(node, fields, *keys)
+        return self.is_in_organization(node, fields) and is_complete
 
     def is_in_organization(self, node: Node, fields: JsonObject) -> bool:
         """Return whether an object belongs to the task's organization; report it otherwise.
@@ -306,7 +308,9 @@ def _report_section(section: Node, key: str) -> None:
 
 def _read_datasource(provisioning: Provisioning, node: Node) -> None:
     fields = node.fields(DATASOURCE, "a datasource")
-    if not provisioning.accepts(node, fields, "name", "type"):
+    # Objects with errors are checked further, and nothing is sent.
+    provisioning.accepts(node, fields, "name", "type")
+    if not fields.get("name"):
         return
     if fields.pop("correlations", None):
         node.child("correlations").warn(
@@ -329,16 +333,16 @@ def datasource_uid(name: str) -> str:
 def _read_contact_point(provisioning: Provisioning, node: Node) -> None:
     fields = node.fields(CONTACT_POINT, "a contact point")
     name = fields["name"] = fields.get("name", "").strip()
-    if not provisioning.accepts(node, fields, "name"):
-        return
+    provisioning.accepts(node, fields, "name")
     receivers = []
     for index, receiver in enumerate(fields.get("receivers", [])):
         if _has(node.child("receivers", index), receiver, "type", "settings"):
             receivers.append(_receiver(name, index, receiver))
     if not fields.get("receivers"):
-        node.error(f"contact point {name} has no receivers; add one.")
-    body = {"name": name, "receivers": receivers}
-    provisioning.add("contact_point", name, body, node.at)
+        node.error(f"contact point {name or _UNNAMED} has no receivers; add one.")
+    if name:
+        body = {"name": name, "receivers": receivers}
+        provisioning.add("contact_point", name, body, node.at)
 
 
 def _receiver(point: str, index: int, fields: JsonObject) -> JsonObject:
@@ -385,6 +389,8 @@ def _check_route_field(node: Node, key: str) -> None:
         node.error(unknown_field("a route", key, ROUTE_FIELDS))
     elif key == "continue" and not isinstance(node.value, (bool, type(None))):
         node.error(f"continue is {node.value!r}; write true or false.")
+    elif key == "receiver" and not isinstance(node.value, (str, type(None))):
+        node.type_error("str")
     elif key in MATCHER_FIELDS:
         check_matchers(node, key)
     elif key in ROUTE_LISTS:
@@ -443,11 +449,12 @@ def _report(node: Node, problems: Iterable[str]) -> None:
 
 def _read_group(provisioning: Provisioning, node: Node) -> None:
     fields = node.fields(GROUP, "a rule group")
-    if not provisioning.accepts(node, fields, "name", "interval", "rules"):
-        return
-    title = fields["name"]
+    provisioning.accepts(node, fields, "name", "interval")
+    title = fields.get("name", "")
     folder_uid = _folder_uid(provisioning, node, fields)
-    interval = _check_duration(node.child("interval", value=fields["interval"]))
+    interval: float | None = None
+    if fields.get("interval"):
+        interval = _check_duration(node.child("interval", value=fields["interval"]))
     if interval is None:
         # The check reported an error, so that this value is never sent.
         interval = BASE_INTERVAL
@@ -455,7 +462,7 @@ def _read_group(provisioning: Provisioning, node: Node) -> None:
         interval = int(interval)
     rules = [
         _rule(node.child("rules", index), rule)
-        for index, rule in enumerate(fields["rules"])
+        for index, rule in enumerate(fields.get("rules", []))
     ]
     body = {
         "folderUid": folder_uid,
@@ -463,7 +470,8 @@ def _read_group(provisioning: Provisioning, node: Node) -> None:
         "interval": interval,
         "rules": rules,
     }
-    provisioning.add("rule_group", f"{folder_uid}/{title}", body, node.at)
+    if title:
+        provisioning.add("rule_group", f"{folder_uid}/{title}", body, node.at)
 
 
 def _folder_uid(provisioning: Provisioning, node: Node, fields: JsonObject) -> str:
@@ -471,18 +479,17 @@ def _folder_uid(provisioning: Provisioning, node: Node, fields: JsonObject) -> s
     parts = titles(fields.get("folder", ""))
     uid: str = fields.get("folderUid", "")
     if not parts and not uid:
-        node.error(
-            f"rule group {fields['name']} has no folder; set folder or folderUid."
-        )
+        name = fields.get("name", _UNNAMED)
+        node.error(f"rule group {name} has no folder; set folder or folderUid.")
     # declare_folders took a uid that stands beside titles.
     return provisioning.folders.uid(parts, node.at) if parts else uid
 
 
 def _rule(node: Node, fields: JsonObject) -> JsonObject:
-    _has(node, fields, "uid", "title", "data")
     is_recording = "record" in fields
-    if not is_recording:
-        _has(node, fields, "condition")
+    # The check of references reports a missing uid.
+    required = ("title", "data") if is_recording else ("title", "data", "condition")
+    _has(node, fields, *required)
     body = {
         "uid": fields.get("uid", ""),
         "title": fields.get("title", ""),
@@ -564,9 +571,8 @@ def _panel(node: Node, fields: JsonObject) -> dict[str, str]:
 
 def _read_provider(provisioning: Provisioning, node: Node) -> None:
     fields = node.fields(PROVIDER, "a provider")
-    if not provisioning.accepts(node, fields, "name", "options"):
-        return
-    options = fields["options"]
+    is_accepted = provisioning.accepts(node, fields, "name")
+    options = fields.get("options", {})
     path = options.get("path") or options.get("folder")
     is_file = fields.get("type", "file") in ("", "file")
     if not is_file or not isinstance(path, str) or not path:
@@ -582,14 +588,15 @@ def _read_provider(provisioning: Provisioning, node: Node) -> None:
             " which Grafana refuses; leave both out."
         )
     provider = Provider(
-        name=fields["name"],
+        name=fields.get("name", ""),
         path=path,
         folder=single_title(folder),
         folders_from_directories=from_directories,
         source=node.at,
         folder_uid=fields.get("folderUid", ""),
     )
-    provisioning.providers.append(provider)
+    if is_accepted:
+        provisioning.providers.append(provider)
 
 
 def _removal(kind: str, key: str) -> SectionReader:

@@ -41,8 +41,10 @@ class Diagnostics:
     warnings: list[str] = field(default_factory=list)
 
     def error(self, location: str, message: str) -> None:
-        """Add an error."""
-        self.errors.append(f"{location}: {message}")
+        """Add an error, once."""
+        error = f"{location}: {message}"
+        if error not in self.errors:
+            self.errors.append(error)
 
     def warn(self, location: str, message: str) -> None:
         """Add a warning, once."""

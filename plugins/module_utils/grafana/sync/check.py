@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ..kinds.base import CREATE, DELETE, UPDATE
+from ..kinds.base import CREATE, DELETE, UPDATE, title
 from ..kinds.registry import REGISTRY
 from . import plan_checks, unique_names
 
@@ -24,6 +24,7 @@ NOT_RELEASED = (
     f"Grafana before {plan_checks.RELEASES_TO_UI} does not make an object of the API editable "
     "in its interface: delete it first"
 )
+DANGLING = "neither desired nor on the server, so Grafana shows an error there"
 
 
 def check(plan: Plan, loader: Loader, required: Sequence[RequiredObject]) -> Plan:
@@ -36,6 +37,10 @@ def check(plan: Plan, loader: Loader, required: Sequence[RequiredObject]) -> Pla
     steps = plan_checks.check_use(steps, loader.existing)
     steps = plan_checks.check_references(steps, loader.existing, required)
     steps = _check_server(steps, loader)
+    for item in plan_checks.missing_objects(steps, loader.existing, required):
+        if item.optional:
+            about = title(item.kind, item.identity)
+            loader.client.warn(f"{item.source}: {about} is {DANGLING}.")
     name_owners = loader.name_owners(unique_names.kinds_with_new_names(steps))
     steps = unique_names.check(steps, name_owners)
     steps = _check_releases_to_ui(steps, loader.client)

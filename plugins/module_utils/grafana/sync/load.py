@@ -58,7 +58,7 @@ class Loader:
         identities: dict[str, set[str]] = defaultdict(set)
         for item in desired:
             identities[item.kind].add(item.identity)
-        for kind, identity, _source in required:
+        for kind, identity, *_details in required:
             identities[kind].add(identity)
         for kind in KINDS:
             if kind in identities and kind not in self._listed:

@@ -24,14 +24,14 @@ from ..kinds.base import (
     title,
 )
 from ..kinds.registry import KINDS, REGISTRY, definition_users, referrers
-from ..model import Reference
+from ..model import Reference, RequiredObject
 from .sync_plan import PRUNE, change_blocker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..kinds.base import Existing, Live
-    from ..model import Body, RequiredObject
+    from ..model import Body
     from .sync_plan import Rules
 
     # Kind -> identity -> body.
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 # From this major version on Grafana releases an object of the API to its interface.
 RELEASES_TO_UI = 13
+NOWHERE = "it is neither desired nor on the server"
 
 
 def with_conflicts(steps: Sequence[Step], reasons: Mapping[int, str]) -> list[Step]:
@@ -77,14 +78,27 @@ def check_references(
         step: f"it needs {', '.join(titles)}, which is not there"
         for step, titles in missing.items()
     }
-    conflicts = []
-    for kind, identity, source in required:
+    conflicts = [
+        Step(item.kind, item.identity, CONFLICT, item.source, reason=NOWHERE)
+        for item in missing_objects(steps, existing, required)
+        if not item.optional
+    ]
+    return [*with_conflicts(steps, {**reasons, **_cycles(steps)}), *conflicts]
+
+
+def missing_objects(
+    steps: Sequence[Step], existing: Existing, required: Sequence[RequiredObject]
+) -> list[RequiredObject]:
+    """Return the required objects that will not exist."""
+    available = _available(steps, existing)
+    missing = []
+    for item in required:
+        kind, identity, *_details = item
         if identity in available[kind]:
             continue
         if not _is_defined(kind, identity, available[kind], steps, existing):
-            reason = "it is neither desired nor on the server"
-            conflicts.append(Step(kind, identity, CONFLICT, source, reason=reason))
-    return [*with_conflicts(steps, {**reasons, **_cycles(steps)}), *conflicts]
+            missing.append(RequiredObject(*item))
+    return missing
 
 
 def _available(steps: Sequence[Step], existing: Existing) -> dict[str, set[str]]:
