@@ -254,9 +254,14 @@ class ContentLoader:
         self, documents: _SourceDocuments, provider: Provider
     ) -> set[str]:
         """Add the dashboards of a provider, and return the paths of those within the source."""
+        source = documents.source
         subdirectory = _relative_path(provider.path, PROVISIONING)
+        if subdirectory is None and source.root:
+            # A mapped path may be a directory of the same source.
+            mapped = _mapped_path(provider.path, source.paths)
+            subdirectory = _relative_path(mapped, source.root)
         if subdirectory is None:
-            dashboards = self._parse_directory(documents.source, provider)
+            dashboards = self._parse_directory(source, provider)
             self._place_dashboards(provider, dashboards)
             return set()
         dashboards = {}

@@ -650,6 +650,18 @@ def test_path_of_a_provider_may_be_a_file() -> None:
     assert sorted(titles) == ["F", "boards"]
 
 
+def test_provider_may_name_a_directory_of_the_same_source() -> None:
+    tree = files(
+        provisioning__dashboards__p_yml=PROVIDERS
+        % ("/var/lib/grafana/boards", "false"),
+        boards__one_json=board("one", "One"),
+        boards__sub__two_json=board("two", "Two"),
+    )
+    paths = {"/var/lib/grafana/boards": "monitoring/grafana/boards"}
+    loaded = bodies(Source("monitoring/grafana", tree, paths=paths))
+    assert {("dashboard", "one"), ("dashboard", "two")} <= set(loaded)
+
+
 def test_provider_with_three_names_for_its_folders_is_an_error() -> None:
     text = f"apiVersion: 1\nproviders:\n- {{name: p, folder: F, folderUid: f, {FROM_FILES}}}\n"
     (error,) = errors(Source("", files(p_yml=text)), list_directory=lambda _path: {})
