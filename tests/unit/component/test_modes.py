@@ -17,7 +17,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 from tests.unit.component.fake_host import FakeHost
 
 # The same host and options as for undisturbed rollouts.
-from tests.unit.component.test_transaction import host, options  # noqa: F401
+from tests.unit.component.test_transaction import options  # noqa: F401
 
 STRANGER = 1000
 
@@ -54,7 +54,7 @@ def managed() -> Iterator[Path]:
 
 
 def test_no_change_of_a_mode_goes_unnoticed(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     rolled_out: dict[str, Any],
 ) -> None:
     paths = list(managed())
@@ -71,7 +71,7 @@ def test_no_change_of_a_mode_goes_unnoticed(
 
 
 def test_no_change_of_an_owner_goes_unnoticed(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     rolled_out: dict[str, Any],
 ) -> None:
     for path in managed():
@@ -84,7 +84,7 @@ def test_no_change_of_an_owner_goes_unnoticed(
 
 
 def test_the_next_run_gives_all_modes_and_owners_back(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     rolled_out: dict[str, Any],
 ) -> None:
     before = host.tree()
@@ -111,7 +111,7 @@ def test_the_next_run_gives_all_modes_and_owners_back(
     ],
 )
 def test_a_changed_mode_is_a_reason(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     rolled_out: dict[str, Any],
     path: str,
     action: str,
@@ -125,7 +125,7 @@ def test_a_changed_mode_is_a_reason(
 
 
 def test_a_link_to_another_disk_is_no_change(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     rolled_out: dict[str, Any],
     tmp_path: Path,
 ) -> None:
@@ -138,7 +138,7 @@ def test_a_link_to_another_disk_is_no_change(
 
 
 def test_the_status_names_a_changed_mode(
-    host: FakeHost,  # noqa: F811
+    host: FakeHost,
     rolled_out: dict[str, Any],
 ) -> None:
     Path(os.path.realpath(layout.current("loki")), "etc/rules").chmod(0o700)
