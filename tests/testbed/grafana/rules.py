@@ -230,6 +230,8 @@ def settings(request: Request, given: dict[str, Any] | None) -> dict[str, Any] |
         if given.get(key) and duration(given, key) == "0s":
             raise invalid(f"{key.replace('_', ' ')} must be greater than zero")
     kept = {key: value for key, value in given.items() if value}
+    if request.server.release < (12,):
+        kept.pop("active_time_intervals", None)
     return kept | {key: duration(given, key) for key in times if key in kept}
 
 

@@ -255,6 +255,57 @@ def test_rule_has_grafanas_defaults() -> None:
     }
 
 
+def test_scalars_of_a_rule_are_strings_as_they_are_written() -> None:
+    converted = rule(
+        """
+        for: 0
+        noDataState:
+        labels: {version: 1.50, team: 007, code: 0777, size: 1e3, page: true}
+        annotations: {empty: , tilde: ~, day: 2024-01-01, quoted: "null", hex: 0x1F}
+        """
+    )
+    assert converted["labels"] == {
+        "version": "1.50",
+        "team": "007",
+        "code": "0777",
+        "size": "1e3",
+        "page": "true",
+    }
+    assert converted["annotations"] == {
+        "empty": "",
+        "tilde": "",
+        "day": "2024-01-01",
+        "quoted": "null",
+        "hex": "0x1F",
+    }
+    assert converted["noDataState"] == "NoData"
+
+
+@pytest.mark.parametrize(
+    ("template", "missing"),
+    [
+        ("{{ $labels.query }}{{/* query */}}{{ index $labels `query` }}", None),
+        ("{{ if $values.A }}{{ humanize $value }}{{ end }}{{ externalURL }}", None),
+        ("{{ .Labels.x | toUpper }} query {{ $labels[", None),
+        ('{{ range query "up" }}{{ . | value }}{{ end }}', "query, value"),
+        ("{{ $value | toDuration }}", "toDuration"),
+    ],
+)
+def test_functions_that_grafana_lacks_cause_a_warning(
+    template: str, missing: str | None
+) -> None:
+    data = [{"refId": "A", "datasourceUid": "p", "model": {}}]
+    fields = {"uid": "r", "title": "R", "condition": "A", "data": data}
+    group = {"name": "g", "folder": "F", "interval": "1m"}
+    group["rules"] = [{**fields, "annotations": {"summary": template}}]
+    _desired, diagnostics = read(json.dumps({"apiVersion": 1, "groups": [group]}))
+    expected = (
+        f"f.yml:1: summary uses {missing}, which Grafana's templates lack; remove it."
+    )
+    assert diagnostics.errors == []
+    assert diagnostics.warnings == ([expected] if missing else [])
+
+
 def test_rule_group_has_the_uid_of_its_folder_and_an_interval_in_seconds() -> None:
     text = """
     groups:
@@ -465,6 +516,10 @@ def test_file_may_have_several_kinds_and_be_json() -> None:
         (
             "apiVersion: 1\npolicies:\n- receiver: x\n  group_wait: 0",
             "f.yml:4: group_wait is 0; write a duration such as 30s or 1h30m.",
+        ),
+        (
+            "apiVersion: 1\npolicies:\n- receiver: 007",
+            "f.yml:3: receiver is a int; write a str.",
         ),
         (
             "apiVersion: 1\npolicies:\n- receiver: x\n  group_by: [a, 7]",

@@ -18,6 +18,7 @@ from ..model import ABSENT, DesiredObject
 from ..normalize import BASE_INTERVAL
 from .folders import digest, single_title, slug, titles
 from .routes import check_matchers
+from .rule_templates import missing_functions
 from .schema import (
     Diagnostics,
     any_dict,
@@ -500,6 +501,8 @@ def _rule(node: Node, fields: JsonObject) -> JsonObject:
         "labels": fields.get("labels", {}),
         "isPaused": fields.get("isPaused", False),
     }
+    for key in ("annotations", "labels"):
+        _check_templates(node.child(key), body[key])
     for key in STATES:
         body[key] = "" if is_recording else _state(node, fields, key)
     if fields.get("keepFiringFor"):
@@ -514,6 +517,16 @@ def _rule(node: Node, fields: JsonObject) -> JsonObject:
     if is_recording:
         body["record"] = _record(node.child("record"), fields["record"])
     return body
+
+
+def _check_templates(node: Node, strings: dict[str, str]) -> None:
+    """Warn about functions of Prometheus, with which Grafana prints less or the bare template."""
+    for key, template in strings.items():
+        missing = missing_functions(template)
+        if missing:
+            node.child(key).warn(
+                f"{key} uses {', '.join(missing)}, which Grafana's templates lack; remove it."
+            )
 
 
 def _state(node: Node, fields: JsonObject, key: str) -> str:

@@ -44,9 +44,14 @@ _FUNCTIONS = (
     *("filterLabels", "filterLabelsRe", "removeLabels", "removeLabelsRe"),
     "mergeLabelValues",
 )
-_QUERY_FUNCTIONS = ("query", "first", "label", "value", "strvalue", "sortByLabel")
 # They take an expression in Prometheus, and JSON in Grafana.
 _LINKS = ("graphLink", "tableLink")
+_KEYWORDS = ("else", "end", "define", "block", "template", "break", "continue")
+_KNOWN_WORDS = (
+    *(*_FUNCTIONS, *_LINKS, *_CONSTANTS, *_CONTROLS, *_KEYWORDS),
+    # The address of Grafana itself.
+    *("externalURL", "pathPrefix"),
+)
 _LEFT = re.compile(r"\{\{(?:-(?=\s))?\s*")
 _COMMENT = re.compile(r"/\*.*?\*/\s*-?\}\}", re.DOTALL)
 _TOKEN = re.compile(
@@ -103,10 +108,17 @@ def convert_template(template: str) -> str:
     return "{{ $value := $values.B.Value }}" + own.result()
 
 
-def query_functions(template: str) -> list[str]:
-    """Return the functions of a template that need a query, which returns nothing in Grafana."""
-    words = [token.text for action in _actions(template) for token in action]
-    return [word for word in words if word in _QUERY_FUNCTIONS]
+def missing_functions(template: str) -> list[str]:
+    """Return the functions of a template that Grafana lacks, or that need a query to return."""
+    try:
+        actions = _actions(template)
+    except ValueError:
+        # Grafana sends such text as it is.
+        return []
+    words = [
+        token.text for action in actions for token in action if token.kind == "word"
+    ]
+    return [word for word in dict.fromkeys(words) if word not in _KNOWN_WORDS]
 
 
 def _actions(template: str) -> list[list[_Token]]:
