@@ -581,6 +581,16 @@ def burn(long: str, **labels: str) -> dict:
             id="no label does, and a number is another's name",
         ),
         pytest.param(
+            [alert("A", labels={"x": "{{ $value }}"}), alert("A", labels={"y": "1"})],
+            ["A", "A (y 1)"],
+            id="templates do not",
+        ),
+        pytest.param(
+            [alert("A", record=None), alert("A", record="")],
+            ["A", "A 2"],
+            id="a record without a name is none",
+        ),
+        pytest.param(
             [alert("A", labels={"severity": "x"}), alert("A")],
             ["A (x)", "A ()"],
             id="only one has a severity",

@@ -258,7 +258,7 @@ def _convert_rule(
     rule: _Rule, defaults: _Defaults, group_title: str, title: str, errors: _Errors
 ) -> JsonObject:
     fields, steps = rule.fields, rule.steps
-    if "alert" not in fields:
+    if not fields.get("alert"):
         with errors.collect():
             raise RuleError(
                 f"{fields['record']} is a recording rule, which only Prometheus evaluates;"
@@ -428,7 +428,8 @@ def _distinct_title(rule: _Rule, alike: list[_Rule], title: str) -> str:
     all_labels = [other.labels() for other in alike]
     keys = dict.fromkeys(key for labels in all_labels for key in labels)
     values = {key: [labels.get(key, "") for labels in all_labels] for key in keys}
-    differing = [key for key in keys if len(set(values[key])) > 1]
+    static = [key for key in keys if "{{" not in "".join(values[key])]
+    differing = [key for key in static if len(set(values[key])) > 1]
     telling = [key for key in differing if len(set(values[key])) == len(alike)]
     if len(alike) == 1:
         return title
@@ -497,7 +498,9 @@ def _rules(group: _Group, errors: _Errors) -> list[_Rule]:
 
 def _rule(steps: Steps, fields: Any, group: _Group) -> _Rule:
     _check_fields(fields, _RULE_FIELDS, steps, "a rule")
-    names = [fields[key] for key in ("alert", "record") if key in fields]
+    # Prometheus takes an empty name for none.
+    names = [fields.get(key) for key in ("alert", "record")]
+    names = [name for name in names if name not in (None, "")]
     if len(names) != 1 or not _is_name(names[0]):
         raise RuleError(
             "the rule lacks a name or has two; set either alert or record.", steps
