@@ -92,6 +92,7 @@ EXPRESSIONS = ("__expr__", "-100")
 BASE_INTERVAL = 10
 # Defaults that the server writes into each query model.
 QUERY_DEFAULTS = {"intervalMs": 1000, "maxDataPoints": 43200}
+OPERATORS = ("=", "!=", "=~", "!~")
 
 ROOT_TIMES = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "4h"}
 TIMINGS = ("mute_time_intervals", "active_time_intervals")
@@ -263,19 +264,26 @@ def _with_float_precision(tree: Any) -> Any:
 
 
 def matchers(body: Body) -> list[list[str]]:
-    """Return all matchers of a route, in any of the four spellings, sorted."""
-    result: list[list[Any]] = [
-        list(entry) for entry in body.get("object_matchers") or []
-    ]
+    """Return all matchers of a route, in any of the four spellings, sorted.
+
+    Raises ValueError for anything else.
+    """
+    result = [_matcher(entry) for entry in body.get("object_matchers") or []]
     for entry in body.get("matchers") or []:
-        result += parse_matchers(entry) if isinstance(entry, str) else [list(entry)]
-    result += [
-        [label, "=", value] for label, value in (body.get("match") or {}).items()
-    ]
-    result += [
-        [label, "=~", value] for label, value in (body.get("match_re") or {}).items()
-    ]
-    return sorted([str(part) for part in entry] for entry in result)
+        is_text = isinstance(entry, str)
+        result += parse_matchers(entry) if is_text else [_matcher(entry)]
+    for key, operator in (("match", "="), ("match_re", "=~")):
+        labels = body.get(key) or {}
+        if not isinstance(labels, dict):
+            raise ValueError(f"{key} is {labels!r}; write a dict")
+        result += [[label, operator, str(value)] for label, value in labels.items()]
+    return sorted(result)
+
+
+def _matcher(entry: Any) -> list[str]:
+    if not isinstance(entry, list) or len(entry) != 3 or entry[1] not in OPERATORS:
+        raise ValueError(f"{entry!r} is no matcher such as [severity, =, critical]")
+    return [str(part) for part in entry]
 
 
 def without_quotes(value: str) -> str:

@@ -18,7 +18,7 @@ from ..model import ABSENT, DesiredObject
 from ..normalize import BASE_INTERVAL
 from .folders import digest, single_title, slug, titles
 from .routes import check_matchers
-from .rule_templates import missing_functions
+from .rule_templates import query_functions
 from .schema import (
     Diagnostics,
     any_dict,
@@ -520,12 +520,13 @@ def _rule(node: Node, fields: JsonObject) -> JsonObject:
 
 
 def _check_templates(node: Node, strings: dict[str, str]) -> None:
-    """Warn about functions of Prometheus, with which Grafana prints less or the bare template."""
+    """Warn about queries, which rules may have in Prometheus."""
     for key, template in strings.items():
-        missing = missing_functions(template)
-        if missing:
+        functions = query_functions(template)
+        if functions:
             node.child(key).warn(
-                f"{key} uses {', '.join(missing)}, which Grafana's templates lack; remove it."
+                f"{key} uses {', '.join(functions)}, and queries in templates return nothing"
+                " in Grafana; remove it."
             )
 
 

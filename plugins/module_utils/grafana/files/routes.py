@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..matchers import parse_matchers
+from ..normalize import OPERATORS
 from .documents import type_name
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from .schema import Node
 
-OPERATORS = ("=", "!=", "=~", "!~")
 # Parts of a regular expression in which a parenthesis has no meaning.
 _LITERALS = re.compile(
     r"\\Q.*?(?:\\E|$)|\\(?![1-9]|k<).|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]", re.DOTALL

@@ -46,12 +46,8 @@ _FUNCTIONS = (
 )
 # They take an expression in Prometheus, and JSON in Grafana.
 _LINKS = ("graphLink", "tableLink")
-_KEYWORDS = ("else", "end", "define", "block", "template", "break", "continue")
-_KNOWN_WORDS = (
-    *(*_FUNCTIONS, *_LINKS, *_CONSTANTS, *_CONTROLS, *_KEYWORDS),
-    # The address of Grafana itself.
-    *("externalURL", "pathPrefix"),
-)
+# They need a query, which returns nothing in Grafana.
+_QUERY_FUNCTIONS = ("query", "first", "label", "value", "strvalue", "sortByLabel")
 _LEFT = re.compile(r"\{\{(?:-(?=\s))?\s*")
 _COMMENT = re.compile(r"/\*.*?\*/\s*-?\}\}", re.DOTALL)
 _TOKEN = re.compile(
@@ -108,17 +104,15 @@ def convert_template(template: str) -> str:
     return "{{ $value := $values.B.Value }}" + own.result()
 
 
-def missing_functions(template: str) -> list[str]:
-    """Return the functions of a template that Grafana lacks, or that need a query to return."""
+def query_functions(template: str) -> list[str]:
+    """Return the functions of a template that work with queries."""
     try:
         actions = _actions(template)
     except ValueError:
         # Grafana sends such text as it is.
         return []
-    words = [
-        token.text for action in actions for token in action if token.kind == "word"
-    ]
-    return [word for word in dict.fromkeys(words) if word not in _KNOWN_WORDS]
+    words = [token.text for action in actions for token in action]
+    return [word for word in dict.fromkeys(words) if word in _QUERY_FUNCTIONS]
 
 
 def _actions(template: str) -> list[list[_Token]]:

@@ -180,7 +180,10 @@ class Kind:
         return None
 
     def prepared(self, body: Body, live: Live | None, settings: Settings) -> Body:
-        """Return the body that is sent: the one that was asked for, completed for the API."""
+        """Return the body that is sent: the one that was asked for, completed for the API.
+
+        Raises ValueError for a body that cannot be read.
+        """
         return body
 
     def expected(self, body: Body) -> Body:

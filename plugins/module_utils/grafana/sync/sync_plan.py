@@ -130,7 +130,10 @@ def plan_object(
     if desired.state == ABSENT:
         return _plan_deletion(kind, step)
     # The prepared body depends on the live one, so its blockers come first.
-    body = kind.prepared(desired.body, live, rules.settings)
+    try:
+        body = kind.prepared(desired.body, live, rules.settings)
+    except ValueError as error:
+        return replace(step, action=CONFLICT, reason=str(error))
     blocker = kind.blocker(body, live)
     if blocker:
         return replace(step, action=CONFLICT, reason=blocker)
