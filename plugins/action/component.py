@@ -43,13 +43,13 @@ class FileOption:
 
 
 class ActionModule(ActionBase):
-    """Complete the module's arguments, and copy an archive to a host that lacks it."""
+    """Complete the module's arguments, and stage a release on a host that lacks it."""
 
     # With True, Ansible would create a directory on the host for each task by three round trips.
     TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: Values | None = None) -> Values:
-        """Run the module, and again with an archive when it requires one."""
+        """Run the module, and again when the release that it requires is staged."""
         super().run(tmp, task_vars)
         variables = task_vars or {}
         self._notices: list[str] = []
@@ -64,8 +64,8 @@ class ActionModule(ActionBase):
         if isinstance(release, dict) and args.get("state", "present") == "present":
             self._add_archives(release, variables)
         result = self._execute(args, variables)
-        if result.get("archive_required") and not result.get("failed"):
-            result = self._push(args, variables, result["archive_required"])
+        if result.get("release_required") and not result.get("failed"):
+            result = self._stage_release(args, variables, result["release_required"])
         notices = self._notices + (result.get("notices") or [])
         if notices:
             result["warnings"] = result.get("warnings", []) + notices
@@ -210,17 +210,46 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{name}: must be a list of str, not {value!r}.")
         return value
 
-    def _push(self, args: Values, variables: Values, architecture: str) -> Values:
-        """Copy an archive to the host and run the module with it."""
+    def _stage_release(
+        self, args: Values, variables: Values, required: Values
+    ) -> Values:
+        """Stage the release on the host, and run the module with it."""
+        release = args["release"]
+        options = {
+            "name": required["name"],
+            "program": required["program"],
+            "release": {key: release[key] for key in ("name", "version", "archives")},
+            "lock_owner": args["lock_owner"],
+        }
+        if args.get("lock_timeout") is not None:
+            options["lock_timeout"] = args["lock_timeout"]
+        architecture = required["architecture"]
+        if architecture in self._pushable:
+            staged = self._push(options, variables, self._pushable[architecture])
+        else:
+            self._show(variables, release, "downloads")
+            staged = run_component(self, options, variables, "release_stage")
+        return staged if staged.get("failed") else self._execute(args, variables)
+
+    def _push(self, options: Values, variables: Values, archive: str) -> Values:
+        """Copy an archive to the host and stage its release."""
+        self._show(variables, options["release"], "gets")
         directory = self._make_tmp_path()
         try:
             remote = self._connection._shell.join_path(directory, "archive")
-            self._transfer_file(self._pushable[architecture], remote)
+            self._transfer_file(archive, remote)
             self._fixup_perms2((directory, remote))
-            args["release"] = {**args["release"], "pushed": remote}
-            return self._execute(args, variables)
+            release = {**options["release"], "pushed": remote}
+            options = {**options, "release": release}
+            return run_component(self, options, variables, "release_stage")
         finally:
             self._remove_tmp_path(directory)
+
+    def _show(self, variables: Values, release: Values, verb: str) -> None:
+        """Show a step that takes long; on standard error, since callbacks may print JSON."""
+        host = variables.get("inventory_hostname", "")
+        message = f"{host}: {verb} {release['name']} {release['version']}"
+        self._display.display(message, stderr=True)
 
 
 def _beside_inventory(path: str, variables: Values) -> str:

@@ -69,7 +69,6 @@ RELEASE = {
     "name": REQUIRED_STRING,
     "version": REQUIRED_STRING,
     "archives": {"type": "dict", "default": {}},
-    "pushed": {"type": "path"},
     "pushable": {"type": "list", "elements": "str", "default": []},
 }
 EXPOSURE = {"networks": STRINGS, "addresses": STRINGS}

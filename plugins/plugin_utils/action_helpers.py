@@ -29,8 +29,10 @@ def lock_owner() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"
 
 
-def run_component(action: ActionBase, args: Values, variables: Values) -> Values:
-    """Run the component module, again and again while another run holds the component's lock.
+def run_component(
+    action: ActionBase, args: Values, variables: Values, module: str = "component"
+) -> Values:
+    """Run a module of the engine, again and again while another run holds the component's lock.
 
     The waiting is done here and not on the host, where a module whose controller was killed would
     take the lock later and roll out what nobody asks for any more.
@@ -40,7 +42,7 @@ def run_component(action: ActionBase, args: Values, variables: Values) -> Values
     while True:
         remaining = max(0, math.ceil(deadline - time.monotonic()))
         result: Values = action._execute_module(
-            module_name="hippius.monitoring.component",
+            module_name=f"hippius.monitoring.{module}",
             module_args={**args, "lock_timeout": min(remaining, LOCK_WAIT_ON_HOST)},
             task_vars=variables,
             wrap_async=action._task.async_val,

@@ -8,7 +8,7 @@ import os
 from typing import Any, Callable
 
 from .component_errors import ComponentError
-from .release_store import ArchiveRequired
+from .release_store import ReleaseRequired
 
 Values = dict[str, Any]
 
@@ -23,8 +23,8 @@ def run(module: Any, action: Callable[[Values, bool], Values]) -> None:
     module.no_log_values |= _secret_forms(module.params)
     try:
         values = action(module.params, module.check_mode)
-    except ArchiveRequired as required:
-        values = {"changed": False, "archive_required": required.architecture}
+    except ReleaseRequired as required:
+        values = {"changed": False, "release_required": required.values}
     except ComponentError as error:
         module.fail_json(
             msg=str(error),

@@ -97,6 +97,11 @@ def downloads(name: str) -> str:
     return os.path.join(component(name), "downloads")
 
 
+def staged_release(name: str) -> str:
+    """Return the file with the name of a release that is staged for the next rollout."""
+    return os.path.join(downloads(name), "release")
+
+
 def etc(name: str) -> str:
     """Return the usual path of the configuration: a link into the current generation."""
     return os.path.join("/etc", name)

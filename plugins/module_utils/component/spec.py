@@ -434,7 +434,6 @@ def _release(options: Options | None) -> Release:
         name=options["name"],
         version=str(options["version"]),
         archives=options.get("archives") or {},
-        pushed=options.get("pushed") or "",
         pushable=tuple(options.get("pushable") or ()),
     )
 

@@ -221,7 +221,14 @@ def _stage(result: Result) -> None:
     """Prepare and check all generations before anything current is touched."""
     with run_lock.releases(exclusive=False):
         try:
+            for rollout in result.changing:
+                program = _program(rollout.desired)
+                release_store.require_staged(
+                    rollout.desired.release, rollout.name, program
+                )
             for rollout in result.rollouts:
+                # From here on the lock protects it, and then a generation.
+                files.remove(layout.staged_release(rollout.name))
                 _remove_leftovers(rollout)
                 if rollout.plan.changed:
                     result.notices += _prepare_generation(rollout)
@@ -241,10 +248,7 @@ def _remove_leftovers(rollout: Rollout) -> None:
 
 
 def _prepare_generation(rollout: Rollout) -> list[str]:
-    """Stage release, user and generation; return notices."""
-    release_store.stage(
-        rollout.desired.release, rollout.name, _program(rollout.desired)
-    )
+    """Stage user and generation; return notices."""
     group = generation.ensure_user(rollout.name)
     failpoint("after-user")
     if not rollout.plan.stage:

@@ -33,6 +33,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     failpoints,
     layout,
     probe,
+    release_staging,
     release_store,
     removal,
     rollback,
@@ -461,6 +462,21 @@ class FakeHost:
 
 
 def work(options: dict[str, Any], check: bool) -> dict[str, Any]:
+    """Run the module, and again when the release that it requires is staged."""
+    try:
+        return run_module(options, check)
+    except release_store.ReleaseRequired as required:
+        release = {
+            key: value
+            for key, value in options["release"].items()
+            if key in ("name", "version", "archives", "pushed")
+        }
+        staging = {**required.values, "lock_owner": "", "lock_timeout": 5}
+        release_staging.run({**staging, "release": release}, False)
+        return run_module(options, check)
+
+
+def run_module(options: dict[str, Any], check: bool) -> dict[str, Any]:
     """Do what the module does with these options."""
     if options["state"] == "absent":
         return removal.absent(options, check)

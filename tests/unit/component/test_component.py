@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.hippius.monitoring.plugins.modules import component
+from ansible_collections.hippius.monitoring.plugins.modules import (
+    component,
+    release_stage,
+)
 
 DOCUMENTATION = Path(component.__file__).with_suffix(".yml").read_text(encoding="utf-8")
 DOCUMENTED = yaml.safe_load(DOCUMENTATION)["DOCUMENTATION"]["options"]
@@ -53,3 +56,12 @@ def test_pruning_gets_the_values_of_the_action_plugin(
     component.apply(params, check_mode=True)
 
     assert calls == [({**params, **prune}, True)]
+
+
+def test_the_documented_options_of_release_stage_are_the_accepted_ones() -> None:
+    documentation = Path(release_stage.__file__).with_suffix(".yml")
+    written = yaml.safe_load(documentation.read_text(encoding="utf-8"))
+    documented = written["DOCUMENTATION"]["options"]
+    assert described(documented, "suboptions") == described(
+        release_stage.OPTIONS, "options"
+    )

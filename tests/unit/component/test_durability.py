@@ -17,9 +17,8 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
     files,
     layout,
-    transaction,
 )
-from tests.unit.component.fake_host import DEFAULTS, METRICS, FakeHost, release
+from tests.unit.component.fake_host import DEFAULTS, METRICS, FakeHost, release, work
 
 
 class Recorder:
@@ -81,9 +80,9 @@ def recorder(places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
         "secrets": {"password": "s3cret"},
         "reload": {**METRICS, "timeout": 1},
     }
-    transaction.roll_out(options, False)
+    work(options, False)
     changed = [{"path": "rules/one.yml", "content": "a: 2\n"}]
-    transaction.roll_out({**options, "config": changed}, False)
+    work({**options, "config": changed}, False)
     return recorder
 
 

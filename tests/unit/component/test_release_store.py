@@ -17,7 +17,9 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
     files,
     layout,
+    release_staging,
     release_store,
+    run_lock,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
@@ -33,7 +35,7 @@ HOST = release_store.host_architecture()
 
 def program(architecture: str = HOST) -> bytes:
     """Return the beginning of a program that is built for an architecture."""
-    machine = release_store.ELF_MACHINES[architecture].to_bytes(2, "little")
+    machine = release_staging.ELF_MACHINES[architecture].to_bytes(2, "little")
     return b"\x7fELF" + bytes(14) + machine + bytes(100)
 
 
@@ -58,8 +60,13 @@ def publish(places: Path, web: Web) -> Callable[..., Release]:
 
 
 def stored() -> list[str]:
-    """Return the releases and the files of components, such as downloads."""
-    return [*files.listing(layout.RELEASES), *files.tree(layout.COMPONENTS)]
+    """Return the releases and the files of components, such as downloads.
+
+    The mark of a release that is staged is left out.
+    """
+    paths = files.tree(layout.COMPONENTS)
+    kept = [path for path in paths if path != "loki/downloads/release"]
+    return [*files.listing(layout.RELEASES), *kept]
 
 
 def test_a_release_is_downloaded_and_unpacked_once(publish: Callable, web: Web) -> None:
@@ -68,9 +75,9 @@ def test_a_release_is_downloaded_and_unpacked_once(publish: Callable, web: Web) 
     )
     directory = desired.directory(HOST)
     assert not release_store.intact(directory)
-    assert release_store.stage(desired, "loki", "loki")
+    assert release_staging.stage(desired, "loki", "loki")
     assert release_store.intact(directory)
-    assert not release_store.stage(desired, "loki", "loki")
+    assert not release_staging.stage(desired, "loki", "loki")
     assert len(web.requests) == 1
     assert stored() == [directory]
     path = Path(release_store.path_of(directory))
@@ -97,11 +104,11 @@ def test_a_host_gets_the_archive_of_its_architecture(
     archive = publish(("loki", program(architecture)), ("x", b"")).archives[HOST]
     other = {"urls": [web.url + "/other"], "sha256": "0" * 64}
     archives = {
-        **dict.fromkeys(release_store.ELF_MACHINES, other),
+        **dict.fromkeys(release_staging.ELF_MACHINES, other),
         architecture: archive,
     }
     desired = Release("loki", "1", archives)
-    assert release_store.stage(desired, "loki", "loki")
+    assert release_staging.stage(desired, "loki", "loki")
     assert stored() == [f"loki-1-{archive['sha256'][:8]}"]
     assert web.requests == [("/loki", None)]
 
@@ -112,7 +119,7 @@ def test_a_host_of_an_unknown_architecture_is_refused_in_one_line(
     desired = publish(("loki", program()), ("x", b""))
     monkeypatch.setattr(release_store.platform, "machine", lambda: "riscv64")
     with pytest.raises(ComponentError) as refused:
-        release_store.stage(desired, "loki", "loki")
+        release_staging.stage(desired, "loki", "loki")
     assert (
         str(refused.value)
         == "Architecture 'riscv64': not supported; use aarch64, x86_64."
@@ -129,7 +136,7 @@ def test_an_archive_that_the_controller_lacks_is_not_downloaded(
     with pytest.raises(ComponentError, match=refused):
         release_store.require_available(desired, "loki")
     with pytest.raises(ComponentError, match=refused):
-        release_store.stage(desired, "loki", "loki")
+        release_staging.stage(desired, "loki", "loki")
     assert (stored(), web.requests) == ([], [])
 
 
@@ -139,7 +146,7 @@ def test_an_available_release_is_accepted_without_a_request(
     desired = publish(("loki", program()), ("x", b""))
     release_store.require_available(desired, "loki")
     assert (stored(), web.requests) == ([], [])
-    release_store.stage(desired, "loki", "loki")
+    release_staging.stage(desired, "loki", "loki")
     desired.archives[HOST].update(urls=[], missing="/srv/bundle/loki")
     release_store.require_available(desired, "loki")
     other = publish(("loki", program()), ("y", b""))
@@ -173,11 +180,11 @@ def test_a_damaged_release_is_detected_and_unpacked_again(
     publish: Callable, damage: Callable
 ) -> None:
     desired = publish(("loki", program(), {"mode": 0o755}), ("README", b"x"))
-    release_store.stage(desired, "loki", "loki")
+    release_staging.stage(desired, "loki", "loki")
     time.sleep(0.01)
     damage(Path(release_store.path_of(desired.directory(HOST))))
     assert not release_store.intact(desired.directory(HOST))
-    assert release_store.stage(desired, "loki", "loki")
+    assert release_staging.stage(desired, "loki", "loki")
     assert release_store.intact(desired.directory(HOST))
     assert stored() == [desired.directory(HOST)]
 
@@ -187,7 +194,7 @@ def test_leftovers_of_a_killed_run_do_not_conflict(publish: Callable) -> None:
     for name in (".staging-", ".damaged-"):
         leftover = Path(release_store.path_of(name + desired.directory(HOST)))
         (leftover / "loki").mkdir(parents=True)
-    release_store.stage(desired, "loki", "loki")
+    release_staging.stage(desired, "loki", "loki")
     assert release_store.intact(desired.directory(HOST))
 
 
@@ -214,23 +221,23 @@ def test_a_refused_archive_leaves_nothing(
     publish: Callable, members: list, message: str
 ) -> None:
     with pytest.raises(ComponentError, match=message):
-        release_store.stage(publish(*members), "loki", "loki")
+        release_staging.stage(publish(*members), "loki", "loki")
     assert stored() == []
 
 
 def test_a_wrong_checksum_leaves_nothing(publish: Callable) -> None:
     with pytest.raises(ComponentError, match="SHA-256 is"):
-        release_store.stage(
+        release_staging.stage(
             publish(("loki", program()), checksum="0" * 64), "loki", "loki"
         )
     assert stored() == []
 
 
 def test_a_script_or_no_program_at_all_is_accepted(publish: Callable) -> None:
-    assert release_store.stage(
+    assert release_staging.stage(
         publish(("loki", b"#!/bin/sh\n"), ("x", b"")), "loki", "loki"
     )
-    assert release_store.stage(
+    assert release_staging.stage(
         publish(("data", b""), ("x", b""), version="2"), "loki", ""
     )
 
@@ -239,16 +246,20 @@ def test_an_archive_from_the_controller_is_used_when_its_checksum_matches(
     publish: Callable, places: Path, web: Web
 ) -> None:
     desired = publish(("loki", program()), ("x", b""), pushable=(HOST,))
-    with pytest.raises(release_store.ArchiveRequired) as caught:
-        release_store.stage(desired, "loki", "loki")
-    assert caught.value.architecture == HOST
+    with pytest.raises(release_store.ReleaseRequired) as caught:
+        release_store.require_staged(desired, "loki-main", "loki")
+    assert caught.value.values == {
+        "architecture": HOST,
+        "name": "loki-main",
+        "program": "loki",
+    }
     pushed = Release(
         desired.name,
         desired.version,
         desired.archives,
         pushed=str(places / "archive-1"),
     )
-    assert release_store.stage(pushed, "loki", "loki")
+    assert release_staging.stage(pushed, "loki", "loki")
     assert web.requests == []
     other = publish(
         ("loki", program()),
@@ -261,7 +272,7 @@ def test_an_archive_from_the_controller_is_used_when_its_checksum_matches(
         ComponentError,
         match=r"Archive of loki 2 for amd64: on the controller its SHA-256 is",
     ):
-        release_store.stage(other, "loki", "loki")
+        release_staging.stage(other, "loki", "loki")
 
 
 def test_releases_that_no_generation_links_to_are_unused(places: Path) -> None:
@@ -280,3 +291,37 @@ def test_releases_that_no_generation_links_to_are_unused(places: Path) -> None:
         ".staging-loki-3",
         "old-1",
     ]
+
+
+def test_a_staged_release_is_left_until_the_rollout_begins(publish: Callable) -> None:
+    desired = publish(("loki", program()), ("x", b""))
+    release_staging.stage(desired, "loki", "loki")
+    release_store.require_staged(desired, "loki", "loki")
+    assert release_store.unused() == []
+    Path(layout.staged_release("loki")).unlink()
+    (unused,) = release_store.unused()
+    assert unused == release_store.path_of(desired.directory(HOST))
+
+
+def test_the_module_stages_under_the_lock_of_its_component(publish: Callable) -> None:
+    desired = publish(("loki", program()), ("x", b""))
+    archives = {HOST: dict(desired.archives[HOST])}
+    params = {
+        "name": "loki",
+        "release": {
+            "name": "loki",
+            "version": "1",
+            "archives": archives,
+            "pushed": None,
+        },
+        "program": "loki",
+        "lock_owner": None,
+        "lock_timeout": 0,
+    }
+    with (
+        run_lock.held("loki", "another run", 0),
+        pytest.raises(ComponentError, match="another run holds its lock"),
+    ):
+        release_staging.run(params, False)
+    assert release_staging.run(params, False) == {"changed": True}
+    assert release_staging.run(params, False) == {"changed": False}
