@@ -9,7 +9,13 @@ from typing import Any, TypedDict
 
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils import arguments, lock_files, pinned_releases, preflight
+from ..plugin_utils import (
+    arguments,
+    lock_files,
+    own_file_checks,
+    pinned_releases,
+    preflight,
+)
 from ..plugin_utils.inventory import Inventory, all_components, inventory_of
 
 
@@ -65,6 +71,7 @@ def check_inventory(
     ]
     warnings += arguments.misspelled_variables(inventory)
     warnings += arguments.group_warnings(inventory)
+    warnings += own_file_checks.warnings(all_components(), inventory)
     result: Result = {"changed": False}
     if blockers:
         result["failed"] = True
@@ -82,6 +89,7 @@ def blockers_of(hosts: list[str], inventory: Inventory) -> list[str]:
     checks.append(
         partial(pinned_releases.unlocked, components, inventory, hosts, archives)
     )
+    checks.append(partial(own_file_checks.blockers, components, inventory, hosts))
     return preflight.blockers(components, inventory, hosts, *checks)
 
 

@@ -50,6 +50,7 @@ from urllib.parse import quote
 from ansible.plugins.filter.core import to_json
 
 Instances = list[dict[str, Any]]
+DISCOVERY = "-auto-discover-databases"
 # Without this file the exporter logs a warning. It could hold logins for the exporter's probe page,
 # which nothing here requests.
 CONFIG_FILE = {"path": "postgres_exporter.yml", "content": {}}
@@ -74,7 +75,17 @@ def _instance(exporter: dict[str, Any], tls: dict[str, Any]) -> dict[str, Any]:
         "secrets": _secrets(exporter, tls),
         "listen_addresses": [listen_address],
         "ready": ready,
+        **_groups(exporter),
     }
+
+
+def _groups(exporter: dict[str, Any]) -> dict[str, Any]:
+    """Return a unit with the exporter's further groups; none without any."""
+    if not exporter.get("groups"):
+        return {}
+    # An instance's unit replaces that of the component, in which SIGHUP ends an exporter.
+    service = {"ExecReload": None, "SupplementaryGroups": exporter["groups"]}
+    return {"unit": {"Service": service}}
 
 
 def _command(exporter: dict[str, Any], scheme: str) -> list[str]:
@@ -103,7 +114,9 @@ def _uri(exporter: dict[str, Any]) -> str:
     database = quote(str(exporter.get("database") or "postgres"))
     path = f"/{database}?sslmode={exporter.get('sslmode') or 'disable'}"
     if address.startswith("/"):
-        return f"{path}&host={address}"
+        # With no host at all, the exporter would take a database that it discovers for the host.
+        discovers = any(DISCOVERY in flag for flag in exporter.get("flags") or [])
+        return f"{':5432' if discovers else ''}{path}&host={address}"
     return f"{address}{path}"
 
 

@@ -78,7 +78,17 @@ def _instance(exporter: dict[str, Any], tls: dict[str, Any]) -> dict[str, Any]:
         "secrets": {**_password_file(exporter, url), **tls["secrets"]},
         "listen_addresses": [listen_address],
         "ready": ready,
+        **_groups(exporter),
     }
+
+
+def _groups(exporter: dict[str, Any]) -> dict[str, Any]:
+    """Return a unit with the exporter's further groups; none without any."""
+    if not exporter.get("groups"):
+        return {}
+    # An instance's unit replaces that of the component, in which SIGHUP ends an exporter.
+    service = {"ExecReload": None, "SupplementaryGroups": exporter["groups"]}
+    return {"unit": {"Service": service}}
 
 
 def _url(address: str) -> str:

@@ -41,6 +41,8 @@ VARIABLE_FACTS: Schema = {
     "examples": list,
     "min_length": int,
     "always": bool,
+    "refused": str,
+    "reason": str,
 }
 
 
@@ -55,12 +57,15 @@ class _RequiredVariableFacts(TypedDict):
 class RequiredVariable(_RequiredVariableFacts, total=False):
     """A value that must be set, as a template, and the values that only dev accepts.
 
-    With ``always`` it is required even beside a configuration file of the user's own.
+    With ``always`` it is required even beside a configuration file of the user's own. A value in
+    which the pattern ``refused`` is found is refused everywhere, for the ``reason``.
     """
 
     examples: list[str]
     min_length: int
     always: bool
+    refused: str
+    reason: str
 
 
 class _ScrapeJobFacts(TypedDict):

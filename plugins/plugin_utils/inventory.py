@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from ansible.errors import AnsibleError
 from ansible.template import Templar
 
 from . import catalog, controller_files
+from .action_helpers import VAULT_HEADER
 from .catalog import CatalogError, Component, Instance, Value
 
 try:
@@ -118,6 +120,23 @@ class Inventory(catalog.Inventory):
             return controller_files.find(name, self._variables(host), find)
         except controller_files.MissingFile as error:
             raise CatalogError(str(error)) from None
+
+    def read_file(self, path: str) -> bytes:
+        """Return the content of a file of the controller, decrypted if Ansible Vault encrypted it.
+
+        Raise CatalogError if it cannot be read.
+        """
+        try:
+            content = Path(path).read_bytes()
+            if not content.startswith(VAULT_HEADER):
+                return content
+            copy = self._loader.get_real_file(path)
+            try:
+                return Path(copy).read_bytes()
+            finally:
+                self._loader.cleanup_tmp_file(copy)
+        except (AnsibleError, OSError) as error:
+            raise CatalogError(f"{path}: it cannot be read: {error}") from error
 
     def _variables(self, host: str) -> dict[str, Value]:
         """Return the variables of a host, not templated: unrelated ones may have errors."""

@@ -25,6 +25,8 @@ from .catalog import (
 Check = Callable[[], list[str]]
 # The group whose hosts scrape all components.
 SCRAPER = "prometheus"
+# The end of the variable of a configuration file of the user's own.
+CONFIG_FILE = "_config_file"
 # What precedes the name of a host in a message.
 BEFORE_HOST = r"(?:\b(?:of|on|from|leads|hosts|and) |, )"
 # A blocker of one variable of one host.
@@ -218,6 +220,9 @@ def _value_blockers(
     environment: Value,
 ) -> list[str]:
     """Return a blocker for a value that is refused, without quoting it: it may be secret."""
+    pattern = required.get("refused")
+    if pattern and re.search(pattern, str(value)):
+        return [f"{subject}: {required.get('reason')}; set another value."]
     if environment == DEV:
         return []
     if value in required.get("examples", ()):
@@ -361,7 +366,12 @@ def with_locations(
     components: list[Component],
     inventory: Inventory,
 ) -> str:
-    """Return a message after file and line of each variable that it names, where known."""
+    """Return a message after file and line of each variable that it names, where known.
+
+    A message about a file begins with its name and line.
+    """
+    if re.match(r"[^\s:]+(:\d+)?: ", message) and f"{CONFIG_FILE} of " in message:
+        return message
     prefixes = ("monitoring_", *(f"{component.role}_" for component in components))
     words = re.findall(r"\w+", message)
     variables = [word for word in words if word.startswith(prefixes)]

@@ -164,9 +164,11 @@ def test_module_is_used_and_its_core_has_unit_tests(module: str) -> None:
     # Imports from a package, from a folder, or from another module's action plugin.
     cores = set(re.findall(r"^from \.(?:\.module_utils\.)?(\w+)", source, re.MULTILINE))
     imported = re.findall(
-        r"^from \.\.(?:module|plugin)_utils import (.+)$", source, re.MULTILINE
+        r"^from \.\.(?:module|plugin)_utils import (\([^)]*\)|.+)$",
+        source,
+        re.MULTILINE,
     )
-    cores |= {name for names in imported for name in names.split(", ")}
+    cores |= {name for names in imported for name in re.findall(r"\w+", names)}
     patterns = [
         pattern
         for core in cores

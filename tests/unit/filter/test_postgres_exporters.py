@@ -72,10 +72,28 @@ def test_an_exporter_with_three_fields_has_the_defaults(empty: dict[str, Any]) -
             "/postgres?sslmode=disable&host=/run/postgresql",
             id="socket",
         ),
+        pytest.param(
+            {
+                "postgres_address": "/var/run/postgresql/",
+                "flags": ["--auto-discover-databases"],
+            },
+            ":5432/postgres?sslmode=disable&host=/var/run/postgresql/",
+            id="socket and every database",
+        ),
+        pytest.param(
+            {"flags": ["--auto-discover-databases"]},
+            "db:5432/postgres?sslmode=disable",
+            id="every database of a host",
+        ),
     ],
 )
 def test_the_data_source_has(fields: dict[str, Any], uri: str) -> None:
     assert instance(**fields)["environment"]["DATA_SOURCE_URI"] == uri
+
+
+def test_an_exporter_is_a_member_of_the_groups_of_a_socket() -> None:
+    service = {"ExecReload": None, "SupplementaryGroups": ["postgres"]}
+    assert instance(groups=["postgres"])["unit"] == {"Service": service}
 
 
 def test_the_password_is_in_a_secret_file_only() -> None:

@@ -95,3 +95,8 @@ def test_each_exporter_has_its_own_tls() -> None:
     plain, encrypted = redis_exporters([EXPORTER, other], [PLAIN, TLS])
     assert plain["ready"]["url"].startswith("http://")
     assert (encrypted["name"], encrypted["config"]) == ("other", TLS["config"])
+
+
+def test_an_exporter_is_a_member_of_the_groups_of_a_socket() -> None:
+    service = {"ExecReload": None, "SupplementaryGroups": ["redis"]}
+    assert instance(groups=["redis"])["unit"] == {"Service": service}

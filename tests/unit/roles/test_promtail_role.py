@@ -11,7 +11,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     layout,
     unit,
 )
-from tests.unit.roles.rendering import rendered
+from tests.unit.roles.rendering import rendered, rollout
 
 
 def value(expression: str, **variables: Any) -> Any:
@@ -24,7 +24,7 @@ def unit_text(name: str, **variables: Any) -> list[str]:
     """Return the lines of a unit."""
     sections = value("__promtail_units", **variables)[name]
     return unit.render(
-        unit.further_unit(name, sections), layout.placeholders("promtail")
+        unit.further_unit(name, sections, "promtail"), layout.placeholders("promtail")
     ).splitlines()
 
 
@@ -179,3 +179,107 @@ def test_the_target_writer_exports_labels() -> None:
         " --output=/run/promtail-targets/docker.json"
         " --label=org.example/team --label=tier"
     )
+
+
+@pytest.mark.parametrize(
+    ("variables", "lines", "hidden"),
+    [
+        pytest.param(
+            {},
+            {
+                "TemporaryFileSystem=/opt:ro",
+                "TemporaryFileSystem=/var:ro",
+                "ProtectHome=yes",
+            },
+            {"/srv", "/mnt", "/media", "/run/log", "/run/docker.sock"},
+            id="nothing",
+        ),
+        pytest.param(
+            {"promtail_read_paths": ["/srv/app/", "/root/app/logs"]},
+            {
+                "TemporaryFileSystem=/srv:ro",
+                "BindReadOnlyPaths=/srv/app/",
+                "BindReadOnlyPaths=/root/app/logs",
+                "ProtectHome=tmpfs",
+            },
+            {"/mnt", "/media"},
+            id="below hidden directories",
+        ),
+        pytest.param(
+            {"promtail_read_paths": ["/srv", "/home"]},
+            {"ProtectHome=read-only", "BindReadOnlyPaths=/srv"},
+            {"/mnt", "/media"},
+            id="hidden directories themselves",
+        ),
+        pytest.param(
+            {"promtail_docker_root": "/mnt/disk/docker"},
+            {
+                "TemporaryFileSystem=/mnt:ro",
+                "BindReadOnlyPaths=/mnt/disk/docker/containers:/mnt/disk/docker/containers:norbind",
+            },
+            {"/srv", "/media"},
+            id="Docker's root",
+        ),
+        pytest.param(
+            {"promtail_read_paths": ["/srvx", "/mnt2/a"]},
+            {"ProtectHome=yes"},
+            {"/srv", "/mnt", "/media"},
+            id="similar names",
+        ),
+        pytest.param(
+            {"promtail_docker_socket": True, "promtail_groups": ["adm"]},
+            {"SupplementaryGroups=docker", "SupplementaryGroups=adm"},
+            {"/run/docker", "/run/containerd"},
+            id="Docker's socket",
+        ),
+    ],
+)
+def test_the_unit_shows_what_promtail_is_to_read(
+    variables: dict[str, Any], lines: set[str], hidden: set[str]
+) -> None:
+    text = main_unit(**variables)
+    assert lines <= set(text)
+    inaccessible = {f"InaccessiblePaths=-{path}" for path in hidden}
+    assert inaccessible <= set(text)
+    shown = {line.partition("=")[2] for line in lines if line.startswith("Bind")}
+    for path in shown | {"/run/docker.sock"} & set(variables):
+        assert f"InaccessiblePaths=-{path}" not in text
+    assert ("InaccessiblePaths=-/run/docker.sock" in text) is not variables.get(
+        "promtail_docker_socket", False
+    )
+
+
+def test_the_writer_of_targets_sees_a_docker_root_below_a_hidden_directory() -> None:
+    for root, emptied, home in (
+        ("/srv/docker", "/srv", "yes"),
+        ("/media/disk/docker", "/media", "yes"),
+        ("/root/docker", "/opt", "tmpfs"),
+    ):
+        text = unit_text("promtail-targets.service", promtail_docker_root=root)
+        assert f"TemporaryFileSystem={emptied}:ro" in text
+        assert f"InaccessiblePaths=-{emptied}" not in text
+        assert f"ProtectHome={home}" in text
+        containers = f"{root}/containers"
+        assert f"BindReadOnlyPaths=-{containers}:{containers}:norbind" in text
+
+
+def test_a_file_of_the_users_own_gets_the_addresses_by_flags() -> None:
+    own = rollout("promtail", promtail_config_file="own.yml")["command"]
+    assert "-server.grpc-listen-address=127.0.0.1" in own
+    generated = rollout("promtail", promtail_loki_url="http://loki/push")["command"]
+    assert "-server.grpc-listen-address=127.0.0.1" not in generated
+
+
+@pytest.mark.parametrize("role", ["loki", "tempo", "promtail", "otel_collector"])
+def test_environment_and_flags_reach_program_and_checker(role: str) -> None:
+    variables: dict[str, Any] = {
+        f"{role}_environment": {"KEY": "c4n4ry"},
+        f"{role}_flags": ["-config.expand-env=true"],
+        "promtail_loki_url": "http://loki/push",
+    }
+    task = rollout(role, **variables)
+    assert task["command"][-1] == "-config.expand-env=true"
+    assert "-config.expand-env=true" in " ".join(task["check"])
+    assert task["secrets"]["environment"] == 'KEY="c4n4ry"\n'
+    assert task["unit"]["Service"]["EnvironmentFile"] == "{etc}/environment"
+    assert "c4n4ry" not in str(task["unit"]) + str(task["command"])

@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reasons why a configuration file of the user's own cannot work on a host, found in the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..module_utils.grafana.files.documents import Document, DocumentError
+from . import catalog, own_files, transport
+from .catalog import CatalogError, Component
+from .inventory import Inventory
+from .own_files import Facts, Found
+from .yaml_documents import parse_document
+
+if TYPE_CHECKING:
+    from ..module_utils.grafana.files.documents import Steps
+
+EXPAND_FLAG = "config.expand-env"
+# Directories that the unit of Promtail hides, except for what its role shows.
+HIDDEN = (
+    "/boot",
+    "/etc/letsencrypt",
+    "/etc/ssh",
+    "/etc/ssl/private",
+    "/home",
+    "/media",
+    "/mnt",
+    "/opt",
+    "/root",
+    "/run/containerd",
+    "/run/docker",
+    "/run/log",
+    "/run/secrets",
+    "/run/user",
+    "/srv",
+    "/tmp",
+    "/var",
+)
+# Where other programs usually expect discovered targets; a rollout replaces the directory.
+REPLACED = "/etc/prometheus/"
+TARGETS = "/var/lib/prometheus/targets"
+
+
+class Blocker(NamedTuple):
+    """A reason, with the place in the file and the variable that names it."""
+
+    at: str
+    subject: str
+    reason: str
+
+
+class Own(NamedTuple):
+    """A configuration of the user's own for a component on a host."""
+
+    component: Component
+    host: str
+    variable: str
+    document: Document
+    facts: Facts
+
+    def blocker(self, steps: Steps, reason: str) -> Blocker:
+        """Return a reason that a value of the file gives."""
+        path = ".".join(map(str, steps))
+        return Blocker(self.document.at(*steps), f"{path} ({self.variable}", reason)
+
+
+def blockers(
+    components: Iterable[Component], inventory: Inventory, hosts: list[str]
+) -> list[str]:
+    """Return a sentence for each reason, with all hosts to which it applies."""
+    found: dict[Blocker, list[str]] = {}
+    messages = []
+    for component in components:
+        for host in inventory.hosts(component):
+            if host not in hosts:
+                continue
+            try:
+                for blocker in _of_host(component, host, inventory):
+                    found.setdefault(blocker, []).append(host)
+            except CatalogError as error:
+                messages.append(str(error))
+    for (at, subject, reason), names in found.items():
+        on_hosts = ", ".join(dict.fromkeys(names))
+        messages.append(f"{at}: {subject} of {on_hosts}): {reason}.")
+    return list(dict.fromkeys(messages))
+
+
+def warnings(components: Iterable[Component], inventory: Inventory) -> list[str]:
+    """Return a warning for each file of targets that a rollout would move away."""
+    messages = []
+    for component in components:
+        if component.role != "prometheus":
+            continue
+        for host in inventory.hosts(component):
+            try:
+                own = list(_configurations(component, host, inventory))
+            except (CatalogError, DocumentError):
+                # The check of the inventory reports it.
+                continue
+            for one in own:
+                messages += [
+                    f"{one.document.at(*found.steps)}: {found.value} ({one.variable} of {host}): a"
+                    f" rollout replaces {REPLACED}; keep targets below {TARGETS}."
+                    for found in one.facts.discovered
+                    if found.value.startswith(REPLACED)
+                    or not found.value.startswith("/")
+                ]
+    return list(dict.fromkeys(messages))
+
+
+def _of_host(
+    component: Component, host: str, inventory: Inventory
+) -> Iterator[Blocker]:
+    try:
+        configurations = list(_configurations(component, host, inventory))
+    except DocumentError as error:
+        at, _colon, reason = str(error).partition(": ")
+        variable = f"{component.role}_config_file"
+        yield Blocker(at, f"the file ({variable}", reason.removesuffix("."))
+        return
+    for own in configurations:
+        if inventory.variable(host, catalog.ENVIRONMENT) != catalog.DEV:
+            yield from _exposed(own, inventory)
+        if own.variable.endswith("_config_file"):
+            yield from _missing_listeners(own, inventory)
+            yield from _misplaced_data(own)
+            yield from _unset_variables(own, inventory)
+        if component.role == "promtail":
+            yield from _hidden(own, inventory)
+
+
+def _configurations(
+    component: Component, host: str, inventory: Inventory
+) -> Iterator[Own]:
+    """Yield the file of the user's own, and variables that have parts of a configuration."""
+    role = component.role
+    variable = f"{role}_config_file"
+    file = inventory.variable(host, variable)
+    if isinstance(file, str) and file and role in own_files.READERS:
+        try:
+            path = inventory.find_file(role, host, file)
+        except CatalogError:
+            # Another check reports it.
+            return
+        document = _parsed(os.path.relpath(path), inventory.read_file(path))
+        facts = own_files.facts_of(role, document.content)
+        yield Own(component, host, variable, document, facts)
+        return
+    variable = f"{role}_scrape_configs"
+    jobs = inventory.variable(host, variable)
+    if isinstance(jobs, list) and jobs and role in own_files.READERS:
+        name = inventory.location(host, variable) or variable
+        content: dict[str, Any] = {"scrape_configs": jobs}
+        if role == "promtail":
+            content["positions"] = {"filename": "/var/lib/promtail/positions.yaml"}
+        facts = own_files.facts_of(role, content)
+        yield Own(component, host, variable, Document(name, content), facts)
+
+
+@cache
+def _parsed(name: str, content: bytes) -> Document:
+    """Return a parsed file; one with invalid YAML is left to the program's own checker."""
+    try:
+        return parse_document(name, content)
+    except DocumentError as error:
+        if "not UTF-8" in str(error):
+            raise
+        return Document(name, None)
+
+
+def _exposed(own: Own, inventory: Inventory) -> Iterator[Blocker]:
+    """Yield the listeners that others would reach although the inventory does not say so."""
+    listed = _listed(own, inventory)
+    open_addresses = inventory.variable(own.host, transport.OPEN_VARIABLE) or []
+    trusted = [open_addresses] if isinstance(open_addresses, str) else open_addresses
+    for listener in own.facts.listeners:
+        if not _is_public(listener.host, own.host, inventory):
+            continue
+        address = catalog.host_port(listener.host or "0.0.0.0", listener.port)
+        if any(_covers(*_split(one), listener) for one in trusted):
+            continue
+        is_listed = any(_covers(host, port, listener) for host, port in listed)
+        if is_listed and listener.uses_tls:
+            continue
+        fault = (
+            "it answers other hosts in plain text"
+            if is_listed
+            else "it is open to other hosts"
+        )
+        allowed = ", ".join(catalog.host_port(*one) for one in dict.fromkeys(listed))
+        yield own.blocker(
+            listener.steps,
+            f"listens on {address}, so {fault}, while the inventory has {allowed}; set the"
+            f" inventory's address, or list {address} in {transport.OPEN_VARIABLE}",
+        )
+
+
+def _is_public(bind_host: str, host: str, inventory: Inventory) -> bool:
+    """Return whether other hosts reach an address in the file without a trusted network."""
+    is_known = not bind_host or transport.parse_ip(bind_host) is not None
+    return is_known and not catalog.allows_plaintext(bind_host, host, inventory)
+
+
+def _covers(host: str, port: str, listener: own_files.Listener) -> bool:
+    is_every = transport.is_wildcard(host)
+    return port == listener.port and (is_every or host == listener.host)
+
+
+def _split(address: Any) -> tuple[str, str]:
+    host, _colon, port = str(address).rpartition(":")
+    return host.strip("[]"), port
+
+
+def _listed(own: Own, inventory: Inventory) -> list[catalog.BindAddress]:
+    """Return the addresses that the inventory's variables have."""
+    component = own.component
+    return [
+        address
+        for name in component.listen_addresses
+        for address in catalog.bind_addresses_of(
+            catalog.Listener(component, name, own.host), inventory
+        )
+    ]
+
+
+def _missing_listeners(own: Own, inventory: Inventory) -> Iterator[Blocker]:
+    """Yield the addresses of the inventory that the file does not open."""
+    if not own.facts.is_complete or not own.facts.listeners:
+        return
+    opened = [(_name(one.host), one.port) for one in own.facts.listeners]
+    for address in _listed(own, inventory):
+        if not {("", address.port), (_name(address.host), address.port)} & set(opened):
+            present = ", ".join(
+                catalog.host_port(host or "0.0.0.0", port) for host, port in opened
+            )
+            yield Blocker(
+                own.document.name,
+                f"the file ({own.variable}",
+                f"does not listen on {catalog.host_port(*address)}, which the inventory has, but on"
+                f" {present}; add the address, or correct its variable",
+            )
+
+
+def _name(host: str) -> str:
+    return "localhost" if transport.is_loopback(host) else host
+
+
+def _misplaced_data(own: Own) -> Iterator[Blocker]:
+    name = own.component.name
+    for steps, path in own.facts.data:
+        if own_files.EXPANDED in path or not path.startswith("/"):
+            continue
+        if not _is_below(path, [f"/var/lib/{name}"]):
+            yield own.blocker(
+                steps,
+                f"{path} is outside of /var/lib/{name}, the only directory in which {name} may"
+                " write and which a restart keeps; set a path below it",
+            )
+
+
+def _unset_variables(own: Own, inventory: Inventory) -> Iterator[Blocker]:
+    """Yield the variables of the environment that the file uses and nothing sets."""
+    role, host = own.component.role, own.host
+    variable = f"{role}_environment"
+    environment = inventory.variable(host, variable) or {}
+    flags = inventory.variable(host, f"{role}_flags") or []
+    expands = role == "otel_collector" or EXPAND_FLAG in str(flags)
+    for steps, name in own.facts.variables:
+        if not expands:
+            reason = (
+                f"${{{name}}} is not expanded; add -{EXPAND_FLAG}=true to {role}_flags"
+            )
+            yield own.blocker(steps, reason)
+        elif name not in environment:
+            yield own.blocker(steps, f"{name} is not set; set it in {variable}")
+
+
+def _hidden(own: Own, inventory: Inventory) -> Iterator[Blocker]:
+    """Yield what Promtail is told to read and its unit does not show."""
+    host, component = own.host, own.component
+    paths = inventory.role_variable(host, component, "promtail_read_paths") or []
+    root = inventory.role_variable(host, component, "promtail_docker_root")
+    visible = [*_strings(paths), f"{root}/containers", "/var/lib/promtail"]
+    for steps, pattern in own.facts.read:
+        directory = own_files.static_directory(pattern)
+        if _is_below(directory, HIDDEN) and not _is_below(directory, visible):
+            yield own.blocker(
+                steps,
+                f"{pattern} is hidden from Promtail; add {directory} to promtail_read_paths",
+            )
+    if own.facts.sockets and not inventory.variable(host, "promtail_docker_socket"):
+        for steps, path in own.facts.sockets:
+            yield own.blocker(
+                steps,
+                f"{path} is hidden from Promtail; set promtail_docker_socket, or use the targets in"
+                " /run/promtail-targets/docker.json (file_sd_configs)",
+            )
+
+
+def _strings(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else [str(one) for one in value]
+
+
+def _is_below(path: str, directories: Iterable[str]) -> bool:
+    """Return whether a path is one of some directories or in one of them."""
+    normal = os.path.normpath(path)
+    return any(
+        os.path.commonpath([normal, directory]) == directory
+        for directory in map(os.path.normpath, directories)
+    )
+
+
+def prerequisites(role: str, content: Any, name: str) -> list[dict[str, Any]]:
+    """Return the paths and servers of a configuration, for the option ``requires``.
+
+    ``name`` is the file of the configuration, for messages.
+    """
+    facts = own_files.facts_of(role, content)
+
+    def subject(found: Found) -> str:
+        return f"{'.'.join(map(str, found.steps))} of {name}"
+
+    requires: list[dict[str, Any]] = []
+    for found in facts.read:
+        directory = own_files.static_directory(found.value)
+        requires.append(
+            {"path": directory, "subject": subject(found), "optional": True}
+        )
+    for found in facts.clients:
+        requires.append(
+            {
+                "name": _split(found.value)[0],
+                "subject": subject(found),
+                "optional": True,
+            }
+        )
+    for found in facts.storage:
+        requires.append({"address": found.value, "subject": subject(found)})
+    return requires

@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Configuration files of the user's own, judged before any host is contacted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+
+from ansible_collections.hippius.monitoring.plugins.action import inventory_check
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
+    inventory,
+    own_files,
+)
+
+# Text files, so that linters leave them as their authors wrote them.
+OWN_FILES = Path(__file__).parent / "own"
+Check = Callable[..., inventory_check.Result]
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+    """Check a host with one role and a file of the user's own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_check(
+        role: str,
+        content: str | bytes | None,
+        environment: str = "prod",
+        **variables: Any,
+    ) -> inventory_check.Result:
+        if content is not None:
+            data = content.encode() if isinstance(content, str) else content
+            (tmp_path / "own.yml").write_bytes(data)
+            variables[f"{role}_config_file"] = str(tmp_path / "own.yml")
+        hosts = {"a": {"monitoring_environment": environment, **variables}}
+        groups = {group: {"hosts": hosts} for group in (role, "monitoring")}
+        Path("hosts.yml").write_text(yaml.safe_dump(groups), encoding="utf-8")
+        loader = DataLoader()
+        manager = InventoryManager(loader=loader, sources=[str(tmp_path / "hosts.yml")])
+        variable_manager = VariableManager(loader=loader, inventory=manager)
+        hostvars = HostVars(
+            inventory=manager, variable_manager=variable_manager, loader=loader
+        )
+        whole = inventory.Inventory(loader, manager.get_groups_dict(), hostvars)
+        return inventory_check.check_inventory(whole, ["a"])
+
+    return run_check
+
+
+def own(name: str) -> str:
+    return (OWN_FILES / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def lines(result: inventory_check.Result) -> list[str]:
+    return result.get("msg", "").splitlines()
+
+
+def refused(result: inventory_check.Result, *starts: str) -> None:
+    """Assert that there is one blocker with each of these beginnings."""
+    messages = lines(result)
+    assert len(messages) == len(starts), messages
+    for start in starts:
+        assert any(message.startswith(start) for message in messages), messages
+
+
+LOKI_ADDRESSES = (
+    "the inventory has 127.0.0.1:3100, 127.0.0.1:9096; set the inventory's address"
+)
+
+
+def test_a_loki_that_listens_on_every_address_is_refused(check: Check) -> None:
+    result = check("loki", own("loki1"))
+    start = "own.yml:2: server.{0}_listen_port (loki_config_file of a): listens on 0.0.0.0:{1}, so"
+    refused(result, start.format("http", 3100), start.format("grpc", 9096))
+    assert all(LOKI_ADDRESSES in message for message in lines(result))
+
+
+def test_every_address_is_allowed_in_dev_or_where_the_inventory_says_so(
+    check: Check,
+) -> None:
+    assert check("loki", own("loki1"), "dev") == {"changed": False}
+    both = ["0.0.0.0:3100", "[::]:9096"]
+    assert check("loki", own("loki1"), monitoring_open_addresses=both) == {
+        "changed": False
+    }
+
+
+def test_a_collector_that_listens_on_every_address_is_refused(check: Check) -> None:
+    ports = {"otel_collector_metrics_address": "127.0.0.1:8888"}
+    refused(
+        check("otel_collector", own("otel1"), **ports),
+        "own.yml:2: receivers.otlp.protocols.grpc.endpoint (otel_collector_config_file of a):"
+        " listens on 0.0.0.0:4317",
+        "own.yml:2: receivers.otlp.protocols.http.endpoint",
+        "own.yml:7: exporters.prometheus.endpoint",
+        "own.yml:10: extensions.health_check.endpoint",
+    )
+
+
+def test_a_collector_with_unset_variables_and_data_elsewhere_is_refused(
+    check: Check,
+) -> None:
+    refused(
+        check("otel_collector", own("otel2")),
+        "own.yml:3: extensions.basicauth/client.client_auth.username (otel_collector_config_file"
+        " of a): OTLP_USER is not set; set it in otel_collector_environment.",
+        "own.yml:3: extensions.basicauth/client.client_auth.password",
+        "own.yml:4: extensions.file_storage/q.directory (otel_collector_config_file of a):"
+        " /var/lib/otelcol/file_storage is outside of /var/lib/otel-collector",
+    )
+
+
+def test_a_collector_without_one_of_its_addresses_is_refused(check: Check) -> None:
+    content = own("otel2").replace("/otelcol/", "/otel-collector/")
+    listen = {
+        "otel_collector_listen_addresses": ["127.0.0.1", "172.30.0.1"],
+        "otel_collector_environment": {"OTLP_USER": "a", "OTLP_PASSWORD": "b"},
+    }
+    refused(
+        check("otel_collector", content, "dev", **listen),
+        "own.yml: the file (otel_collector_config_file of a): does not listen on 172.30.0.1:4317",
+        "own.yml: the file (otel_collector_config_file of a): does not listen on 172.30.0.1:4318",
+    )
+
+
+def test_a_promtail_that_reads_hidden_paths_is_refused(check: Check) -> None:
+    url = {"promtail_loki_url": "http://127.0.0.1:3100/loki/api/v1/push"}
+    refused(
+        check("promtail", own("promtail"), **url),
+        "own.yml:6: scrape_configs.0.journal (promtail_config_file of a): /var/log/journal/* is"
+        " hidden from Promtail; add /var/log/journal to promtail_read_paths",
+        "own.yml:9: scrape_configs.1.syslog.listen_address (promtail_config_file of a): listens on"
+        " 0.0.0.0:1514",
+        "own.yml:12: scrape_configs.2.static_configs.0.labels.__path__",
+        "own.yml:14: scrape_configs.3.static_configs.0.labels.__path__ (promtail_config_file of"
+        " a): /srv/app/*.log is hidden from Promtail; add /srv/app to promtail_read_paths",
+    )
+    assert check(
+        "promtail",
+        own("promtail"),
+        promtail_read_paths=["/var/log", "/srv/app"],
+        monitoring_open_addresses="0.0.0.0:1514",
+        **url,
+    ) == {"changed": False}
+
+
+def test_a_promtail_that_asks_docker_and_keeps_no_positions_is_refused(
+    check: Check,
+) -> None:
+    content = (
+        "positions: {filename: /tmp/positions.yaml}\n"
+        "clients: [{url: 'http://loki:3100/loki/api/v1/push'}]\n"
+        "scrape_configs:\n"
+        "  - job_name: docker\n"
+        "    docker_sd_configs: [{host: 'unix:///var/run/docker.sock'}]\n"
+    )
+    refused(
+        check("promtail", content, "dev"),
+        "own.yml:1: positions.filename (promtail_config_file of a): /tmp/positions.yaml is outside",
+        "own.yml:5: scrape_configs.0.docker_sd_configs.0.host (promtail_config_file of a):"
+        " /var/run/docker.sock is hidden from Promtail; set promtail_docker_socket",
+    )
+
+
+def test_scrape_configurations_of_a_variable_are_judged_too(check: Check) -> None:
+    jobs = [
+        {
+            "job_name": "nginx",
+            "static_configs": [{"labels": {"__path__": "/root/app/*.log"}}],
+        }
+    ]
+    url = "http://127.0.0.1:3100/loki/api/v1/push"
+    (message,) = lines(
+        check("promtail", None, promtail_loki_url=url, promtail_scrape_configs=jobs)
+    )
+    assert "promtail_scrape_configs of a" in message
+    assert "add /root/app to promtail_read_paths" in message
+
+
+@pytest.mark.parametrize(
+    ("path", "accepted"),
+    [
+        pytest.param("/loki", False, id="beside /var"),
+        pytest.param("/tmp/loki", False, id="lost at each restart"),
+        pytest.param("/var/lib/loki-data", False, id="a similar name"),
+        pytest.param("/var/lib/loki/../other", False, id="out of it"),
+        pytest.param("/var/lib/loki", True, id="its own directory"),
+        pytest.param("/var/lib/loki/deep/er", True, id="below it"),
+        pytest.param("${DIR}", True, id="computed at the start"),
+    ],
+)
+def test_data_must_be_where_the_program_may_write(
+    check: Check, path: str, accepted: bool
+) -> None:
+    content = (
+        "server: {http_listen_address: 127.0.0.1, grpc_listen_address: 127.0.0.1,\n"
+        f"  grpc_listen_port: 9096}}\ncommon: {{path_prefix: {path}}}\n"
+    )
+    variables = {
+        "loki_flags": ["-config.expand-env=true"],
+        "loki_environment": {"DIR": "/x"},
+    }
+    result = check("loki", content, **variables)
+    if accepted:
+        assert result == {"changed": False}
+    else:
+        refused(
+            result,
+            f"own.yml:3: common.path_prefix (loki_config_file of a): {path} is outside",
+        )
+
+
+def test_a_variable_that_loki_does_not_expand_is_refused(check: Check) -> None:
+    content = (
+        "server: {http_listen_address: 127.0.0.1, grpc_listen_address: 127.0.0.1,\n"
+        "  grpc_listen_port: 9096}\n"
+        "common: {storage: {s3: {secret_access_key: '${S3_KEY}'}}}\n"
+    )
+    subject = "own.yml:3: common.storage.s3.secret_access_key (loki_config_file of a): "
+    refused(
+        check("loki", content),
+        f"{subject}${{S3_KEY}} is not expanded; add -config.expand-env=true to loki_flags",
+    )
+    flags = {"loki_flags": ["-config.expand-env=true"]}
+    refused(
+        check("loki", content, **flags),
+        f"{subject}S3_KEY is not set; set it in loki_environ",
+    )
+    assert not lines(check("loki", content, loki_environment={"S3_KEY": "x"}, **flags))
+
+
+@pytest.mark.parametrize("role", ["prometheus", "loki"])
+def test_a_file_that_is_not_utf8_is_named(check: Check, role: str) -> None:
+    content = "global: {scrape_interval: 15s}\nscrape_configs:\n  - job_name: café\n"
+    refused(
+        check(role, content.encode("latin-1")),
+        f"own.yml:3: the file ({role}_config_file of a): the file is not UTF-8; save it as UTF-8.",
+    )
+
+
+def test_targets_that_a_rollout_would_move_are_told(check: Check) -> None:
+    content = (
+        "scrape_configs:\n"
+        "  - job_name: a\n"
+        "    file_sd_configs: [{files: [/etc/prometheus/targets/*.json]}]\n"
+    )
+    result = check("prometheus", content)
+    assert "failed" not in result
+    (warning,) = result["warnings"]
+    assert warning.startswith(
+        "own.yml:3: /etc/prometheus/targets/*.json (prometheus_config_file"
+    )
+    assert "keep targets below /var/lib/prometheus/targets" in warning
+    assert not check("prometheus", content.replace("/etc/", "/var/lib/")).get(
+        "warnings"
+    )
+
+
+@pytest.mark.parametrize(
+    ("role", "content", "addresses"),
+    [
+        ("loki", {}, [("", "3100"), ("", "9095")]),
+        (
+            "loki",
+            {"server": {"http_listen_address": "::1", "grpc_listen_port": 0}},
+            [("::1", "3100"), ("", "0")],
+        ),
+        (
+            "loki",
+            {"memberlist": {"join_members": ["a"], "bind_addr": ["10.0.0.1"]}},
+            [("", "3100"), ("", "9095"), ("10.0.0.1", "7946")],
+        ),
+        (
+            "tempo",
+            {"distributor": {"receivers": {"zipkin": {"endpoint": ":9411"}}}},
+            [("", "3200"), ("", "9095"), ("", "9411")],
+        ),
+        (
+            "otel_collector",
+            {
+                "receivers": {
+                    "otlp": {"protocols": {"grpc": None}},
+                    "redis": {"endpoint": "10.0.0.1:6379"},
+                    "unused/otlp": {"endpoint": "0.0.0.0:1"},
+                },
+                "service": {
+                    "pipelines": {"metrics": {"receivers": ["otlp", "redis"]}},
+                    "telemetry": {"metrics": {"level": "none"}},
+                },
+            },
+            [("localhost", "4317")],
+        ),
+        (
+            "otel_collector",
+            {
+                "receivers": {"syslog": {"tcp": {"listen_address": "10.0.0.1:54526"}}},
+                "service": {"pipelines": {"logs": {"receivers": ["syslog"]}}},
+            },
+            [("10.0.0.1", "54526"), ("localhost", "8888")],
+        ),
+    ],
+)
+def test_the_listeners_of_a_file_are_found(
+    role: str, content: dict[str, Any], addresses: list[tuple[str, str]]
+) -> None:
+    found = own_files.facts_of(role, content).listeners
+    assert [(one.host, one.port) for one in found] == addresses
+
+
+@pytest.mark.parametrize(
+    ("pattern", "directory"),
+    [
+        ("/var/log/*.log", "/var/log"),
+        ("/srv/{a,b}/x.log", "/srv"),
+        ("/srv/app/**/*.log", "/srv/app"),
+        ("/srv/app/one.log", "/srv/app"),
+        ("/*", "/"),
+    ],
+)
+def test_the_directory_of_a_pattern_is_found(pattern: str, directory: str) -> None:
+    assert own_files.static_directory(pattern) == directory
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "server: []", "scrape_configs: {a: 1}", "a: [", ""]
+)
+@pytest.mark.parametrize("role", sorted(own_files.READERS))
+def test_odd_content_is_left_to_the_checker(
+    check: Check, role: str, content: str
+) -> None:
+    check(role, content, "dev")
+
+
+SECOND_LOKI = own("loki1").replace(
+    "9096}", "9096, http_tls_config: {cert_file: /etc/loki/a}}"
+)
+
+
+def test_a_listed_address_needs_tls_in_the_file(check: Check) -> None:
+    tls = dict.fromkeys(("certificate", "key", "ca"), "x")
+    variables = {f"monitoring_tls_{name}": value for name, value in tls.items()}
+    variables["loki_listen_address"] = "0.0.0.0:3100"
+    variables["monitoring_open_addresses"] = ["0.0.0.0:9096"]
+    refused(
+        check("loki", own("loki1"), **variables),
+        "own.yml:2: server.http_listen_port (loki_config_file of a): listens on 0.0.0.0:3100, so it"
+        " answers other hosts in plain text",
+    )
+    assert not lines(check("loki", SECOND_LOKI, **variables))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "accepted"),
+    [
+        ("password", "correct horse battery", False),
+        ("password", "trailing\n", False),
+        ("password", "p@$s:w/o#r%d\"'\\{}+ü&^", True),
+        ("user", "a b", False),
+        ("user", "mon@x:y%20", True),
+        ("database", "my database", False),
+        ("database", "a/b?c", True),
+    ],
+)
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_what_the_exporter_of_postgresql_cannot_use_is_refused_unseen(
+    check: Check, variable: str, value: str, accepted: bool, environment: str
+) -> None:
+    exporter = {
+        "name": "main",
+        "listen_address": "127.0.0.1:9187",
+        "postgres_address": "127.0.0.1:5432",
+        variable: value,
+    }
+    messages = lines(
+        check(
+            "postgres_exporter",
+            None,
+            environment,
+            postgres_exporter_instances=[exporter],
+        )
+    )
+    if accepted:
+        assert messages == []
+        return
+    (message,) = messages
+    subject = f"{variable} in postgres_exporter_instances of a, instance main: has white space"
+    assert subject in message
+    assert value not in message
