@@ -13,10 +13,13 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ..module_utils import upstream_releases
+from ..module_utils.grafana.files.documents import DocumentError
 from ..plugin_utils import (
     catalog,
     controller_files,
     lock_files,
+    own_file_checks,
+    own_files,
     pinned_releases,
     transport,
 )
@@ -27,6 +30,7 @@ from ..plugin_utils.action_helpers import (
     plain,
     run_component,
 )
+from ..plugin_utils.yaml_documents import parse_document
 from ..plugin_utils.yaml_writer import to_yaml
 
 ARCHITECTURES = ("amd64", "arm64")
@@ -56,8 +60,11 @@ class ActionModule(ActionBase):
         args = plain(self._task.args)
         args["lock_owner"] = lock_owner()
         args.setdefault("adopt", self._variable(variables, "monitoring_adopt", False))
+        main_file = next(iter(_dicts_in(args.get("config"))), {})
+        generated = main_file.get("content")
         for file in _files_of(args):
             self._read_source(file, variables)
+        args.setdefault("requires", _prerequisites(args, main_file, generated))
         if args.get("exposure") is None:
             args["exposure"] = self._exposure(variables)
         release = args.get("release")
@@ -266,6 +273,24 @@ def _files_of(args: Values) -> list[FileOption]:
         for option in ("config", "scripts")
         for entry in _dicts_in(owner.get(option))
     ]
+
+
+def _prerequisites(
+    args: Values, main_file: Values, generated: Any
+) -> list[own_file_checks.Requirement]:
+    """Return what the main configuration requires of the host; nothing for a vaulted one."""
+    role = str(args.get("name")).replace("-", "_")
+    content = main_file.get("content")
+    has_reader = role in own_files.READERS and role != own_file_checks.PROMETHEUS
+    if not has_reader or not isinstance(content, str):
+        return []
+    if not isinstance(generated, dict):
+        try:
+            generated = parse_document(main_file["path"], content.encode()).content
+        except (DocumentError, UnicodeError):
+            # The program's own checker has a better message.
+            return []
+    return own_file_checks.prerequisites(role, generated, str(main_file["path"]))
 
 
 def _dicts_in(value: Any) -> list[Values]:

@@ -71,12 +71,18 @@ RELEASE = {
     "archives": {"type": "dict", "default": {}},
     "pushable": {"type": "list", "elements": "str", "default": []},
 }
+REQUIREMENT = {
+    **dict.fromkeys(("path", "address", "host"), STRING),
+    "subject": REQUIRED_STRING,
+    "optional": {"type": "bool", "default": False},
+}
 EXPOSURE = {"networks": STRINGS, "addresses": STRINGS}
 STATES = ["present", "absent", "previous"]
 OPTIONS = {
     "name": REQUIRED_STRING,
     "state": {"type": "str", "choices": STATES, "default": "present"},
     "exposure": {"type": "dict", "options": EXPOSURE},
+    "requires": {"type": "list", "elements": "dict", "options": REQUIREMENT},
     "release": {"type": "dict", "options": RELEASE},
     **INSTANCE,
     "instances": {"type": "list", "elements": "dict", "options": NAMED_INSTANCE},

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache, partial
@@ -18,6 +19,7 @@ from ansible.module_utils.errors import (
     UnsupportedError,
 )
 
+from ..module_utils.grafana.files.documents import DocumentError, decode_utf8
 from . import inventory as site
 from .catalog import CatalogError, Component, Inventory, Value
 from .preflight import Check
@@ -139,8 +141,9 @@ def missing_files(
     value: Value,
     inventory: site.Inventory,
 ) -> list[str]:
-    """Return an error for each file of the controller that an option names and that is missing.
+    """Return an error for each file of the controller that an option names and that is unfit.
 
+    That is one that is missing, or one for a host that is not UTF-8, which Ansible cannot send.
     The type ``path`` is for files of the controller; paths on hosts are of the type ``str``.
     """
     values = value if isinstance(value, list) else [value]
@@ -152,9 +155,11 @@ def missing_files(
     errors = []
     for path in filter(None, values):
         try:
-            inventory.find_file(role, host, str(path))
-        except CatalogError as error:
-            errors.append(str(error))
+            found = inventory.find_file(role, host, str(path))
+            if role != "grafana_content" and os.path.isfile(found):
+                decode_utf8(os.path.relpath(found), inventory.read_file(found))
+        except (CatalogError, DocumentError) as error:
+            errors.append(str(error).removesuffix("."))
     return errors
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 from ..module_utils.grafana.files.documents import Document, DocumentError
 from . import catalog, own_files, transport
@@ -19,6 +19,7 @@ from .yaml_documents import parse_document
 if TYPE_CHECKING:
     from ..module_utils.grafana.files.documents import Steps
 
+PROMETHEUS = "prometheus"
 EXPAND_FLAG = "config.expand-env"
 # Directories that the unit of Promtail hides, except for what its role shows.
 HIDDEN = (
@@ -43,6 +44,16 @@ HIDDEN = (
 # Where other programs usually expect discovered targets; a rollout replaces the directory.
 REPLACED = "/etc/prometheus/"
 TARGETS = "/var/lib/prometheus/targets"
+
+
+class Requirement(TypedDict, total=False):
+    """An element of the option ``requires`` of the component module."""
+
+    path: str
+    address: str
+    host: str
+    subject: str
+    optional: bool
 
 
 class Blocker(NamedTuple):
@@ -93,12 +104,12 @@ def warnings(components: Iterable[Component], inventory: Inventory) -> list[str]
     """Return a warning for each file of targets that a rollout would move away."""
     messages = []
     for component in components:
-        if component.role != "prometheus":
+        if component.role != PROMETHEUS:
             continue
         for host in inventory.hosts(component):
             try:
                 own = list(_configurations(component, host, inventory))
-            except (CatalogError, DocumentError):
+            except CatalogError:
                 # The check of the inventory reports it.
                 continue
             for one in own:
@@ -115,14 +126,7 @@ def warnings(components: Iterable[Component], inventory: Inventory) -> list[str]
 def _of_host(
     component: Component, host: str, inventory: Inventory
 ) -> Iterator[Blocker]:
-    try:
-        configurations = list(_configurations(component, host, inventory))
-    except DocumentError as error:
-        at, _colon, reason = str(error).partition(": ")
-        variable = f"{component.role}_config_file"
-        yield Blocker(at, f"the file ({variable}", reason.removesuffix("."))
-        return
-    for own in configurations:
+    for own in _configurations(component, host, inventory):
         if inventory.variable(host, catalog.ENVIRONMENT) != catalog.DEV:
             yield from _exposed(own, inventory)
         if own.variable.endswith("_config_file"):
@@ -146,7 +150,7 @@ def _configurations(
         except CatalogError:
             # Another check reports it.
             return
-        document = _parsed(os.path.relpath(path), inventory.read_file(path))
+        document = _parsed(role, os.path.relpath(path), inventory.read_file(path))
         facts = own_files.facts_of(role, document.content)
         yield Own(component, host, variable, document, facts)
         return
@@ -162,13 +166,14 @@ def _configurations(
 
 
 @cache
-def _parsed(name: str, content: bytes) -> Document:
-    """Return a parsed file; one with invalid YAML is left to the program's own checker."""
+def _parsed(role: str, name: str, content: bytes) -> Document:
+    """Return a parsed file; an invalid one is left to other checks and the program's own."""
+    if role == PROMETHEUS and b"file_sd_configs" not in content:
+        # It may have megabytes of targets, and nothing else of it is judged.
+        return Document(name, None)
     try:
         return parse_document(name, content)
-    except DocumentError as error:
-        if "not UTF-8" in str(error):
-            raise
+    except DocumentError:
         return Document(name, None)
 
 
@@ -314,30 +319,26 @@ def _is_below(path: str, directories: Iterable[str]) -> bool:
     )
 
 
-def prerequisites(role: str, content: Any, name: str) -> list[dict[str, Any]]:
-    """Return the paths and servers of a configuration, for the option ``requires``.
+def prerequisites(role: str, content: Any, name: str) -> list[Requirement]:
+    """Return what a configuration requires of its host, for the component module.
 
     ``name`` is the file of the configuration, for messages.
     """
     facts = own_files.facts_of(role, content)
+    requires: list[Requirement] = []
 
-    def subject(found: Found) -> str:
-        return f"{'.'.join(map(str, found.steps))} of {name}"
+    def add(kind: Literal["path", "host", "address"], value: str, found: Found) -> None:
+        subject = f"{'.'.join(map(str, found.steps))} of {name}"
+        requirement = Requirement(subject=subject, optional=kind != "address")
+        requirement[kind] = value
+        requires.append(requirement)
 
-    requires: list[dict[str, Any]] = []
     for found in facts.read:
-        directory = own_files.static_directory(found.value)
-        requires.append(
-            {"path": directory, "subject": subject(found), "optional": True}
-        )
+        add("path", own_files.static_directory(found.value), found)
     for found in facts.clients:
-        requires.append(
-            {
-                "name": _split(found.value)[0],
-                "subject": subject(found),
-                "optional": True,
-            }
-        )
+        host = _split(found.value)[0]
+        if transport.parse_ip(host) is None:
+            add("host", host, found)
     for found in facts.storage:
-        requires.append({"address": found.value, "subject": subject(found)})
+        add("address", found.value, found)
     return requires

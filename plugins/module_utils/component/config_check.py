@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import re
 
-from . import files, generation, layout, release_store, systemd
+from . import files, generation, layout, prerequisites, release_store, systemd
 from .component_errors import ComponentError
 from .spec import Instance
 
@@ -57,7 +57,22 @@ def _missing(desired: Instance, release: str, group: int | None) -> list[str]:
     return missing
 
 
+def is_needed(desired: Instance) -> bool:
+    """Return whether an instance has a checker or prerequisites."""
+    return bool(desired.check) or prerequisites.are_known(desired)
+
+
 def _check(desired: Instance, release: str, directory: str) -> list[str]:
+    etc = os.path.join(directory, "etc")
+    notices = prerequisites.missing(desired, etc)
+    if desired.check:
+        notices += _run_checker(desired, release, directory, etc)
+    return notices
+
+
+def _run_checker(
+    desired: Instance, release: str, directory: str, etc: str
+) -> list[str]:
     values = {
         **layout.placeholders(desired.name),
         "{release}": release_store.path_of(release),
@@ -67,8 +82,10 @@ def _check(desired: Instance, release: str, directory: str) -> list[str]:
     environment = {
         key: layout.fill(value, values) for key, value in desired.environment.items()
     }
-    etc = os.path.join(directory, "etc")
-    result = systemd.check(desired.name, etc, command, environment)
+    settings = []
+    if "etc/environment" in desired.files:
+        settings.append(f"EnvironmentFile={etc}/environment")
+    result = systemd.check(desired.name, etc, command, environment, settings)
     output = result.stdout.strip()
     if result.returncode == 0:
         return [f"{desired.name}: {line}" for line in systemd.notices(output)]

@@ -46,7 +46,7 @@ def roll_back(params: dict[str, Any], check_mode: bool) -> Result:
     if check_mode:
         result = _plan_rollback(params)
         for rollout in result.changing:
-            if rollout.desired.check:
+            if config_check.is_needed(rollout.desired):
                 release = rollout.manifest["release"]
                 result.notices += config_check.check_copy(rollout.desired, release)
         return result

@@ -48,6 +48,15 @@ if TYPE_CHECKING:
         networks: list[str]
         addresses: list[str]
 
+    class Requirement(TypedDict):
+        """A path to read, an address to reach or a host to resolve, and what names it."""
+
+        path: str
+        address: str
+        host: str
+        subject: str
+        optional: bool
+
     Options = Mapping[str, Any]
     Files = dict[str, "DesiredFile"]
 
@@ -60,6 +69,8 @@ STRENGTH = ("none", "switch", "remove", "reload", "restart", "install")
 ON_CHANGE = ("none", "reload", "restart")
 # Options of a probe whose program requires authentication; files are the component's own.
 CREDENTIALS = ("username", "password_file", "certificate_file", "key_file")
+# Options that only the component has and that apply to each of its instances.
+SHARED = ("exposure", "requires")
 # Options of an instance and the type of each.
 PER_INSTANCE = {
     "description": str,
@@ -142,6 +153,7 @@ class Instance:
     check: tuple[str, ...] = ()
     check_ignore_pattern: str = ""
     exposure: Exposure | None = None
+    requires: tuple[Requirement, ...] = ()
 
     @property
     def main_unit(self) -> str:
@@ -154,7 +166,7 @@ def instances(params: Options) -> list[Instance]:
     component = params["name"]
     _require_name(component, "name")
     release = _release(params.get("release"))
-    common = {key: params.get(key) for key in (*PER_INSTANCE, "exposure")}
+    common = {key: params.get(key) for key in (*PER_INSTANCE, *SHARED)}
     if params.get("instances") is None:
         return [_instance(component, component, release, common)]
     result: dict[str, Instance] = {}
@@ -246,6 +258,7 @@ def _instance(
         check=_words(options.get("check")),
         check_ignore_pattern=options.get("check_ignore_pattern") or "",
         exposure=options.get("exposure"),
+        requires=tuple(options.get("requires") or ()),
     )
 
 

@@ -39,12 +39,14 @@ class InstanceStatus:
     """State of an instance that a rollout does not query.
 
     ``overrides`` are drop-ins by unit, ``stale_units`` units whose file systemd has not loaded,
-    ``not_ready`` is the reason why the program is not ready.
+    ``not_ready`` is the reason why the program is not ready, ``complaints`` are what a ready one
+    fails to do.
     """
 
     overrides: dict[str, list[str]]
     stale_units: tuple[str, ...]
     not_ready: str | None
+    complaints: tuple[str, ...] = ()
 
 
 @dataclass
@@ -117,7 +119,8 @@ def _report(component: str, name: str) -> Report:
         for name, state in observed.units.items()
         if not state.loaded and name not in observed.masked
     )
-    instance = InstanceStatus(overrides, stale_units, not_ready)
+    complaints = complaints_of(unit_name, unit.main_pid, manifest, not_ready)
+    instance = InstanceStatus(overrides, stale_units, not_ready, complaints)
     drifted = drift(name, observed, instance)
     release = RELEASE.match(manifest["release"])
     return Report(
@@ -135,6 +138,19 @@ def _report(component: str, name: str) -> Report:
         restarts=unit.restarts,
         ready=not not_ready,
     )
+
+
+def complaints_of(
+    unit_name: str, pid: int, manifest: Manifest, not_ready: str | None
+) -> tuple[str, ...]:
+    """Return what a ready program fails to do."""
+    if not_ready:
+        return ()
+    # No rollout needs it.
+    from . import complaints
+
+    found = complaints.of_program(unit_name, pid, manifest)
+    return (*found, *complaints.in_notes(manifest))
 
 
 def _drop_ins(unit_name: str, loaded: str) -> list[str]:
@@ -212,6 +228,7 @@ def _process_diagnostics(
     instance: InstanceStatus,
 ) -> list[str]:
     lines = [instance.not_ready] if instance.not_ready else []
+    lines += instance.complaints
     if not observed.running:
         lines.append("the running generation is unknown")
     elif observed.running != observed.current:

@@ -204,7 +204,11 @@ def _is_complaint(line: str) -> bool:
 
 
 def check(
-    name: str, etc: str, command: list[str], environment: dict[str, str]
+    name: str,
+    etc: str,
+    command: list[str],
+    environment: dict[str, str],
+    more_settings: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
     """Run a checker as the component's user, with ``etc`` in place of its configuration."""
     settings = [
@@ -215,6 +219,7 @@ def check(
         "PrivateTmp=yes",
         "NoNewPrivileges=yes",
         f"RuntimeMaxSec={CHECK_SECONDS}",
+        *more_settings,
     ]
     words = [
         "systemd-run",

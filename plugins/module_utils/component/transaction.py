@@ -139,7 +139,7 @@ def _predict_rollout(params: dict[str, Any], desired: list[Instance]) -> Result:
     for rollout in result.rollouts:
         if rollout.plan.changed:
             release_store.require_available(rollout.desired.release, rollout.name)
-        if rollout.plan.stage and rollout.desired.check:
+        if rollout.plan.stage and config_check.is_needed(rollout.desired):
             release = rollout.manifest["release"]
             result.notices += config_check.check_copy(rollout.desired, release)
     return result
@@ -275,7 +275,7 @@ def _program(desired: Instance) -> str:
 
 def check_generation(rollout: Rollout) -> list[str]:
     """Run the checker on a generation that is to become current; return notices."""
-    if not rollout.generation or not rollout.desired.check:
+    if not rollout.generation or not config_check.is_needed(rollout.desired):
         return []
     release = rollout.manifest["release"]
     return config_check.check_staged(rollout.desired, release, rollout.generation)

@@ -42,9 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the targets file if its content changes; return the exit code."""
     options = parse_options(arguments)
     previous = read_text(options.output)
+    unread: dict[str, str] = {}
     try:
         targets = find_targets(
-            options.containers, labels_by_log(previous), options.label
+            options.containers, labels_by_log(previous), options.label, unread
         )
     except OSError as error:
         print(f"{options.containers}: cannot be read: {error}", file=sys.stderr)
@@ -52,7 +53,26 @@ def main(arguments: list[str] | None = None) -> int:
     content = json.dumps(targets, indent=1, sort_keys=True) + "\n"
     if content != previous:
         replace(options.output, content)
+    tell(os.path.join(os.path.dirname(options.output), "diagnostics"), unread)
     return 0
+
+
+def tell(path: str, unread: dict[str, str]) -> None:
+    """Write the containers that Promtail cannot read, by name, where the status report looks.
+
+    Each goes to the journal once, as a warning in the notation of sd-daemon(3).
+    """
+    lines = [
+        f"container {name}: its log driver {driver} is not read; use json-file"
+        for name, driver in sorted(unread.items())
+    ]
+    previous = (read_text(path) or "").splitlines()
+    if lines == previous:
+        return
+    for line in lines:
+        if line not in previous:
+            print(f"<4>{line}", file=sys.stderr)
+    replace(path, "".join(line + "\n" for line in lines))
 
 
 def parse_options(arguments: list[str] | None) -> argparse.Namespace:
@@ -76,9 +96,14 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def find_targets(
-    containers: str, previous_labels: dict[str, Labels], label_names: list[str]
+    containers: str,
+    previous_labels: dict[str, Labels],
+    label_names: list[str],
+    unread: dict[str, str] | None = None,
 ) -> list[Target]:
     """Return a target for each container with a log that Promtail can read, by container id.
+
+    The log drivers of the others are added to ``unread``, by the containers' names.
 
     A container whose description is unreadable at the moment keeps its labels of
     ``previous_labels`` while its log exists, so that its last lines are still read.
@@ -90,6 +115,11 @@ def find_targets(
         labels = container_labels(directory, container, label_names)
         if labels is None and os.path.exists(log):
             labels = previous_labels.get(log)
+        if labels == {} and unread is not None:
+            name, driver = name_and_driver(directory, container)
+            # The driver none keeps no log, as whoever chose it knows.
+            if driver != "none":
+                unread[name] = driver
         if labels:
             targets.append(
                 {"targets": ["localhost"], "labels": {**labels, "__path__": log}}
@@ -106,6 +136,15 @@ def container_ids(containers: str) -> list[str]:
             )
     except FileNotFoundError:
         return []
+
+
+def name_and_driver(directory: str, container: str) -> tuple[str, str]:
+    """Return the name of a container and its log driver."""
+    config = read_json(os.path.join(directory, "config.v2.json")) or {}
+    host_config = read_json(os.path.join(directory, "hostconfig.json")) or {}
+    name = label_value(config.get("Name")).lstrip("/") or container[:12]
+    driver = as_dict(host_config.get("LogConfig")).get("Type") or "json-file"
+    return name, label_value(driver)
 
 
 def container_labels(

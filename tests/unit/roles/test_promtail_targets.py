@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -296,3 +297,21 @@ def test_it_leaves_the_mode_to_the_umask(docker: Docker) -> None:
     finally:
         os.umask(old)
     assert stat.S_IMODE(docker.output.stat().st_mode) == 0o640
+
+
+def test_it_tells_once_of_containers_with_another_log_driver(
+    docker: Docker, capsys: pytest.CaptureFixture
+) -> None:
+    docker.add(API)
+    docker.add(REDIS, name="redis", driver="journald")
+    docker.add("c3" * 32, name="silent", driver="none")
+    assert list(docker.labels()) == [API]
+    line = "container redis: its log driver journald is not read; use json-file"
+    assert capsys.readouterr().err == f"<4>{line}\n"
+    notes = docker.output.with_name("diagnostics")
+    assert notes.read_text() == f"{line}\n"
+    docker.labels()
+    assert capsys.readouterr().err == ""
+    shutil.rmtree(docker.containers / REDIS)
+    docker.labels()
+    assert (notes.read_text(), capsys.readouterr().err) == ("", "")
