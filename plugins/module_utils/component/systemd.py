@@ -31,6 +31,12 @@ LONGEST_LINE = 600
 # A rollback waits for the journal, which may not answer.
 JOURNAL_SECONDS = 5
 NOTICE = "notice: "
+# Calls of functions and their places in a stack trace of Go, also within a quoted error.
+FRAME = re.compile(
+    r"\t\S+:\d+|goroutine \d+ |created by |[\w./\[\]*()-]+\.[\w.*()\[\]-]+\(.*\)$"
+)
+QUOTED_FRAMES = re.compile(r"(?:\\n[\w./()*\[\]-]+(?:\\n\\t[^\s\\\"]+:\d+)?){2,}")
+ERROR = re.compile(r'\b(?:err|error)="((?:[^"\\]|\\.)+)"')
 WARNING = re.compile(r"\b(warn|warning)\b", re.IGNORECASE)
 COMPLAINT = re.compile(
     r"\b(error|err|fatal|panic|fail|failed|failure|refused|not defined)\b",
@@ -185,7 +191,11 @@ def excerpt(log: str, last: int = 15, complaints: int = 5) -> str:
 
     A program may log much while it ends, whether it was stopped or failed to start.
     """
-    lines = [_shortened(line) for line in log.splitlines()]
+    lines = [
+        _shortened(QUOTED_FRAMES.sub("", line))
+        for line in log.splitlines()
+        if not FRAME.match(line)
+    ]
     starts = [index for index, line in enumerate(lines) if line.startswith("Starting ")]
     if starts:
         lines = lines[starts[-1] :]
@@ -193,6 +203,14 @@ def excerpt(log: str, last: int = 15, complaints: int = 5) -> str:
     if earlier:
         earlier.append("...")
     return "\n".join(earlier + lines[-last:])
+
+
+def cause(log_excerpt: str) -> str:
+    """Return the error in the first complaint of an excerpt, empty without one. Pure."""
+    for line in filter(_is_complaint, log_excerpt.splitlines()):
+        error = ERROR.search(line)
+        return error[1] if error else line
+    return ""
 
 
 def _shortened(line: str) -> str:

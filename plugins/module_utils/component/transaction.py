@@ -425,11 +425,13 @@ def _commit(result: Result) -> None:
 
 def _roll_back(result: Result, reason: str, start: float) -> NoReturn:
     """Restore the last-known-good generations and fail with the reason."""
-    rollouts, message, restored = result.changing, [reason], []
+    rollouts, restored = result.changing, []
     systemd.sync_journal()
     words = reason.split()
     failed = [rollout for rollout in rollouts if rollout.desired.main_unit in words]
-    message += [_journal_excerpt(rollout, start) for rollout in failed or rollouts]
+    excerpts = [_journal_excerpt(rollout, start) for rollout in failed or rollouts]
+    cause = systemd.cause(excerpts[0]) if failed else ""
+    message = [f"{reason}: {cause}" if cause else reason, *excerpts]
     restoring = time.time()
     takers = dict.fromkeys(handover.taker for handover in result.handovers)
     if takers:

@@ -15,11 +15,31 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.compo
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.systemd import (
     LONGEST_LINE,
+    cause,
     excerpt,
 )
 
 STOPPING = [f"level=info msg=stopping step={number}" for number in range(20)]
 REASON = 'level=error err="listen tcp 127.0.0.1:7999: bind: address already in use"'
+
+FAILED = 'level=error err="mkdir /loki: read-only file system\\nerror initialising module: store'
+FRAMES = (
+    "\\ngithub.com/grafana/dskit/modules.(*Manager).initModule\\n\\t/src/vendor/a/modules.go:138"
+    "\\nmain.main\\n\\t/src/cmd/loki/main.go:129\\nruntime.goexit\\n\\t/usr/go/asm_amd64.s:1700"
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        ('a\nlevel=error msg=x err="no \\"b\\""\nfatal', 'no \\"b\\"'),
+        ("a\nFatal: no b\nerror", "Fatal: no b"),
+        ("a\nwarning: error", ""),
+        ("", ""),
+    ],
+)
+def test_the_cause_is_the_first_complaint(log: str, expected: str) -> None:
+    assert cause(log) == expected
 
 
 @pytest.mark.parametrize(
@@ -33,6 +53,19 @@ REASON = 'level=error err="listen tcp 127.0.0.1:7999: bind: address already in u
             id="the reason before many last lines",
         ),
         pytest.param(STOPPING, STOPPING[-15:], id="no complaint"),
+        pytest.param(
+            [
+                "panic: it broke",
+                "goroutine 1 [running]:",
+                "main.(*Server).Run(0xc000123)",
+                "\t/src/main.go:17 +0x1d",
+                "created by main.main in goroutine 1",
+                "main.main()",
+                FAILED + FRAMES + '"',
+            ],
+            ["panic: it broke", FAILED + '"'],
+            id="no stack of calls",
+        ),
         pytest.param(
             [f"error {number}" for number in range(9)] + STOPPING,
             [f"error {number}" for number in range(5)] + ["...", *STOPPING[-15:]],
