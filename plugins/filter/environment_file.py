@@ -43,13 +43,18 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 SPECIAL = re.compile(r'(["\\$`])')
 
 
-def environment_file(variables: Mapping[str, Any]) -> dict[str, str]:
+def environment_file(
+    variables: Mapping[str, Any],
+) -> dict[str, str]:
     """Return the file ``environment`` with the variables, none without any."""
     lines = [_line(str(name), value) for name, value in sorted(variables.items())]
     return {"environment": "".join(lines)} if lines else {}
 
 
-def _line(name: str, value: Any) -> str:
+def _line(
+    name: str,
+    value: Any,
+) -> str:
     if not NAME.match(name):
         raise AnsibleFilterError(
             f"environment variable {name!r}: is not a name; use letters, digits and _."

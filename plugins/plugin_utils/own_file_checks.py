@@ -73,14 +73,20 @@ class Own(NamedTuple):
     document: Document
     facts: Facts
 
-    def blocker(self, steps: Steps, reason: str) -> Blocker:
+    def blocker(
+        self,
+        steps: Steps,
+        reason: str,
+    ) -> Blocker:
         """Return a reason that a value of the file gives."""
         path = ".".join(map(str, steps))
         return Blocker(self.document.at(*steps), f"{path} ({self.variable}", reason)
 
 
 def blockers(
-    components: Iterable[Component], inventory: Inventory, hosts: list[str]
+    components: Iterable[Component],
+    inventory: Inventory,
+    hosts: list[str],
 ) -> list[str]:
     """Return a sentence for each reason, with all hosts to which it applies."""
     found: dict[Blocker, list[str]] = {}
@@ -100,7 +106,10 @@ def blockers(
     return list(dict.fromkeys(messages))
 
 
-def warnings(components: Iterable[Component], inventory: Inventory) -> list[str]:
+def warnings(
+    components: Iterable[Component],
+    inventory: Inventory,
+) -> list[str]:
     """Return a warning for each file of targets that a rollout would move away."""
     messages = []
     for component in components:
@@ -124,7 +133,9 @@ def warnings(components: Iterable[Component], inventory: Inventory) -> list[str]
 
 
 def _of_host(
-    component: Component, host: str, inventory: Inventory
+    component: Component,
+    host: str,
+    inventory: Inventory,
 ) -> Iterator[Blocker]:
     for own in _configurations(component, host, inventory):
         if inventory.variable(host, catalog.ENVIRONMENT) != catalog.DEV:
@@ -138,7 +149,9 @@ def _of_host(
 
 
 def _configurations(
-    component: Component, host: str, inventory: Inventory
+    component: Component,
+    host: str,
+    inventory: Inventory,
 ) -> Iterator[Own]:
     """Yield the file of the user's own, and variables that have parts of a configuration."""
     role = component.role
@@ -152,7 +165,13 @@ def _configurations(
             return
         document = _parsed(role, os.path.relpath(path), inventory.read_file(path))
         facts = own_files.facts_of(role, document.content)
-        yield Own(component, host, variable, document, facts)
+        yield Own(
+            component,
+            host,
+            variable,
+            document,
+            facts,
+        )
         return
     variable = f"{role}_scrape_configs"
     jobs = inventory.variable(host, variable)
@@ -162,11 +181,21 @@ def _configurations(
         if role == "promtail":
             content["positions"] = {"filename": "/var/lib/promtail/positions.yaml"}
         facts = own_files.facts_of(role, content)
-        yield Own(component, host, variable, Document(name, content), facts)
+        yield Own(
+            component,
+            host,
+            variable,
+            Document(name, content),
+            facts,
+        )
 
 
 @cache
-def _parsed(role: str, name: str, content: bytes) -> Document:
+def _parsed(
+    role: str,
+    name: str,
+    content: bytes,
+) -> Document:
     """Return a parsed file; an invalid one is left to other checks and the program's own."""
     if role == PROMETHEUS and b"file_sd_configs" not in content:
         # It may have megabytes of targets, and nothing else of it is judged.
@@ -177,7 +206,10 @@ def _parsed(role: str, name: str, content: bytes) -> Document:
         return Document(name, None)
 
 
-def _exposed(own: Own, inventory: Inventory) -> Iterator[Blocker]:
+def _exposed(
+    own: Own,
+    inventory: Inventory,
+) -> Iterator[Blocker]:
     """Yield the listeners that others would reach although the inventory does not say so."""
     listed = _listed(own, inventory)
     open_addresses = inventory.variable(own.host, transport.OPEN_VARIABLE) or []
@@ -204,13 +236,21 @@ def _exposed(own: Own, inventory: Inventory) -> Iterator[Blocker]:
         )
 
 
-def _is_public(bind_host: str, host: str, inventory: Inventory) -> bool:
+def _is_public(
+    bind_host: str,
+    host: str,
+    inventory: Inventory,
+) -> bool:
     """Return whether other hosts reach an address in the file without a trusted network."""
     is_known = not bind_host or transport.parse_ip(bind_host) is not None
     return is_known and not catalog.allows_plaintext(bind_host, host, inventory)
 
 
-def _covers(host: str, port: str, listener: own_files.Listener) -> bool:
+def _covers(
+    host: str,
+    port: str,
+    listener: own_files.Listener,
+) -> bool:
     is_every = transport.is_wildcard(host)
     return port == listener.port and (is_every or host == listener.host)
 
@@ -220,7 +260,10 @@ def _split(address: Any) -> tuple[str, str]:
     return host.strip("[]"), port
 
 
-def _listed(own: Own, inventory: Inventory) -> list[catalog.BindAddress]:
+def _listed(
+    own: Own,
+    inventory: Inventory,
+) -> list[catalog.BindAddress]:
     """Return the addresses that the inventory's variables have."""
     component = own.component
     return [
@@ -232,7 +275,10 @@ def _listed(own: Own, inventory: Inventory) -> list[catalog.BindAddress]:
     ]
 
 
-def _missing_listeners(own: Own, inventory: Inventory) -> Iterator[Blocker]:
+def _missing_listeners(
+    own: Own,
+    inventory: Inventory,
+) -> Iterator[Blocker]:
     """Yield the addresses of the inventory that the file does not open."""
     if not own.facts.is_complete or not own.facts.listeners:
         return
@@ -267,7 +313,10 @@ def _misplaced_data(own: Own) -> Iterator[Blocker]:
             )
 
 
-def _unset_variables(own: Own, inventory: Inventory) -> Iterator[Blocker]:
+def _unset_variables(
+    own: Own,
+    inventory: Inventory,
+) -> Iterator[Blocker]:
     """Yield the variables of the environment that the file uses and nothing sets."""
     role, host = own.component.role, own.host
     variable = f"{role}_environment"
@@ -279,12 +328,21 @@ def _unset_variables(own: Own, inventory: Inventory) -> Iterator[Blocker]:
             reason = (
                 f"${{{name}}} is not expanded; add -{EXPAND_FLAG}=true to {role}_flags"
             )
-            yield own.blocker(steps, reason)
+            yield own.blocker(
+                steps,
+                reason,
+            )
         elif name not in environment:
-            yield own.blocker(steps, f"{name} is not set; set it in {variable}")
+            yield own.blocker(
+                steps,
+                f"{name} is not set; set it in {variable}",
+            )
 
 
-def _hidden(own: Own, inventory: Inventory) -> Iterator[Blocker]:
+def _hidden(
+    own: Own,
+    inventory: Inventory,
+) -> Iterator[Blocker]:
     """Yield what Promtail is told to read and its unit does not show."""
     host, component = own.host, own.component
     paths = inventory.role_variable(host, component, "promtail_read_paths") or []
@@ -310,7 +368,10 @@ def _strings(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else [str(one) for one in value]
 
 
-def _is_below(path: str, directories: Iterable[str]) -> bool:
+def _is_below(
+    path: str,
+    directories: Iterable[str],
+) -> bool:
     """Return whether a path is one of some directories or in one of them."""
     normal = os.path.normpath(path)
     return any(
@@ -319,7 +380,11 @@ def _is_below(path: str, directories: Iterable[str]) -> bool:
     )
 
 
-def prerequisites(role: str, content: Any, name: str) -> list[Requirement]:
+def prerequisites(
+    role: str,
+    content: Any,
+    name: str,
+) -> list[Requirement]:
     """Return what a configuration requires of its host, for the component module.
 
     ``name`` is the file of the configuration, for messages.
@@ -327,7 +392,11 @@ def prerequisites(role: str, content: Any, name: str) -> list[Requirement]:
     facts = own_files.facts_of(role, content)
     requires: list[Requirement] = []
 
-    def add(kind: Literal["path", "host", "address"], value: str, found: Found) -> None:
+    def add(
+        kind: Literal["path", "host", "address"],
+        value: str,
+        found: Found,
+    ) -> None:
         subject = f"{'.'.join(map(str, found.steps))} of {name}"
         requirement = Requirement(subject=subject, optional=kind != "address")
         requirement[kind] = value

@@ -115,7 +115,10 @@ class Facts:
     discovered: list[Found] = field(default_factory=list)
 
 
-def facts_of(role: str, content: Any) -> Facts:
+def facts_of(
+    role: str,
+    content: Any,
+) -> Facts:
     """Return the facts of a role's configuration; none for a role or a file without a reader."""
     facts = Facts()
     reader = READERS.get(role)
@@ -129,7 +132,10 @@ def static_directory(pattern: str) -> str:
     return GLOB.split(pattern, maxsplit=1)[0].rpartition("/")[0] or "/"
 
 
-def _loki(content: dict[str, Any], facts: Facts) -> None:
+def _loki(
+    content: dict[str, Any],
+    facts: Facts,
+) -> None:
     _servers(content, facts, {"http": "3100", "grpc": "9095"})
     _internal_server(content, facts)
     _memberlist(content, facts)
@@ -138,7 +144,10 @@ def _loki(content: dict[str, Any], facts: Facts) -> None:
     _variables(content, facts, VARIABLE)
 
 
-def _tempo(content: dict[str, Any], facts: Facts) -> None:
+def _tempo(
+    content: dict[str, Any],
+    facts: Facts,
+) -> None:
     _servers(content, facts, {"http": "3200", "grpc": "9095"})
     _internal_server(content, facts)
     _memberlist(content, facts)
@@ -146,7 +155,13 @@ def _tempo(content: dict[str, Any], facts: Facts) -> None:
     for name, settings in _items(receivers):
         steps = ("distributor", "receivers", name)
         # The host of a default endpoint depends on the version.
-        _endpoints(name, settings, steps, facts, {})
+        _endpoints(
+            name,
+            settings,
+            steps,
+            facts,
+            {},
+        )
         if "endpoint" not in str(settings):
             facts.is_complete = False
     _data_directories(content, facts)
@@ -154,11 +169,16 @@ def _tempo(content: dict[str, Any], facts: Facts) -> None:
     _variables(content, facts, VARIABLE)
 
 
-def _promtail(content: dict[str, Any], facts: Facts) -> None:
+def _promtail(
+    content: dict[str, Any],
+    facts: Facts,
+) -> None:
     # The addresses of its own server are flags.
     facts.is_complete = False
     positions = _get(content, "positions", "filename") or DEFAULT_POSITIONS
-    facts.data.append(Found(("positions", "filename"), str(positions)))
+    facts.data.append(
+        Found(("positions", "filename"), str(positions)),
+    )
     for index, client in enumerate(_list(content.get("clients"))):
         _client(client, ("clients", index), facts)
     _client(content.get("client"), ("client",), facts)
@@ -167,41 +187,67 @@ def _promtail(content: dict[str, Any], facts: Facts) -> None:
     _variables(content, facts, VARIABLE)
 
 
-def _client(client: Any, steps: Steps, facts: Facts) -> None:
+def _client(
+    client: Any,
+    steps: Steps,
+    facts: Facts,
+) -> None:
     url = _get(client, "url")
     if isinstance(url, str):
-        _url(url, (*steps, "url"), facts.clients)
+        _url(
+            url,
+            (*steps, "url"),
+            facts.clients,
+        )
 
 
-def _scrape_config(job: Any, steps: Steps, facts: Facts) -> None:
+def _scrape_config(
+    job: Any,
+    steps: Steps,
+    facts: Facts,
+) -> None:
     for index, group in enumerate(_list(_get(job, "static_configs"))):
         path = _get(group, "labels", "__path__")
         if isinstance(path, str) and path.startswith("/") and EXPANDED not in path:
             place = ("static_configs", index, "labels", "__path__")
-            facts.read.append(Found((*steps, *place), path))
+            facts.read.append(
+                Found((*steps, *place), path),
+            )
     for index, discovery in enumerate(_list(_get(job, "docker_sd_configs"))):
         host = str(_get(discovery, "host") or "unix:///var/run/docker.sock")
         if host.startswith("unix://"):
             host_steps = (*steps, "docker_sd_configs", index, "host")
-            facts.sockets.append(Found(host_steps, host.removeprefix("unix://")))
+            facts.sockets.append(
+                Found(host_steps, host.removeprefix("unix://")),
+            )
     journal = _get(job, "journal")
     if isinstance(journal, dict):
         path = str(journal.get("path") or DEFAULT_JOURNAL)
-        facts.read.append(Found((*steps, "journal"), f"{path}/*"))
+        facts.read.append(
+            Found((*steps, "journal"), f"{path}/*"),
+        )
     for kind in ("syslog", "gelf"):
         settings = _get(job, kind)
         if isinstance(settings, dict):
             uses_tls = bool(settings.get("tls_config"))
             address = settings.get("listen_address") or ":12201"
             address_steps = (*steps, kind, "listen_address")
-            _listen(str(address), address_steps, facts, uses_tls)
+            _listen(
+                str(address),
+                address_steps,
+                facts,
+                uses_tls,
+            )
     for kind in ("loki_push_api", "heroku_drain", "gcplog"):
         server = _get(job, kind, "server")
         if isinstance(server, dict):
             _server(server, "http", "80", (*steps, kind, "server"), facts)
 
 
-def _otel_collector(content: dict[str, Any], facts: Facts) -> None:
+def _otel_collector(
+    content: dict[str, Any],
+    facts: Facts,
+) -> None:
     service = content.get("service")
     pipelines = dict(_items(_get(service, "pipelines")))
     used = {
@@ -220,27 +266,48 @@ def _otel_collector(content: dict[str, Any], facts: Facts) -> None:
     _variables(content, facts, COLLECTOR_VARIABLE)
 
 
-def _collector_part(section: str, name: str, settings: Any, facts: Facts) -> None:
+def _collector_part(
+    section: str,
+    name: str,
+    settings: Any,
+    facts: Facts,
+) -> None:
     """Add the facts of a receiver, an exporter or an extension that is used."""
     kind = str(name).partition("/")[0]
     steps = (section, name)
     if section == "exporters" and kind != "prometheus":
         if kind == "file" and isinstance(_get(settings, "path"), str):
-            facts.data.append(Found((*steps, "path"), settings["path"]))
+            facts.data.append(
+                Found((*steps, "path"), settings["path"]),
+            )
         endpoint = _get(settings, "endpoint")
         if isinstance(endpoint, str):
-            _url(endpoint, (*steps, "endpoint"), facts.clients)
+            _url(
+                endpoint,
+                (*steps, "endpoint"),
+                facts.clients,
+            )
         return
     is_server = kind in SERVERS or (kind == "prometheus" and section == "exporters")
     defaults = OTLP if kind == "otlp" else {}
-    _endpoints(kind if is_server else "", settings, steps, facts, defaults)
+    _endpoints(
+        kind if is_server else "",
+        settings,
+        steps,
+        facts,
+        defaults,
+    )
     if kind == "file_storage":
         directory = str(_get(settings, "directory") or DEFAULT_STORAGE)
-        facts.data.append(Found((*steps, "directory"), directory))
+        facts.data.append(
+            Found((*steps, "directory"), directory),
+        )
     if kind == "filelog":
         for index, pattern in enumerate(_list(_get(settings, "include"))):
             if str(pattern).startswith("/"):
-                facts.read.append(Found((*steps, "include", index), str(pattern)))
+                facts.read.append(
+                    Found((*steps, "include", index), str(pattern)),
+                )
 
 
 def _endpoints(
@@ -253,7 +320,12 @@ def _endpoints(
     """Add the listeners of a part of the collector; an empty ``kind`` may be a client."""
     for protocol, options in _items(_get(settings, "protocols")):
         if not _get(options, "endpoint") and protocol in defaults:
-            _listen(defaults[protocol], (*steps, "protocols", protocol), facts, False)
+            _listen(
+                defaults[protocol],
+                (*steps, "protocols", protocol),
+                facts,
+                False,
+            )
     for path, value in _walk(settings, steps):
         is_endpoint = path[-1] in ENDPOINT_KEYS and isinstance(value, str)
         if not is_endpoint:
@@ -262,29 +334,55 @@ def _endpoints(
         uses_tls = bool(parent.get("tls"))
         match = HOST_PORT.match(value)
         if kind or (match and match[1] in ("", "0.0.0.0", "[::]")):
-            _listen(value, path, facts, uses_tls)
+            _listen(
+                value,
+                path,
+                facts,
+                uses_tls,
+            )
 
 
-def _telemetry(service: Any, facts: Facts) -> None:
+def _telemetry(
+    service: Any,
+    facts: Facts,
+) -> None:
     """Add the page of the collector's own metrics."""
     metrics = _get(service, "telemetry", "metrics") or {}
     steps: Steps = ("service", "telemetry", "metrics")
     if not isinstance(metrics, dict) or metrics.get("level") == "none":
         return
     if isinstance(metrics.get("address"), str):
-        _listen(metrics["address"], (*steps, "address"), facts, False)
+        _listen(
+            metrics["address"],
+            (*steps, "address"),
+            facts,
+            False,
+        )
     readers = metrics.get("readers")
     if readers is None and "address" not in metrics:
-        _listen(DEFAULT_TELEMETRY, steps, facts, False)
+        _listen(
+            DEFAULT_TELEMETRY,
+            steps,
+            facts,
+            False,
+        )
     for index, reader in enumerate(_list(readers)):
         page = _get(reader, "pull", "exporter", "prometheus")
         if isinstance(page, dict):
             address = f"{page.get('host', 'localhost')}:{page.get('port', 8888)}"
             place = (*steps, "readers", index, "pull", "exporter", "prometheus")
-            _listen(address, place, facts, False)
+            _listen(
+                address,
+                place,
+                facts,
+                False,
+            )
 
 
-def _prometheus(content: dict[str, Any], facts: Facts) -> None:
+def _prometheus(
+    content: dict[str, Any],
+    facts: Facts,
+) -> None:
     for index, job in enumerate(_list(content.get("scrape_configs"))):
         for number, discovery in enumerate(_list(_get(job, "file_sd_configs"))):
             for place, path in enumerate(_list(_get(discovery, "files"))):
@@ -296,7 +394,9 @@ def _prometheus(content: dict[str, Any], facts: Facts) -> None:
                     "files",
                     place,
                 )
-                facts.discovered.append(Found(steps, str(path)))
+                facts.discovered.append(
+                    Found(steps, str(path)),
+                )
 
 
 READERS: dict[str, Callable[[dict[str, Any], Facts], None]] = {
@@ -308,7 +408,11 @@ READERS: dict[str, Callable[[dict[str, Any], Facts], None]] = {
 }
 
 
-def _servers(content: dict[str, Any], facts: Facts, ports: dict[str, str]) -> None:
+def _servers(
+    content: dict[str, Any],
+    facts: Facts,
+    ports: dict[str, str],
+) -> None:
     """Add the listeners of the section ``server`` that Loki, Tempo and Promtail share."""
     server = content.get("server")
     for protocol, port in ports.items():
@@ -316,24 +420,39 @@ def _servers(content: dict[str, Any], facts: Facts, ports: dict[str, str]) -> No
         _server(settings, protocol, port, ("server",), facts)
 
 
-def _internal_server(content: dict[str, Any], facts: Facts) -> None:
+def _internal_server(
+    content: dict[str, Any],
+    facts: Facts,
+) -> None:
     server = content.get("internal_server")
     if _get(server, "enable"):
         _server(server, "http", "3101", ("internal_server",), facts)
 
 
 def _server(
-    server: Any, protocol: str, default_port: str, steps: Steps, facts: Facts
+    server: Any,
+    protocol: str,
+    default_port: str,
+    steps: Steps,
+    facts: Facts,
 ) -> None:
     host = str(server.get(f"{protocol}_listen_address") or "")
     port = str(server.get(f"{protocol}_listen_port", default_port))
     key = f"{protocol}_listen_address" if host else f"{protocol}_listen_port"
     uses_tls = bool(server.get(f"{protocol}_tls_config"))
     bracketed = f"[{host.strip('[]')}]" if ":" in host else host
-    _listen(f"{bracketed}:{port}", (*steps, key), facts, uses_tls)
+    _listen(
+        f"{bracketed}:{port}",
+        (*steps, key),
+        facts,
+        uses_tls,
+    )
 
 
-def _memberlist(content: dict[str, Any], facts: Facts) -> None:
+def _memberlist(
+    content: dict[str, Any],
+    facts: Facts,
+) -> None:
     """Add the listener of a cluster, which exists if anything uses it."""
     members = content.get("memberlist")
     stores = [value for steps, value in _walk(content, ()) if steps[-1] == "store"]
@@ -342,27 +461,48 @@ def _memberlist(content: dict[str, Any], facts: Facts) -> None:
     port = str(_get(members, "bind_port") or 7946)
     uses_tls = bool(_get(members, "tls_enabled"))
     for host in _list(_get(members, "bind_addr")) or [""]:
-        _listen(f"{host}:{port}", ("memberlist", "bind_addr"), facts, uses_tls)
+        _listen(
+            f"{host}:{port}",
+            ("memberlist", "bind_addr"),
+            facts,
+            uses_tls,
+        )
 
 
-def _data_directories(content: dict[str, Any], facts: Facts) -> None:
+def _data_directories(
+    content: dict[str, Any],
+    facts: Facts,
+) -> None:
     for steps, value in _walk(content, ()):
         is_path = isinstance(value, str) and value.startswith("/")
         # Rules are read only.
         is_rules = any("rule" in str(step) for step in steps[:-1])
         if is_path and not is_rules and DATA_KEYS.fullmatch(str(steps[-1])):
-            facts.data.append(Found(steps, str(value)))
+            facts.data.append(
+                Found(steps, str(value)),
+            )
 
 
-def _buckets(content: dict[str, Any], facts: Facts) -> None:
+def _buckets(
+    content: dict[str, Any],
+    facts: Facts,
+) -> None:
     """Add the servers of object stores."""
     for steps, value in _walk(content, ()):
         is_bucket = "s3" in steps or "aws" in steps
         if is_bucket and steps[-1] == "endpoint" and isinstance(value, str):
-            _url(value, steps, facts.storage)
+            _url(
+                value,
+                steps,
+                facts.storage,
+            )
 
 
-def _variables(content: Any, facts: Facts, pattern: re.Pattern[str]) -> None:
+def _variables(
+    content: Any,
+    facts: Facts,
+    pattern: re.Pattern[str],
+) -> None:
     for steps, value in _walk(content, ()):
         # Rules of relabeling and stages have references of their own.
         is_expression = steps[-1] in ("replacement", "expression", "template", "source")
@@ -370,7 +510,12 @@ def _variables(content: Any, facts: Facts, pattern: re.Pattern[str]) -> None:
             facts.variables += [Found(steps, name) for name in pattern.findall(value)]
 
 
-def _listen(address: str, steps: Steps, facts: Facts, uses_tls: bool) -> None:
+def _listen(
+    address: str,
+    steps: Steps,
+    facts: Facts,
+    uses_tls: bool,
+) -> None:
     match = HOST_PORT.match(address)
     if not match:
         facts.is_complete = False
@@ -380,7 +525,11 @@ def _listen(address: str, steps: Steps, facts: Facts, uses_tls: bool) -> None:
     facts.listeners.append(Listener(steps, host, match[2], uses_tls))
 
 
-def _url(url: str, steps: Steps, found: list[Found]) -> None:
+def _url(
+    url: str,
+    steps: Steps,
+    found: list[Found],
+) -> None:
     """Add host:port of a URL or an address, unless the program computes it."""
     if EXPANDED in url:
         return
@@ -393,7 +542,10 @@ def _url(url: str, steps: Steps, found: list[Found]) -> None:
         found.append(Found(steps, f"{parts.hostname}:{port}"))
 
 
-def _walk(value: Any, steps: Steps) -> Iterator[tuple[Steps, Any]]:
+def _walk(
+    value: Any,
+    steps: Steps,
+) -> Iterator[tuple[Steps, Any]]:
     """Yield each scalar of a value with the steps that lead to it."""
     if isinstance(value, dict):
         for key, part in value.items():
@@ -405,7 +557,10 @@ def _walk(value: Any, steps: Steps) -> Iterator[tuple[Steps, Any]]:
         yield steps, value
 
 
-def _get(value: Any, *steps: str | int) -> Any:
+def _get(
+    value: Any,
+    *steps: str | int,
+) -> Any:
     """Return a part of a value, None where there is none."""
     for step in steps:
         if isinstance(value, dict):

@@ -31,7 +31,11 @@ COLLECTOR_SENT = re.compile(r"otelcol_exporter_sent_\w+\Z")
 COLLECTOR_WAITS = "otelcol_exporter_queue_size"
 
 
-def of_program(unit_name: str, pid: int, manifest: Manifest) -> list[str]:
+def of_program(
+    unit_name: str,
+    pid: int,
+    manifest: Manifest,
+) -> list[str]:
     """Return what a program itself complains about; none if it has no page of metrics."""
     ready = manifest["ready"]
     if not ready.get("url"):

@@ -42,7 +42,10 @@ class Socket(NamedTuple):
 
 
 def require_private(
-    unit_name: str, pid: int, addresses: Sequence[str], exposure: Exposure
+    unit_name: str,
+    pid: int,
+    addresses: Sequence[str],
+    exposure: Exposure,
 ) -> None:
     """Raise HealthCheckFailed when a unit opens to other hosts what it may not."""
     opened = sockets(pid)
@@ -69,7 +72,9 @@ def require_private(
 
 
 def unlisted(
-    opened: Sequence[Socket], listed: Sequence[str], networks: Sequence[str]
+    opened: Sequence[Socket],
+    listed: Sequence[str],
+    networks: Sequence[str],
 ) -> list[Socket]:
     """Return the sockets that other hosts reach, except those listed or in the networks. Pure."""
     trusted = [ipaddress.ip_network(network) for network in networks]

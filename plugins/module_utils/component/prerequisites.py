@@ -40,7 +40,10 @@ class Fault(NamedTuple):
     optional: bool
 
 
-def missing(desired: Instance, etc: str) -> list[str]:
+def missing(
+    desired: Instance,
+    etc: str,
+) -> list[str]:
     """Return notices about what is missing; raise ComponentError if the program requires it."""
     found = list(_faults(desired, etc))
     fatal = [fault.message for fault in found if not fault.optional]
@@ -55,19 +58,28 @@ def are_known(desired: Instance) -> bool:
     return any(found)
 
 
-def _faults(desired: Instance, etc: str) -> Iterator[Fault]:
+def _faults(
+    desired: Instance,
+    etc: str,
+) -> Iterator[Fault]:
     name = desired.name
     for group in _groups(desired):
         try:
             grp.getgrnam(group)
         except KeyError:
             text = f"group {group} does not exist on this host; create it, or correct its name."
-            yield Fault(f"{name}: {text}", False)
+            yield Fault(
+                f"{name}: {text}",
+                False,
+            )
             return
     for path in _shown(desired):
         if not os.path.exists(path):
             text = f"{path}, which its unit shows, does not exist; create it, or correct the path."
-            yield Fault(f"{name}: {text}", False)
+            yield Fault(
+                f"{name}: {text}",
+                False,
+            )
     yield from _unreadable(desired, etc)
     for required in desired.requires:
         reason = ""
@@ -105,7 +117,10 @@ def _path_flags(desired: Instance) -> dict[str, str]:
     return {match[2]: match[1] for match in matches if match}
 
 
-def _unreadable(desired: Instance, etc: str) -> Iterator[Fault]:
+def _unreadable(
+    desired: Instance,
+    etc: str,
+) -> Iterator[Fault]:
     """Yield the paths that the program cannot read in the sandbox of its unit."""
     name = desired.name
     flags = _path_flags(desired)
@@ -126,7 +141,10 @@ def _unreadable(desired: Instance, etc: str) -> Iterator[Fault]:
     for path, (subject, optional) in required.items():
         if path in lines:
             text = "it does not exist, its unit hides it, or its user may not read it"
-            yield Fault(f"{name}: {subject}: {path} cannot be read: {text}.", optional)
+            yield Fault(
+                f"{name}: {subject}: {path} cannot be read: {text}.",
+                optional,
+            )
 
 
 def _refusal(address: str) -> str:
