@@ -223,6 +223,9 @@ def test_alert_becomes_a_rule_with_query_reduction_and_threshold():
         pytest.param("> 1", None, id="nothing on the left"),
         pytest.param("and > 1", None, id="a metric called and"),
         pytest.param("a >/ 1", None, id="another operator"),
+        pytest.param(
+            'a{x=~"b|c"} # d | e\n > 1', ('a{x=~"b|c"} # d | e', "gt", 1), id="bars"
+        ),
         pytest.param("a > b", None, id="a vector on the right"),
         pytest.param("a > bool 1", None, id="bool"),
         pytest.param("5 < a", None, id="the number on the left"),
@@ -753,6 +756,12 @@ def test_uid_is_valid_and_derived_from_folder_group_and_title():
             "Down selects ALERTS_FOR_STATE",
             ("groups", 0, "rules", 0, "expr"),
             id="alerts of Prometheus by label",
+        ),
+        pytest.param(
+            document(alert(expr='sum(rate({a="b"} |= `x` [5m])) > 10')),
+            "the expression is a query of Loki; set datasource_uid of the content",
+            ("groups", 0, "rules", 0, "expr"),
+            id="a query of Loki",
         ),
         pytest.param(
             document(alert(annotations={"a": '{{ graphLink "up" }}'})),

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..model import DesiredObject
 from ..schedules import milliseconds
 from .documents import type_name
-from .promql import own_alerts, threshold
+from .promql import is_logql, own_alerts, threshold
 from .rule_templates import convert_template
 
 if TYPE_CHECKING:
@@ -272,7 +272,8 @@ def _convert_rule(
         "condition": "C",
     }
     with errors.collect():
-        converted["data"] = _nodes(_expression(rule), defaults, _offset_seconds(rule))
+        expression, offset = _expression(rule), _offset_seconds(rule)
+        converted["data"] = _nodes(expression, defaults, offset, (*steps, "expr"))
     annotations = {}
     with errors.collect():
         annotations = _strings(fields, "annotations", steps)
@@ -311,9 +312,17 @@ def uid(folder_uid: str, group: str, title: str) -> str:
     return f"{readable}-{digest}".lstrip("-")
 
 
-def _nodes(expression: str, defaults: _Defaults, offset: int) -> list[JsonObject]:
-    """Return the nodes A, B and C of a rule."""
+def _nodes(
+    expression: str, defaults: _Defaults, offset: int, steps: Steps
+) -> list[JsonObject]:
+    """Return the nodes A, B and C of a rule; ``steps`` lead to its expression."""
     is_promql = defaults.datasource_type != LOKI
+    if is_promql and is_logql(expression):
+        raise RuleError(
+            "the expression is a query of Loki; set datasource_uid of the content element to a"
+            " datasource of type loki.",
+            steps,
+        )
     comparison = threshold(expression) if is_promql else None
     queried = comparison.expression if comparison else expression
     return [

@@ -42,6 +42,8 @@ _ALERTS = re.compile(
     r"""(?:__name__\s*=~?\s*|\{\s*)["'`](ALERTS(?:_FOR_STATE)?)["'`]"""
     rf"|\#[^\n]*|{_QUOTED}|(?<![\w:])(ALERTS(?:_FOR_STATE)?)(?![\w:])"
 )
+# LogQL has pipelines, PromQL has no such character outside of quotes.
+_PIPELINE = re.compile(rf"\#[^\n]*|{_QUOTED}|(\|)")
 
 
 class Threshold(NamedTuple):
@@ -94,6 +96,11 @@ def _last_comparison(expression: str) -> re.Match[str] | None:
         elif text.lower() in _SET_OPERATORS:
             return None
     return None if closing else comparison
+
+
+def is_logql(expression: str) -> bool:
+    """Return whether an expression is certainly one of Loki."""
+    return any(match[1] for match in _PIPELINE.finditer(expression))
 
 
 def own_alerts(expression: str) -> str | None:
