@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
+import promql_parser
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -13,9 +13,6 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.p
     threshold,
 )
 
-promql_parser: Any = pytest.importorskip(
-    "promql_parser", reason="the parser of PromQL is not installed"
-)
 pieces = st.sampled_from
 SPACE = pieces(["", " ", "\n", "\t", " # c > 3\n", " # it's\r"])
 NUMBER = pieces(
