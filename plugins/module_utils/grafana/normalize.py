@@ -102,6 +102,27 @@ BUILT_IN_TEMPLATE = re.compile(
 )
 
 
+# Grafana reads its Alertmanager configuration as YAML. With these it cannot load it any more, so
+# that all contact points, policies and mute timings of the organization are lost; U+0085 becomes a
+# space.
+UNLOADABLE = re.compile("[\x7f-\x9f\ufffe\uffff]")
+
+
+def unloadable(tree: Any) -> str | None:
+    """Return why Grafana could not load the configuration with this object, or None."""
+    if isinstance(tree, dict):
+        tree = [*tree, *tree.values()]
+    if isinstance(tree, list):
+        return next(filter(None, map(unloadable, tree)), None)
+    match = UNLOADABLE.search(tree) if isinstance(tree, str) else None
+    if not match:
+        return None
+    return (
+        f"it has the control character {match[0]!r}, which Grafana changes, or with which it cannot"
+        " load its configuration any more; remove the character"
+    )
+
+
 def same(left: Any, right: Any) -> bool:
     """Return whether two JSON values are equal; 1 is 1.0, but true is not 1.
 

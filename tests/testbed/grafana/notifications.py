@@ -85,9 +85,20 @@ INTERVALS = ("mute_time_intervals", "active_time_intervals")
 ROUTE_TIMES = ("group_wait", "group_interval", "repeat_interval")
 
 
+CORRUPTED = (
+    "Current Alertmanager configuration in the storage is corrupted."
+    " Reset the configuration or rollback to a recent valid one."
+)
+# Characters that Go's YAML does not read, in JSON that it is given.
+NOT_YAML = re.compile("[\x7f-\x84\x86-\x9f\ufffe\uffff]")
+
+
 def load(store: Store, org: int) -> dict[str, Any]:
     """Return the configuration of an organization."""
-    return store.get(org, "alertmanager", "") or default(store.begun_by)
+    config = store.get(org, "alertmanager", "") or default(store.begun_by)
+    if config.get("is_corrupted"):
+        raise Refused(500, CORRUPTED)
+    return config
 
 
 def default(version: str = "11") -> dict[str, Any]:
@@ -141,10 +152,17 @@ def guarded(request: Request, handler: Callable[[Request], Any]) -> Any:
 
 
 def save(request: Request, config: dict[str, Any]) -> None:
-    """Store a configuration."""
-    request.store.put(
-        request.org, "alertmanager", "", config | {"revision": config["revision"] + 1}
-    )
+    """Store a configuration; one with certain characters cannot be loaded again."""
+    # Secrets are encrypted.
+    shown = [
+        [name, *(one | {"secure": None} for one in integrations)]
+        for name, integrations in config["receivers"].items()
+    ]
+    stored = [shown, config["route"], config["intervals"]]
+    changed = {"revision": config["revision"] + 1}
+    if NOT_YAML.search(json.dumps(stored, ensure_ascii=False)):
+        changed["is_corrupted"] = True
+    request.store.put(request.org, "alertmanager", "", config | changed)
 
 
 def set_provenance(store: Store, org: int, kind: str, key: str, origin: str) -> None:

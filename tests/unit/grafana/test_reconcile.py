@@ -8,6 +8,12 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.lint import (
+    lint,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.schema import (
+    Diagnostics,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
     GrafanaError,
 )
@@ -613,6 +619,39 @@ def test_all_blockers_are_reported_before_the_first_write(
     assert "folder ops (test.yml:1): a folder needs a title" in str(raised.value)
     assert "policy tree (test.yml:1): it needs contact point gone" in str(raised.value)
     assert not writes(grafana)
+
+
+# Sent to Grafana 12.4.0, these made it unable to load its configuration, or were changed.
+@pytest.mark.parametrize("character", "\x7f\x80\x9e\ufffe\uffff\x85")
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("contact_point", ("receivers", 0, "settings", "title")),
+        ("mute_timing", ("name",)),
+        ("policy", ("routes", 0, "object_matchers", 0, 2)),
+        ("policy", ("group_by", 0)),
+    ],
+)
+def test_characters_that_break_the_configuration_are_refused(
+    kind: str, path: tuple, character: str, grafana: Any, apply: Apply
+) -> None:
+    body = changed(BODIES[kind], path, f"a{character}b")
+    identity = body["name"] if path == ("name",) else IDENTITIES[kind]
+    item = DesiredObject(kind, identity, body, "f:1")
+    with pytest.raises(GrafanaError, match=r"Nothing was changed.*control character"):
+        apply(item, adopt=True)
+    assert not writes(grafana)
+    diagnostics = Diagnostics()
+    lint([item], diagnostics)
+    assert any("control character" in error for error in diagnostics.errors)
+
+
+@pytest.mark.parametrize("character", "\x06\xa0\u2028\u2029\ufeff\ue000\U0001ffff")
+def test_other_characters_hold(character: str, grafana: Any, apply: Apply) -> None:
+    path = ("receivers", 0, "settings", "title")
+    item = desired("contact_point", changed(BODIES["contact_point"], path, character))
+    apply(item)
+    assert not apply(item).changed and not writes(grafana)
 
 
 # Ownership

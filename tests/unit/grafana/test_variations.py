@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import (
+    normalize,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import (
     Client,
 )
@@ -25,7 +29,14 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.re
 )
 from tests.testbed.grafana import notifications
 from tests.testbed.grafana.server import FakeGrafana
-from tests.unit.grafana.conftest import REAL, VERSIONS, RealGrafana, connect, writes
+from tests.unit.grafana.conftest import (
+    REAL,
+    VERSIONS,
+    RealGrafana,
+    connect,
+    ensure_mail_contact_point,
+    writes,
+)
 from tests.unit.grafana.factories import RULE, desired
 from tests.unit.grafana.test_reconcile import SURROUNDINGS
 
@@ -37,6 +48,8 @@ WORD = st.text("abcdefgh XYZ-_.", min_size=1, max_size=12).map(
 TEXT = st.text(
     st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=20
 )
+# Grafana cannot load its configuration with the others, so they are refused.
+LOADABLE = TEXT.filter(lambda text: normalize.unloadable(text) is None)
 ANY_TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 DURATION = st.sampled_from(
     ["10s", "90s", "1m30s", "5m", "60m", "1h", "1d", "1w", "1500ms", "0h1m"]
@@ -126,6 +139,8 @@ DASHBOARD = st.builds(
 LINE = st.text("abc {}%$\"'\n\t", max_size=20).map(
     lambda text: text.replace("}}", "").replace("{{", "") or "x"
 )
+# A real server refuses braces that are no action of a template.
+PLAIN = LINE.filter(lambda text: not REAL or not set(text) & set("{}"))
 TEMPLATE = st.builds(
     lambda text, name: {
         "name": "v",
@@ -133,7 +148,7 @@ TEMPLATE = st.builds(
         if name
         else f"x{text}",
     },
-    LINE,
+    PLAIN,
     st.sampled_from(["", "one", "two.three"]),
 )
 SPAN = st.tuples(st.integers(1, 12), st.integers(1, 12)).map(
@@ -158,7 +173,10 @@ MUTE_TIMING = st.lists(
 SETTINGS = st.builds(
     lambda settings: {"url": "https://discord.example/1", **settings},
     bodies(
-        title=TEXT, message=TEXT, avatar_url=WORD, use_discord_username=st.booleans()
+        title=LOADABLE,
+        message=LOADABLE,
+        avatar_url=WORD,
+        use_discord_username=st.booleans(),
     ),
 )
 CONTACT_POINT = st.lists(
@@ -178,7 +196,7 @@ CONTACT_POINT = st.lists(
     unique_by=lambda receiver: receiver["uid"],
 ).map(lambda receivers: {"name": "v", "receivers": receivers})
 MATCHER = st.tuples(
-    st.from_regex(r"[a-z]{1,6}", fullmatch=True), st.sampled_from(["=", "!="]), TEXT
+    st.from_regex(r"[a-z]{1,6}", fullmatch=True), st.sampled_from(["=", "!="]), LOADABLE
 ).map(list)
 ROUTE: Any = st.recursive(
     bodies(object_matchers=st.lists(MATCHER, max_size=3)),
@@ -264,6 +282,9 @@ STRATEGIES = {
 }
 
 
+MADE = [(kind, {"policy": "", "rule_group": "ops/v"}.get(kind, "v")) for kind in KINDS]
+
+
 def known(kind: str, body: dict, client: Client) -> dict:
     """Return a body without the fields that Grafana 11 lacks."""
     if kind != "rule_group" or client.major_version() >= 12:
@@ -280,16 +301,13 @@ def known(kind: str, body: dict, client: Client) -> dict:
 def servers() -> Iterator[list[Any]]:
     """Yield one server of each version, between which the variations are spread."""
     if REAL:
-        absent = [
-            DesiredObject(kind, "" if kind == "policy" else identity, {}, "f", "absent")
-            for kind in KINDS
-            for identity in ("v", "ops/v", *(item.identity for item in SURROUNDINGS))
-        ]
         client = connect(RealGrafana())
+        ensure_mail_contact_point()
         reconcile(client, SURROUNDINGS, OPTIONS)
         yield [RealGrafana()]
-        for item in reversed(absent):
-            reconcile(client, [item], OPTIONS)
+        made = [DesiredObject(kind, identity, {}, "f") for kind, identity in MADE]
+        for item in reversed([*SURROUNDINGS, *made]):
+            reconcile(client, [replace(item, state="absent")], OPTIONS)
         return
     running = [FakeGrafana(version=version).__enter__() for version in VERSIONS]
     for server in running:

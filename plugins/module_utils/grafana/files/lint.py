@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..model import PRESENT, DesiredObject, RequiredObject
-from ..normalize import BASE_INTERVAL, BUILT_IN_TEMPLATE, defined, templates_used
+from ..normalize import (
+    BASE_INTERVAL,
+    BUILT_IN_TEMPLATE,
+    defined,
+    templates_used,
+    unloadable,
+)
 from .folders import UID_LENGTH
 
 if TYPE_CHECKING:
@@ -55,6 +61,8 @@ _SINGLE_INPUT = ("reduce", "resample", "threshold")
 _CONDITION_INPUT = ("query", "params", 0)
 # The kinds that other objects refer to.
 _REFERENCED_KINDS = ("folder", "datasource", "template", "mute_timing", "contact_point")
+# The kinds that Grafana keeps in one configuration.
+_CONFIGURATION = ("mute_timing", "contact_point", "policy")
 _NOUNS = {
     "folder": "folder",
     "datasource": "datasource",
@@ -162,7 +170,11 @@ def lint(
     )
     _check_unique([*_object_claims(desired), *_part_claims(present)], diagnostics)
     for item in present:
-        _CHECKS[item.kind](_Subject(item, content))
+        subject = _Subject(item, content)
+        _CHECKS[item.kind](subject)
+        reason = unloadable(item.body) if item.kind in _CONFIGURATION else None
+        if reason:
+            subject.error(f"{_NOUNS[item.kind]} {item.identity}: {reason}.")
     return list(dict.fromkeys(content.required))
 
 

@@ -90,6 +90,9 @@ class ContactPoint(Kind):
 
     def blocker(self, body: Body, live: Live | None) -> str | None:
         """Return what Grafana would create twice, or not at all."""
+        unloadable = normalize.unloadable(body)
+        if unloadable:
+            return unloadable
         uids = [receiver["uid"] for receiver in body["receivers"]]
         if not uids:
             return "a contact point needs at least one integration"

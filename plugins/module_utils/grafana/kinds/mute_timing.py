@@ -39,7 +39,7 @@ class MuteTiming(Kind):
 
     def blocker(self, body: Body, live: Live | None) -> str | None:
         """Return why Grafana refuses an interval."""
-        return next(schedules.timing_problems(body), None)
+        return normalize.unloadable(body) or next(schedules.timing_problems(body), None)
 
     def read(
         self, client: Client, identities: frozenset[str] | None

@@ -94,6 +94,9 @@ class Policy(Kind):
 
     def blocker(self, body: Body, live: Live | None) -> str | None:
         """Return what a server refuses, or accepts and then cannot load."""
+        unloadable = normalize.unloadable(body)
+        if unloadable:
+            return unloadable
         if not body.get("receiver"):
             return "the root of the policy tree needs a receiver"
         if body.get("object_matchers") or any(
