@@ -223,9 +223,10 @@ class Rollout:
     def clean(self) -> None:
         """Remove everything that rollouts created on the host."""
         self.host.run(
-            "systemctl stop 'testd*' 2>/dev/null;"
+            "systemctl stop 'testd*' 'monitoring-*' 2>/dev/null;"
             " rm -rf /opt/monitoring /etc/testd* /var/lib/testd* /run/monitoring"
-            " /etc/systemd/system*/testd* /etc/systemd/system/*.wants/testd*;"
+            " /etc/systemd/system*/testd* /etc/systemd/system/*.wants/testd*"
+            " /etc/systemd/system*/monitoring-* /etc/systemd/system/*.wants/monitoring-*;"
             " systemctl daemon-reload; systemctl reset-failed;"
             " for u in $(getent passwd | grep -o '^testd[^:]*'); do userdel $u; done; true"
         )

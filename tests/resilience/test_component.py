@@ -563,6 +563,26 @@ def test_units_can_be_masked_disabled_and_edited_which_is_drift(rollout):
     assert good(rollout.run(rollout.task())).result["changed"] is False
 
 
+@pytest.mark.parametrize("died_by", ["SIGKILL", "power cut"])
+def test_a_run_that_dies_unverified_ends_in_the_generation_before(rollout, died_by):
+    good(rollout.run(rollout.task()))
+    bad = {"answer": "bad", "fault": "never ready"}
+    task = rollout.task(bad, environment={"A": "b"})
+    killed = rollout.run(task, environment={KILL_AT: "after-process-action"})
+    died = time.monotonic()
+    assert killed.returncode == 2
+    wait_until(lambda: rollout.answer() == "bad")
+    if died_by == "power cut":
+        rollout.host.cut_power()
+    wait_until(lambda: rollout.answer() == "one", 60 - (time.monotonic() - died))
+    assert rollout.host.run("ls -A /opt/monitoring").stdout.split() == [
+        "components",
+        "releases",
+    ]
+    assert good(rollout.run(rollout.task())).result["changed"] is False
+    assert good(rollout.run(rollout.task({"answer": "two"}))).action == "reload"
+
+
 def test_a_secret_is_compared_and_never_shown(rollout):
     def task(secret: str) -> dict[str, Any]:
         return rollout.task(

@@ -99,6 +99,12 @@ class Host:
         docker.run("restart", "--time", "60", self.container)
         wait_until_running(self)
 
+    def cut_power(self) -> None:
+        """End all processes without a signal that they could handle, and boot again."""
+        docker.run("kill", "--signal", "KILL", self.container)
+        docker.run("start", self.container)
+        wait_until_running(self)
+
     def variables(self) -> dict[str, str]:
         """Return the inventory variables of this host."""
         return {

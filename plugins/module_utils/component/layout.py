@@ -10,6 +10,7 @@ BASE = "/opt/monitoring"
 RELEASES = BASE + "/releases"
 COMPONENTS = BASE + "/components"
 EDITED = BASE + "/edited"
+ORDERS = BASE + "/unfinished"
 FINGERPRINT_KEY = BASE + "/fingerprint.key"
 RUN = "/run/monitoring"
 # Enabling links, drop-ins, masks: what systemctl and people write.
@@ -61,7 +62,7 @@ def rolled_back_from(name: str) -> str:
 
 def shared() -> tuple[str, ...]:
     """Return the directories that all components share, inner ones first."""
-    return COMPONENTS, RELEASES, EDITED, BASE, UNIT_FILES
+    return COMPONENTS, RELEASES, EDITED, ORDERS, BASE, UNIT_FILES
 
 
 def modes(name: str) -> dict[str, int]:
@@ -75,6 +76,26 @@ def modes(name: str) -> dict[str, int]:
         edited(name): 0o700,
         FINGERPRINT_KEY: 0o400,
     }
+
+
+def orders(component_name: str) -> str:
+    """Return the file that says how to undo a run that dies before its commit."""
+    return os.path.join(ORDERS, component_name + ".json")
+
+
+def fallback_script(component_name: str) -> str:
+    """Return the program that follows these orders."""
+    return os.path.join(ORDERS, component_name + ".py")
+
+
+def fallback_unit(component_name: str) -> str:
+    """Return the transient unit that waits for the end of a run."""
+    return f"monitoring-fallback-{component_name}.service"
+
+
+def boot_unit(component_name: str) -> str:
+    """Return the unit that follows a dead run's orders at boot."""
+    return f"monitoring-boot-{component_name}.service"
 
 
 def edited(name: str) -> str:

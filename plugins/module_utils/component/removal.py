@@ -8,7 +8,16 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import adoption, files, generation, layout, observe, run_lock, systemd
+from . import (
+    adoption,
+    fallback,
+    files,
+    generation,
+    layout,
+    observe,
+    run_lock,
+    systemd,
+)
 from .component_errors import ComponentError
 from .failpoints import failpoint
 from .rollout_plan import NONE, REMOVE, shown_path
@@ -219,6 +228,7 @@ def _remove_locked(
     lock_owner = params.get("lock_owner") or ""
     messages: list[str] = []
     with run_lock.held(component, lock_owner, params["lock_timeout"]):
+        fallback.disarm(component)
         for removal in removals:
             if os.path.isdir(layout.component(removal.name)):
                 remove(plan_removal(removal.name))

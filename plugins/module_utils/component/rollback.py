@@ -102,7 +102,7 @@ def _plan_rollback(params: dict[str, Any]) -> Result:
         )
     systemd.require_version()
     rollouts = (_plan_instance(name, params["adopt"]) for name in names)
-    result = Result([rollout for rollout in rollouts if rollout])
+    result = Result([rollout for rollout in rollouts if rollout], component=component)
     if not result.rollouts:
         current = ", ".join(filter(None, map(generation.current, names)))
         raise ComponentError(

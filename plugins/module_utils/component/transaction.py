@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from . import (
     adoption,
     config_check,
+    fallback,
     files,
     generation,
     interruption,
@@ -91,6 +92,7 @@ class Result:
     removals: list[Removal] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     handovers: tuple[Handover, ...] = ()
+    component: str = ""
 
     @property
     def changing(self) -> list[Rollout]:
@@ -148,7 +150,7 @@ def _predict_rollout(params: dict[str, Any], desired: list[Instance]) -> Result:
 def _plan_rollouts(
     params: dict[str, Any], desired: list[Instance], key: bytes
 ) -> Result:
-    result = Result()
+    result = Result(component=params["name"])
     for instance in desired:
         result.rollouts.append(_plan_rollout(instance, params["adopt"], key))
     names = {instance.name for instance in desired}
@@ -214,6 +216,7 @@ def _is_idle(result: Result) -> bool:
 def _clean_up_killed_runs(result: Result) -> None:
     for rollout in result.rollouts:
         files.remove(layout.downloads(rollout.name))
+    fallback.disarm(result.component)
     generation.tidy()
 
 
@@ -294,6 +297,7 @@ def _discard_generation(rollout: Rollout) -> None:
 def switch_and_verify(result: Result) -> None:
     """Switch, verify and commit, or restore the old generations and fail."""
     start = time.time()
+    _arm(result)
     with interruption.handled():
         try:
             try:
@@ -313,6 +317,30 @@ def switch_and_verify(result: Result) -> None:
         remove(removal)
     for rollout in result.rollouts:
         _clean_up(rollout)
+
+
+def _arm(result: Result) -> None:
+    """Order the way back for the case that this run dies."""
+    orders = []
+    for rollout in result.changing:
+        target = _restore_target(rollout.name, rollout.observed)
+        before = observe.read_manifest(rollout.name, target)
+        if before:
+            after = rollout.manifest
+            orders.append(fallback.order(rollout.name, target, before, after))
+    givers = {handover.giver for handover in result.handovers}
+    for removal in result.removals:
+        described = removal.manifest
+        if described and givers & set(described["units"]):
+            # Stopped for another one, and not removed before the commit.
+            name, target = removal.name, removal.generation
+            orders.append(fallback.order(name, target, described, described))
+    try:
+        fallback.arm(result.component, orders)
+    except BaseException:
+        for rollout in result.changing:
+            _discard_generation(rollout)
+        raise
 
 
 def _switch_all(result: Result) -> None:
@@ -413,6 +441,7 @@ def _verify(rollout: Rollout, stamp: float | None) -> None:
 
 def _commit(result: Result) -> None:
     """Record what was verified, for all instances since they roll back together."""
+    fallback.disarm(result.component)
     staged = any(rollout.generation for rollout in result.rollouts)
     for rollout in result.rollouts:
         observed = rollout.observed
@@ -426,6 +455,7 @@ def _commit(result: Result) -> None:
 def _roll_back(result: Result, reason: str, start: float) -> NoReturn:
     """Restore the last-known-good generations and fail with the reason."""
     rollouts, restored = result.changing, []
+    complete = True
     systemd.sync_journal()
     words = reason.split()
     failed = [rollout for rollout in rollouts if rollout.desired.main_unit in words]
@@ -442,7 +472,11 @@ def _roll_back(result: Result, reason: str, start: float) -> NoReturn:
                 restored.append(rollout.name)
         except Exception as error:
             message.append(f"{rollout.name}: restore failed: {error}")
+            complete = False
     message += _restart_removed(result)
+    # What could not be restored is tried again by the unit that waits for the end of the run.
+    if complete:
+        fallback.disarm(result.component)
     systemd.sync_journal()
     for rollout in rollouts:
         # Such as a database that a restored version has restored as well.

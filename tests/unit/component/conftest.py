@@ -33,6 +33,7 @@ def places(root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "RELEASES": base / "releases",
         "COMPONENTS": base / "components",
         "EDITED": base / "edited",
+        "ORDERS": base / "unfinished",
         "FINGERPRINT_KEY": base / "fingerprint.key",
         "RUN": tmp_path / "run",
         "UNITS": tmp_path / "etc/systemd/system",

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What brings a component back when its run dies by SIGKILL or a power cut, on a fake host."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    fallback_script,
+    generation,
+    layout,
+    status,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
+    FAILPOINTS,
+)
+from tests.unit.component.fake_host import METRICS, release
+
+if TYPE_CHECKING:
+    from tests.unit.component.fake_host import FakeHost
+
+TIMER = {
+    "loki-tidy.service": {"Service": {"ExecStart": "/bin/true"}},
+    "loki-tidy.timer": {
+        "Timer": {"OnCalendar": "daily"},
+        "Install": {"WantedBy": "timers.target"},
+    },
+}
+# Between the first change of what is active and the commit.
+UNVERIFIED = FAILPOINTS[
+    FAILPOINTS.index("after-switch") : FAILPOINTS.index("after-commit")
+]
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict[str, Any]:
+    """Return options for a component that reloads."""
+    return {
+        "name": "loki",
+        "release": release(tmp_path),
+        "command": ["{release}/loki"],
+        "config": config("a: 1\n"),
+        "ready": {"url": "http://127.0.0.1/ready", "timeout": 1},
+        "check": ["{release}/loki", "-verify"],
+        "reload": {**METRICS, "timeout": 1},
+    }
+
+
+def config(content: str) -> list[dict[str, str]]:
+    return [{"path": "loki.yml", "content": content}]
+
+
+# What the run that is killed changes, from what.
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "reload": ({}, {"config": config("a: 2\n")}),
+    "restart": ({}, {"config": config("a: 2\n"), "environment": {"TZ": "UTC"}}),
+    "new unit": ({}, {"config": config("a: 2\n"), "units": TIMER}),
+    "gone unit": ({"units": TIMER}, {"config": config("a: 2\n")}),
+}
+
+
+@pytest.mark.parametrize("way", ["waiting", "boot"])
+@pytest.mark.parametrize("point", UNVERIFIED)
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_run_that_dies_unverified_ends_in_the_generation_before(
+    host: FakeHost, options: dict[str, Any], name: str, point: str, way: str
+) -> None:
+    before, change = ({**options, **part} for part in CHANGES[name])
+    host.good(before)
+    good, units, etc = generation.current("loki"), host.units(), unit_files(host)
+    assert host.run(change, die_at=point).killed_by
+    assert host.waiting()
+    host.fall_back() if way == "waiting" else host.reboot()
+    assert generation.current("loki") == good
+    assert host.loaded() == {"loki.yml": "a: 1\n"}
+    assert (host.units(), unit_files(host)) == (units, etc)
+    assert not Path(layout.ORDERS).exists()
+    assert "its last rollout was not finished" not in told()
+    host.good(before)
+    assert host.good(before).changed is False
+    host.good(change)
+    assert host.loaded() == {"loki.yml": "a: 2\n"}
+    assert host.good(change).changed is False
+    assert not Path(layout.ORDERS).exists()
+
+
+def unit_files(host: FakeHost) -> dict[str, str]:
+    tree = host.tree().items()
+    return {path: text for path, text in tree if path.startswith("etc/systemd/")}
+
+
+def told() -> list[str]:
+    return list(status.status({}, False)["instances"]["loki"]["diagnostics"])
+
+
+@pytest.mark.parametrize("point", FAILPOINTS)
+def test_a_run_that_ends_or_dies_elsewhere_is_left_alone(
+    host: FakeHost, options: dict[str, Any], point: str
+) -> None:
+    host.good(options)
+    host.run(options, config=config("a: 2\n"), die_at=point)
+    if point in UNVERIFIED:
+        return
+    current, started = generation.current("loki"), host.starts()
+    if host.waiting():
+        host.fall_back()
+    assert (generation.current("loki"), host.starts()) == (current, started)
+
+
+def test_a_run_that_ends_leaves_neither_orders_nor_units(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options)
+    for outcome in (
+        host.run(options, config=config("a: 2\n")),
+        host.run(options, config=config("reload: refuse\n")),
+        host.run({"name": "loki", "state": "previous"}),
+    ):
+        assert not outcome.killed_by
+        assert not host.waiting()
+        left = [path for path in host.tree() if "monitoring-" in path]
+        assert (left, Path(layout.ORDERS).exists()) == ([], False)
+
+
+def test_neither_a_first_install_nor_check_mode_nor_an_idle_run_orders_anything(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    assert host.run(options, die_at="after-links").killed_by
+    assert not host.waiting()
+    assert not Path(layout.ORDERS).exists()
+    host.good(options)
+    host.forget_commands()
+    host.good(options)
+    host.good(options, config=config("a: 2\n"), check=True)
+    assert host.commands() == []
+    assert not Path(layout.ORDERS).exists()
+
+
+@pytest.mark.parametrize("point", UNVERIFIED)
+def test_a_later_run_finishes_what_the_dead_one_began(
+    host: FakeHost, options: dict[str, Any], point: str
+) -> None:
+    host.good(options)
+    changed = {**options, "config": config("a: 2\n")}
+    host.run(changed, die_at=point)
+    host.good(changed)
+    assert not host.waiting()
+    assert host.loaded() == {"loki.yml": "a: 2\n"}
+
+
+@pytest.mark.parametrize("point", UNVERIFIED)
+def test_a_later_run_that_is_refused_leaves_the_way_back(
+    host: FakeHost, options: dict[str, Any], point: str
+) -> None:
+    host.good(options)
+    host.run(options, config=config("a: 2\n"), die_at=point)
+    refused = host.run(options, config=config("check: refuse\n"))
+    assert refused.error
+    assert host.waiting()
+    host.fall_back()
+    assert host.loaded() == {"loki.yml": "a: 1\n"}
+
+
+def test_a_second_run_that_dies_ends_in_the_generation_that_was_verified(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options)
+    for number in (2, 3):
+        host.run(
+            options, config=config(f"a: {number}\n"), die_at="after-process-action"
+        )
+    host.fall_back()
+    assert host.loaded() == {"loki.yml": "a: 1\n"}
+
+
+def test_all_instances_go_back_together(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    instances = [{"name": "main"}, {"name": "side"}]
+    host.good(options, instances=instances)
+    changed = [{**own, "config": config("a: 2\n")} for own in instances]
+    assert host.run(options, instances=changed, die_at="after-verify").killed_by
+    host.fall_back()
+    for name in ("loki-main", "loki-side"):
+        assert host.loaded(name) == {"loki.yml": "a: 1\n"}
+    assert host.good(options, instances=instances).changed is False
+
+
+def test_a_removal_takes_the_orders_back(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options)
+    host.run(options, config=config("a: 2\n"), die_at="after-links")
+    host.good({"name": "loki", "state": "absent"})
+    assert not host.waiting()
+    assert not Path(layout.BASE).exists()
+    host.reboot()
+    assert host.unit("loki.service")["active"] == "inactive"
+
+
+def test_what_could_not_be_restored_is_tried_again(
+    host: FakeHost, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.good(options)
+    switch = generation.switch
+
+    def refuse(name: str, generation_name: str) -> None:
+        if generation_name.startswith("1-"):
+            raise OSError(28, "No space left on device", layout.current(name))
+        switch(name, generation_name)
+
+    monkeypatch.setattr(generation, "switch", refuse)
+    failed = host.run(options, config=config("reload: refuse\n"))
+    assert "restore failed" in failed.error
+    assert host.waiting()
+    host.fall_back()
+    assert generation.current("loki").startswith("1-")
+    assert host.loaded() == {"loki.yml": "a: 1\n"}
+
+
+def test_the_orders_contain_no_secret_and_are_for_root_only(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options, secrets={"password": "S3CRET-canary"})
+    host.run(options, secrets={"password": "S3CRET-other"}, die_at="after-verify")
+    found = sorted(Path(layout.ORDERS).iterdir())
+    assert [path.name for path in found] == ["loki.json", "loki.py"]
+    for path in found:
+        assert "S3CRET" not in path.read_text()
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_unit_at_boot_waits_for_its_file_systems_and_is_ordered_before_services(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options, units=TIMER)
+    host.run(options, die_at="after-links")
+    unit = Path(layout.unit(layout.boot_unit("loki"))).read_text()
+    # Timers start before the targets that this unit follows.
+    (services,) = re.findall("^Before=(.*)$", unit, re.MULTILINE)
+    assert sorted(services.split()) == ["loki-tidy.service", "loki.service"]
+    assert f"RequiresMountsFor={layout.COMPONENTS}" in unit
+    assert f"ConditionPathExists={layout.orders('loki')}" in unit
+    enabling = Path(layout.wants("multi-user.target", layout.boot_unit("loki")))
+    assert os.readlink(enabling) == layout.unit(layout.boot_unit("loki"))
+
+
+def test_the_program_waits_for_the_run_and_for_every_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders, lock = tmp_path / "loki.json", tmp_path / "run/loki.lock"
+    orders.write_text(json.dumps({"instances": [], "finally": []}))
+    lock.parent.mkdir()
+    lock.touch()
+    free = iter([False, False, True])
+    waits: list[float] = []
+    monkeypatch.setattr(fallback_script, "_is_free", lambda _lock: next(free))
+    monkeypatch.setattr(fallback_script.time, "sleep", waits.append)
+    monkeypatch.setattr(fallback_script, "_run", lambda _command: None)
+    fallback_script.main(str(orders), str(lock))
+    assert waits == [fallback_script.GRACE_SECONDS] * 3
+    assert not orders.exists()
+
+
+def test_the_program_does_nothing_once_the_orders_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders, lock = tmp_path / "loki.json", tmp_path / "loki.lock"
+    orders.write_text("{}")
+    lock.touch()
+    monkeypatch.setattr(fallback_script.time, "sleep", lambda _s: orders.unlink())
+    fallback_script.main(str(orders), str(lock))
