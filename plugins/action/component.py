@@ -17,6 +17,7 @@ from ..module_utils.grafana.files.documents import DocumentError
 from ..plugin_utils import (
     catalog,
     controller_files,
+    journal,
     lock_files,
     own_file_checks,
     own_files,
@@ -73,6 +74,10 @@ class ActionModule(ActionBase):
         result = self._execute(args, variables)
         if result.get("release_required") and not result.get("failed"):
             result = self._stage_release(args, variables, result["release_required"])
+        for name, address in addresses_of(args).items():
+            result.get("instances", {}).get(name, {})["address"] = address
+        if result.get("changed") and not self._task.check_mode:
+            journal.add(str(variables.get("inventory_hostname")), result)
         notices = self._notices + (result.get("notices") or [])
         if notices:
             result["warnings"] = result.get("warnings", []) + notices
@@ -257,6 +262,21 @@ class ActionModule(ActionBase):
         host = variables.get("inventory_hostname", "")
         message = f"{host}: {verb} {release['name']} {release['version']}"
         self._display.display(message, stderr=True)
+
+
+def addresses_of(args: Values) -> dict[str, str]:
+    """Return the first listener of each instance, as a URL where it has one. Pure."""
+    component = str(args.get("name"))
+    named = {f"{component}-{own['name']}": own for own in args.get("instances") or []}
+    addresses = {}
+    for name, own in (named or {component: args}).items():
+        listeners = own.get("listen_addresses") or args.get("listen_addresses")
+        ready = own.get("ready") or args.get("ready") or {}
+        scheme = str(ready.get("url", "")).partition("://")[0]
+        if listeners:
+            prefix = f"{scheme}://" if scheme else ""
+            addresses[name] = f"{prefix}{listeners[0]}"
+    return addresses
 
 
 def _beside_inventory(path: str, variables: Values) -> str:

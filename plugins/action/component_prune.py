@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils import action_helpers
+from ..plugin_utils import action_helpers, journal
 
 OPTIONS = {
     "keep": {"type": "list", "elements": "str", "required": True},
@@ -45,4 +45,8 @@ class ActionModule(ActionBase):
             "lock_timeout": options["lock_timeout"],
             "lock_owner": action_helpers.lock_owner(),
         }
-        return action_helpers.run_component(self, args, task_vars or {})
+        variables = task_vars or {}
+        result = action_helpers.run_component(self, args, variables)
+        if result.get("changed") and not self._task.check_mode:
+            journal.add(str(variables.get("inventory_hostname")), result)
+        return result

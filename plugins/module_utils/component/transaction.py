@@ -75,11 +75,13 @@ class Rollout:
     @property
     def result(self) -> dict[str, Any]:
         """Values that the module returns."""
+        former = self.observed.manifest
         return {
             "action": self.plan.action,
             "reasons": list(self.plan.reasons),
             "generation": self.active_generation,
             "previous": self.observed.current,
+            "previous_release": former["release"] if former else "",
             "release": self.manifest["release"],
         }
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from tests.testbed.grafana import (
     access,
+    annotations,
     dashboards,
     datasources,
     library_panels,
@@ -38,7 +39,15 @@ from tests.testbed.grafana.web import (
 )
 
 # These register their routes when they are imported.
-KINDS = (access, datasources, dashboards, library_panels, rules, notifications)
+KINDS = (
+    access,
+    annotations,
+    datasources,
+    dashboards,
+    library_panels,
+    rules,
+    notifications,
+)
 LOCKOUT_ATTEMPTS, LOCKOUT_SECONDS = 5, 300
 
 

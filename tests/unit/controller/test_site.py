@@ -91,8 +91,8 @@ def test_site_gathers_no_facts() -> None:
     assert gathering == []
 
 
-def test_site_refuses_a_bad_inventory_first_and_prunes_last() -> None:
-    first, second, *_imports, last = read("playbooks/site.yml")
+def test_site_refuses_a_bad_inventory_first_and_prunes_before_its_record() -> None:
+    first, second, *_imports, last, record = read("playbooks/site.yml")
     # Without any host in the inventory, too, the first play runs.
     hosts = "{{ 'all' if groups.all else 'localhost' }}"
     assert (first["hosts"], first["tags"]) == (hosts, "always")
@@ -108,6 +108,9 @@ def test_site_refuses_a_bad_inventory_first_and_prunes_last() -> None:
     }
     hosts = "{{ 'monitoring' if 'monitoring' in groups else 'all:!all' }}"
     assert (last["hosts"], last["tags"]) == (hosts, "prune")
+    (task,) = record["tasks"]
+    assert "hippius.monitoring.rollout_annotation" in task
+    assert task["run_once"] and task["ignore_errors"] and task["ignore_unreachable"]
 
 
 def test_check_of_the_run_knows_the_tag_of_each_play_with_its_group() -> None:
