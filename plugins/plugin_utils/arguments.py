@@ -21,6 +21,7 @@ from ansible.module_utils.errors import (
 
 from ..module_utils.grafana.files.documents import DocumentError, decode_utf8
 from . import inventory as site
+from . import rule_files
 from .catalog import CatalogError, Component, Inventory, Value
 from .preflight import Check
 
@@ -32,8 +33,23 @@ Options = Mapping[str, Option]
 ALL = "monitoring"
 # Similarity above which a name is a likely misspelling of another one.
 SIMILARITY = 0.85
+# Durations as Prometheus and its relatives write them, the longest unit first, and as Go does. Zero
+# has no unit.
+DURATION = rule_files.DURATION
+GO_DURATION = re.compile(r"0|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+")
+GO_DURATIONS = {
+    "tempo_retention",
+    "loki_compaction_interval",
+    "loki_retention_delete_delay",
+    "otel_collector_metric_expiration",
+}
+SIZE = re.compile(r"0|\d+(B|[KMGTPE]B)")
+RULES = "prometheus_rule_files"
 # Keys of an item of grafana_content_directories that name files of the controller.
 SOURCES = ("directory", "file")
+# Higher where the name of the role is misspelled, too.
+SIMILARITY_WITH_ROLE = 0.92
+PREFIXES = tuple(f"{role}_" for role in site.component_roles())
 # Lower for groups, of which there are few.
 SIMILARITY_OF_GROUPS = 0.8
 # The variable with groups that resemble a role's and are right nevertheless.
@@ -129,21 +145,22 @@ def type_errors(
             continue
         messages = value_errors(name, option, value)
         if not messages:
-            messages = missing_files(role, host, option, value, inventory)
+            messages = file_errors(role, host, name, option, value, inventory)
         errors += [f"{name} of {host}: {message}." for message in messages]
     return errors
 
 
-def missing_files(
+def file_errors(
     role: str,
     host: str,
+    name: str,
     option: Option,
     value: Value,
     inventory: site.Inventory,
 ) -> list[str]:
-    """Return an error for each file of the controller that an option names and that is unfit.
+    """Return the errors of the files of the controller that an option names.
 
-    That is one that is missing, or one for a host that is not UTF-8, which Ansible cannot send.
+    One may be missing, a rule file may be wrong, and Ansible cannot send a file that is not UTF-8.
     The type ``path`` is for files of the controller; paths on hosts are of the type ``str``.
     """
     values = value if isinstance(value, list) else [value]
@@ -159,8 +176,11 @@ def missing_files(
             if role != "grafana_content" and os.path.isfile(found):
                 decode_utf8(os.path.relpath(found), inventory.read_file(found))
         except (CatalogError, DocumentError) as error:
-            errors.append(str(error).removesuffix("."))
-    return errors
+            errors.append(str(error))
+            continue
+        if name == RULES:
+            errors += rule_files.errors_of(str(path), found)
+    return [error.removesuffix(".") for error in errors]
 
 
 def value_errors(name: str, option: Option, value: Value) -> list[str]:
@@ -174,7 +194,35 @@ def value_errors(name: str, option: Option, value: Value) -> list[str]:
     messages = [_validation_message(option, error) for error in result.errors.errors]
     if not messages:
         messages = _conversion_errors(option, value)
+    if not messages:
+        messages = _unit_errors(name, option.get("default"), value)
     return [f"{message}; {REMEDY}" for message in dict.fromkeys(messages)]
+
+
+def _unit_errors(name: str, default: Value, value: Value, part: str = "") -> list[str]:
+    """Return an error for each duration or size without a unit that its program knows.
+
+    A value whose default is a duration is one itself.
+    """
+    if isinstance(default, dict) and isinstance(value, dict):
+        parts = [(key, default[key], value[key]) for key in default if key in value]
+        return [
+            error
+            for key, own_default, own_value in parts
+            for error in _unit_errors(name, own_default, own_value, f"{key} ")
+        ]
+    if not isinstance(default, str) or isinstance(value, (dict, list)):
+        return []
+    text = str(value)
+    if DURATION.fullmatch(default):
+        grammar, example = DURATION, "90s, 15m, 12h or 30d"
+        if name in GO_DURATIONS:
+            grammar, example = GO_DURATION, "90s, 15m or 720h, without days"
+        if not grammar.fullmatch(text):
+            return [f"{part}must be a duration such as {example}, not {text!r}"]
+    elif SIZE.fullmatch(default) and not SIZE.fullmatch(text):
+        return [f"{part}must be a size such as 500MB or 20GB, not {text!r}"]
+    return []
 
 
 def _conversion_errors(
@@ -246,19 +294,34 @@ def has_secrets(option: Option) -> bool:
 
 
 def misspelled_variables(inventory: site.Inventory) -> list[str]:
-    """Return a warning for each variable that no role has and that resembles one of a role."""
+    """Return a warning for each variable that looks like one of a role and is none."""
     hosts: dict[str, str] = {}
     for host in sorted(inventory.all_hosts(site.all_components())):
         for name in inventory.variable_names(host):
             hosts.setdefault(name, host)
+    options = role_options()
+    known = {name for options_of_role in options.values() for name in options_of_role}
     warnings = []
-    for name in sorted(hosts):
-        closest = closest_variable(name, role_options())
+    for name in sorted(set(hosts) - known):
+        closest = closest_variable(name, options) or _closest_of_all(name, known)
+        remedy = ""
         if closest:
-            warnings.append(
-                f"{name} of {hosts[name]}: is not a variable of a role; did you mean {closest}?"
-            )
+            remedy = f"did you mean {closest}?"
+        elif name.startswith(PREFIXES) and not inventory.refers_to(hosts[name], name):
+            remedy = "it has no effect; remove it."
+        if remedy:
+            subject = f"{name} of {hosts[name]}"
+            warnings.append(f"{subject}: is not a variable of a role; {remedy}")
     return warnings
+
+
+def _closest_of_all(name: str, known: Iterable[str]) -> str | None:
+    """Return the variable of any role that a name with a misspelled role stands for."""
+    if name.startswith(PREFIXES):
+        return None
+    initial = [variable for variable in known if variable[0] == name[0]]
+    matches = difflib.get_close_matches(name, initial, 1, SIMILARITY_WITH_ROLE)
+    return matches[0] if matches else None
 
 
 def closest_variable(

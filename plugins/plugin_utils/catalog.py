@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypedDict
@@ -13,6 +14,7 @@ from . import transport
 ENVIRONMENT = "monitoring_environment"
 # The environment that allows example values, plain text and releases that are not locked.
 DEV = "dev"
+MAX_PORT = 65535
 DEFAULT_METRICS_PATH = "/metrics"
 
 # A variable of the inventory, templated: anything that YAML or a template yields.
@@ -608,7 +610,13 @@ def bind_addresses_of(
     template = component.listen_addresses[listener.name]
     value = inventory.render(listener.host, component, template, listener.instance)
     addresses = value if isinstance(value, list) and value else [value]
-    return [_parse_bind_address(address, listener.description) for address in addresses]
+    subject = listener.description
+    parsed = [_parse_bind_address(address, subject) for address in addresses]
+    if any(not int(address.port) for address in parsed):
+        raise CatalogError(
+            f"{subject}: the port 0 stands for any port; write one from 1 to {MAX_PORT}."
+        )
+    return parsed
 
 
 def scheme_of(
@@ -665,13 +673,23 @@ def _advertised_host(
 
 
 def _parse_bind_address(address: Value, subject: str) -> BindAddress:
-    if isinstance(address, str):
-        host, colon, port = address.rpartition(":")
-        if colon and port.isdigit():
-            return BindAddress(host.strip("[]"), port)
-    raise CatalogError(
-        f"{subject}: {address!r} is not host:port; write an address such as 127.0.0.1:3100."
-    )
+    text = address if isinstance(address, str) else ""
+    host, colon, port = text.rpartition(":")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not port.isdigit() or re.search(r"[\s/]", host):
+        raise CatalogError(
+            f"{subject}: {address!r} is not host:port; write an address such as 127.0.0.1:3100."
+        )
+    if ":" in host and not is_bracketed:
+        raise CatalogError(
+            f"{subject}: {address!r} has an IPv6 address without brackets; write [{host}]:{port}."
+        )
+    # Roles ask with the port 0 for the scheme of any port.
+    if int(port) > MAX_PORT:
+        raise CatalogError(
+            f"{subject}: {address!r} has no valid port; write one from 1 to {MAX_PORT}."
+        )
+    return BindAddress(host.strip("[]"), port)
 
 
 def host_port(host: str, port: str) -> str:

@@ -98,6 +98,14 @@ class Inventory(catalog.Inventory):
         """Return the names of a host's variables."""
         return list(self._variables(host))
 
+    def refers_to(self, host: str, name: str) -> bool:
+        """Return whether another variable of a host has a template with a name."""
+        return any(
+            name in str(value)
+            for key, value in self._variables(host).items()
+            if key not in (name, "hostvars", "groups")
+        )
+
     def location(self, host: str, name: str) -> str | None:
         """Return file and line of the active definition of a variable, None if they are unknown."""
         # Not by name: the key that Ansible read has an origin.

@@ -129,6 +129,7 @@ def _checks(
         ]
         checks.append(partial(_incomplete_credentials, host, inventory))
         checks.append(partial(_plaintext_listeners, present, host, inventory))
+        checks.append(partial(_address_conflicts, present, host, inventory))
         for component in present:
             checks.append(partial(_unreachable, component, components, host, inventory))
     for host in _selected(inventory.groups.get(SCRAPER) or [], hosts):
@@ -306,6 +307,56 @@ def _listeners(
         for instance in _valid_instances(component, host, inventory)
         for name in component.listen_addresses
     ]
+
+
+def _address_conflicts(
+    present: list[Component],
+    host: str,
+    inventory: Inventory,
+) -> list[str]:
+    """Return a blocker for each two listeners of a host that claim the same address."""
+    claims: list[tuple[Listener, catalog.BindAddress]] = []
+    messages = []
+    for listener in _listeners(present, host, inventory):
+        for address in catalog.bind_addresses_of(listener, inventory):
+            others = [other for other, taken in claims if _overlap(address, taken)]
+            messages += [_conflict(other, listener, address) for other in others[:1]]
+            claims.append((listener, address))
+    return messages
+
+
+def _conflict(
+    first: Listener,
+    second: Listener,
+    address: catalog.BindAddress,
+) -> str:
+    names = " and ".join(_owner(listener) for listener in (first, second))
+    templates = [
+        str(listener.component.listen_addresses[listener.name])
+        for listener in (first, second)
+    ]
+    variables = [name for text in templates for name in re.findall(r"\w+_\w+", text)]
+    remedy = f"change {' or '.join(dict.fromkeys(variables))}" if variables else ""
+    return (
+        f"{names} on {first.host}: both listen on {catalog.host_port(*address)};"
+        f" {remedy or 'change one of them'}."
+    )
+
+
+def _owner(listener: Listener) -> str:
+    instance = listener.instance
+    suffix = f", instance {instance.get('name')}," if instance else ""
+    return f"{listener.component.name}{suffix}"
+
+
+def _overlap(first: catalog.BindAddress, second: catalog.BindAddress) -> bool:
+    """Return whether two listeners cannot both have their addresses."""
+    if first.port != second.port:
+        return False
+    hosts = {first.host, second.host}
+    if len(hosts) == 1 or hosts & {"", "::", "*"}:
+        return True
+    return "0.0.0.0" in hosts and not any(":" in host for host in hosts)
 
 
 def _valid_instances(

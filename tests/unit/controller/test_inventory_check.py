@@ -206,6 +206,127 @@ def test_names_a_wrong_variable_with_file_and_line(
     assert [word for word in words if word not in refused["msg"]] == []
 
 
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ("prometheus_scrape_interval: 15 sec", "must be a duration such as 90s, 15m"),
+        ("loki_retention: 30 days", "not '30 days'"),
+        ("loki_retention: 30", "not '30'"),
+        ("loki_retention: 1h30s20m", "not '1h30s20m'"),
+        ("loki_compaction_interval: 1d", "without days, not '1d'"),
+        ("prometheus_retention_size: 20 GB", "must be a size such as 500MB or 20GB"),
+        ("prometheus_retention_size: 20", "not '20'"),
+    ],
+)
+def test_refuses_a_duration_or_size_without_a_known_unit(
+    check: Check, variables: str, problem: str
+) -> None:
+    message = check(variables=f"{variables}\n")["msg"]
+    assert message.startswith(f"hosts.yml:5: {variables.partition(':')[0]} of ")
+    assert problem in message and message.endswith(f"; {REMEDY}.")
+
+
+def test_refuses_a_wrong_interval_of_a_route(check: Check) -> None:
+    route = "alertmanager_critical_route: {group_wait: 10 s, repeat_interval: 1h}"
+    hosts = INVENTORY.replace(
+        "    loki:\n", "    alertmanager: {hosts: {b: {}}}\n    loki:\n"
+    )
+    hook = "alertmanager_discord_webhook: https://discord.com/api/webhooks/dummy"
+    message = check(hosts, f"{route}\n{hook}\n")["msg"]
+    assert "alertmanager_critical_route of b: group_wait must be a duration" in message
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        "loki_retention: 1w2d\nprometheus_retention_size: 500MB",
+        "prometheus_out_of_order_time_window: 0",
+        "loki_compaction_interval: 1h30m",
+        "prometheus_scrape_interval: 1500ms",
+    ],
+)
+def test_accepts_durations_and_sizes_as_the_programs_write_them(
+    check: Check, variables: str
+) -> None:
+    assert check(variables=f"{variables}\n") == {"changed": False}
+
+
+@pytest.mark.parametrize(
+    ("address", "problem"),
+    [
+        (
+            "127.0.0.1:99999",
+            "'127.0.0.1:99999' has no valid port; write one from 1 to 65535.",
+        ),
+        ("127.0.0.1:0", "the port 0 stands for any port; write one from 1 to 65535."),
+        ("'::1:9090'", "has an IPv6 address without brackets; write [::1]:9090."),
+        ("http://127.0.0.1:9090", "is not host:port;"),
+        ("'127.0.0.1 :9090'", "is not host:port;"),
+    ],
+)
+def test_refuses_an_address_that_no_program_can_listen_on(
+    check: Check, address: str, problem: str
+) -> None:
+    hosts = INVENTORY.replace("0.0.0.0:3100", address)
+    message = check(hosts)["msg"]
+    assert problem in message
+    assert message.startswith("hosts.yml:")
+
+
+@pytest.mark.parametrize(
+    ("prometheus", "loki", "conflicts"),
+    [
+        ("10.0.0.2:3100", "10.0.0.2:3100", True),
+        ("10.0.0.2:3100", "0.0.0.0:3100", True),
+        ("'[::]:3100'", "10.0.0.2:3100", True),
+        ("10.0.0.2:3100", "':3100'", True),
+        ("'[fd00::1]:3100'", "0.0.0.0:3100", False),
+        ("10.0.0.2:3101", "10.0.0.2:3100", False),
+        ("10.0.0.3:3100", "10.0.0.2:3100", False),
+    ],
+)
+def test_refuses_two_components_of_a_host_on_one_address(
+    check: Check, prometheus: str, loki: str, conflicts: bool
+) -> None:
+    hosts = INVENTORY.replace("10.0.0.2:9090", prometheus).replace("0.0.0.0:3100", loki)
+    message = check(hosts).get("msg", "")
+    assert ("loki and prometheus on b: both listen on" in message) == conflicts
+    assert conflicts == ("change loki_listen_address or prometheus_listen" in message)
+
+
+RULE_FILE = """\
+groups:
+  - name: one
+    interval: 5 min
+    rules:
+      - {alert: A, expr: up, for: 1 minute}
+      - {alert: B}
+      - {alert: C, record: c, expr: up}
+  - name: one
+  - rules: []
+"""
+
+
+def test_reports_all_errors_of_a_rule_file_once_with_their_lines(
+    check: Check, tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yml").write_text(RULE_FILE)
+    (tmp_path / "broken.yml").write_text("groups: [\n")
+    message = check(variables="prometheus_rule_files: [rules.yml, broken.yml]\n")["msg"]
+    subject = "hosts.yml:5: prometheus_rule_files of a, b: "
+    lines = [line.removeprefix(subject) for line in message.splitlines()]
+    assert lines == [
+        "rules.yml:3: interval is '5 min'; write a duration such as 5m.",
+        "rules.yml:5: for is '1 minute'; write a duration such as 5m.",
+        "rules.yml:6: rule B has no expr; add one.",
+        "rules.yml:7: a rule needs either alert or record; write one of them.",
+        "rules.yml:8: there are two groups one; rename one.",
+        "rules.yml:9: a group has no name; add one.",
+        lines[6],
+    ]
+    assert lines[6].startswith("broken.yml:2: invalid YAML")
+
+
 def test_accepts_no_value_where_the_default_is_an_empty_string(check: Check) -> None:
     assert check(variables="loki_config_file:\nmonitoring_mirrors:\n") == {
         "changed": False
@@ -342,6 +463,27 @@ def test_finds_the_variable_that_a_misspelled_name_means(
     closest: str | None,
 ) -> None:
     assert arguments.closest_variable(name, OPTIONS_BY_ROLE) == closest
+
+
+@pytest.mark.parametrize(
+    ("variables", "warning"),
+    [
+        ("lokki_retention: 14d", "did you mean loki_retention?"),
+        ("loki_port: 3101", "it has no effect; remove it."),
+        ("loki_name: logs\nmonitoring_address: '{{ loki_name }}'", ""),
+        ("my_port: 3101", ""),
+    ],
+)
+def test_warns_of_a_variable_that_no_role_has(
+    check: Check, variables: str, warning: str
+) -> None:
+    name = variables.partition(":")[0]
+    subject = f"hosts.yml:5: {name} of a"
+    if name.startswith("lokki"):
+        # Its name begins with no role, so that its location is unknown.
+        subject = f"{name} of a"
+    expected = [f"{subject}: is not a variable of a role; {warning}"] if warning else []
+    assert check(variables=f"{variables}\n").get("warnings", []) == expected
 
 
 def test_warns_of_a_misspelled_variable_with_its_location(check: Check) -> None:
