@@ -45,6 +45,8 @@ VARIABLE_FACTS: Schema = {
     "always": bool,
     "refused": str,
     "reason": str,
+    "command": str,
+    "follows": str,
 }
 
 
@@ -60,7 +62,8 @@ class RequiredVariable(_RequiredVariableFacts, total=False):
     """A value that must be set, as a template, and the values that only dev accepts.
 
     With ``always`` it is required even beside a configuration file of the user's own. A value in
-    which the pattern ``refused`` is found is refused everywhere, for the ``reason``.
+    which the pattern ``refused`` is found is refused everywhere, for the ``reason``. ``command``
+    makes a value. By default the value is that of the variable ``follows``.
     """
 
     examples: list[str]
@@ -68,6 +71,8 @@ class RequiredVariable(_RequiredVariableFacts, total=False):
     always: bool
     refused: str
     reason: str
+    command: str
+    follows: str
 
 
 class _ScrapeJobFacts(TypedDict):
@@ -202,6 +207,10 @@ class Inventory:
         The host's variables override the role's defaults; ``instance`` is a variable too.
         """
         raise NotImplementedError
+
+    def environment_variable(self, host: str, name: str) -> str | None:
+        """Return the environment variable that a variable reads, None if there is none."""
+        return None
 
     def location(self, host: str, name: str) -> str | None:
         """Return file and line of the active definition of a variable, None if they are unknown."""

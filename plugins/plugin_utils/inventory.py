@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -33,6 +34,10 @@ try:
 except ImportError:  # ansible-core before 2.19 records it as an attribute
     Origin = None
 
+# A template that reads the environment of the controller.
+FROM_ENVIRONMENT = re.compile(
+    r"""lookup\(\s*["'](?:ansible\.builtin\.)?env["'],\s*["'](\w+)"""
+)
 ROLES = Path(__file__).parents[2] / "roles"
 
 
@@ -97,6 +102,11 @@ class Inventory(catalog.Inventory):
     def variable_names(self, host: str) -> list[str]:
         """Return the names of a host's variables."""
         return list(self._variables(host))
+
+    def environment_variable(self, host: str, name: str) -> str | None:
+        """Return the environment variable that a variable reads, None if there is none."""
+        match = FROM_ENVIRONMENT.search(str(self._variables(host).get(name)))
+        return match[1] if match else None
 
     def refers_to(self, host: str, name: str) -> bool:
         """Return whether another variable of a host has a template with a name."""

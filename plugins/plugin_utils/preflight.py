@@ -55,7 +55,24 @@ def blockers(
     messages: list[str] = []
     for check in (*_checks(components, inventory, hosts), *more_checks):
         messages += _run(check)
-    return _deduplicate(list(dict.fromkeys(messages)))
+    followed = {
+        name: required["follows"]
+        for component in components
+        for name, required in component.required_variables.items()
+        if "follows" in required
+    }
+    return _deduplicate(_without_followers(list(dict.fromkeys(messages)), followed))
+
+
+def _without_followers(messages: list[str], followed: dict[str, str]) -> list[str]:
+    """Return messages without those of a variable whose default has a message of its own."""
+    matches = {message: OF_VARIABLE.fullmatch(message) for message in messages}
+    named = {match["variable"] for match in matches.values() if match}
+    return [
+        message
+        for message, match in matches.items()
+        if not match or followed.get(match["variable"]) not in named
+    ]
 
 
 def _run(check: Check) -> list[str]:
@@ -121,6 +138,7 @@ def _checks(
     checks: list[Check] = []
     for component in components:
         for host in _selected(inventory.hosts(component), hosts):
+            checks.append(partial(_no_instances, component, host, inventory))
             checks.append(partial(_empty_secrets, component, host, inventory))
             checks.append(partial(_required_variables, component, host, inventory))
     for host in hosts:
@@ -153,6 +171,18 @@ def _unscrapable(
     return []
 
 
+def _no_instances(
+    component: Component,
+    host: str,
+    inventory: Inventory,
+) -> list[str]:
+    """Return a blocker for a component of several instances that has none on its host."""
+    if not component.instances or catalog.instances_of(component, host, inventory):
+        return []
+    remedy = f"list them, or remove the host from the group {component.group}"
+    return [f"{component.role}_instances of {host}: is empty; {remedy}."]
+
+
 def _empty_secrets(
     component: Component,
     host: str,
@@ -183,13 +213,40 @@ def _required_variables(
             if instance:
                 subject += f", instance {instance.get('name')}"
             check = partial(
-                _check_value, subject, required, component, host, inventory, instance
+                _check_value,
+                name,
+                subject,
+                required,
+                component,
+                host,
+                inventory,
+                instance,
             )
             messages += _run(check)
     return messages
 
 
+def _unset(
+    name: str,
+    required: RequiredVariable,
+    component: Component,
+    host: str,
+    inventory: Inventory,
+) -> str:
+    """Return what is wrong with an empty value, and how to make one."""
+    variable = inventory.environment_variable(host, name)
+    command = required.get("command")
+    if variable and command:
+        example = f'export {variable}="$({command})" once and keep the value'
+        return f"the environment variable {variable} is empty; {example}."
+    if variable:
+        return f"the environment variable {variable} is empty; export it."
+    source = f", made for example by: {command}" if command else ""
+    return f"is not set; set the value that {component.name} requires{source}."
+
+
 def _check_value(
+    name: str,
     subject: str,
     required: RequiredVariable,
     component: Component,
@@ -211,7 +268,7 @@ def _check_value(
         return _value_blockers(subject, value, required, environment)
     if is_optional:
         return []
-    return [f"{subject}: is not set; set the value that {component.name} requires."]
+    return [f"{subject}: {_unset(name, required, component, host, inventory)}"]
 
 
 def _value_blockers(

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import ROOT
 
@@ -195,3 +196,35 @@ def test_content_beside_the_inventory_is_judged_before_any_host_is_contacted(
         (tmp_path / "grafana" / name).unlink()
     code, output = play("playbooks/check.yml", "-i", str(tmp_path))
     assert (code, "[WARNING]" in output) == (0, False), output
+
+
+def test_secrets_are_made_once_in_an_encrypted_file_that_the_inventory_reads(
+    tmp_path: Path,
+) -> None:
+    inventory = tmp_path / "mine"
+    shutil.copytree(ROOT / "inventories/prod", inventory)
+    (tmp_path / "password").write_text("of the vault")
+    vault = ["--vault-password-file", str(tmp_path / "password")]
+    make = ["playbooks/secrets.yml", "-i", str(inventory)]
+    code, output = play(*make)
+    assert code == 2 and "add --ask-vault-pass or --vault-password-file" in output
+    code, output = play(*make, *vault)
+    assert code == 0, output
+    file = inventory / "group_vars/monitoring.yml"
+    content = file.read_bytes()
+    assert content.startswith(b"$ANSIBLE_VAULT;")
+    assert file.stat().st_mode & 0o777 == 0o600
+    _code, text = program("ansible-vault", "view", *vault, str(file))
+    made = yaml.safe_load(text)
+    assert set(made) == {"grafana_admin_password", "grafana_secret_key"}
+    assert all(len(value) >= 32 and value not in output for value in made.values())
+    # The second run changes nothing.
+    code, output = play(*make, *vault)
+    assert (code, "changed=0" in output, file.read_bytes()) == (0, True, content)
+    # With them and a webhook the inventory is complete.
+    webhook = {"DISCORD_WEBHOOK_URL": SECRETS["DISCORD_WEBHOOK_URL"]}
+    code, output = play("playbooks/check.yml", "-i", str(inventory), *vault, **webhook)
+    assert (code, "[WARNING]" in output) == (0, False), output
+    file.write_text("other: 1\n")
+    code, output = play(*make, *vault)
+    assert code == 2 and "exists without grafana_admin_password and" in output

@@ -32,6 +32,7 @@ COMPONENT = "hippius.monitoring.component"
 UNGROUPED = {
     "inventory_check": "runs on the controller and has no options",
     "run_check": "runs on the controller, shares no option with modules that change a host",
+    "generated_secrets": "runs on the controller, shares no option with others",
     "rollout_annotation": "its one task has options of its own",
     "status_report": "runs on the controller, shares no option with modules that change a host",
     "component_status": "shares no option with modules that change a host",

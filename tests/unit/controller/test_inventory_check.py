@@ -649,3 +649,38 @@ def test_refuses_a_well_known_password_outside_dev(check: Check) -> None:
     (message,) = blockers(check, groups.replace("dev", "prod"))
     subject = "password in postgres_exporter_instances of a, instance main"
     assert message.startswith(f"{subject}: is the example of dev")
+
+
+def test_refuses_a_host_of_exporters_without_a_server(check: Check) -> None:
+    group = "redis_exporter: {hosts: {a: {monitoring_environment: dev}}}"
+    (message,) = blockers(check, group)
+    remedy = "list them, or remove the host from the group redis_exporter"
+    assert message == f"redis_exporter_instances of a: is empty; {remedy}."
+
+
+FROM_ENVIRONMENT = """
+grafana:
+  hosts:
+    a:
+      monitoring_environment: prod
+      grafana_admin_password: "{{ lookup('ansible.builtin.env', 'NO_SUCH_PASSWORD') }}"
+      grafana_secret_key: ''
+      alertmanager_discord_webhook: ''
+alertmanager: {hosts: {a: {}}}
+"""
+
+
+def test_names_the_environment_variable_of_a_secret_and_how_to_make_one(
+    check: Check,
+) -> None:
+    webhook, password, key = sorted(blockers(check, FROM_ENVIRONMENT))
+    # The webhook of Grafana follows from that of Alertmanager, and is not told as well.
+    assert webhook.startswith("alertmanager_discord_webhook of a: is not set; set the")
+    command = (
+        'export NO_SUCH_PASSWORD="$(openssl rand -base64 24)" once and keep the value'
+    )
+    assert password == (
+        "grafana_admin_password of a: the environment variable NO_SUCH_PASSWORD is empty;"
+        f" {command}."
+    )
+    assert key.endswith("requires, made for example by: openssl rand -base64 24.")

@@ -113,7 +113,11 @@ EXPORTERS = """
 redis_exporter:
   vars: {monitoring_environment: test}
   hosts:
-    a: {}
+    a:
+      redis_exporter_instances:
+        - {name: main, listen_address: "127.0.0.1:9121", redis_address: "127.0.0.1:6379"}
+        - {name: accounts, listen_address: "127.0.0.1:9122", redis_address: "127.0.0.1:6380"}
+        - {name: chain, listen_address: "127.0.0.1:9123", redis_address: "127.0.0.1:6381"}
     b:
       lan: 10.0.0.2
       redis_exporter_instances:

@@ -24,8 +24,9 @@ def instance(**fields):
     return result
 
 
-def test_the_default_is_one_exporter_without_a_password():
-    (result,) = rollout("postgres_exporter")["instances"]
+def test_an_exporter_has_no_password_by_default_and_there_is_none_without_a_server():
+    assert rollout("postgres_exporter")["instances"] == []
+    result = instance()
     assert (result["name"], result["listen_addresses"]) == ("main", ["127.0.0.1:9187"])
     assert result["secrets"] == {}
     assert result["environment"]["DATA_SOURCE_USER"] == "postgres_exporter"

@@ -24,8 +24,19 @@ def instance(**fields):
     return result
 
 
-def test_the_default_is_an_exporter_for_each_redis():
-    result = rollout("redis_exporter")["instances"]
+SERVERS = [
+    {
+        "name": name,
+        "listen_address": f"127.0.0.1:{9121 + number}",
+        "redis_address": f"127.0.0.1:{6379 + number}",
+    }
+    for number, name in enumerate(("main", "accounts", "chain"))
+]
+
+
+def test_there_is_an_exporter_for_each_redis_of_the_inventory_and_none_by_default():
+    assert rollout("redis_exporter")["instances"] == []
+    result = rollout("redis_exporter", redis_exporter_instances=SERVERS)["instances"]
     assert [
         (item["name"], item["listen_addresses"], item["command"][2]) for item in result
     ] == [
