@@ -47,6 +47,7 @@ VARIABLE_FACTS: Schema = {
     "reason": str,
     "command": str,
     "follows": str,
+    "alternative": str,
 }
 
 
@@ -63,7 +64,8 @@ class RequiredVariable(_RequiredVariableFacts, total=False):
 
     With ``always`` it is required even beside a configuration file of the user's own. A value in
     which the pattern ``refused`` is found is refused everywhere, for the ``reason``. ``command``
-    makes a value. By default the value is that of the variable ``follows``.
+    makes a value. By default the value is that of the variable ``follows``; the variable
+    ``alternative`` makes it unnecessary.
     """
 
     examples: list[str]
@@ -73,6 +75,7 @@ class RequiredVariable(_RequiredVariableFacts, total=False):
     reason: str
     command: str
     follows: str
+    alternative: str
 
 
 class _ScrapeJobFacts(TypedDict):

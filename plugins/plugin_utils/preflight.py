@@ -239,10 +239,12 @@ def _unset(
     if variable and command:
         example = f'export {variable}="$({command})" once and keep the value'
         return f"the environment variable {variable} is empty; {example}."
+    alternative = required.get("alternative")
+    choice = f", or set {alternative}" if alternative else ""
     if variable:
-        return f"the environment variable {variable} is empty; export it."
+        return f"the environment variable {variable} is empty; export it{choice}."
     source = f", made for example by: {command}" if command else ""
-    return f"is not set; set the value that {component.name} requires{source}."
+    return f"is not set; set the value that {component.name} requires{choice}{source}."
 
 
 def _check_value(

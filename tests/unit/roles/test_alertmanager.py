@@ -132,3 +132,72 @@ def test_a_string_of_extra_vars_is_a_list_of_one():
     assert result["command"][-1] == "--one"
     assert [file["path"] for file in result["config"]][-1] == "templates/own.tmpl"
     assert config(**given)["route"]["group_by"] == ["job"]
+
+
+# A receiver of each kind, in Alertmanager's own format.
+KINDS = {
+    "slack_configs": [
+        {"api_url_file": "/etc/alertmanager/slack-url", "channel": "#ops"}
+    ],
+    "email_configs": [
+        {"to": "ops@example.com", "from": "a@b.example", "smarthost": "m:25"}
+    ],
+    "pagerduty_configs": [{"routing_key_file": "/etc/alertmanager/pagerduty-key"}],
+    "opsgenie_configs": [{"api_key_file": "/etc/alertmanager/opsgenie-key"}],
+    "telegram_configs": [{"bot_token_file": "/etc/alertmanager/token", "chat_id": 1}],
+    "webhook_configs": [{"url": "https://hook.example/alerts"}],
+}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_alerts_go_to_any_kind_of_receiver_without_discord(kind):
+    result = arguments(
+        alertmanager_discord_webhook="",
+        alertmanager_notify={"all": {kind: KINDS[kind]}},
+    )
+    assert "discord-webhook" not in result["secrets"]
+    made = result["config"][0]["content"]
+    assert made["receivers"] == [
+        {"name": name, kind: KINDS[kind]} for name in ("critical", "high", "medium")
+    ]
+    assert made["route"]["receiver"] == "high"
+
+
+def test_a_severity_has_the_receivers_of_all_its_own_and_discord():
+    more = {"all": {"slack_configs": [1]}, "critical": {"slack_configs": [2]}}
+    critical, high, _medium = config(alertmanager_notify=more)["receivers"]
+    assert critical["slack_configs"] == [1, 2]
+    assert high["slack_configs"] == [1]
+    assert critical["discord_configs"] and high["discord_configs"]
+
+
+def test_a_severity_without_a_receiver_gets_those_of_another_one():
+    only = {"critical": {"webhook_configs": [1]}}
+    receivers = config(alertmanager_discord_webhook="", alertmanager_notify=only)[
+        "receivers"
+    ]
+    assert [receiver["webhook_configs"] for receiver in receivers] == [[1], [1], [1]]
+
+
+def test_the_first_receiver_of_the_users_own_gets_all_alerts_without_another_one():
+    own = [{"name": "ops", "slack_configs": [1]}, {"name": "db", "slack_configs": [2]}]
+    made = config(
+        alertmanager_discord_webhook="",
+        alertmanager_receivers=own,
+        alertmanager_routes=[{"receiver": "db", "matchers": ["team=db"]}],
+    )
+    assert made["receivers"] == own
+    routes = [made["route"], *made["route"]["routes"]]
+    assert [route["receiver"] for route in routes] == ["ops", "db", *["ops"] * 4]
+
+
+def test_nobody_to_notify_is_refused_by_name():
+    with pytest.raises(AnsibleError, match="or set alertmanager_notify"):
+        arguments(alertmanager_discord_webhook="")
+
+
+def test_an_unknown_severity_is_refused_by_name():
+    with pytest.raises(
+        AnsibleError, match="criticl: is no severity; write one of: all"
+    ):
+        config(alertmanager_notify={"criticl": {}})

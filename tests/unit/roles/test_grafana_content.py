@@ -158,6 +158,56 @@ def test_alerts_go_to_discord_by_their_severity() -> None:
     assert root["routes"][1]["repeat_interval"] == "1h"
 
 
+# A receiver of each type, in Grafana's own format.
+TYPES = {
+    "slack": {"url": "https://slack.example/hook"},
+    "email": {"addresses": "ops@example.com"},
+    "pagerduty": {"integrationKey": "key"},
+    "opsgenie": {"apiKey": "key", "apiUrl": "https://api.opsgenie.example/v2/alerts"},
+    "telegram": {"bottoken": "token", "chatid": "1"},
+    "webhook": {"url": "https://hook.example/alerts"},
+}
+
+
+@pytest.mark.parametrize("type_name", sorted(TYPES))
+def test_alerts_go_to_any_type_of_receiver_without_discord(type_name: str) -> None:
+    receiver = {"type": type_name, "settings": TYPES[type_name]}
+    bodies, _required = gather(
+        *COMPONENTS,
+        grafana_content_discord_webhook="",
+        grafana_content_notify={"all": [receiver]},
+    )
+    points = [body for (kind, _), body in bodies.items() if kind == "contact_point"]
+    assert [point["name"] for point in points] == [
+        "hippius-critical",
+        "hippius-high",
+        "hippius-medium",
+    ]
+    for point in points:
+        (found,) = point["receivers"]
+        assert (found["type"], found["uid"]) == (type_name, point["name"])
+        assert found["settings"].items() >= TYPES[type_name].items()
+    assert ("template", "hippius") in bodies
+    assert bodies["policy", ""]["receiver"] == "hippius-high"
+
+
+def test_receivers_of_a_severity_are_beside_discord() -> None:
+    pager = {"type": "pagerduty", "settings": TYPES["pagerduty"]}
+    bodies, _required = gather(
+        *COMPONENTS,
+        grafana_content_notify={"critical": [pager]},
+        grafana_content_critical_mention="<@&1>",
+    )
+    discord, second = bodies["contact_point", "hippius-critical"]["receivers"]
+    assert discord["settings"]["url"] == WEBHOOK
+    assert discord["settings"]["message"].startswith(
+        '{{ if eq .Status "firing" }}<@&1> {{ end }}'
+    )
+    assert (second["type"], second["uid"]) == ("pagerduty", "hippius-critical-2")
+    (high,) = bodies["contact_point", "hippius-high"]["receivers"]
+    assert (high["type"], high["uid"]) == ("discord", "hippius-high")
+
+
 def test_a_missing_webhook_is_refused_by_name() -> None:
     with pytest.raises(
         Exception, match="grafana_content_discord_webhook is empty; set it"
