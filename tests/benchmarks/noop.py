@@ -27,6 +27,23 @@ PING = {
     "gather_facts": False,
     "tasks": [{"name": "Ping", "ansible.builtin.ping": {}}],
 }
+# Their servers need not answer.
+EXPORTERS = {
+    "redis_exporter_instances": [
+        {
+            "name": "main",
+            "listen_address": "127.0.0.1:9121",
+            "redis_address": "127.0.0.1:6379",
+        }
+    ],
+    "postgres_exporter_instances": [
+        {
+            "name": "main",
+            "listen_address": "127.0.0.1:9187",
+            "postgres_address": "127.0.0.1:5432",
+        }
+    ],
+}
 # A module for each component and one for Grafana's content; the prune play skips hosts that
 # should have every component.
 MODULES = len(site.GROUPS) - 1 + 1
@@ -47,7 +64,7 @@ def main() -> None:
     host = hosts.up("bench")
     folder = cache.directory("benchmarks")
     inventory = hosts.inventory([host], site.GROUPS)
-    inventory["all"]["vars"] |= site.variables(host)
+    inventory["all"]["vars"] |= site.variables(host) | EXPORTERS
     (folder / "inventory.json").write_text(json.dumps(inventory), encoding="utf-8")
     (folder / "ping.json").write_text(json.dumps([PING]), encoding="utf-8")
     (folder / "pings.json").write_text(json.dumps([PING] * MODULES), encoding="utf-8")
