@@ -1,0 +1,432 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dashboards of applications: requests, and workers with their queues."""
+
+from __future__ import annotations
+
+from tests.dashboards.model import (
+    BAD,
+    GOOD,
+    WARN,
+    Board,
+    Panel,
+    Query,
+    Row,
+    Variable,
+)
+from tests.dashboards.parts import (
+    CODES,
+    ENV,
+    PERCENTILES,
+    graph,
+    limit,
+    quantiles,
+    stat,
+    top,
+    upper,
+)
+
+RATE = "[$__rate_interval]"
+REQUESTS = "http_request_duration_seconds"
+FROM = '@, job="otel-collector"'
+SERVICE = "{{env}} {{exported_job}}"
+BY = "sum by (env, exported_job)"
+LEVELS = (
+    ("debug", "blue"),
+    ("info", GOOD),
+    ("warn.*", WARN),
+    ("(error|critical|fatal)", BAD),
+)
+LOGS = (
+    "/d/hippius-logs?${env:queryparam}&${__url_time_range}"
+    "&var-container=${__field.labels.exported_job}-.*"
+)
+COUNTED = f"{BY} (rate({REQUESTS}_count{{{FROM}}}{RATE}))"
+FAILED = f'{BY} (rate({REQUESTS}_count{{{FROM}, status_code=~"5.."}}{RATE}))'
+ERRORS = f"({FAILED} or {COUNTED} * 0) / {COUNTED}"
+WORKERS = ("uploader", "substrate", "downloader")
+
+
+def logs_row(selector: str, first: int) -> Row:
+    """Return the row of log lines: how many of each level, and the lines themselves."""
+    chosen = f'{selector} | detected_level=~"$level" |~ "$search"'
+    return Row(
+        "Logs",
+        (
+            Panel(
+                first,
+                "timeseries",
+                "Lines by level",
+                "Log lines of the chosen services by level.",
+                (
+                    Query(
+                        f"sum by (env, detected_level) (count_over_time({chosen} [$__auto]))",
+                        "{{env}} {{detected_level}}",
+                        source="loki",
+                    ),
+                ),
+                unit="short",
+                width=24,
+                height=5,
+                bars=True,
+                stacked=True,
+                soft_maximum=10,
+                colors=tuple((f".*{level}", color) for level, color in LEVELS),
+            ),
+            Panel(
+                first + 1,
+                "logs",
+                "Logs",
+                "Log lines of the chosen services with the chosen levels and words.",
+                (Query(chosen, "", source="loki"),),
+                width=24,
+                height=16,
+            ),
+        ),
+    )
+
+
+LEVEL = Variable(
+    "level", "Level", values=("debug", "info", "warn", "error", "critical", "unknown")
+)
+SEARCH = Variable("search", "Search", text=True)
+
+APPLICATION = Board(
+    name="application",
+    role="otel_collector",
+    title="Application",
+    description="Rate, errors and duration of the requests to each service, and its log lines.",
+    matchers='env=~"$env", exported_job=~"$service"',
+    runbook="application",
+    variables=(
+        ENV,
+        Variable(
+            "service",
+            "Service",
+            f'{REQUESTS}_count{{job="otel-collector"}}',
+            key="exported_job",
+        ),
+        LEVEL,
+        SEARCH,
+    ),
+    rows=(
+        Row(
+            "Now",
+            (
+                stat(
+                    8,
+                    "Requests",
+                    "Requests per second.",
+                    Query(COUNTED, SERVICE),
+                    unit="reqps",
+                    width=6,
+                    no_value="no requests",
+                ),
+                stat(
+                    9,
+                    "Errors",
+                    "Share of requests with a 5xx status; 5 % is an alert.",
+                    Query(ERRORS, SERVICE),
+                    unit="percentunit",
+                    width=6,
+                    steps=limit(0.01, 0.05),
+                    no_value="no requests",
+                ),
+                stat(
+                    10,
+                    "Duration (p95)",
+                    "One request in twenty takes longer; a second is an alert.",
+                    Query(
+                        f"histogram_quantile(0.95, sum by (le, env, exported_job)"
+                        f" (rate({REQUESTS}_bucket{{{FROM}}}{RATE})))",
+                        SERVICE,
+                    ),
+                    unit="s",
+                    width=6,
+                    steps=limit(0.5, 1),
+                    no_value="no requests",
+                ),
+                stat(
+                    11,
+                    "Compared with a week ago",
+                    "Requests per second now, as a share of those at this time a week ago.",
+                    Query(
+                        f"{COUNTED} / {BY} (rate({REQUESTS}_count{{{FROM}}}{RATE} offset 1w))",
+                        SERVICE,
+                    ),
+                    unit="percentunit",
+                    width=6,
+                    no_value="no data of a week ago",
+                ),
+            ),
+        ),
+        Row(
+            "Requests",
+            (
+                graph(
+                    1,
+                    "Requests",
+                    "Requests per second by handler and method, the ten most frequent.",
+                    Query(
+                        top(
+                            "sum by (env, exported_job, handler, method)"
+                            f" (rate({REQUESTS}_count{{{FROM}}}{RATE}))"
+                        ),
+                        "{{env}} {{exported_job}} {{method}} {{handler}}",
+                    ),
+                    unit="reqps",
+                    soft_maximum=1,
+                    width=12,
+                    no_value="no requests",
+                    alerts=("ApplicationNoTraffic",),
+                ),
+                graph(
+                    2,
+                    "Errors",
+                    "Share of requests with a 5xx status; the line is the limit of the alert.",
+                    Query(ERRORS, SERVICE),
+                    unit="percentunit",
+                    soft_maximum=0.1,
+                    steps=upper(0.05),
+                    lines=True,
+                    width=12,
+                    no_value="no requests",
+                    links=(("Log lines", LOGS),),
+                    alerts=("ApplicationErrors",),
+                ),
+                graph(
+                    3,
+                    "Duration",
+                    "Median, 95th and 99th percentile. The diamonds are example requests that lead"
+                    " to their traces.",
+                    *quantiles(REQUESTS, "env, exported_job", FROM),
+                    unit="s",
+                    soft_maximum=1.2,
+                    steps=upper(1),
+                    lines=True,
+                    colors=PERCENTILES,
+                    width=12,
+                    no_value="no requests",
+                    alerts=("ApplicationSlow",),
+                ),
+                graph(
+                    5,
+                    "Duration by handler",
+                    "95th percentile of each handler, the ten slowest.",
+                    Query(
+                        top(
+                            "histogram_quantile(0.95,"
+                            " sum by (le, env, exported_job, handler, method)"
+                            f" (rate({REQUESTS}_bucket{{{FROM}}}{RATE})))"
+                        ),
+                        "{{env}} {{exported_job}} {{method}} {{handler}}",
+                    ),
+                    unit="s",
+                    soft_maximum=1.2,
+                    width=12,
+                    no_value="no requests",
+                ),
+                graph(
+                    6,
+                    "Status codes",
+                    "Requests per second by status code.",
+                    Query(
+                        "sum by (env, exported_job, status_code)"
+                        f" (rate({REQUESTS}_count{{{FROM}}}{RATE}))",
+                        "{{env}} {{exported_job}} {{status_code}}",
+                    ),
+                    unit="reqps",
+                    soft_maximum=1,
+                    colors=CODES,
+                    width=12,
+                    no_value="no requests",
+                ),
+                graph(
+                    12,
+                    "Turned away",
+                    "Share of requests with status 429 (too many), 401 or 403 (not allowed).",
+                    Query(
+                        f'{BY} (rate({REQUESTS}_count{{{FROM}, status_code="429"}}{RATE}))'
+                        f" / {COUNTED}",
+                        f"{SERVICE} throttled",
+                    ),
+                    Query(
+                        f'{BY} (rate({REQUESTS}_count{{{FROM}, status_code=~"401|403"}}{RATE}))'
+                        f" / {COUNTED}",
+                        f"{SERVICE} unauthorized",
+                    ),
+                    unit="percentunit",
+                    soft_maximum=0.1,
+                    width=12,
+                    no_value="none",
+                    alerts=("ApplicationThrottling", "ApplicationUnauthorized"),
+                ),
+            ),
+        ),
+        logs_row('{env=~"$env", container_name=~"$service-.*"}', 13),
+    ),
+)
+
+
+def jobs(worker: str, extra: str = "") -> str:
+    """Return the rate of a worker's jobs."""
+    return f"{BY} (rate({worker}_requests_total{{@{extra}}}{RATE}))"
+
+
+FAILURES = ', success="false"'
+
+WORKER = Board(
+    name="workers",
+    role="otel_collector",
+    title="Workers and queues",
+    description="Jobs that wait, that are done and that fail.",
+    matchers='env=~"$env"',
+    runbook="application",
+    variables=(
+        ENV,
+        Variable("queue", "Queue", "hippius_queue_length", key="queue_name"),
+    ),
+    rows=(
+        Row(
+            "Now",
+            (
+                stat(
+                    1,
+                    "Waiting",
+                    "Jobs in each queue; 1000 are an alert.",
+                    Query(
+                        "max by (env, queue_name)"
+                        ' (hippius_queue_length{@, queue_name=~"$queue"})',
+                        "{{env}} {{queue_name}}",
+                    ),
+                    unit="short",
+                    width=8,
+                    steps=limit(500, 1000),
+                ),
+                stat(
+                    2,
+                    "Jobs",
+                    "Jobs per second of each worker.",
+                    Query(" or ".join(map(jobs, WORKERS)), SERVICE),
+                    unit="suffix: jobs/s",
+                    width=8,
+                    no_value="no jobs",
+                ),
+                stat(
+                    3,
+                    "Failures",
+                    "Share of jobs that fail; 10 % are an alert.",
+                    Query(
+                        " or ".join(
+                            f"({jobs(worker, FAILURES)} or {jobs(worker)} * 0)"
+                            f" / {jobs(worker)}"
+                            for worker in WORKERS
+                        ),
+                        SERVICE,
+                    ),
+                    unit="percentunit",
+                    width=8,
+                    steps=limit(0.01, 0.1),
+                    no_value="no jobs",
+                ),
+            ),
+        ),
+        Row(
+            "Queues",
+            (
+                graph(
+                    4,
+                    "Waiting",
+                    "Jobs in each queue.",
+                    Query(
+                        "max by (env, queue_name)"
+                        ' (hippius_queue_length{@, queue_name=~"$queue"})',
+                        "{{env}} {{queue_name}}",
+                    ),
+                    unit="short",
+                    soft_maximum=10,
+                    width=12,
+                    alerts=("QueueBacklog", "QueueNotDraining"),
+                ),
+                graph(
+                    5,
+                    "Growth",
+                    "Jobs per second by which a queue grows, or shrinks below zero.",
+                    Query(
+                        "max by (env, queue_name)"
+                        f' (deriv(hippius_queue_length{{@, queue_name=~"$queue"}}{RATE}))',
+                        "{{env}} {{queue_name}}",
+                    ),
+                    unit="suffix: jobs/s",
+                    minimum=None,
+                    soft_maximum=1,
+                    width=12,
+                ),
+                graph(
+                    6,
+                    "Dead letters",
+                    "Jobs that failed for good.",
+                    Query(
+                        "max by (env, queue_name)"
+                        ' (hippius_queue_length{@, queue_name=~".*(dead|dlq).*"})',
+                        "{{env}} {{queue_name}}",
+                    ),
+                    unit="short",
+                    soft_maximum=1,
+                    width=12,
+                    no_value="no dead letters",
+                    alerts=("DeadLetters",),
+                ),
+                graph(
+                    7,
+                    "Time to drain",
+                    "Time until a queue is empty if it shrinks as in the last minutes.",
+                    Query(
+                        "max by (env, queue_name)"
+                        f' (hippius_queue_length{{@, queue_name=~"$queue"}}'
+                        f' / -(deriv(hippius_queue_length{{@, queue_name=~"$queue"}}{RATE}) < 0))',
+                        "{{env}} {{queue_name}}",
+                    ),
+                    unit="s",
+                    soft_maximum=60,
+                    width=12,
+                    no_value="no queue shrinks",
+                ),
+            ),
+        ),
+        Row(
+            "Workers",
+            (
+                graph(
+                    8,
+                    "Jobs",
+                    "Jobs per second of each worker.",
+                    Query(" or ".join(map(jobs, WORKERS)), SERVICE),
+                    unit="suffix: jobs/s",
+                    soft_maximum=1,
+                    width=12,
+                    no_value="no jobs",
+                ),
+                graph(
+                    9,
+                    "Failures",
+                    "Share of jobs that fail; the line is the limit of the alert.",
+                    Query(
+                        " or ".join(
+                            f"({jobs(worker, FAILURES)} or {jobs(worker)} * 0)"
+                            f" / {jobs(worker)}"
+                            for worker in WORKERS
+                        ),
+                        SERVICE,
+                    ),
+                    unit="percentunit",
+                    soft_maximum=0.2,
+                    steps=upper(0.1),
+                    lines=True,
+                    width=12,
+                    no_value="no jobs",
+                    alerts=("WorkerFailing",),
+                ),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dashboard of hosts."""
+
+from __future__ import annotations
+
+from tests.dashboards.boards.stack import FREE
+from tests.dashboards.model import PLAIN, WARN, YOUNG, Board, Query, Row
+from tests.dashboards.parts import ENV, graph, hosts, limit, lower, stat, top, upper
+
+RATE = "[$__rate_interval]"
+NAME = "{{env}} {{host}}"
+DISK = "{{env}} {{host}} {{device}}"
+INODES = """max by (env, host, device) (
+  node_filesystem_files_free{@, fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660"}
+  / node_filesystem_files
+)"""
+
+
+def cpu(mode: str) -> str:
+    """Return the share of time that the processors spend in a mode."""
+    return (
+        f'avg by (env, host) (rate(node_cpu_seconds_total{{@, mode="{mode}"}}{RATE}))'
+    )
+
+
+BUSY = f"1 - {cpu('idle')}"
+MEMORY = "1 - node_memory_MemAvailable_bytes{@} / node_memory_MemTotal_bytes{@}"
+
+HOST = Board(
+    name="host",
+    role="node_exporter",
+    title="Hosts",
+    description="Processors, memory, disks, network and clock of each host.",
+    runbook="node-exporter",
+    variables=(ENV, hosts("node_uname_info")),
+    rows=(
+        Row(
+            "Now",
+            (
+                stat(
+                    1,
+                    "CPU busy",
+                    "Share of time that the processors work.",
+                    Query(BUSY, NAME),
+                    unit="percentunit",
+                    width=5,
+                    steps=limit(0.7, 0.9),
+                ),
+                stat(
+                    2,
+                    "Memory used",
+                    "Share of memory that is not available; 90 % are an alert.",
+                    Query(MEMORY, NAME),
+                    unit="percentunit",
+                    width=5,
+                    steps=limit(0.8, 0.9),
+                ),
+                stat(
+                    3,
+                    "Least disk left",
+                    "Free share of the fullest file system; 5 % are an alert.",
+                    Query(f"min by (env, host) ({FREE})", NAME),
+                    unit="percentunit",
+                    width=5,
+                    steps=(("red", None), (WARN, 0.05), (PLAIN, 0.3)),
+                ),
+                stat(
+                    4,
+                    "Running for",
+                    "Time since the host started; orange for ten minutes.",
+                    Query("node_time_seconds{@} - node_boot_time_seconds{@}", NAME),
+                    unit="dtdurations",
+                    width=5,
+                    steps=YOUNG,
+                ),
+                stat(
+                    5,
+                    "Clock off by",
+                    "Distance of the clock from its server; 50 ms are an alert.",
+                    Query("abs(node_timex_offset_seconds{@})", NAME),
+                    unit="s",
+                    width=4,
+                    steps=limit(0.02, 0.05),
+                ),
+            ),
+        ),
+        Row(
+            "Processors and memory",
+            (
+                graph(
+                    6,
+                    "CPU busy",
+                    "Share of time that the processors work, the ten busiest hosts.",
+                    Query(top(BUSY), NAME),
+                    unit="percentunit",
+                    maximum=1,
+                    steps=upper(0.9),
+                    lines=True,
+                    alerts=("CpuBusy",),
+                ),
+                graph(
+                    7,
+                    "Waiting and stolen",
+                    "Share of time that processors wait for disks, or that the hypervisor takes.",
+                    Query(cpu("iowait"), f"{NAME} waits"),
+                    Query(cpu("steal"), f"{NAME} stolen"),
+                    unit="percentunit",
+                    soft_maximum=0.3,
+                    alerts=("IoWaitHigh", "CpuStolen"),
+                ),
+                graph(
+                    8,
+                    "Load by processor",
+                    "Programs that run or wait, for each processor.",
+                    Query(
+                        top(
+                            "max by (env, host) (node_load1{@}) / count by (env, host)"
+                            ' (node_cpu_seconds_total{@, mode="idle"})'
+                        ),
+                        NAME,
+                    ),
+                    unit="none",
+                    decimals=2,
+                    soft_maximum=1,
+                    steps=upper(2),
+                    lines=True,
+                ),
+                graph(
+                    9,
+                    "Memory used",
+                    "Share of memory that is not available, the ten fullest hosts.",
+                    Query(top(MEMORY), NAME),
+                    unit="percentunit",
+                    maximum=1,
+                    steps=upper(0.9),
+                    lines=True,
+                    alerts=("MemoryLow",),
+                ),
+                graph(
+                    10,
+                    "Swapped and killed",
+                    "Pages per second to and from swap, and programs that the kernel killed.",
+                    Query(
+                        f"rate(node_vmstat_pswpin{{@}}{RATE})"
+                        f" + rate(node_vmstat_pswpout{{@}}{RATE})",
+                        f"{NAME} pages/s",
+                    ),
+                    Query("increase(node_vmstat_oom_kill{@}[10m])", f"{NAME} killed"),
+                    unit="short",
+                    soft_maximum=10,
+                    colors=((".*killed", "red"),),
+                    alerts=("SwapThrashing", "OutOfMemoryKill"),
+                ),
+                graph(
+                    11,
+                    "Pressure",
+                    "Share of time in which all programs wait for memory or disks.",
+                    Query(
+                        f"rate(node_pressure_memory_stalled_seconds_total{{@}}{RATE})",
+                        f"{NAME} memory",
+                    ),
+                    Query(
+                        f"rate(node_pressure_io_stalled_seconds_total{{@}}{RATE})",
+                        f"{NAME} disks",
+                    ),
+                    unit="percentunit",
+                    soft_maximum=0.1,
+                    alerts=("MemoryPressure",),
+                ),
+            ),
+        ),
+        Row(
+            "Disks",
+            (
+                graph(
+                    12,
+                    "Disk left",
+                    "Free share of each file system: orange below 30 %, red below 5 %.",
+                    Query(f"bottomk(10, {FREE})", DISK),
+                    unit="percentunit",
+                    maximum=1,
+                    steps=lower(0.05, 0.3),
+                    lines=True,
+                    alerts=("DiskAlmostFull", "DiskFilling"),
+                ),
+                graph(
+                    13,
+                    "Left in a day",
+                    "Free bytes in 24 hours if the last six hours go on, the ten lowest.",
+                    Query(
+                        "bottomk(10, max by (env, host, device) (predict_linear("
+                        "node_filesystem_avail_bytes{@,"
+                        ' fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660"}[6h], 86400)))',
+                        DISK,
+                    ),
+                    unit="bytes",
+                    minimum=None,
+                    soft_maximum=1073741824,
+                    steps=lower(0, 0),
+                    lines=True,
+                ),
+                graph(
+                    14,
+                    "Inodes left",
+                    "Free share of the inodes of each file system.",
+                    Query(f"bottomk(10, {INODES})", DISK),
+                    unit="percentunit",
+                    maximum=1,
+                    steps=lower(0.05, 0.1),
+                    lines=True,
+                    alerts=("InodesAlmostGone",),
+                ),
+                graph(
+                    15,
+                    "Disk busy",
+                    "Share of time in which a disk has work, the ten busiest.",
+                    Query(
+                        top(f"rate(node_disk_io_time_seconds_total{{@}}{RATE})"), DISK
+                    ),
+                    unit="percentunit",
+                    soft_maximum=1,
+                ),
+                graph(
+                    16,
+                    "Read and written",
+                    "Bytes per second of each disk, the ten busiest.",
+                    Query(
+                        top(
+                            f"rate(node_disk_read_bytes_total{{@}}{RATE})"
+                            f" + rate(node_disk_written_bytes_total{{@}}{RATE})"
+                        ),
+                        DISK,
+                    ),
+                    unit="Bps",
+                    soft_maximum=1048576,
+                ),
+                graph(
+                    17,
+                    "Faults",
+                    "File systems that became read-only or cannot be read, and failed disks of"
+                    " arrays.",
+                    Query(
+                        'node_filesystem_readonly{@, fstype=~"ext.|xfs|btrfs|zfs"}',
+                        "{{env}} {{host}} {{mountpoint}} read-only",
+                    ),
+                    Query(
+                        'node_filesystem_device_error{@, fstype=~"ext.|xfs|btrfs|zfs|nfs.?"}',
+                        "{{env}} {{host}} {{mountpoint}} error",
+                    ),
+                    Query(
+                        'node_md_disks{@, state="failed"}',
+                        "{{env}} {{host}} {{device}} failed",
+                    ),
+                    soft_maximum=1,
+                    decimals=0,
+                    alerts=("FilesystemReadOnly", "FilesystemError", "RaidDegraded"),
+                ),
+            ),
+        ),
+        Row(
+            "Network and clock",
+            (
+                graph(
+                    18,
+                    "Network",
+                    "Bytes per second of each interface, the ten busiest.",
+                    Query(
+                        top(
+                            f'rate(node_network_receive_bytes_total{{@, device!="lo"}}{RATE})'
+                            f' + rate(node_network_transmit_bytes_total{{@, device!="lo"}}{RATE})'
+                        ),
+                        DISK,
+                    ),
+                    unit="Bps",
+                    soft_maximum=1024,
+                ),
+                graph(
+                    19,
+                    "Network errors",
+                    "Packets with errors per second.",
+                    Query(
+                        f"rate(node_network_receive_errs_total{{@}}{RATE})"
+                        f" + rate(node_network_transmit_errs_total{{@}}{RATE}) > 0",
+                        DISK,
+                    ),
+                    unit="pps",
+                    soft_maximum=1,
+                    no_value="no errors",
+                    alerts=("NetworkErrors",),
+                ),
+                graph(
+                    20,
+                    "Tracked connections",
+                    "Share of the connections that the firewall can track.",
+                    Query(
+                        "node_nf_conntrack_entries{@} / node_nf_conntrack_entries_limit{@}",
+                        NAME,
+                    ),
+                    unit="percentunit",
+                    soft_maximum=1,
+                    steps=upper(0.8),
+                    lines=True,
+                    alerts=("ConntrackFull",),
+                ),
+                graph(
+                    21,
+                    "Clock",
+                    "Distance of the clock from its server.",
+                    Query("node_timex_offset_seconds{@}", NAME),
+                    unit="s",
+                    minimum=None,
+                    soft_maximum=0.05,
+                    alerts=("ClockSkewed",),
+                ),
+                graph(
+                    22,
+                    "Clock's state",
+                    "1 if the clock is synchronized, and 1 if a file of metrics cannot be read.",
+                    Query("node_timex_sync_status{@}", f"{NAME} synchronized"),
+                    Query("node_textfile_scrape_error{@}", f"{NAME} unreadable file"),
+                    soft_maximum=1,
+                    decimals=0,
+                    alerts=("ClockNotSynchronized", "TextfileUnreadable"),
+                ),
+                graph(
+                    23,
+                    "Starts",
+                    "Time since each host started, so that restarts are seen.",
+                    Query("node_time_seconds{@} - node_boot_time_seconds{@}", NAME),
+                    unit="s",
+                    soft_maximum=3600,
+                    alerts=("HostRebooted",),
+                ),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,879 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The overview of the whole stack, and the dashboards of its metrics and alerts."""
+
+from __future__ import annotations
+
+from tests.dashboards.model import (
+    LOWER_IS_BAD,
+    NONE,
+    PLAIN,
+    WARN,
+    Board,
+    Panel,
+    Query,
+    Row,
+)
+from tests.dashboards.parts import (
+    ENV,
+    ZERO,
+    graph,
+    health,
+    hosts,
+    limit,
+    lower,
+    process,
+    quantiles,
+    stat,
+    top,
+    upper,
+)
+
+RATE = "[$__rate_interval]"
+HOST = "{{env}} {{host}}"
+DISKS = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660", mountpoint!~"/etc/.+"'
+FREE = f"""max by (env, host, device) (
+  node_filesystem_avail_bytes{{@, {DISKS}}} / node_filesystem_size_bytes
+)"""
+TARGETS = (
+    "/d/hippius-prometheus?${env:queryparam}&${host:queryparam}&${__url_time_range}"
+)
+
+STACK = Board(
+    name="stack",
+    role="prometheus",
+    title="Monitoring stack",
+    description="The start: what runs, what fires, what comes in, and how much room is left.",
+    variables=(ENV, hosts("up")),
+    runbook="prometheus",
+    rows=(
+        Row(
+            "Now",
+            (
+                stat(
+                    12,
+                    "Targets down",
+                    "Targets that do not answer Prometheus.",
+                    Query(
+                        "sum by (env) (up{@} == bool 0)",
+                        "{{env}}",
+                    ),
+                    steps=ZERO,
+                ),
+                stat(
+                    13,
+                    "Metrics",
+                    "Samples that Prometheus stores per second.",
+                    Query(
+                        "sum by (env)"
+                        f" (rate(prometheus_tsdb_head_samples_appended_total{{@}}{RATE}))",
+                        "{{env}}",
+                    ),
+                    unit="suffix: samples/s",
+                ),
+                stat(
+                    14,
+                    "Logs",
+                    "Lines that Loki stores per second.",
+                    Query(
+                        "sum by (env)"
+                        f" (rate(loki_distributor_lines_received_total{{@}}{RATE}))",
+                        "{{env}}",
+                    ),
+                    unit="suffix: lines/s",
+                ),
+                stat(
+                    15,
+                    "Spans",
+                    "Spans that Tempo stores per second.",
+                    Query(
+                        "sum by (env)"
+                        f" (rate(tempo_distributor_spans_received_total{{@}}{RATE}))",
+                        "{{env}}",
+                    ),
+                    unit="suffix: spans/s",
+                ),
+                stat(
+                    16,
+                    "Least disk left",
+                    "Free share of the fullest file system.",
+                    Query(f"min by (env) ({FREE})", "{{env}}"),
+                    unit="percentunit",
+                    steps=(("red", None), (WARN, 0.05), (PLAIN, 0.3)),
+                ),
+                stat(
+                    17,
+                    "Messages failed",
+                    "Messages of Alertmanager that failed in the last hour.",
+                    Query(
+                        "sum by (env)"
+                        " (increase(alertmanager_notifications_failed_total{@}[1h]))",
+                        "{{env}}",
+                    ),
+                    steps=ZERO,
+                    decimals=0,
+                ),
+                stat(
+                    1,
+                    "Components",
+                    "Each scrape job by its worst target: what is down comes first, in red.",
+                    Query("sort(min by (env, job) (up{@}))", "{{env}} {{job}}"),
+                    width=16,
+                    height=8,
+                    steps=LOWER_IS_BAD,
+                    up_or_down=True,
+                    minimum=None,
+                    links=(("Targets", TARGETS),),
+                ),
+                Panel(
+                    8,
+                    "alertlist",
+                    "Alerts",
+                    "Alerts that fire or are about to, in Grafana, the most severe first.",
+                    width=8,
+                ),
+            ),
+        ),
+        Row(
+            "Data",
+            (
+                graph(
+                    3,
+                    "Metrics stored",
+                    "Samples that Prometheus stores per second. It falls when targets are gone,"
+                    " and rises with new label values.",
+                    Query(
+                        "sum by (env, host)"
+                        f" (rate(prometheus_tsdb_head_samples_appended_total{{@}}{RATE}))",
+                        HOST,
+                    ),
+                    unit="suffix: samples/s",
+                    soft_maximum=1,
+                ),
+                graph(
+                    4,
+                    "Logs received",
+                    "Log lines that Loki takes per second.",
+                    Query(
+                        "sum by (env, host)"
+                        f" (rate(loki_distributor_lines_received_total{{@}}{RATE}))",
+                        HOST,
+                    ),
+                    unit="suffix: lines/s",
+                    soft_maximum=1,
+                    alerts=("LogIngestionStopped",),
+                ),
+                graph(
+                    5,
+                    "Spans received",
+                    "Spans that Tempo takes per second, from the collector and from applications.",
+                    Query(
+                        "sum by (env, host)"
+                        f" (rate(tempo_distributor_spans_received_total{{@}}{RATE}))",
+                        HOST,
+                    ),
+                    unit="suffix: spans/s",
+                    soft_maximum=1,
+                    alerts=("SpanIngestionStopped",),
+                ),
+                graph(
+                    6,
+                    "Waiting at the collector",
+                    "Bytes on disk for each destination. A queue that only grows has a destination"
+                    " that is away.",
+                    Query(
+                        top("otelcol_exporter_queue_size{@}"),
+                        "{{env}} {{host}} {{exporter}} {{data_type}}",
+                    ),
+                    unit="bytes",
+                    soft_maximum=1048576,
+                ),
+                graph(
+                    9,
+                    "Lost on the way",
+                    "Spans, metric points and log lines per second that a part of the stack"
+                    " refused or discarded.",
+                    Query(
+                        "sum by (env, host)"
+                        f" (rate(otelcol_receiver_refused_spans{{@}}{RATE}))",
+                        "{{env}} {{host}} collector, spans",
+                    ),
+                    Query(
+                        "sum by (env, host)"
+                        f" (rate(otelcol_receiver_refused_metric_points{{@}}{RATE}))",
+                        "{{env}} {{host}} collector, points",
+                    ),
+                    Query(
+                        f"sum by (env, host) (rate(loki_discarded_samples_total{{@}}{RATE}))",
+                        "{{env}} {{host}} Loki, lines",
+                    ),
+                    Query(
+                        f"sum by (env, host) (rate(tempo_discarded_spans_total{{@}}{RATE}))",
+                        "{{env}} {{host}} Tempo, spans",
+                    ),
+                    unit="cps",
+                    soft_maximum=1,
+                ),
+                graph(
+                    7,
+                    "Disk left",
+                    "Share of each file system that is free: orange below 30 %, red below 5 %.",
+                    Query(f"bottomk(10, {FREE})", "{{env}} {{host}} {{device}}"),
+                    unit="percentunit",
+                    maximum=1,
+                    steps=lower(0.05, 0.3),
+                    lines=True,
+                ),
+            ),
+        ),
+        Row(
+            "Programs",
+            (
+                graph(
+                    2,
+                    "Targets that do not answer",
+                    "Targets of each host and job that are down.",
+                    Query(
+                        "sum by (env, host, job) (up{@} == bool 0) > 0",
+                        "{{env}} {{host}} {{job}}",
+                    ),
+                    no_value="All targets answer.",
+                    soft_maximum=1,
+                    decimals=0,
+                    alerts=("TargetDown", "JobDown", "HostDown"),
+                ),
+                graph(
+                    10,
+                    "Memory",
+                    "Memory that each component holds, the ten largest.",
+                    Query(
+                        top(
+                            "process_resident_memory_bytes{@}"
+                            " or otelcol_process_memory_rss{@}"
+                        ),
+                        "{{env}} {{host}} {{job}}",
+                    ),
+                    unit="bytes",
+                    soft_maximum=104857600,
+                ),
+                graph(
+                    11,
+                    "CPU",
+                    "Processor cores that each component uses, the ten largest. The collector's"
+                    " own counter has no suffix.",
+                    Query(
+                        top(
+                            f"rate(process_cpu_seconds_total{{@}}{RATE})"
+                            f" or rate(otelcol_process_cpu_seconds{{@}}{RATE})"
+                        ),
+                        "{{env}} {{host}} {{job}}",
+                    ),
+                    unit="suffix: cores",
+                    soft_maximum=0.1,
+                ),
+                graph(
+                    18,
+                    "Starts",
+                    "Starts of each process within 15 minutes; three of them are an alert.",
+                    Query(
+                        top("changes(process_start_time_seconds{@}[15m]) > 0"),
+                        "{{env}} {{host}} {{job}}",
+                    ),
+                    soft_maximum=3,
+                    decimals=0,
+                    no_value="Nothing has started.",
+                    alerts=("ProcessRestarting",),
+                ),
+                graph(
+                    19,
+                    "File descriptors",
+                    "Share of the file descriptors that each process uses, the ten largest.",
+                    Query(
+                        top("process_open_fds{@} / process_max_fds{@}"),
+                        "{{env}} {{host}} {{job}}",
+                    ),
+                    unit="percentunit",
+                    soft_maximum=1,
+                    steps=upper(0.8),
+                    lines=True,
+                    alerts=("FileDescriptorsLow",),
+                ),
+            ),
+        ),
+    ),
+)
+
+PROMETHEUS = Board(
+    name="prometheus",
+    role="prometheus",
+    title="Prometheus",
+    description="Targets, series, rules, storage and queries of Prometheus.",
+    variables=(
+        ENV,
+        hosts("up"),
+    ),
+    runbook="prometheus",
+    rows=(
+        Row(
+            "Now",
+            (
+                *health("prometheus", 1),
+                stat(
+                    3,
+                    "Series",
+                    "Series in memory.",
+                    Query("sum by (env) (prometheus_tsdb_head_series{@})", "{{env}}"),
+                    unit="short",
+                ),
+                stat(
+                    4,
+                    "Targets",
+                    "Targets that answer.",
+                    Query("sum by (env) (up{@})", "{{env}}"),
+                    unit="short",
+                ),
+                stat(
+                    5,
+                    "Rules failing",
+                    "Evaluations of rules that failed within five minutes.",
+                    Query(
+                        "sum by (env)"
+                        " (increase(prometheus_rule_evaluation_failures_total{@}[5m]))",
+                        "{{env}}",
+                    ),
+                    steps=ZERO,
+                    decimals=0,
+                ),
+                stat(
+                    6,
+                    "Oldest sample",
+                    "Age of the oldest sample, which the retention limits.",
+                    Query(
+                        "time() - min by (env)"
+                        " (prometheus_tsdb_lowest_timestamp_seconds{@} > 0)",
+                        "{{env}}",
+                    ),
+                    unit="dtdurations",
+                ),
+            ),
+        ),
+        Row(
+            "Targets",
+            (
+                Panel(
+                    7,
+                    "state-timeline",
+                    "Targets",
+                    "Which targets answered Prometheus, and when they did not.",
+                    (Query("up{@}", "{{env}} {{host}} {{job}}"),),
+                    width=24,
+                    height=10,
+                    steps=LOWER_IS_BAD,
+                    up_or_down=True,
+                    minimum=None,
+                ),
+                graph(
+                    8,
+                    "Slowest scrapes",
+                    "Time to read the metrics of a target, the ten longest. Prometheus gives up"
+                    " after ten seconds.",
+                    Query(
+                        top("scrape_duration_seconds{@}"), "{{env}} {{host}} {{job}}"
+                    ),
+                    unit="s",
+                    soft_maximum=1,
+                ),
+                graph(
+                    9,
+                    "Largest targets",
+                    "Samples that a target delivers, the ten largest.",
+                    Query(top("scrape_samples_scraped{@}"), "{{env}} {{host}} {{job}}"),
+                    unit="short",
+                    soft_maximum=1000,
+                ),
+                graph(
+                    10,
+                    "Samples rejected",
+                    "Samples per second that Prometheus rejects: duplicates, out of order, over"
+                    " the limit.",
+                    *(
+                        Query(
+                            "sum by (env, host)"
+                            f" (rate(prometheus_target_scrapes_{reason}_total"
+                            f'{{@, job="prometheus"}}{RATE}))',
+                            f"{HOST} {name}",
+                        )
+                        for reason, name in (
+                            ("exceeded_sample_limit", "limit"),
+                            ("sample_duplicate_timestamp", "duplicate"),
+                            ("sample_out_of_order", "out of order"),
+                        )
+                    ),
+                    unit="cps",
+                    soft_maximum=1,
+                    alerts=("PrometheusSamplesRejected",),
+                ),
+            ),
+        ),
+        Row(
+            "Storage",
+            (
+                graph(
+                    11,
+                    "Series",
+                    "Series in memory; twice as many as a day ago are an alert.",
+                    Query("prometheus_tsdb_head_series{@}", HOST),
+                    Query(
+                        "prometheus_tsdb_head_series{@} offset 1d", f"{HOST} a day ago"
+                    ),
+                    unit="short",
+                    soft_maximum=1000,
+                    alerts=("PrometheusSeriesDoubled",),
+                ),
+                graph(
+                    12,
+                    "Disk used",
+                    "Blocks, write-ahead log and head chunks. The limit is"
+                    " prometheus_retention_size.",
+                    Query("prometheus_tsdb_storage_blocks_bytes{@}", f"{HOST} blocks"),
+                    Query(
+                        'prometheus_tsdb_wal_storage_size_bytes{@, job="prometheus"}',
+                        f"{HOST} log",
+                    ),
+                    Query(
+                        "prometheus_tsdb_head_chunks_storage_size_bytes{@}",
+                        f"{HOST} head",
+                    ),
+                    unit="bytes",
+                    soft_maximum=1048576,
+                ),
+                graph(
+                    13,
+                    "Storage faults",
+                    "Faults per hour: damaged or unwritable log, failed compactions, blocks that"
+                    " were deleted for want of space.",
+                    *(
+                        Query(
+                            f'increase(prometheus_tsdb_{name}_total{{@, job="prometheus"}}[1h])',
+                            f"{HOST} {words}",
+                        )
+                        for name, words in (
+                            ("wal_corruptions", "log damaged"),
+                            ("wal_writes_failed", "log not written"),
+                            ("compactions_failed", "compactions failed"),
+                            ("size_retentions", "deleted early"),
+                        )
+                    ),
+                    unit="short",
+                    soft_maximum=1,
+                    alerts=(
+                        "PrometheusWalCorrupted",
+                        "PrometheusWalWritesFailing",
+                        "PrometheusCompactionsFailing",
+                        "PrometheusRetentionShortened",
+                    ),
+                ),
+            ),
+        ),
+        Row(
+            "Rules and queries",
+            (
+                graph(
+                    14,
+                    "Rules failing",
+                    "Failed evaluations per second by group.",
+                    Query(
+                        "sum by (env, host, rule_group)"
+                        f" (rate(prometheus_rule_evaluation_failures_total{{@}}{RATE}))",
+                        "{{env}} {{host}} {{rule_group}}",
+                    ),
+                    unit="cps",
+                    soft_maximum=1,
+                    alerts=("PrometheusRuleFailures",),
+                ),
+                graph(
+                    15,
+                    "Groups by duration",
+                    "Share of its interval that the evaluation of a group takes.",
+                    Query(
+                        top(
+                            "prometheus_rule_group_last_duration_seconds{@}"
+                            " / prometheus_rule_group_interval_seconds{@}"
+                        ),
+                        "{{env}} {{host}} {{rule_group}}",
+                    ),
+                    unit="percentunit",
+                    soft_maximum=1,
+                    steps=upper(1),
+                    lines=True,
+                    alerts=("PrometheusRuleGroupSlow",),
+                ),
+                graph(
+                    16,
+                    "Queries",
+                    "Duration of queries by part, 99 of 100.",
+                    Query(
+                        "max by (env, host, slice)"
+                        ' (prometheus_engine_query_duration_seconds{@, quantile="0.99"})',
+                        "{{env}} {{host}} {{slice}}",
+                    ),
+                    unit="s",
+                    soft_maximum=1,
+                    no_value="no queries",
+                ),
+            ),
+        ),
+        Row(
+            "Alerts",
+            (
+                graph(
+                    17,
+                    "Alerts sent",
+                    "Alerts per second to Alertmanager, and those that failed.",
+                    Query(
+                        "sum by (env, host)"
+                        f" (rate(prometheus_notifications_sent_total{{@}}{RATE}))",
+                        f"{HOST} sent",
+                    ),
+                    Query(
+                        "sum by (env, host)"
+                        f" (rate(prometheus_notifications_errors_total{{@}}{RATE}))",
+                        f"{HOST} failed",
+                    ),
+                    unit="cps",
+                    soft_maximum=0.1,
+                    colors=((".*failed", "red"), (".*sent", "green")),
+                    width=12,
+                    alerts=("PrometheusAlertsNotSent",),
+                ),
+                graph(
+                    18,
+                    "Configuration and Alertmanagers",
+                    "1 if the last reload succeeded, and the number of Alertmanagers.",
+                    Query(
+                        "prometheus_config_last_reload_successful{@}", f"{HOST} reload"
+                    ),
+                    Query(
+                        "prometheus_notifications_alertmanagers_discovered{@}",
+                        f"{HOST} Alertmanagers",
+                    ),
+                    Query('up{@, job="prometheus"}', f"{HOST} up"),
+                    soft_maximum=1,
+                    decimals=0,
+                    width=12,
+                    alerts=(
+                        "PrometheusConfigReloadFailed",
+                        "PrometheusWithoutAlertmanager",
+                        "PrometheusDown",
+                    ),
+                ),
+            ),
+        ),
+        process("prometheus", 30),
+    ),
+)
+
+ALERTMANAGER = Board(
+    name="alertmanager",
+    role="alertmanager",
+    title="Alertmanager",
+    description="Alerts, messages and silences of Alertmanager.",
+    variables=(ENV, hosts("alertmanager_build_info")),
+    runbook="alertmanager",
+    rows=(
+        Row(
+            "Now",
+            (
+                *health("alertmanager", 1),
+                stat(
+                    3,
+                    "Alerts",
+                    "Alerts that fire.",
+                    Query(
+                        'sum by (env) (alertmanager_alerts{@, state="active"})',
+                        "{{env}}",
+                    ),
+                    steps=ZERO,
+                ),
+                stat(
+                    4,
+                    "Silences",
+                    "Silences in effect.",
+                    Query(
+                        'sum by (env) (alertmanager_silences{@, state="active"})',
+                        "{{env}}",
+                    ),
+                ),
+                stat(
+                    5,
+                    "Messages failed",
+                    "Messages that failed in the chosen time.",
+                    Query(
+                        "sum by (env)"
+                        " (increase(alertmanager_notifications_failed_total{@}[$__range]))",
+                        "{{env}}",
+                    ),
+                    steps=ZERO,
+                    decimals=0,
+                ),
+                stat(
+                    6,
+                    "Receivers",
+                    "Integrations of the configuration.",
+                    Query("sum by (env) (alertmanager_integrations{@})", "{{env}}"),
+                ),
+            ),
+        ),
+        Row(
+            "Messages",
+            (
+                graph(
+                    7,
+                    "Messages sent",
+                    "Messages per second by integration.",
+                    Query(
+                        "sum by (env, host, integration)"
+                        f" (rate(alertmanager_notifications_total{{@}}{RATE})) > 0",
+                        "{{env}} {{host}} {{integration}}",
+                    ),
+                    unit="cps",
+                    soft_maximum=0.1,
+                    no_value="no messages",
+                ),
+                graph(
+                    8,
+                    "Messages failed",
+                    "Failed messages per second by integration.",
+                    Query(
+                        "sum by (env, host, integration)"
+                        f" (rate(alertmanager_notifications_failed_total{{@}}{RATE}))",
+                        "{{env}} {{host}} {{integration}}",
+                    ),
+                    unit="cps",
+                    soft_maximum=0.1,
+                    alerts=("AlertmanagerNotSending",),
+                ),
+                graph(
+                    9,
+                    "Delivery time",
+                    "Time to deliver a message, 95 of 100.",
+                    Query(
+                        "histogram_quantile(0.95, sum by (le, env, integration)"
+                        f" (rate(alertmanager_notification_latency_seconds_bucket{{@}}{RATE})))",
+                        "{{env}} {{integration}}",
+                    ),
+                    unit="s",
+                    soft_maximum=1,
+                    no_value="no messages",
+                ),
+            ),
+        ),
+        Row(
+            "Alerts",
+            (
+                graph(
+                    10,
+                    "Alerts",
+                    "Alerts by state.",
+                    Query(
+                        "sum by (env, host, state) (alertmanager_alerts{@})",
+                        "{{env}} {{host}} {{state}}",
+                    ),
+                    soft_maximum=1,
+                    decimals=0,
+                ),
+                graph(
+                    11,
+                    "Alerts received",
+                    "Alerts per second, and those that are invalid.",
+                    Query(
+                        "sum by (env, host, status)"
+                        f" (rate(alertmanager_alerts_received_total{{@}}{RATE}))",
+                        "{{env}} {{host}} {{status}}",
+                    ),
+                    Query(
+                        "sum by (env, host)"
+                        f" (rate(alertmanager_alerts_invalid_total{{@}}{RATE}))",
+                        f"{HOST} invalid",
+                    ),
+                    unit="cps",
+                    soft_maximum=0.1,
+                    colors=((".*invalid", "red"),),
+                    alerts=("AlertmanagerAlertsInvalid",),
+                ),
+                graph(
+                    12,
+                    "State",
+                    "1 if it answers, 1 if the last reload succeeded, and failures to save"
+                    " silences and sent messages.",
+                    Query('up{@, job="alertmanager"}', f"{HOST} up"),
+                    Query(
+                        "alertmanager_config_last_reload_successful{@}",
+                        f"{HOST} reload",
+                    ),
+                    Query(
+                        "increase(alertmanager_silences_maintenance_errors_total{@}[1h])"
+                        " + increase(alertmanager_nflog_maintenance_errors_total{@}[1h])",
+                        f"{HOST} saves failed",
+                    ),
+                    soft_maximum=1,
+                    alerts=(
+                        "AlertmanagerDown",
+                        "AlertmanagerConfigReloadFailed",
+                        "AlertmanagerStateNotSaved",
+                    ),
+                ),
+            ),
+        ),
+        process("alertmanager", 30),
+    ),
+)
+
+GRAFANA = Board(
+    name="grafana",
+    role="grafana",
+    title="Grafana",
+    description="Requests, alerts, messages and datasources of Grafana.",
+    variables=(ENV, hosts('up{job="grafana"}')),
+    runbook="grafana",
+    rows=(
+        Row(
+            "Now",
+            (
+                *health("grafana", 1),
+                stat(
+                    3,
+                    "Alerts",
+                    "Alert instances that fire.",
+                    Query(
+                        'sum by (env) (grafana_alerting_alerts{@, state="alerting"})',
+                        "{{env}}",
+                    ),
+                    steps=ZERO,
+                ),
+                stat(
+                    4,
+                    "Rules",
+                    "Alert rules that are evaluated.",
+                    Query(
+                        "sum by (env) (grafana_alerting_schedule_alert_rules{@})",
+                        "{{env}}",
+                    ),
+                ),
+                stat(
+                    5,
+                    "Behind",
+                    "Delay of the evaluations.",
+                    Query(
+                        "max by (env) (grafana_alerting_scheduler_behind_seconds{@})",
+                        "{{env}}",
+                    ),
+                    unit="s",
+                    steps=limit(30, 60),
+                ),
+                stat(
+                    6,
+                    "Dashboards",
+                    "Dashboards in the database.",
+                    Query("sum by (env) (grafana_stat_totals_dashboard{@})", "{{env}}"),
+                ),
+            ),
+        ),
+        Row(
+            "Alerts",
+            (
+                graph(
+                    7,
+                    "Evaluations failing",
+                    "Failed evaluations of alert rules per second.",
+                    Query(
+                        "sum by (env, host)"
+                        f" (rate(grafana_alerting_rule_evaluation_failures_total{{@}}{RATE}))",
+                        HOST,
+                    ),
+                    unit="cps",
+                    soft_maximum=0.1,
+                    alerts=("GrafanaRulesFailing",),
+                ),
+                graph(
+                    8,
+                    "Messages failed",
+                    "Failed messages per second by integration.",
+                    Query(
+                        "sum by (env, host, integration)"
+                        f" (rate(grafana_alerting_notifications_failed_total{{@}}{RATE}))",
+                        "{{env}} {{host}} {{integration}}",
+                    ),
+                    unit="cps",
+                    soft_maximum=0.1,
+                    no_value="none failed",
+                    alerts=("GrafanaNotSending",),
+                ),
+                graph(
+                    9,
+                    "Behind",
+                    "Delay of the evaluations.",
+                    Query("grafana_alerting_scheduler_behind_seconds{@}", HOST),
+                    unit="s",
+                    soft_maximum=60,
+                    steps=upper(60),
+                    lines=True,
+                    alerts=("GrafanaEvaluationBehind",),
+                ),
+            ),
+        ),
+        Row(
+            "Requests",
+            (
+                graph(
+                    10,
+                    "Requests",
+                    "Requests per second by status code.",
+                    Query(
+                        "sum by (env, host, status_code)"
+                        f" (rate(grafana_http_request_duration_seconds_count{{@}}{RATE}))",
+                        "{{env}} {{host}} {{status_code}}",
+                    ),
+                    unit="reqps",
+                    soft_maximum=1,
+                    colors=(
+                        (".* 2..", "green"),
+                        (".* 3..", "blue"),
+                        (".* 4..", WARN),
+                        (".* 5..", "red"),
+                    ),
+                    alerts=("GrafanaRequestsFailing",),
+                ),
+                graph(
+                    11,
+                    "Duration",
+                    "Duration of requests, 95 and 99 of 100.",
+                    *quantiles("grafana_http_request_duration_seconds", "env, host")[
+                        1:
+                    ],
+                    unit="s",
+                    soft_maximum=1,
+                ),
+                graph(
+                    12,
+                    "Datasource errors",
+                    "Share of the queries to a datasource that fail.",
+                    Query(
+                        "sum by (env, host, datasource)"
+                        f' (rate(grafana_datasource_request_total{{@, code=~"5.."}}{RATE}))'
+                        " / sum by (env, host, datasource)"
+                        f" (rate(grafana_datasource_request_total{{@}}{RATE}))",
+                        "{{env}} {{host}} {{datasource}}",
+                    ),
+                    Query('up{@, job="grafana"} == 0', f"{HOST} is down"),
+                    unit="percentunit",
+                    soft_maximum=0.1,
+                    no_value="none failed",
+                    steps=((NONE, None), ("red", 0.05)),
+                    lines=True,
+                    alerts=("GrafanaDatasourceErrors", "GrafanaDown"),
+                ),
+            ),
+        ),
+        process("grafana", 30),
+    ),
+)
