@@ -64,6 +64,7 @@ ALLOWED_EMPTY = {
     "loki_discarded_samples_total": NO_ERROR,
     'loki_request_duration_seconds_count{job="loki", status_code=~"5.."}': NO_FAILURES,
     "tempo_discarded_spans_total": NO_ERROR,
+    "tempodb_blocklist_length": "The first block is written after minutes.",
     "tempodb_blocklist_poll_errors_total": NO_ERROR,
     'tempo_request_duration_seconds_count{status_code=~"5.."}': NO_FAILURES,
     'promtail_request_duration_seconds_count{status_code!~"2.."}': NO_FAILURES,
