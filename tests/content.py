@@ -188,6 +188,7 @@ def chosen(expression: str) -> str:
         ("$__rate_interval", "1m"),
         ("$__range", "1h"),
         ("$__auto", "1m"),
+        ("$env", ".+"),
     ):
         expression = expression.replace(variable, value)
     return re.sub(r"\$\w+", ".*", expression)

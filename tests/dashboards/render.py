@@ -127,7 +127,8 @@ def variable(described: Variable) -> Json:
     several = {
         "multi": True,
         "includeAll": True,
-        "allValue": ".*",
+        # Loki refuses a query of which every matcher accepts an empty value.
+        "allValue": ".+" if described.name == "env" else ".*",
         "current": {"text": ["All"], "value": ["$__all"]},
         "options": [],
     }

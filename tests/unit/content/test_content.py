@@ -314,6 +314,8 @@ def test_dashboard_has_variables_for_datasources_and_that_depend_on_the_environm
     assert kinds[0] == "datasource" and set(kinds) <= set(VARIABLE_TYPES)
     queried = [variable for variable in variables if variable["type"] == "query"]
     assert queried[0]["name"] == "env"
+    # Loki refuses a query of which every matcher accepts an empty value.
+    assert queried[0]["allValue"] == ".+"
     for variable in queried:
         settings = [variable[key] for key in ("refresh", "includeAll", "multi")]
         assert settings == [2, True, True]
