@@ -42,6 +42,7 @@ NO_DESTINATION = "Metrics have no destination by default."
 NO_FAILURES = "No request fails without a fault."
 FAILED_REQUESTS = 'http_request_duration_seconds_count{job="otel-collector", '
 NO_ERROR = "The first error creates the counter."
+NO_OBJECTIVE = "No objective is declared by default."
 NO_REPLICA = "The server has no replica."
 NO_DISK = (
     "The host of the test bed is a container, whose only disks are mounts below /etc."
@@ -64,6 +65,12 @@ ALLOWED_EMPTY = {
     "loki_discarded_samples_total": NO_ERROR,
     'loki_request_duration_seconds_count{job="loki", status_code=~"5.."}': NO_FAILURES,
     "tempo_discarded_spans_total": NO_ERROR,
+    "slo:objective:ratio": NO_OBJECTIVE,
+    "slo:current_burn_rate:ratio": NO_OBJECTIVE,
+    "slo:period_error_budget_remaining:ratio": NO_OBJECTIVE,
+    "slo:sli_error:ratio_rate1h": NO_OBJECTIVE,
+    "slo:sli_error:ratio_rate6h": NO_OBJECTIVE,
+    "slo:sli_error:ratio_rate3d": NO_OBJECTIVE,
     "tempodb_blocklist_length": "The first block is written after minutes.",
     "tempodb_blocklist_poll_errors_total": NO_ERROR,
     'tempo_request_duration_seconds_count{status_code=~"5.."}': NO_FAILURES,

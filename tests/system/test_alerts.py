@@ -28,6 +28,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.hippius.monitoring.plugins.filter.slo_rules import slo_rules
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
     prometheus_rules,
 )
@@ -322,6 +323,75 @@ def test_a_changed_alert_fails_a_case(
         rule for number, rule in enumerate(changed) if str(number) not in caught
     ]
     assert survivors == []
+
+
+OBJECTIVE = {
+    "name": "api",
+    "service": "s3",
+    "objective": 99,
+    "good": 'sum by (env) (rate(events_total{ok="1"}[$window]))',
+    "total": "sum by (env) (rate(events_total[$window]))",
+}
+
+
+def objectives() -> dict[str, Any]:
+    """Return the rules of an objective, with summaries only."""
+    document = slo_rules([OBJECTIVE])
+    for rule in rules(document):
+        if "alert" in rule:
+            rule["annotations"] = {"summary": rule["annotations"]["summary"]}
+    return document
+
+
+def burning(share: float, fires: list[str], at: str) -> dict[str, Any]:
+    """Return a case in which a share of events is bad from the second hour on."""
+    good, bad = 100 * (1 - share), 100 * share
+    expected = [
+        {
+            "labels": {
+                "severity": severity,
+                "component": "slo",
+                "service": "s3",
+                "slo": "api",
+                "window": window,
+            },
+            "summary": f"s3 in dev misses its objective api: {errors} errors within {window}",
+        }
+        for severity, window, errors in map(str.split, fires)
+    ]
+    return {
+        "alert": "ErrorBudgetBurn",
+        "interval": "1m",
+        "evaluate": "1m",
+        "series": {
+            'events_total{ok="1"}': f"0+100x120 {12000 + good}+{good}x6000",
+            'events_total{ok="0"}': f"0x120 {bad}+{bad}x6000",
+        },
+        "silent": "2h",
+        "fires": at,
+        "expected": expected,
+    }
+
+
+@pytest.mark.parametrize(
+    ("share", "fires", "at"),
+    [
+        pytest.param(0.3, ["critical 1h 30%", "critical 6h 10%"], "3h", id="outage"),
+        pytest.param(
+            0.08,
+            ["critical 6h 8%", "high 1d 6.667%", "medium 3d 6.667%"],
+            "12h",
+            id="many errors",
+        ),
+        pytest.param(0.02, ["medium 3d 1.667%"], "12h", id="some errors"),
+        pytest.param(0.009, [], "12h", id="within the budget"),
+    ],
+)
+def test_objective_alerts_by_the_speed_at_which_its_budget_burns(
+    promtool: Path, share: float, fires: list[str], at: str, tmp_path: Path
+) -> None:
+    suites = {"slo": (objectives(), [expanded(burning(share, fires, at))])}
+    assert failed(promtool, suites, tmp_path) == {}
 
 
 def test_panels_query_in_promql(promtool: Path, tmp_path: Path) -> None:

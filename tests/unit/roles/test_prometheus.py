@@ -57,3 +57,16 @@ def test_an_own_configuration_has_only_the_own_rules() -> None:
         "prometheus_rule_files": ["/srv/a.yml"],
     }
     assert rules("loki", **own) == {"rules/own-a.yml": "/srv/a.yml"}
+
+
+def test_objectives_become_a_rule_file() -> None:
+    objective = {
+        "name": "api",
+        "service": "s3",
+        "objective": 99.9,
+        "good": "sum by (env) (rate(good_total[$window]))",
+        "total": "sum by (env) (rate(all_total[$window]))",
+    }
+    [group] = rules(prometheus_slos=[objective])["rules/slo.yml"]["groups"]
+    summaries = [rule["annotations"]["summary"] for rule in group["rules"][-1:]]
+    assert "{{ $labels.env }}" in summaries[0]
