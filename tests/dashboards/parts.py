@@ -106,7 +106,7 @@ def process(job: str, first: int) -> Row:
                 "CPU",
                 "Processor cores that the process uses.",
                 Query(f"rate(process_cpu_seconds_total{of}[$__rate_interval])", name),
-                unit="suffix: cores",
+                unit="suffix:cores",
                 width=6,
                 soft_maximum=0.1,
             ),

@@ -27,6 +27,16 @@ RESTARTS = (
     "sum by (env, host, job)"
     " (changes(process_start_time_seconds{MATCHERS}[$__rate_interval])) > 0"
 )
+# Label of a series -> title of the link that a click on it offers, the dashboard's name, and its
+# variable with the value.
+LEADS = {
+    "host": ("Host", "host", "host=${__field.labels.host}"),
+    "exported_job": (
+        "Log lines",
+        "logs",
+        "container=${__field.labels.exported_job}-.*",
+    ),
+}
 CALCULATIONS = ["lastNotNull", "max"]
 Json = dict[str, Any]
 
@@ -229,7 +239,7 @@ def render(panel: Panel, board: Board, position: Json) -> Json:
             for index, query in enumerate(panel.queries)
         ]
         rendered["fieldConfig"] = {
-            "defaults": defaults(panel),
+            "defaults": defaults(panel, board),
             "overrides": overrides(panel),
         }
     rendered["options"] = OPTIONS[panel.kind](panel)
@@ -258,7 +268,18 @@ def target(query: Query, ref: str, panel: Panel, board: Board) -> Json:
     return common
 
 
-def defaults(panel: Panel) -> Json:
+def leads(panel: Panel, board: Board) -> list[Json]:
+    """Return the links of values: those of the panel, and those of the labels in its legends."""
+    found = list(panel.links)
+    for label, (title, name, value) in LEADS.items():
+        named = all(f"{{{{{label}}}}}" in query.legend for query in panel.queries)
+        if named and name != board.name and panel.queries[0].source == "prometheus":
+            address = f"/d/hippius-{name}?var-env=${{__field.labels.env}}"
+            found.append((title, f"{address}&var-{value}&${{__url_time_range}}"))
+    return [{"title": title, "url": url, "targetBlank": False} for title, url in found]
+
+
+def defaults(panel: Panel, board: Board) -> Json:
     """Return the settings of all series of a panel."""
     settings: Json = {
         "unit": panel.unit,
@@ -278,11 +299,8 @@ def defaults(panel: Panel) -> Json:
     settings |= {key: value for key, value in optional.items() if value is not None}
     if panel.kind in ("stat", "table", "bargauge"):
         settings["color"] = {"mode": "thresholds"}
-    if panel.links:
-        settings["links"] = [
-            {"title": title, "url": url, "targetBlank": False}
-            for title, url in panel.links
-        ]
+    if leads(panel, board):
+        settings["links"] = leads(panel, board)
     if panel.up_or_down:
         settings["mappings"] = [up_or_down()]
     if panel.kind == "timeseries":
@@ -388,7 +406,7 @@ def log_lines(panel: Panel) -> Json:
 
 
 def alert_list(panel: Panel) -> Json:
-    """Return the options of the list of alerts: the most severe first, without their labels."""
+    """Return the options of the list of alerts: the oldest first, without their labels."""
     return {
         "alertName": "",
         "alertInstanceLabelFilter": '{env=~"${env:regex}"}',

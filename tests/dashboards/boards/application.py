@@ -36,10 +36,6 @@ LEVELS = (
     ("warn.*", WARN),
     ("(error|critical|fatal)", BAD),
 )
-LOGS = (
-    "/d/hippius-logs?${env:queryparam}&${__url_time_range}"
-    "&var-container=${__field.labels.exported_job}-.*"
-)
 COUNTED = f"{BY} (rate({REQUESTS}_count{{{FROM}}}{RATE}))"
 FAILED = f'{BY} (rate({REQUESTS}_count{{{FROM}, status_code=~"5.."}}{RATE}))'
 ERRORS = f"({FAILED} or {COUNTED} * 0) / {COUNTED}"
@@ -190,7 +186,6 @@ APPLICATION = Board(
                     lines=True,
                     width=12,
                     no_value="no requests",
-                    links=(("Log lines", LOGS),),
                     alerts=("ApplicationErrors",),
                 ),
                 graph(
@@ -307,7 +302,7 @@ WORKER = Board(
                     "Jobs",
                     "Jobs per second of each worker.",
                     Query(" or ".join(map(jobs, WORKERS)), SERVICE),
-                    unit="suffix: jobs/s",
+                    unit="suffix:jobs/s",
                     width=8,
                     no_value="no jobs",
                 ),
@@ -356,7 +351,7 @@ WORKER = Board(
                         f' (deriv(hippius_queue_length{{@, queue_name=~"$queue"}}{RATE}))',
                         "{{env}} {{queue_name}}",
                     ),
-                    unit="suffix: jobs/s",
+                    unit="suffix:jobs/s",
                     minimum=None,
                     soft_maximum=1,
                     width=12,
@@ -401,7 +396,7 @@ WORKER = Board(
                     "Jobs",
                     "Jobs per second of each worker.",
                     Query(" or ".join(map(jobs, WORKERS)), SERVICE),
-                    unit="suffix: jobs/s",
+                    unit="suffix:jobs/s",
                     soft_maximum=1,
                     width=12,
                     no_value="no jobs",

@@ -197,7 +197,7 @@ REDIS = Board(
                         top(f"rate(redis_commands_processed_total{{@}}{RATE})"),
                         REDIS_NAME,
                     ),
-                    unit="suffix: commands/s",
+                    unit="suffix:commands/s",
                     soft_maximum=1,
                 ),
                 graph(
@@ -483,7 +483,7 @@ POSTGRES = Board(
                     "Transactions",
                     "Transactions per second that are committed.",
                     Query(per_second("xact_commit"), DB),
-                    unit="suffix: tx/s",
+                    unit="suffix:tx/s",
                     soft_maximum=1,
                 ),
                 graph(
@@ -495,7 +495,7 @@ POSTGRES = Board(
                         f" + {per_second('tup_deleted')}",
                         DB,
                     ),
-                    unit="suffix: rows/s",
+                    unit="suffix:rows/s",
                     soft_maximum=1,
                 ),
                 graph(

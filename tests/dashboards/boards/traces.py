@@ -64,7 +64,7 @@ COLLECTOR = Board(
                     "Spans",
                     "Spans per second.",
                     Query(by("env", "otelcol_receiver_accepted_spans"), "{{env}}"),
-                    unit="suffix: spans/s",
+                    unit="suffix:spans/s",
                 ),
                 stat(
                     4,
@@ -73,7 +73,7 @@ COLLECTOR = Board(
                     Query(
                         by("env", "otelcol_receiver_accepted_metric_points"), "{{env}}"
                     ),
-                    unit="suffix: points/s",
+                    unit="suffix:points/s",
                 ),
                 stat(
                     5,
@@ -227,7 +227,7 @@ COLLECTOR = Board(
                     "CPU",
                     "Processor cores that the process uses. Its counter has no suffix.",
                     Query(f"rate(otelcol_process_cpu_seconds{{@}}{RATE})", HOST),
-                    unit="suffix: cores",
+                    unit="suffix:cores",
                     soft_maximum=0.1,
                     width=12,
                 ),
@@ -255,7 +255,7 @@ TEMPO = Board(
                     Query(
                         by("env", "tempo_distributor_spans_received_total"), "{{env}}"
                     ),
-                    unit="suffix: spans/s",
+                    unit="suffix:spans/s",
                 ),
                 stat(
                     4,
@@ -295,7 +295,7 @@ TEMPO = Board(
                     Query(
                         by("env, host", "tempo_distributor_spans_received_total"), HOST
                     ),
-                    unit="suffix: spans/s",
+                    unit="suffix:spans/s",
                     soft_maximum=1,
                 ),
                 graph(
@@ -306,7 +306,7 @@ TEMPO = Board(
                         by("env, host, reason", "tempo_discarded_spans_total"),
                         "{{env}} {{host}} {{reason}}",
                     ),
-                    unit="suffix: spans/s",
+                    unit="suffix:spans/s",
                     soft_maximum=1,
                     no_value="none",
                     alerts=("TempoDiscardingSpans",),
@@ -404,7 +404,7 @@ TEMPO = Board(
                         f'{{@, job="tempo"}}{RATE}))',
                         f"{HOST} failed",
                     ),
-                    unit="suffix: samples/s",
+                    unit="suffix:samples/s",
                     soft_maximum=1,
                     colors=((".*sent", GOOD), (".*failed", BAD)),
                     alerts=("TempoRemoteWriteFailing",),

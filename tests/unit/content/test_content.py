@@ -427,6 +427,19 @@ def test_lines_over_time_can_be_read(where, item):
         assert "transparent" in (steps[0]["color"], steps[-1]["color"])
 
 
+@each([(name, panel) for name, panel in PANELS if panel["type"] == "timeseries"])
+def test_values_of_a_host_or_a_service_lead_to_it(where, item):
+    legends = [target["legendFormat"] for target in item["targets"]]
+    titles = [
+        link["title"] for link in item["fieldConfig"]["defaults"].get("links", [])
+    ]
+    named = all("{{host}}" in legend for legend in legends)
+    if item["datasource"]["type"] == "prometheus":
+        assert ("Host" in titles) == (named and where != "host")
+        named = all("{{exported_job}}" in legend for legend in legends)
+        assert ("Log lines" in titles) == named
+
+
 @each([(name, panel) for name, panel in PANELS if panel["type"] == "stat"])
 def test_single_value_has_colors_by_meaning(where, item):
     settings = item["fieldConfig"]["defaults"]
