@@ -66,6 +66,25 @@ def test_secrets_are_in_their_files_only():
     assert sorted(references) == ["admin-password", "database-password", "secret-key"]
 
 
+@pytest.mark.parametrize(
+    ("groups", "variables", "page"),
+    [
+        pytest.param({}, {}, "", id="no metrics"),
+        pytest.param({"prometheus": ["here"]}, {}, "/d/hippius-stack", id="metrics"),
+        pytest.param(
+            {"prometheus": ["here"]},
+            {"grafana_content_from_components": False},
+            "",
+            id="no dashboards of components",
+        ),
+    ],
+)
+def test_the_first_page_is_the_overview_if_there_is_one(groups, variables, page):
+    everyone = {"all": ["here"], "grafana": ["here"], **groups}
+    users = ini(groups=everyone, **variables)["users"]
+    assert users.get("home_page", "") == page
+
+
 @pytest.mark.parametrize("variable", ["grafana_admin_password", "grafana_secret_key"])
 def test_a_missing_secret_is_refused_by_name(variable):
     with pytest.raises(AnsibleError, match=f"{variable} is empty; set it"):
