@@ -125,7 +125,7 @@ def test_links_lead_from_metrics_to_traces_to_logs_and_back() -> None:
     assert data["loki"]["derivedFields"][0]["url"] == "${__value.raw}"
     assert (
         data["tempo"]["tracesToLogsV2"]["query"]
-        == '{env="test"} |= "${__trace.traceId}"'
+        == '{env=~".+"} |= "${__trace.traceId}"'
     )
     assert (
         data["tempo"]["tracesToMetrics"]["datasourceUid"]
