@@ -24,6 +24,15 @@ from .component_errors import ComponentError
 LARGEST_RELEASE = 8 * 1024**3
 MOST_MEMBERS = 200_000
 LONGEST_TARGET = 4096
+# Kinds of headers that precede a member, and more than their names and times need.
+EXTENSIONS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+LONGEST_EXTENSION = 256 * 1024
 ELF_MAGIC = b"\x7fELF"
 # Python's readers raise these on input that is cut, corrupt, encrypted or of an unknown kind.
 UNREADABLE = (
@@ -35,6 +44,17 @@ UNREADABLE = (
     RuntimeError,
     ValueError,
 )
+
+
+class TarMember(tarfile.TarInfo):
+    """A member of a tar archive whose long name or attributes are read into memory."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> Any:
+        if self.type in EXTENSIONS and self.size > LONGEST_EXTENSION:
+            raise ComponentError(
+                f"Archive: refused, as it has a header of {self.size} bytes."
+            )
+        return super()._proc_member(tar)  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
@@ -138,7 +158,7 @@ def _members(archive: str, release_name: str) -> Iterator[Member]:
 
 
 def _tar_members(archive: str) -> Iterator[Member]:
-    with tarfile.open(archive, "r:*") as tar:
+    with tarfile.open(archive, "r:*", tarinfo=TarMember) as tar:
         for info in tar:
             yield Member(
                 name=_without_dot(info.name),

@@ -76,6 +76,33 @@ def link(target: str, path: str) -> None:
     sync_directory(os.path.dirname(path))
 
 
+def copy_link(source: str, path: str) -> None:
+    """Make ``path`` the same link as ``source``, which needs no room on a full disk."""
+    temporary = path + ".new"
+    remove(temporary)
+    try:
+        os.link(source, temporary, follow_symlinks=False)
+    except OSError:
+        # Not every file system has hard links to links.
+        os.symlink(os.readlink(source), temporary)
+    os.rename(temporary, path)
+    # Both may have been the same link before, and then the rename does nothing.
+    remove(temporary)
+    sync_directory(os.path.dirname(path))
+
+
+def create(path: str, content: bytes, mode: int) -> None:
+    """Create a file by one link unless it exists."""
+    make_directory(os.path.dirname(path))
+    temporary = f"{path}.{os.getpid()}.new"
+    remove(temporary)
+    write(temporary, content, mode)
+    with contextlib.suppress(FileExistsError):
+        os.link(temporary, path)
+    remove(temporary)
+    sync_directory(os.path.dirname(path))
+
+
 def link_target(path: str) -> str | None:
     """Return the target of a link, or None when there is no link."""
     try:

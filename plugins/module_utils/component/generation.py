@@ -29,9 +29,20 @@ def fingerprint_key(create: bool) -> bytes:
     """Return the host's key for fingerprints of secrets, empty when there is none."""
     key = files.read(layout.FINGERPRINT_KEY)
     if key is None and create:
-        key = secrets.token_bytes(32)
-        files.replace(layout.FINGERPRINT_KEY, key, 0o400)
+        # Another component's first rollout may create it at the same time.
+        files.create(layout.FINGERPRINT_KEY, secrets.token_bytes(32), 0o400)
+        key = files.read(layout.FINGERPRINT_KEY)
     return key or b""
+
+
+def keep_fingerprint_key(key: bytes) -> None:
+    """Write the key again that the end of another component may have removed; raise for another."""
+    files.create(layout.FINGERPRINT_KEY, key, 0o400)
+    if files.read(layout.FINGERPRINT_KEY) != key:
+        raise ComponentError(
+            f"{layout.FINGERPRINT_KEY}: was replaced by another run; run again."
+            " Nothing was changed."
+        )
 
 
 def ensure_user(name: str) -> int:
@@ -50,6 +61,7 @@ def ensure_user(name: str) -> int:
         os.mkdir(data, 0o700)
         os.chown(data, account.pw_uid, group)
         os.chmod(data, 0o750)
+        systemd.relabel(data)
     return group
 
 
@@ -78,6 +90,19 @@ def refuse_person(name: str) -> None:
         raise ComponentError(
             f"user {name}: uid {account.pw_uid} with shell {account.pw_shell} is a person's"
             " account; rename it, or choose another name. Nothing was changed."
+        )
+
+
+def refuse_linked_data(desired: Instance, observed: ObservedState) -> None:
+    """Raise when the data directory is a link, with which systemd does not start the unit."""
+    name = desired.name
+    directive = f"StateDirectory={name}\n".encode()
+    uses_it = directive in desired.files[desired.main_unit].content
+    runs = observed.unit(desired.main_unit).active == "active"
+    if uses_it and not runs and os.path.islink(layout.data(name)):
+        raise ComponentError(
+            f"{layout.data(name)}: is a link, which systemd refuses as StateDirectory; mount"
+            f" {os.readlink(layout.data(name))} there instead (mount --bind). Nothing was changed."
         )
 
 
@@ -148,6 +173,7 @@ def write(instance: Instance, desired: Manifest, gid: int) -> str:
         files.sync_directory(directory)
     os.rename(staging, layout.generation(instance.name, name))
     files.sync_directory(layout.generations(instance.name))
+    systemd.relabel(layout.generation(instance.name, name))
     return name
 
 
@@ -194,8 +220,15 @@ def restore_modes(name: str) -> None:
 
 
 def switch(name: str, generation_name: str) -> None:
-    """Make a generation the current one by one rename."""
-    files.link(os.path.join("generations", generation_name), layout.current(name))
+    """Make a generation the current one by one rename, also back to a good one on a full disk."""
+    target, good = (
+        os.path.join("generations", generation_name),
+        layout.last_known_good(name),
+    )
+    if files.link_target(good) == target:
+        files.copy_link(good, layout.current(name))
+    else:
+        files.link(target, layout.current(name))
 
 
 def set_links(name: str, instance_manifest: Manifest) -> None:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 
 BASE = "/opt/monitoring"
 RELEASES = BASE + "/releases"
@@ -18,6 +20,8 @@ UNITS = "/etc/systemd/system"
 # Unit files. PID 1 reads units before it mounts /opt, and has /etc. In UNITS `systemctl mask`
 # would refuse them, since its link takes their place.
 UNIT_FILES = "/etc/systemd/system.attached"
+SYSTEM_PYTHON = "/usr/bin/python3"
+MINIMUM_PYTHON = 9
 
 
 def component(name: str) -> str:
@@ -176,7 +180,18 @@ def placeholders(name: str) -> dict[str, str]:
         "{bin}": os.path.join(current(name), "bin"),
         "{data}": data(name),
         "{name}": name,
+        "{python}": python(),
     }
+
+
+def python() -> str:
+    """Return the interpreter of scripts: the system's, unless it is too old for them.
+
+    SLES and Leap 15 have 3.6 under this name, and the module runs with a newer one.
+    """
+    version = re.search(r"python3\.(\d+)\Z", os.path.realpath(SYSTEM_PYTHON))
+    is_old = version and int(version[1]) < MINIMUM_PYTHON
+    return os.path.realpath(sys.executable) if is_old else SYSTEM_PYTHON
 
 
 def fill(template: str, values: dict[str, str]) -> str:

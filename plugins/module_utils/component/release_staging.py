@@ -8,7 +8,15 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from . import archive, download, files, layout, release_store, run_lock
+from . import (
+    archive,
+    download,
+    files,
+    layout,
+    release_store,
+    run_lock,
+    systemd,
+)
 from .component_errors import ComponentError
 from .failpoints import failpoint
 from .spec import Release
@@ -47,6 +55,7 @@ def stage(release: Release, name: str, program: str) -> bool:
         files.make_directory(staging)
         archive.unpack(archive_path, staging, release.name)
         _require_program(staging, program, host)
+        systemd.relabel(staging)
         _seal(staging)
     except BaseException:
         files.remove(staging)
@@ -57,6 +66,8 @@ def stage(release: Release, name: str, program: str) -> bool:
         files.remove(staging)
     else:
         _install(staging, release_store.path_of(directory))
+        # Rules of an administrator may name the final place.
+        systemd.relabel(release_store.path_of(directory))
     files.remove(layout.downloads(name))
     # Until the rollout uses it, other runs leave it.
     files.replace(layout.staged_release(name), directory.encode(), 0o600)

@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import selectors
+import shutil
 import subprocess
 import time
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ PROPERTIES = (
 )
 MINIMUM_VERSION = 247
 CHECK_SECONDS = 60
+SELINUX = "/sys/fs/selinux/enforce"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LONGEST_OUTPUT = 1024 * 1024
 LONGEST_LINE = 600
 # A rollback waits for the journal, which may not answer.
@@ -53,6 +56,8 @@ def run(
     """
     environment = {
         **os.environ,
+        # su and sudo may leave out the directories of useradd and others.
+        "PATH": f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}",
         "LC_ALL": "C",
         "SYSTEMD_COLORS": "0",
         "SYSTEMD_PAGER": "",
@@ -110,6 +115,16 @@ def systemctl(*arguments: str) -> None:
         raise ComponentError(
             f"systemctl {' '.join(arguments)} failed: {result.stdout.strip()}"
         )
+
+
+def relabel(path: str) -> None:
+    """Give a tree the SELinux labels of its place, if the host has such.
+
+    What is written inherits the label of its directory, while the policy has others: programs in
+    a directory bin below /opt are bin_t, and an administrator may have added rules of his own.
+    """
+    if os.path.exists(SELINUX) and shutil.which("restorecon", path=SYSTEM_PATH):
+        run(["restorecon", "-R", path])
 
 
 def require_version() -> None:

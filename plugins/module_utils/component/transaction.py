@@ -124,7 +124,7 @@ def roll_out(params: dict[str, Any], check_mode: bool) -> Result:
             return result
         systemd.require_version()
         try:
-            _stage(result)
+            _stage(result, key)
             switch_and_verify(result)
         except ComponentError as error:
             error.notices = tuple(result.notices)
@@ -153,10 +153,16 @@ def _plan_rollouts(
     params: dict[str, Any], desired: list[Instance], key: bytes
 ) -> Result:
     result = Result(component=params["name"])
+    installed = observe.instances_of(params["name"])
+    if installed and not desired:
+        raise ComponentError(
+            f"instances: is empty, which would remove {', '.join(installed)}; remove all of them"
+            " by state: absent. Nothing was changed."
+        )
     for instance in desired:
         result.rollouts.append(_plan_rollout(instance, params["adopt"], key))
     names = {instance.name for instance in desired}
-    for name in observe.instances_of(params["name"]):
+    for name in installed:
         if name not in names:
             result.removals.append(plan_removal(name))
     return result
@@ -172,6 +178,7 @@ def _plan_rollout(desired: Instance, adopt: bool, key: bytes) -> Rollout:
         )
     refuse_obstacles(observed, adopt, adoption.interrupted(desired.name))
     generation.refuse_person(desired.name)
+    generation.refuse_linked_data(desired, observed)
     release = desired.release.directory(release_store.host_architecture())
     desired_manifest = manifest.build(desired, release, key)
     return Rollout(
@@ -222,7 +229,7 @@ def _clean_up_killed_runs(result: Result) -> None:
     generation.tidy()
 
 
-def _stage(result: Result) -> None:
+def _stage(result: Result, key: bytes) -> None:
     """Prepare and check all generations before anything current is touched."""
     with run_lock.releases(exclusive=False):
         try:
@@ -231,6 +238,9 @@ def _stage(result: Result) -> None:
                 release_store.require_staged(
                     rollout.desired.release, rollout.name, program
                 )
+            if key:
+                # From here on no end of another component removes it.
+                generation.keep_fingerprint_key(key)
             for rollout in result.rollouts:
                 # From here on the lock protects it, and then a generation.
                 files.remove(layout.staged_release(rollout.name))
@@ -522,6 +532,10 @@ def _restore_instance(rollout: Rollout) -> bool:
         return False
     if generation.current(rollout.name) == target:
         _undo_preparation(rollout, before)
+        _discard_generation(rollout)
+        if rollout.generation and not rollout.observed.pending:
+            # It was not switched to, so nothing is left to complete.
+            files.remove(layout.pending(rollout.name))
         return False
     added = [
         unit_name

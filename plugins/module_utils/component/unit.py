@@ -140,7 +140,8 @@ def recorder(name: str, unit_digest: str) -> str:
     """
     record = f"$$INVOCATION_ID $$(readlink {layout.current(name)}) {unit_digest}"
     note = f'echo "{record}" >{layout.running(name)}'
-    return f"+/bin/sh -c 'mkdir -p -m 0755 {layout.RUN} && {note}'"
+    # A record that cannot be written costs one restart, and must not keep the program down.
+    return f"-+/bin/sh -c 'mkdir -p -m 0755 {layout.RUN} && {note}'"
 
 
 def merged(base: Sections, changes: Sections) -> Sections:

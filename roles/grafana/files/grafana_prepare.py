@@ -363,7 +363,7 @@ def backup_to_restore(grafana: Installation, state: State, version: str) -> Path
             f"grafana_version: Grafana {newer} has used the database, and the older {version} might"
             f" damage it; keep {newer}, or restore the backup in {grafana.backups} and lose all"
             " later changes: systemctl stop grafana && runuser -u grafana --"
-            f" python3 -IS {COMPONENT}/current/bin/grafana-prepare --restore"
+            f" {sys.executable} -IS {COMPONENT}/current/bin/grafana-prepare --restore"
         )
     return backup
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import io
 import os
 import shutil
@@ -500,3 +501,28 @@ def test_a_harmless_member_has_no_blocker(harmless: Member) -> None:
 )
 def test_a_hostile_member_has_a_blocker(hostile: Member, reason: str) -> None:
     assert reason in archive.blocker(hostile)
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME]
+)
+def test_a_header_that_fills_the_memory_is_refused(
+    tmp_path: Path, unpacked: Callable[[Path], dict], kind: bytes
+) -> None:
+    path = tmp_path / "archive.tar.gz"
+    header = tarfile.TarInfo("header")
+    header.type, header.size = kind, 300 * 2**20
+    with gzip.open(path, "wb") as stream:
+        stream.write(header.tobuf())
+    with pytest.raises(
+        ComponentError, match="refused, as it has a header of 314572800 bytes"
+    ):
+        unpacked(path)
+
+
+def test_a_long_name_is_unpacked(
+    tmp_path: Path, unpacked: Callable[[Path], dict]
+) -> None:
+    name = "/".join(["directory" * 20] * 5)
+    path = tar_of(tmp_path / "a.tar.gz", ("loki", ELF), (name, b"content"))
+    assert any(key.endswith(name) for key in unpacked(path))

@@ -154,3 +154,13 @@ def test_a_program_that_does_not_end_is_ended() -> None:
 def test_a_program_gives_its_exit_code_and_both_outputs() -> None:
     result = systemd.run(["sh", "-c", "echo one; echo two >&2; exit 3"])
     assert (result.returncode, sorted(result.stdout.split())) == (3, ["one", "two"])
+
+
+def test_programs_of_the_administrator_are_found_without_them_in_the_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    found = systemd.run(["sh", "-c", "echo $PATH"]).stdout.strip().split(":")
+    assert found[:2] == ["/usr/bin", "/bin"]
+    assert {"/usr/sbin", "/sbin", "/usr/local/sbin"} <= set(found)
+    assert systemd.run(["useradd", "--help"]).returncode == 0

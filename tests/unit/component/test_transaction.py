@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,9 +14,14 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    generation,
     layout,
     probe,
     systemd,
+    transaction,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
     FAILPOINTS,
@@ -577,3 +583,185 @@ def test_a_journal_that_does_not_answer_is_waited_for_once_before_a_rollback(
         "loki-side",
     ]
     assert waits.read_text().split().count("--sync") == 2
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be no room for another file or link in /opt after the switch."""
+    symlink, opened = os.symlink, os.open
+
+    def is_full(path: Any) -> bool:
+        switched = os.environ.get("TEST_FULL") and str(path).startswith(layout.BASE)
+        return bool(switched)
+
+    def full_symlink(target: str, path: str) -> None:
+        if is_full(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        symlink(target, path)
+
+    def full_open(path: Any, flags: int, *words: Any, **options: Any) -> int:
+        if flags & os.O_CREAT and is_full(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        return opened(path, flags, *words, **options)
+
+    monkeypatch.setattr(os, "symlink", full_symlink)
+    monkeypatch.setattr(os, "open", full_open)
+
+
+@pytest.mark.parametrize("content", ["reload: refuse\n", "start: refuse\n"])
+def test_a_rollback_needs_no_room_on_the_disk(
+    host: FakeHost,
+    options: dict[str, Any],
+    full: None,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str,
+) -> None:
+    if content.startswith("start"):
+        options["reload"] = None
+    host.good(options)
+    reload_or_start = host._systemctl
+
+    def fill(words: list[str]) -> tuple[int, str]:
+        if words[0] in ("reload", "restart"):
+            os.environ["TEST_FULL"] = "1"
+        return reload_or_start(words)
+
+    monkeypatch.setattr(host, "_systemctl", fill)
+    failed = host.run(options, config=config(content))
+    assert "restore failed" not in failed.error
+    assert list(failed.rolled_back) == ["loki"]
+    assert host.loaded() == {"loki.yml": "a: 1\n"}
+    current = Path(layout.current("loki"))
+    assert current.resolve() == Path(layout.last_known_good("loki")).resolve()
+
+
+def test_units_that_were_stopped_run_again_when_the_switch_fails(
+    host: FakeHost, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.good(options, units=TIMER)
+    before = host.tree()
+
+    def fail(*_words: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), layout.current("loki"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(generation, "switch", fail)
+        assert "No space left" in host.run(options).error
+    assert host.unit("loki-tidy.timer")["active"] == "active"
+    assert host.unit("loki.service")["active"] == "active"
+    assert host.tree() == before
+    assert host.good(options, units=TIMER).changed is False
+
+
+def test_an_empty_list_of_instances_removes_nothing(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    assert host.good(options, instances=[]).changed is False
+    host.good(options, instances=[{"name": "main"}, {"name": "side"}])
+    before = host.tree()
+    for check in (True, False):
+        refused = host.run(options, instances=[], check=check)
+        assert (
+            "instances: is empty, which would remove loki-main, loki-side"
+            in refused.error
+        )
+    assert host.tree() == before
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_linked_data_directory_is_refused_unless_the_program_runs_with_it(
+    host: FakeHost, options: dict[str, Any], tmp_path: Path, check: bool
+) -> None:
+    data, disk = Path(layout.data("loki")), tmp_path / "disk"
+    disk.mkdir()
+    data.symlink_to(disk)
+    before = host.tree()
+    refused = host.run(options, check=check)
+    assert f"{data}: is a link" in refused.error
+    assert f"mount {disk} there instead" in refused.error
+    assert host.tree() == before
+    unused = {"Service": {"StateDirectory": None}}
+    assert host.good(options, unit=unused, check=check).changed
+    data.unlink()
+    host.good(options)
+    data.rename(tmp_path / "elsewhere")
+    data.symlink_to(tmp_path / "elsewhere")
+    assert not host.run(options, config=config("a: 2\n"), check=check).error
+
+
+def test_first_rollouts_side_by_side_have_one_key(places: Path) -> None:
+    children = []
+    for number in range(8):
+        child = os.fork()
+        if child == 0:
+            try:
+                key = generation.fingerprint_key(create=True)
+                (places / f"key{number}").write_bytes(key)
+            finally:
+                os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    keys = {path.read_bytes() for path in places.glob("key*")}
+    assert keys == {Path(layout.FINGERPRINT_KEY).read_bytes()}
+    assert [path.name for path in Path(layout.BASE).iterdir()] == ["fingerprint.key"]
+
+
+def test_the_key_of_a_first_rollout_survives_the_end_of_another_component(
+    host: FakeHost, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = {**options, "secrets": {"password": "s3cret"}}
+    plan = transaction._plan_rollouts
+
+    def planned(*words: Any) -> Any:
+        result = plan(*words)
+        # Another component is removed meanwhile, and nothing else is on this host.
+        generation.tidy()
+        return result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(transaction, "_plan_rollouts", planned)
+        host.good(secret)
+    assert host.good(secret).changed is False
+
+
+def test_a_key_that_another_run_has_replaced_ends_the_run(places: Path) -> None:
+    generation.fingerprint_key(create=True)
+    with pytest.raises(ComponentError, match="was replaced by another run; run again"):
+        generation.keep_fingerprint_key(b"another key")
+
+
+@pytest.mark.parametrize("has_labels", [True, False])
+def test_what_is_written_gets_the_labels_of_its_place(
+    host: FakeHost,
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    has_labels: bool,
+) -> None:
+    """SELinux's policy for /opt: bin/ is bin_t, and the rest usr_t, as its directory is."""
+    monkeypatch.setattr(systemd, "SELINUX", "/proc/self" if has_labels else "/nowhere")
+    monkeypatch.setattr(systemd.shutil, "which", lambda *_words, **_options: "/sbin/x")
+    program, labelled = systemd.run, host.root / "labelled"
+
+    def run(command: list[str], timeout: float | None = 60) -> Any:
+        if command[:2] != ["restorecon", "-R"]:
+            return program(command, timeout)
+        assert Path(command[2]).is_dir()
+        with labelled.open("a") as stream:
+            stream.write(command[2] + "\n")
+        return None
+
+    monkeypatch.setattr(systemd, "run", run)
+    host.good(options, scripts=[{"path": "sweep", "content": "#!/bin/sh\n"}])
+    if not has_labels:
+        assert not labelled.exists()
+        return
+    current = Path(layout.current("loki")).resolve()
+    staging, *places = labelled.read_text().splitlines()
+    assert Path(staging).name.startswith(".staging-loki-3.7.8-")
+    assert sorted(places) == sorted(
+        [str((current / "release").resolve()), layout.data("loki"), str(current)]
+    )
+    labelled.unlink()
+    host.good(options, scripts=[{"path": "sweep", "content": "#!/bin/sh\n"}])
+    assert not labelled.exists()

@@ -131,14 +131,14 @@ def test_the_recorder_runs_before_commands_of_the_role() -> None:
             for line in main_unit(Service={"ExecStartPre": given})
             if line.startswith("ExecStartPre=")
         ]
-        assert lines[0].startswith("ExecStartPre=+/bin/sh -c 'mkdir")
+        assert lines[0].startswith("ExecStartPre=-+/bin/sh -c 'mkdir")
         assert lines[1:] == [f"ExecStartPre={item}" for item in expected]
 
 
 def test_a_start_records_the_running_generation(places: Path) -> None:
     files.link("generations/3-abc", layout.current("loki"))
-    # systemd turns two dollars into one, and removes the plus sign.
-    command = unit.recorder("loki", "0123456789ab").lstrip("+").replace("$$", "$")
+    # systemd turns two dollars into one, and removes the signs.
+    command = unit.recorder("loki", "0123456789ab").lstrip("-+").replace("$$", "$")
     for _start in range(2):
         subprocess.run(
             command, shell=True, check=True, env={**os.environ, "INVOCATION_ID": "f00"}
@@ -190,3 +190,26 @@ def test_placeholders_are_filled_and_other_braces_stay() -> None:
     current = "/opt/monitoring/components/loki/current"
     paths = f"/etc/loki {current}/release {current}/bin /var/lib/loki"
     assert filled == paths + " loki {other} {{x}}"
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [
+        ("python3.6", "/usr/bin/python3.11"),
+        ("python3.8", "/usr/bin/python3.11"),
+        ("python3.9", "/usr/bin/python3"),
+        ("python3.13", "/usr/bin/python3"),
+        ("platform-python", "/usr/bin/python3"),
+    ],
+)
+def test_scripts_have_an_interpreter_that_is_new_enough(
+    monkeypatch: pytest.MonkeyPatch, system: str, expected: str
+) -> None:
+    real = {"/usr/bin/python3": f"/usr/bin/{system}"}
+    monkeypatch.setattr(layout.os.path, "realpath", lambda path: real.get(path, path))
+    monkeypatch.setattr(layout.sys, "executable", "/usr/bin/python3.11")
+    assert layout.fill("{python} -IS", layout.placeholders("loki")) == expected + " -IS"
+
+
+def test_a_record_that_cannot_be_written_does_not_keep_the_program_down() -> None:
+    assert unit.recorder("loki", "0" * 12).startswith("-+/bin/sh ")

@@ -283,3 +283,7 @@ def test_environment_and_flags_reach_program_and_checker(role: str) -> None:
     assert task["secrets"]["environment"] == 'KEY="c4n4ry"\n'
     assert task["unit"]["Service"]["EnvironmentFile"] == "{etc}/environment"
     assert "c4n4ry" not in str(task["unit"]) + str(task["command"])
+
+
+def test_a_start_has_the_time_to_copy_rotated_logs() -> None:
+    assert "TimeoutStartSec=30min" in main_unit()
