@@ -70,7 +70,7 @@ ON_CHANGE = ("none", "reload", "restart")
 # Options of a probe whose program requires authentication; files are the component's own.
 CREDENTIALS = ("username", "password_file", "certificate_file", "key_file")
 # Options that only the component has and that apply to each of its instances.
-SHARED = ("exposure", "requires")
+SHARED = ("user_namespaces", "exposure", "requires")
 # Options of an instance and the type of each.
 PER_INSTANCE = {
     "description": str,
@@ -236,8 +236,11 @@ def _instance(
         environment,
         _sections(options.get("unit"), "unit"),
     )
-    units = {name + ".service": unit.with_recorder(main, name)}
-    units.update(_further_units(name, options.get("units") or {}))
+    further = _further_units(name, options.get("units") or {})
+    if options.get("user_namespaces") is False:
+        main = unit.without_user_namespace(main)
+        further = {key: unit.without_user_namespace(further[key]) for key in further}
+    units = {name + ".service": unit.with_recorder(main, name), **further}
     files = _files(options)
     for unit_name, sections in units.items():
         content = unit.render(sections, layout.placeholders(name)).encode()

@@ -28,6 +28,8 @@ PROPERTIES = (
 MINIMUM_VERSION = 247
 CHECK_SECONDS = 60
 SELINUX = "/sys/fs/selinux/enforce"
+# Hardening guides (STIG) set it to 0, and a kernel without user namespaces lacks it.
+USER_NAMESPACES = "/proc/sys/user/max_user_namespaces"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LONGEST_OUTPUT = 1024 * 1024
 LONGEST_LINE = 600
@@ -125,6 +127,15 @@ def relabel(path: str) -> None:
     """
     if os.path.exists(SELINUX) and shutil.which("restorecon", path=SYSTEM_PATH):
         run(["restorecon", "-R", path])
+
+
+def has_user_namespaces() -> bool:
+    """Return whether the kernel gives systemd the user namespaces that PrivateUsers needs."""
+    try:
+        with open(USER_NAMESPACES, encoding="ascii") as stream:
+            return stream.read().strip() != "0"
+    except OSError:
+        return False
 
 
 def require_version() -> None:

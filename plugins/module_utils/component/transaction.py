@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     from .rollout_plan import ObservedState, Plan, Unit
     from .spec import Instance, ReloadProbe
 
+NO_USER_NAMESPACES = (
+    "This host allows no user namespaces (user.max_user_namespaces), so that units run without"
+    " PrivateUsers."
+)
+
 
 @dataclass
 class Rollout:
@@ -107,7 +112,8 @@ def roll_out(params: dict[str, Any], check_mode: bool) -> Result:
 
     A ComponentError means that the host is as before; its ``rolled_back`` names what was restored.
     """
-    desired = instances(params)
+    host = {"user_namespaces": systemd.has_user_namespaces()}
+    desired = instances({**params, **host})
     if check_mode:
         return _predict_rollout(params, desired)
     with run_lock.held(
@@ -165,6 +171,8 @@ def _plan_rollouts(
     for name in installed:
         if name not in names:
             result.removals.append(plan_removal(name))
+    if result.changing and not systemd.has_user_namespaces():
+        result.notices.append(NO_USER_NAMESPACES)
     return result
 
 

@@ -107,6 +107,13 @@ def mounts(name: str) -> list[str]:
     return [layout.component(name), layout.RELEASES, layout.data(name)]
 
 
+def without_user_namespace(sections: Sections) -> Sections:
+    """Return a unit that starts where the kernel allows no user namespaces."""
+    if "PrivateUsers" not in sections.get("Service", {}):
+        return sections
+    return merged(sections, {"Service": {"PrivateUsers": None}})
+
+
 def digest(sections: Sections) -> str:
     """Return twelve hex digits that tell definitions of a unit apart."""
     definition = json.dumps(sections, sort_keys=True, default=str)

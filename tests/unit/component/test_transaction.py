@@ -765,3 +765,27 @@ def test_what_is_written_gets_the_labels_of_its_place(
     labelled.unlink()
     host.good(options, scripts=[{"path": "sweep", "content": "#!/bin/sh\n"}])
     assert not labelled.exists()
+
+
+def test_units_do_without_user_namespaces_where_the_host_allows_none(
+    host: FakeHost,
+    options: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limit = tmp_path / "max_user_namespaces"
+    monkeypatch.setattr(systemd, "USER_NAMESPACES", str(limit))
+    limit.write_text("96365\n")
+    host.good(options, units=TIMER)
+    files = [Path(layout.unit(name)) for name in ("loki.service", "loki-tidy.service")]
+    assert all("\nPrivateUsers=yes\n" in path.read_text() for path in files)
+    limit.write_text("0\n")
+    changed = host.good(options, units=TIMER)
+    assert changed.action == "restart"
+    assert "allows no user namespaces" in changed.values["notices"][0]
+    assert not any("PrivateUsers" in path.read_text() for path in files)
+    again = host.good(options, units=TIMER)
+    assert (again.changed, again.values["notices"]) == (False, [])
+    # A kernel without user namespaces has no such limit.
+    limit.unlink()
+    assert host.good(options, units=TIMER).changed is False
