@@ -50,9 +50,10 @@ def observe(
     units = sorted({*unit_names, *managed_units})
     states = systemd.show(units)
     main_unit = states.get(name + ".service")
-    running, running_unit = "", ""
+    running, running_unit, running_drop_ins = "", "", ""
     if main_unit and main_unit.main_pid:
         running, running_unit = systemd.running_generation(name, main_unit.invocation)
+        running_drop_ins = systemd.running_drop_ins(name, main_unit.invocation)
     running_manifest = read_manifest(name, running)
     running_drift: tuple[str, ...] = ()
     if running != current:
@@ -70,6 +71,8 @@ def observe(
         rolled_back_from=rolled_back_from,
         running=running,
         running_unit=running_unit,
+        running_drop_ins=running_drop_ins,
+        drop_ins=systemd.drop_ins_digest(main_unit.drop_ins if main_unit else ()),
         running_manifest=running_manifest,
         running_drift=running_drift,
         contents={**comparison.contents, **edited},

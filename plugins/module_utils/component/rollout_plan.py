@@ -42,6 +42,7 @@ class Unit:
     fragment: str = ""
     load: str = "loaded"
     stale: bool = False
+    drop_ins: tuple[str, ...] = ()
 
     @property
     def loaded(self) -> bool:
@@ -60,6 +61,7 @@ class ObservedState:
     ``pending`` whether a switch was not completed.
     ``previous`` is the generation verified before the last rollout, ``rolled_back_from`` the one
     rolled back from. ``running_unit`` is the digest of the unit that started the process,
+    ``running_drop_ins`` that of its drop-ins then, and ``drop_ins`` of those that are loaded now;
     ``running_drift`` drift and untracked files of the running generation unless it is current.
     """
 
@@ -71,6 +73,8 @@ class ObservedState:
     rolled_back_from: str = ""
     running: str = ""
     running_unit: str = ""
+    running_drop_ins: str = ""
+    drop_ins: str = ""
     running_manifest: Manifest | None = None
     running_drift: tuple[str, ...] = ()
     contents: dict[str, bytes] = field(default_factory=dict)
@@ -214,6 +218,8 @@ def _process_action(
         ]
     if observed.running_unit != manifest["unit"]:
         return RESTART, [f"it was started from another definition of {main_unit}"]
+    if observed.running_drop_ins not in ("", observed.drop_ins):
+        return RESTART, [f"it was started with other drop-ins of {main_unit}"]
     action = strongest(_effects(running, manifest, observed))
     if action == NONE or observed.running == observed.current:
         return action, []

@@ -235,6 +235,8 @@ def _process_diagnostics(
         lines.append(f"generation {observed.running} is still running")
     elif observed.running_unit != manifest["unit"]:
         lines.append(f"it was started from another definition of {main_unit}")
+    if observed.running_drop_ins not in ("", observed.drop_ins):
+        lines.append(f"it was started with other drop-ins of {main_unit}")
     return lines
 
 

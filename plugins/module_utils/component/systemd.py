@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import selectors
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 PROPERTIES = (
     "ActiveState,SubState,MainPID,InvocationID,NRestarts,FragmentPath,"
-    "LoadState,NeedDaemonReload"
+    "LoadState,NeedDaemonReload,DropInPaths"
 )
 MINIMUM_VERSION = 247
 CHECK_SECONDS = 60
@@ -182,6 +183,7 @@ def _unit(values: dict[str, str]) -> Unit:
         fragment=values.get("FragmentPath", ""),
         load=values.get("LoadState", "loaded"),
         stale=values.get("NeedDaemonReload") == "yes",
+        drop_ins=tuple(values.get("DropInPaths", "").split()),
     )
 
 
@@ -284,14 +286,31 @@ def running_generation(name: str, invocation: str) -> tuple[str, str]:
     """Return the running process' generation and unit digest; both empty without a record."""
     record = files.read(layout.running(name)) or b""
     fields = record.decode("utf-8", "replace").split()
-    if len(fields) != 3 or not invocation or fields[0] != invocation:
+    if len(fields) not in (3, 4) or not invocation or fields[0] != invocation:
         return "", ""
     return os.path.basename(fields[1]), fields[2]
+
+
+def running_drop_ins(name: str, invocation: str) -> str:
+    """Return the digest of the drop-ins that the process was started with; empty if unknown."""
+    fields = (
+        (files.read(layout.running(name)) or b"").decode("utf-8", "replace").split()
+    )
+    is_known = len(fields) == 4 and invocation and fields[0] == invocation
+    return fields[3] if is_known else ""
+
+
+def drop_ins_digest(paths: Sequence[str]) -> str:
+    """Return the digest of drop-ins as the recorder of a unit computes it."""
+    own = [path for path in paths if "/service.d/" not in path]
+    content = b"".join(files.read(path) or b"" for path in own)
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def record_running(
     name: str, invocation: str, generation: str, unit_digest: str
 ) -> None:
     """Record the running process' generation in the format that the unit itself writes."""
-    record = f"{invocation} generations/{generation} {unit_digest}\n"
+    drop_ins = running_drop_ins(name, invocation)
+    record = f"{invocation} generations/{generation} {unit_digest} {drop_ins}\n"
     files.replace(layout.running(name), record.encode(), 0o600)

@@ -145,8 +145,13 @@ def recorder(name: str, unit_digest: str) -> str:
     which costs a restart, and never too new, which would lose one. The plus sign runs it as root
     outside the sandbox.
     """
+    # systemctl knows the drop-ins that are loaded; those of every service are of the system.
+    drop_ins = (
+        f"for f in $$(systemctl show -P DropInPaths {name}.service); do"
+        " case $$f in (*/service.d/*) ;; (*) cat $$f ;; esac; done | sha256sum | cut -c-12"
+    )
     record = f"$$INVOCATION_ID $$(readlink {layout.current(name)}) {unit_digest}"
-    note = f'echo "{record}" >{layout.running(name)}'
+    note = f'echo "{record} $$({drop_ins})" >{layout.running(name)}'
     # A record that cannot be written costs one restart, and must not keep the program down.
     return f"-+/bin/sh -c 'mkdir -p -m 0755 {layout.RUN} && {note}'"
 

@@ -53,7 +53,7 @@ METRICS = {
     "timestamp": "reload_at",
 }
 LISTENS = re.compile(r"^listen: (\S+)$", re.MULTILINE)
-RECORDER = re.compile(r"readlink (\S+)\) (\w+)\" >(\S+)'")
+RECORDER = re.compile(r"readlink (\S+)\) (\w+) .*\" >(\S+)'")
 DEFAULTS = {
     "state": "present",
     "instances": None,
@@ -277,6 +277,7 @@ class FakeHost:
         self._save(state)
         if verb == "daemon-reload":
             state["loaded"] = self._unit_files()
+            state["drop_ins"] = self._drop_ins()
             for name, unit in state["units"].items():
                 unit["text"] = self._unit_file(name)
             self._save(state)
@@ -305,6 +306,13 @@ class FakeHost:
         }
         return {name: self._unit_file(name) for name in sorted(names)}
 
+    def _drop_ins(self) -> dict[str, list[str]]:
+        """Return the paths of every unit's drop-ins on disk."""
+        found: dict[str, list[str]] = {}
+        for path in sorted(Path(layout.UNITS).glob("*.d/*.conf")):
+            found.setdefault(path.parent.name[:-2], []).append(str(path))
+        return found
+
     def _load_states(self, name: str) -> dict[str, str]:
         """Return what systemd says about a unit file: loaded on demand, never reloaded."""
         state = self._load()
@@ -330,6 +338,7 @@ class FakeHost:
             "InvocationID": unit.get("invocation", ""),
             "NRestarts": 0,
             "FragmentPath": path if path.exists() else "",
+            "DropInPaths": " ".join(self._load().get("drop_ins", {}).get(name, [])),
             **self._load_states(name),
         }
         return "".join(f"{key}={value}\n" for key, value in values.items())
@@ -356,7 +365,8 @@ class FakeHost:
         if note:
             current, digest, record = note.groups()
             Path(record).parent.mkdir(exist_ok=True)
-            line = f"{unit['invocation']} {os.readlink(current)} {digest}\n"
+            drop_ins = systemd.drop_ins_digest(state.get("drop_ins", {}).get(name, []))
+            line = f"{unit['invocation']} {os.readlink(current)} {digest} {drop_ins}\n"
             Path(record).write_text(line, encoding="utf-8")
         unit["config"] = self._read_configuration(name)
         text = "".join(unit["config"].values())

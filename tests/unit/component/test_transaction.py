@@ -17,6 +17,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     generation,
     layout,
     probe,
+    status,
     systemd,
     transaction,
 )
@@ -789,3 +790,36 @@ def test_units_do_without_user_namespaces_where_the_host_allows_none(
     # A kernel without user namespaces has no such limit.
     limit.unlink()
     assert host.good(options, units=TIMER).changed is False
+
+
+def test_a_process_that_was_started_with_other_drop_ins_is_restarted(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options)
+    drop_in = Path(layout.UNITS, "loki.service.d/override.conf")
+    drop_in.parent.mkdir()
+    drop_in.write_text("[Service]\nUser=root\n")
+    # As `systemctl edit` and a restart do.
+    for words in (["daemon-reload"], ["restart", "loki.service"]):
+        systemd.run(["systemctl", *words])
+    assert host.good(options).changed is False
+    assert host.good(options, config=config("a: 2\n")).action == "reload"
+    drop_in.unlink()
+    systemd.run(["systemctl", "daemon-reload"])
+    started = host.starts()
+    reported = status.status({"expected": None}, False)["instances"]["loki"]
+    reason = "it was started with other drop-ins of loki.service"
+    assert reason in reported["diagnostics"]
+    repaired = host.good(options, config=config("a: 2\n"))
+    assert repaired.values["instances"]["loki"]["reasons"] == [reason]
+    assert (repaired.action, host.starts() != started) == ("restart", True)
+    assert host.good(options, config=config("a: 2\n")).changed is False
+
+
+def test_a_process_whose_start_recorded_no_drop_ins_is_left_alone(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options)
+    note = Path(layout.running("loki"))
+    note.write_text(" ".join(note.read_text().split()[:3]) + "\n")
+    assert host.good(options).changed is False

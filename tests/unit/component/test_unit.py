@@ -135,7 +135,25 @@ def test_the_recorder_runs_before_commands_of_the_role() -> None:
         assert lines[1:] == [f"ExecStartPre={item}" for item in expected]
 
 
-def test_a_start_records_the_running_generation(places: Path) -> None:
+@pytest.fixture
+def drop_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a drop-in that a fake systemctl has loaded, besides one of every service."""
+    own, every = tmp_path / "loki.service.d/a.conf", tmp_path / "x/service.d/b.conf"
+    for path in (own, every):
+        path.parent.mkdir(parents=True)
+        path.write_text("[Service]\nUser=root\n")
+    program = tmp_path / "bin/systemctl"
+    program.parent.mkdir()
+    program.write_text(
+        "#!/bin/sh\n"
+        '[ "$*" = "show -P DropInPaths loki.service" ] && echo ' + f"{own} {every}\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return own
+
+
+def test_a_start_records_the_running_generation(places: Path, drop_in: Path) -> None:
     files.link("generations/3-abc", layout.current("loki"))
     # systemd turns two dollars into one, and removes the signs.
     command = unit.recorder("loki", "0123456789ab").lstrip("-+").replace("$$", "$")
@@ -146,7 +164,12 @@ def test_a_start_records_the_running_generation(places: Path) -> None:
     assert systemd.running_generation("loki", "f00") == ("3-abc", "0123456789ab")
     assert systemd.running_generation("loki", "another start") == ("", "")
     assert systemd.running_generation("loki", "") == ("", "")
+    started_with = systemd.running_drop_ins("loki", "f00")
+    assert started_with == systemd.drop_ins_digest([str(drop_in)])
+    assert started_with != systemd.drop_ins_digest([])
     systemd.record_running("loki", "f00", "4-def", "ba9876543210")
+    assert systemd.running_drop_ins("loki", "f00") == started_with
+    assert systemd.running_drop_ins("loki", "another start") == ""
     assert systemd.running_generation("loki", "f00") == ("4-def", "ba9876543210")
     files.replace(layout.running("loki"), b"f00 half-written", 0o600)
     assert systemd.running_generation("loki", "f00") == ("", "")
