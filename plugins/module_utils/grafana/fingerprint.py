@@ -23,6 +23,8 @@ FORMAT = 1
 # Cost of the slow hash: 16 MiB and some 50 ms for each secret.
 SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
 
+ROUNDS = 500_000
+
 
 def digest(key: str, salt: str, uid: str, field: str, secret: str) -> str:
     """Return the digest of one secret."""
@@ -31,7 +33,11 @@ def digest(key: str, salt: str, uid: str, field: str, secret: str) -> str:
         return hmac.new(
             key.encode(), salt.encode() + message, hashlib.sha256
         ).hexdigest()
-    return hashlib.scrypt(message, salt=salt.encode(), **SCRYPT).hex()
+    try:
+        return hashlib.scrypt(message, salt=salt.encode(), **SCRYPT).hex()
+    except (AttributeError, ValueError):
+        # OpenSSL in FIPS mode has no scrypt.
+        return hashlib.pbkdf2_hmac("sha256", message, salt.encode(), ROUNDS).hex()
 
 
 def record(
