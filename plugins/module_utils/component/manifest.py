@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
 
 FORMAT = 1
+# A release's directory: name, version from the first digit after a dash, start of its checksum.
+RELEASE = re.compile(r"(?P<release>(?P<name>.+?)-(?P<version>\d.*))-[0-9a-f]{8}\Z")
 # Keys without which a manifest describes nothing, and values for those that a release lacked.
 REQUIRED = ("id", "component", "name", "release", "files", "units")
 DEFAULTS = {
@@ -231,6 +233,17 @@ def _fingerprints(manifest: Manifest) -> dict[str, str | None]:
     return {
         path: record.get("fingerprint") for path, record in manifest["files"].items()
     }
+
+
+def is_older(release: str, other: str) -> bool:
+    """Return whether a release's directory has an older version of the same program."""
+    left, right = RELEASE.match(release), RELEASE.match(other)
+    if not left or not right or left["name"] != right["name"]:
+        return False
+    versions = [
+        list(map(int, re.findall(r"\d+", match["version"]))) for match in (left, right)
+    ]
+    return versions[0] < versions[1]
 
 
 def number(generation_name: str) -> int:

@@ -117,6 +117,7 @@ def _plan_rollback(params: dict[str, Any]) -> Result:
             target=rollout.generation,
         )
         result.notices.append(notice)
+    result.notices += filter(None, map(transaction.downgrade_notice, result.changing))
     return result
 
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from . import generation, layout, observe, probe, systemd
+from .manifest import RELEASE
 from .rollback import rolled_back_from
 from .rollout_plan import not_loaded, shown_path, wrong_link
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .manifest import Manifest
     from .rollout_plan import ObservedState
 
-# A release's directory: name, version from the first digit after a dash, start of its checksum.
-RELEASE = re.compile(r"(?P<release>.+?-(?P<version>\d.*))-[0-9a-f]{8}\Z")
 PROPERTIES = "DropInPaths,ActiveEnterTimestampMonotonic"
 # Directories of manual and `systemctl set-property` drop-ins, besides that of our units.
 DROP_IN_DIRECTORIES = (

@@ -171,6 +171,7 @@ def _plan_rollouts(
     for name in installed:
         if name not in names:
             result.removals.append(plan_removal(name))
+    result.notices += filter(None, map(downgrade_notice, result.changing))
     if result.changing and not systemd.has_user_namespaces():
         result.notices.append(NO_USER_NAMESPACES)
     return result
@@ -213,6 +214,22 @@ def refuse_obstacles(
             f"{', '.join(paths)}: not made by this collection; remove it, or adopt it"
             " for one run with -e monitoring_adopt=true (option adopt), which keeps a copy."
         )
+
+
+def downgrade_notice(rollout: Rollout) -> str:
+    """Return what to say about an older version that has data of a newer one."""
+    running = rollout.observed.running_manifest or rollout.observed.manifest
+    release = rollout.manifest["release"]
+    if not running or not manifest.is_older(release, running["release"]):
+        return ""
+    data = layout.data(rollout.name)
+    if not files.listing(data):
+        return ""
+    return (
+        f"{rollout.name}: {release} is older than {running['release']}, which has written to"
+        f" {data}; it may not read what the newer one wrote, so see the release notes, and have a"
+        " backup."
+    )
 
 
 def _has_secrets(desired: list[Instance]) -> bool:

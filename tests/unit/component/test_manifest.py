@@ -96,3 +96,20 @@ def test_a_damaged_manifest_is_parsed_as_none(content: bytes | None) -> None:
 
 def test_a_generation_has_its_number_in_its_name() -> None:
     assert manifest.number("12-abcdef") == 12
+
+
+@pytest.mark.parametrize(
+    ("release", "other", "expected"),
+    [
+        ("loki-3.7.8-01234567", "loki-3.7.10-01234567", True),
+        ("loki-3.7.10-01234567", "loki-3.7.8-01234567", False),
+        ("loki-3.7.8-01234567", "loki-3.7.8-76543210", False),
+        ("grafana-13.0.1-01234567", "grafana-13.0.1+security-01-01234567", True),
+        ("loki-3.7.8-01234567", "promtail-3.7.10-01234567", False),
+        ("unknown", "loki-3.7.8-01234567", False),
+    ],
+)
+def test_versions_are_compared_by_their_numbers(
+    release: str, other: str, expected: bool
+) -> None:
+    assert manifest.is_older(release, other) is expected

@@ -823,3 +823,22 @@ def test_a_process_whose_start_recorded_no_drop_ins_is_left_alone(
     note = Path(layout.running("loki"))
     note.write_text(" ".join(note.read_text().split()[:3]) + "\n")
     assert host.good(options).changed is False
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_an_older_version_on_data_of_a_newer_one_is_announced(
+    host: FakeHost, options: dict[str, Any], tmp_path: Path, check: bool
+) -> None:
+    older = {**options, "release": release(tmp_path, "3.7.10")}
+    newer = {**options, "release": release(tmp_path, "3.10.1")}
+    host.good(older)
+    assert host.good(newer).values["notices"] == []
+    assert host.good(older, check=True).values["notices"] == []
+    (Path(layout.data("loki")) / "wal").mkdir()
+    (notice,) = host.good(older, check=True).values["notices"]
+    assert notice.startswith("loki: loki-3.7.10-")
+    assert "is older than loki-3.10.1-" in notice
+    for options_of_return in (older, {"name": "loki", "state": "previous"}):
+        returned = host.good(options_of_return, check=check)
+        assert notice in returned.values["notices"]
+        host.good(newer)
