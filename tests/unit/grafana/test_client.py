@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import subprocess
@@ -340,3 +341,46 @@ def test_the_major_version_is_read(grafana: FakeGrafana, client: Client) -> None
 def test_a_hidden_version_is_zero() -> None:
     with FakeGrafana(version="12.4.3", password="x", hide_version=True) as server:
         assert Client(server.url, username="admin", password="x").major_version() == 0
+
+
+@pytest.fixture
+def flooding() -> Iterator[tuple[str, list[int]]]:
+    """Serve one body without end; return the address, and the pauses between its bytes."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    pauses: list[float] = []
+    closing = threading.Event()
+
+    def serve() -> None:
+        with listener:
+            connection, _address = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                )
+                while not closing.wait(pauses[0]):
+                    connection.sendall(b"4000\r\n" + bytes(0x4000) + b"\r\n")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}", pauses
+    closing.set()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("pause", "longest"), [(0, 2**20), (0.1, 2**40)], ids=["flood", "drip"]
+)
+def test_an_answer_without_end_is_an_error(
+    flooding: tuple[str, list[float]],
+    monkeypatch: pytest.MonkeyPatch,
+    pause: float,
+    longest: int,
+) -> None:
+    url, pauses = flooding
+    pauses.append(pause)
+    monkeypatch.setattr(clients, "LONGEST_BODY", longest)
+    monkeypatch.setattr(clients, "SLOWEST_FACTOR", 1)
+    client = Client(url, username="admin", password="a", timeout=0.5)
+    with pytest.raises(GrafanaError, match=r"GET /api/health.* did not end after"):
+        client.get(path("health"))

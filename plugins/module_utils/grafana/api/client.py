@@ -36,6 +36,10 @@ TEMPORARY = (
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 LONGEST_CONNECT = 10
 LONGEST_MESSAGE = 600
+# More than the largest list of dashboards; a body may take that many times its first byte's time.
+LONGEST_BODY = 256 * 1024**2
+SLOWEST_FACTOR = 5
+CHUNK = 16 * 1024
 # Messages of a conflict that stays.
 FINAL = (
     "exists",
@@ -246,7 +250,9 @@ class Client:
                 headers=request.headers,
                 timeout=self._timeout,
                 allow_redirects=False,
+                stream=True,
             )
+            self._read(request, answer)
         except requests.exceptions.SSLError as error:
             message = f"{request.title} at {self.url}: TLS: {_root_cause(error)}"
             raise GrafanaError(self.scrub(message)) from None
@@ -259,6 +265,20 @@ class Client:
             message = f"{request.title} at {self.url}: {error}"
             raise GrafanaError(self.scrub(message)) from None
         return self._accept(request, answer)
+
+    def _read(self, request: _Request, answer: Any) -> None:
+        """Read a body; a service that floods or drips must not fill the memory or hold the run."""
+        end = time.monotonic() + SLOWEST_FACTOR * self._timeout[1]
+        body = bytearray()
+        with answer:
+            for chunk in answer.iter_content(CHUNK):
+                body += chunk
+                if len(body) > LONGEST_BODY or time.monotonic() > end:
+                    raise GrafanaError(
+                        f"{request.title} at {self.url}: the answer did not end after"
+                        f" {len(body)} bytes"
+                    )
+        answer._content = bytes(body)
 
     def _raise_failed(self, request: _Request, error: Exception) -> NoReturn:
         message = self.scrub(f"{request.title} at {self.url}: {_root_cause(error)}")
