@@ -843,10 +843,13 @@ def test_unmanaged_files_are_refused_unless_adopted_and_are_restored_after_a_fai
     rollout,
 ):
     unit = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
-    rollout.host.run("mkdir -p /etc/testd && echo theirs >/etc/testd/testd.json")
+    rollout.host.run(
+        "mkdir -p /etc/testd && echo theirs >/etc/testd/testd.json"
+        " && chown daemon:daemon /etc/testd/testd.json"
+    )
     rollout.host.run(
         "cat >/etc/systemd/system/testd.service &&"
-        " systemctl daemon-reload && systemctl start testd",
+        " systemctl daemon-reload && systemctl enable --now testd",
         input=unit,
     )
     refused = rollout.run(rollout.task())
@@ -854,14 +857,23 @@ def test_unmanaged_files_are_refused_unless_adopted_and_are_restored_after_a_fai
     assert (
         "/etc/testd" in refused.message and "monitoring_adopt=true" in refused.message
     )
-    failed = rollout.run(rollout.task({"fault": "cannot start"}, adopt=True))
-    assert failed.returncode == 2
-    assert rollout.host.run(
-        "cat /etc/testd/testd.json; systemctl is-active testd"
-    ).stdout.split() == [
-        "theirs",
-        "active",
-    ]
+
+    def theirs() -> list[str]:
+        command = "cat /etc/testd/testd.json; stat -c %U /etc/testd/testd.json;"
+        command += " systemctl is-active testd; systemctl is-enabled testd"
+        return rollout.host.run(command).stdout.split()
+
+    given_back = ["theirs", "daemon", "active", "enabled"]
+    bad = {"fault": "cannot start"}
+    assert rollout.run(rollout.task(bad, adopt=True)).returncode == 2
+    assert theirs() == given_back
+    # The run that follows a killed one gives back what that one took.
+    killed = {KILL_AT: "after-links"}
+    assert (
+        rollout.run(rollout.task(bad, adopt=True), environment=killed).returncode == 2
+    )
+    assert rollout.run(rollout.task(bad)).returncode == 2
+    assert theirs() == given_back
     adopted = good(rollout.run(rollout.task(adopt=True)))
     assert "/opt/monitoring/edited/testd/adopted/etc/testd" in " ".join(
         adopted.result["notices"]

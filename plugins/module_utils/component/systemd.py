@@ -35,7 +35,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LONGEST_OUTPUT = 1024 * 1024
 LONGEST_LINE = 600
 # A rollback waits for the journal, which may not answer.
-JOURNAL_SECONDS = 5
+JOURNAL_SECONDS = 10
 NOTICE = "notice: "
 # Calls of functions and their places in a stack trace of Go, also within a quoted error.
 FRAME = re.compile(
