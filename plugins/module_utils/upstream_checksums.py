@@ -9,6 +9,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 
+from ansible.module_utils.urls import ConnectionError as AnsibleConnectionError
 from ansible.module_utils.urls import open_url
 
 from . import upstream_releases
@@ -20,6 +21,7 @@ LONGEST = 1024 * 1024
 SECONDS = 60
 # Object storage that hides its listing answers 403 for a missing file.
 MISSING = (403, 404, 410)
+UNREACHABLE = (OSError, HTTPException, ValueError, AnsibleConnectionError)
 
 
 def checksum_file(
@@ -45,7 +47,7 @@ def checksum_file(
                 failures.append(f"{url}: HTTP {error.code}")
                 if error.code not in MISSING:
                     unknown.append(failures[-1])
-            except (OSError, HTTPException, ValueError, ReleaseError) as error:
+            except (*UNREACHABLE, ReleaseError) as error:
                 failures.append(f"{url}: {getattr(error, 'reason', error)}")
                 unknown.append(failures[-1])
     if unknown:
@@ -60,7 +62,7 @@ def archive_size(archive: str, mirrors: list[str]) -> int:
             # Signed addresses of object storage may refuse HEAD.
             with deadline(SECONDS), _open(url, {"Range": "bytes=0-0"}) as response:
                 size = _told_size(response.headers)
-        except (OSError, HTTPException, ValueError):
+        except UNREACHABLE:
             continue
         if size:
             return size

@@ -215,7 +215,8 @@ def keep_edited(name: str, observed: ObservedState) -> list[str]:
 def restore_modes(name: str) -> None:
     """Give the directories above generations and releases their owner and mode back."""
     for path, mode in observe.wrong_modes(name).items():
-        os.chown(path, 0, 0)
+        if path != layout.data(name):
+            os.chown(path, 0, 0)
         os.chmod(path, mode)
 
 

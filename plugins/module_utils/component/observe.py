@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -265,11 +266,17 @@ def wrong_modes(name: str) -> dict[str, int]:
     """Return the mode of each existing path that another one or another owner opens or closes."""
     # An administrator may have moved them elsewhere and left a link.
     paths = {os.path.realpath(path): mode for path, mode in layout.modes(name).items()}
-    return {
+    wrong = {
         path: mode
         for path, mode in paths.items()
         if os.path.exists(path) and not files.owned(path, mode)
     }
+    data = layout.data(name)
+    mode = os.lstat(data).st_mode if os.path.isdir(data) else 0
+    if stat.S_ISDIR(mode) and mode & stat.S_IWOTH:
+        # Its owner and the rest of its mode are a matter of the unit.
+        wrong[data] = stat.S_IMODE(mode) & ~stat.S_IWOTH
+    return wrong
 
 
 def unmanaged(name: str, names: list[str], states: dict[str, Unit]) -> tuple[str, ...]:

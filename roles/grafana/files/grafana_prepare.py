@@ -145,6 +145,9 @@ def check(
     grafana: Installation, state: State, version: str, accept_secret_key: bool
 ) -> None:
     """Raise Refused if a rollout would lose data or Grafana could not start."""
+    if state.get("restored"):
+        # Its run may have been killed before it could say so.
+        print(NOTICE + state.get("restored"))
     refuse_missing_files(grafana.etc / "grafana.ini")
     refuse_changed_key(grafana, state, accept_secret_key)
     if not grafana.has_database():
@@ -202,6 +205,8 @@ def refuse_changed_key(grafana: Installation, state: State, accept: bool) -> Non
 
 def prepare(grafana: Installation, state: State, version: str, release: Path) -> None:
     """Match the database to the starting version and the password to the configuration."""
+    if state.get("restored"):
+        state.remember(restored="")
     match_database(grafana, state, version)
     remember_key(grafana, state)
     state.remember(
@@ -417,10 +422,12 @@ def replace(grafana: Installation, state: State, database: Path, backup: Path) -
     new.replace(database)
     sync(database)
     prune(grafana.backups, "newer-*.db")
-    print(
-        f"{NOTICE}The database was restored from {backup}; the one of Grafana {version}, with what"
-        f" was saved since, was copied to {newer_copy}."
+    message = (
+        f"The database was restored from {backup}; the one of Grafana {version}, with what was"
+        f" saved since, was copied to {newer_copy}."
     )
+    state.remember(restored=message)
+    print(NOTICE + message)
 
 
 def copy_damaged(database: Path, target: Path) -> None:

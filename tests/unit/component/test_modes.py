@@ -146,3 +146,17 @@ def test_the_status_names_a_changed_mode(
     drift = status.status({"expected": None}, False)["instances"]["loki"]["drift"]
     assert f"{layout.etc('loki')}/rules/ was changed manually" in drift
     assert f"{layout.generations('loki')} has another owner or mode" in drift
+
+
+def test_a_data_directory_that_everybody_may_write_is_closed(
+    host: FakeHost,
+    rolled_out: dict[str, Any],
+) -> None:
+    data = Path(layout.data("loki"))
+    before = data.stat()
+    data.chmod(0o757)
+    assert host.good(rolled_out).action == "switch"
+    after = data.stat()
+    assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)
+    assert after.st_mode & 0o777 == 0o755
+    assert host.good(rolled_out).changed is False
