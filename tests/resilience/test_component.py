@@ -669,6 +669,12 @@ def test_instances_are_one_transaction_and_a_dropped_one_is_removed(rollout):
     assert failed.returncode == 2
     assert set(failed.result["rolled_back"]) == {"testd-main", "testd-chain"}
     assert (rollout.answer(port=7080), rollout.answer(port=7081)) == ("main", "chain")
+    # They swap their ports, and a new one takes that of one that goes.
+    good(rollout.run(instances(rollout, "chain", "main")))
+    assert (rollout.answer(port=7080), rollout.answer(port=7081)) == ("chain", "main")
+    good(rollout.run(instances(rollout, "main", "side")))
+    assert (rollout.answer(port=7080), rollout.answer(port=7081)) == ("main", "side")
+    good(rollout.run(instances(rollout, "main", "chain")))
     removed = good(rollout.run(instances(rollout, "main")))
     assert removed.result["instances"]["testd-chain"]["action"] == "remove"
     assert rollout.host.run("ls /opt/monitoring/components").stdout.split() == [
