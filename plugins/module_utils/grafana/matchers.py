@@ -7,6 +7,7 @@ Grafana 12 does the same, Grafana 11 has the classic grammar only.
 
 from __future__ import annotations
 
+import json
 import re
 
 # Go's white space in regular expressions; Python's \s has more.
@@ -35,6 +36,18 @@ def parse_matchers(text: str) -> list[list[str]]:
     if matchers is None:
         raise ValueError(f"{text!r} is no matcher such as severity=critical")
     return matchers
+
+
+def as_text(matcher: list[str]) -> str:
+    """Return a matcher as a text that is read as the same one."""
+    label, operator, value = matcher
+    if not re.fullmatch("[a-zA-Z_:][a-zA-Z0-9_:]*", label):
+        # Only the newer grammar has other labels, in quotes of Go.
+        label, value = (json.dumps(part, ensure_ascii=False) for part in (label, value))
+        return f"{label}{operator}{value}"
+    for character in ("\\", '"'):
+        value = value.replace(character, f"\\{character}")
+    return f'{label}{operator}"{value}"'
 
 
 def _classic(text: str) -> list[list[str]] | None:

@@ -287,9 +287,12 @@ def _with_float_precision(tree: Any) -> Any:
 def matchers(body: Body) -> list[list[str]]:
     """Return all matchers of a route, in any of the four spellings, sorted.
 
-    Raises ValueError for anything else.
+    Grafana takes one quote off either end of a value in ``object_matchers``. Raises ValueError for
+    anything else.
     """
     result = [_matcher(entry) for entry in body.get("object_matchers") or []]
+    for entry in result:
+        entry[2] = re.sub(r'^"|"\Z', "", entry[2])
     for entry in body.get("matchers") or []:
         is_text = isinstance(entry, str)
         result += parse_matchers(entry) if is_text else [_matcher(entry)]
@@ -305,12 +308,6 @@ def _matcher(entry: Any) -> list[str]:
     if not isinstance(entry, list) or len(entry) != 3 or entry[1] not in OPERATORS:
         raise ValueError(f"{entry!r} is no matcher such as [severity, =, critical]")
     return [str(part) for part in entry]
-
-
-def without_quotes(value: str) -> str:
-    """Return a matcher's value as the server keeps it, less one quote at either end."""
-    value = value[1:] if value.startswith('"') else value
-    return value[:-1] if value.endswith('"') else value
 
 
 def route(body: Body, root: bool = True) -> Body:

@@ -160,7 +160,8 @@ def save(request: Request, config: dict[str, Any]) -> None:
     ]
     stored = [shown, config["route"], config["intervals"]]
     changed = {"revision": config["revision"] + 1}
-    if NOT_YAML.search(json.dumps(stored, ensure_ascii=False)):
+    is_yaml = not NOT_YAML.search(json.dumps(stored, ensure_ascii=False))
+    if not is_yaml or config["route"].get("continue"):
         changed["is_corrupted"] = True
     request.store.put(request.org, "alertmanager", "", config | changed)
 
@@ -495,7 +496,7 @@ def normal_matchers(given: dict[str, Any]) -> dict[str, Any]:
     if given.get("matchers"):
         found = sorted(parsed_matcher(text) for text in given["matchers"])
         kept["matchers"] = [
-            f"{name}{operator}{json.dumps(value)}" for name, operator, value in found
+            f'{name}{operator}"{escaped(value)}"' for name, operator, value in found
         ]
     return kept
 
@@ -541,20 +542,40 @@ def matcher(given: Any) -> list[str]:
         raise malformed(f"unsupported match type {json.dumps(operator)} in matcher")
     value = value.removeprefix('"')
     value = value.removesuffix('"')
+    check_expression(operator, value)
+    return [name, operator, value]
+
+
+def check_expression(operator: str, value: str) -> None:
+    """Reject a regular expression that is none."""
     if operator.endswith("~"):
         try:
             re.compile(value)
         except re.error as error:
             raise Refused(400, BAD_JSON) from error
-    return [name, operator, value]
+
+
+def escaped(value: str) -> str:
+    """Return a value as Alertmanager writes it between quotes."""
+    for character, written in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n")):
+        value = value.replace(character, written)
+    return value
+
+
+def unescaped(match: re.Match[str]) -> str:
+    return "\n" if match[1] == "n" else match[1]
 
 
 def parsed_matcher(line: Any) -> list[str]:
-    """Return a matcher from its one-line form."""
+    """Return a matcher from its one-line form, whose value may be in quotes."""
     match = MATCHER.fullmatch(line) if isinstance(line, str) else None
     if match is None:
         raise Refused(400, BAD_JSON)
-    return matcher(list(match.groups()))
+    name, operator, value = match.groups()
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = re.sub(r'\\([n"\\])', unescaped, value[1:-1])
+    check_expression(operator, value)
+    return [name, operator, value]
 
 
 @route("GET", TREE, **READ)

@@ -347,6 +347,12 @@ def test_built_in_datasource_or_variable_is_not_required(datasource: object) -> 
             id="root",
         ),
         pytest.param(
+            [point(), policy(**{"continue": True})],
+            "policy:1: the root of the notification policy has continue;"
+            " move it to a nested route.",
+            id="continue at the root",
+        ),
+        pytest.param(
             [policy(receiver="")],
             "policy:1: the notification policy has no receiver; set receiver.",
             id="no receiver",

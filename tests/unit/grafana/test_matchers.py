@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.matchers import (
+    as_text,
     parse_matchers,
 )
 
@@ -78,3 +81,18 @@ def test_text_is_read_as_alertmanager_reads_it(text: str, found: list | None) ->
             parse_matchers(text)
     else:
         assert parse_matchers(text) == found
+
+
+@given(
+    label=st.from_regex(r"[a-z_:][a-z0-9_:]*", fullmatch=True)
+    | st.text(st.characters(categories=("L", "N", "Zs", "Po")), min_size=1),
+    operator=st.sampled_from(["=", "!=", "=~", "!~"]),
+    value=st.text(
+        st.characters(exclude_categories=("Cs", "Cc"), include_characters='"\\n, {}')
+    ),
+)
+def test_matcher_as_text_is_read_as_the_same_one(
+    label: str, operator: str, value: str
+) -> None:
+    matcher = [label, operator, value]
+    assert parse_matchers(as_text(matcher)) == [matcher]

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana import (
+    normalize,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.api.client import (
     Raced,
 )
@@ -235,3 +238,21 @@ def test_an_instant_query_of_loki_has_to_be_one_of_loki(
     assert not writes(grafana)
     typed = changed(group, (*query, "model", "queryType"), "instant")
     assert apply(desired("rule_group", typed), required=required).changed
+
+
+def test_quotes_of_a_matchers_value_are_kept(grafana: Any, apply: Apply) -> None:
+    """In ``object_matchers`` the server takes one off at either end, also of a value's own."""
+    matchers = [r'a="\"x\""', 'b=~"c|\\\\d\\n"']
+    tree = changed(
+        BODIES["policy"], ("routes",), [{"matchers": matchers}, {"match": {"d": '"'}}]
+    )
+    apply(desired("contact_point"), desired("mute_timing"), desired("policy", tree))
+    policy = desired("policy", tree)
+    assert not apply(policy).changed and not writes(grafana)
+    live = read_existing(connect(grafana), ("policy",))["policy"][""].body
+    assert normalize.matchers(live["routes"][0])[0] == ["a", "=", '"x"']
+    stripped = {"object_matchers": [["a", "=", '"x"']]}
+    assert normalize.matchers(stripped) == [["a", "=", "x"]]
+    apply(desired("policy", changed(tree, ("routes",), [stripped])))
+    live = read_existing(connect(grafana), ("policy",))["policy"][""].body
+    assert live["routes"][0]["object_matchers"] == [["a", "=", "x"]]

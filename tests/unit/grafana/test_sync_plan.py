@@ -211,6 +211,8 @@ def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
         ("contact_point", ("receivers", 0, "uid"), "x" * 41, "longer than 40"),
         ("policy", ("receiver",), "", "needs a receiver"),
         ("policy", ("mute_time_intervals",), ["w"], "neither matchers nor timings"),
+        ("policy", ("continue",), True, "takes no continue, with which Grafana cannot"),
+        ("policy", ("match",), {"a": "b"}, "neither matchers nor timings"),
         ("policy", ("routes", 0, "matchers"), ["a"], "'a' is no matcher such as"),
         ("policy", ("routes", 0, "matchers"), [7], "7 is no matcher such as ["),
         ("policy", ("routes", 0, "match"), ["a"], "match is ['a']; write a dict"),

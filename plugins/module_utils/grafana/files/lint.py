@@ -53,8 +53,12 @@ REDACTED = "[REDACTED]"
 # Fields of a datasource's jsonData that name another datasource.
 DATASOURCE_LINKS = ("datasourceUid", "alertmanagerUid")
 _TIMINGS = ("mute_time_intervals", "active_time_intervals")
-# Grafana rejects these at the root of the notification policy.
-_NESTED_ONLY = ("matchers", "object_matchers", "match", "match_re", *_TIMINGS)
+# Grafana rejects these at the root of the notification policy, except continue, with which it
+# cannot load its configuration any more.
+_NESTED_ONLY = (
+    *("matchers", "object_matchers", "match", "match_re", "continue"),
+    *_TIMINGS,
+)
 # Expressions whose field `expression` is a refId.
 _SINGLE_INPUT = ("reduce", "resample", "threshold")
 # The location of a refId below the conditions of classic_conditions.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import normalize, schedules
 from ..api.client import path
+from ..matchers import as_text
 from ..model import Reference
 from .base import (
     Kind,
@@ -79,15 +80,6 @@ class Policy(Kind):
         """Return the tree with all matchers in the spelling that every server keeps."""
         return _sent(body)
 
-    def expected(self, body: Body) -> Body:
-        """Return the tree without the quotes that the server removes from a matcher's value."""
-        matchers = [
-            [*entry[:2], normalize.without_quotes(entry[2])]
-            for entry in body.get("object_matchers") or []
-        ]
-        routes = [self.expected(route) for route in body.get("routes") or []]
-        return {**body, "object_matchers": matchers, "routes": routes}
-
     def comparable(self, body: Body, like: Body) -> Body:
         """Return all routes, with matchers sorted and durations in seconds."""
         return normalize.route(body)
@@ -99,12 +91,15 @@ class Policy(Kind):
             return unloadable
         if not body.get("receiver"):
             return "the root of the policy tree needs a receiver"
-        if body.get("object_matchers") or any(
-            body.get(key) for key in normalize.TIMINGS
-        ):
+        if any(body.get(key) for key in (*MATCHER_FIELDS, *normalize.TIMINGS)):
             return (
                 "the root of the policy tree takes neither matchers nor timings: "
                 "it must match all that is left"
+            )
+        if body.get("continue"):
+            return (
+                "the root of the policy tree takes no continue, with which Grafana cannot load its"
+                " configuration any more: leave it out"
             )
         return next(_problems(body), None)
 
@@ -150,7 +145,10 @@ def _sent(route: Body) -> Body:
         if key not in rewritten and value is not None
     }
     matchers = normalize.matchers(route)
-    if matchers:
+    if any('"' in (value[:1], value[-1:]) for _label, _operator, value in matchers):
+        # The other field loses a quote at either end of a value, each time that it is read.
+        sent["matchers"] = [as_text(matcher) for matcher in matchers]
+    elif matchers:
         sent["object_matchers"] = matchers
     if route.get("routes"):
         sent["routes"] = [_sent(child) for child in route["routes"]]
