@@ -119,6 +119,9 @@ def normalized(
         raise invalid(
             "both annotations __dashboardUid__ and __panelId__ must be specified"
         )
+    panel = rule["annotations"].get("__panelId__") or "0"
+    if not re.fullmatch("[+-]?[0-9]+", panel):
+        raise invalid("annotation __panelId__ must be a valid integer Panel ID")
     # 11 ignores these.
     if request.server.release >= (12,):
         rule |= {"keep_firing_for": "0s", "missingSeriesEvalsToResolve": None}

@@ -237,6 +237,18 @@ def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
         ),
         (
             "rule_group",
+            ("rules", 0, "annotations"),
+            {"__dashboardUid__": "app", "__panelId__": "1.0"},
+            "its annotation __panelId__ is '1.0'; write the number of a panel",
+        ),
+        (
+            "rule_group",
+            ("rules", 0, "missingSeriesEvalsToResolve"),
+            -2,
+            "missingSeriesEvalsToResolve is -2; write 1 or more",
+        ),
+        (
+            "rule_group",
             ("rules", 0, "record"),
             {"metric": "a-b", "from": "A"},
             "it records 'a-b'; write letters, digits, _ and :",

@@ -38,6 +38,7 @@ NEWER_FIELDS = (
     "notification_settings.active_time_intervals",
 )
 NEWER_SINCE = 12
+PANEL = "__panelId__"
 LONGEST_UID = 40
 # Of the title of a group or rule.
 LONGEST_NAME = 190
@@ -238,6 +239,12 @@ def _name_problems(rule: Body) -> Iterator[str]:
     for label in RESERVED_LABELS:
         if label in (rule.get("labels") or {}):
             yield f"the label {label} is one of Grafana's own; rename it"
+    panel = str((rule.get("annotations") or {}).get(PANEL) or "0")
+    if not re.fullmatch("[+-]?[0-9]+", panel):
+        yield f"its annotation {PANEL} is {panel!r}; write the number of a panel"
+    evaluations = rule.get(EVALUATIONS)
+    if isinstance(evaluations, int) and evaluations < -1:
+        yield f"{EVALUATIONS} is {evaluations}; write 1 or more"
     metric = (rule.get("record") or {}).get("metric")
     if metric is not None and not METRIC.fullmatch(str(metric)):
         yield f"it records {metric!r}; write letters, digits, _ and :"
