@@ -395,7 +395,7 @@ def tls_files(
     scheme = transport.HTTP
     if bind_address:
         subject = f"{component.name} on {host}, {bind_address}"
-        bind_host = _parse_bind_address(bind_address, subject).host
+        bind_host = parse_bind_address(bind_address, subject).host
         scheme = _scheme_at(bind_host, host, inventory)
     own = credentials_of(inventory, host)
     files = TlsFiles(scheme=scheme, config=[], secrets={}, probe_auth={}, web={})
@@ -623,7 +623,7 @@ def bind_addresses_of(
     value = inventory.render(listener.host, component, template, listener.instance)
     addresses = value if isinstance(value, list) and value else [value]
     subject = listener.description
-    parsed = [_parse_bind_address(address, subject) for address in addresses]
+    parsed = [parse_bind_address(address, subject) for address in addresses]
     if any(not int(address.port) for address in parsed):
         raise CatalogError(
             f"{subject}: the port 0 stands for any port; write one from 1 to {MAX_PORT}."
@@ -684,7 +684,8 @@ def _advertised_host(
     return str(inventory.variable(host, "ansible_host") or host)
 
 
-def _parse_bind_address(address: Value, subject: str) -> BindAddress:
+def parse_bind_address(address: Value, subject: str) -> BindAddress:
+    """Return host and port of an address; raise CatalogError for anything else."""
     text = address if isinstance(address, str) else ""
     host, colon, port = text.rpartition(":")
     is_bracketed = host.startswith("[") and host.endswith("]")

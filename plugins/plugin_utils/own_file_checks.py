@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from ..module_utils.grafana.files.documents import Steps
 
 PROMETHEUS = "prometheus"
+# Variables that systemd or the role sets.
+PRESENT = (
+    "GOMEMLIMIT",
+    "HOME",
+    "LANG",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "STATE_DIRECTORY",
+    "USER",
+)
 EXPAND_FLAG = "config.expand-env"
 # Directories that the unit of Promtail hides, except for what its role shows.
 HIDDEN = (
@@ -72,6 +83,7 @@ class Own(NamedTuple):
     variable: str
     document: Document
     facts: Facts
+    instance: catalog.Instance | None = None
 
     def blocker(
         self,
@@ -137,8 +149,12 @@ def _of_host(
     host: str,
     inventory: Inventory,
 ) -> Iterator[Blocker]:
+    is_dev = inventory.variable(host, catalog.ENVIRONMENT) == catalog.DEV
+    if not is_dev:
+        for own in _flags(component, host, inventory):
+            yield from _exposed(own, inventory)
     for own in _configurations(component, host, inventory):
-        if inventory.variable(host, catalog.ENVIRONMENT) != catalog.DEV:
+        if not is_dev:
             yield from _exposed(own, inventory)
         if own.variable.endswith("_config_file"):
             yield from _missing_listeners(own, inventory)
@@ -146,6 +162,35 @@ def _of_host(
             yield from _unset_variables(own, inventory)
         if component.role == "promtail":
             yield from _hidden(own, inventory)
+
+
+def _flags(
+    component: Component,
+    host: str,
+    inventory: Inventory,
+) -> Iterator[Own]:
+    """Yield the addresses in flags of the user's own, of each instance as well."""
+    role = component.role
+    if component.instances:
+        variable = f"{role}_instances"
+        instances = inventory.variable(host, variable)
+        owners = instances if isinstance(instances, list) else []
+    else:
+        variable = f"{role}_flags"
+        owners = [{"flags": inventory.variable(host, variable)}]
+    name = inventory.location(host, variable) or variable
+    for owner in owners:
+        flags = owner.get("flags") if isinstance(owner, dict) else None
+        facts = own_files.facts_of_flags(_strings(flags or []))
+        if facts.listeners:
+            yield Own(
+                component,
+                host,
+                variable,
+                Document(name, None),
+                facts,
+                owner if component.instances else None,
+            )
 
 
 def _configurations(
@@ -163,7 +208,9 @@ def _configurations(
         except CatalogError:
             # Another check reports it.
             return
-        document = _parsed(role, os.path.relpath(path), inventory.read_file(path))
+        relative = os.path.relpath(path)
+        name = path if relative.startswith("..") else relative
+        document = _parsed(role, name, inventory.read_file(path))
         facts = own_files.facts_of(role, document.content)
         yield Own(
             component,
@@ -270,7 +317,7 @@ def _listed(
         address
         for name in component.listen_addresses
         for address in catalog.bind_addresses_of(
-            catalog.Listener(component, name, own.host), inventory
+            catalog.Listener(component, name, own.host, own.instance), inventory
         )
     ]
 
@@ -332,7 +379,7 @@ def _unset_variables(
                 steps,
                 reason,
             )
-        elif name not in environment:
+        elif name not in environment and name not in PRESENT:
             yield own.blocker(
                 steps,
                 f"{name} is not set; set it in {variable}",

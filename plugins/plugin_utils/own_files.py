@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 EXPANDED = "$"
 # Variables of the collector: ${env:NAME} or ${NAME}, without a default, and not escaped.
 COLLECTOR_VARIABLE = re.compile(r"(?<!\$)\$\{(?:env:)?([A-Za-z_]\w*)\}")
+# Keys whose values have references of their own.
+EXPRESSIONS = ("replacement", "expression", "template", "source", "replace")
 # Variables of Loki, Tempo and Promtail. In other places ${1} and ${name} belong to expressions.
 VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z_][A-Z0-9_]{2,})\}")
 HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[\w.-]*):(\d+)\Z")
+LISTEN_FLAG = re.compile(r"(--?[\w.-]*listen-address)=(\S*:\d+)\Z")
 GLOB = re.compile(r"[*?\[{]")
 # Receivers and extensions of the collector that accept connections at their endpoint. That of
 # others may be a server to ask, unless it stands for every address.
@@ -66,7 +69,13 @@ SERVERS = frozenset(
     )
 )
 ENDPOINT_KEYS = ("endpoint", "listen_address")
-# The default endpoints of OTLP.
+# Parts of the collector with a default endpoint, and that of each protocol of OTLP.
+DEFAULT_ENDPOINTS = {
+    "health_check": "localhost:13133",
+    "pprof": "localhost:1777",
+    "zpages": "localhost:55679",
+    "zipkin": "localhost:9411",
+}
 OTLP = {"grpc": "localhost:4317", "http": "localhost:4318"}
 DEFAULT_TELEMETRY = "localhost:8888"
 # Keys of the directories in which Loki and Tempo keep data.
@@ -124,6 +133,22 @@ def facts_of(
     reader = READERS.get(role)
     if reader and isinstance(content, dict):
         reader(content, facts)
+    return facts
+
+
+def facts_of_flags(flags: list[str]) -> Facts:
+    """Return the listeners that flags of a program open."""
+    facts = Facts()
+    for flag in flags:
+        match = LISTEN_FLAG.match(flag)
+        if match:
+            _listen(
+                match[2],
+                (match[1],),
+                facts,
+                # The host finds out whether a listed address uses it.
+                True,
+            )
     return facts
 
 
@@ -297,6 +322,13 @@ def _collector_part(
         facts,
         defaults,
     )
+    if is_server and not any(one.steps[:2] == steps for one in facts.listeners):
+        _listen(
+            DEFAULT_ENDPOINTS.get(kind, ""),
+            steps,
+            facts,
+            False,
+        )
     if kind == "file_storage":
         directory = str(_get(settings, "directory") or DEFAULT_STORAGE)
         facts.data.append(
@@ -504,9 +536,7 @@ def _variables(
     pattern: re.Pattern[str],
 ) -> None:
     for steps, value in _walk(content, ()):
-        # Rules of relabeling and stages have references of their own.
-        is_expression = steps[-1] in ("replacement", "expression", "template", "source")
-        if isinstance(value, str) and not is_expression:
+        if isinstance(value, str) and steps[-1] not in EXPRESSIONS:
             facts.variables += [Found(steps, name) for name in pattern.findall(value)]
 
 
@@ -517,10 +547,11 @@ def _listen(
     uses_tls: bool,
 ) -> None:
     match = HOST_PORT.match(address)
-    if not match:
+    host = match[1].strip("[]") if match else ""
+    is_name = bool(re.search(r"[A-Za-z]", host)) and ":" not in host
+    if not match or (is_name and host != "localhost"):
         facts.is_complete = False
         return
-    host = match[1].strip("[]")
     host = "" if host in ("0.0.0.0", "::") else host
     facts.listeners.append(Listener(steps, host, match[2], uses_tls))
 

@@ -25,8 +25,8 @@ from .catalog import (
 Check = Callable[[], list[str]]
 # The group whose hosts scrape all components.
 SCRAPER = "prometheus"
-# The end of the variable of a configuration file of the user's own.
-CONFIG_FILE = "_config_file"
+# A message that begins with file and line, and names its variable after them.
+LOCATED = re.compile(r"[^\s:]+(?::\d+)?: \S[^:]*\(\w+ of ")
 # What precedes the name of a host in a message.
 BEFORE_HOST = r"(?:\b(?:of|on|from|leads|hosts|and) |, )"
 # A blocker of one variable of one host.
@@ -146,6 +146,7 @@ def _checks(
             component for component in components if host in inventory.hosts(component)
         ]
         checks.append(partial(_incomplete_credentials, host, inventory))
+        checks.append(partial(_open_addresses, host, inventory))
         checks.append(partial(_plaintext_listeners, present, host, inventory))
         checks.append(partial(_address_conflicts, present, host, inventory))
         for component in present:
@@ -322,6 +323,17 @@ def _incomplete_credentials(
     return messages
 
 
+def _open_addresses(
+    host: str,
+    inventory: Inventory,
+) -> list[str]:
+    """Raise CatalogError unless the addresses that may be open are addresses."""
+    value = inventory.variable(host, transport.OPEN_VARIABLE) or []
+    for address in value if isinstance(value, list) else [value]:
+        catalog.parse_bind_address(address, f"{transport.OPEN_VARIABLE} of {host}")
+    return []
+
+
 def _plaintext_listeners(
     present: list[Component],
     host: str,
@@ -478,9 +490,9 @@ def with_locations(
 ) -> str:
     """Return a message after file and line of each variable that it names, where known.
 
-    A message about a file begins with its name and line.
+    A message about a value in a file begins with the location of that value.
     """
-    if re.match(r"[^\s:]+(:\d+)?: ", message) and f"{CONFIG_FILE} of " in message:
+    if LOCATED.match(message):
         return message
     prefixes = ("monitoring_", *(f"{component.role}_" for component in components))
     words = re.findall(r"\w+", message)

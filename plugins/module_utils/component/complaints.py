@@ -67,7 +67,7 @@ def in_metrics(exposition: str) -> list[str]:
             host = labels.get("host", "")
             code = labels.get("status_code", "")
             answered[host] = answered.get(host, False) or code.startswith("2")
-        elif name == PROMTAIL_FAILED and number:
+        elif name == PROMTAIL_FAILED and number and labels.get("reason") != "exists":
             lines.append(f"{number:.0f} targets failed ({labels.get('reason', '')})")
         elif COLLECTOR_SENT.match(name):
             exporter = labels.get("exporter", "")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import re
 
-from . import files, generation, layout, prerequisites, release_store, systemd
+from . import files, generation, layout, release_store, systemd
 from .component_errors import ComponentError
 from .spec import Instance
 
@@ -59,10 +59,15 @@ def _missing(desired: Instance, release: str, group: int | None) -> list[str]:
 
 def is_needed(desired: Instance) -> bool:
     """Return whether an instance has a checker or prerequisites."""
+    # Loading it costs time, and most runs check nothing.
+    from . import prerequisites
+
     return bool(desired.check) or prerequisites.are_known(desired)
 
 
 def _check(desired: Instance, release: str, directory: str) -> list[str]:
+    from . import prerequisites
+
     etc = os.path.join(directory, "etc")
     notices = prerequisites.missing(desired, etc)
     if desired.check:

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 # Flags that name a file or a directory of the host.
 PATH_FLAG = re.compile(
-    r"(--?[\w.-]*?(?:file|files|script|query-path|dir|directory))=(/.*)\Z", re.DOTALL
+    r"(--?[\w.-]*?(?:file|files|script|query-path|dir|directory))=(/.*)\Z"
+    r"|(--?[\w.-]+)=unix://(/[^?\s]*)",
+    re.DOTALL,
 )
+# What may come later: text files in a directory, and a server that listens on a socket.
+MAY_COME_LATER = re.compile(r".*(?:dir|directory|addr)\Z")
 # Directives that decide which files a program reads.
 SANDBOX = re.compile(
     r"^(?:Protect(?:Home|System)|PrivateTmp|TemporaryFileSystem|InaccessiblePaths"
@@ -29,7 +33,11 @@ SANDBOX = re.compile(
     re.MULTILINE,
 )
 BIND = re.compile(r"^(Bind(?:ReadOnly)?Paths=)-?")
-UNREADABLE = 'for path; do (: <"$path") 2>/dev/null || echo "$path"; done'
+# A socket is used rather than read.
+UNREADABLE = (
+    'for path; do if [ -S "$path" ]; then [ -w "$path" ]; else (: <"$path") 2>/dev/null; fi'
+    ' || echo "$path"; done'
+)
 SECONDS = 3
 
 
@@ -114,7 +122,7 @@ def _shown(desired: Instance) -> list[str]:
 def _path_flags(desired: Instance) -> dict[str, str]:
     """Return the paths of the host in a command, with their flags."""
     matches = [PATH_FLAG.match(word) for word in desired.command]
-    return {match[2]: match[1] for match in matches if match}
+    return {match[2] or match[4]: match[1] or match[3] for match in matches if match}
 
 
 def _unreadable(
@@ -124,10 +132,8 @@ def _unreadable(
     """Yield the paths that the program cannot read in the sandbox of its unit."""
     name = desired.name
     flags = _path_flags(desired)
-    # A directory of text files may be filled and created later.
     required = {
-        path: (flag, flag.endswith(("dir", "directory")))
-        for path, flag in flags.items()
+        path: (flag, bool(MAY_COME_LATER.match(flag))) for path, flag in flags.items()
     }
     for item in desired.requires:
         if item.get("path"):

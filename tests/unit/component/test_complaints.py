@@ -48,7 +48,7 @@ PROMTAIL = "promtail_request_duration_seconds_count"
         ),
         pytest.param(
             'promtail_targets_failed_total{reason="empty_labels"} 2\n'
-            'promtail_targets_failed_total{reason="exists"} 0\n',
+            'promtail_targets_failed_total{reason="exists"} 3\n',
             ["2 targets failed (empty_labels)"],
             id="targets of Promtail",
         ),

@@ -66,6 +66,8 @@ def required(**what: Any) -> dict[str, Any]:
         ("--extend.query-path=/root/q.yaml", "/root/q.yaml"),
         ("--collector.textfile.directory=/var/lib/node", "/var/lib/node"),
         ("-script=/srv/x.lua", "/srv/x.lua"),
+        ("--redis.addr=unix:///run/redis/redis.sock", "/run/redis/redis.sock"),
+        ("--redis.addr=redis://localhost:6379", None),
         ("--config.file={etc}/x.yml", None),
         ("--web.telemetry-path=/metrics", None),
         ("--path.rootfs=/host", None),
@@ -99,6 +101,23 @@ def test_a_directory_of_text_files_may_come_later(
     assert notice.startswith(
         "loki: --collector.textfile.directory: /var/lib/node cannot be read"
     )
+
+
+def test_a_socket_without_permission_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["{release}/x", "--redis.addr=unix:///run/redis.sock"]
+    _checker, notices = missing(monkeypatch, "/run/redis.sock", command=command)
+    assert notices[0].startswith("loki: --redis.addr: /run/redis.sock cannot be read")
+
+
+def test_paths_are_told_as_a_shell_sees_them(tmp_path: Path) -> None:
+    readable = tmp_path / "a file"
+    readable.write_text("x")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        paths = [str(tmp_path), str(readable), str(tmp_path / "socket"), "/no/such"]
+        command = ["/bin/sh", "-c", prerequisites.UNREADABLE, "sh", *paths]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("/no/such\n", "")
 
 
 def test_paths_are_read_in_the_sandbox_of_the_unit(

@@ -93,6 +93,15 @@ def test_every_address_is_allowed_in_dev_or_where_the_inventory_says_so(
     }
 
 
+@pytest.mark.parametrize(
+    "value", ["1514", ["0.0.0.0"], [1514], {"a": 1}, [["0.0.0.0:1"]]]
+)
+def test_an_open_address_is_an_address(check: Check, value: Any) -> None:
+    (message,) = lines(check("node_exporter", None, monitoring_open_addresses=value))
+    assert "monitoring_open_addresses of a: " in message
+    assert "is not host:port" in message
+
+
 def test_a_collector_that_listens_on_every_address_is_refused(check: Check) -> None:
     ports = {"otel_collector_metrics_address": "127.0.0.1:8888"}
     refused(
@@ -308,6 +317,17 @@ def test_targets_that_a_rollout_would_move_are_told(check: Check) -> None:
             },
             [("10.0.0.1", "54526"), ("localhost", "8888")],
         ),
+        (
+            "otel_collector",
+            {
+                "extensions": {"health_check": None, "zpages": {}},
+                "service": {
+                    "extensions": ["health_check"],
+                    "telemetry": {"metrics": {"level": "none"}},
+                },
+            },
+            [("localhost", "13133")],
+        ),
     ],
 )
 def test_the_listeners_of_a_file_are_found(
@@ -396,3 +416,134 @@ def test_what_the_exporter_of_postgresql_cannot_use_is_refused_unseen(
     subject = f"{variable} in postgres_exporter_instances of a, instance main: has white space"
     assert subject in message
     assert value not in message
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["${env:BIND}:4317", "collector.internal:4317", "unix:///run/x"]
+)
+def test_an_endpoint_that_the_file_does_not_tell_is_left_to_the_host(
+    endpoint: str,
+) -> None:
+    content = {
+        "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": endpoint}}}},
+        "service": {"pipelines": {"traces": {"receivers": ["otlp"]}}},
+    }
+    facts = own_files.facts_of("otel_collector", content)
+    assert not facts.is_complete
+    assert [one.port for one in facts.listeners] == ["8888"]
+
+
+# The host files of a directory for containers, written anew.
+CONTAINER_FILES = {
+    "loki": """\
+auth_enabled: false
+server: {http_listen_port: 3100, grpc_listen_port: 9096}
+common:
+  path_prefix: /loki
+  storage: {filesystem: {chunks_directory: /loki/chunks, rules_directory: /loki/rules}}
+""",
+    "tempo": """\
+server: {http_listen_port: 3200, grpc_listen_port: 9095}
+distributor: {receivers: {otlp: {protocols: {grpc: {endpoint: "0.0.0.0:4317"}}}}}
+storage: {trace: {backend: local, local: {path: /tmp/tempo/blocks}, wal: {path: /tmp/tempo/wal}}}
+""",
+    "promtail": """\
+server: {http_listen_port: 9080, grpc_listen_port: 0}
+positions: {filename: /tmp/positions.yaml}
+clients: [{url: "http://loki:3100/loki/api/v1/push"}]
+scrape_configs: [{job_name: docker, docker_sd_configs: [{host: "unix:///var/run/docker.sock"}]}]
+""",
+    "prometheus": """\
+scrape_configs: [{job_name: redis-main, static_configs: [{targets: ["redis-exporter:9121"]}]}]
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("role", "environment", "words"),
+    [
+        ("loki", "dev", ["/loki is outside of", "/loki/chunks is outside of"]),
+        (
+            "loki",
+            "prod",
+            [
+                "listens on 0.0.0.0:3100",
+                "listens on 0.0.0.0:9096",
+                "/loki is outside of",
+                "/loki/chunks is outside of",
+            ],
+        ),
+        (
+            "tempo",
+            "dev",
+            [
+                "does not listen on 127.0.0.1:4319",
+                "/tmp/tempo/blocks is outside of",
+                "/tmp/tempo/wal is outside of",
+            ],
+        ),
+        (
+            "promtail",
+            "dev",
+            ["/tmp/positions.yaml is outside of", "/var/run/docker.sock is hidden"],
+        ),
+        ("prometheus", "prod", []),
+    ],
+)
+def test_the_files_of_containers_are_refused_with_what_to_change(
+    check: Check, role: str, environment: str, words: list[str]
+) -> None:
+    messages = lines(check(role, CONTAINER_FILES[role], environment))
+    assert len(messages) == len(words), messages
+    for message, expected in zip(messages, words, strict=True):
+        assert message.startswith("own.yml")
+        assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("role", "variables", "accepted"),
+    [
+        (
+            "node_exporter",
+            {"node_exporter_flags": ["--web.listen-address=:9101"]},
+            False,
+        ),
+        (
+            "prometheus",
+            {"prometheus_flags": "--web.listen-address=0.0.0.0:9090"},
+            False,
+        ),
+        (
+            "alertmanager",
+            {"alertmanager_flags": ["--cluster.listen-address=10.0.0.1:9094"]},
+            False,
+        ),
+        (
+            "node_exporter",
+            {"node_exporter_flags": ["--web.listen-address=127.0.0.2:9101"]},
+            True,
+        ),
+        ("node_exporter", {"node_exporter_flags": ["--web.telemetry-path=/x"]}, True),
+        (
+            "redis_exporter",
+            {
+                "redis_exporter_instances": [
+                    {
+                        "name": "main",
+                        "listen_address": "127.0.0.1:9121",
+                        "redis_address": "127.0.0.1:6379",
+                        "flags": ["--web.listen-address=0.0.0.0:9121"],
+                    }
+                ]
+            },
+            False,
+        ),
+    ],
+)
+def test_flags_may_not_open_what_the_inventory_has_not(
+    check: Check, role: str, variables: dict[str, Any], accepted: bool
+) -> None:
+    webhook = {"alertmanager_discord_webhook": "https://discord.example/1"}
+    messages = lines(check(role, None, **variables, **webhook))
+    assert any("listen" in message for message in messages) is not accepted
+    assert not lines(check(role, None, "dev", **variables, **webhook))
