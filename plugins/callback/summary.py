@@ -23,6 +23,7 @@ requirements:
 import os
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ansible import context
@@ -61,7 +62,11 @@ class CallbackModule(CallbackBase):
         task, host = _task_of(result), _host_of(result)
         module = _module_of(task)
         seconds = self._seconds(host, task)
-        for item in _items_of(result):
+        items = _items_of(result)
+        if _is_loop(result):
+            # The duration is that of the whole loop.
+            seconds = None
+        for item in items:
             if item.get("skipped") or item.get("failed"):
                 continue
             if module in COMPONENT_MODULES:
@@ -84,10 +89,13 @@ class CallbackModule(CallbackBase):
         module = _module_of(task)
         if ignore_errors or module not in (*COMPONENT_MODULES, "grafana_content"):
             return
-        self.v2_runner_on_ok(result)
         name = _component_of(task, module)
         seconds = self._seconds(host, task)
-        failures = [item for item in _items_of(result) if item.get("failed")]
+        failures = _items_of(result)
+        if _is_loop(result):
+            self.v2_runner_on_ok(result)
+            failures = [item for item in failures if item.get("failed")]
+        # Ansible's own callback has removed the mark of a failure without a loop.
         for item in failures:
             known = item.get("item") if isinstance(item.get("item"), str) else name
             self._changes.append(
@@ -158,13 +166,20 @@ def _host_of(result: Any) -> str:
     return str(host.get_name())
 
 
+def _values_of(result: Any) -> Any:
+    return result.result if hasattr(result, "result") else result._result
+
+
+def _is_loop(result: Any) -> bool:
+    return isinstance(_values_of(result).get("results"), list)
+
+
 def _items_of(result: Any) -> list[Any]:
     """Return the results of a loop, or the one of a task without a loop."""
-    values = result.result if hasattr(result, "result") else result._result
-    items = values.get("results")
-    if isinstance(items, list):
-        return [item for item in items if isinstance(item, dict)]
-    return [values]
+    values = _values_of(result)
+    if not _is_loop(result):
+        return [values]
+    return [item for item in values["results"] if isinstance(item, Mapping)]
 
 
 def _module_of(task: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 # A release's directory: name, version from the first digit after a dash, start of its checksum.
 RELEASE = re.compile(r"(?P<name>.+?)-(?P<version>\d.*?)(-[0-9a-f]{8})?\Z")
-NONE, REMOVE = "none", "remove"
+NONE, REMOVE, FAILED = "none", "remove", "failed"
 # Narrower columns of the last cell are no help; it goes to a line of its own.
 MIN_WIDTH_OF_LAST = 24
 INDENT = "    "
@@ -86,7 +86,7 @@ def failed_change(
     state = "rolled back" if rolled_back else "failed"
     message = str(result.get("msg", "")).strip().splitlines()[:1]
     return Change(
-        host, component, "failed", state=state, seconds=seconds, reasons=tuple(message)
+        host, component, FAILED, state=state, seconds=seconds, reasons=tuple(message)
     )
 
 
@@ -116,7 +116,7 @@ def _numbers(version: str) -> list[int]:
 
 def summary(changes: Iterable[Change], width: int | None) -> list[str]:
     """Return the table of a run, without the instances that stayed as they were."""
-    found = list(changes)
+    found = _without_repeated(list(changes))
     changed = [change for change in found if change.action != NONE]
     unchanged = [change for change in found if change.action == NONE]
     lines = []
@@ -136,6 +136,17 @@ def summary(changes: Iterable[Change], width: int | None) -> list[str]:
         names = _plural(len(unchanged), "component")
         lines.append(f"Unchanged: {names} on {_plural(len(hosts), 'host')}.")
     return lines
+
+
+def _without_repeated(changes: list[Change]) -> list[Change]:
+    """Return changes without failures after which the same task was done, as by a rescue."""
+    last = {(change.host, change.component): change for change in changes}
+    return [
+        change
+        for change in changes
+        if change.action != FAILED
+        or last[change.host, change.component].action == FAILED
+    ]
 
 
 def _plural(count: int, noun: str) -> str:

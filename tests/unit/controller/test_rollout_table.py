@@ -142,6 +142,13 @@ def test_run_without_a_change_is_one_line() -> None:
     ]
 
 
+def test_failure_that_a_second_try_mends_is_left_out() -> None:
+    failed = rollout_table.failed_change("web1", "grafana-content", {"msg": "x"}, 1)
+    done = failed._replace(action="write", state="ready")
+    assert len(rollout_table.summary([failed, done], None)) == 2
+    assert len(rollout_table.summary([done, failed], None)) == 3
+
+
 def test_address_is_the_first_listener_with_the_scheme_of_the_probe() -> None:
     ready = {"url": "https://10.0.0.1:3100/ready"}
     args = {
@@ -230,8 +237,8 @@ def test_callback_prints_the_outcome_of_each_component_and_the_next_step(
 def test_callback_tells_failures_and_unreachable_hosts(
     callback: summary.CallbackModule,
 ) -> None:
+    # Ansible's own callback has removed the key "failed".
     failure = {
-        "failed": True,
         "msg": "loki: not ready.\nLog: x",
         "rolled_back": ["loki"],
     }
@@ -243,6 +250,20 @@ def test_callback_tells_failures_and_unreachable_hosts(
     assert row.endswith("rolled back  loki: not ready.")
     assert unreachable == "Unreachable: web2."
     assert step.startswith("Next: correct the errors above and run again;")
+
+
+def test_callback_tells_which_items_of_a_loop_failed(
+    callback: summary.CallbackModule,
+) -> None:
+    removed = {"instances": {"loki": instance("remove")}, "item": "loki"}
+    failure = {"failed": True, "msg": "busy", "item": "tempo"}
+    loop = {"results": [removed, failure, {"skipped": True, "item": "x"}]}
+    callback.v2_runner_on_failed(outcome("web1", loop, name="{{ item }}"))
+    _header, *rows, _step = printed(callback, failures={"web1": 1})
+    assert [row.split()[1:3] for row in rows] == [
+        ["loki", "remove"],
+        ["tempo", "failed"],
+    ]
 
 
 def test_callback_is_silent_without_a_component_and_beside_json(
