@@ -151,6 +151,9 @@ def queries() -> Iterator[Query]:
                     target["expr"],
                 )
         for annotation in dashboard["annotations"]["list"]:
+            if "expr" not in annotation:
+                # Those of Grafana's own annotations select tags.
+                continue
             yield Query(
                 f"{path.stem}, {annotation['name']}", "prometheus", annotation["expr"]
             )

@@ -66,7 +66,7 @@ def dashboard(board: Board) -> Json:
         "time": {"from": "now-1h", "to": "now"},
         "links": links(board),
         "templating": {"list": [*sources(board), *map(variable, board.variables)]},
-        "annotations": {"list": [annotation(board)]},
+        "annotations": {"list": [annotation(board), ROLLOUTS]},
         "panels": placed(board),
     }
 
@@ -165,6 +165,17 @@ def variable(described: Variable) -> Json:
         "regex": "",
         **several,
     }
+
+
+# The record that each run of site.yml leaves in Grafana.
+ROLLOUTS: Json = {
+    "name": "Rollouts",
+    "datasource": {"type": "grafana", "uid": "-- Grafana --"},
+    "enable": True,
+    "hide": False,
+    "iconColor": "purple",
+    "target": {"limit": 100, "matchAny": False, "tags": ["rollout"], "type": "tags"},
+}
 
 
 def annotation(board: Board) -> Json:

@@ -332,7 +332,8 @@ def test_dashboard_has_variables_for_datasources_and_that_depend_on_the_environm
 
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_dashboard_marks_starts_of_processes(name):
-    [starts] = DASHBOARDS[name]["annotations"]["list"]
+    starts, rollouts = DASHBOARDS[name]["annotations"]["list"]
+    assert rollouts["name"] == "Rollouts"
     assert 'env=~"$env"' in starts["expr"] and starts["enable"]
 
 

@@ -69,3 +69,16 @@ def test_content_is_created_once_and_then_unchanged(version):
         written = len(grafana.writes)
         again = reconcile(client, role_content(), Options(fingerprint_key="key"))
         assert (again.changes, len(grafana.writes)) == ([], written)
+
+
+@pytest.mark.parametrize("path", content.dashboard_files(), ids=lambda path: path.stem)
+def test_dashboard_shows_when_something_was_rolled_out(path):
+    dashboard = json.loads(path.read_text(encoding="utf-8"))
+    shown = [
+        query
+        for query in dashboard["annotations"]["list"]
+        if query["datasource"]["uid"] == "-- Grafana --"
+        and query["target"]["type"] == "tags"
+    ]
+    # The tag of the annotation that each run of site.yml leaves.
+    assert [query["target"]["tags"] for query in shown] == [["rollout"]]

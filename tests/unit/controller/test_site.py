@@ -110,7 +110,8 @@ def test_site_refuses_a_bad_inventory_first_and_prunes_before_its_record() -> No
     assert (last["hosts"], last["tags"]) == (hosts, "prune")
     (task,) = record["tasks"]
     assert "hippius.monitoring.rollout_annotation" in task
-    assert task["run_once"] and task["ignore_errors"] and task["ignore_unreachable"]
+    assert task["run_once"] and task["ignore_unreachable"]
+    assert task["failed_when"] is False
 
 
 def test_check_of_the_run_knows_the_tag_of_each_play_with_its_group() -> None:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 # The spellings that Go's strconv.ParseBool accepts.
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
-BOOLEANS: dict[str, Any] = {"true": True, "false": False}
 _DOLLAR = "define it, or write $$ for a literal dollar"
 
 
@@ -210,15 +209,9 @@ def raw_value(node: Node) -> Any:
 
 
 def any_value(node: Node) -> Any:
-    """Read any value and replace the variables of its strings.
-
-    As in Grafana, a variable may be true or false. Numbers stay strings, which Grafana's receivers
-    and plugins take, since a password may consist of digits.
-    """
+    """Read any value and replace the variables of its strings."""
     if isinstance(node.value, str):
-        value = node.expand(node.value)
-        is_variable = value != node.value and "$$" not in node.value
-        return BOOLEANS.get(value, value) if is_variable else value
+        return node.expand(node.value)
     if isinstance(node.value, dict):
         return {key: any_value(child) for key, child in node.items()}
     if isinstance(node.value, list):
