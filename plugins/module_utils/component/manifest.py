@@ -124,7 +124,7 @@ def parse(content: bytes | None) -> Manifest | None:
             fields
         )
         complete = all(key in fields for key in REQUIRED)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError):
         return None
     if not intact or not complete:
         return None
@@ -248,4 +248,4 @@ def is_older(release: str, other: str) -> bool:
 
 def number(generation_name: str) -> int:
     """Return the number of a generation from its name."""
-    return int(generation_name.split("-", 1)[0])
+    return int(generation_name.partition("-")[0])

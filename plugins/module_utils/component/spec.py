@@ -103,8 +103,8 @@ class DesiredFile:
 class UnitRole:
     """Targets that enable a unit, and whether it is kept active."""
 
-    wanted_by: tuple[str, ...] = ()
-    started: bool = False
+    wanted_by: tuple[str, ...]
+    started: bool
 
 
 @dataclass(frozen=True)
@@ -398,8 +398,7 @@ def _content(file: Options) -> bytes:
 
 def _add(files: Files, directory: str, options: Options, file: DesiredFile) -> None:
     path = str(options.get("path") or "")
-    outside = path.startswith("/") or "\0" in path
-    if outside or any(part in ("", ".", "..") for part in path.split("/")):
+    if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
         _refuse(options, "must be relative and stay below its directory")
     key = f"{directory}/{path}"
     if key in files:

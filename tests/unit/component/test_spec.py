@@ -181,6 +181,103 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
             "is not host:port",
             id="a port that is too big",
         ),
+        pytest.param(
+            {"listen_addresses": ["127.0.0.1:65536"]},
+            "is not host:port",
+            id="one more than the last port",
+        ),
+        pytest.param(
+            {"config": [{"content": ""}]},
+            "path '': must be relative",
+            id="a file without a path",
+        ),
+        pytest.param(
+            {"config": [{"path": "a\0b", "content": ""}]},
+            "must be relative",
+            id="a path with a NUL byte",
+        ),
+        pytest.param(
+            {"config": [{"path": "a/.", "content": ""}]},
+            "must be relative",
+            id="a path that is its own directory",
+        ),
+        pytest.param(
+            {"config": [{"path": "a/", "content": ""}]},
+            "must be relative",
+            id="a path that is a directory",
+        ),
+        pytest.param(
+            {
+                "config": [
+                    {"path": "a", "content": ""},
+                    {"path": "a/b/c", "content": ""},
+                ]
+            },
+            "'etc/a/b/c': is below 'etc/a', which is a file",
+            id="a file two levels below a file",
+        ),
+        pytest.param(
+            {"name": "Loki", "instances": []},
+            "name: 'Loki' is not a name",
+            id="a name in capitals without instances",
+        ),
+        pytest.param(
+            {"command": None, "instances": [{"name": "a"}]},
+            "loki-a: command is required",
+            id="an instance without a command",
+        ),
+        pytest.param(
+            {"instances": [{"name": "a", "scripts": ["x"]}]},
+            "instances[0].scripts: must be a list of dicts",
+            id="scripts as strings",
+        ),
+        pytest.param(
+            {"instances": [{"name": "a"}, {"name": "b", "ready": "x"}]},
+            "instances[1].ready: must be a dict",
+            id="ready as a string",
+        ),
+        pytest.param(
+            {"ready": {"url": "x", "password_file": "p"}},
+            "username and password_file go",
+            id="no user name",
+        ),
+        pytest.param(
+            {
+                "ready": {
+                    "url": "x",
+                    "certificate_file": "c",
+                    "key_file": "loki-config.yml",
+                }
+            },
+            "ready.certificate_file: 'c' is not in config or secrets",
+            id="a certificate that the component lacks",
+        ),
+        pytest.param(
+            {
+                "ready": {
+                    "url": "x",
+                    "certificate_file": "loki-config.yml",
+                    "key_file": "k",
+                }
+            },
+            "ready.key_file: 'k' is not in config or secrets",
+            id="a key that the component lacks",
+        ),
+        pytest.param(
+            {"reload": {"url": "x", "success": "s"}},
+            "reload: timestamp is missing",
+            id="reload without one of its metrics",
+        ),
+        pytest.param(
+            {"reload": {"success": "s", "timestamp": "t"}},
+            "reload: url is missing",
+            id="reload without an address",
+        ),
+        pytest.param(
+            {"release": {**RELEASE, "version": None}},
+            "release.version: None is not a version",
+            id="a release without a version",
+        ),
         pytest.param({"listen_addresses": [9090]}, "is not host:port", id="an int"),
         pytest.param(
             {"ready": {"timeout": 3}},
@@ -259,6 +356,8 @@ def test_options_are_refused(changes: dict, message: str) -> None:
         "localhost:80",
         "[::1]:4317",
         "[fe80::1%eth0]:65535",
+        "127.0.0.1:1",
+        "127.0.0.1:65535",
     ],
 )
 def test_an_address_is_accepted(address: str) -> None:
@@ -299,13 +398,13 @@ def test_an_empty_list_of_instances_desires_none() -> None:
 
 def test_environment_variables_are_strings() -> None:
     desired = instance(
-        environment={"YES": True, "COUNT": 3, "GONE": None, "TEXT": "50 %"}
+        environment={"YES": True, "COUNT": 3, "GONE": None, "TEXT": "50 % No"}
     )
-    assert desired.environment == {"YES": "true", "COUNT": "3", "TEXT": "50 %"}
+    assert desired.environment == {"YES": "true", "COUNT": "3", "TEXT": "50 % No"}
     lines = desired.files["loki.service"].content.decode().splitlines()
     assert [line for line in lines if line.startswith("Environment=")] == [
         "Environment=COUNT=3",
-        'Environment="TEXT=50 %%"',
+        'Environment="TEXT=50 %% No"',
         "Environment=YES=true",
     ]
 
@@ -341,3 +440,104 @@ def test_a_release_without_a_checksum_is_refused_in_one_line_that_names_the_lock
     assert "loki 3.7.8 on arm64" in str(caught.value)
     assert "lock playbook" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "own"),
+    [
+        ("description", "Another"),
+        ("command", ["{release}/other"]),
+        ("config", [{"path": "own.yml", "content": "own\n"}]),
+        ("secrets", {"own": "s"}),
+        ("scripts", [{"path": "own", "content": "#!/bin/sh\n"}]),
+        ("environment", {"OWN": "1"}),
+        ("unit", {"Service": {"LimitNOFILE": "7"}}),
+        ("units", {"loki-a-tidy.timer": {"Timer": {"OnCalendar": "daily"}}}),
+        ("check", ["{release}/loki", "-own"]),
+        ("check_ignore_pattern", "own"),
+        ("listen_addresses", ["127.0.0.1:1"]),
+        ("ready", {"url": "http://own/"}),
+        ("reload", {**RELOAD, "url": "http://own/"}),
+    ],
+)
+def test_an_instance_has_an_option_of_its_own_like_a_component(
+    option: str, own: Any
+) -> None:
+    given, own_given = (
+        spec.instances(options(**common, instances=[{"name": "a", **instance_options}]))
+        for common, instance_options in (({option: own}, {}), ({}, {option: own}))
+    )
+    assert given == own_given
+    assert given != spec.instances(options(instances=[{"name": "a"}]))
+
+
+def test_an_option_that_an_instance_sets_to_none_is_inherited() -> None:
+    own = {"name": "a", "environment": None, "description": None}
+    (inherited,) = spec.instances(options(environment={"A": "1"}, instances=[own]))
+    assert inherited.environment == {"A": "1"}
+
+
+def test_an_instance_is_described_by_its_name_unless_it_is_described() -> None:
+    def lines(**changes: Any) -> list[str]:
+        return instance(**changes).files["loki.service"].content.decode().splitlines()
+
+    assert "Description=loki" in lines()
+    assert "Description=Logs" in lines(description="Logs")
+
+
+def test_a_checker_has_its_words_and_its_pattern() -> None:
+    desired = instance(check=["{release}/loki", 5], check_ignore_pattern="deprecated")
+    assert desired.check == ("{release}/loki", "5")
+    assert desired.check_ignore_pattern == "deprecated"
+    assert (instance().check, instance().check_ignore_pattern) == ((), "")
+
+
+def test_what_a_program_may_open_is_the_same_for_every_instance() -> None:
+    exposure = {"networks": ["10.0.0.0/8"], "addresses": []}
+    both = options(exposure=exposure, instances=[{"name": "a"}, {"name": "b"}])
+    assert [one.exposure for one in spec.instances(both)] == [exposure, exposure]
+    assert instance().exposure is None
+
+
+def test_a_probe_has_what_its_program_requires() -> None:
+    required = {
+        "url": "https://a/",
+        "username": "u",
+        "password_file": "password",
+        "certificate_file": "tls.crt",
+        "key_file": "tls.key",
+    }
+    files = {"password": "p", "tls.crt": "c", "tls.key": "k"}
+    desired = instance(ready={**required, "timeout": 0}, secrets=files)
+    assert desired.ready == {**required, "timeout": 0}
+    assert instance(ready={"url": "http://a/"}).ready == {"url": "http://a/"}
+    reload = instance(reload={**RELOAD, **required}, secrets=files).reload
+    assert reload == {**RELOAD, **required}
+
+
+def test_a_release_has_what_its_option_says() -> None:
+    given = {**RELEASE, "pushed": "/tmp/archive", "pushable": ["amd64"]}
+    release = instance(release=given).release
+    assert (release.pushed, release.pushable) == ("/tmp/archive", ("amd64",))
+    release = instance().release
+    assert (release.pushed, release.pushable) == ("", ())
+    assert release.archive("amd64") == RELEASE["archives"]["amd64"]
+
+
+def test_options_that_are_not_given_are_none() -> None:
+    desired = instance(config=None, secrets=None, scripts=None, units=None)
+    assert list(desired.files) == ["loki.service"]
+    release = instance(release={**RELEASE, "archives": None}).release
+    assert release.archives == {}
+
+
+def test_a_binary_file_keeps_its_bytes() -> None:
+    config = [{"path": "x", "content": b"\xff\0"}]
+    assert instance(config=config).files["etc/x"].content == b"\xff\0"
+
+
+def test_a_unit_is_wanted_by_its_targets_in_one_order() -> None:
+    sections = {"Install": {"WantedBy": ["b.target a.target", "c.target"]}}
+    timer = {**sections, "Timer": {"OnCalendar": "daily"}}
+    role = instance(units={"loki-x.timer": timer}).units["loki-x.timer"]
+    assert role.wanted_by == ("a.target", "b.target", "c.target")
