@@ -328,6 +328,9 @@ def _discard_generation(rollout: Rollout) -> None:
     files.remove_empty(layout.generations(rollout.name))
     if not os.path.isdir(layout.generations(rollout.name)):
         files.remove(layout.owner(rollout.name))
+    files.remove(layout.staged_release(rollout.name))
+    # An unfinished download is resumed by the next run.
+    files.remove_empty(layout.downloads(rollout.name))
     files.remove_empty(layout.component(rollout.name))
 
 

@@ -55,6 +55,9 @@ from tests.unit.component.factories import (
             id="rolled forward and killed before the end",
         ),
         pytest.param("", "", "", "", "", id="a first install that was killed"),
+        pytest.param("5-b", "", "4-a", "", "4-a", id="no record of a verified one"),
+        pytest.param("5-b", "5-b", "4-a", "5-a", "4-a", id="marked as itself"),
+        pytest.param("", "4-a", "", "5-b", "4-a", id="no current one"),
     ],
 )
 def test_a_rollback_has_its_target(
