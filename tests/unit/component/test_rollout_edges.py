@@ -318,6 +318,7 @@ def test_a_run_tells_each_change(
         "generation": after,
         "previous": before,
         "release": os.path.basename(os.readlink(Path(a) / "release")),
+        "previous_release": os.path.basename(os.readlink(Path(a) / "release")),
     }
     assert told["reasons"]
     assert values["instances"]["loki-b"]["action"] == "remove"

@@ -74,6 +74,39 @@ def test_the_main_unit_runs_the_release_through_the_link_to_the_current_generati
     } <= set(lines)
 
 
+def test_the_hardened_base_is_complete() -> None:
+    # Written down a second time, so that nothing of it is lost unnoticed.
+    assert unit.HARDENED == {
+        "UMask": "0077",
+        "NoNewPrivileges": "yes",
+        "CapabilityBoundingSet": "",
+        "AmbientCapabilities": "",
+        "PrivateDevices": "yes",
+        "PrivateTmp": "yes",
+        "PrivateUsers": "yes",
+        "DevicePolicy": "closed",
+        "ProtectSystem": "strict",
+        "ProtectHome": "yes",
+        "ProtectControlGroups": "yes",
+        "ProtectKernelModules": "yes",
+        "ProtectKernelTunables": "yes",
+        "ProtectKernelLogs": "yes",
+        "ProtectClock": "yes",
+        "ProtectHostname": "yes",
+        "ProtectProc": "invisible",
+        "RestrictAddressFamilies": "AF_INET AF_INET6 AF_UNIX",
+        "RestrictNamespaces": "yes",
+        "RestrictRealtime": "yes",
+        "RestrictSUIDSGID": "yes",
+        "LockPersonality": "yes",
+        "MemoryDenyWriteExecute": "yes",
+        "RemoveIPC": "yes",
+        "SystemCallArchitectures": "native",
+        "SystemCallFilter": ["@system-service", "~@privileged @resources"],
+        "SystemCallErrorNumber": "EPERM",
+    }
+
+
 def test_every_service_starts_from_the_hardened_base() -> None:
     sections = unit.further_unit(
         "loki-sweep.service", {"Service": {"ExecStart": "x"}}, "loki"
