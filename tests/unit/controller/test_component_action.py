@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.hippius.monitoring.plugins.action import component
 from ansible_collections.hippius.monitoring.plugins.action.component import ActionModule
 
 NETWORKS = ["172.30.0.0/24"]
@@ -68,3 +69,91 @@ def test_archives_have_the_checksum_and_the_size_of_the_lock(
         "amd64": {"urls": urls, "sha256": "1" * 64},
         "arm64": {"urls": urls, "sha256": "1" * 64, "size": 77},
     }
+
+
+LOCKED = {"url": "https://up.example/loki.zip", "sha256": "1" * 64}
+
+
+@pytest.mark.parametrize(
+    ("there", "mirrors", "expected", "pushable"),
+    [
+        pytest.param(
+            True,
+            [],
+            {"urls": ["https://up.example/loki.zip"]},
+            ["amd64"],
+            id="the archive is there",
+        ),
+        pytest.param(
+            False,
+            ["http://m"],
+            {"urls": ["http://m/up.example/loki.zip"]},
+            [],
+            id="a mirror has what the directory lacks",
+        ),
+        pytest.param(False, [], {"urls": []}, [], id="nothing is downloaded"),
+    ],
+)
+def test_a_directory_of_archives_comes_before_mirrors(
+    action: ActionModule,
+    tmp_path: Path,
+    there: bool,
+    mirrors: list[str],
+    expected: dict[str, Any],
+    pushable: list[str],
+) -> None:
+    lock = tmp_path / "lock.yml"
+    lock.write_text(yaml.safe_dump({"loki": {"3.7.8": {"amd64": LOCKED}}}))
+    archive = tmp_path / "archives/up.example/loki.zip"
+    archive.parent.mkdir(parents=True)
+    if there:
+        archive.touch()
+    release: dict[str, Any] = {"name": "loki", "version": "3.7.8"}
+    variables = {
+        "monitoring_releases_lock": str(lock),
+        "monitoring_mirrors": mirrors,
+        "monitoring_archives_dir": str(tmp_path / "archives"),
+    }
+    action._add_archives(release, variables)
+    found = release["archives"]["amd64"]
+    assert found.pop("missing", "") == ("" if there or mirrors else str(archive))
+    assert found == {"sha256": "1" * 64, **expected}
+    assert release["pushable"] == pushable
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_pushed_archive_is_removed_from_the_host(
+    action: ActionModule, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    calls: list[Any] = []
+
+    def run(_action: Any, options: dict[str, Any], *_more: Any) -> Any:
+        calls.append(("run", options["release"]["pushed"]))
+        if fails:
+            raise RuntimeError("the connection is cut")
+        return {"changed": True}
+
+    join = SimpleNamespace(join_path=lambda *parts: "/".join(parts))
+    action._connection = SimpleNamespace(_shell=join)
+    for name, replacement in {
+        "_make_tmp_path": lambda: "/tmp/own",
+        "_transfer_file": lambda *paths: calls.append(("copy", *paths)),
+        "_fixup_perms2": lambda paths: calls.append(("open", *paths)),
+        "_show": lambda *_words: None,
+        "_remove_tmp_path": lambda path: calls.append(("remove", path)),
+    }.items():
+        monkeypatch.setattr(action, name, replacement, raising=False)
+    monkeypatch.setattr(component, "run_component", run)
+    given = {"release": {"name": "loki", "version": "3.7.8"}}
+    if fails:
+        with pytest.raises(RuntimeError):
+            action._push(given, {}, "/archives/loki.zip")
+    else:
+        assert action._push(given, {}, "/archives/loki.zip") == {"changed": True}
+    assert calls == [
+        ("copy", "/archives/loki.zip", "/tmp/own/archive"),
+        ("open", "/tmp/own", "/tmp/own/archive"),
+        ("run", "/tmp/own/archive"),
+        ("remove", "/tmp/own"),
+    ]
+    assert "pushed" not in given["release"]

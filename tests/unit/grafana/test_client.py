@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -281,6 +282,32 @@ def test_a_secret_in_an_answer_is_hidden(grafana: FakeGrafana, client: Client) -
         client.probe()
     assert "secret" not in str(raised.value) and "pass word" not in str(raised.value)
     assert "********" in str(raised.value)
+
+
+def test_a_secret_that_begins_like_another_one_leaves_no_rest(
+    client: Client,
+) -> None:
+    client.secrets |= {"hunter", "hunter-and-more"}
+    shown = client.scrub("login hunter-and-more, then hunter")
+    assert "more" not in shown
+    assert "hunter" not in shown
+
+
+def test_nothing_of_the_environment_applies(
+    grafana: FakeGrafana,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login other password other\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    client = Client(grafana.url, username="admin", password="pass word ü")
+    client.probe()
+    assert seen(grafana) == ["GET /api/org 200"]
 
 
 def test_a_redirect_is_reported_with_its_target(

@@ -10,6 +10,7 @@ from copy import deepcopy
 from functools import reduce
 from operator import getitem
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import hypothesis
@@ -37,6 +38,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model i
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.payload import (
     decode_content,
+    encode,
     encode_content,
 )
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import (
@@ -197,6 +199,33 @@ def test_link_to_a_directory_above_it_is_an_error(tmp_path: Path) -> None:
         AnsibleActionFail, match="loop: links to a directory above it; remove"
     ):
         grafana_content._check_loop(str(tmp_path / "a" / "b"), "loop")
+
+
+def test_tree_with_a_link_to_a_directory_above_it_is_not_walked(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "loop").symlink_to("..")
+    with pytest.raises(AnsibleActionFail, match="loop: links to a directory above it"):
+        grafana_content._files(tmp_path)
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_export_writes_files_unless_it_is_a_check(
+    tmp_path: Path, check_mode: bool
+) -> None:
+    exported = {"files": {"a/app.json": ["json", {"a": 1}]}, "variables": []}
+    (tmp_path / "other.yml").write_text("a: 1\n")
+    action = grafana_content.ActionModule.__new__(grafana_content.ActionModule)
+    action._task = SimpleNamespace(check_mode=check_mode)
+    action._loader = SimpleNamespace(path_dwim=str)
+    action._run_module = lambda *_call: {"payload": encode(exported)}
+    for is_first in (True, False):
+        result = action._export({}, str(tmp_path), {})
+        is_written = not check_mode
+        assert (tmp_path / "a/app.json").exists() is is_written
+        assert result["changed"] is (is_first or check_mode)
+        assert result["files"] == (["a/app.json"] if result["changed"] else [])
+        (warning,) = result["warnings"]
+        assert warning.endswith("stay as they are: other.yml.")
 
 
 def test_files_are_listed_without_reading_them(tmp_path: Path) -> None:

@@ -758,6 +758,17 @@ def test_a_prune_above_its_limit_does_nothing(grafana: Any, apply: Apply) -> Non
     assert not writes(grafana)
 
 
+def test_a_prune_at_its_limit_is_done(grafana: Any, apply: Apply) -> None:
+    more = [
+        desired("folder", {"uid": uid, "title": uid, "parentUid": ""})
+        for uid in ("place", "below")
+    ]
+    apply(desired("folder"), *more, **OWNER)
+    apply(desired("folder"), **OWNER, prune=KINDS, prune_max=2)
+    left = read_existing(connect(grafana), ("folder",))["folder"]
+    assert not {"place", "below"} & set(left)
+
+
 def test_a_prune_with_nothing_desired_does_nothing_and_warns(
     grafana: Any, apply: Apply
 ) -> None:
