@@ -76,6 +76,11 @@ NOT_RECORDED = (
     "notification_settings",
     "missingSeriesEvalsToResolve",
 )
+# Each state's values; the first one is Grafana's default.
+STATES = {
+    "noDataState": ("NoData", "OK", "Alerting", "KeepLast"),
+    "execErrState": ("Alerting", "Error", "OK", "KeepLast"),
+}
 RULE_OWN = (
     "id",
     "orgID",

@@ -621,3 +621,21 @@ def test_organization_of_the_task_is_accepted() -> None:
     text = "apiVersion: 1\ntemplates:\n- {orgId: 2, name: t, template: x}\n"
     assert read(text, org_id=2)[0][0].body == {"name": "t", "template": "x"}
     assert read(text.replace("2", "$ORG"), org_id=2, ORG="2")[1].errors == []
+
+
+def test_variable_may_be_true_or_false_as_in_grafana() -> None:
+    settings = "{a: $YES, b: '$NO', c: $DIGITS, d: 'true', e: '$$YES', f: x$YES}"
+    converted = body(
+        f"datasources: [{{name: P, type: x, jsonData: {settings}}}]",
+        YES="true",
+        NO="false",
+        DIGITS="0123",
+    )
+    assert converted["jsonData"] == {
+        "a": True,
+        "b": False,
+        "c": "0123",
+        "d": "true",
+        "e": "$YES",
+        "f": "xtrue",
+    }

@@ -224,6 +224,22 @@ def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
         ),
         ("rule_group", ("rules",), [], "state absent"),
         ("rule_group", ("rules", 0, "uid"), "", "'Target is down' needs a uid"),
+        ("rule_group", ("rules", 0, "execErrState"), "ok", "execErrState is 'ok'; use"),
+        ("rule_group", ("rules", 0, "for"), "1.5h", "for is '1.5h'; write a duration"),
+        (
+            "rule_group",
+            ("rules", 0, "annotations"),
+            {"__panelId__": "5"},
+            "only one of __dashboardUid__ and __panelId__ is set",
+        ),
+        (
+            "rule_group",
+            ("rules", 0, "data", 0, "model", "queryType"),
+            5,
+            "queryType of query A is no str",
+        ),
+        ("policy", ("routes", 0, "group_interval"), "0s", "which Grafana refuses"),
+        ("datasource", ("url",), "http://me:planted@x y", "Grafana refuses its url:"),
         ("rule_group", ("rules", 0, "uid"), "target-slow", "two of its rules"),
         ("rule_group", ("rules", 0, "uid"), "x" * 41, "longer than 40"),
         ("rule_group", ("rules", 0, "uid"), "a b", "letters, digits"),
@@ -745,6 +761,52 @@ def test_objects_that_leave_a_folder_are_counted() -> None:
         "dashboard": 2,
         "alertrule": len([RULE, RULE_2]),
     }
+
+
+# Sent to Grafana 12.4.0.
+@pytest.mark.parametrize(
+    ("url", "is_taken"),
+    [
+        ("", True),
+        ("x:9090", True),
+        ("localhost", True),
+        ("/path", True),
+        ("HTTP://X", True),
+        ("http://x/a b", True),
+        ("http://x:99999", True),
+        ("http://x:", True),
+        ("http://[::1]:80", True),
+        ("http://::1", True),
+        ("http://ü:80", True),
+        ('http://x<y"', True),
+        ("http://x?a=%zz", True),
+        ("http://u:p%20w@a_b:1/%41#f", True),
+        (" ", False),
+        (" http://x", False),
+        ("http://x y", False),
+        ("http://x:port", False),
+        ("ht tp://x", False),
+        ("http://x\n", False),
+        ("http://%zz", False),
+        ("http://x/%zz", False),
+        ("http://x#f%", False),
+        ("://x", False),
+        ("http://u:p w@x", False),
+        ("http://u:p%@x", False),
+    ],
+)
+def test_url_is_read_as_grafana_reads_it(url: str, is_taken: bool) -> None:
+    body = {"name": "x", "type": "loki", "url": url}
+    assert (REGISTRY["datasource"].blocker(body, None) is None) is is_taken
+
+
+@pytest.mark.parametrize(
+    ("url", "is_taken"),
+    [("localhost:1433", True), ("a\\b:1", True), ("http://x", False)],
+)
+def test_address_of_mssql_is_read_as_grafana_reads_it(url: str, is_taken: bool) -> None:
+    body = {"name": "x", "type": "mssql", "url": url}
+    assert (REGISTRY["datasource"].blocker(body, None) is None) is is_taken
 
 
 # The ownership record

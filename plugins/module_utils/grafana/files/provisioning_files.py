@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .. import schedules
 from ..model import ABSENT, DesiredObject
-from ..normalize import BASE_INTERVAL
+from ..normalize import BASE_INTERVAL, STATES
 from .folders import digest, single_title, slug, titles
 from .routes import check_matchers
 from .rule_templates import query_functions
@@ -186,11 +186,6 @@ PROVIDER: Schema = {
     "orgName": string,
 }
 FOLDER: Schema = {"folder": string, "uid": string, "description": raw_string}
-# Each state's values; the first one is Grafana's default.
-STATES = {
-    "noDataState": ("NoData", "OK", "Alerting", "KeepLast"),
-    "execErrState": ("Alerting", "Error", "OK", "KeepLast"),
-}
 _UNNAMED = "(unnamed)"
 # The sections that other readers handle.
 _OTHER_KEYS = ("apiVersion", "folders", "dashboards", "library_panels")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # The spellings that Go's strconv.ParseBool accepts.
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
+BOOLEANS: dict[str, Any] = {"true": True, "false": False}
 _DOLLAR = "define it, or write $$ for a literal dollar"
 
 
@@ -209,9 +210,15 @@ def raw_value(node: Node) -> Any:
 
 
 def any_value(node: Node) -> Any:
-    """Read any value and replace the variables of its strings."""
+    """Read any value and replace the variables of its strings.
+
+    As in Grafana, a variable may be true or false. Numbers stay strings, which Grafana's receivers
+    and plugins take, since a password may consist of digits.
+    """
     if isinstance(node.value, str):
-        return node.expand(node.value)
+        value = node.expand(node.value)
+        is_variable = value != node.value and "$$" not in node.value
+        return BOOLEANS.get(value, value) if is_variable else value
     if isinstance(node.value, dict):
         return {key: any_value(child) for key, child in node.items()}
     if isinstance(node.value, list):

@@ -22,6 +22,19 @@ if TYPE_CHECKING:
 
 # A URL may contain one, and no output must.
 PASSWORD = re.compile(r"(//[^/@:]*:)([^/@]+)(?=@)")
+_HEX = "%[0-9a-fA-F]{2}"
+# What Go's url.Parse takes.
+URL = re.compile(
+    r"[a-zA-Z][a-zA-Z0-9+.-]*://"
+    rf"(?:(?:[\w.~!$&'()*+,;=:@-]|{_HEX})*@)?"
+    rf"((?:[^\x00-\x20\x7f%/?#@\\^`{{|}}]|{_HEX})*)"
+    rf"(?:/(?:[^\x00-\x1f\x7f%?#]|{_HEX})*)?"
+    rf"(?:\?[^\x00-\x1f\x7f#]*)?(?:\#(?:[^\x00-\x1f\x7f%]|{_HEX})*)?",
+    re.ASCII,
+)
+# The last colon of a host that is no address in brackets precedes its port.
+PORT = re.compile(r"[^:]*|.*\]|.*:\d*", re.ASCII | re.DOTALL)
+MSSQL = re.compile(r"[^\\:]+(?:\\[^:]+)?(?::\d+)?(?:;.+)?", re.ASCII)
 PROVISIONED = "it is provisioned from a file; remove it from Grafana's provisioning directory first"
 
 
@@ -73,9 +86,14 @@ class Datasource(Kind):
         return {**result, "secrets": result["jsonData"].pop(fingerprint.RECORD, None)}
 
     def blocker(self, body: Body, live: Live | None) -> str | None:
-        """Return which required field is missing."""
+        """Return which required field is missing, or that Grafana refuses the URL."""
         missing = [key for key in ("name", "type") if not body.get(key)]
-        return f"a datasource needs a {missing[0]}" if missing else None
+        if missing:
+            return f"a datasource needs a {missing[0]}"
+        if body.get("url") and not _is_url(str(body["url"]), str(body["type"])):
+            # It may contain a password, so that it is not shown.
+            return "Grafana refuses its url: write one such as http://127.0.0.1:9090"
+        return None
 
     def secrets(self, body: Body) -> set[str]:
         """Return the values of secureJsonData, and a password in the URL."""
@@ -132,6 +150,14 @@ class Datasource(Kind):
     def delete(self, client: Client, step: Step) -> None:
         """Delete the datasource."""
         client.write("DELETE", _where(step.identity), step.about)
+
+
+def _is_url(url: str, datasource_type: str) -> bool:
+    """Return whether Grafana takes a URL; it adds http:// to one without a scheme."""
+    if datasource_type == "mssql":
+        return bool(MSSQL.fullmatch(url))
+    match = URL.fullmatch(url if re.match("[^:]*://", url) else f"http://{url}")
+    return bool(match and PORT.fullmatch(match[1]))
 
 
 def _where(uid: str) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .base import Existing, Name
 
 RULES = path("v1", "provisioning", "alert-rules")
+PANEL_LINK = ("__dashboardUid__", "__panelId__")
 EVALUATIONS = "missingSeriesEvalsToResolve"
 # Grafana 11 takes these and stores none of them.
 NEWER_FIELDS = (
@@ -217,6 +218,10 @@ def _sent(rule: Body, group: Body) -> Body:
         # Refused as a number of evaluations; without it Grafana takes its own.
         del given[EVALUATIONS]
     defaults: dict[str, Any] = {} if given.get("record") else DEFAULTS
+    for key in normalize.STATES:
+        # The newer API spells it so.
+        if given.get(key) == "Ok":
+            given[key] = "OK"
     location = {"folderUID": group["folderUid"], "ruleGroup": group["title"]}
     return {**defaults, **given, **location}
 
@@ -229,6 +234,7 @@ def _problems(rules: list[Body]) -> Iterator[str]:
             *_name_problems(rule),
             *schedules.duration_problems(rule, ("for", "keep_firing_for")),
             *schedules.notification_problems(settings),
+            *_field_problems(rule),
         ):
             yield f"rule {rule.get('title')}: {problem}"
 
@@ -248,6 +254,18 @@ def _name_problems(rule: Body) -> Iterator[str]:
     metric = (rule.get("record") or {}).get("metric")
     if metric is not None and not METRIC.fullmatch(str(metric)):
         yield f"it records {metric!r}; write letters, digits, _ and :"
+
+
+def _field_problems(rule: Body) -> Iterator[str]:
+    for key, states in normalize.STATES.items():
+        if rule.get(key) and rule[key] not in states:
+            yield f"{key} is {rule[key]!r}; use one of {', '.join(states)}"
+    annotations = rule.get("annotations") or {}
+    if len([key for key in PANEL_LINK if annotations.get(key)]) == 1:
+        yield f"only one of {' and '.join(PANEL_LINK)} is set; set both or neither"
+    for query in rule.get("data") or []:
+        if not isinstance((query.get("model") or {}).get("queryType", ""), str):
+            yield f"queryType of query {query.get('refId')} is no str; write one"
 
 
 def _is_too_long(name: Any) -> bool:
