@@ -21,6 +21,10 @@ class ComponentError(Exception):
         self.notices: tuple[str, ...] = ()
 
 
+class InterruptedRunError(ComponentError):
+    """A signal has ended the run."""
+
+
 class LockedError(ComponentError):
     """Another run holds the component's lock."""
 

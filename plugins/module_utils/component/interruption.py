@@ -8,7 +8,7 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING
 
-from .component_errors import ComponentError
+from .component_errors import InterruptedRunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def handled() -> Iterator[None]:
-    """Raise ComponentError at the first signal in this block and ignore all further ones.
+    """Raise InterruptedRunError at the first signal in this block and ignore all further ones.
 
     Programs that the engine starts inherit ignored signals, so that a rollback's systemctl
     survives the terminal as well.
@@ -45,6 +45,6 @@ def ignore() -> None:
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
     ignore()
-    raise ComponentError(
+    raise InterruptedRunError(
         f"the rollout was interrupted by {signal.Signals(number).name}"
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from . import (
@@ -25,10 +25,10 @@ from . import (
     run_lock,
     systemd,
 )
-from .component_errors import ComponentError
+from .component_errors import ComponentError, InterruptedRunError
 from .failpoints import failpoint
 from .removal import delete, plan_removal, remove, take_down
-from .rollout_plan import NONE, RELOAD, SWITCH, plan, strongest
+from .rollout_plan import NONE, RELOAD, RESTART, SWITCH, plan, strongest
 from .spec import instances
 
 if TYPE_CHECKING:
@@ -131,13 +131,44 @@ def roll_out(params: dict[str, Any], check_mode: bool) -> Result:
         systemd.require_version()
         try:
             _stage(result, key)
-            switch_and_verify(result)
+            try:
+                switch_and_verify(result)
+            except ComponentError as error:
+                if not _mark_dead(result, error):
+                    raise
+                _stage(result, key)
+                switch_and_verify(result)
         except ComponentError as error:
             error.notices = tuple(result.notices)
             raise
         finally:
             generation.prune_releases()
         return result
+
+
+def _mark_dead(result: Result, error: ComponentError) -> bool:
+    """Mark what does not start from unchanged files to be staged anew; return whether any is.
+
+    They may be damaged in a way that is not observed, such as by an access control list.
+    """
+    interrupted = isinstance(error.__context__, InterruptedRunError)
+    staged = any(rollout.plan.stage for rollout in result.changing)
+    if error.rolled_back or interrupted or staged:
+        return False
+    states = systemd.show([rollout.desired.main_unit for rollout in result.changing])
+    dead = [
+        rollout
+        for rollout in result.changing
+        if rollout.plan.action == RESTART
+        and states[rollout.desired.main_unit].active != "active"
+    ]
+    for rollout in dead:
+        rollout.plan = replace(rollout.plan, stage=True, reload_manager=True)
+        result.notices.append(
+            f"{rollout.name} did not start from generation {rollout.observed.current}, which looks"
+            " unchanged, so its files are written anew."
+        )
+    return bool(dead)
 
 
 def _predict_rollout(params: dict[str, Any], desired: list[Instance]) -> Result:

@@ -92,6 +92,7 @@ class FakeHost:
             {
                 "units": {},
                 "loaded": {},
+                "damaged": [],
                 "accounts": {},
                 "groups": {},
                 "count": 0,
@@ -161,6 +162,11 @@ class FakeHost:
         state = self._load()
         state["loaded"].update(units)
         self._save(state)
+
+    def damage(self, name: str = "loki") -> None:
+        """Let nothing start from the current generation, for a reason that nobody observes."""
+        damaged = os.path.realpath(layout.etc(name))
+        self._save({**self._load(), "damaged": [damaged]})
 
     def refuse_every_check(self) -> None:
         """Let checkers refuse from now on what they accepted before."""
@@ -374,7 +380,8 @@ class FakeHost:
         unit["listens"], unit["active"] = LISTENS.findall(text), "activating"
         self._save(state)
         taken = any(map(self._listeners, unit["listens"]))
-        refused = "start: refuse" in text or taken
+        damaged = os.path.realpath(layout.etc(name.rpartition(".")[0]))
+        refused = "start: refuse" in text or taken or damaged in state["damaged"]
         unit.update(active="failed", pid=0) if refused else unit.update(active="active")
         unit["sub"] = "failed" if refused else "running"
         unit["reloads"], unit["reload_ok"] = 1, 1

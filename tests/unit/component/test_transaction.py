@@ -842,3 +842,54 @@ def test_an_older_version_on_data_of_a_newer_one_is_announced(
         returned = host.good(options_of_return, check=check)
         assert notice in returned.values["notices"]
         host.good(newer)
+
+
+def test_a_start_that_fails_from_unchanged_files_stages_them_anew(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options)
+    damaged = generation.current("loki")
+    host.damage()
+    host.stop("loki.service")
+    repaired = host.good(options)
+    assert generation.current("loki") != damaged
+    assert f"did not start from generation {damaged}" in repaired.values["notices"][0]
+    assert (repaired.action, host.unit("loki.service")["active"]) == (
+        "restart",
+        "active",
+    )
+    assert host.good(options).changed is False
+
+
+def test_a_start_that_fails_from_new_files_too_is_an_error(
+    host: FakeHost, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.good(options)
+    host.damage()
+    host.stop("loki.service")
+    write = generation.write
+
+    def write_damaged(*arguments: Any) -> str:
+        name = write(*arguments)
+        state = host._load()
+        state["damaged"].append(os.path.join(layout.generation("loki", name), "etc"))
+        host._save(state)
+        return name
+
+    monkeypatch.setattr(generation, "write", write_damaged)
+    failed = host.run(options)
+    assert "loki.service ended" in failed.error
+    restarts = [command for command in host.commands() if "restart loki" in command]
+    # The present files, new ones, and the present ones again.
+    assert len(restarts) == 1 + 3
+
+
+def test_a_signal_during_a_start_does_not_stage_anew(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options)
+    current = generation.current("loki")
+    host.stop("loki.service")
+    ended = host.run(options, die_at="after-links", with_signal=signal.SIGTERM)
+    assert "interrupted by SIGTERM" in ended.error
+    assert generation.current("loki") == current
