@@ -43,7 +43,7 @@ FRAME = re.compile(
 )
 QUOTED_FRAMES = re.compile(r"(?:\\n[\w./()*\[\]-]+(?:\\n\\t[^\s\\\"]+:\d+)?){2,}")
 ERROR = re.compile(r'\b(?:err|error)="((?:[^"\\]|\\.)+)"')
-WARNING = re.compile(r"\b(warn|warning)\b", re.IGNORECASE)
+WARNING = re.compile(r"\b(warn|warning|level=info|level=debug)\b", re.IGNORECASE)
 COMPLAINT = re.compile(
     r"\b(error|err|fatal|panic|fail|failed|failure|refused|not defined)\b",
     re.IGNORECASE,

@@ -531,7 +531,8 @@ def _roll_back(result: Result, reason: str, start: float) -> NoReturn:
     words = reason.split()
     failed = [rollout for rollout in rollouts if rollout.desired.main_unit in words]
     excerpts = [_journal_excerpt(rollout, start) for rollout in failed or rollouts]
-    cause = systemd.cause(excerpts[0]) if failed else ""
+    # Only a program that ended says the cause itself.
+    cause = systemd.cause(excerpts[0]) if failed and " ended " in reason else ""
     message = [f"{reason}: {cause}" if cause else reason, *excerpts]
     restoring = time.time()
     takers = dict.fromkeys(handover.taker for handover in result.handovers)

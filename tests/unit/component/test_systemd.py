@@ -35,6 +35,7 @@ FRAMES = (
         ('a\nlevel=error msg=x err="no \\"b\\""\nfatal', 'no \\"b\\"'),
         ("a\nFatal: no b\nerror", "Fatal: no b"),
         ("a\nwarning: error", ""),
+        ('level=info msg="loaded" err=null', ""),
         ("", ""),
     ],
 )
