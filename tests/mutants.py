@@ -617,7 +617,9 @@ def main(arguments: list[str]) -> int:
         now, before = score(found), record["scores"].get(file)
         print(f"{file}: {now['killed']} of {now['mutants']} killed", end="")
         print(f", {now['equivalent']} equivalent: {now['percent']} %")
-        if before and now["percent"] < before["percent"]:
+        # Scores of samples are compared with those of the same size only.
+        is_comparable = before and before.get("sample") == options.sample
+        if is_comparable and now["percent"] < before.get("percent", 0):
             print(f"{file}: {before['percent']} % at {before['commit']}")
             fallen = True
         for one in record["equivalent"].get(file, ()):
@@ -626,7 +628,9 @@ def main(arguments: list[str]) -> int:
                 for told in found
             ):
                 print(f"{file}: no longer there: {one['change']} in: {one['text']}")
-        record["scores"][file] = {**(before or {}), **now}
+        kept = {key: before[key] for key in ("before",) if before and key in before}
+        sample = {"sample": options.sample} if options.sample else {}
+        record["scores"][file] = {**now, **sample, **kept}
     if options.tests:
         return 0
     RECORD.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -8,11 +8,14 @@ import hashlib
 import os
 import shutil
 import socket
+import ssl
 import time
 from collections import namedtuple
 from collections.abc import Callable
+from http.client import InvalidURL
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 
@@ -410,3 +413,19 @@ def test_a_locked_size_needs_room_before_anything_is_sent(
     web.answers = [endless]
     with pytest.raises(ComponentError, match="needed for the release"):
         fetch(web.url, size=10**15)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        pytest.param(ssl.SSLCertVerificationError("x"), download.Refused, id="TLS"),
+        pytest.param(InvalidURL("x"), download.Refused, id="no URL"),
+        pytest.param(ValueError("unknown url type"), download.Refused, id="scheme"),
+        pytest.param(ConnectionResetError("x"), download.Retryable, id="a reset"),
+        pytest.param(ssl.SSLError("x"), download.Retryable, id="a cut handshake"),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(error: Exception, kind: type) -> None:
+    wrapped = URLError(error)  # type: ignore[arg-type]
+    for given in (error, wrapped):
+        assert type(download._classified(given, "/downloads")) is kind

@@ -105,6 +105,11 @@ def test_accepts_a_required_variable(variables: dict[str, Any]) -> None:
             {"bell_webhook": "short"}, "is shorter than 12 characters", id="a short one"
         ),
         pytest.param(
+            {"bell_webhook": "x" * 11},
+            "is shorter than 12 characters",
+            id="one character too short",
+        ),
+        pytest.param(
             {"bell_webhook": "https://example/dummy", "bell_config_file": "own.yml"},
             "is the example of dev",
             id="an example beside a configuration file of the user's own",
@@ -389,3 +394,8 @@ def test_reports_the_same_mistake_on_a_fleet_once() -> None:
     users = [f"loki on {host}, {{{{ loki_retention }}}}: it fails." for host in hosts]
     (message,) = preflight._deduplicate(messages + users)
     assert message.startswith("loki_retention of host0, host1, ")
+
+
+def test_accepts_a_value_that_is_just_long_enough() -> None:
+    assert preflight._value_blockers("x", "x" * 12, WEBHOOK, "prod") == []
+    assert len(preflight._value_blockers("x", "x" * 11, WEBHOOK, "prod")) == 1

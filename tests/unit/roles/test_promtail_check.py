@@ -82,5 +82,7 @@ def test_it_does_not_wait_forever(
     check, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr(promtail_check, "SECONDS", 0.5)
+    began = time.monotonic()
     assert check("exec sleep 60") == 1
+    assert time.monotonic() - began < 30
     assert "neither started nor failed" in capsys.readouterr().out
