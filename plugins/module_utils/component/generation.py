@@ -144,7 +144,7 @@ def current(name: str) -> str:
 
 def last_known_good(name: str) -> str:
     """Return the name of the last verified generation."""
-    return observe.linked_generation(layout.last_known_good(name))
+    return observe.verified_generation(name)
 
 
 def previous(name: str) -> str:
@@ -265,6 +265,7 @@ def commit(name: str, generation_name: str, unfit: set[str]) -> None:
     if before and before not in unfit:
         _link(before, layout.previous(name))
     _link(generation_name, layout.last_known_good(name))
+    files.remove(layout.proven(name))
 
 
 def mark_rolled_back_from(name: str, generation_name: str) -> None:

@@ -54,6 +54,11 @@ def last_known_good(name: str) -> str:
     return os.path.join(component(name), "last-known-good")
 
 
+def proven(name: str) -> str:
+    """Return the link that an older release had in place of last-known-good."""
+    return os.path.join(component(name), "proven")
+
+
 def previous(name: str) -> str:
     """Return the link to the generation verified before the last rollout; rollback's target."""
     return os.path.join(component(name), "previous")

@@ -37,7 +37,7 @@ def observe(
 ) -> ObservedState:
     """Return the state of an instance; ``unit_names`` are the units that it should have."""
     current = linked_generation(layout.current(name))
-    last_known_good = linked_generation(layout.last_known_good(name))
+    last_known_good = verified_generation(name)
     previous = linked_generation(layout.previous(name))
     rolled_back_from = linked_generation(layout.rolled_back_from(name))
     current_manifest = read_manifest(name, current)
@@ -94,6 +94,12 @@ def observe(
 def linked_generation(link: str) -> str:
     """Return the name of the generation that a link leads to, or an empty string."""
     return os.path.basename(files.link_target(link) or "")
+
+
+def verified_generation(name: str) -> str:
+    """Return the last-known-good generation, also where an older release has recorded it."""
+    link = layout.last_known_good(name)
+    return linked_generation(link) or linked_generation(layout.proven(name))
 
 
 def read_manifest(name: str, generation: str) -> Manifest | None:
