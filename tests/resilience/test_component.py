@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
@@ -561,6 +562,33 @@ def test_units_can_be_masked_disabled_and_edited_which_is_drift(rollout):
         f"FragmentPath={unit}\n"
     )
     assert good(rollout.run(rollout.task())).result["changed"] is False
+
+
+# What the release before units were files had left on a host: /opt/monitoring and its links.
+OLDER_RELEASE = Path(__file__).parent / "files" / "older_release.tar.gz"
+
+
+def test_an_upgrade_from_links_keeps_the_service_even_if_it_is_refused(rollout):
+    host = rollout.host
+    host.run("useradd --system --comment hippius.monitoring --user-group testd")
+    host.run("install -d -o testd -g testd -m 0750 /var/lib/testd")
+    archive = base64.b64encode(OLDER_RELEASE.read_bytes()).decode()
+    host.run("base64 -d | tar -xz -C /", input=archive)
+    host.run("systemctl daemon-reload && systemctl start testd")
+    assert rollout.answer() == "one"
+    failed = rollout.run(rollout.task({"fault": "cannot start"}))
+    assert failed.returncode == 2
+    wait_until(lambda: rollout.answer() == "one")
+    assert good(rollout.run(rollout.task({"answer": "two"}))).action == "restart"
+    assert rollout.answer() == "two"
+    links = host.run("find /etc/systemd/system -maxdepth 1 -name 'testd*'").stdout
+    unit = host.run("systemctl show testd --property=FragmentPath --value").stdout
+    expected = ("", "/etc/systemd/system.attached/testd.service\n")
+    assert (links, unit) == expected
+    before = rollout.snapshot()
+    again = good(rollout.run(rollout.task({"answer": "two"})))
+    assert again.result["changed"] is False
+    assert differences(before, rollout.snapshot()) == []
 
 
 @pytest.mark.parametrize("died_by", ["SIGKILL", "power cut"])
