@@ -229,10 +229,12 @@ def _remove_locked(
     messages: list[str] = []
     with run_lock.held(component, lock_owner, params["lock_timeout"]):
         fallback.disarm(component)
+        # The removal of an instance gives back as well.
+        taken = list(filter(adoption.interrupted, taken))
         for removal in removals:
             if os.path.isdir(layout.component(removal.name)):
                 remove(plan_removal(removal.name))
-        for name in filter(adoption.interrupted, taken):
+        for name in taken:
             adoption.undo(name)
             messages.append(f"What a killed run adopted for {name} is given back.")
         messages += [purge(name) for name in purged]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    files,
     layout,
     removal,
     run_lock,
@@ -310,3 +311,81 @@ def test_a_stop_takes_as_long_as_a_unit_takes(
     monkeypatch.setattr(systemd, "run", run)
     removal.absent({**ABSENT, "purge": False, "lock_timeout": 0}, False)
     assert timeouts["stop"] is None
+
+
+def test_a_removal_takes_back_the_orders_of_a_dead_run(
+    host: FakeHost, installed: Options
+) -> None:
+    host.run(installed, environment={"TZ": "UTC"}, die_at="after-switch")
+    assert host.waiting()
+    host.good(ABSENT)
+    assert not host.waiting()
+    assert not Path(layout.ORDERS).exists()
+
+
+def test_a_removal_forgets_what_runs_and_what_is_unfinished(
+    host: FakeHost, installed: Options
+) -> None:
+    Path(layout.pending("loki")).touch()
+    assert Path(layout.running("loki")).exists()
+    host.good(ABSENT)
+    assert not Path(layout.running("loki")).exists()
+    assert not Path(layout.pending("loki")).exists()
+
+
+def test_a_removed_directory_is_set_aside_on_disk_and_then_deleted(
+    host: FakeHost, installed: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside = Path(layout.pending_removals("loki"))
+    aside.mkdir()
+    (aside / "older").touch()
+    steps: list[str] = []
+    monkeypatch.setattr(files, "sync_directory", steps.append)
+    monkeypatch.setattr(removal, "failpoint", steps.append)
+    removal.delete("loki")
+    assert steps == [layout.COMPONENTS, "after-set-aside"]
+    assert not Path(layout.component("loki")).exists()
+    assert not aside.exists()
+
+
+def test_directories_of_systemd_stay_and_empty_ones_of_targets_go(
+    host: FakeHost, installed: Options
+) -> None:
+    other = Path(layout.wants("multi-user.target", "other.service"))
+    other.symlink_to("/usr/lib/systemd/system/other.service")
+    removal.take_down("loki", None)
+    assert Path(layout.UNITS).is_dir()
+    assert Path(layout.UNIT_FILES).is_dir()
+    assert other.is_symlink()
+    assert not Path(layout.wants("timers.target", "x")).parent.exists()
+
+
+def test_a_purge_includes_instances_that_the_options_do_not_list(
+    host: FakeHost,
+    options: Options,  # noqa: F811
+) -> None:
+    host.good(options, instances=[{"name": "a"}])
+    # As it is after the owner has made a file.
+    (Path(layout.data("loki-a")) / "chunk").touch()
+    notices = host.good(PURGE).values["notices"]
+    assert notices == ["Data and user of loki-a are purged."]
+    assert not Path(layout.data("loki-a")).exists()
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_removal_gives_back_what_a_killed_first_run_adopted(
+    host: FakeHost,
+    options: Options,  # noqa: F811
+    check: bool,
+) -> None:
+    own = Path(layout.etc("loki"))
+    own.mkdir()
+    (own / "loki.yml").write_text("a: own\n")
+    adopting = {**options, "adopt": True}
+    host.run(adopting, die_at="after-links")
+    Path(layout.current("loki")).unlink()
+    values = host.good(ABSENT, check=check).values
+    assert values["notices"] == ["What a killed run adopted for loki is given back."]
+    assert (own / "loki.yml").exists() is not check
+    if not check:
+        assert host.good(ABSENT).changed is False
