@@ -152,8 +152,12 @@ def _mark_dead(result: Result, error: ComponentError) -> bool:
     They may be damaged in a way that is not observed, such as by an access control list.
     """
     interrupted = isinstance(error.__context__, InterruptedRunError)
-    staged = any(rollout.plan.stage for rollout in result.changing)
-    if error.rolled_back or interrupted or staged:
+    # What was never verified has been removed, and what it adopted is given back.
+    staged_or_removed = any(
+        rollout.plan.stage or not rollout.observed.last_known_good
+        for rollout in result.changing
+    )
+    if error.rolled_back or interrupted or staged_or_removed:
         return False
     states = systemd.show([rollout.desired.main_unit for rollout in result.changing])
     dead = [
@@ -592,6 +596,7 @@ def _restore_instance(rollout: Rollout) -> bool:
         return False
     if generation.current(rollout.name) == target:
         _undo_preparation(rollout, before)
+        adoption.undo(rollout.name)
         _discard_generation(rollout)
         if rollout.generation and not rollout.observed.pending:
             # It was not switched to, so nothing is left to complete.
@@ -611,6 +616,7 @@ def _restore_instance(rollout: Rollout) -> bool:
     _restore_process(rollout, target, before)
     _discard_generation(rollout)
     files.remove(layout.pending(rollout.name))
+    adoption.undo(rollout.name)
     return True
 
 

@@ -243,3 +243,45 @@ def test_a_killed_adoption_is_given_back_by_the_next_run(
             # A refused run stages nothing, so it cleans nothing up.
             assert not Path(layout.component("loki")).exists()
     pytest.fail("no run survived")
+
+
+def test_a_dead_first_rollout_that_fails_later_gives_back_and_tries_no_more(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    before = package(host)
+    systemd.run(["systemctl", "stop", "loki.service"])
+    assert host.run(options, config=BAD, die_at="after-links").killed_by
+    assert host.run(options, config=BAD).error
+    assert package(host) == before
+    assert not Path(layout.component("loki")).exists()
+
+
+TIMER = {
+    "loki-tidy.service": {"Service": {"ExecStart": "/bin/true"}},
+    "loki-tidy.timer": {
+        "Timer": {"OnCalendar": "daily"},
+        "Install": {"WantedBy": "timers.target"},
+    },
+}
+
+
+@pytest.mark.parametrize("config", ["start: refuse\n", "check: refuse\n"])
+def test_a_failed_rollout_gives_back_what_it_adopted_for_an_installed_component(
+    host: FakeHost, options: dict[str, Any], config: str
+) -> None:
+    host.good(options)
+    timer = Path(layout.override("loki-tidy.timer"))
+    timer.write_text("[Timer]\nOnCalendar=hourly\n")
+    enabling = Path(layout.wants("timers.target", timer.name))
+    enabling.parent.mkdir()
+    enabling.symlink_to(timer)
+    systemd.run(["systemctl", "start", timer.name])
+    before = {path: text for path, text in host.tree().items() if "tidy" in path}
+    bad = [{"path": "loki.yml", "content": config}]
+    with_check = {**options, "check": ["{release}/loki", "-verify"]}
+    assert host.run(with_check, config=bad, units=TIMER).error
+    after = {path: text for path, text in host.tree().items() if "tidy" in path}
+    assert after == before
+    assert host.unit(timer.name)["active"] == "active"
+    assert not os.path.exists(layout.adoption("loki"))
+    assert host.good(options).changed is False
