@@ -241,7 +241,14 @@ class ActionModule(ActionBase):
         else:
             self._show(variables, release, "downloads")
             staged = run_component(self, options, variables, "release_stage")
-        return staged if staged.get("failed") else self._execute(args, variables)
+        result = staged if staged.get("failed") else self._execute(args, variables)
+        if result.get("release_required"):
+            message = (
+                f"{release['name']} {release['version']}: was unpacked, but another run has"
+                " removed or something has changed it since; run again. Nothing was changed."
+            )
+            result = {"failed": True, "msg": message}
+        return result
 
     def _push(self, options: Values, variables: Values, archive: str) -> Values:
         """Copy an archive to the host and stage its release."""

@@ -157,3 +157,25 @@ def test_a_pushed_archive_is_removed_from_the_host(
         ("remove", "/tmp/own"),
     ]
     assert "pushed" not in given["release"]
+
+
+def test_a_release_that_is_gone_again_after_staging_is_no_success(
+    action: ActionModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    required = {"architecture": "amd64", "name": "loki", "program": "loki"}
+    calls: list[str] = []
+
+    def run(_action: Any, _args: Any, _variables: Any, module: str = "") -> Any:
+        calls.append(module)
+        return {"changed": bool(module), "release_required": {} if module else required}
+
+    monkeypatch.setattr(component, "run_component", run)
+    monkeypatch.setattr(action, "_show", lambda *_words: None)
+    action._pushable = {}
+    release = {"name": "loki", "version": "3.7.8", "archives": {}}
+    args = {"name": "loki", "release": release, "lock_owner": "anna"}
+    result = action._stage_release(args, {}, required)
+    assert calls == ["release_stage", ""]
+    assert result["failed"]
+    assert result["msg"].startswith("loki 3.7.8: ")
+    assert "Nothing was changed" in result["msg"]
