@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import re
+import shlex
 import socket
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -106,17 +108,29 @@ def _main_unit(desired: Instance) -> str:
 
 
 def _groups(desired: Instance) -> list[str]:
-    unit = _main_unit(desired)
-    return re.findall(r"^SupplementaryGroups=(.+)$", unit, re.MULTILINE)
+    """Return the groups that the unit names; a number needs no group of its own."""
+    words = _words(desired, "SupplementaryGroups")
+    return [word for word in words if not word.isdigit()]
 
 
 def _shown(desired: Instance) -> list[str]:
     """Return the paths without which the unit does not start, except those of the rollout."""
-    lines = re.findall(
-        r"^Bind(?:ReadOnly)?Paths=(/[^:\n]*)$", _main_unit(desired), re.MULTILINE
-    )
     own = (layout.BASE + "/", layout.data(desired.name))
-    return [path for path in lines if not path.startswith(own)]
+    words = _words(desired, "Bind(?:ReadOnly)?Paths")
+    paths = [word for word in words if word[:1] == "/" and ":" not in word]
+    return [path for path in paths if not path.startswith(own)]
+
+
+def _words(desired: Instance, directives: str) -> list[str]:
+    """Return the values of directives, of which a line may have several."""
+    pattern = rf"^(?:{directives})=(.+)$"
+    words: list[str] = []
+    for line in re.findall(pattern, _main_unit(desired), re.MULTILINE):
+        # systemd refuses a line whose quotes do not match, and has a better message.
+        with contextlib.suppress(ValueError):
+            words += shlex.split(line)
+    # Only systemd knows what its specifiers stand for.
+    return [word for word in words if "%" not in word]
 
 
 def _path_flags(desired: Instance) -> dict[str, str]:

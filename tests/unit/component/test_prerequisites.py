@@ -169,6 +169,36 @@ def test_a_path_that_may_be_missing_is_not_required(
     assert missing(monkeypatch, unit={"Service": service})[1] == []
 
 
+@pytest.mark.parametrize(
+    "service",
+    [
+        {"SupplementaryGroups": "root daemon"},
+        {"SupplementaryGroups": ["0 4242"]},
+        {"BindReadOnlyPaths": "/etc /usr"},
+        {"BindPaths": ["/etc -/no/such /usr:/x"]},
+        {"BindPaths": '"/etc" /usr'},
+    ],
+)
+def test_several_values_on_one_line_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, service: dict[str, Any]
+) -> None:
+    assert missing(monkeypatch, unit={"Service": service})[1] == []
+
+
+@pytest.mark.parametrize(
+    ("service", "words"),
+    [
+        ({"BindPaths": "/etc /no/such"}, "/no/such, which its unit shows"),
+        ({"SupplementaryGroups": "root no-such"}, "group no-such does not exist"),
+    ],
+)
+def test_each_value_on_a_line_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch, service: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ComponentError, match=words):
+        missing(monkeypatch, unit={"Service": service})
+
+
 def test_a_storage_that_does_not_answer_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
