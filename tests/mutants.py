@@ -3,7 +3,8 @@
 
 A mutant is the code with one small fault (`mutant_changes.py`). It is killed when a unit test
 fails. Tests run that execute the changed line: first those that killed another mutant of the file,
-then all quick ones, then at most SLOW_TESTS others, one row of each table before the second one.
+then all quick ones, then at most SLOW_TESTS others, one row of each table before the second one,
+and those of the file itself, by their file's name, before others.
 
 The score of each file is recorded in tests/mutants.json, next to the reviewed list of mutants that
 change nothing that anybody could notice, each with the reason. They do not count. Survivors are
@@ -82,7 +83,7 @@ FILES = {
 }
 KNOWN = [file for files in FILES.values() for file in files]
 # All that execute a line of the engine would take a minute for each mutant.
-QUICK_SECONDS, SLOW_TESTS = 0.05, 60
+QUICK_SECONDS, SLOW_TESTS = 0.05, 90
 # A test that takes much longer than without a mutant has met an endless loop.
 PATIENCE_FACTOR, PATIENCE_SECONDS = 8, 4
 # Imported once, since each takes a good part of a second.
@@ -462,12 +463,12 @@ def selected(
     file: str, mutant: Mutant, tests: Tests, killers: list[str]
 ) -> dict[str, float]:
     """Return the tests that may notice a mutant, in order, with the seconds that each may take."""
+    own = {name for name in tests if is_own(name, file)}
     # A test that compares a constant executes no line of the file.
-    own_tests = f"/test_{Path(file).stem}.py::"
     touching = {
         name: test
         for name, test in tests.items()
-        if file in test.lines or (mutant.is_outer and own_tests in name)
+        if file in test.lines or (mutant.is_outer and name in own)
     }
     executing = [
         name
@@ -476,11 +477,19 @@ def selected(
     ]
     return {
         name: PATIENCE_FACTOR * touching[name].seconds + PATIENCE_SECONDS
-        for name in ordered(executing, touching, killers)
+        for name in ordered(executing, touching, killers, own)
     }
 
 
-def ordered(names: list[str], tests: Tests, killers: list[str]) -> list[str]:
+def is_own(name: str, file: str) -> bool:
+    """Return whether a test is in test_transaction.py or test_transaction_*.py, for example."""
+    stem = Path(name.partition("::")[0]).stem
+    return f"{stem}_".startswith(f"test_{Path(file).stem}_")
+
+
+def ordered(
+    names: list[str], tests: Tests, killers: list[str], own: set[str]
+) -> list[str]:
     """Return the tests to run: killers, quick ones, and some rows of every slow table."""
     names = sorted(names, key=lambda name: tests[name].seconds)
     first = [name for name in killers if name in names]
@@ -492,7 +501,7 @@ def ordered(names: list[str], tests: Tests, killers: list[str]) -> list[str]:
         row[name] = count[function]
         count[function] += 1
     slow = [name for name in names if tests[name].seconds >= QUICK_SECONDS]
-    slow.sort(key=lambda name: row[name])
+    slow.sort(key=lambda name: (row[name], name not in own))
     return list(dict.fromkeys([*first, *quick, *slow[:SLOW_TESTS]]))
 
 
