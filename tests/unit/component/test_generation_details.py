@@ -365,3 +365,15 @@ def test_releases_are_locked_alone_while_they_are_pruned(
     assert free == [(unused, False)]
     assert points == ["after-prune"]
     assert observe.pending_removals() == []
+
+
+def test_the_generation_that_is_rolled_back_from_is_marked() -> None:
+    name = written()
+    generation.mark_rolled_back_from("loki", name)
+    assert os.readlink(layout.rolled_back_from("loki")) == f"generations/{name}"
+
+
+def test_another_key_ends_the_run() -> None:
+    generation.fingerprint_key(create=True)
+    with pytest.raises(ComponentError, match="was replaced by another run"):
+        generation.keep_fingerprint_key(b"another")

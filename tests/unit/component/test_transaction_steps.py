@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import stat
@@ -228,6 +229,70 @@ def test_a_signal_does_not_interrupt_a_commit(
     assert (ended.killed_by, ended.error) == (0, "")
     assert host.loaded() == {"loki.yml": "a: 2\n"}
     assert generation.last_known_good("loki") == generation.current("loki")
+
+
+def test_a_run_holds_its_component_s_lock_with_its_name(
+    installed: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held() -> tuple[bool, str]:
+        path = layout.lock("loki")
+        with open(path, encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True, file.read()
+        return False, ""
+
+    recorded = watched(monkeypatch, held)
+    run_module({**installed, "config": config("a: 2\n")}, False)
+    assert len(recorded) > 10
+    assert {found for _point, found in recorded} == {(True, "anna@control\n")}
+
+
+# Adoptions of killed runs
+
+
+@pytest.fixture
+def theirs(host: FakeHost) -> Path:
+    """Return a configuration of somebody else."""
+    path = Path(layout.etc("loki")) / "loki.yml"
+    path.parent.mkdir()
+    path.write_text("a: theirs\n")
+    return path
+
+
+def test_what_a_run_adopted_before_its_switch_is_given_back_first(
+    host: FakeHost,
+    options: Options,  # noqa: F811
+    theirs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def die(*_arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(generation, "switch", die)
+        assert host.run(options, adopt=True).killed_by == signal.SIGKILL
+    assert not theirs.exists()
+    for check in (True, False):
+        refused = host.run(options, check=check)
+        assert f"{theirs.parent}: not made by this collection" in refused.error
+        assert theirs.exists() is not check
+    assert theirs.read_text() == "a: theirs\n"
+
+
+def test_what_a_run_adopted_before_it_was_killed_later_stays_adopted(
+    host: FakeHost,
+    options: Options,  # noqa: F811
+    theirs: Path,
+) -> None:
+    host.run(options, adopt=True, die_at="after-commit")
+    started = host.starts()
+    host.good(options)
+    assert host.loaded() == {"loki.yml": "a: 1\n"}
+    assert host.starts() == started
+    kept = list(Path(layout.edited("loki")).rglob("loki.yml"))
+    assert [path.read_text() for path in kept] == ["a: theirs\n"]
 
 
 # Runs without a new generation
