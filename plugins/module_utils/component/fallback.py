@@ -51,6 +51,8 @@ Before={services}
 [Service]
 Type=oneshot
 ExecStart={program} -I {script} {orders} {lock}
+# A later run may hold the lock and wait for a service that is ordered after this unit.
+TimeoutStartSec=60
 
 [Install]
 WantedBy=multi-user.target
@@ -112,6 +114,9 @@ def arm(component: str, instances: list[Order]) -> None:
     content = {"instances": instances, "finally": finally_removed}
     files.replace(orders, json.dumps(content, indent=1).encode(), 0o600)
     unit_name = layout.fallback_unit(component)
+    if of_dead_run:
+        # It may have failed, and be loaded until its next try.
+        systemd.run(["systemctl", "stop", unit_name])
     words = ["systemd-run", "--quiet", "--collect", f"--unit={unit_name}"]
     # What stops it, such as a full disk, may pass.
     words += ["--property=Restart=on-failure", "--property=RestartSec=10"]

@@ -84,9 +84,16 @@ def follow(orders: dict[str, Any]) -> None:
         for path in instance["remove"]:
             _remove(path)
     _run(["systemctl", "daemon-reload"])
+    refused = None
     for instance in orders["instances"]:
-        _systemctl(instance["verb"], instance["start"])
-        _remove(instance["pending"])
+        try:
+            _systemctl(instance["verb"], instance["start"])
+            _remove(instance["pending"])
+        except subprocess.CalledProcessError as error:
+            # Such as a masked unit, which keeps no other instance from its return.
+            refused = error
+    if refused:
+        raise refused
 
 
 def _is_running(instance: dict[str, Any]) -> bool:

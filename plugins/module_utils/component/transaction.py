@@ -401,7 +401,7 @@ def _arm(result: Result) -> None:
         target = _restore_target(rollout.name, rollout.observed)
         before = observe.read_manifest(rollout.name, target)
         if before:
-            after = rollout.manifest
+            after = _with_takers(result, before, rollout.manifest)
             orders.append(fallback.order(rollout.name, target, before, after))
     givers = {handover.giver for handover in result.handovers}
     for removal in result.removals:
@@ -409,13 +409,28 @@ def _arm(result: Result) -> None:
         if described and givers & set(described["units"]):
             # Stopped for another one, and not removed before the commit.
             name, target = removal.name, removal.generation
-            orders.append(fallback.order(name, target, described, described))
+            after = _with_takers(result, described, described)
+            orders.append(fallback.order(name, target, described, after))
     try:
         fallback.arm(result.component, orders)
     except BaseException:
         for rollout in result.changing:
             _discard_generation(rollout)
         raise
+
+
+def _with_takers(result: Result, before: Manifest, after: Manifest) -> Manifest:
+    """Return ``after`` with the units of first installs that take an address from ``before``.
+
+    They have no generation to return to, and would keep the address from the program that has.
+    """
+    takers = {one.taker for one in result.handovers if one.giver in before["units"]}
+    units = dict(after["units"])
+    for rollout in result.changing:
+        new = not rollout.observed.last_known_good
+        if new and rollout.desired.main_unit in takers:
+            units.update(rollout.manifest["units"])
+    return {**after, "units": units}
 
 
 def _switch_all(result: Result) -> None:

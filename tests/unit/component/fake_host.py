@@ -431,7 +431,7 @@ class FakeHost:
         if not names:
             return self._check(words)
         state = self._load()
-        if state["units"].get(names[0], {}).get("active") == "active":
+        if self.unit(names[0])["active"] != "inactive":
             return 1, "Unit was already loaded"
         state["count"] += 1
         waiting = {"active": "active", "pid": FIRST_PID + state["count"], "config": {}}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +193,34 @@ def test_all_instances_go_back_together(
     assert host.good(options, instances=instances).changed is False
 
 
+def test_an_instance_that_cannot_start_keeps_no_other_from_it(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    instances = [{"name": "main"}, {"name": "side"}]
+    host.good(options, instances=instances)
+    changed = [{**own, "config": config("a: 2\n")} for own in instances]
+    assert host.run(options, instances=changed, die_at="after-verify").killed_by
+    Path(layout.override("loki-main.service")).symlink_to("/dev/null")
+    with pytest.raises(subprocess.CalledProcessError):
+        host.fall_back()
+    assert host.loaded("loki-side") == {"loki.yml": "a: 1\n"}
+    # systemd runs it again until it succeeds.
+    assert Path(layout.orders("loki")).exists()
+
+
+def test_a_run_replaces_a_unit_that_fails_again_and_again(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options)
+    host.run(options, config=config("a: 2\n"), die_at="after-verify")
+    state = host._load()
+    state["units"][layout.fallback_unit("loki")].update(active="activating", pid=0)
+    host._save(state)
+    host.good(options, config=config("a: 3\n"))
+    assert host.loaded() == {"loki.yml": "a: 3\n"}
+    assert not host.waiting()
+
+
 def test_a_removal_takes_the_orders_back(
     host: FakeHost, options: dict[str, Any]
 ) -> None:
@@ -247,6 +276,8 @@ def test_the_unit_at_boot_waits_for_its_file_systems_and_is_ordered_before_servi
     assert sorted(services.split()) == ["loki-tidy.service", "loki.service"]
     assert f"RequiresMountsFor={layout.COMPONENTS}" in unit
     assert f"ConditionPathExists={layout.orders('loki')}" in unit
+    # A run that has the lock may wait for a service, which waits for this unit.
+    assert "TimeoutStartSec=60" in unit.splitlines()
     enabling = Path(layout.wants("multi-user.target", layout.boot_unit("loki")))
     assert os.readlink(enabling) == layout.unit(layout.boot_unit("loki"))
 

@@ -49,6 +49,7 @@ HANDOVERS = {
     "move up": [("a", B), ("b", C)],
     "move down": [("a", C), ("b", A)],
     "take and leave": [("c", A)],
+    "take and move": [("a", C), ("b", B), ("c", A)],
 }
 
 
@@ -111,6 +112,25 @@ def test_a_killed_handover_is_finished_or_undone_by_the_next_run(
     assert host.run(installed, **change, die_at=point).killed_by == signal.SIGKILL
     host.good(installed)
     assert active(host) == BEFORE
+
+
+@pytest.mark.parametrize("name", ["rename", "take and leave", "take and move"])
+@pytest.mark.parametrize("way", ["waiting", "boot"])
+def test_a_dead_handover_to_a_new_instance_is_undone_without_another_run(
+    host: FakeHost,
+    installed: dict[str, Any],
+    name: str,
+    way: str,
+) -> None:
+    change = {"instances": [instance(*words) for words in HANDOVERS[name]]}
+    assert host.run(installed, **change, die_at="after-verify").killed_by
+    host.fall_back() if way == "waiting" else host.reboot()
+    assert active(host) == BEFORE
+    host.reboot()
+    assert active(host) == BEFORE
+    host.good(installed, **change)
+    assert active(host) == {key: [address] for key, address in HANDOVERS[name]}
+    assert host.good(installed, **change).changed is False
 
 
 def test_an_address_of_an_instance_that_keeps_it_is_refused(
