@@ -420,11 +420,14 @@ def _is_below(
     directories: Iterable[str],
 ) -> bool:
     """Return whether a path is one of some directories or in one of them."""
-    normal = os.path.normpath(path)
-    return any(
-        os.path.commonpath([normal, directory]) == directory
-        for directory in map(os.path.normpath, directories)
-    )
+    normal = f"{_normal(path)}/"
+    return any(normal.startswith(f"{_normal(one)}/") for one in directories)
+
+
+def _normal(path: str) -> str:
+    """Return a path without its redundant parts; "" for the root."""
+    normal = os.path.normpath(path).replace("//", "/")
+    return "" if normal == "/" else normal
 
 
 def prerequisites(

@@ -161,6 +161,15 @@ def test_a_promtail_that_reads_hidden_paths_is_refused(check: Check) -> None:
     ) == {"changed": False}
 
 
+def test_a_relative_path_to_read_is_no_hidden_one(check: Check) -> None:
+    content = (
+        "positions: {filename: /var/lib/promtail/positions.yaml}\n"
+        "scrape_configs: [{job_name: a, journal: {path: journal/x}}]\n"
+    )
+    url = "http://127.0.0.1:3100/loki/api/v1/push"
+    assert check("promtail", content, promtail_loki_url=url) == {"changed": False}
+
+
 def test_a_promtail_that_asks_docker_and_keeps_no_positions_is_refused(
     check: Check,
 ) -> None:

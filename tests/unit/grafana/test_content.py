@@ -151,6 +151,21 @@ def test_directory_is_the_folder_of_its_dashboards() -> None:
     assert loaded["dashboard", "top"]["folderUid"] == root_uid
 
 
+def test_folder_that_grafana_refuses_is_told_before() -> None:
+    tree = files(
+        dashboards__a__b__c__d__e__f__App_json=board(),
+        dashboards__a___folder_yml="uid: general\n",
+    )
+    reserved, too_deep = errors(Source("", tree))
+    assert reserved == (
+        "dashboards/a/_folder.yml:1: folder a has Grafana's own uid general; write another."
+    )
+    assert too_deep == (
+        "dashboards/a/b/c/d/e/f/App.json:1: the folder path 'a/b/c/d/e/f' has 6 levels;"
+        " Grafana has 5."
+    )
+
+
 def test_dashboard_at_the_top_is_in_no_folder() -> None:
     assert (
         bodies(Source("", files(app_json=board())))["dashboard", "app"]["folderUid"]

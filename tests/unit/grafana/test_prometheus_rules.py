@@ -758,6 +758,18 @@ def test_uid_is_valid_and_derived_from_folder_group_and_title():
             id="alerts of Prometheus by label",
         ),
         pytest.param(
+            document(alert(expr={"up": 1})),
+            "expr is {'up': 1}; write a str.",
+            ("groups", 0, "rules", 0, "expr"),
+            id="a dict as expression",
+        ),
+        pytest.param(
+            document(alert(labels=[])),
+            "labels is a list; write a dict.",
+            ("groups", 0, "rules", 0, "labels"),
+            id="an empty list of labels",
+        ),
+        pytest.param(
             document(alert(expr='sum(rate({a="b"} |= `x` [5m])) > 10')),
             "the expression is a query of Loki; set datasource_uid of the content",
             ("groups", 0, "rules", 0, "expr"),

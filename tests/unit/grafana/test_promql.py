@@ -6,10 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 import promql_parser
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.promql import (
+    own_alerts,
     threshold,
 )
 
@@ -78,3 +80,22 @@ def test_threshold_is_the_root_of_the_expression(expression: str) -> None:
     assert root.modifier is None
     assert str(root.lhs) == str(read(found.expression))
     assert str(root.rhs) == str(read(repr(found.limit)))
+
+
+@pytest.mark.parametrize(
+    ("expression", "name"),
+    [
+        ('count({job="x", "ALERTS"})', "ALERTS"),
+        ('{__name__=~"ALERTS|up"}', "ALERTS"),
+        ('{__name__=~"up|ALERTS_FOR_STATE.*"}', "ALERTS_FOR_STATE"),
+        ("ALERTS != 1", "ALERTS"),
+        ('{__name__=~"MY_ALERTS"}', None),
+        ('up{ALERTS="x"}', None),
+        ('up{ALERTS!~"x", a="ALERTS"} # ALERTS', None),
+        ('label_replace(up, "a", "ALERTS", "b", "c")', None),
+    ],
+)
+def test_alerts_of_prometheus_are_found_in_each_spelling(
+    expression: str, name: str | None
+) -> None:
+    assert own_alerts(expression) == name

@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files import (
     provisioning_files,
+    routes,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.files.folders import (
     Folders,
@@ -639,3 +640,24 @@ def test_variable_may_be_true_or_false_as_in_grafana() -> None:
         "e": "$YES",
         "f": "xtrue",
     }
+
+
+@pytest.mark.parametrize(
+    ("pattern", "problem"),
+    [
+        ("a[b", "[ lacks its ]"),
+        ("a{1001}", "it repeats 1001 to 1001 times"),
+        ("a{3,1}", "it repeats 3 to 1 times"),
+        ("a**", "a repetition has nothing to repeat"),
+        ("*a", "a repetition has nothing to repeat"),
+        ("a|+", "a repetition has nothing to repeat"),
+        ("a???", "a repetition has nothing to repeat"),
+        (r"a\Z", r"\Z is missing there"),
+        (r"(a)\1", r"\1 is missing there"),
+        (r"a*?b{2,}?(?:c)?(?P<d>e)+(?i)[[:alpha:]*+]\Q**(\E\pL\123{a}{,5}", None),
+    ],
+)
+def test_regular_expression_is_judged_as_by_go(
+    pattern: str, problem: str | None
+) -> None:
+    assert routes.regular_expression_problem(pattern) == problem

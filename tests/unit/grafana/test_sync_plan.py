@@ -192,6 +192,8 @@ def test_grafanas_first_policy_tree_may_be_replaced(receiver: str) -> None:
     [
         ("folder", ("title",), "", "needs a title"),
         ("datasource", ("type",), "", "needs a type"),
+        ("datasource", ("name",), "ä" * 96, "its name is longer than 190 bytes"),
+        ("datasource", ("url",), "http://" + "x" * 249, "its url is longer than 255"),
         ("library_panel", ("name",), "", "needs a name"),
         ("library_panel", ("uid",), "x" * 41, "longer than 40"),
         ("library_panel", ("uid",), "a b", "letters, digits"),
@@ -713,6 +715,11 @@ def test_an_integration_moves() -> None:
         [renamed], live
     )
     assert refused([renamed, desired("policy", {"receiver": "discord"})], live) == ""
+    pruning = replace(RULES, owned=owned(contact_point={"chat"}), prune=KINDS)
+    steps = plan_checks.check_moves(plan([renamed], live, pruning), live, pruning)
+    assert "takes the last integration" in "; ".join(
+        blockers(plan_checks.check_use(steps, live))
+    )
     live["contact_point"]["chat"] = held("contact_point", provenance="file")
     assert (
         "its integrations are now in contact point chat, and it is provisioned from a file"

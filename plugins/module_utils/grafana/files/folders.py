@@ -29,6 +29,10 @@ def titles(path: str) -> Titles:
     return tuple(part.replace("\\/", "/") for part in re.split(r"(?<!\\)/", path))
 
 
+# A folder has at most four others above it.
+DEEPEST = 5
+
+
 def single_title(name: str) -> Titles:
     """Return the path of a folder that is outside of all others; a slash is part of its title."""
     return () if name in ROOT_NAMES else (name,)
@@ -83,6 +87,15 @@ class Folders:
                 f"the folder path {path!r} has an empty title; name each folder.",
             )
             return
+        if len(parts) > DEEPEST:
+            self.diagnostics.error(
+                source,
+                f"the folder path {path!r} has {len(parts)} levels; Grafana has {DEEPEST}.",
+            )
+        if uid == "general":
+            self.diagnostics.error(
+                source, f"folder {path} has Grafana's own uid general; write another."
+            )
         previous = self._declared.get(parts)
         if previous is None:
             self._declared[parts] = _Declaration(uid, description, source)

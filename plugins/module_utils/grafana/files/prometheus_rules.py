@@ -568,7 +568,7 @@ def _without_engine_label(labels: dict[str, Any]) -> dict[str, Any]:
 
 def _strings(fields: JsonObject, key: str, steps: Steps) -> dict[str, str]:
     """Return labels or annotations, whose values are scalars; null is an empty string."""
-    values = fields.get(key) or {}
+    values = {} if fields.get(key) is None else fields[key]
     if not isinstance(values, dict):
         raise RuleError(f"{key} is a {type_name(values)}; write a dict.", (*steps, key))
     for name, value in values.items():
@@ -585,8 +585,11 @@ def _spelling(value: Any) -> str:
 
 
 def _expression(rule: _Rule) -> str:
-    expression = str(rule.fields.get("expr") or "").strip()
+    value = rule.fields.get("expr")
     name, steps = rule.fields["alert"], (*rule.steps, "expr")
+    if isinstance(value, (dict, list)):
+        raise RuleError(f"expr is {value!r}; write a str.", steps)
+    expression = _spelling(value).strip()
     if not expression:
         raise RuleError(f"{name} has no expr; set expr.", rule.steps)
     series = own_alerts(expression)

@@ -39,8 +39,12 @@ _SPACE = " \t\r\n"
 _QUOTED = r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)"""
 # The series in which Prometheus keeps the alerts that it evaluates itself.
 _ALERTS = re.compile(
-    r"""(?:__name__\s*=~?\s*|\{\s*)["'`](ALERTS(?:_FOR_STATE)?)["'`]"""
+    rf"""(?:__name__\s*=\s*|\{{(?:(?:[^{{}}"'`]|{_QUOTED})*,)?\s*)"""
+    r"""["'`](ALERTS(?:_FOR_STATE)?)["'`]"""
+    r"""|__name__\s*=~\s*["'`](?:[^"'`]*\W)?(ALERTS(?:_FOR_STATE)?)(?![\w:])"""
     rf"|\#[^\n]*|{_QUOTED}|(?<![\w:])(ALERTS(?:_FOR_STATE)?)(?![\w:])"
+    # A label may have the same name.
+    r"""(?!\s*(?:[=!]~|!?=\s*["'`]))"""
 )
 # LogQL has pipelines, PromQL has no such character outside of quotes.
 _PIPELINE = re.compile(rf"\#[^\n]*|{_QUOTED}|(\|)")
@@ -105,5 +109,5 @@ def is_logql(expression: str) -> bool:
 
 def own_alerts(expression: str) -> str | None:
     """Return the name of Prometheus' series of its own alerts, if the expression selects it."""
-    names = [match[1] or match[2] for match in _ALERTS.finditer(expression)]
-    return next(filter(None, names), None)
+    names = [name for groups in _ALERTS.findall(expression) for name in groups if name]
+    return next(iter(names), None)

@@ -24,7 +24,20 @@ _LITERALS = re.compile(
     r"\\Q.*?(?:\\E|$)|\\(?![1-9]|k<).|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]", re.DOTALL
 )
 # Python, Perl and Java have these, Go's regular expressions do not.
-_MISSING_IN_GO = re.compile(r"\(\?(?:[=!>#|(]|<[=!])|[*+?]\+|\\[1-9k]")
+_MISSING_IN_GO = re.compile(
+    r"\(\?(?:[=!>#|(]|<[=!])|[*+?]\+|\\(?:[1-7](?![0-7])|[89k])"
+)
+# A backslash before any other letter is an error there.
+_ESCAPES = "pPdDwWsSbBAzafnrtvQCx"
+# The heads of groups, which are no repetitions.
+_HEAD = re.compile(r"\((?:\?(?:P?<\w+>|[a-zA-Z-]*[:)]))?")
+_COUNTED = r"\{\d+(?:,\d*)?\}"
+_REPETITION = rf"(?:[*+?]|{_COUNTED})"
+_UNREPEATABLE = re.compile(
+    rf"[(|]{_REPETITION}|{_REPETITION}(?:\?{_REPETITION}|[*+]|{_COUNTED})"
+)
+_COUNTS = re.compile(r"\{(\d+)(?:,(\d*))?\}", re.ASCII)
+_MOST_REPETITIONS = 1000
 
 
 def check_matchers(node: Node, key: str) -> None:
@@ -91,13 +104,30 @@ def _check_strings(node: Node, matcher: Sequence[object]) -> None:
 def regular_expression_problem(pattern: str) -> str | None:
     """Return why Go's regular expressions do not have a pattern; None when nothing is known."""
     # As Alertmanager anchors it.
-    rest = _LITERALS.sub("x", f"^(?:{pattern})$")
+    anchored = f"^(?:{pattern})$"
+    rest = _LITERALS.sub("x", anchored)
+    for literal in _LITERALS.findall(anchored):
+        letter = literal[1:2] if literal.startswith("\\") else ""
+        if letter.isalpha() and letter not in _ESCAPES:
+            return f"{literal} is missing there"
     missing = _MISSING_IN_GO.search(rest)
     if missing:
         return f"{missing[0]} is missing there"
+    if "[" in rest:
+        return "[ lacks its ]"
+    if _UNREPEATABLE.search(_HEAD.sub(_bare_head, rest)):
+        return "a repetition has nothing to repeat"
+    for first, last in _COUNTS.findall(rest):
+        if not int(first) <= int(last or first) <= _MOST_REPETITIONS:
+            return f"it repeats {first} to {last or first} times"
     depth = 0
     for character in rest:
         depth += {"(": 1, ")": -1}.get(character, 0)
         if depth < 0:
             break
     return "parentheses are unbalanced" if depth else None
+
+
+def _bare_head(head: re.Match[str]) -> str:
+    """Return a parenthesis for the head of a group, and a character for flags alone."""
+    return "x" if head[0].endswith(")") else "("

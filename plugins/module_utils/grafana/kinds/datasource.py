@@ -37,6 +37,9 @@ PORT = re.compile(r"[^:]*|.*\]|.*:\d*", re.ASCII | re.DOTALL)
 MSSQL = re.compile(r"[^\\:]+(?:\\[^:]+)?(?::\d+)?(?:;.+)?", re.ASCII)
 PROVISIONED = "it is provisioned from a file; remove it from Grafana's provisioning directory first"
 
+# The most bytes of a field.
+LONGEST = {"name": 190, "url": 255}
+
 
 class Datasource(Kind):
     """A datasource; its jsonData has a record of the digests of its write-only secrets."""
@@ -90,6 +93,9 @@ class Datasource(Kind):
         missing = [key for key in ("name", "type") if not body.get(key)]
         if missing:
             return f"a datasource needs a {missing[0]}"
+        for key, limit in LONGEST.items():
+            if len(str(body.get(key) or "").encode("utf-8", "replace")) > limit:
+                return f"its {key} is longer than {limit} bytes"
         if body.get("url") and not _is_url(str(body["url"]), str(body["type"])):
             # It may contain a password, so that it is not shown.
             return "Grafana refuses its url: write one such as http://127.0.0.1:9090"

@@ -222,7 +222,8 @@ def emptied(steps: Sequence[Step], existing: Existing) -> dict[Reference, Step]:
         if step.moves and step.after is not None:
             own = _part_uids(REGISTRY[step.kind], step.body)
             takers.update({(step.kind, uid): step for uid in step.moves & own})
-    planned = {(step.kind, step.identity) for step in steps}
+    # One that is to be deleted stays when something still uses it.
+    planned = {(step.kind, step.identity) for step in steps if step.action != DELETE}
     losers: dict[Reference, Step] = {}
     for kind in REGISTRY.values():
         if not kind.stages_moves:
