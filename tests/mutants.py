@@ -638,11 +638,15 @@ def main(arguments: list[str]) -> int:
             print(f"{file}: {before['percent']} % at {before['commit']}")
             fallen = True
         for one in record["equivalent"].get(file, ()):
-            if not any(
+            # A sample may leave it out.
+            if not options.sample and not any(
                 all(told[key] == one[key] for key in ("text", "change"))
                 for told in found
             ):
                 print(f"{file}: no longer there: {one['change']} in: {one['text']}")
+        if options.sample and before and before.get("mutants", 0) > now["mutants"]:
+            # A score of more mutants tells more.
+            continue
         kept = {key: before[key] for key in ("before",) if before and key in before}
         sample = {"sample": options.sample} if options.sample else {}
         record["scores"][file] = {**now, **sample, **kept}

@@ -286,11 +286,15 @@ def test_what_a_run_adopted_before_it_was_killed_later_stays_adopted(
     options: Options,  # noqa: F811
     theirs: Path,
 ) -> None:
+    # Nothing of ours stands in its place.
+    unit = Path(layout.override("loki.service"))
+    unit.write_text("[Service]\nExecStart=/usr/bin/loki\n")
     host.run(options, adopt=True, die_at="after-commit")
     started = host.starts()
     host.good(options)
     assert host.loaded() == {"loki.yml": "a: 1\n"}
     assert host.starts() == started
+    assert not unit.exists()
     kept = list(Path(layout.edited("loki")).rglob("loki.yml"))
     assert [path.read_text() for path in kept] == ["a: theirs\n"]
 
@@ -371,6 +375,14 @@ def test_check_mode_warns_before_it_checks_what_is_not_there_yet(
     assert notice.startswith(
         "Configuration of loki: not checked, since this host lacks"
     )
+
+
+def test_check_mode_tells_nothing_of_a_checker_that_there_is_not(
+    host: FakeHost,
+    options: Options,  # noqa: F811
+) -> None:
+    del options["check"]
+    assert host.good(options, check=True).values["notices"] == []
 
 
 # What is told of a failure
