@@ -229,6 +229,7 @@ class ActionModule(ActionBase):
         release = args["release"]
         options = {
             "name": required["name"],
+            "component": args["name"],
             "program": required["program"],
             "release": {key: release[key] for key in ("name", "version", "archives")},
             "lock_owner": args["lock_owner"],

@@ -17,6 +17,7 @@ RELEASE = {
 }
 OPTIONS = {
     "name": {"type": "str", "required": True},
+    "component": {"type": "str"},
     "release": {"type": "dict", "required": True, "options": RELEASE},
     "program": {"type": "str", "default": ""},
     "lock_owner": {"type": "str"},

@@ -154,9 +154,7 @@ def previous(name: str) -> str:
 
 def write(instance: Instance, desired: Manifest, gid: int) -> str:
     """Write the next generation and return its name; its number was never used before."""
-    owner = (instance.component + "\n").encode()
-    if files.read(layout.owner(instance.name)) != owner:
-        files.replace(layout.owner(instance.name), owner, 0o644)
+    release_store.claim(instance.name, instance.component)
     numbers = map(manifest.number, observe.generations(instance.name))
     name = f"{max(numbers, default=0) + 1}-{desired['id']}"
     staging = os.path.join(layout.generations(instance.name), ".staging-" + name)

@@ -32,9 +32,14 @@ def run(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
     """Stage the release of the module's options; return the module's values."""
     release = Release(**params["release"])
     name = params["name"]
-    own_lock = run_lock.held(name, params["lock_owner"] or "", params["lock_timeout"])
-    with own_lock, run_lock.releases(exclusive=False):
-        return {"changed": stage(release, name, params["program"])}
+    component = params["component"] or name
+    lock_owner, seconds = params["lock_owner"] or "", params["lock_timeout"]
+    with run_lock.held(component, lock_owner, seconds), run_lock.releases(False):
+        release_store.claim(name, component)
+        try:
+            return {"changed": stage(release, name, params["program"])}
+        finally:
+            release_store.leave(name)
 
 
 def stage(release: Release, name: str, program: str) -> bool:

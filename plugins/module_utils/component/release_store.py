@@ -58,6 +58,22 @@ def intact(directory: str) -> bool:
         return False
 
 
+def claim(name: str, component: str) -> None:
+    """Record the component of an instance, by which others find what is staged for it."""
+    content = f"{component}\n".encode()
+    if files.read(layout.owner(name)) != content:
+        files.replace(layout.owner(name), content, 0o644)
+
+
+def leave(name: str) -> None:
+    """Remove the directory of an instance that has neither a generation nor a download."""
+    files.remove_empty(layout.downloads(name))
+    owner = layout.owner(name)
+    if files.listing(layout.component(name)) == [os.path.basename(owner)]:
+        files.remove(owner)
+    files.remove_empty(layout.component(name))
+
+
 def require_staged(release: Release, name: str, program: str) -> None:
     """Raise ReleaseRequired unless a release is unpacked and intact.
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -361,12 +360,9 @@ def _discard_generation(rollout: Rollout) -> None:
     if rollout.written:
         files.remove(layout.generation(rollout.name, rollout.generation))
     files.remove_empty(layout.generations(rollout.name))
-    if not os.path.isdir(layout.generations(rollout.name)):
-        files.remove(layout.owner(rollout.name))
     files.remove(layout.staged_release(rollout.name))
     # An unfinished download is resumed by the next run.
-    files.remove_empty(layout.downloads(rollout.name))
-    files.remove_empty(layout.component(rollout.name))
+    release_store.leave(rollout.name)
 
 
 def switch_and_verify(result: Result) -> None:

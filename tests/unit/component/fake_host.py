@@ -551,7 +551,8 @@ def work(options: dict[str, Any], check: bool) -> dict[str, Any]:
             for key, value in options["release"].items()
             if key in ("name", "version", "archives", "pushed")
         }
-        staging = {**required.values, "lock_owner": "", "lock_timeout": 5}
+        staging = {**required.values, "component": options["name"], "lock_owner": ""}
+        staging["lock_timeout"] = 5
         release_staging.run({**staging, "release": release}, False)
         return run_module(options, check)
 

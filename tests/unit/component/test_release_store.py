@@ -303,11 +303,15 @@ def test_a_staged_release_is_left_until_the_rollout_begins(publish: Callable) ->
     assert unused == release_store.path_of(desired.directory(HOST))
 
 
-def test_the_module_stages_under_the_lock_of_its_component(publish: Callable) -> None:
+@pytest.mark.parametrize("name", ["loki", "loki-main"])
+def test_the_module_stages_under_the_lock_of_its_component(
+    publish: Callable, name: str
+) -> None:
     desired = publish(("loki", program()), ("x", b""))
     archives = {HOST: dict(desired.archives[HOST])}
     params = {
-        "name": "loki",
+        "name": name,
+        "component": "loki",
         "release": {
             "name": "loki",
             "version": "1",

@@ -17,6 +17,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     generation,
     layout,
     observe,
+    release_staging,
     run_lock,
     systemd,
     transaction,
@@ -189,6 +190,43 @@ def test_a_first_run_of_which_one_instance_is_refused_leaves_none(
     bad = {"name": "a", "config": config("check: refuse\n")}
     host.run(options, instances=[bad, {"name": "b"}])
     assert not Path(layout.COMPONENTS).exists()
+
+
+def test_a_first_run_whose_release_is_refused_leaves_no_component(
+    host: FakeHost,
+    options: Options,  # noqa: F811
+) -> None:
+    refused = host.run(options, command=["{release}/other"])
+    assert "it does not contain 'other'" in refused.error
+    assert not Path(layout.component("loki")).exists()
+
+
+@pytest.mark.parametrize("later", ["another instance", "absent"])
+def test_an_instance_of_which_only_the_release_is_staged_belongs_to_its_component(
+    host: FakeHost,
+    options: Options,  # noqa: F811
+    later: str,
+) -> None:
+    instances = names_of(["a"])
+    assert host.run(options, instances=instances, die_at="after-download").killed_by
+    required = {"architecture": "amd64", "component": "loki", "program": "loki"}
+    given = {key: options["release"][key] for key in ("name", "version", "archives")}
+    release_staging.run(
+        {
+            **required,
+            "name": "loki-a",
+            "release": {**given, "pushed": options["release"]["pushed"]},
+            "lock_owner": "",
+            "lock_timeout": 0,
+        },
+        False,
+    )
+    assert observe.components() == {"loki": ["loki-a"]}
+    if later == "absent":
+        host.good({"name": "loki", "state": "absent"})
+    else:
+        host.good(options, instances=names_of(["b"]))
+    assert not Path(layout.component("loki-a")).exists()
 
 
 def test_a_refused_run_leaves_no_release(
