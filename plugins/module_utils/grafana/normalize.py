@@ -111,6 +111,8 @@ BUILT_IN_TEMPLATE = re.compile(
 # that all contact points, policies and mute timings of the organization are lost; U+0085 becomes a
 # space.
 UNLOADABLE = re.compile("[\x7f-\x9f\ufffe\uffff]")
+# The shortest time between refreshes, in milliseconds, unless Grafana's settings have another.
+SHORTEST_REFRESH = 5000
 
 
 def unloadable(tree: Any) -> str | None:
@@ -191,9 +193,17 @@ def dashboard(model: Body, like: Body) -> Body:
     """Return a dashboard's model as it is compared."""
     result = with_defaults(model, like, DASHBOARD, DASHBOARD_OWN)
     result["panels"] = [_panel(panel) for panel in result["panels"]]
+    if _is_raised(like.get("refresh"), result["refresh"]):
+        result["refresh"] = like["refresh"]
     # All versions except 13 store it without the spaces around it.
     result["title"] = str(result["title"]).strip()
     return result
+
+
+def _is_raised(asked: Any, stored: Any) -> bool:
+    """Return whether Grafana stores its shortest time in place of a shorter one."""
+    lengths = [schedules.milliseconds(str(value)) or 0 for value in (asked, stored)]
+    return 0 < lengths[0] < SHORTEST_REFRESH == lengths[1]
 
 
 def without_marks(tree: Any) -> Any:

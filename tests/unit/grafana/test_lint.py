@@ -561,3 +561,33 @@ def test_datasource_of_an_old_dashboard_is_found_by_its_name() -> None:
         "board:1: dashboard App queries datasource Other by name, which is not checked;"
         " use its uid."
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{{ define "a" }}x', "has define without an end"),
+        ('{{ define "a" }}{{ if .X }}x{{ end }}', "has define without an end"),
+        ('{{ define "a" }}x{{ end }}{{ end }}', "has end without a beginning"),
+        ("x{{ else }}", "has else without a beginning"),
+        ('{{ define "a" }}{{ if }}x{{ end }}{{ end }}', "has if without a value"),
+        ('{{ define "a" }}{{ define "b" }}{{ end }}{{ end }}', "has a define within"),
+        ('{{ define "a" }}{{ end }}{{ define "a" }}{{ end }}', "defines a twice"),
+        (
+            '{{- define "a" -}}{{/* {{ end }} */}}{{ range .X }}{{ break }}{{ end }}{{ end }}',
+            "",
+        ),
+        (
+            '{{ block "b" . }}{{ if eq .Y "{{" }}1{{ else if .X }}2{{ else }}3{{ end }}{{ end }}',
+            "",
+        ),
+    ],
+)
+def test_message_template_is_whole(text: str, problem: str) -> None:
+    diagnostics = Diagnostics()
+    template = DesiredObject(
+        "template", "t", {"name": "t", "template": text}, "t.yml:1"
+    )
+    lint([template], diagnostics)
+    assert len(diagnostics.errors) == bool(problem)
+    assert all(problem in error for error in diagnostics.errors)

@@ -310,6 +310,26 @@ def test_fields_that_the_server_adds_to_a_dashboard_are_ignored() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("asked", "stored", "equal"),
+    [
+        ("1s", "5s", True),
+        ("500ms", "5s", True),
+        ("1s", "10s", False),
+        ("10s", "5s", False),
+        ("", "5s", False),
+        (False, "5s", False),
+        ("auto", "5s", False),
+    ],
+)
+def test_refresh_that_grafana_raises_is_no_difference(
+    asked: Any, stored: str, equal: bool
+) -> None:
+    desired = {"title": "A", "refresh": asked}
+    live = normalize.dashboard({**desired, "refresh": stored}, desired)
+    assert normalize.same(live, normalize.dashboard(desired, desired)) is equal
+
+
 def test_keys_that_plugins_add_are_ignored() -> None:
     asked = {"name": "P", "type": "postgres", "jsonData": {"a": 1}}
     server = {

@@ -21,6 +21,7 @@ from ..normalize import (
     unloadable,
 )
 from .folders import UID_LENGTH
+from .rule_templates import structure_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -362,9 +363,15 @@ def _check_template(template: _Subject) -> None:
             f"template {name!r} has a name that Grafana cannot use as a file name;"
             " write one without slashes.",
         )
-    _check_used_templates(
-        template, template.body.get("template", ""), f"template {name}"
-    )
+    text = template.body.get("template", "")
+    problem = structure_problem(text)
+    names = defined(template.body)
+    twice = [one for one in dict.fromkeys(names) if names.count(one) > 1]
+    if twice:
+        problem = f"defines {twice[0]} twice"
+    if problem:
+        template.error(f"template {name} {problem}; correct it.")
+    _check_used_templates(template, text, f"template {name}")
 
 
 def _check_used_templates(desired: _Subject, string: str, owner: str) -> None:

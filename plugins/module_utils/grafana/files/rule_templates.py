@@ -115,6 +115,28 @@ def query_functions(template: str) -> list[str]:
     return [word for word in dict.fromkeys(words) if word in _QUERY_FUNCTIONS]
 
 
+def structure_problem(template: str) -> str | None:
+    """Return why the control structures of a message template do not fit; None if they do."""
+    try:
+        actions = _actions(template)
+    except ValueError:
+        return None
+    open_words: list[str] = []
+    for action in actions:
+        word = action[0].text if action and action[0].kind == "word" else ""
+        if word == "define" and open_words:
+            return "has a define within another action"
+        if word in ("end", "else") and not open_words:
+            return f"has {word} without a beginning"
+        if word in _CONTROLS and len(action) == 1:
+            return f"has {word} without a value"
+        if word == "end":
+            open_words.pop()
+        elif word in (*_CONTROLS, "define", "block"):
+            open_words.append(word)
+    return f"has {open_words[-1]} without an end" if open_words else None
+
+
 def _actions(template: str) -> list[list[_Token]]:
     """Return the tokens of each action that is closed and no comment."""
     actions: list[list[_Token]] = []
