@@ -99,10 +99,10 @@ def _report(component: str, name: str) -> Report:
     observed = observe.observe(name, [], key, group)
     manifest = observed.manifest
     if manifest is None or not manifest["id"]:
-        damaged = (
-            f"the manifest of its generation ({observed.current or 'none'}) is damaged"
-        )
-        return Report(component, "broken", diagnostics=[damaged])
+        reason = "its first rollout was not finished"
+        if observed.current:
+            reason = f"the manifest of its generation ({observed.current}) is damaged"
+        return Report(component, "broken", diagnostics=[reason])
     unit_name = name + ".service"
     unit = observed.unit(unit_name)
     properties = systemd.properties(sorted(observed.units), PROPERTIES)

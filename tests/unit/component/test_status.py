@@ -259,6 +259,15 @@ def test_a_component_that_the_inventory_does_not_list_is_reported(host: Path) ->
     assert unchecked["diagnostics"] == []
 
 
+def test_a_component_of_which_only_a_release_is_staged_is_told_as_unfinished(
+    host: Path,
+) -> None:
+    release_store.claim("tempo-a", "tempo")
+    report = status.status({"expected": None}, False)["instances"]["tempo-a"]
+    assert (report["component"], report["state"]) == ("tempo", "broken")
+    assert report["diagnostics"] == ["its first rollout was not finished"]
+
+
 def test_a_component_with_a_damaged_manifest_is_reported_and_is_no_error(
     host: Path,
 ) -> None:
