@@ -405,5 +405,6 @@ def settings(body: Any) -> Any:
     if isinstance(body, bool):
         return "true" if body else "false"
     if isinstance(body, (int, float)):
-        return str(int(body)) if body == int(body) else repr(body)
+        number = _as_double(body)
+        return str(int(number)) if number == int(number) else repr(number)
     return body

@@ -262,6 +262,9 @@ def test_a_definition_is_spelled_for_all_servers() -> None:
     [
         ({"maxAlerts": 5}, {"maxAlerts": "5"}, True),
         ({"maxAlerts": 5.0}, {"maxAlerts": 5}, True),
+        ({"chat": 2**53 + 1}, {"chat": 2**53}, True),
+        ({"chat": 2**53 + 1}, {"chat": 2**53 + 2}, False),
+        ({"chat": -100123}, {"chat": "-100123"}, True),
         ({"a": "", "b": None, "c": {}, "d": []}, {}, True),
         ({"a": False}, {}, False),
         ({"a": True}, {"a": "true"}, True),
