@@ -76,7 +76,7 @@ def test_an_unknown_failpoint_is_an_error() -> None:
     ("suffix", "number"),
     [
         pytest.param("", signal.SIGKILL, id="crash"),
-        pytest.param(":SIGHUP", signal.SIGHUP, id="signal"),
+        pytest.param(":SIGTERM", signal.SIGTERM, id="signal"),
     ],
 )
 def test_the_process_is_killed_at_the_failpoint_only(suffix: str, number: int) -> None:
