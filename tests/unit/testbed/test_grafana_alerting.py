@@ -148,7 +148,9 @@ def test_the_server_fills_in_what_a_query_lacks(grafana):
     assert put(grafana, sent)[1]["rules"] == [sent]
     [stored] = call(grafana, "GET", GROUP)[1]["rules"]
     first, second = stored["data"]
-    assert first["model"] == model | {"intervalMs": 1000}
+    # Grafana 12.4.0 was seen to write the refId into the model.
+    own = {} if release(grafana) == 11 else {"refId": "A"}
+    assert first["model"] == model | {"intervalMs": 1000} | own
     assert first["queryType"] == "instant"
     assert second["model"]["maxDataPoints"] == 43200
     assert second["relativeTimeRange"] == {"from": 0, "to": 0}
