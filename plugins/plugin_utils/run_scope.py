@@ -11,6 +11,8 @@ from typing import NamedTuple
 # Tags that Ansible itself defines.
 ALL_TAGS = {"all", "tagged"}
 OWN_TAGS = {*ALL_TAGS, "untagged", "always", "never"}
+# Molecule skips them in each run, whether a playbook has them or not.
+MOLECULES_TAGS = {"molecule-notest", "notest"}
 SIMILARITY = 0.6
 OLDEST_CORE, OLDEST_PYTHON = (2, 17), (3, 11)
 
@@ -106,7 +108,7 @@ def _tag_errors(
         _unknown_tag(option, tag, list(groups_by_tag))
         for option, tags in options
         for tag in tags
-        if tag not in known
+        if tag not in known and tag not in MOLECULES_TAGS
     ]
     # With the tag always a user asks for the checks alone. A playbook without tags is one play.
     if errors or not groups_by_tag or run.tags == ["always"]:

@@ -170,7 +170,7 @@ def _move(path: str, target: str) -> None:
         files.sync_directory(os.path.dirname(target))
         os.rename(path, path + REST)
         files.remove(path + REST)
-    for directory in {os.path.dirname(path), os.path.dirname(target)}:
+    for directory in sorted({os.path.dirname(path), os.path.dirname(target)}):
         files.sync_directory(directory)
 
 

@@ -49,12 +49,12 @@ UNREADABLE = (
 class TarMember(tarfile.TarInfo):
     """A member of a tar archive whose long name or attributes are read into memory."""
 
-    def _proc_member(self, tar: tarfile.TarFile) -> Any:
+    def _proc_member(self, *arguments: Any) -> Any:
         if self.type in EXTENSIONS and self.size > LONGEST_EXTENSION:
             raise ComponentError(
                 f"Archive: refused, as it has a header of {self.size} bytes."
             )
-        return super()._proc_member(tar)  # type: ignore[misc]
+        return super()._proc_member(*arguments)  # type: ignore[misc]
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,6 @@ def failpoint(name: str) -> None:
     """Signal the process when ``name`` is the failpoint in the environment."""
     if name not in FAILPOINTS:
         raise ValueError(name)
-    point, _, number = os.environ.get(KILL_AT, "").partition(":")
+    point, _colon, number = os.environ.get(KILL_AT, "").partition(":")
     if point == name:
         os.kill(os.getpid(), getattr(signal, number or "SIGKILL"))

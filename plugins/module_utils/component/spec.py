@@ -187,10 +187,8 @@ def instances(params: Options) -> list[Instance]:
 
 def overlap(address: str, other: str) -> bool:
     """Return whether two programs could not listen on these addresses at the same time."""
-    (host, _, port), (other_host, _, other_port) = (
-        address.rpartition(":"),
-        other.rpartition(":"),
-    )
+    host, port = address.rsplit(":", 1)
+    other_host, other_port = other.rsplit(":", 1)
     every = EVERY_HOST & {host, other_host}
     return port == other_port and (host == other_host or bool(every))
 

@@ -81,6 +81,12 @@ TAGS = "choose one of: loki, tempo, prune."
             id="misspelled tag",
         ),
         pytest.param(
+            RUN._replace(skipped_tags=["molecule-notest", "notest"]),
+            SITE,
+            [],
+            id="tags that Molecule skips",
+        ),
+        pytest.param(
             RUN._replace(skipped_tags=["promtail-x"]),
             SITE,
             [f"--skip-tags promtail-x: no play has this tag; {TAGS}"],
