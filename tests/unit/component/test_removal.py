@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -389,3 +390,65 @@ def test_a_removal_gives_back_what_a_killed_first_run_adopted(
     assert (own / "loki.yml").exists() is not check
     if not check:
         assert host.good(ABSENT).changed is False
+
+
+def adoption_of(path: Path) -> Path:
+    """Record that a path was adopted; return where it is kept."""
+    kept = Path(layout.edited("loki")) / "adopted" / path.name
+    kept.parent.mkdir(parents=True)
+    kept.write_text("a: theirs\n")
+    record = {"paths": {str(path): str(kept)}, "links": {}, "active": []}
+    Path(layout.adoption("loki")).write_text(json.dumps(record))
+    return kept
+
+
+@pytest.mark.parametrize("is_verified", [True, False])
+def test_what_was_adopted_is_given_back_unless_the_run_was_verified(
+    host: FakeHost, installed: Options, tmp_path: Path, is_verified: bool
+) -> None:
+    theirs = tmp_path / "theirs.yml"
+    kept = adoption_of(theirs)
+    if not is_verified:
+        os.unlink(layout.last_known_good("loki"))
+    removal.remove(removal.plan_removal("loki"))
+    assert (theirs.exists(), kept.exists()) == (not is_verified, is_verified)
+    assert not Path(layout.adoption("loki")).exists()
+
+
+@pytest.mark.parametrize("has_directory", [True, False])
+def test_what_a_killed_run_adopted_is_given_back_without_an_instance(
+    host: FakeHost, tmp_path: Path, has_directory: bool
+) -> None:
+    theirs = tmp_path / "theirs.yml"
+    adoption_of(theirs)
+    if has_directory:
+        Path(layout.component("loki")).mkdir(parents=True)
+    given = host.good(ABSENT)
+    assert given.values["notices"] == [
+        "What a killed run adopted for loki is given back."
+    ]
+    assert theirs.read_text() == "a: theirs\n"
+    assert host.good(ABSENT).changed is False
+
+
+def test_a_removal_of_nothing_takes_no_lock_and_tidies_up(host: FakeHost) -> None:
+    host.good(ABSENT)
+    assert not Path(layout.RUN).exists()
+    left = Path(layout.pending_removals("other"))
+    left.mkdir(parents=True)
+    host.good(ABSENT, check=True)
+    assert left.exists()
+    host.good(ABSENT)
+    assert not left.exists()
+    assert not Path(layout.lock("loki")).exists()
+
+
+def test_a_unit_that_still_runs_is_named(
+    host: FakeHost, installed: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "_stop", lambda _name: (1, ""))
+    before = host.tree()
+    refused = host.run(ABSENT)
+    assert "loki.service" in refused.error
+    assert "still running after systemctl stop (no output)" in refused.error
+    assert host.tree() == before
