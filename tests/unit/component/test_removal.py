@@ -452,3 +452,23 @@ def test_a_unit_that_still_runs_is_named(
     assert "loki.service" in refused.error
     assert "still running after systemctl stop (no output)" in refused.error
     assert host.tree() == before
+
+
+def test_a_unit_that_is_edited_in_full_is_stopped_without_a_manifest(
+    host: FakeHost, installed: Options
+) -> None:
+    Path(layout.unit("loki-tidy.timer")).unlink()
+    edit = Path(layout.override("loki-tidy.timer"))
+    edit.write_text("[Timer]\nOnCalendar=hourly\n")
+    removal.take_down("loki", None)
+    assert host.unit("loki-tidy.timer")["active"] == "inactive"
+    assert not edit.exists()
+
+
+def test_a_removal_can_be_killed_after_each_step(
+    installed: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points: list[str] = []
+    monkeypatch.setattr(removal, "failpoint", points.append)
+    removal.remove(removal.plan_removal("loki"))
+    assert points == ["after-unlink", "after-set-aside"]
