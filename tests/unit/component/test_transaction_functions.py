@@ -397,27 +397,31 @@ def test_a_run_cleans_up_what_nothing_leads_to(places: Path, back: str) -> None:
 # The way back
 
 
+@pytest.mark.parametrize(("good", "stopped"), [("", [MAIN]), (OLD, [])])
 def test_a_giver_of_an_address_that_is_removed_is_started_by_a_dead_run_s_orders(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, good: str, stopped: list[str]
 ) -> None:
-    orders: list[Any] = []
-    monkeypatch.setattr(
-        fallback, "order", lambda *words: (words[0], words[1], words[2] is words[3])
-    )
-    monkeypatch.setattr(fallback, "arm", lambda *words: orders.append(words))
+    armed: list[Any] = []
+
+    def order(name: str, target: str, before: Any, after: Any) -> Any:
+        return name, target, sorted(set(after["units"]) - set(before["units"]))
+
+    monkeypatch.setattr(fallback, "order", order)
+    monkeypatch.setattr(fallback, "arm", lambda *words: armed.append(words))
     monkeypatch.setattr(observe, "read_manifest", lambda *_words: None)
-    described = built(instance(name="giver"))
     removals = [
-        Removal("giver", described, OLD),
+        Removal("giver", built(instance(name="giver")), OLD),
         Removal("other", built(instance(name="other")), OLD),
         Removal("unreadable", None, OLD),
     ]
     handovers = (Handover("giver.service", MAIN),)
-    result = Result([rollout()], removals, handovers=handovers, component="loki")
+    rollouts = [rollout(observed=ObservedState(last_known_good=good))]
+    result = Result(rollouts, removals, handovers=handovers, component="loki")
     transaction._arm(result)
-    assert orders == [("loki", [("giver", OLD, True)])]
+    # What was never verified has nothing to return to, and would keep the address.
+    assert armed == [("loki", [("giver", OLD, stopped)])]
     transaction._arm(replace(result, handovers=()))
-    assert orders[1:] == [("loki", [])]
+    assert armed[1:] == [("loki", [])]
 
 
 def test_nothing_is_left_when_no_way_back_can_be_ordered(
