@@ -81,7 +81,7 @@ TAGS = "choose one of: loki, tempo, prune."
             id="misspelled tag",
         ),
         pytest.param(
-            RUN._replace(skipped_tags=["molecule-notest", "notest"]),
+            RUN._replace(skipped_tags=["molecule-idempotence-notest", "notest"]),
             SITE,
             [],
             id="tags that Molecule skips",
