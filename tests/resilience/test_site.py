@@ -713,7 +713,7 @@ def test_purge_takes_data_and_users_too(site):
 def test_debian_13_has_all_of_it_too(testbed, tmp_path):
     host = hosts.up("thirteen", "trixie")
     try:
-        site = Site(host, tmp_path)
+        site = Site(host, tmp_path, **app.exporter_instances(app.PASSWORD))
         assert site.good().stats["changed"] == len(ROLES) + 1
         assert site.wrong_ports() == {}
         before = site.snapshot()
