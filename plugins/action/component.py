@@ -249,6 +249,9 @@ class ActionModule(ActionBase):
                 " removed or something has changed it since; run again. Nothing was changed."
             )
             result = {"failed": True, "msg": message}
+        elif staged.get("changed") and not result.get("failed"):
+            # A damaged release was replaced, and its program may run on.
+            result["changed"] = True
         return result
 
     def _push(self, options: Values, variables: Values, archive: str) -> Values:
