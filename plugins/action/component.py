@@ -256,7 +256,7 @@ class ActionModule(ActionBase):
 
     def _push(self, options: Values, variables: Values, archive: str) -> Values:
         """Copy an archive to the host and stage its release."""
-        self._show(variables, options["release"], "gets")
+        self._show(variables, options["release"], "receives")
         directory = self._make_tmp_path()
         try:
             remote = self._connection._shell.join_path(directory, "archive")
