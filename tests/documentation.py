@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tests.testbed import cache
@@ -23,6 +24,8 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 REQUIREMENTS = DOCS / "requirements.txt"
 COLLECTION = "hippius.monitoring"
+# Sections of the README that are pages of the site.
+SECTIONS = ("Quick start", "Requirements", "Variables")
 
 
 def programs() -> Path:
@@ -64,20 +67,37 @@ def run(program: str, *arguments: str | Path) -> None:
         raise RuntimeError(f"{program}:\n{done.stdout}{done.stderr}")
 
 
-def add_contributing(source: Path) -> None:
-    """Add CONTRIBUTING.md, which is not below docs/, and let links between both work."""
-    for page in source.glob("*.md"):
-        content = page.read_text(encoding="utf-8")
-        content = content.replace("](../CONTRIBUTING.md", "](contributing.md")
-        page.write_text(content, encoding="utf-8")
-    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    # Other files of the checkout are not part of the site.
-    contributing = re.sub(
-        r"\[([^]]+)\]\((?!docs/|https?:|#)[^)]*\)", r"`\1`", contributing
-    )
-    (source / "contributing.md").write_text(
-        contributing.replace("](docs/", "]("), encoding="utf-8"
-    )
+def add_pages(source: Path) -> None:
+    """Add the pages that are not below docs/, and let links between all of them work."""
+    pages = {"CONTRIBUTING.md": "contributing.md", "examples/README.md": "examples.md"}
+    for example in sorted(ROOT.glob("examples/*/README.md")):
+        pages[str(example.relative_to(ROOT))] = f"example-{example.parent.name}.md"
+    contents = {name: (ROOT / page).read_text("utf-8") for page, name in pages.items()}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for section in SECTIONS:
+        (content,) = re.findall(
+            rf"^#(# {section}\n.*?)(?=^## |\Z)", readme, re.M | re.S
+        )
+        contents[f"{section.lower().replace(' ', '-')}.md"] = content
+    contents |= {page.name: page.read_text("utf-8") for page in DOCS.glob("*.md")}
+    for name, content in contents.items():
+        (source / name).write_text(with_links(content, pages, contents), "utf-8")
+
+
+def with_links(content: str, pages: Mapping[str, str], names: Collection[str]) -> str:
+    """Return a page whose links lead to pages of the site; other targets become plain text.
+
+    A link is relative to the checkout, to docs/ or to an example.
+    """
+
+    def link(match: re.Match[str]) -> str:
+        text, target, anchor = match.groups("")
+        target = re.sub(r"^(\.\./)*(docs/)?", "", target)
+        target = pages.get(target, pages.get(f"examples/{target}", target))
+        is_page = target in names or target.startswith(("http", "images/", "runbooks/"))
+        return f"[{text}]({target}{anchor})" if is_page or not target else f"`{text}`"
+
+    return re.sub(r"(?<!!)\[([^]]+)\]\(([^)#]*)(#[^)]*)?\)", link, content)
 
 
 def build(target: Path) -> None:
@@ -85,7 +105,7 @@ def build(target: Path) -> None:
     with tempfile.TemporaryDirectory() as work:
         source = Path(work) / "source"
         shutil.copytree(DOCS, source)
-        add_contributing(source)
+        add_pages(source)
         reference = source / "reference"
         # antsibull-docs refuses a directory that others may write.
         reference.mkdir(mode=0o755)

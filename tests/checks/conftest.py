@@ -4,44 +4,21 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests import artifact
 
 Run = Callable[..., str]
 
 
-def tracked_and_new_files() -> list[str]:
-    """Return the files that git tracks or would add, as paths relative to the checkout."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return [name for name in listed.stdout.split("\0") if name]
-
-
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the checkout without ignored files.
-
-    The link `collections/…`, which leads back to the checkout, is left out too.
-    """
-    copy = (
-        tmp_path_factory.mktemp("tree")
-        / "ansible_collections"
-        / "hippius"
-        / "monitoring"
-    )
-    for name in tracked_and_new_files():
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
-    return copy
+    """Return a copy of the checkout without ignored files."""
+    return artifact.copy_checkout(tmp_path_factory.mktemp("tree"))
 
 
 @pytest.fixture(scope="session")
@@ -79,20 +56,12 @@ def run(tree: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def archive(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def archive(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the archive of the collection as it is published."""
-    folder = tmp_path_factory.mktemp("archive")
-    run("ansible-galaxy", "collection", "build", "--output-path", str(folder))
-    (built,) = folder.glob("*.tar.gz")
-    return built
+    return artifact.build(tree, tmp_path_factory.mktemp("archive"))
 
 
 @pytest.fixture(scope="session")
-def installed(
-    run: Run, archive: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def installed(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder into which ansible-galaxy has installed the collection."""
-    folder = tmp_path_factory.mktemp("installed")
-    install = ["ansible-galaxy", "collection", "install", "--offline"]
-    run(*install, str(archive), "--collections-path", str(folder))
-    return folder
+    return artifact.install(archive, tmp_path_factory.mktemp("installed"))

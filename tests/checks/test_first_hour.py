@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import artifact
 from tests.conftest import ROOT
 
 HOSTS = "monitoring: {hosts: {a: {}}, children: {loki: {hosts: {a: {}}}}}\n"
@@ -58,20 +60,22 @@ def test_playbook_that_does_nothing_fails_and_gives_the_reason(
     assert message.format(tmp_path) in " ".join(output.split())
 
 
-def play(*arguments: str, **variables: str) -> tuple[int, str]:
-    """Run ansible-playbook in the checkout as a user does; return its end and its output."""
-    return program("ansible-playbook", *arguments, **variables)
+def play(*arguments: str, cwd: Path = ROOT, **variables: str) -> tuple[int, str]:
+    """Run ansible-playbook as a user does; return its end and its output."""
+    return program("ansible-playbook", *arguments, cwd=cwd, **variables)
 
 
-def program(name: str, *arguments: str, **variables: str) -> tuple[int, str]:
-    """Run a program of Ansible in the checkout, with more variables of the environment."""
+def program(
+    name: str, *arguments: str, cwd: Path = ROOT, **variables: str
+) -> tuple[int, str]:
+    """Run a program of Ansible in a directory, with more variables of the environment."""
     environment = {
         name: value for name, value in os.environ.items() if "ANSIBLE" not in name
     }
     more = {"COLUMNS": "500", "ANSIBLE_NOCOLOR": "true", **variables}
     done = subprocess.run(
         [Path(sys.executable).with_name(name), *arguments],
-        cwd=ROOT,
+        cwd=cwd,
         env={**environment, **more},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -97,17 +101,9 @@ def test_page_about_several_hosts_followed_to_the_letter_prints_no_warning(
     inventory = tmp_path / "inventories/mine"
     shutil.copytree(ROOT / "inventories/prod", inventory)
     text = DOCUMENT.read_text(encoding="utf-8")
-    hosts, commands = (
-        re.search(rf"^```{language}\n(.*?)^```", text, re.M | re.S)[1]
-        for language in ("yaml", "sh")
-    )
+    hosts = re.search(r"^```yaml\n(.*?)^```", text, re.M | re.S)[1]
     (inventory / "hosts.yml").write_text(hosts)
-    (inventory / "tls").mkdir()
-    authority, *for_each = re.split(r"(?<!\\)\n(?=\S)", commands.strip())
-    openssl(inventory / "tls", authority, {})
-    for host, address in HOSTS_OF_DOCUMENT.items():
-        for command in for_each:
-            openssl(inventory / "tls", command, {"host": host, "address": address})
+    certify(inventory / "tls", DOCUMENT)
     # Content that the other pages place beside the inventory.
     (inventory / "dashboards").mkdir()
     for name in ("dashboards/one.json", "two.json", "alerts.yml", "own.lock.yml"):
@@ -118,6 +114,63 @@ def test_page_about_several_hosts_followed_to_the_letter_prints_no_warning(
         assert "[WARNING]" not in output
     code, output = program("ansible-inventory", "--list", "-i", str(inventory))
     assert set(json.loads(output)["_meta"]["hostvars"]) == set(HOSTS_OF_DOCUMENT)
+
+
+EXAMPLES = sorted(path.parent.name for path in ROOT.glob("examples/*/hosts.yml"))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example_of_the_installed_collection_passes_the_first_play_without_a_warning(
+    installed: Path, tmp_path: Path, name: str
+) -> None:
+    example = tmp_path / "monitoring"
+    shutil.copytree(installed / artifact.COLLECTION / "examples" / name, example)
+    # The directories that the commands of the READMEs fill.
+    if name == "air-gap":
+        (example / "bundle").mkdir()
+    if name == "three-hosts":
+        certify(example / "tls", example / "README.md")
+    own = {**SECRETS, "ANSIBLE_COLLECTIONS_PATH": str(installed)}
+    code, output = play("hippius.monitoring.check", cwd=example, **own)
+    assert code == 0, output
+    assert "[WARNING]" not in output
+
+
+def test_page_about_several_hosts_has_the_inventory_and_the_commands_of_the_example() -> (
+    None
+):
+    hosts = (ROOT / "examples/three-hosts/hosts.yml").read_text(encoding="utf-8")
+    readme = (ROOT / "examples/three-hosts/README.md").read_text(encoding="utf-8")
+    assert f"```yaml\n{hosts}```" in DOCUMENT.read_text(encoding="utf-8")
+    assert certificate_commands(DOCUMENT) in readme
+
+
+def test_examples_have_the_same_settings_of_ansible() -> None:
+    files = {path.read_text("utf-8") for path in ROOT.glob("examples/*/ansible.cfg")}
+    assert len(files) == 1
+    own, checkout = configparser.RawConfigParser(), configparser.RawConfigParser()
+    own.read_string(*files)
+    checkout.read(ROOT / "ansible.cfg")
+    for section in own.sections():
+        for option in set(own.options(section)) - {"inventory"}:
+            assert own.get(section, option) == checkout.get(section, option)
+
+
+def certificate_commands(page: Path) -> str:
+    """Return the block of a page that makes certificates: one command, then those of each host."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+    return next(block for block in blocks if block.startswith("openssl"))
+
+
+def certify(folder: Path, page: Path) -> None:
+    """Create the certificates of the three hosts by the commands of a page."""
+    folder.mkdir()
+    commands = certificate_commands(page).strip()
+    authority, *for_each = re.split(r"(?<!\\)\n(?=\S)", commands)
+    openssl(folder, authority, {})
+    for host, address in HOSTS_OF_DOCUMENT.items():
+        for command in for_each:
+            openssl(folder, command, {"host": host, "address": address})
 
 
 def openssl(folder: Path, command: str, variables: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ import yaml
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
     FAILPOINTS,
 )
-from tests.checks.conftest import tracked_and_new_files
+from tests.artifact import tracked_and_new_files
 from tests.conftest import ROOT
 
 ROLES = sorted(path.name for path in ROOT.glob("roles/*") if path.is_dir())

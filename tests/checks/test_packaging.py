@@ -47,6 +47,7 @@ def test_archive_holds_what_users_need_and_nothing_else(archive: Path) -> None:
         "roles",
         "playbooks",
         "meta",
+        "examples",
         "releases.lock.yml",
         "README.md",
         "LICENSE",

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The example of docs/several-hosts.md on three real hosts: arrival of data, and access."""
+"""The example of three hosts on real hosts, all of it from the installed archive.
+
+Ansible knows nothing of the checkout here. Arrival of data, and access.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -22,12 +26,13 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import artifact
 from tests.resilience import assertions
-from tests.resilience.rollout import JSON_OUTPUT, ROOT, ansible_environment
+from tests.resilience.rollout import JSON_OUTPUT
 from tests.testbed import app, docker, hosts, site
 from tests.testbed.app import flows
 
-DOCUMENT = ROOT / "docs" / "several-hosts.md"
+EXAMPLE = artifact.COLLECTION / "examples" / "three-hosts"
 NAMES = ("app", "storage", "dashboards")
 # The bcrypt hash of the password "of three test hosts".
 HASH = "$2b$10$ofthreetesthostsofthrO0EgCPqQwA1mTyXsdR7eWCt45Bt8LySS"
@@ -64,21 +69,22 @@ class Outcome:
 
 @dataclass
 class Fleet:
-    """The hosts by their names in the inventory, and the folder of the inventory."""
+    """The hosts by their names in the inventory, and a user's copy of the example."""
 
     hosts: dict
     # The containers' address of the collector: in the example the bridge of their network, here
     # another address of a host.
     bridge: str
     folder: Path
-    inventory: Path
+    # Variables with which Ansible finds the installed collection and nothing of the checkout.
+    environment: dict[str, str]
 
     def run(self, *flags: str, **variables: object) -> Outcome:
-        """Run site.yml."""
+        """Run the installed playbook in the folder of the example, with its ansible.cfg."""
         done = subprocess.run(
-            [Path(sys.executable).with_name("ansible-playbook"), "site.yml", "-i", self.inventory,
+            [Path(sys.executable).with_name("ansible-playbook"), "hippius.monitoring.site",
              "-e", json.dumps(variables), *flags],
-            cwd=ROOT, env={**os.environ, **ansible_environment(), **JSON_OUTPUT},
+            cwd=self.folder, env={**self.environment, **JSON_OUTPUT},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         try:
@@ -177,12 +183,16 @@ def fleet(testbed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
     try:
         up = {name: hosts.up(f"fleet-{name}") for name in NAMES}
         fleet = Fleet(
-            up, hosts.free_address("fleet-bridge"), folder, folder / "hosts.yml"
+            up,
+            hosts.free_address("fleet-bridge"),
+            folder / "monitoring",
+            installation(folder),
         )
+        shutil.copytree(folder / "collections" / EXAMPLE, fleet.folder)
         certify(fleet)
         app.up(f"http://{fleet.bridge}:4317")
         app.admit_exporters(PASSWORD)
-        fleet.inventory.write_text(yaml.safe_dump(inventory(fleet)), encoding="utf-8")
+        edit(fleet)
         fleet.hosts["app"].run(
             ["ip", "address", "replace", f"{fleet.bridge}/24", "dev", "eth0"]
         )
@@ -194,18 +204,33 @@ def fleet(testbed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
             hosts.down(f"fleet-{name}")
 
 
-def blocks(language: str) -> list[str]:
-    """Return the document's blocks in a language."""
-    return re.findall(
-        rf"^```{language}\n(.*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.M | re.S
+def installation(folder: Path) -> dict[str, str]:
+    """Build the collection and install its archive; return the variables of a user's session."""
+    for name in ("tree", "archive", "collections"):
+        (folder / name).mkdir()
+    archive = artifact.build(
+        artifact.copy_checkout(folder / "tree"), folder / "archive"
     )
+    artifact.install(archive, folder / "collections")
+    shutil.rmtree(folder / "tree")
+    own = {name: text for name, text in os.environ.items() if "ANSIBLE" not in name}
+    return {
+        **own,
+        "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
+        "ANSIBLE_NOCOLOR": "true",
+        "DISCORD_WEBHOOK_URL": WEBHOOK,
+        "GRAFANA_ADMIN_PASSWORD": "of three test hosts",
+        "GRAFANA_SECRET_KEY": "of three test hosts, too",
+    }
 
 
 def certify(fleet: Fleet) -> None:
-    """Create certificates by the document's commands, the first of which is for all hosts."""
+    """Create certificates by the commands of the README, the first of which is for all hosts."""
     folder = fleet.folder / "tls"
     folder.mkdir()
-    authority, *for_each = re.split(r"(?<!\\)\n(?=\S)", blocks("sh")[0].strip())
+    readme = (fleet.folder / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"^```sh\n(openssl .*?)^```", readme, re.M | re.S)[1]
+    authority, *for_each = re.split(r"(?<!\\)\n(?=\S)", block.strip())
     for commands, name in (
         ([authority], "app"),
         *((for_each, name) for name in fleet.hosts),
@@ -221,36 +246,35 @@ def certify(fleet: Fleet) -> None:
             )
 
 
-def inventory(fleet: Fleet) -> dict[str, Any]:
-    """Return the document's inventory with addresses and releases of the test bed."""
-    text = (
-        blocks("yaml")[0]
-        .replace("172.30.0.0/24", f"{fleet.bridge}/32")
-        .replace("172.30.0.1", fleet.bridge)
-    )
+def edit(fleet: Fleet) -> None:
+    """Edit the example as its README says; add what reaches the hosts and the releases."""
+    inventory = fleet.folder / "hosts.yml"
+    text = inventory.read_text(encoding="utf-8")
+    text = text.replace("172.30.0.0/24", f"{fleet.bridge}/32")
+    text = text.replace("172.30.0.1", fleet.bridge)
     for number, name in enumerate(NAMES, start=1):
         text = re.sub(rf"\b10\.0\.0\.{number}\b", fleet.hosts[name].address, text)
-    found = yaml.safe_load(text)
+    inventory.write_text(text, encoding="utf-8")
+    (fleet.folder / "host_vars").mkdir()
     for name, host in fleet.hosts.items():
-        found["monitoring"]["hosts"][name] |= host.variables()
+        write_variables(fleet.folder / f"host_vars/{name}.yml", host.variables())
     # The example's exporters, whose servers are elsewhere and require a password.
-    for variable, instances in app.exporter_instances(PASSWORD).items():
-        found["monitoring"]["vars"][variable] = [
+    example = yaml.safe_load(text)["monitoring"]["vars"]
+    exporters = {
+        variable: [
             told
             | {key: value for key, value in real.items() if key != "listen_address"}
-            for told, real in zip(
-                found["monitoring"]["vars"][variable], instances, strict=True
-            )
+            for told, real in zip(example[variable], instances, strict=True)
         ]
-    found["monitoring"]["vars"] |= {
-        **hosts.variables(),
-        **site.TEMPO,
-        "monitoring_environment": "prod",
-        "alertmanager_discord_webhook": WEBHOOK,
-        "grafana_admin_password": "of three test hosts",
-        "grafana_secret_key": "of three test hosts, too",
+        for variable, instances in app.exporter_instances(PASSWORD).items()
     }
-    return found
+    more = {**exporters, **hosts.variables(), **site.TEMPO}
+    write_variables(fleet.folder / "group_vars/monitoring.yml", more)
+
+
+def write_variables(path: Path, variables: dict[str, Any]) -> None:
+    """Write a file of variables."""
+    path.write_text(yaml.safe_dump(variables), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
