@@ -188,6 +188,9 @@ class ActionModule(ActionBase):
         """Return the archives of a release from the lock files, or from upstream if allowed."""
         names = self._strings(variables, pinned_releases.FILES)
         files = [_beside_inventory(name, variables) for name in names]
+        files = files or [
+            *pinned_releases.default_files(variables.get("inventory_dir"))
+        ]
         try:
             locked = lock_files.archives(files, name, version)
             if locked:

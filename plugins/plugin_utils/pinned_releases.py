@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Releases that an inventory requests, and those of them that no lock file has. Pure."""
+"""Releases that an inventory requests, and those of them that no lock file has."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..module_utils.upstream_releases import Archives, Lock, ReleaseError
 from .catalog import DEV, ENVIRONMENT, CatalogError, Component, Inventory, Value
 from .controller_files import beside_inventory
+from .lock_files import DEFAULT as COLLECTION
 
 # A function that returns the archives of a release, from lock files, its name and its version.
 FindArchives = Callable[[list[str], str, str], Archives]
 ALLOW = "monitoring_allow_unlocked"
 FILES = "monitoring_releases_lock"
+BESIDE_INVENTORY = "releases.lock.yml"
 
 
 @dataclass(frozen=True)
@@ -127,9 +130,10 @@ def refusal(
 
     ``is_ignored`` says that ALLOW is set without effect.
     """
-    lock = ", ".join(files) or "the collection's releases.lock.yml"
+    named = [path for path in files if path != COLLECTION]
+    lock = ", ".join(named) or "the collection's releases.lock.yml"
     command = f"ansible-playbook hippius.monitoring.lock -e {name}_version={version}"
-    if files:
+    if named:
         command += f" -e monitoring_lock_file={files[-1]}"
     hint = f" ({ALLOW} applies to the environment {DEV} only)" if is_ignored else ""
     return (
@@ -138,12 +142,21 @@ def refusal(
     )
 
 
+def default_files(inventory_dir: str | None) -> tuple[str, ...]:
+    """Return the lock files without a variable; no files stand for the collection's own.
+
+    A file beside the inventory is added to it. An update of the collection replaces the latter.
+    """
+    own = os.path.join(inventory_dir or "", BESIDE_INVENTORY)
+    return (COLLECTION, own) if inventory_dir and os.path.isfile(own) else ()
+
+
 def _lock_files(host: str, inventory: Inventory) -> tuple[str, ...]:
-    value = inventory.variable(host, FILES) or ()
+    directory = inventory.variable(host, "inventory_dir")
+    value = inventory.variable(host, FILES) or default_files(directory)
     files = (value,) if isinstance(value, str) else value
     is_list = isinstance(files, (list, tuple))
     if is_list and all(isinstance(path, str) for path in files):
-        directory = inventory.variable(host, "inventory_dir")
         return tuple(beside_inventory(path, directory) for path in files)
     raise CatalogError(
         f"{FILES} of {host}: must be the path of a lock file or a list of paths; correct it."

@@ -4,17 +4,24 @@
 from __future__ import annotations
 
 import configparser
+import http.server
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
+from ansible_collections.hippius.monitoring.plugins.module_utils import (
+    upstream_releases,
+)
 from tests import artifact
 from tests.conftest import ROOT
 
@@ -134,6 +141,57 @@ def test_example_of_the_installed_collection_passes_the_first_play_without_a_war
     code, output = play("hippius.monitoring.check", cwd=example, **own)
     assert code == 0, output
     assert "[WARNING]" not in output
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> Iterator[str]:
+    """Serve the checksums of a new node_exporter as a mirror does; return the base address."""
+    url = upstream_releases.archive_url("node_exporter", "9.9.9", "amd64")
+    path = tmp_path / "mirror" / upstream_releases.mirror_path(url)
+    path.parent.mkdir(parents=True)
+    sums = [
+        f"{digit * 64}  {path.name.replace('amd64', architecture)}\n"
+        for digit, architecture in (("1", "amd64"), ("2", "arm64"))
+    ]
+    path.with_name("sha256sums.txt").write_text("".join(sums))
+    handler = partial(
+        http.server.SimpleHTTPRequestHandler, directory=tmp_path / "mirror"
+    )
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_lock_file_of_a_user_is_beside_the_inventory_and_every_run_reads_it(
+    installed: Path, tmp_path: Path, upstream: str
+) -> None:
+    collection = installed / artifact.COLLECTION
+    before = (collection / "releases.lock.yml").read_bytes()
+    example = tmp_path / "monitoring"
+    shutil.copytree(collection / "examples/one-host", example)
+    own = {**SECRETS, "ANSIBLE_COLLECTIONS_PATH": str(installed)}
+    new = ["-e", "node_exporter_version=9.9.9", "-e", f"monitoring_mirrors={upstream}"]
+    check = ["hippius.monitoring.check", *new]
+    lock = [
+        "hippius.monitoring.lock",
+        *new,
+        "-e",
+        "monitoring_lock_roles=node_exporter",
+    ]
+    # Outside of the example there is no inventory.
+    code, output = play(*lock, cwd=tmp_path, **own)
+    assert code == 2 and "No inventory is given" in output
+    code, output = play(*check, cwd=example, **own)
+    assert code == 2 and "release node_exporter 9.9.9 is not in" in output
+    code, output = play(*lock, cwd=example, **own)
+    assert code == 0, output
+    locked = yaml.safe_load((example / "releases.lock.yml").read_text())
+    assert set(locked["node_exporter"]["9.9.9"]) == {"amd64", "arm64"}
+    # The other releases are those of the collection.
+    code, output = play(*check, cwd=example, **own)
+    assert (code, "[WARNING]" in output) == (0, False), output
+    assert (collection / "releases.lock.yml").read_bytes() == before
 
 
 def test_page_about_several_hosts_has_the_inventory_and_the_commands_of_the_example() -> (

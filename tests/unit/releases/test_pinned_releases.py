@@ -137,6 +137,20 @@ def test_refuses_a_release_that_is_not_locked(
     assert [word for word in absent_words if word in message] == []
 
 
+def test_adds_the_lock_file_beside_the_inventory_to_that_of_the_collection(
+    tmp_path: Path,
+) -> None:
+    assert pinned_releases.default_files(None) == ()
+    assert pinned_releases.default_files(str(tmp_path)) == ()
+    own = tmp_path / "releases.lock.yml"
+    own.write_text("{}")
+    files = (lock_files.DEFAULT, str(own))
+    assert pinned_releases.default_files(str(tmp_path)) == files
+    (message,) = blockers("a", a={**NEW, "inventory_dir": str(tmp_path)})
+    assert f"not in {own} (" in message
+    assert message.endswith(f"-e monitoring_lock_file={own} to add it.")
+
+
 @pytest.mark.parametrize("files", [5, {"own.yml": 1}, ["own.yml", 5]])
 def test_refuses_lock_files_that_are_no_paths_by_the_name_of_the_variable(
     files: object,
