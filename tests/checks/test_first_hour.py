@@ -52,6 +52,10 @@ NO_INVENTORY = ": has no host; pass one with -i"
         ),
         ("playbooks/uninstall.yml -i {0}/hosts.yml --tags loki", "has no tags"),
         (
+            "playbooks/lock.yml -e monitoring_lock_roles=loki,lokki",
+            "monitoring_lock_roles: lokki: no such role; the roles are alertmanager,",
+        ),
+        (
             "playbooks/lock.yml -i {0}/hosts.yml --limit a",
             "runs on the controller; omit it",
         ),
