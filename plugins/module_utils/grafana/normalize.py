@@ -113,6 +113,11 @@ BUILT_IN_TEMPLATE = re.compile(
 UNLOADABLE = re.compile("[\x7f-\x9f\ufffe\uffff]")
 # The shortest time between refreshes, in milliseconds, unless Grafana's settings have another.
 SHORTEST_REFRESH = 5000
+# A refresh as Go's time.ParseDuration takes it, and one of Grafana's longer units.
+_REFRESH = re.compile(r"\+?(?:(?:\d+\.?\d*|\.\d+)(?:[nuµμm]?s|m|h))+", re.ASCII)
+_REFRESH_PART = re.compile(r"([\d.]+)(\D+)")
+_REFRESH_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+_LONG_REFRESH = re.compile(r"0*[1-9]\d*[dwMy]", re.ASCII)
 
 
 def unloadable(tree: Any) -> str | None:
@@ -201,9 +206,21 @@ def dashboard(model: Body, like: Body) -> Body:
 
 
 def _is_raised(asked: Any, stored: Any) -> bool:
-    """Return whether Grafana stores its shortest time in place of a shorter one."""
-    lengths = [schedules.milliseconds(str(value)) or 0 for value in (asked, stored)]
-    return 0 < lengths[0] < SHORTEST_REFRESH == lengths[1]
+    """Return whether Grafana stores its shortest time in place of what was asked for."""
+    if not isinstance(asked, str) or _is_refresh(asked):
+        return False
+    return schedules.milliseconds(str(stored)) == SHORTEST_REFRESH
+
+
+def _is_refresh(text: str) -> bool:
+    """Return whether Grafana keeps the refresh of a dashboard as it is written."""
+    if text in ("", "auto") or _LONG_REFRESH.fullmatch(text):
+        return True
+    if not _REFRESH.fullmatch(text):
+        return False
+    parts = _REFRESH_PART.findall(text)
+    length = sum(float(number) * _REFRESH_UNITS.get(unit, 0) for number, unit in parts)
+    return length >= SHORTEST_REFRESH
 
 
 def without_marks(tree: Any) -> Any:

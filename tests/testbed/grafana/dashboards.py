@@ -341,8 +341,10 @@ def delete_folder(request: Request) -> Any:
 
 
 def board_of(request: Request, uid: str) -> dict[str, Any]:
-    """Return an existing dashboard."""
+    """Return an existing dashboard, which up to 11 a folder is as well."""
     board = request.store.get(request.org, "dashboard", uid)
+    if board is None and request.server.release < (12,):
+        board = folder_as_board(request, uid)
     if board is None:
         raise Refused(
             404,
@@ -354,9 +356,42 @@ def board_of(request: Request, uid: str) -> dict[str, Any]:
     return board
 
 
+def folder_as_board(request: Request, uid: str) -> dict[str, Any] | None:
+    """Return a folder in the form of a dashboard."""
+    folder = request.store.get(request.org, "folder", uid)
+    if folder is None:
+        return None
+    spec = {key: folder[key] for key in ("id", "title", "uid", "version")}
+    shown = {"folderUid": folder["parentUid"], "isFolder": True, "stored": "v1"}
+    return (
+        folder | shown | {"spec": {"schemaVersion": 17, **spec}, "provisioned": False}
+    )
+
+
 def board_url(board: dict[str, Any]) -> str:
     """Return the address of a dashboard's page."""
     return f"/d/{board['uid']}/{slug(board['title'])}"
+
+
+def checked_title(spec: dict[str, Any]) -> str:
+    """Return the title of a dashboard."""
+    title = spec.get("title")
+    if not isinstance(title, str) or not title.strip():
+        raise Refused(400, "Dashboard title cannot be empty", status="empty-name")
+    if len(title.strip().encode()) > 5000:
+        message = "Dashboard title cannot contain more than 5 000 characters"
+        raise Refused(400, message, status="title-too-long")
+    return title
+
+
+def check_tags(request: Request, spec: dict[str, Any]) -> None:
+    """Reject a tag of more than 50 bytes, since 12."""
+    tags = spec.get("tags")
+    if request.server.release < (12,) or not isinstance(tags, list):
+        return
+    for tag in tags:
+        if isinstance(tag, str) and len(tag.encode()) > 50:
+            raise Refused(400, "dashboard tag too long, max 50 characters")
 
 
 @route("POST", "/api/dashboards/db", "Editor", "dashboards:write")
@@ -367,9 +402,8 @@ def save_board(request: Request) -> Any:
     """
     body = request.json()
     spec, stored = unwrapped(request, body.get("dashboard"))
-    title = spec.get("title")
-    if not isinstance(title, str) or not title.strip():
-        raise Refused(400, "Dashboard title cannot be empty", status="empty-name")
+    title = checked_title(spec)
+    check_tags(request, spec)
     uid, folder, overwrite = (
         spec.get("uid") or "",
         folder_named(request, body),
@@ -416,12 +450,8 @@ def acceptable(request: Request, spec: dict[str, Any]) -> dict[str, Any]:
 
     Too short a refresh is repaired or, by the newer API, rejected.
     """
-    refresh = re.fullmatch(r"(\d+)(ms|s)", str(spec.get("refresh") or ""))
-    short = (
-        refresh
-        and int(refresh.group(1)) * {"ms": 1, "s": 1000}[refresh.group(2)]
-        < LEAST_REFRESH
-    )
+    asked = spec.get("refresh")
+    short = isinstance(asked, str) and is_short(asked)
     if request.server.release >= DIRECT:
         if short:
             raise Refused(400, "Dashboard refresh interval is too low")
@@ -429,6 +459,20 @@ def acceptable(request: Request, spec: dict[str, Any]) -> dict[str, Any]:
     return (
         spec | {"title": spec["title"].strip()} | ({"refresh": "5s"} if short else {})
     )
+
+
+def is_short(refresh: str) -> bool:
+    """Return whether a refresh is no duration, or one below the least."""
+    if refresh in ("", "auto"):
+        return False
+    long = re.fullmatch(r"(\d+)[dwMy]", refresh)
+    if long:
+        return int(long.group(1)) == 0
+    if not re.fullmatch(r"\+?(?:\d+(?:\.\d*)?(?:ms|s|m|h))+", refresh):
+        return True
+    factors = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+    parts = re.findall(r"([\d.]+)(\D+)", refresh)
+    return sum(float(number) * factors[unit] for number, unit in parts) < LEAST_REFRESH
 
 
 def folder_named(request: Request, body: dict[str, Any]) -> str:
@@ -496,7 +540,9 @@ def store_board(
     old.setdefault("created", time)
     old.setdefault("createdBy", login)
     version = old["version"] + 1
-    spec = rounded(spec) | {"id": old["id"], "uid": old["uid"], "version": version}
+    if request.server.release >= (12,):
+        spec = rounded(spec)
+    spec = spec | {"id": old["id"], "uid": old["uid"], "version": version}
     board = old | {
         "title": spec["title"],
         "folderUid": folder,
@@ -510,7 +556,7 @@ def store_board(
 
 
 def rounded(value: Any) -> Any:
-    """Return a JSON value with integers as the real server keeps them: as doubles."""
+    """Return a JSON value with integers as real servers since 12 keep them: as doubles."""
     if isinstance(value, dict):
         return {key: rounded(child) for key, child in value.items()}
     if isinstance(value, list):
@@ -562,7 +608,7 @@ def read_board(request: Request) -> Any:
         "slug": slug(board["title"]),
         "url": board_url(board),
         "expires": "0001-01-01T00:00:00Z",
-        "isFolder": False,
+        "isFolder": board.get("isFolder", False),
         "folderId": folder["id"] if folder else 0,
         "folderUid": board["folderUid"],
         "folderTitle": folder["title"] if folder else "Dashboards",
@@ -588,6 +634,8 @@ def read_board(request: Request) -> Any:
 @route("DELETE", "/api/dashboards/uid/:uid", "Editor", "dashboards:delete")
 def delete_board(request: Request) -> Any:
     board = board_of(request, request.params["uid"])
+    if board.get("isFolder"):
+        raise Refused(400, "Use folders endpoint for deleting folders.")
     if board["provisioned"]:
         raise Refused(400, "provisioned dashboard cannot be deleted", traceID="")
     request.server.unseen[board["folderUid"]] += 1

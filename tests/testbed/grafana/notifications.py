@@ -271,6 +271,24 @@ def locate(config: dict[str, Any], uid: str) -> tuple[str, dict[str, Any]] | Non
     return None
 
 
+def check_settings(request: Request, body: dict[str, Any]) -> None:
+    """Reject an unknown type, and settings that lack a required one."""
+    kind, settings, uid = body["type"], body["settings"], body.get("uid") or ""
+    judged = (
+        f'failed to validate integration "{body["name"]}" (UID {uid}) of type "{kind}"'
+    )
+    if kind.lower() not in TYPES:
+        if request.server.release >= (12,):
+            raise malformed(f"unknown integration type: {kind}")
+        raise malformed(f"{judged}: notifier {kind} is not supported")
+    needed = TYPES[kind.lower()][0]
+    missing = [key for key in needed if settings.get(key) in (None, "")]
+    if kind == "slack" and not settings.get("url") and not settings.get("token"):
+        missing = ["token"]
+    if missing:
+        raise malformed(f"{judged}: no {missing[0]} in settings")
+
+
 def checked_point(
     request: Request, body: dict[str, Any], old: dict[str, Any] | None
 ) -> dict[str, Any]:
@@ -287,20 +305,10 @@ def checked_point(
         raise Refused(400, BAD_JSON)
     if not body.get("name"):
         raise malformed("receiver name is required")
-    if kind.lower() not in TYPES:
-        raise malformed(f"unknown type '{kind}'")
-    uid = body.get("uid") or ""
+    check_settings(request, body)
+    secret, uid = TYPES[kind.lower()][1], body.get("uid") or ""
     if len(uid) > 40 or not re.fullmatch(r"[a-zA-Z0-9\-_]*", uid):
-        raise malformed(f"invalid uid {uid!r}")
-    needed, secret = TYPES[kind.lower()]
-    missing = [key for key in needed if settings.get(key) in (None, "")]
-    if kind == "slack" and not settings.get("url") and not settings.get("token"):
-        missing = ["token"]
-    if missing:
-        integration = f'integration "{body["name"]}" of type "{kind}"'
-        raise malformed(
-            f"failed to validate {integration}: no {missing[0]} in settings"
-        )
+        raise malformed(f"cannot create contact point with UID '{uid}'")
     secure = {}
     for key in secret:
         if settings.get(key) == REDACTED and old:
@@ -334,16 +342,15 @@ def export_points(request: Request) -> Any:
             403, NEEDS_SECRETS, title="Access denied", accessErrorId="ACE0000000000"
         )
     config = load(request.store, request.org)
-    listed = []
-    for name, integrations in sorted(config["receivers"].items()):
-        # Contact points without integrations are not listed.
-        if integrations and request.query.get("name", name) == name:
-            receivers = []
-            for integration in integrations:
-                decrypt = request.flag("decrypt")
-                shown = point_shown(request, config, name, integration, decrypt=decrypt)
-                receivers.append({key: shown[key] for key in EXPORTED_KEYS})
-            listed.append({"orgId": request.org, "name": name, "receivers": receivers})
+    # Contact points without integrations are not listed.
+    receivers: dict[str, list[Any]] = {}
+    for shown in points(request, config, decrypt=request.flag("decrypt")):
+        exported_keys = {key: shown[key] for key in EXPORTED_KEYS}
+        receivers.setdefault(shown["name"], []).append(exported_keys)
+    listed = [
+        {"orgId": request.org, "name": name, "receivers": integrations}
+        for name, integrations in sorted(receivers.items())
+    ]
     document: dict[str, Any] = {"apiVersion": 1}
     if listed:
         document["contactPoints"] = listed
@@ -944,6 +951,18 @@ def try_receivers(request: Request) -> Any:
 @route("POST", f"{CONFIG}/receivers/test", **TEST, since=(13,))
 def trying_is_gone(_request: Request) -> Any:
     raise Refused(410, "This endpoint has been removed", statusCode=410)
+
+
+@route("POST", f"{CONFIG}/templates/test", **TEST)
+def try_template(request: Request) -> Any:
+    """Answer with the errors of a template; nothing is stored."""
+    body = request.json()
+    try:
+        templates.normal(body["name"], body["template"])
+    except ValueError as error:
+        message = str(error).removeprefix("invalid template: ")
+        return {"errors": [{"kind": "invalid_template", "message": message}]}
+    return {"results": []}
 
 
 @route("POST", KUBERNETES_TEST.format("v0alpha1"), **TEST, since=(12, 3))

@@ -337,8 +337,9 @@ def test_odd_strings_come_back_equal(grafana: Any, apply: Apply, text: str) -> N
     assert not apply(*items).changed and not writes(grafana)
     found = read_existing(connect(grafana), ("dashboard", "rule_group"))
     stored = found["dashboard"]["app"].body["dashboard"]["panels"]
-    # The server keeps the integer as a double.
-    assert stored == [{**panel, "big": 2**53}]
+    # Servers since 12 keep the integer as a double.
+    keeps_integers = connect(grafana).major_version() < 12
+    assert stored == [panel if keeps_integers else {**panel, "big": 2**53}]
     assert found["rule_group"]["ops/targets"].body["rules"][0]["annotations"] == {
         "summary": text
     }
@@ -551,10 +552,12 @@ def test_the_initial_tree_of_newer_servers_is_replaced(
     )
 
 
-@pytest.mark.skipif(bool(REAL), reason="a fresh 12.4 has no integration without a uid")
 def test_an_integration_without_a_uid_cannot_be_replaced(
     grafana: Any, apply: Apply
 ) -> None:
+    listed = connect(grafana).get("/api/v1/provisioning/contact-points")
+    if all(integration["uid"] for integration in listed):
+        pytest.skip("a fresh 12.4 has no integration without a uid")
     mail = {"uid": "mail", "type": "email", "settings": {"addresses": "a@example.com"}}
     with pytest.raises(
         GrafanaError,

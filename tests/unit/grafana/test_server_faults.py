@@ -185,7 +185,7 @@ def test_a_permanent_fault_is_reported_once(server: FakeGrafana, kind: str) -> N
         and "/api/" in message
     )
     # A plain 500 is not repeated.
-    assert sum(line.status == 500 for line in server.requests) == 1
+    assert sum(line.status == 500 for line in server.writes) == 1
     before = [one for one in KINDS if KINDS.index(one) < KINDS.index(kind)]
     assert [
         change["kind"]

@@ -20,6 +20,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.r
     REGISTRY,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model import (
+    DesiredObject,
     RequiredObject,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.load import (
@@ -256,3 +257,87 @@ def test_quotes_of_a_matchers_value_are_kept(grafana: Any, apply: Apply) -> None
     apply(desired("policy", changed(tree, ("routes",), [stripped])))
     live = read_existing(connect(grafana), ("policy",))["policy"][""].body
     assert live["routes"][0]["object_matchers"] == [["a", "=", "x"]]
+
+
+def test_a_folder_with_the_uid_of_a_dashboard_is_left_alone(
+    grafana: Any, apply: Apply
+) -> None:
+    """Grafana 11 shows a folder as a dashboard of its uid."""
+    folder, board = IDENTITIES["folder"], BODIES["dashboard"]
+    apply(desired("folder"))
+    assert not apply(absent("dashboard", folder)).changed
+    assert not writes(grafana)
+    model = {**board["dashboard"], "uid": folder}
+    item = DesiredObject("dashboard", folder, {**board, "dashboard": model}, "b.json")
+    if connect(grafana).major_version() < 12:
+        with pytest.raises(GrafanaError, match="a folder has this uid"):
+            apply(item)
+        assert not writes(grafana)
+    else:
+        assert apply(item).changed
+        apply(absent("dashboard", folder))
+
+
+@pytest.mark.parametrize("text", ["nonsense", "-5s", "0", "off", "1.5s"])
+def test_a_refresh_that_grafana_replaces_is_no_difference(
+    grafana: Any, apply: Apply, text: str
+) -> None:
+    item = desired(
+        "dashboard", changed(BODIES["dashboard"], ("dashboard", "refresh"), text)
+    )
+    if connect(grafana).major_version() >= 13:
+        with pytest.raises(GrafanaError, match="refresh interval is too low"):
+            apply(item)
+        return
+    apply(item)
+    assert not apply(item).changed and not writes(grafana)
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "value", "told"),
+    [
+        ("contact_point", ("receivers", 0, "settings"), {}, 'of type "discord": '),
+        ("contact_point", ("receivers", 0, "type"), "carrier-pigeon", "carrier-pigeon"),
+        (
+            "template",
+            ("template",),
+            '{{ define "a" }}{{ nothing .Status }}{{ end }}',
+            'function "nothing" not defined',
+        ),
+        ("template", ("template",), '{{ define "a" }}{{ if }}{{ end }}{{ end }}', ""),
+        ("dashboard", ("dashboard", "title"), "x" * 5001, "longer than 5000 bytes"),
+    ],
+)
+def test_all_that_the_server_refuses_is_told_before_the_first_write(
+    grafana: Any, apply: Apply, kind: str, where: tuple, value: Any, told: str
+) -> None:
+    broken = desired(kind, changed(BODIES[kind], where, value))
+    folder = {**BODIES["folder"], "title": ""}
+    for is_check in (True, False):
+        with pytest.raises(GrafanaError) as raised:
+            apply(desired("folder", folder), broken, check=is_check)
+        message = str(raised.value)
+        assert message.startswith("Nothing was changed. ")
+        assert "a folder needs a title" in message and f"{told}" in message
+        assert f"{broken.source}): " in message
+        assert not writes(grafana)
+
+
+def test_a_long_tag_is_refused_before_a_write_since_12(
+    grafana: Any, apply: Apply
+) -> None:
+    body = changed(BODIES["dashboard"], ("dashboard", "tags"), ["ü" * 26, 5])
+    if connect(grafana).major_version() < 12:
+        assert apply(desired("dashboard", body)).changed
+        return
+    with pytest.raises(GrafanaError, match="longer than 50 bytes"):
+        apply(desired("dashboard", body))
+    assert not writes(grafana)
+
+
+def test_who_may_not_test_is_not_refused(
+    fake_grafana: FakeGrafana, apply: Apply
+) -> None:
+    fake_grafana.clear = fake_grafana.requests.clear
+    fake_grafana.fail("409", status=403, method="POST", path="templates/test")
+    assert apply(desired("template")).changed

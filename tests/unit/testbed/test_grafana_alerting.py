@@ -320,6 +320,39 @@ def test_a_contact_point_is_refused(grafana, change):
     assert call(grafana, "POST", POINTS, point() | change)[0] == 400
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, "cannot create contact point with UID"),
+        ({"settings": {}}, "failed to validate integration"),
+        ({"type": "nope"}, "nope"),
+    ],
+)
+def test_the_settings_of_a_contact_point_are_judged_before_its_uid(
+    grafana, change, message
+):
+    """As 11.6.2 and 12.4.0 were seen to do."""
+    status, answer = call(grafana, "POST", POINTS, point() | {"uid": "-" * 41} | change)
+    assert (status, message in answer["message"]) == (400, True)
+    assert not [one for one in call(grafana, "GET", POINTS)[1] if one["uid"]]
+
+
+@pytest.mark.parametrize(
+    ("template", "errors"),
+    [
+        ('{{ define "a" }}{{ .Status }}{{ end }}', []),
+        ('{{ define "a" }}{{ foo }}{{ end }}', ["invalid_template"]),
+        ('{{ define "a" }}', ["invalid_template"]),
+    ],
+)
+def test_a_template_is_tested_without_being_stored(grafana, template, errors):
+    path = "/api/alertmanager/grafana/config/api/v1/templates/test"
+    body = {"name": "a", "template": template, "alerts": []}
+    answer = call(grafana, "POST", path, body)[1]
+    assert [error["kind"] for error in answer.get("errors", [])] == errors
+    assert call(grafana, "GET", "/api/v1/provisioning/templates")[1] in ([], None)
+
+
 def test_secrets_of_contact_points_are_shown_only_to_admins(grafana):
     shown = call(grafana, "POST", POINTS, point())[1]
     assert shown["settings"] == {"url": "[REDACTED]"}

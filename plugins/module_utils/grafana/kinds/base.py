@@ -179,6 +179,10 @@ class Kind:
         """Return why this release, with its other objects, would take the body wrongly, or None."""
         return None
 
+    def refusal(self, client: Client, step: Step) -> str | None:
+        """Return why the server refuses what only it can judge, by a request without effect."""
+        return None
+
     def prepared(self, body: Body, live: Live | None, settings: Settings) -> Body:
         """Return the body that is sent: the one that was asked for, completed for the API.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import normalize, redact
 from ..api.client import path
-from ..grafana_errors import Refused
+from ..grafana_errors import GrafanaError, Refused
 from .base import (
     NO_PROVENANCE,
     Kind,
@@ -32,6 +32,11 @@ WHERE = path("v1", "provisioning", "contact-points")
 # During a move: an integration cannot be in two contact points, and a route must always have one.
 INTERIM = "-interim"
 LONGEST_UID = 40
+# Grafana judges the settings first, and then refuses this uid, so that it stores nothing.
+REFUSED_UID = "-" * (LONGEST_UID + 1)
+REFUSALS = ("failed to validate integration", "unknown integration type")
+# The name of the integration in the first contact point.
+FIRST_LISTED = "email receiver"
 SECRETS_UNREADABLE = (
     "The user may not read the secrets of contact points,"
     " so a rotated one goes unnoticed."
@@ -111,6 +116,16 @@ class ContactPoint(Kind):
             )
         return None
 
+    def refusal(self, client: Client, step: Step) -> str | None:
+        """Return what Grafana says of the types and settings, which differ by release."""
+        live_uids = _uids(step.live.body) if step.live else set()
+        refusals = [
+            _refusal(client, step, receiver)
+            for receiver in step.body["receivers"]
+            if receiver["uid"] not in live_uids or _differs(step, receiver["uid"])
+        ]
+        return "; ".join(filter(None, refusals)) or None
+
     def secrets(self, body: Body) -> set[str]:
         """Return all settings that may be secret."""
         secrets: set[str] = set()
@@ -137,13 +152,14 @@ class ContactPoint(Kind):
         }
         points: dict[str, Live] = {}
         for point in exported.get("contactPoints") or []:
-            name, receivers = point["name"], point.get("receivers") or []
+            listed, receivers = point["name"], point.get("receivers") or []
+            name = _routed_name(listed, receivers)
             body = {
                 "name": name,
                 "receivers": [_receiver(receiver) for receiver in receivers],
             }
             own = {
-                provenances.get((name, receiver.get("uid")), NO_PROVENANCE)
+                provenances.get((listed, receiver.get("uid")), NO_PROVENANCE)
                 for receiver in receivers
             }
             points[name] = Live(body, strictest_provenance(own))
@@ -214,6 +230,20 @@ def _create(
     )
 
 
+def _refusal(client: Client, step: Step, receiver: Body) -> str:
+    try:
+        _create(client, step, {**receiver, "uid": REFUSED_UID}, {})
+    except GrafanaError as error:
+        details: str = getattr(error, "details", "")
+        if not any(sign in details for sign in REFUSALS):
+            return ""
+        details = details.replace(REFUSED_UID, receiver["uid"])
+        return f"Grafana refuses it: {details}"
+    # No known release stores it.
+    _delete(client, step, REFUSED_UID)
+    return ""
+
+
 def _delete(client: Client, step: Step, uid: str) -> None:
     client.write("DELETE", _where(uid), step.about, headers=deletion_headers(step))
 
@@ -228,6 +258,15 @@ def _export(client: Client) -> Body | None:
         client.warn(SECRETS_UNREADABLE)
         exported = client.find(f"{WHERE}/export", format="json")
     return exported
+
+
+def _routed_name(listed: str, receivers: list[Body]) -> str:
+    """Return the name that policies use of a listed contact point.
+
+    Grafana 11 lists its first one by the name of its integration.
+    """
+    has_uid = any(receiver.get("uid") for receiver in receivers)
+    return FIRST_RECEIVERS[0] if listed == FIRST_LISTED and not has_uid else listed
 
 
 def _receiver(receiver: Body) -> Body:

@@ -15,9 +15,11 @@ from .library_panel import panels_used
 from .names import DASHBOARD, FOLDER, LIBRARY_PANEL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..api.client import Client
     from ..model import Body
-    from .base import Name
+    from .base import Existing, Name
 
 # Only this version returns what was stored; the others migrate it to a newer schema on read.
 API = "/apis/dashboard.grafana.app/v0alpha1/namespaces/{}/dashboards"
@@ -27,6 +29,10 @@ FEW = 3
 PROVISIONED = (
     "it is provisioned from {}; remove it from Grafana's provisioning directory first"
 )
+FOLDER_UID = "a folder has this uid, which Grafana 11 does not accept; write another"
+# In bytes.
+LONGEST_TITLE, LONGEST_TAG = 5000, 50
+TAGS_LIMITED_SINCE = 12
 
 
 class Dashboard(Kind):
@@ -53,6 +59,10 @@ class Dashboard(Kind):
         """Return the title, unique in the folder."""
         return {identity: (body["dashboard"].get("title"), self.parent(body))}
 
+    def is_initial(self, live: Live) -> bool:
+        """Return whether the object is a folder, which Grafana 11 shows as a dashboard."""
+        return live.locked == FOLDER_UID
+
     def prepared(self, body: Body, live: Live | None, settings: Settings) -> Body:
         """Return the model without the fields of an export that a save must not have."""
         model = {
@@ -75,13 +85,25 @@ class Dashboard(Kind):
         model = body["dashboard"]
         if "elements" in model or "spec" in model:
             return "it is not in the classic format, with panels at its first level"
-        if not model.get("title"):
+        title = str(model.get("title") or "")
+        if not title:
             return "a dashboard needs a title"
+        if _bytes(title.strip()) > LONGEST_TITLE:
+            return f"its title is longer than {LONGEST_TITLE} bytes"
         if model.get("__inputs"):
             return (
                 "its __inputs are not resolved: it was exported for sharing, "
                 "and Grafana would store them unresolved"
             )
+        return None
+
+    def server_blocker(
+        self, body: Body, release: Callable[[], int], existing: Existing
+    ) -> str | None:
+        """Return the tag that Grafana refuses since 12."""
+        for tag in _tags(body["dashboard"]):
+            if _bytes(tag) > LONGEST_TAG and release() >= TAGS_LIMITED_SINCE:
+                return f"its tag {tag} is longer than {LONGEST_TAG} bytes"
         return None
 
     def read(
@@ -125,6 +147,17 @@ class Dashboard(Kind):
         client.write("DELETE", path("dashboards", "uid", step.identity), step.about)
 
 
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
+
+
+def _tags(model: Body) -> list[str]:
+    tags = model.get("tags")
+    return (
+        [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+    )
+
+
 def _find(client: Client, uid: str) -> Body | None:
     item: Body | None = client.find(path("dashboards", "uid", uid), f"dashboard {uid}")
     return item
@@ -152,9 +185,15 @@ def _listed(item: Body) -> Live:
 
 def _single(item: Body) -> Live:
     model, meta = item["dashboard"], item.get("meta") or {}
-    source = meta.get("provisionedExternalId") or "a file"
     return Live(
         {"dashboard": model, "folderUid": meta.get("folderUid") or ""},
         version=model.get("version") or meta.get("version") or 0,
-        locked=PROVISIONED.format(source) if meta.get("provisioned") else "",
+        locked=_lock(meta),
     )
+
+
+def _lock(meta: Body) -> str:
+    if meta.get("isFolder"):
+        return FOLDER_UID
+    source = meta.get("provisionedExternalId") or "a file"
+    return PROVISIONED.format(source) if meta.get("provisioned") else ""

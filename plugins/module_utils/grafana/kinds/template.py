@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import normalize
 from ..api.client import path
+from ..grafana_errors import GrafanaError
 from ..model import Reference
 from .base import (
     Kind,
@@ -23,6 +24,11 @@ from .names import TEMPLATE
 if TYPE_CHECKING:
     from ..api.client import Client
     from ..model import Body
+
+
+TEST = path("alertmanager", "grafana", "config", "api", "v1", "templates", "test")
+# Other errors are those of templates that this one calls, or of the test's alerts.
+INVALID = "invalid_template"
 
 
 class Template(Kind):
@@ -59,6 +65,18 @@ class Template(Kind):
         if "/" in body["name"]:
             return "the name of a template becomes a file's name, so it cannot hold a slash"
         return None if body["template"].strip() else "a template cannot be empty"
+
+    def refusal(self, client: Client, step: Step) -> str | None:
+        """Return the first error of Grafana's parser, whose functions differ by release."""
+        sent = {**step.body, "name": step.identity, "alerts": []}
+        try:
+            answer = client.write("POST", TEST, step.about, sent) or {}
+        except GrafanaError:
+            # Not allowed, or too busy: the write itself shows what is wrong.
+            return None
+        errors = answer.get("errors") or []
+        invalid = [error for error in errors if error.get("kind") == INVALID]
+        return f"Grafana refuses it: {invalid[0].get('message')}" if invalid else None
 
     def read(
         self, client: Client, identities: frozenset[str] | None

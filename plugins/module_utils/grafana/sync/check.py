@@ -56,6 +56,7 @@ def _check_server(steps: list[Step], loader: Loader) -> list[Step]:
         if step.action in (CREATE, UPDATE):
             kind = REGISTRY[step.kind]
             reason = kind.server_blocker(step.body, release, existing)
+            reason = reason or kind.refusal(loader.client, step)
             reasons.update({id(step): reason} if reason else {})
     return plan_checks.with_conflicts(steps, reasons)
 
