@@ -192,9 +192,15 @@ class Logged:
     seconds: float
 
     @property
+    def is_trial(self) -> bool:
+        """Return whether the request asks what the server would say of a write."""
+        is_test = self.path.endswith("/templates/test")
+        return is_test or f'"uid": "{IMPOSSIBLE_UID}"' in self.body
+
+    @property
     def is_write(self) -> bool:
-        """Return whether the request writes, unless its uid is one that none can have."""
-        if self.method == "GET" or f'"uid": "{IMPOSSIBLE_UID}"' in self.body:
+        """Return whether the request writes."""
+        if self.method == "GET" or self.is_trial:
             return False
         return not self.path.endswith(("/query", "/test", "/eval"))
 
