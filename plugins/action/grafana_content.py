@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from ..module_utils.grafana.model import DesiredObject, RequiredObject
 
 
-# Similarity above which a reference is a likely misspelling of another object.
+# Similarity above which a reference is a likely misspelling of another object, for an error and for
+# a warning.
 SIMILARITY = 0.85
+SIMILARITY_OF_WARNING = 0.7
 NUMBER = re.compile(r"\d+")
 
 
@@ -59,19 +61,19 @@ class ActionModule(ActionBase):
         is_check = args.get("state") == "checked"
         if is_check:
             diagnostics.errors += misspelled_references(desired, required)
+            diagnostics.warnings += misspelled_references(desired, required, True)
         diagnostics.errors[:] = dict.fromkeys(diagnostics.errors)
         if diagnostics.errors:
             message = "\n".join(diagnostics.errors)
             return {
                 "failed": True,
                 "changed": False,
-                "errors": diagnostics.errors,
                 "msg": f"Nothing was changed; correct these errors:\n{message}",
                 "warnings": diagnostics.warnings,
             }
         if is_check:
-            # The run that applies the content shows its warnings.
-            return {"changed": False}
+            # Ansible shows a warning once, though the task that applies the content repeats it.
+            return {"changed": False, "warnings": diagnostics.warnings}
         try:
             args["payload"] = payload.encode_content(desired, required)
         except ValueError as error:
@@ -241,20 +243,25 @@ class ActionModule(ActionBase):
 
 
 def misspelled_references(
-    desired: list[DesiredObject], required: list[RequiredObject]
+    desired: list[DesiredObject],
+    required: list[RequiredObject],
+    optional: bool = False,
 ) -> list[str]:
-    """Return an error for each reference that is a misspelling of a desired object. Pure.
+    """Return a message for each reference that is a misspelling of a desired object. Pure.
 
-    Another name may be that of an object on the server, which is found out there.
+    Another name may be that of an object on the server, which is found out there. Grafana works
+    without an object that is ``optional``.
     """
     names: dict[str, list[str]] = {}
     for item in desired:
         names.setdefault(item.kind, []).append(item.identity)
+    cutoff = SIMILARITY_OF_WARNING if optional else SIMILARITY
     errors = []
     for reference in required:
-        if reference.optional:
+        if reference.optional is not optional:
             continue
-        closest = closest_name(reference.identity, names.get(reference.kind, []))
+        known = names.get(reference.kind, [])
+        closest = closest_name(reference.identity, known, cutoff)
         if closest:
             errors.append(
                 f"{reference.source} is {reference.identity}, which this content does not have; did"
@@ -263,12 +270,12 @@ def misspelled_references(
     return errors
 
 
-def closest_name(name: str, names: list[str]) -> str:
+def closest_name(name: str, names: list[str], cutoff: float = SIMILARITY) -> str:
     """Return the name that another one is a misspelling of, or an empty string. Pure.
 
     Names that differ by an ending or a number are rather those of several similar objects.
     """
-    for known in difflib.get_close_matches(name, names, 1, SIMILARITY):
+    for known in difflib.get_close_matches(name, names, 1, cutoff):
         is_variant = name.startswith(known) or known.startswith(name)
         if not is_variant and NUMBER.sub("", name) != NUMBER.sub("", known):
             return known

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any, TypedDict
 
@@ -17,6 +18,8 @@ from ..plugin_utils import (
     preflight,
 )
 from ..plugin_utils.inventory import Inventory, all_components, inventory_of
+
+TEMPLATE = re.compile(r"\{\{ (\w+) \}\}")
 
 
 class Result(TypedDict, total=False):
@@ -99,6 +102,8 @@ def with_locations(
 ) -> list[str]:
     """Return messages with file and line of the variables that they name."""
     components = all_components()
-    return [
+    located = [
         preflight.with_locations(message, components, inventory) for message in messages
     ]
+    # The template of an address is that of a variable, whose name says more without braces.
+    return [TEMPLATE.sub(r"\1", message) for message in located]

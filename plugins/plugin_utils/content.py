@@ -20,6 +20,7 @@ from ..module_utils.grafana.files.lint import lint
 from ..module_utils.grafana.files.provisioning_files import Provisioning
 from ..module_utils.grafana.files.schema import Diagnostics, Reader, raw_string
 from ..module_utils.grafana.model import PRESENT
+from . import query_syntax
 from .datasource_uids import replaced_uids
 from .yaml_documents import parse_document
 
@@ -120,7 +121,30 @@ class ContentLoader:
         ]
         desired = replaced_uids(desired, self.datasource_uids)
         required = lint(desired, self.diagnostics, self.strict)
+        for documents in parsed:
+            self._check_queries(documents)
         return Content(desired, required)
+
+    def _check_queries(self, documents: _SourceDocuments) -> None:
+        """Report the queries that no server accepts."""
+        types = {
+            item.identity: str(item.body.get("type"))
+            for item in filter(_is_present_datasource, self.provisioning.desired)
+        }
+        for document in documents.rules.values():
+            queries = query_syntax.rule_queries(document.content)
+            for at, message in query_syntax.faults(document, queries):
+                self.diagnostics.error(at, message)
+        for document in documents.provisioning:
+            queries = query_syntax.provisioned_queries(document.content, types)
+            for at, message in query_syntax.faults(document, queries):
+                self.diagnostics.error(at, message)
+        # Grafana works except for the panel, unless a variable makes it right.
+        report = self.diagnostics.error if self.strict else self.diagnostics.warn
+        for document in documents.dashboards.values():
+            queries = query_syntax.dashboard_queries(document.content)
+            for at, message in query_syntax.faults(document, queries):
+                report(at, message)
 
     def _parse(self, source: Source) -> _SourceDocuments:
         """Parse the documents of a source and declare the folders that they name."""

@@ -84,9 +84,12 @@ def failed_change(
     """Return the outcome for a component whose rollout failed."""
     rolled_back = result.get("rolled_back") or ()
     state = "rolled back" if rolled_back else "failed"
-    message = str(result.get("msg", "")).strip().splitlines()[:1]
+    first, *others = str(result.get("msg", "")).strip().splitlines() or [""]
+    # A heading of errors, which are shown above.
+    reason = f"{len(others)} errors, see above" if first.endswith(":") else first
+    reasons = (reason,) if reason else ()
     return Change(
-        host, component, FAILED, state=state, seconds=seconds, reasons=tuple(message)
+        host, component, FAILED, state=state, seconds=seconds, reasons=reasons
     )
 
 

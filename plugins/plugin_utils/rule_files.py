@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Errors in the rule files of a user: their syntax and their shape.
 
-Prometheus' own checker on the host knows the rest, such as expressions.
+Prometheus' own checker on the host judges the rest of expressions.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..module_utils.grafana.files.documents import DocumentError
+from . import query_syntax
 from .action_helpers import VAULT_HEADER
 from .yaml_documents import parse_document
 
@@ -75,7 +76,11 @@ def _errors_of_rule(document: Document, steps: Steps, rule: Any) -> list[str]:
     name = rule.get("alert") or rule.get("record")
     if rule.get("expr") in (None, ""):
         return [f"{place}: rule {name} has no expr; add one."]
-    return _duration_errors(document, steps, rule, RULE_DURATIONS)
+    errors = _duration_errors(document, steps, rule, RULE_DURATIONS)
+    fault = query_syntax.fault(str(rule["expr"]))
+    if fault:
+        errors.append(f"{document.at(*steps, 'expr')}: {fault}")
+    return errors
 
 
 def _duration_errors(

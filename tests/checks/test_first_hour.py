@@ -270,15 +270,30 @@ def test_uninstall_requires_confirmation_unless_it_only_shows(
     assert code == (4 if is_confirmed else 2)
 
 
-CONTENT_HOSTS = "monitoring: {hosts: {a: {}}, children: {grafana: {hosts: {a: {}}}}}\n"
+CONTENT_HOSTS = """
+monitoring:
+  hosts: {a: {}}
+  children: {grafana: {hosts: {a: {}}}, loki: {hosts: {a: {}}}}
+"""
 CONTENT_VARIABLES = """
 monitoring_environment: dev
 grafana_admin_password: admin
 grafana_secret_key: SW2YcwTIb9zpOOhoPsMm
 grafana_content_discord: false
-grafana_content_directories: [{directory: grafana}]
+grafana_content_directories: [{directory: grafana, folder: Mine}]
 """
 CONTENT = {
+    "alerts.yml": (
+        "groups:\n  - name: mine\n    rules:\n"
+        "      - {alert: High, for: 5 minutes, expr: 'rate(x[5m] >'}\n"
+    ),
+    "board.json": json.dumps(
+        {
+            "uid": "board",
+            "title": "Board",
+            "panels": [{"datasource": {"type": "loki", "uid": "loky"}}],
+        }
+    ),
     "broken.json": '{"title": "One",\n "uid": "one",}\n',
     "broken.yml": "apiVersion: 1\npolicies: [\n",
     "policy.yml": "apiVersion: 1\npolicies:\n  - receiver: ops-slak\n",
@@ -304,13 +319,22 @@ def test_content_beside_the_inventory_is_judged_before_any_host_is_contacted(
     assert [line.split(": ")[0] for line in message.splitlines()] == [
         "grafana/broken.json:2",
         "grafana/broken.yml:3",
+        "grafana/alerts.yml:4",
+        "grafana/alerts.yml:4",
         "grafana/policy.yml:3",
     ]
     assert "did you mean ops-slack?" in message
-    for name in ("broken.json", "broken.yml", "policy.yml"):
+    # Ansible itself shows the message of a failed task and then its result.
+    assert output.count("did you mean ops-slack?") == 2
+    for name in ("broken.json", "broken.yml", "policy.yml", "alerts.yml"):
         (tmp_path / "grafana" / name).unlink()
     code, output = play("playbooks/check.yml", "-i", str(tmp_path))
-    assert (code, "[WARNING]" in output) == (0, False), output
+    assert code == 0, output
+    (warning,) = re.findall(r"^\[WARNING\]: (.*)", output, re.MULTILINE)
+    assert warning.startswith(
+        "grafana/board.json:1: dashboard Board, datasource is loky"
+    )
+    assert warning.endswith("did you mean loki?")
 
 
 def test_secrets_are_made_once_in_an_encrypted_file_that_the_inventory_reads(

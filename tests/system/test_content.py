@@ -301,7 +301,8 @@ def test_broken_file_among_many_stops_everything(controller: Controller) -> None
         "grafana/alerting/policy.yml", "apiVersion: 1\npolicies:\n  - reciever: chat\n"
     )
     result = controller.apply(content=[{"directory": "grafana"}], fails=True)
-    assert [problem.split(": ")[0] for problem in result["errors"]] == [
+    problems = result["msg"].splitlines()[1:]
+    assert [problem.split(": ")[0] for problem in problems] == [
         "grafana/dashboards/broken.json:2",
         "grafana/alerting/policy.yml:3",
         "grafana/alerting/policy.yml:3",

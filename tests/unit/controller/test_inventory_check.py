@@ -89,7 +89,7 @@ def test_reports_the_blockers_of_the_whole_inventory_in_one_message(
     hosts = INVENTORY.replace("10.0.0.1:9090", "127.0.0.1:9090")
     refused = check(hosts.replace("10.0.0.2:9090", "127.0.0.1:9091"))
     assert refused["failed"]
-    subject = "prometheus on {}, {{{{ prometheus_listen_address }}}}: 127.0.0.1 cannot be reached"
+    subject = "prometheus on {}, prometheus_listen_address: 127.0.0.1 cannot be reached"
     first, second = sorted(refused["msg"].splitlines())
     assert first.startswith(f"hosts.yml:8, hosts.yml:9: {subject.format('a')} from b;")
     assert second.startswith(f"hosts.yml:9, hosts.yml:8: {subject.format('b')} from a;")
@@ -364,7 +364,7 @@ def test_names_the_active_definition_of_a_variable_first(
     [
         (
             "loki_listen_address: 3100",
-            "loki on b, {{ loki_listen_address }}: 3100 is not host:port;",
+            "loki on b, loki_listen_address: 3100 is not host:port;",
         ),
         (
             "loki_listen_address: '{{ nowhere }}'",
