@@ -35,6 +35,7 @@ NO_INVENTORY = ": has no host; pass one with -i"
     [
         ("site.yml", NO_INVENTORY),
         ("playbooks/status.yml", NO_INVENTORY),
+        ("playbooks/verify.yml", NO_INVENTORY),
         ("playbooks/uninstall.yml -e purge=true -e confirm=yes", NO_INVENTORY),
         ("playbooks/rollback.yml -e component=loki", NO_INVENTORY),
         ("playbooks/export.yml -e export={0}/export", NO_INVENTORY),
@@ -54,6 +55,10 @@ NO_INVENTORY = ": has no host; pass one with -i"
         (
             "playbooks/lock.yml -e monitoring_lock_roles=loki,lokki",
             "monitoring_lock_roles: lokki: no such role; the roles are alertmanager,",
+        ),
+        (
+            "playbooks/verify.yml -i {0}/hosts.yml -e verify_only=logz",
+            "did you mean logs?",
         ),
         (
             "playbooks/lock.yml -i {0}/hosts.yml --limit a",

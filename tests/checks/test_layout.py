@@ -36,6 +36,9 @@ UNGROUPED = {
     "rollout_annotation": "its one task has options of its own",
     "status_report": "runs on the controller, shares no option with modules that change a host",
     "component_status": "shares no option with modules that change a host",
+    "flow_check": "shares no option with modules that change a host",
+    "flow_queries": "its options come from flow_check",
+    "flow_report": "runs on the controller, shares no option with modules that change a host",
     "release_bundle": "runs on the controller, shares no option with modules that change a host",
     "release_lock": "runs on the controller, shares no option with modules that change a host",
 }
@@ -187,7 +190,7 @@ def test_module_is_used_and_its_core_has_unit_tests(module: str) -> None:
     ]
     # Some are run by the action plugin of another module only.
     users += (ROOT / "plugins" / "action").glob("*.py")
-    used = re.compile(rf'hippius\.monitoring\.{module}:|"{module}"\)')
+    used = re.compile(rf'hippius\.monitoring\.{module}[:"]|"{module}"\)')
     assert [path for path in users if used.search(path.read_text(encoding="utf-8"))]
 
 

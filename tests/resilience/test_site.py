@@ -16,6 +16,9 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.series_selectors import (
+    presence,
+)
 from tests import content
 from tests.conftest import ROOT
 from tests.resilience import assertions
@@ -214,7 +217,7 @@ def test_metrics_of_alerts_and_dashboards_exist(site, fetch):
     def missing() -> dict[str, str]:
         there = {
             int(labels["selector"])
-            for labels, _count in flows.series(fetch, content.presence(asked))
+            for labels, _count in flows.series(fetch, presence(asked))
         }
         return {
             selector: where[selector]

@@ -234,7 +234,7 @@ def create(name: str, flavour: str) -> Host:
             # Programs on the host see these logs as those of its own Docker.
             *(
                 "--volume",
-                f"{logs}:/var/lib/docker/containers:ro",
+                f"{logs}:/var/lib/docker/containers",
                 source,
                 "sh",
                 "-c",

@@ -64,14 +64,15 @@ def get(
     url: str,
     headers: dict[str, str] | None = None,
     context: ssl.SSLContext | None = None,
+    body: bytes | None = None,
 ) -> tuple[int, str]:
-    """Return status and body of a GET request; without an answer 0 and the reason."""
+    """Return status and body of a GET, or of a POST of a body; without an answer 0 and why."""
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
     if context:
         handlers.append(urllib.request.HTTPSHandler(context=context))
     opener = urllib.request.build_opener(*handlers)
     try:
-        request = urllib.request.Request(url)
+        request = urllib.request.Request(url, body)
         for name, value in (headers or {}).items():
             # A redirect, such as to the public URL, must not carry the login.
             request.add_unredirected_header(name, value)

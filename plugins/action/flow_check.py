@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Send marked data from a host, find it in the servers of a host, and remove what is left."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ..plugin_utils import flow_plan, flow_sources, flow_verdicts
+from ..plugin_utils.action_helpers import plain
+from ..plugin_utils.catalog import CatalogError
+from ..plugin_utils.inventory import all_components, inventory_of
+
+STEPS = ["plan", "send", "find", "remove"]
+OPTIONS = {
+    "step": {"type": "str", "choices": STEPS, "required": True},
+    "only": {"type": "raw", "default": ""},
+    "notifications": {"type": "bool", "default": False},
+    "sent": {"type": "dict", "default": {}},
+    "statuses": {"type": "dict", "default": {}},
+}
+MARKS = 4
+MODULE = "hippius.monitoring.flow_queries"
+
+
+class ActionModule(ActionBase):
+    """Plan on the controller what the module does on the host."""
+
+    TRANSFERS_FILES = False
+
+    def run(
+        self,
+        tmp: str | None = None,
+        task_vars: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return the answers of the host, and the controller's time before and after."""
+        super().run(tmp, task_vars)
+        _result, options = self.validate_argument_spec(argument_spec=OPTIONS)
+        self._variables = task_vars or {}
+        self._host: str = self._variables["inventory_hostname"]
+        try:
+            flows = flow_plan.parse_flows(
+                plain(options["only"]), options["notifications"]
+            )
+            if options["step"] == "plan":
+                return {"changed": False, "flows": sorted(flows)}
+            self._site = flow_plan.Site(
+                inventory_of(self._loader, self._variables), all_components()
+            )
+            return self._run_step(options, flows)
+        except CatalogError as error:
+            raise AnsibleActionFail(str(error)) from error
+
+    def _run_step(
+        self, options: Mapping[str, Any], flows: frozenset[str]
+    ) -> dict[str, Any]:
+        site, host = self._site, self._host
+        if options["step"] == "send":
+            tokens = [secrets.token_hex(16) for _ in range(MARKS)]
+            return self._query(marks=flow_plan.marks_of(site, host, flows, tokens))
+        if options["step"] == "remove":
+            if host not in site.hosts("promtail"):
+                return {"changed": False}
+            return self._query(remove=[flow_plan.log_directory(site, host)])
+        answers = flow_verdicts.Answers(
+            plain(options["statuses"]), plain(options["sent"])
+        )
+        queries = flow_plan.queries_of(
+            site, host, flows, answers.marks(), answers.is_running
+        )
+        for query in queries:
+            if not answers.is_running(host, query["server"]):
+                query["seconds"] = 0
+        if not queries:
+            return {"changed": False, "answers": []}
+        result = self._query(queries=queries)
+        if "selectors" in flows and host in site.hosts("prometheus"):
+            self._add_selectors(result, answers)
+        return result
+
+    def _add_selectors(
+        self, result: dict[str, Any], answers: flow_verdicts.Answers
+    ) -> None:
+        """Ask a second time: the rules that Prometheus has are part of the question."""
+        site, host = self._site, self._host
+        answers = replace(answers, found={host: result})
+        rules = answers.answer(host, f"rules/prometheus/{host}")
+        if not rules or not rules["at"]:
+            return
+        sources = flow_sources.expressions(site)
+        sources += [
+            (f"rule {rule['name']}", rule["query"])
+            for rule in flow_verdicts.rules_in(rules)
+        ]
+        facts = flow_sources.series_facts(site, host)
+        selectors = flow_plan.selectors_of(sources)
+        optional = flow_verdicts.selectors_without_source(
+            site, answers, host, selectors, facts
+        )
+        optional |= {
+            selector.text
+            for selector in selectors
+            if flow_plan.allowed_reason(selector.text, facts)
+            or flow_verdicts.absent_component(site, selector.text, facts)
+        }
+        queries = flow_plan.selector_queries(site, host, selectors, optional)
+        asked = self._query(queries=queries)
+        result["selectors"] = [list(selector) for selector in selectors]
+        result["answers"] += asked.get("answers") or ()
+
+    def _query(self, **args: Any) -> dict[str, Any]:
+        """Run the module; add the controller's time before and after."""
+        if any(query["is_grafana"] for query in args.get("queries") or ()):
+            args |= self._grafana_login()
+        asked = time.time()
+        result: dict[str, Any] = self._execute_module(
+            module_name=MODULE, module_args=args, task_vars=self._variables
+        )
+        result.pop("invocation", None)
+        return {**result, "asked": asked, "answered": time.time()}
+
+    def _grafana_login(self) -> dict[str, Any]:
+        site, host = self._site, self._host
+        token = site.inventory.variable(host, "grafana_content_token_path")
+        return {
+            "grafana_username": str(
+                site.variable("grafana", host, "grafana_admin_user")
+            ),
+            "grafana_password": str(
+                site.variable("grafana", host, "grafana_admin_password")
+            ),
+            "grafana_token_path": str(token or flow_plan.TOKEN_PATH),
+        }

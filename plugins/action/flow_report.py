@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Print the verdicts about the flows of an environment."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ..plugin_utils import flow_plan, flow_sources, flow_table, flow_verdicts, terminal
+from ..plugin_utils.action_helpers import plain
+from ..plugin_utils.catalog import CatalogError
+from ..plugin_utils.inventory import all_components, inventory_of
+
+OPTIONS = {
+    "statuses": {"type": "dict", "required": True},
+    "sent": {"type": "dict", "required": True},
+    "found": {"type": "dict", "required": True},
+    "only": {"type": "raw", "default": ""},
+    "notifications": {"type": "bool", "default": False},
+    "format": {"type": "str", "choices": ["table", "json"], "default": "table"},
+}
+
+
+class ActionModule(ActionBase):
+    """Judge what the hosts have answered, on the controller."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(
+        self,
+        tmp: str | None = None,
+        task_vars: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Print the verdicts; fail if anything is broken."""
+        super().run(tmp, task_vars)
+        _result, options = self.validate_argument_spec(argument_spec=OPTIONS)
+        variables = task_vars or {}
+        inventory = inventory_of(self._loader, variables)
+        site = flow_plan.Site(inventory, all_components())
+        answers = flow_verdicts.Answers(
+            plain(options["statuses"]), plain(options["sent"]), plain(options["found"])
+        )
+        try:
+            flows = flow_plan.parse_flows(
+                plain(options["only"]), options["notifications"]
+            )
+            facts = flow_sources.series_facts(site, variables["inventory_hostname"])
+            selectors = {
+                host: [
+                    flow_plan.Selector(*selector) for selector in result["selectors"]
+                ]
+                for host, result in answers.found.items()
+                if result.get("selectors")
+            }
+            hosts = list(answers.statuses)
+            checks = flow_verdicts.checks_of(site, answers, selectors, facts, hosts)
+        except CatalogError as error:
+            raise AnsibleActionFail(str(error)) from error
+        verdicts = flow_verdicts.settle(checks, flows)
+        report = flow_table.report_of(verdicts)
+        if options["format"] == "json":
+            terminal.show(json.dumps(report, indent=2, sort_keys=True))
+        else:
+            terminal.show("\n".join(flow_table.table_of(verdicts, terminal.width())))
+        errors = flow_table.errors_of(verdicts)
+        if not errors:
+            return {"changed": False, **report}
+        failure = {"changed": False, "failed": True, "msg": "\n".join(errors)}
+        # Ansible would print the values of a failure once more, below the table.
+        return failure if terminal.is_for_people() else {**report, **failure}
