@@ -7,37 +7,17 @@ A file of policies has real types: 007 is a number there, which Grafana refuses 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from ..matchers import parse_matchers
 from ..normalize import OPERATORS
+from . import go_regex
 from .documents import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .schema import Node
-
-# Parts of a regular expression in which a parenthesis has no meaning.
-_LITERALS = re.compile(
-    r"\\Q.*?(?:\\E|$)|\\(?![1-9]|k<).|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]", re.DOTALL
-)
-# Python, Perl and Java have these, Go's regular expressions do not.
-_MISSING_IN_GO = re.compile(
-    r"\(\?(?:[=!>#|(]|<[=!])|[*+?]\+|\\(?:[1-7](?![0-7])|[89k])"
-)
-# A backslash before any other letter is an error there.
-_ESCAPES = "pPdDwWsSbBAzafnrtvQCx"
-# The heads of groups, which are no repetitions.
-_HEAD = re.compile(r"\((?:\?(?:P?<\w+>|[a-zA-Z-]*[:)]))?")
-_COUNTED = r"\{\d+(?:,\d*)?\}"
-_REPETITION = rf"(?:[*+?]|{_COUNTED})"
-_UNREPEATABLE = re.compile(
-    rf"[(|]{_REPETITION}|{_REPETITION}(?:\?{_REPETITION}|[*+]|{_COUNTED})"
-)
-_COUNTS = re.compile(r"\{(\d+)(?:,(\d*))?\}", re.ASCII)
-_MOST_REPETITIONS = 1000
 
 
 def check_matchers(node: Node, key: str) -> None:
@@ -94,40 +74,9 @@ def _check_strings(node: Node, matcher: Sequence[object]) -> None:
             )
             return
     if operator in ("=~", "!~"):
-        problem = regular_expression_problem(str(value))
+        # As Alertmanager anchors it.
+        problem = go_regex.problem(f"^(?:{value})$")
         if problem:
             node.error(
                 f"{value!r} is no regular expression of Go ({problem}); correct it."
             )
-
-
-def regular_expression_problem(pattern: str) -> str | None:
-    """Return why Go's regular expressions do not have a pattern; None when nothing is known."""
-    # As Alertmanager anchors it.
-    anchored = f"^(?:{pattern})$"
-    rest = _LITERALS.sub("x", anchored)
-    for literal in _LITERALS.findall(anchored):
-        letter = literal[1:2] if literal.startswith("\\") else ""
-        if letter.isalpha() and letter not in _ESCAPES:
-            return f"{literal} is missing there"
-    missing = _MISSING_IN_GO.search(rest)
-    if missing:
-        return f"{missing[0]} is missing there"
-    if "[" in rest:
-        return "[ lacks its ]"
-    if _UNREPEATABLE.search(_HEAD.sub(_bare_head, rest)):
-        return "a repetition has nothing to repeat"
-    for first, last in _COUNTS.findall(rest):
-        if not int(first) <= int(last or first) <= _MOST_REPETITIONS:
-            return f"it repeats {first} to {last or first} times"
-    depth = 0
-    for character in rest:
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if depth < 0:
-            break
-    return "parentheses are unbalanced" if depth else None
-
-
-def _bare_head(head: re.Match[str]) -> str:
-    """Return a parenthesis for the head of a group, and a character for flags alone."""
-    return "x" if head[0].endswith(")") else "("
