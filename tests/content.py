@@ -42,7 +42,7 @@ COMMON = re.compile(
     r"(?!resident_memory_bytes$|cpu_seconds_total$|start_time_seconds$|open_fds$|max_fds$"
     r"|duration_seconds$|samples_scraped$).*"
 )
-RUNBOOKS = "https://github.com/hippius/monitoring/blob/main/docs/runbooks"
+RUNBOOKS = "docs/runbooks"
 # Metrics or selectors without a series in a healthy stack, and the reason.
 ALLOWED_EMPTY: dict[str, str] = {
     selector: reason

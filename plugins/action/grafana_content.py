@@ -157,6 +157,8 @@ class ActionModule(ActionBase):
             folder=titles(element["folder"]),
             datasource_uid=element["datasource_uid"],
             datasource_type=element["datasource_type"] or "",
+            exec_error=element["exec_error"],
+            documentation_url=element["documentation_url"],
             paths=element["paths"],
         )
 

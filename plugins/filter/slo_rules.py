@@ -21,6 +21,10 @@ options:
     type: list
     elements: dict
     required: true
+  documentation_url:
+    description: Address of a server with the pages of this collection, for the links to runbooks.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -48,9 +52,11 @@ from typing import Any, NamedTuple
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import documentation
+
 Document = dict[str, Any]
 Rule = dict[str, Any]
-RUNBOOK = "https://github.com/hippius/monitoring/blob/main/docs/slo.md#errorbudgetburn"
+RUNBOOK = "docs/slo.md#errorbudgetburn"
 KEYS = ("name", "service", "objective", "window", "good", "total")
 REQUIRED = ("name", "service", "objective", "good", "total")
 RATE = "$window"
@@ -81,7 +87,9 @@ BURNS = (
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 
-def slo_rules(objectives: list[dict[str, Any]]) -> Document:
+def slo_rules(
+    objectives: list[dict[str, Any]], documentation_url: str = ""
+) -> Document:
     """Return a rule file with a group for each objective."""
     names = [objective.get("name") for objective in objectives]
     groups = []
@@ -92,7 +100,8 @@ def slo_rules(objectives: list[dict[str, Any]]) -> Document:
             raise AnsibleFilterError(
                 f"{where}: the name is used twice; rename one of them."
             )
-        groups.append(_group(objective))
+        group = _group(objective)
+        groups.append(documentation.rules_with_addresses(group, documentation_url))
     return {"groups": groups}
 
 

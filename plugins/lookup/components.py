@@ -122,6 +122,7 @@ from ansible.plugins.lookup import LookupBase
 
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
     catalog,
+    documentation,
     lock_files,
     pinned_releases,
 )
@@ -209,21 +210,31 @@ def requested_releases(query: Query) -> pinned_releases.Lock:
 
 def find_alerts(query: Query) -> list[RuleFile]:
     """Return the rule files of the components in the inventory, or one engine's share of each."""
-    return _rule_files(query.inventory, query.engine)
+    base = _documentation_url(query)
+    rule_files = _rule_files(query.inventory, query.engine)
+    for rule_file in rule_files:
+        document = documentation.rules_with_addresses(rule_file["document"], base)
+        rule_file["document"] = document
+    return rule_files
 
 
 def find_content(query: Query) -> list[dict[str, str]]:
     """Return the Grafana content of the components in the inventory, as sources of it."""
     paths = _role_paths(query.inventory, "files/dashboards").values()
     directories = [path for path in paths if path.is_dir()]
-    dashboards = [
-        {"directory": str(path), "folder": query.folder} for path in directories
-    ]
+    placed = {"folder": query.folder, "documentation_url": _documentation_url(query)}
+    dashboards = [{"directory": str(path), **placed} for path in directories]
     rule_files = _rule_files(query.inventory, "grafana")
+    # While a datasource is down its rules keep their states; its own alert reports it.
     rules = [
-        {"file": rule_file["path"], "folder": query.folder} for rule_file in rule_files
+        {"file": rule_file["path"], "exec_error": "KeepLast", **placed}
+        for rule_file in rule_files
     ]
     return dashboards + rules
+
+
+def _documentation_url(query: Query) -> str:
+    return str(query.inventory.variable(query.host, documentation.VARIABLE) or "")
 
 
 def _rule_files(inventory: Inventory, engine: str) -> list[RuleFile]:

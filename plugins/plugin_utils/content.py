@@ -20,7 +20,7 @@ from ..module_utils.grafana.files.lint import lint
 from ..module_utils.grafana.files.provisioning_files import Provisioning
 from ..module_utils.grafana.files.schema import Diagnostics, Reader, raw_string
 from ..module_utils.grafana.model import PRESENT
-from . import query_syntax
+from . import documentation, query_syntax
 from .datasource_uids import replaced_uids
 from .yaml_documents import parse_document
 
@@ -49,8 +49,9 @@ class Source:
     """One element of the task's content.
 
     ``files``: content by path below the directory. ``root``: prefix of the paths in messages.
-    ``objects``: a document in place of files. ``paths``: paths on the controller, by the paths
-    that providers of dashboards name.
+    ``objects``: a document in place of files. ``exec_error``: the state of rules after an error.
+    ``documentation_url``: where the pages of this collection are, None in files of others.
+    ``paths``: paths on the controller, by the paths that providers of dashboards name.
     """
 
     root: str = ""
@@ -59,11 +60,19 @@ class Source:
     folder: Titles = ()
     datasource_uid: str = "prometheus"
     datasource_type: str = ""
+    exec_error: str = "Error"
+    documentation_url: str | None = None
     paths: dict[str, str] = field(default_factory=dict)
 
     def name(self, path: str) -> str:
         """Return the name of a file in messages."""
         return posixpath.join(self.root, path)
+
+    def with_addresses(self, content: Any, insert: Callable[[Any, str], Any]) -> Any:
+        """Return a file's content with the addresses of this collection's pages."""
+        if self.documentation_url is None:
+            return content
+        return insert(content, self.documentation_url)
 
 
 class Content(NamedTuple):
@@ -223,10 +232,13 @@ class ContentLoader:
         source, document = file.source, file.document
         try:
             self.provisioning.desired += prometheus_rules.rule_groups(
-                file.content(),
+                source.with_addresses(
+                    file.content(), documentation.rules_with_addresses
+                ),
                 document.at("groups"),
                 self.folders.uid(source.folder, document.at()),
                 source.datasource_uid,
+                exec_error=source.exec_error,
                 datasource_type=self._datasource_type(source),
                 group_titles=titles,
             )
@@ -261,7 +273,10 @@ class ContentLoader:
             return
         for path, document in documents.dashboards.items():
             folder = documents.folder(posixpath.dirname(path))
-            self.dashboards.read(document, document.content, Placement(folder))
+            content = documents.source.with_addresses(
+                document.content, documentation.dashboard_with_addresses
+            )
+            self.dashboards.read(document, content, Placement(folder))
 
     def _add_provided_dashboards(self, documents: _SourceDocuments) -> None:
         """Add the dashboards of the source's providers; warn about files outside their paths."""

@@ -22,6 +22,8 @@ ITEM = {
     "folder": {"type": "str", "default": ""},
     "datasource_uid": {"type": "str", "default": "prometheus"},
     "datasource_type": {"type": "str"},
+    "exec_error": {"type": "str", "default": "Error"},
+    "documentation_url": {"type": "str"},
     "paths": {"type": "dict", "default": {}},
 }
 SOURCES = ("directory", "file", "objects")

@@ -315,3 +315,11 @@ def test_content_is_the_dashboards_and_alerts_of_the_components_in_the_inventory
     assert any(
         path.parts[-3:] == ("prometheus", "files", "alerts.yml") for path in paths
     )
+
+
+def test_rules_of_components_keep_their_states_while_a_datasource_is_down(
+    look_up: LookUp,
+) -> None:
+    sources = look_up("a", "content")
+    states = {"file" in source: source.get("exec_error") for source in sources}
+    assert states == {True: "KeepLast", False: None}
