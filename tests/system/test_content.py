@@ -19,6 +19,7 @@ import yaml
 
 from tests.ansible_versions import VERSIONS, programs_of
 from tests.conftest import ROOT
+from tests.testbed import discord
 from tests.testbed.grafana.server import FakeGrafana
 from tests.testbed.releases.build import build_all
 from tests.unit.grafana.test_content import HOSTILE, board
@@ -555,8 +556,8 @@ def alert(number: int, status: str = "firing") -> dict[str, Any]:
             "service": "[x](http://h)",
         },
         "annotations": {
-            "summary": f"Redis *{number}* is down @everyone",
-            "runbook_url": "https://runbook.example",
+            "summary": f"Redis *{number}* is down\n# @everyone <@&1>",
+            "runbook_url": "https://runbook.example/@here >x",
         },
         "startsAt": "2026-01-01T00:00:00Z",
         "generatorURL": "http://panel.example",
@@ -612,7 +613,9 @@ def test_message_is_readable_and_short_and_calls_nobody(
         assert done.returncode == 0, done.stderr
         texts[name] = done.stdout
     assert texts["title"].strip() == f"🔴 [FIRING:{count}] RedisDown · prod"
-    assert "@everyone" not in texts["message"].replace("\\@", "")
+    assert discord.mentions_of({"content": texts["message"]}) == []
+    assert "\n#" not in texts["message"]
+    assert "Runbook: <https://runbook.example/%40herex>" in texts["message"]
     assert "Redis \\*0\\* is down" in texts["message"]
     assert texts["message"].count("is down") == min(count, 10) + 1
     assert ("These are 10 of 200." in texts["message"]) == (count == 200)

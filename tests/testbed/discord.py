@@ -11,6 +11,7 @@ MESSAGES, one JSON object a line, with its errors under `refused`. In a test:
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -29,6 +30,11 @@ EMBED_LIMITS = {
 }
 FIELD_LIMITS = {"name": 256, "value": 1024}
 MOST_EMBEDS, MOST_FIELDS, MOST_EMBED_CHARACTERS = 10, 25, 6000
+MOST_COLOR = 0xFFFFFF
+# Discord refuses names of webhooks that contain them.
+FORBIDDEN_NAMES = ("clyde", "discord")
+# A mention calls somebody in the content of a message only, never in an embed.
+MENTION = re.compile(r"@everyone|@here|<@[!&]?\d+>")
 RATE, RETRY_AFTER = 5, 0.3
 NOT_FOUND = {"message": "404: Not Found", "code": 0}
 UNKNOWN_WEBHOOK = {"message": "Unknown Webhook", "code": 10015}
@@ -89,13 +95,38 @@ def errors_of(message: dict[str, Any]) -> list[str]:
             errors.append(
                 f"embeds.{number}.fields: Must be {MOST_FIELDS} or fewer in length."
             )
-    return errors
+    return [*errors, *wrong_values(message)]
+
+
+def wrong_values(message: dict[str, Any]) -> Iterator[str]:
+    """Yield the errors of a message besides those of its lengths."""
+    name = (message.get("username") or "").lower()
+    for word in FORBIDDEN_NAMES:
+        if word in name:
+            yield f'username: Username cannot contain "{word}".'
+    for number, embed in enumerate(message.get("embeds") or []):
+        path = f"embeds.{number}"
+        if not (embed.get("url") or "http").startswith("http"):
+            yield f"{path}.url: Scheme must be one of ('http', 'https')."
+        if not 0 <= int(embed.get("color") or 0) <= MOST_COLOR:
+            yield f"{path}.color: Must be between 0 and {MOST_COLOR}."
+        for position, field in enumerate(embed.get("fields") or []):
+            missing = [key for key in FIELD_LIMITS if not field.get(key)]
+            for key in missing:
+                yield f"{path}.fields.{position}.{key}: This field is required."
+
+
+def mentions_of(message: dict[str, Any]) -> list[str]:
+    """Return the mentions by which a message calls somebody."""
+    return MENTION.findall(message.get("content") or "")
 
 
 def is_empty(message: dict[str, Any]) -> bool:
     """Return whether a message has no content."""
     strings = limited_strings(message)
-    return not any(string.value for string in strings if string.path != "username")
+    return not any(
+        string.value.strip() for string in strings if string.path != "username"
+    )
 
 
 def error_body(errors: list[str]) -> dict[str, Any]:

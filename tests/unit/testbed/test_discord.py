@@ -53,6 +53,13 @@ def post(webhook: str, message: object) -> tuple[int, Any, http.client.HTTPMessa
         ),
         ({"embeds": [{"title": "a"}] * 11}, "embeds"),
         ({"embeds": [{"description": "a" * 3001}] * 2}, "embeds"),
+        ({"content": "a", "username": "My Discord"}, "username"),
+        ({"embeds": [{"title": "a", "url": "javascript:1"}]}, "embeds.0.url"),
+        ({"embeds": [{"title": "a", "color": 1 << 24}]}, "embeds.0.color"),
+        (
+            {"embeds": [{"title": "a", "fields": [{"name": "a"}]}]},
+            "embeds.0.fields.0.value",
+        ),
     ],
 )
 def test_it_refuses_too_long_a_message(message, path):
@@ -82,12 +89,31 @@ def test_it_accepts_the_longest_message():
 
 @pytest.mark.parametrize(
     ("message", "code"),
-    [("{", 50109), ("[]", 50109), ({}, 50006), ({"embeds": [{"color": 1}]}, 50006)],
+    [
+        ("{", 50109),
+        ("[]", 50109),
+        ({}, 50006),
+        ({"embeds": [{"color": 1}]}, 50006),
+        ({"content": " \n"}, 50006),
+    ],
 )
 def test_it_refuses_an_invalid_message(message, code):
     with discord.FakeDiscord() as channel:
         status, answer, _headers = post(channel.webhook, message)
         assert (status, answer["code"]) == (400, code)
+
+
+@pytest.mark.parametrize(
+    ("content", "called"),
+    [
+        ("@everyone and \\@here", ["@everyone", "@here"]),
+        ("<@&1> <@2> <@!3>", ["<@&1>", "<@2>", "<@!3>"]),
+        ("@\u200beveryone, a@b.example, <@\u200b1>", []),
+    ],
+)
+def test_it_tells_whom_a_message_calls(content: str, called: list[str]) -> None:
+    assert discord.mentions_of({"content": content}) == called
+    assert discord.mentions_of({"embeds": [{"description": content}]}) == []
 
 
 def test_it_serves_one_webhook_and_limits_on_demand():
