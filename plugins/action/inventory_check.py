@@ -12,7 +12,9 @@ from ansible.plugins.action import ActionBase
 
 from ..plugin_utils import (
     arguments,
+    heartbeat,
     lock_files,
+    muted_times,
     own_file_checks,
     pinned_releases,
     preflight,
@@ -75,6 +77,7 @@ def check_inventory(
     warnings += arguments.misspelled_variables(inventory)
     warnings += arguments.group_warnings(inventory)
     warnings += own_file_checks.warnings(all_components(), inventory)
+    warnings += heartbeat.warnings(inventory)
     result: Result = {"changed": False}
     if blockers:
         result["failed"] = True
@@ -93,6 +96,8 @@ def blockers_of(hosts: list[str], inventory: Inventory) -> list[str]:
         partial(pinned_releases.unlocked, components, inventory, hosts, archives)
     )
     checks.append(partial(own_file_checks.blockers, components, inventory, hosts))
+    checks.append(partial(muted_times.blockers, hosts, inventory))
+    checks.append(partial(heartbeat.blockers, hosts, inventory))
     return preflight.blockers(components, inventory, hosts, *checks)
 
 

@@ -69,8 +69,9 @@ NAMES_OF_SHARED = {
     "raw": """
         environment address serial plaintext_networks open_addresses tls_certificate tls_key tls_ca
         basic_auth_username basic_auth_password basic_auth_hash mirrors archives_dir releases_lock
-        lock_file lock_roles bundle_architectures bundle_mirrors other_groups
+        lock_file lock_roles bundle_architectures bundle_mirrors other_groups mute_timings
     """,
+    "str": "documentation_url heartbeat_url",
     "bool": "lock_replace allow_unlocked adopt",
     "int": "prune_max",
 }

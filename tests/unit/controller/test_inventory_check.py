@@ -684,3 +684,67 @@ def test_names_the_environment_variable_of_a_secret_and_how_to_make_one(
         f" {command}."
     )
     assert key.endswith("requires, made for example by: openssl rand -base64 24.")
+
+
+ALERTING = INVENTORY.replace(
+    "    monitoring: {hosts",
+    "    alertmanager: {hosts: {b: {}}}\n    monitoring: {hosts",
+)
+RECEIVER = (
+    "alertmanager_discord_webhook: https://discord.example/x\n"
+    "alertmanager_listen_address: 10.0.0.2:9093\n"
+)
+PLAIN = RECEIVER + "monitoring_plaintext_networks: [10.0.0.0/8, 0.0.0.0/0]\n"
+PROD = ALERTING.replace("dev", "prod")
+
+
+def test_warns_where_nobody_outside_watches_the_alerting(check: Check) -> None:
+    def warned(hosts: str, variables: str = "") -> list[str]:
+        result = check(hosts, PLAIN + variables)
+        return [each for each in result.get("warnings", []) if "heartbeat" in each]
+
+    url = "monitoring_heartbeat_url: https://hc.example/x"
+    [warning] = warned(PROD)
+    assert "nobody notices when the alerting itself is down; set it to" in warning
+    assert warned(ALERTING) == warned(PROD, url) == []
+
+
+def timing(severity: str, interval: str, more: str = "") -> str:
+    """Return the variable with one timing."""
+    fields = f"name: n, severities: [{severity}], time_intervals: [{interval}]"
+    return f"monitoring_mute_timings: [{{{fields}{more}}}]"
+
+
+BACKWARDS = "{times: [{start_time: '22:00', end_time: '06:00'}]}"
+UNQUOTED = "{times: [{start_time: 06:00, end_time: 22:00}]}"
+DIFFERENT = ALERTING.replace("b: {}", "b: {monitoring_heartbeat_url: http://h/x}", 1)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "variables", "found"),
+    [
+        (ALERTING, "monitoring_heartbeat_url: hc.example", "is no address; write one"),
+        (
+            DIFFERENT,
+            "",
+            "_url of a: is not set as on other hosts; set it in group_vars",
+        ),
+        (ALERTING, "monitoring_mute_timings: nights", "must be a list; write a list"),
+        (ALERTING, "monitoring_mute_timings: [nights]", "is no dict; write a dict"),
+        (ALERTING, timing("low", "{}"), "low is no severity; use critical, high, med"),
+        (ALERTING, timing("high", "{}", ", when: x"), "when is unknown; use name, sev"),
+        (ALERTING, timing("high", BACKWARDS), "ends before it begins; write two times"),
+        (ALERTING, timing("high", UNQUOTED), "write start_time and end_time as quoted"),
+        (ALERTING, timing("high", ""), "time_intervals is missing; list time interv"),
+    ],
+)
+def test_refuses_alerting_that_cannot_work_as_meant(
+    check: Check, hosts: str, variables: str, found: str
+) -> None:
+    message = check(hosts, RECEIVER + variables).get("msg", "")
+    assert found in message
+    if "timings" in message:
+        assert re.match(
+            r"hosts.yml:\d+: monitoring_mute_timings of [ab], [ab]: ", message
+        )
+    assert message.count("\n") == 0

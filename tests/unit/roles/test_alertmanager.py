@@ -201,3 +201,38 @@ def test_an_unknown_severity_is_refused_by_name():
         AnsibleError, match="criticl: is no severity; write one of: all"
     ):
         config(alertmanager_notify={"criticl": {}})
+
+
+NIGHTS = {"name": "nights", "severities": ["medium", "high"], "time_intervals": [{}]}
+HEARTBEAT = "https://hc.example/ping/canary"
+
+
+def test_muted_times_are_those_of_the_severities():
+    result = config(
+        monitoring_mute_timings=[NIGHTS],
+        alertmanager_medium_route={"mute_time_intervals": ["own"]},
+    )
+    assert result["time_intervals"] == [{"name": "nights", "time_intervals": [{}]}]
+    muted = [route.get("mute_time_intervals") for route in result["route"]["routes"]]
+    # The last one is for alerts without a known severity, which counts as high.
+    assert muted == [None, ["nights"], ["own", "nights"], ["nights"]]
+
+
+def test_the_heartbeat_goes_to_the_address_outside_before_any_other_route():
+    result = arguments(
+        monitoring_heartbeat_url=HEARTBEAT,
+        alertmanager_routes=[{"receiver": "critical", "continue": True}],
+    )
+    made = result["config"][0]["content"]
+    first = made["route"]["routes"][0]
+    assert (first["receiver"], first["matchers"]) == (
+        "heartbeat",
+        ['alertname="Watchdog"'],
+    )
+    [hook] = made["receivers"][-1]["webhook_configs"]
+    assert hook == {
+        "url_file": "/etc/alertmanager/heartbeat-url",
+        "send_resolved": False,
+    }
+    assert result["secrets"].pop("heartbeat-url") == HEARTBEAT
+    assert HEARTBEAT not in str(result)

@@ -290,3 +290,48 @@ def test_a_missing_library_is_recognized_by_the_modules_message() -> None:
     assert searched in (
         ROLES.parent / "plugins/module_utils/grafana/api/client.py"
     ).read_text(encoding="utf-8")
+
+
+def test_muted_times_are_those_of_the_severities_and_never_of_the_root() -> None:
+    nights = {
+        "name": "nights",
+        "severities": ["high"],
+        "time_intervals": [{"weekdays": ["sunday"]}],
+    }
+    bodies, _required = gather(monitoring_mute_timings=[nights])
+    [policy] = [body for (kind, _), body in bodies.items() if kind == "policy"]
+    muted = [route.get("mute_time_intervals") for route in policy["routes"]]
+    assert (policy.get("mute_time_intervals"), muted) == (
+        None,
+        [None, ["nights"], None],
+    )
+    assert bodies["mute_timing", "nights"]["time_intervals"]
+
+
+@pytest.mark.parametrize("base", ["", "https://git.example/m"])
+def test_alerts_and_dashboards_lead_to_pages_where_a_server_has_them(base: str) -> None:
+    path = ROLES / "loki" / "files"
+    sources = [
+        Source(
+            str(path),
+            {"alerts.yml": (path / "alerts.yml").read_bytes()},
+            folder=("A",),
+            documentation_url=base,
+            exec_error="KeepLast",
+        ),
+        Source(
+            str(path),
+            {"loki.json": (path / "dashboards/loki.json").read_bytes()},
+            documentation_url=base,
+        ),
+    ]
+    loader = ContentLoader()
+    desired, _required = loader.load(sources)
+    [board] = [item.body for item in desired if item.kind == "dashboard"]
+    [group] = [item.body for item in desired if item.kind == "rule_group"]
+    start = f"{base}/" if base else ""
+    pages = [link["url"] for link in board["dashboard"]["links"] if link["url"]]
+    assert pages == ([f"{start}docs/runbooks/loki.md"] if base else [])
+    urls = [rule["annotations"]["runbook_url"] for rule in group["rules"]]
+    assert {url.partition("#")[0] for url in urls} == {f"{start}docs/runbooks/loki.md"}
+    assert {rule["execErrState"] for rule in group["rules"]} == {"KeepLast"}

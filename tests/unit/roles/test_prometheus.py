@@ -70,3 +70,38 @@ def test_objectives_become_a_rule_file() -> None:
     [group] = rules(prometheus_slos=[objective])["rules/slo.yml"]["groups"]
     summaries = [rule["annotations"]["summary"] for rule in group["rules"][-1:]]
     assert "{{ $labels.env }}" in summaries[0]
+
+
+HEARTBEAT = {"monitoring_heartbeat_url": "https://hc.example/ping/canary"}
+
+
+def test_an_alert_fires_all_the_time_where_somebody_outside_waits_for_it() -> None:
+    assert list(rules("alertmanager")) == []
+    assert list(rules(**HEARTBEAT)) == []
+    assert list(rules("alertmanager", **HEARTBEAT, prometheus_config_file="/x")) == []
+    found = rules("alertmanager", **HEARTBEAT)
+    [rule] = found["rules/heartbeat.yml"]["groups"][0]["rules"]
+    assert (rule["alert"], rule["expr"]) == ("Watchdog", "vector(1)")
+    assert "canary" not in str(found)
+
+
+def test_alerts_lead_to_their_runbooks_on_the_users_server() -> None:
+    objective = {
+        "name": "api",
+        "service": "s3",
+        "objective": 99.9,
+        "good": "sum(rate(good_total[$window]))",
+        "total": "sum(rate(all_total[$window]))",
+    }
+    for base, start in (
+        (None, ""),
+        ("https://git.example/m/", "https://git.example/m/"),
+    ):
+        given = {"monitoring_documentation_url": base} if base else {}
+        found = rules("loki", prometheus_slos=[objective], **given)
+        urls = [
+            files["groups"][0]["rules"][-1]["annotations"]["runbook_url"]
+            for files in found.values()
+        ]
+        pages = ["docs/runbooks/loki.md#lokidown", "docs/slo.md#errorbudgetburn"]
+        assert urls == [start + page for page in pages]
