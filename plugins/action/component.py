@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,16 @@ from ..plugin_utils import (
     controller_files,
     journal,
     lock_files,
+    observations,
     own_file_checks,
     own_files,
     pinned_releases,
     transport,
+    unchanged,
 )
 from ..plugin_utils.action_helpers import (
     VAULT_HEADER,
+    action_host,
     find_file,
     lock_owner,
     plain,
@@ -65,13 +69,15 @@ class ActionModule(ActionBase):
         generated = main_file.get("content")
         for file in _files_of(args):
             self._read_source(file, variables)
-        args.setdefault("requires", _prerequisites(args, main_file, generated))
-        if args.get("exposure") is None:
-            args["exposure"] = self._exposure(variables)
         release = args.get("release")
         if isinstance(release, dict) and args.get("state", "present") == "present":
             self._add_archives(release, variables)
-        result = self._execute(args, variables)
+        result = self._unchanged(args, variables)
+        if result is None:
+            args.setdefault("requires", _prerequisites(args, main_file, generated))
+            if args.get("exposure") is None:
+                args["exposure"] = self._exposure(variables)
+            result = self._execute(args, variables)
         if result.get("release_required") and not result.get("failed"):
             result = self._stage_release(args, variables, result["release_required"])
         for name, address in addresses_of(args).items():
@@ -82,6 +88,27 @@ class ActionModule(ActionBase):
         if notices:
             result["warnings"] = result.get("warnings", []) + notices
         return result
+
+    def _unchanged(self, args: Values, variables: Values) -> Values | None:
+        """Return the module's result if its host was observed to be as desired, else None."""
+        host, component = action_host(self, variables), str(args.get("name"))
+        observe = partial(self._observe, variables)
+        observation = observations.of_host(host, component, observe)
+        result = None
+        if observation and observation.state:
+            result = unchanged.result_of(args, observation.state, observation.nonce)
+        if result is None:
+            observations.mark(host, component)
+        return result
+
+    def _observe(self, variables: Values, nonce: str) -> Values:
+        """Observe the host; a failure has no observation, and the module will say more."""
+        result: Values = self._execute_module(
+            module_name="hippius.monitoring.component_observation",
+            module_args={"nonce": nonce},
+            task_vars=variables,
+        )
+        return {} if result.get("failed") else result
 
     def _variable(self, variables: Values, name: str, default: Any = None) -> Any:
         return self._templar.template(variables.get(name) or default)
@@ -252,9 +279,6 @@ class ActionModule(ActionBase):
                 " removed or something has changed it since; run again. Nothing was changed."
             )
             result = {"failed": True, "msg": message}
-        elif staged.get("changed") and not result.get("failed"):
-            # A damaged release was replaced, and its program may run on.
-            result["changed"] = True
         return result
 
     def _push(self, options: Values, variables: Values, archive: str) -> Values:

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils import action_helpers, journal
+from ..plugin_utils import action_helpers, journal, observations
+
+if TYPE_CHECKING:
+    from ..module_utils.component.observation import HostObservation
 
 OPTIONS = {
     "keep": {"type": "list", "elements": "str", "required": True},
@@ -29,8 +32,11 @@ class ActionModule(ActionBase):
         """Run the module once, unless nothing may be removed."""
         super().run(tmp, task_vars)
         _result, options = self.validate_argument_spec(argument_spec=OPTIONS)
-        if not set(options["managed_components"]) - set(options["keep"]):
-            # Nothing may be removed from any host, so none has to be contacted.
+        variables = task_vars or {}
+        removable = set(options["managed_components"]) - set(options["keep"])
+        observed = observations.known(action_helpers.action_host(self, variables))
+        if not removable or (observed and not has_leftovers(observed, removable)):
+            # Nothing is to be removed, so the host does not have to be contacted.
             return {"changed": False, "action": "none", "instances": {}, "notices": []}
         prune = {
             "keep": options["keep"],
@@ -45,8 +51,13 @@ class ActionModule(ActionBase):
             "lock_timeout": options["lock_timeout"],
             "lock_owner": action_helpers.lock_owner(),
         }
-        variables = task_vars or {}
         result = action_helpers.run_component(self, args, variables)
         if result.get("changed") and not self._task.check_mode:
             journal.add(str(variables.get("inventory_hostname")), result)
         return result
+
+
+def has_leftovers(observed: HostObservation, removable: set[str]) -> bool:
+    """Return whether a host has any of these components, or what a killed run left. Pure."""
+    installed = {instance["component"] for instance in observed["instances"].values()}
+    return observed["leftovers"] or bool(installed & removable)

@@ -13,7 +13,7 @@ from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as core_version
 
-from ..plugin_utils import run_scope
+from ..plugin_utils import observations, run_scope
 from ..plugin_utils.inventory import component_roles
 
 COLLECTION = Path(__file__).resolve().parents[2]
@@ -55,6 +55,10 @@ class ActionModule(ActionBase):
             errors = run_scope.errors_of(run, expected, runs_own_playbook())
         if errors:
             return {"changed": False, "failed": True, "msg": "\n".join(errors)}
+        is_site = options["groups"] is None and not options["controller_only"]
+        if is_site and len(run_scope.selected_tags(run, component_roles())) > 1:
+            # For a single component it saves nothing.
+            observations.enable()
         return {"changed": False}
 
 

@@ -53,6 +53,11 @@ def run_component(
         time.sleep(LOCK_PAUSE)
 
 
+def action_host(action: ActionBase, variables: Values) -> str:
+    """Return the name of the host on which an action runs its module."""
+    return str(action._task.delegate_to or variables.get("inventory_hostname"))
+
+
 def find_file(action: ActionBase, name: str, variables: Values) -> str:
     """Return the path of a file of the controller that an option of a task names.
 

@@ -113,7 +113,7 @@ def _tag_errors(
     # With the tag always a user asks for the checks alone. A playbook without tags is one play.
     if errors or not groups_by_tag or run.tags == ["always"]:
         return errors
-    selected = _selected_tags(run, groups_by_tag)
+    selected = selected_tags(run, groups_by_tag)
     if not selected:
         return [f"{_tag_options(run)}: no play is left; select at least one tag."]
     groups = [groups_by_tag[tag] for tag in selected]
@@ -126,7 +126,8 @@ def _tag_errors(
     return [f"{_tag_options(run)}: {problem}; select others."]
 
 
-def _selected_tags(run: Run, known_tags: Iterable[str]) -> list[str]:
+def selected_tags(run: Run, known_tags: Iterable[str]) -> list[str]:
+    """Return the known tags whose plays a run does not skip."""
     if {"all", "tagged"}.intersection(run.skipped_tags):
         return []
     selects_all = bool(ALL_TAGS.intersection(run.tags))

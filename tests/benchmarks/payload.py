@@ -16,7 +16,13 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = ("component", "component_status", "grafana_content", "grafana_datasource")
+MODULES = (
+    "component",
+    "component_observation",
+    "component_status",
+    "grafana_content",
+    "grafana_datasource",
+)
 # The wrapper holds the archive as one quoted string.
 ARCHIVE = re.compile(rb"[\"']([A-Za-z0-9+/=]{1000,})[\"']")
 

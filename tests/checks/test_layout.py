@@ -35,6 +35,7 @@ UNGROUPED = {
     "generated_secrets": "runs on the controller, shares no option with others",
     "rollout_annotation": "its one task has options of its own",
     "status_report": "runs on the controller, shares no option with modules that change a host",
+    "component_observation": "changes nothing",
     "component_status": "shares no option with modules that change a host",
     "flow_check": "shares no option with modules that change a host",
     "flow_queries": "its options come from flow_check",

@@ -149,15 +149,23 @@ class Site:
             "--diff",
             *flags,
         ]
+        cached, temporary = self.folder / "facts", self.folder / "tmp"
+        own_files = {
+            "ANSIBLE_CACHE_PLUGIN": "jsonfile",
+            "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(cached),
+            "ANSIBLE_LOCAL_TEMP": str(temporary),
+        }
         done = subprocess.run(
             [Path(sys.executable).with_name("ansible-playbook"), *command],
-            cwd=ROOT, env={**os.environ, **ansible_environment(), **JSON_OUTPUT},
+            cwd=ROOT, env={**os.environ, **ansible_environment(), **JSON_OUTPUT, **own_files},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         lines = (done.stdout + done.stderr).splitlines()
         assert [
             line.partition(CANARY)[0][-200:] for line in lines if CANARY in line
         ] == []
+        assert [path for path in cached.glob("*") if CANARY in path.read_text()] == []
+        assert list(temporary.glob("*")) == []
         try:
             told = json.loads(done.stdout[done.stdout.index("{\n") :])
         except ValueError:

@@ -20,7 +20,7 @@ from .component_errors import ComponentError
 if TYPE_CHECKING:
     from typing import TypedDict
 
-    from .rollout_plan import ObservedState
+    from .observed_state import ObservedState
 
     class Record(TypedDict):
         """Adopted paths with their copies, replaced links with their targets, active units."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import re
 
-from . import files, generation, layout, release_store, systemd
+from . import accounts, files, generation, layout, release_store, systemd
 from .component_errors import ComponentError
 from .spec import Instance
 
@@ -28,7 +28,7 @@ def check_staged(desired: Instance, release: str, generation_name: str) -> list[
 
 def check_copy(desired: Instance, release: str) -> list[str]:
     """Check a configuration from a temporary copy, as check mode must; return notices."""
-    group = generation.group_of(desired.name)
+    group = accounts.group_of(desired.name)
     missing = _missing(desired, release, group)
     if missing:
         reason = f"this host lacks {', '.join(missing)}"

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import secrets
 from typing import TYPE_CHECKING
 
@@ -16,13 +14,8 @@ from .failpoints import failpoint
 
 if TYPE_CHECKING:
     from .manifest import Manifest
-    from .rollout_plan import ObservedState
+    from .observed_state import ObservedState
     from .spec import Instance
-
-# Marks the users that this collection created, so that a purge removes no others.
-OWNER = "hippius.monitoring"
-# Debian and Red Hat give people user ids from here on.
-FIRST_PERSON = 1000
 
 
 def fingerprint_key(create: bool) -> bytes:
@@ -45,54 +38,6 @@ def keep_fingerprint_key(key: bytes) -> None:
         )
 
 
-def ensure_user(name: str) -> int:
-    """Create the component's user, group and data directory if missing; return the group.
-
-    The group is the one of its name, as in the unit: a package's user may have nogroup, which any
-    other user may have too.
-    """
-    if not _user_exists(name):
-        _create_user(name)
-    elif not _group_exists(name):
-        _run_tool("groupadd", "--system", name)
-    account, group = pwd.getpwnam(name), grp.getgrnam(name).gr_gid
-    data = layout.data(name)
-    if not os.path.isdir(data):
-        os.mkdir(data, 0o700)
-        os.chown(data, account.pw_uid, group)
-        os.chmod(data, 0o750)
-        systemd.relabel(data)
-    return group
-
-
-def _create_user(name: str) -> None:
-    options = ["--system", "--comment", OWNER, "--no-create-home"]
-    options += ["--home-dir", layout.data(name), "--shell", "/usr/sbin/nologin"]
-    options += ["--gid", name] if _group_exists(name) else ["--user-group"]
-    _run_tool("useradd", *options, name)
-
-
-def _run_tool(program: str, *arguments: str) -> None:
-    result = systemd.run([program, *arguments])
-    if result.returncode != 0:
-        details = result.stdout.strip()
-        raise ComponentError(f"user {arguments[-1]}: {program} failed: {details}")
-
-
-def refuse_person(name: str) -> None:
-    """Raise when a user of this name is a person's rather than a service's."""
-    try:
-        account = pwd.getpwnam(name)
-    except KeyError:
-        return
-    is_service = account.pw_gecos == OWNER or account.pw_uid < FIRST_PERSON
-    if not is_service and not account.pw_shell.endswith(("/nologin", "/false")):
-        raise ComponentError(
-            f"user {name}: uid {account.pw_uid} with shell {account.pw_shell} is a person's"
-            " account; rename it, or choose another name. Nothing was changed."
-        )
-
-
 def refuse_linked_data(desired: Instance, observed: ObservedState) -> None:
     """Raise when the data directory is a link, with which systemd does not start the unit."""
     name = desired.name
@@ -104,37 +49,6 @@ def refuse_linked_data(desired: Instance, observed: ObservedState) -> None:
             f"{layout.data(name)}: is a link, which systemd refuses as StateDirectory; mount"
             f" {os.readlink(layout.data(name))} there instead (mount --bind). Nothing was changed."
         )
-
-
-def _user_exists(name: str) -> bool:
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
-
-
-def _group_exists(name: str) -> bool:
-    try:
-        grp.getgrnam(name)
-    except KeyError:
-        return False
-    return True
-
-
-def owns_user(name: str) -> bool:
-    """Return whether the component's user exists and was created by this collection."""
-    try:
-        return pwd.getpwnam(name).pw_gecos == OWNER
-    except KeyError:
-        return False
-
-
-def group_of(name: str) -> int | None:
-    """Return the component's group, or None when it or the user does not exist."""
-    if not _user_exists(name) or not _group_exists(name):
-        return None
-    return grp.getgrnam(name).gr_gid
 
 
 def current(name: str) -> str:
@@ -279,7 +193,7 @@ def _link(generation_name: str, path: str) -> None:
 
 def tidy() -> None:
     """Remove what killed runs leave; take no lock when there is nothing."""
-    if observe.pending_removals() or release_store.unused() or _has_only_shared_paths():
+    if observe.has_shared_leftovers():
         prune_releases()
 
 
@@ -292,17 +206,8 @@ def prune_releases() -> None:
         if locked:
             for path in (*observe.pending_removals(), *release_store.unused()):
                 files.remove(path)
-            if _has_only_shared_paths():
+            if observe.has_only_shared_paths():
                 files.remove(layout.FINGERPRINT_KEY)
                 for path in layout.shared():
                     files.remove_empty(path)
     failpoint("after-prune")
-
-
-def _has_only_shared_paths() -> bool:
-    """Return whether paths of components are left without any component."""
-    if files.listing(layout.COMPONENTS) or files.listing(layout.RELEASES):
-        return False
-    directories = filter(os.path.isdir, layout.shared())
-    empty = any(not os.listdir(directory) for directory in directories)
-    return empty or os.path.exists(layout.FINGERPRINT_KEY)

@@ -177,15 +177,18 @@ def lock(component_name: str) -> str:
     return os.path.join(RUN, component_name + ".lock")
 
 
-def placeholders(name: str) -> dict[str, str]:
-    """Return the placeholders of commands and units with paths that no rollout changes."""
+def placeholders(name: str, interpreter: str | None = None) -> dict[str, str]:
+    """Return the placeholders of commands and units with paths that no rollout changes.
+
+    ``interpreter`` is that of the host, by default this one's.
+    """
     return {
         "{etc}": etc(name),
         "{release}": os.path.join(current(name), "release"),
         "{bin}": os.path.join(current(name), "bin"),
         "{data}": data(name),
         "{name}": name,
-        "{python}": python(),
+        "{python}": interpreter or python(),
     }
 
 

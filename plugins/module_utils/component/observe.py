@@ -11,13 +11,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from . import files, layout, manifest, release_store, systemd, unit
-from .rollout_plan import ObservedState
+from .observed_state import ObservedState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypedDict
 
     from .manifest import FileRecord, Manifest
-    from .rollout_plan import Unit
+    from .observed_state import Unit
+
+    class HostFacts(TypedDict):
+        """Path of the interpreter for scripts, and whether systemd gets user namespaces."""
+
+        python: str
+        user_namespaces: bool
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,10 @@ def observe(
     if current_manifest:
         managed_units = current_manifest["units"]
         links = wrong_links(name, current_manifest)
-        release_intact = release_store.intact(current_manifest["release"])
+        release = current_manifest["release"]
+        # One that was damaged and is replaced already has a program that may run on.
+        replaced = release in release_store.staged()
+        release_intact = not replaced and release_store.intact(release)
     units = sorted({*unit_names, *managed_units})
     states = systemd.show(units)
     main_unit = states.get(name + ".service")
@@ -61,7 +71,7 @@ def observe(
         running_drift = changed_files(name, running, running_manifest, key, gid)
     comparison = compare(name, current, current_manifest, key, gid)
     edited = edited_units(name, managed_units)
-    replaced = {path(unit_name) for unit_name in edited for path in UNIT_PATHS}
+    overridden = {path(unit_name) for unit_name in edited for path in UNIT_PATHS}
     used = {current, last_known_good, previous, rolled_back_from, running}
     return ObservedState(
         current=current,
@@ -79,7 +89,7 @@ def observe(
         contents={**comparison.contents, **edited},
         drift=tuple(dict.fromkeys((*comparison.drift, *edited))),
         untracked=comparison.untracked,
-        links=tuple(path for path in links if path not in replaced),
+        links=tuple(path for path in links if path not in overridden),
         modes=tuple(wrong_modes(name)),
         masked=tuple(filter(is_masked, units)),
         unmanaged=unmanaged(name, units, states),
@@ -89,6 +99,14 @@ def observe(
         account_exists=gid is not None,
         units=states,
     )
+
+
+def facts() -> HostFacts:
+    """Return the facts about this host that rendered files depend on."""
+    return {
+        "python": layout.python(),
+        "user_namespaces": systemd.has_user_namespaces(),
+    }
 
 
 def linked_generation(link: str) -> str:
@@ -133,6 +151,20 @@ def pending_removals() -> list[str]:
     """Return the paths that killed removals left behind."""
     paths = _paths_in(layout.COMPONENTS)
     return [path for path in paths if os.path.basename(path).startswith(".")]
+
+
+def has_shared_leftovers() -> bool:
+    """Return whether killed runs have left anything that belongs to no instance."""
+    return bool(pending_removals() or release_store.unused()) or has_only_shared_paths()
+
+
+def has_only_shared_paths() -> bool:
+    """Return whether paths of components are left without any component."""
+    if files.listing(layout.COMPONENTS) or files.listing(layout.RELEASES):
+        return False
+    directories = filter(os.path.isdir, layout.shared())
+    empty = any(not os.listdir(directory) for directory in directories)
+    return empty or os.path.exists(layout.FINGERPRINT_KEY)
 
 
 def _paths_in(directory: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from . import systemd
 from .component_errors import ComponentError
-from .rollout_plan import Unit
+from .observed_state import Unit
 
 if TYPE_CHECKING:
     from .spec import ReadyProbe, ReloadProbe

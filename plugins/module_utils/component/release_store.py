@@ -58,6 +58,12 @@ def intact(directory: str) -> bool:
         return False
 
 
+def staged() -> set[str]:
+    """Return the releases that were unpacked for rollouts that have not begun yet."""
+    marks = map(layout.staged_release, files.listing(layout.COMPONENTS))
+    return {(files.read(mark) or b"").decode("utf-8", "replace") for mark in marks}
+
+
 def claim(name: str, component: str) -> None:
     """Record the component of an instance, by which others find what is staged for it."""
     content = f"{component}\n".encode()
@@ -118,15 +124,12 @@ def members(directory: str) -> dict[str, list[int]]:
 
 def unused() -> list[str]:
     """Return the paths of releases that no generation uses, and of killed runs' leftovers."""
-    used = set()
+    used = staged()
     for name in files.listing(layout.COMPONENTS):
         # A leading dot marks what is being removed.
         generations = (
             [] if name.startswith(".") else files.listing(layout.generations(name))
         )
-        # One that was staged for a rollout which has not begun yet.
-        pin = files.read(layout.staged_release(name))
-        used.add((pin or b"").decode("utf-8", "replace"))
         for generation in generations:
             link = os.path.join(layout.generation(name, generation), "release")
             used.add(os.path.basename(files.link_target(link) or ""))

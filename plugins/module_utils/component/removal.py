@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import (
+    accounts,
     adoption,
     fallback,
     files,
@@ -136,7 +137,7 @@ def purge(name: str) -> str:
     """
     message = f"Data and user of {name} are purged.{_purge_data(layout.data(name))}"
     files.remove(layout.edited(name))
-    if generation.owns_user(name):
+    if accounts.owns_user(name):
         result = systemd.run(["userdel", name])
         if result.returncode != 0:
             raise ComponentError(
@@ -180,7 +181,7 @@ def _names_to_purge(params: dict[str, Any], removals: list[Removal]) -> list[str
     """Return the names that are installed or have our user; another's data may not be ours."""
     installed = [removal.name for removal in removals]
     names = dict.fromkeys([*_names(params), *installed])
-    return [name for name in names if name in installed or generation.owns_user(name)]
+    return [name for name in names if name in installed or accounts.owns_user(name)]
 
 
 def _names(params: dict[str, Any]) -> list[str]:

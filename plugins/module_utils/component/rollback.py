@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from . import (
+    accounts,
     config_check,
     files,
     generation,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .manifest import Manifest
-    from .rollout_plan import ObservedState
+    from .observed_state import ObservedState
 
 NOTICE = (
     "{name} is rolled back from generation {rolled_back_from} to {target}. The next rollout applies"
@@ -123,7 +124,7 @@ def _plan_rollback(params: dict[str, Any]) -> Result:
 
 def _plan_instance(name: str, adopt: bool) -> Rollout | None:
     """Plan the rollback of an instance, or return None when it has no target."""
-    key, group = generation.fingerprint_key(create=False), generation.group_of(name)
+    key, group = generation.fingerprint_key(create=False), accounts.group_of(name)
     target_name = target(observe.observe(name, [], key, group))
     if not target_name:
         return None

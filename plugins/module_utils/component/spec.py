@@ -70,7 +70,7 @@ ON_CHANGE = ("none", "reload", "restart")
 # Options of a probe whose program requires authentication; files are the component's own.
 CREDENTIALS = ("username", "password_file", "certificate_file", "key_file")
 # Options that only the component has and that apply to each of its instances.
-SHARED = ("user_namespaces", "exposure", "requires")
+SHARED = ("user_namespaces", "python", "exposure", "requires")
 # Options of an instance and the type of each.
 PER_INSTANCE = {
     "description": str,
@@ -240,8 +240,9 @@ def _instance(
         further = {key: unit.without_user_namespace(further[key]) for key in further}
     units = {name + ".service": unit.with_recorder(main, name), **further}
     files = _files(options)
+    placeholders = layout.placeholders(name, options.get("python"))
     for unit_name, sections in units.items():
-        content = unit.render(sections, layout.placeholders(name)).encode()
+        content = unit.render(sections, placeholders).encode()
         on_change = "restart" if unit_name == name + ".service" else "none"
         files[unit_name] = DesiredFile(content, 0o644, on_change)
     return Instance(

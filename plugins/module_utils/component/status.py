@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from . import generation, layout, observe, probe, systemd
+from . import accounts, generation, layout, observe, probe, systemd
 from .manifest import RELEASE
 from .rollback import rolled_back_from
 from .rollout_plan import not_loaded, shown_path, wrong_link
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .manifest import Manifest
-    from .rollout_plan import ObservedState
+    from .observed_state import ObservedState
 
 PROPERTIES = "DropInPaths,ActiveEnterTimestampMonotonic"
 # Directories of manual and `systemctl set-property` drop-ins, besides that of our units.
@@ -95,7 +95,7 @@ def status(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 
 def _report(component: str, name: str) -> Report:
-    key, group = generation.fingerprint_key(create=False), generation.group_of(name)
+    key, group = generation.fingerprint_key(create=False), accounts.group_of(name)
     observed = observe.observe(name, [], key, group)
     manifest = observed.manifest
     if manifest is None or not manifest["id"]:

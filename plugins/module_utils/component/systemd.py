@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 from . import files, layout
 from .component_errors import ComponentError
-from .rollout_plan import Unit
+from .observed_state import Unit
 
 if TYPE_CHECKING:
     from typing import IO

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from . import (
+    accounts,
     adoption,
     config_check,
     fallback,
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from .manifest import Manifest
+    from .observed_state import ObservedState, Unit
     from .ports import Handover
     from .removal import Removal
-    from .rollout_plan import ObservedState, Plan, Unit
+    from .rollout_plan import Plan
     from .spec import Instance, ReloadProbe
 
 NO_USER_NAMESPACES = (
@@ -111,8 +113,7 @@ def roll_out(params: dict[str, Any], check_mode: bool) -> Result:
 
     A ComponentError means that the host is as before; its ``rolled_back`` names what was restored.
     """
-    host = {"user_namespaces": systemd.has_user_namespaces()}
-    desired = instances({**params, **host})
+    desired = instances({**params, **observe.facts()})
     if check_mode:
         return _predict_rollout(params, desired)
     with run_lock.held(
@@ -124,7 +125,7 @@ def roll_out(params: dict[str, Any], check_mode: bool) -> Result:
                 adoption.undo(instance.name)
         key = generation.fingerprint_key(create=_has_secrets(desired))
         result = _plan_rollouts(params, desired, key)
-        if _is_idle(result):
+        if is_idle(result):
             _clean_up_killed_runs(result)
             return result
         systemd.require_version()
@@ -177,7 +178,7 @@ def _mark_dead(result: Result, error: ComponentError) -> bool:
 def _predict_rollout(params: dict[str, Any], desired: list[Instance]) -> Result:
     """Plan, and check configurations whose release and user exist."""
     result = _plan_rollouts(params, desired, generation.fingerprint_key(create=False))
-    if not _is_idle(result):
+    if not is_idle(result):
         systemd.require_version()
     ports.handovers(result.rollouts, result.removals)
     for rollout in result.rollouts:
@@ -212,7 +213,7 @@ def _plan_rollouts(
 
 
 def _plan_rollout(desired: Instance, adopt: bool, key: bytes) -> Rollout:
-    group = generation.group_of(desired.name)
+    group = accounts.group_of(desired.name)
     observed = observe.observe(desired.name, desired.units, key, group)
     owner = observed.manifest["component"] if observed.manifest else desired.component
     if owner != desired.component:
@@ -220,7 +221,7 @@ def _plan_rollout(desired: Instance, adopt: bool, key: bytes) -> Rollout:
             f"{desired.name}: belongs to component {owner} on this host; choose another name."
         )
     refuse_obstacles(observed, adopt, adoption.interrupted(desired.name))
-    generation.refuse_person(desired.name)
+    accounts.refuse_person(desired.name)
     generation.refuse_linked_data(desired, observed)
     release = desired.release.directory(release_store.host_architecture())
     desired_manifest = manifest.build(desired, release, key)
@@ -270,7 +271,7 @@ def _has_secrets(desired: list[Instance]) -> bool:
     return any(file.secret for instance in desired for file in instance.files.values())
 
 
-def _is_idle(result: Result) -> bool:
+def is_idle(result: Result) -> bool:
     """Return whether there is nothing to do, nor to clean up."""
     return not result.removals and not any(
         rollout.plan.changed
@@ -323,7 +324,7 @@ def _remove_leftovers(rollout: Rollout) -> None:
 
 def _prepare_generation(rollout: Rollout) -> list[str]:
     """Stage user and generation; return notices."""
-    group = generation.ensure_user(rollout.name)
+    group = accounts.ensure_user(rollout.name)
     failpoint("after-user")
     if not rollout.plan.stage:
         return []

@@ -10,7 +10,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     manifest,
     spec,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
     ObservedState,
     Unit,
 )

@@ -34,6 +34,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     component_errors,
     failpoints,
     layout,
+    observation,
     probe,
     release_staging,
     release_store,
@@ -42,6 +43,11 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     systemd,
     transaction,
 )
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.options import (
+    OPTIONS,
+    RELEASE,
+)
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import unchanged
 
 GROUP = 4242
 NOGROUP = 65534
@@ -54,6 +60,8 @@ METRICS = {
 }
 LISTENS = re.compile(r"^listen: (\S+)$", re.MULTILINE)
 RECORDER = re.compile(r"readlink (\S+)\) (\w+) .*\" >(\S+)'")
+# Of one run of the controller.
+NONCE = bytes(range(32))
 DEFAULTS = {
     "state": "present",
     "instances": None,
@@ -103,19 +111,53 @@ class FakeHost:
     # What tests do
 
     def run(self, params: dict[str, Any], **changes: Any) -> Outcome:
-        """Run the module's work in its own process; ``check`` and ``die_at`` are no options."""
+        """Run the module's work in its own process; ``check`` and ``die_at`` are no options.
+
+        The decision of the controller that nothing is to do has to agree with each run.
+        """
         check, die_at = changes.pop("check", False), changes.pop("die_at", "")
         with_signal = changes.pop("with_signal", signal.SIGKILL)
         options = {**DEFAULTS, **params, **changes}
         report = self.root / "outcome.json"
         report.unlink(missing_ok=True)
+        is_present = options["state"] == "present"
+        decision = self.unchanged(options) if is_present else None
+        before = (self.tree(), self.marks()) if is_present else ()
         child = os.fork()
         if child == 0:
             self._child(options, check, die_at, with_signal, report)
         _pid, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):
             return Outcome({}, killed_by=os.WTERMSIG(status))
-        return Outcome(**json.loads(report.read_text(encoding="utf-8")))
+        outcome = Outcome(**json.loads(report.read_text(encoding="utf-8")))
+        if decision is not None:
+            assert (decision, outcome.error) == (outcome.values, "")
+            assert (self.tree(), self.marks()) == before
+        elif is_present and outcome.values.get("action") == "none" and not check:
+            # A run without changes may have removed what killed runs left.
+            message = "the controller has not seen that nothing is to do"
+            assert (self.tree(), self.marks()) != before, message
+        return outcome
+
+    def unchanged(self, options: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the result by which the controller would spare the module's run."""
+        args = {name: options[name] for name in OPTIONS if name in options}
+        if isinstance(args.get("release"), dict):
+            known = RELEASE.keys()
+            args["release"] = {
+                key: value for key, value in args["release"].items() if key in known
+            }
+        if args.get("scripts"):
+            # The engine's default, where the module's option has another one.
+            engine = {"on_change": "restart"}
+            args["scripts"] = [{**engine, **script} for script in args["scripts"]]
+        try:
+            observed = observation.collect({"nonce": NONCE.hex()}, True)
+        except (component_errors.ComponentError, OSError):
+            return None
+        state = json.loads(json.dumps(observed))["observation"]
+        decision = unchanged.result_of(args, state, NONCE)
+        return decision and json.loads(json.dumps(decision))
 
     def good(self, params: dict[str, Any], **changes: Any) -> Outcome:
         """Run what must succeed."""
@@ -186,6 +228,12 @@ class FakeHost:
         for link in links:
             if link not in own and os.path.lexists(link):
                 self._systemctl(["start", link.name])
+
+    def marks(self) -> list[str]:
+        """Return what runs leave in /run besides locks."""
+        return sorted(
+            path.name for path in Path(layout.RUN).glob("*") if path.suffix != ".lock"
+        )
 
     def tree(self) -> dict[str, str]:
         """Return every file, link and directory that a rollout may write, with mode and content.

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    accounts,
     generation,
     layout,
     observe,
@@ -43,13 +44,13 @@ def test_only_the_account_of_a_person_is_refused(
     host.add_account("loki", pw_gecos=gecos, pw_uid=uid, pw_shell=shell)
     if refused:
         with pytest.raises(ComponentError, match=f"uid {uid} with shell {shell}"):
-            generation.refuse_person("loki")
+            accounts.refuse_person("loki")
     else:
-        generation.refuse_person("loki")
+        accounts.refuse_person("loki")
 
 
 def test_no_account_is_not_that_of_a_person(host: FakeHost) -> None:
-    generation.refuse_person("loki")
+    accounts.refuse_person("loki")
 
 
 @pytest.fixture
@@ -76,8 +77,8 @@ def useradd(group: str) -> str:
 
 
 def test_a_missing_user_is_created_with_its_group(commands: list[str]) -> None:
-    assert generation.ensure_user("loki") == GROUP
-    assert generation.ensure_user("loki") == GROUP
+    assert accounts.ensure_user("loki") == GROUP
+    assert accounts.ensure_user("loki") == GROUP
     assert commands == [useradd("--user-group")]
 
 
@@ -85,7 +86,7 @@ def test_a_missing_user_gets_the_group_of_its_name(
     host: FakeHost, commands: list[str]
 ) -> None:
     host._groupadd(["loki"])
-    generation.ensure_user("loki")
+    accounts.ensure_user("loki")
     assert commands == [useradd("--gid loki")]
 
 
@@ -93,15 +94,15 @@ def test_a_user_without_the_group_of_its_name_gets_one(
     host: FakeHost, commands: list[str]
 ) -> None:
     host.add_account("loki")
-    assert generation.group_of("loki") is None
-    assert generation.ensure_user("loki") == GROUP
+    assert accounts.group_of("loki") is None
+    assert accounts.ensure_user("loki") == GROUP
     assert commands == ["groupadd --system loki"]
-    assert generation.group_of("loki") == GROUP
+    assert accounts.group_of("loki") == GROUP
 
 
 def test_a_group_without_a_user_is_not_the_group_of_an_instance(host: FakeHost) -> None:
     host._groupadd(["loki"])
-    assert generation.group_of("loki") is None
+    assert accounts.group_of("loki") is None
 
 
 @pytest.mark.parametrize("tool", ["useradd", "groupadd"])
@@ -115,11 +116,11 @@ def test_a_tool_that_fails_is_named(
     )
     message = f"user loki: {tool} failed: cannot lock /etc/passwd$"
     with pytest.raises(ComponentError, match=message):
-        generation.ensure_user("loki")
+        accounts.ensure_user("loki")
 
 
 def test_data_belongs_to_the_user_and_is_left_alone_later(host: FakeHost) -> None:
-    generation.ensure_user("loki")
+    accounts.ensure_user("loki")
     data = Path(layout.data("loki"))
     status = data.stat()
     assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (
@@ -129,7 +130,7 @@ def test_data_belongs_to_the_user_and_is_left_alone_later(host: FakeHost) -> Non
     )
     data.chmod(0o700)
     os.chown(data, 7, 8)
-    generation.ensure_user("loki")
+    accounts.ensure_user("loki")
     status = data.stat()
     assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o700, 7, 8)
 
@@ -145,7 +146,7 @@ def test_data_is_closed_to_others_before_it_has_its_owner(
         chown(path, *owner)
 
     monkeypatch.setattr(os, "chown", observed)
-    generation.ensure_user("loki")
+    accounts.ensure_user("loki")
     assert modes == [0o700]
 
 

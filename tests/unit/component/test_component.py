@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    options,
+)
 from ansible_collections.hippius.monitoring.plugins.modules import (
     component,
     release_stage,
@@ -31,15 +34,13 @@ def described(options: dict[str, Any], nested: str) -> dict[str, Any]:
 
 
 def test_the_documented_options_are_the_accepted_ones() -> None:
-    assert described(DOCUMENTED, "suboptions") == described(
-        component.OPTIONS, "options"
-    )
+    assert described(DOCUMENTED, "suboptions") == described(options.OPTIONS, "options")
 
 
 def test_an_instance_has_the_options_of_the_component() -> None:
     own = DOCUMENTED["instances"]["suboptions"]
-    assert {name: own[name] for name in component.INSTANCE} == {
-        name: DOCUMENTED[name] for name in component.INSTANCE
+    assert {name: own[name] for name in options.INSTANCE} == {
+        name: DOCUMENTED[name] for name in options.INSTANCE
     }
 
 

@@ -17,7 +17,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     observe,
     release_store,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
     ObservedState,
 )
 from tests.unit.component.factories import KEY, built, instance

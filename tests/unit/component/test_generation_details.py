@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    accounts,
     files,
     generation,
     layout,
@@ -22,7 +23,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
     ObservedState,
     Unit,
 )
@@ -75,15 +76,15 @@ def test_a_key_that_went_meanwhile_is_written_again_for_root_only() -> None:
 
 
 def test_a_group_is_known_with_its_user_only(host: FakeHost) -> None:
-    assert generation.group_of("loki") is None
-    assert not generation.owns_user("loki")
+    assert accounts.group_of("loki") is None
+    assert not accounts.owns_user("loki")
     host.add_account("loki", pw_gid=NOGROUP)
-    assert generation.group_of("loki") is None
-    assert not generation.owns_user("loki")
+    assert accounts.group_of("loki") is None
+    assert not accounts.owns_user("loki")
     host._groupadd(["loki"])
-    assert generation.group_of("loki") == GROUP
-    host.add_account("loki", pw_gecos=generation.OWNER)
-    assert generation.owns_user("loki")
+    assert accounts.group_of("loki") == GROUP
+    host.add_account("loki", pw_gecos=accounts.OWNER)
+    assert accounts.owns_user("loki")
 
 
 @pytest.mark.parametrize(
@@ -341,7 +342,7 @@ def test_shared_paths_stay_with_a_component(is_installed: bool) -> None:
 def test_shared_paths_that_are_in_use_are_nothing_to_tidy(base: Path) -> None:
     (Path(layout.UNIT_FILES)).mkdir(parents=True)
     (Path(layout.UNIT_FILES) / "other.service").touch()
-    assert not generation._has_only_shared_paths()
+    assert not observe.has_only_shared_paths()
     generation.tidy()
     assert not os.path.exists(layout.RUN)
 

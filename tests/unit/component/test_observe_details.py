@@ -20,7 +20,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     systemd,
     unit,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
     Unit,
 )
 from tests.unit.component.factories import KEY, built, instance

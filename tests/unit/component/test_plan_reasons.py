@@ -14,14 +14,16 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     manifest,
     rollout_plan,
 )
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
+    ObservedState,
+    Unit,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
     NONE,
     RELOAD,
     RESTART,
     SWITCH,
-    ObservedState,
     Plan,
-    Unit,
 )
 from tests.unit.component.factories import (
     CONFIG,

@@ -20,7 +20,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
     Unit,
 )
 from tests.unit.component.conftest import Web

@@ -13,7 +13,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     probe,
     systemd,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
     Unit,
 )
 

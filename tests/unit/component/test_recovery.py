@@ -16,14 +16,16 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
     rollout_plan as planning,
 )
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
+    ObservedState,
+    Unit,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
     INSTALL,
     NONE,
     RELOAD,
     RESTART,
-    ObservedState,
     Plan,
-    Unit,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.spec import (
     Instance,

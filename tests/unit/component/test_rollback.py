@@ -19,9 +19,11 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
     ObservedState,
     Unit,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
     plan,
 )
 from tests.unit.component.factories import (

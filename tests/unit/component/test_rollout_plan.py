@@ -15,15 +15,17 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
     rollout_plan as planning,
 )
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
+    ObservedState,
+    Unit,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
     INSTALL,
     NONE,
     RELOAD,
     RESTART,
     SWITCH,
-    ObservedState,
     Plan,
-    Unit,
 )
 from tests.unit.component.factories import (
     CONFIG,

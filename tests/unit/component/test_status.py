@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    accounts,
     generation,
     layout,
     release_store,
     status,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollout_plan import (
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
     Unit,
 )
 from tests.unit.component.factories import RELEASE_DIRECTORY, built, instance, running
@@ -183,7 +184,7 @@ def host(places: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a host with one converged component, without a running systemd."""
     Path(layout.etc("loki")).parent.mkdir(parents=True)
     desired = instance()
-    monkeypatch.setattr(generation, "group_of", lambda _name: 0)
+    monkeypatch.setattr(accounts, "group_of", lambda _name: 0)
     name = generation.write(desired, built(desired), 0)
     generation.switch("loki", name)
     generation.set_links("loki", built(desired))

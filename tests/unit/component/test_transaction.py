@@ -88,6 +88,23 @@ def test_check_mode_writes_nothing(host: FakeHost, options: dict[str, Any]) -> N
     assert (planned.action, host.tree(), host.commands()) == ("reload", before, [])
 
 
+def test_check_mode_foresees_the_restart_from_a_release_that_is_unpacked_again(
+    host: FakeHost, options: dict[str, Any]
+) -> None:
+    host.good(options)
+    program = Path(layout.current("loki"), "release", "loki")
+    program.chmod(0o644)
+    started = host.starts()
+
+    planned = host.good(options, check=True)
+    done = host.good(options)
+
+    assert (planned.action, planned.changed) == ("restart", True)
+    assert (done.action, done.changed) == ("restart", True)
+    assert (host.starts() != started, program.stat().st_mode & 0o777) == (True, 0o555)
+    assert host.good(options).changed is False
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -26,6 +26,10 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.compo
     ComponentError,
     InterruptedRunError,
 )
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
+    ObservedState,
+    Unit,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.ports import (
     Handover,
 )
@@ -37,9 +41,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.rollo
     RELOAD,
     RESTART,
     SWITCH,
-    ObservedState,
     Plan,
-    Unit,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.transaction import (
     Result,
@@ -123,13 +125,13 @@ def test_a_run_is_idle_without_anything_to_finish(
     changes: dict[str, Any], idle: bool
 ) -> None:
     found = rollout(NONE, observed=ObservedState(**changes))
-    assert transaction._is_idle(Result([rollout(NONE), found])) is idle
+    assert transaction.is_idle(Result([rollout(NONE), found])) is idle
 
 
 def test_a_run_is_not_idle_with_a_change_or_a_removal() -> None:
-    assert transaction._is_idle(Result())
-    assert not transaction._is_idle(Result([rollout(SWITCH)]))
-    assert not transaction._is_idle(Result([], [Removal("loki", None, "")]))
+    assert transaction.is_idle(Result())
+    assert not transaction.is_idle(Result([rollout(SWITCH)]))
+    assert not transaction.is_idle(Result([], [Removal("loki", None, "")]))
 
 
 @pytest.mark.parametrize(

@@ -179,19 +179,3 @@ def test_a_release_that_is_gone_again_after_staging_is_no_success(
     assert result["failed"]
     assert result["msg"].startswith("loki 3.7.8: ")
     assert "Nothing was changed" in result["msg"]
-
-
-def test_a_release_that_was_replaced_is_a_change(
-    action: ActionModule, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    required = {"architecture": "amd64", "name": "loki", "program": "loki"}
-
-    def run(_action: Any, _args: Any, _variables: Any, module: str = "") -> Any:
-        return {"changed": bool(module)}
-
-    monkeypatch.setattr(component, "run_component", run)
-    monkeypatch.setattr(action, "_show", lambda *_words: None)
-    action._pushable = {}
-    release = {"name": "loki", "version": "3.7.8", "archives": {}}
-    args = {"name": "loki", "release": release, "lock_owner": "anna"}
-    assert action._stage_release(args, {}, required) == {"changed": True}
