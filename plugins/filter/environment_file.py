@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: environment_file
 short_description: Write a secret environment as a file that systemd reads
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - Hippius (@hippius)
 description:

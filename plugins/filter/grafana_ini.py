@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: grafana_ini
 short_description: Write Grafana's configuration from data
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - Hippius (@hippius)
 description:

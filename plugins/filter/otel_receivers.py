@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: otel_receivers
 short_description: Describe the OTLP receivers of the OpenTelemetry Collector
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - Hippius (@hippius)
 description:

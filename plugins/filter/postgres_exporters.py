@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: postgres_exporters
 short_description: Describe the exporters of PostgreSQL metrics as instances of a component
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - Hippius (@hippius)
 description:

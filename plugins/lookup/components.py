@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: components
 short_description: Addresses and scrape jobs of the components in the inventory
-version_added: 0.1.0
+version_added: 1.0.0
 author:
   - Hippius (@hippius)
 description:

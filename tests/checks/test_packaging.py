@@ -8,6 +8,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
+from ansible.release import __version__
 
 from tests.ansible_versions import VERSIONS, programs_of
 from tests.checks.conftest import Run
@@ -59,9 +61,27 @@ def test_archive_holds_what_users_need_and_nothing_else(archive: Path) -> None:
         "changelogs",
         "CHANGELOG.rst",
     }
-    allowed |= {"CONTRIBUTING.md"}
+    allowed |= {"CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md"}
     assert needed <= tops <= allowed
-    assert manifest["collection_info"]["namespace"] == "hippius"
+    about = manifest["collection_info"]
+    assert about["namespace"] == "hippius"
+    for link in ("repository", "homepage", "documentation", "issues"):
+        assert about[link].startswith("https://")
+
+
+def test_execution_environment_finds_its_lists_in_the_archive(archive: Path) -> None:
+    with tarfile.open(archive) as opened:
+        names = set(opened.getnames())
+        description = yaml.safe_load(
+            opened.extractfile("meta/execution-environment.yml")
+        )
+    assert set(description["dependencies"].values()) <= names
+
+
+def test_readme_names_the_tested_versions() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    versions = {version or __version__ for version in VERSIONS}
+    assert [version for version in versions if version not in readme] == []
 
 
 def test_playbook_finds_the_installed_collection(
