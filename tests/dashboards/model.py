@@ -24,8 +24,18 @@ class Query:
     legend: str
     exemplars: bool = False
     source: str = "prometheus"
-    # Set for tables: one row for each series.
-    as_table: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: the value of a query for the row's labels, colored by its steps."""
+
+    title: str
+    expr: str
+    unit: str = "none"
+    steps: Steps = ((PLAIN, None),)
+    decimals: int | None = None
+    up_or_down: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,8 @@ class Panel:
     queries: tuple[Query, ...] = ()
     unit: str = "none"
     width: int = 8
-    height: int = 8
+    # Nine leave three whole lines of the legend.
+    height: int = 9
     minimum: float | None = 0
     maximum: float | None = None
     # Upper end of the axis unless the values are larger, so that zero does not fill the panel.
@@ -58,8 +69,9 @@ class Panel:
     decimals: int | None = None
     # Alerts that link to the panel.
     alerts: tuple[str, ...] = ()
-    # Columns of a table: name of the field and its title; others are hidden.
-    columns: tuple[tuple[str, str], ...] = ()
+    # Labels of a table's rows with the titles of their columns, and the columns of values.
+    labels: tuple[tuple[str, str], ...] = ()
+    columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from tests.dashboards.model import (
     NONE,
     PLAIN,
     WARN,
+    YOUNG,
+    Column,
     Panel,
     Query,
     Row,
@@ -23,6 +25,8 @@ from tests.dashboards.model import (
 TOP = 10
 ZERO: Steps = ((GOOD, None), (BAD, 0.000001))
 ENV = Variable("env", "Environment", "up")
+# Labels of a table's rows.
+HOSTS = (("env", "Environment"), ("host", "Host"))
 
 
 def hosts(metric: str) -> Variable:
@@ -64,19 +68,35 @@ def quantiles(metric: str, labels: str, matchers: str = "@") -> tuple[Query, ...
     )
 
 
-PERCENTILES = ((".*p50", GOOD), (".*p95", WARN), (".*p99", BAD))
-CODES = (
-    (".*\\b2..", GOOD),
-    (".*\\b3..", "blue"),
-    (".*\\b4..", WARN),
-    (".*\\b5..", BAD),
-)
+# Colors by the last word of a series' name: a host may be called mon-1 or web-404.
+PERCENTILES = ((" p50", GOOD), (" p95", WARN), (" p99", BAD))
+CODES = ((" 2..", GOOD), (" 3..", "blue"), (" 4..", WARN), (" 5..", BAD))
 
 
 def stat(number: int, title: str, description: str, query: Query, **more: Any) -> Panel:
     """Return a panel of single values, four rows high."""
     size = {"width": 4, "height": 4, **more}
     return Panel(number, "stat", title, description, (query,), **size)
+
+
+def table(
+    number: int,
+    title: str,
+    description: str,
+    labels: tuple[tuple[str, str], ...],
+    *columns: Column,
+    **more: Any,
+) -> Panel:
+    """Return a table over the whole width: one row for each combination of labels."""
+    size = {"width": 24, "height": 8, **more}
+    return Panel(
+        number, "table", title, description, labels=labels, columns=columns, **size
+    )
+
+
+def worst(function: str, expr: str) -> str:
+    """Return a query of one value for each environment."""
+    return f"{function} by (env) ({expr})"
 
 
 def graph(
@@ -157,11 +177,9 @@ def health(job: str, first: int) -> tuple[Panel, ...]:
         stat(
             first + 1,
             "Running for",
-            "Time since the process started; orange for ten minutes.",
-            Query(
-                f"time() - max by (env, host) (process_start_time_seconds{of})", name
-            ),
+            "Time since the youngest process started; orange for ten minutes.",
+            Query(f"time() - max by (env) (process_start_time_seconds{of})", "{{env}}"),
             unit="dtdurations",
-            steps=((WARN, None), (PLAIN, 600)),
+            steps=YOUNG,
         ),
     )

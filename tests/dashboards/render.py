@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.content import RUNBOOKS
-from tests.dashboards.model import Board, Panel, Query, Row, Variable
+from tests.dashboards.model import Board, Column, Panel, Query, Row, Variable
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = 39
@@ -37,6 +37,10 @@ LEADS = {
         "container=${__field.labels.exported_job}-.*",
     ),
 }
+# The same for the cells of a table, whose dashboard is that of the row's host or service.
+CELL_LEADS = {"host": ("Host", "host", "host"),
+              "exported_job": ("Application", "application", "service")}  # fmt: skip
+STATES = {"0": ("DOWN", "red"), "1": ("UP", "green")}
 CALCULATIONS = ["lastNotNull", "max"]
 Json = dict[str, Any]
 
@@ -243,20 +247,29 @@ def render(panel: Panel, board: Board, position: Json) -> Json:
         "description": panel.description,
         "gridPos": position,
     }
-    if panel.queries:
-        rendered["datasource"] = SOURCES[panel.queries[0].source]
+    queries = queries_of(panel)
+    if queries:
+        rendered["datasource"] = SOURCES[queries[0].source]
         rendered["targets"] = [
             target(query, chr(ord("A") + index), panel, board)
-            for index, query in enumerate(panel.queries)
+            for index, query in enumerate(queries)
         ]
         rendered["fieldConfig"] = {
             "defaults": defaults(panel, board),
             "overrides": overrides(panel),
         }
     rendered["options"] = OPTIONS[panel.kind](panel)
+    if panel.bars:
+        # A bar a second is a comb; these are as many as the wide panel can show.
+        rendered["maxDataPoints"] = 120
     if panel.kind == "table":
         rendered["transformations"] = transformations(panel)
     return rendered
+
+
+def queries_of(panel: Panel) -> tuple[Query, ...]:
+    """Return the queries of a panel; a table has one for each column of values."""
+    return panel.queries or tuple(Query(column.expr, "") for column in panel.columns)
 
 
 def target(query: Query, ref: str, panel: Panel, board: Board) -> Json:
@@ -270,9 +283,9 @@ def target(query: Query, ref: str, panel: Panel, board: Board) -> Json:
     }
     if query.source == "loki":
         return {**common, "queryType": "range"}
-    instant = panel.kind in ("stat", "table", "bargauge")
+    instant = panel.kind in ("stat", "table")
     common |= {"instant": instant, "range": not instant}
-    if query.as_table:
+    if panel.kind == "table":
         common["format"] = "table"
     if query.exemplars:
         common["exemplar"] = True
@@ -282,12 +295,19 @@ def target(query: Query, ref: str, panel: Panel, board: Board) -> Json:
 def leads(panel: Panel, board: Board) -> list[Json]:
     """Return the links of values: those of the panel, and those of the labels in its legends."""
     found = list(panel.links)
+    if not panel.queries or panel.queries[0].source != "prometheus":
+        return [link(title, url) for title, url in found]
     for label, (title, name, value) in LEADS.items():
         named = all(f"{{{{{label}}}}}" in query.legend for query in panel.queries)
-        if named and name != board.name and panel.queries[0].source == "prometheus":
+        if named and name != board.name:
             address = f"/d/hippius-{name}?var-env=${{__field.labels.env}}"
             found.append((title, f"{address}&var-{value}&${{__url_time_range}}"))
-    return [{"title": title, "url": url, "targetBlank": False} for title, url in found]
+    return [link(title, url) for title, url in found]
+
+
+def link(title: str, url: str) -> Json:
+    """Return a link of values in Grafana's format."""
+    return {"title": title, "url": url, "targetBlank": False}
 
 
 def defaults(panel: Panel, board: Board) -> Json:
@@ -299,7 +319,7 @@ def defaults(panel: Panel, board: Board) -> Json:
             "steps": [{"color": color, "value": value} for color, value in panel.steps],
         },
     }
-    if panel.kind in ("timeseries", "bargauge"):
+    if panel.kind == "timeseries":
         settings["min"] = panel.minimum
         settings["color"] = {"mode": "palette-classic"}
     optional = {
@@ -308,7 +328,7 @@ def defaults(panel: Panel, board: Board) -> Json:
         "noValue": panel.no_value or None,
     }
     settings |= {key: value for key, value in optional.items() if value is not None}
-    if panel.kind in ("stat", "table", "bargauge"):
+    if panel.kind in ("stat", "table"):
         settings["color"] = {"mode": "thresholds"}
     if leads(panel, board):
         settings["links"] = leads(panel, board)
@@ -324,13 +344,11 @@ def defaults(panel: Panel, board: Board) -> Json:
 
 def up_or_down() -> Json:
     """Return the mapping of 0 and 1 to words."""
-    return {
-        "type": "value",
-        "options": {
-            "0": {"text": "DOWN", "color": "red", "index": 0},
-            "1": {"text": "UP", "color": "green", "index": 1},
-        },
+    options = {
+        value: {"text": word, "color": color, "index": int(value)}
+        for value, (word, color) in STATES.items()
     }
+    return {"type": "value", "options": options}
 
 
 def drawing(panel: Panel) -> Json:
@@ -341,7 +359,7 @@ def drawing(panel: Panel) -> Json:
         "lineWidth": 1,
         "showPoints": "never",
         "spanNulls": False,
-        "thresholdsStyle": {"mode": "line" if panel.lines else "off"},
+        "thresholdsStyle": {"mode": "dashed" if panel.lines else "off"},
         "stacking": {"mode": "normal" if panel.stacked else "none", "group": "A"},
     }
     if panel.soft_maximum is not None:
@@ -350,10 +368,13 @@ def drawing(panel: Panel) -> Json:
 
 
 def overrides(panel: Panel) -> list[Json]:
-    """Return the colors by name, and the widths of a table's columns."""
+    """Return the colors by the ends of names, and the settings of a table's columns."""
+    if panel.kind == "table":
+        labels = [label_column(*label) for label in panel.labels]
+        return labels + [value_column(column) for column in panel.columns]
     return [
         {
-            "matcher": {"id": "byRegexp", "options": f"/{pattern}/"},
+            "matcher": {"id": "byRegexp", "options": f"/{pattern}$/"},
             "properties": [
                 {"id": "color", "value": {"mode": "fixed", "fixedColor": color}}
             ],
@@ -362,14 +383,45 @@ def overrides(panel: Panel) -> list[Json]:
     ]
 
 
+def label_column(label: str, title: str) -> Json:
+    """Return the settings of a column of labels, whose cells lead to what they name."""
+    properties = []
+    if label in CELL_LEADS:
+        words, board, variable = CELL_LEADS[label]
+        address = f"/d/hippius-{board}?var-env=${{__data.fields.Environment}}"
+        url = f"{address}&var-{variable}=${{__value.text}}&${{__url_time_range}}"
+        properties = [{"id": "links", "value": [link(words, url)]}]
+    return {"matcher": {"id": "byName", "options": title}, "properties": properties}
+
+
+def value_column(column: Column) -> Json:
+    """Return the settings of a column of values; colors need steps."""
+    steps = [{"color": color, "value": value} for color, value in column.steps]
+    cell = "color-background" if column.up_or_down else "color-text"
+    settings: Json = {
+        "unit": column.unit,
+        "thresholds": {"mode": "absolute", "steps": steps},
+        "custom.cellOptions": {"type": cell, "mode": "basic"},
+    }
+    if column.decimals is not None:
+        settings["decimals"] = column.decimals
+    if column.up_or_down:
+        settings["mappings"] = [up_or_down()]
+    return {
+        "matcher": {"id": "byName", "options": column.title},
+        "properties": [{"id": key, "value": value} for key, value in settings.items()],
+    }
+
+
 def lines(panel: Panel) -> Json:
     """Return the options of lines over time: a legend with values, the largest first."""
     return {
         "legend": {
-            "displayMode": "table",
+            # Sums of the last bar say nothing, and there are few names.
+            "displayMode": "list" if panel.bars else "table",
             "placement": "bottom",
             "showLegend": True,
-            "calcs": CALCULATIONS,
+            "calcs": [] if panel.bars else CALCULATIONS,
             "sortBy": "Max",
             "sortDesc": True,
         },
@@ -385,6 +437,8 @@ def values(panel: Panel) -> Json:
         "justifyMode": "auto",
         "orientation": "auto",
         "textMode": "name" if panel.up_or_down else "auto",
+        # Otherwise each tile has another size of text.
+        "text": {"valueSize": 13} if panel.up_or_down else {},
         "wideLayout": True,
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     }
@@ -440,24 +494,23 @@ def alert_list(panel: Panel) -> Json:
 
 
 def cells(panel: Panel) -> Json:
-    """Return the options of a table."""
-    return {"showHeader": True, "cellHeight": "sm", "footer": {"show": False}}
-
-
-def bars(panel: Panel) -> Json:
-    """Return the options of bars."""
+    """Return the options of a table, sorted by its labels."""
+    order = [{"displayName": title, "desc": False} for _label, title in panel.labels]
+    footer = {"show": False, "reducer": [], "countRows": False}
     return {
-        "displayMode": "basic",
-        "orientation": "horizontal",
-        "showUnfilled": True,
-        "valueMode": "color",
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "showHeader": True,
+        "cellHeight": "sm",
+        "footer": footer,
+        "sortBy": order[:1],
     }
 
 
 def transformations(panel: Panel) -> list[Json]:
     """Return the steps from several queries to one table with chosen columns."""
-    names = [name for name, _title in panel.columns]
+    titles = dict(panel.labels)
+    for index, column in enumerate(panel.columns):
+        titles[f"Value #{chr(ord('A') + index)}"] = column.title
+    names = list(titles)
     return [
         {"id": "merge", "options": {}},
         {"id": "filterFieldsByName", "options": {"include": {"names": names}}},
@@ -466,7 +519,7 @@ def transformations(panel: Panel) -> list[Json]:
             "options": {
                 "excludeByName": {},
                 "indexByName": {name: index for index, name in enumerate(names)},
-                "renameByName": dict(panel.columns),
+                "renameByName": titles,
             },
         },
     ]
@@ -479,5 +532,4 @@ OPTIONS = {
     "logs": log_lines,
     "alertlist": alert_list,
     "table": cells,
-    "bargauge": bars,
 }

@@ -64,7 +64,9 @@ class Servers:
             map(
                 float,
                 re.findall(
-                    r"^otelcol_receiver_accepted_spans\S* (\S+)", self.page(), re.M
+                    r"^otelcol_receiver_accepted_spans_total\S* (\S+)",
+                    self.page(),
+                    re.M,
                 ),
             )
         )

@@ -343,7 +343,7 @@ def test_the_collector_says_by_tls_what_its_page_says(servers):
     def told() -> list[tuple[str, str]]:
         return [
             (labels["job"], labels["host"])
-            for labels, _value in servers.series("otelcol_process_uptime")
+            for labels, _value in servers.series("otelcol_process_uptime_seconds_total")
         ]
 
     assertions.settles(told, [("otel-collector-self", "app")])

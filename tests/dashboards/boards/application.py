@@ -8,6 +8,7 @@ from tests.dashboards.model import (
     GOOD,
     WARN,
     Board,
+    Column,
     Panel,
     Query,
     Row,
@@ -17,12 +18,15 @@ from tests.dashboards.parts import (
     CODES,
     ENV,
     PERCENTILES,
+    ZERO,
     graph,
     limit,
     quantiles,
     stat,
+    table,
     top,
     upper,
+    worst,
 )
 
 RATE = "[$__rate_interval]"
@@ -39,6 +43,19 @@ LEVELS = (
 COUNTED = f"{BY} (rate({REQUESTS}_count{{{FROM}}}{RATE}))"
 FAILED = f'{BY} (rate({REQUESTS}_count{{{FROM}, status_code=~"5.."}}{RATE}))'
 ERRORS = f"({FAILED} or {COUNTED} * 0) / {COUNTED}"
+A_WEEK_AGO = f"{BY} (rate({REQUESTS}_count{{{FROM}}}{RATE} offset 1w))"
+NO_REQUESTS = "no requests"
+ERROR_STEPS = limit(0.01, 0.05)
+SLOW_STEPS = limit(0.5, 1)
+
+
+def quantile(share: float) -> str:
+    """Return the duration that a share of a service's requests does not exceed."""
+    buckets = f"rate({REQUESTS}_bucket{{{FROM}}}{RATE})"
+    return f"histogram_quantile({share}, sum by (le, env, exported_job) ({buckets}))"
+
+
+SLOWEST = quantile(0.95)
 WORKERS = ("uploader", "substrate", "downloader")
 
 
@@ -62,11 +79,11 @@ def logs_row(selector: str, first: int) -> Row:
                 ),
                 unit="short",
                 width=24,
-                height=5,
+                height=6,
                 bars=True,
                 stacked=True,
                 soft_maximum=10,
-                colors=tuple((f".*{level}", color) for level, color in LEVELS),
+                colors=tuple((f" {level}", color) for level, color in LEVELS),
             ),
             Panel(
                 first + 1,
@@ -112,46 +129,59 @@ APPLICATION = Board(
                     8,
                     "Requests",
                     "Requests per second.",
-                    Query(COUNTED, SERVICE),
+                    Query(f"sum by (env) ({COUNTED})", "{{env}}"),
                     unit="reqps",
                     width=6,
-                    no_value="no requests",
+                    no_value=NO_REQUESTS,
                 ),
                 stat(
                     9,
                     "Errors",
-                    "Share of requests with a 5xx status; 5 % is an alert.",
-                    Query(ERRORS, SERVICE),
+                    "Share of the worst service's requests with a 5xx status; 5 % is an alert.",
+                    Query(worst("max", ERRORS), "{{env}}"),
                     unit="percentunit",
                     width=6,
-                    steps=limit(0.01, 0.05),
-                    no_value="no requests",
+                    steps=ERROR_STEPS,
+                    no_value=NO_REQUESTS,
                 ),
                 stat(
                     10,
                     "Duration (p95)",
-                    "One request in twenty takes longer; a second is an alert.",
-                    Query(
-                        f"histogram_quantile(0.95, sum by (le, env, exported_job)"
-                        f" (rate({REQUESTS}_bucket{{{FROM}}}{RATE})))",
-                        SERVICE,
-                    ),
+                    "One request in twenty takes longer, of the slowest service; a second is an"
+                    " alert.",
+                    Query(worst("max", SLOWEST), "{{env}}"),
                     unit="s",
                     width=6,
-                    steps=limit(0.5, 1),
-                    no_value="no requests",
+                    steps=SLOW_STEPS,
+                    no_value=NO_REQUESTS,
                 ),
                 stat(
                     11,
                     "Compared with a week ago",
                     "Requests per second now, as a share of those at this time a week ago.",
                     Query(
-                        f"{COUNTED} / {BY} (rate({REQUESTS}_count{{{FROM}}}{RATE} offset 1w))",
-                        SERVICE,
+                        f"sum by (env) ({COUNTED}) / sum by (env) ({A_WEEK_AGO})",
+                        "{{env}}",
                     ),
                     unit="percentunit",
                     width=6,
                     no_value="no data of a week ago",
+                ),
+                table(
+                    15,
+                    "Services",
+                    "One line for each service; a click on its name shows it alone.",
+                    (("env", "Environment"), ("exported_job", "Service")),
+                    Column("Requests", COUNTED, "reqps"),
+                    Column("Errors", ERRORS, "percentunit", ERROR_STEPS),
+                    Column("Half are faster than", quantile(0.5), "s"),
+                    Column("95 of 100", SLOWEST, "s", SLOW_STEPS),
+                    Column("99 of 100", quantile(0.99), "s"),
+                    Column(
+                        "Compared with a week ago",
+                        f"{COUNTED} / ({A_WEEK_AGO})",
+                        "percentunit",
+                    ),
                 ),
             ),
         ),
@@ -172,7 +202,7 @@ APPLICATION = Board(
                     unit="reqps",
                     soft_maximum=1,
                     width=12,
-                    no_value="no requests",
+                    no_value=NO_REQUESTS,
                     alerts=("ApplicationNoTraffic",),
                 ),
                 graph(
@@ -185,7 +215,7 @@ APPLICATION = Board(
                     steps=upper(0.05),
                     lines=True,
                     width=12,
-                    no_value="no requests",
+                    no_value=NO_REQUESTS,
                     alerts=("ApplicationErrors",),
                 ),
                 graph(
@@ -200,7 +230,7 @@ APPLICATION = Board(
                     lines=True,
                     colors=PERCENTILES,
                     width=12,
-                    no_value="no requests",
+                    no_value=NO_REQUESTS,
                     alerts=("ApplicationSlow",),
                 ),
                 graph(
@@ -218,7 +248,7 @@ APPLICATION = Board(
                     unit="s",
                     soft_maximum=1.2,
                     width=12,
-                    no_value="no requests",
+                    no_value=NO_REQUESTS,
                 ),
                 graph(
                     6,
@@ -233,7 +263,7 @@ APPLICATION = Board(
                     soft_maximum=1,
                     colors=CODES,
                     width=12,
-                    no_value="no requests",
+                    no_value=NO_REQUESTS,
                 ),
                 graph(
                     12,
@@ -268,6 +298,21 @@ def jobs(worker: str, extra: str = "") -> str:
 
 
 FAILURES = ', success="false"'
+DONE = " or ".join(map(jobs, WORKERS))
+FAILING = " or ".join(
+    f"({jobs(worker, FAILURES)} or {jobs(worker)} * 0) / {jobs(worker)}"
+    for worker in WORKERS
+)
+FAILING_STEPS = limit(0.01, 0.1)
+QUEUE = "{{env}} {{queue_name}}"
+QUEUE_STEPS = limit(500, 1000)
+LENGTH = 'hippius_queue_length{@, queue_name=~"$queue"}'
+WAITING = f"max by (env, queue_name) ({LENGTH})"
+DEAD = (
+    'max by (env, queue_name) (hippius_queue_length{@, queue_name=~".*(dead|dlq).*"})'
+)
+GROWTH = f"max by (env, queue_name) (deriv({LENGTH}{RATE}))"
+DRAIN = f"max by (env, queue_name) ({LENGTH} / -(deriv({LENGTH}{RATE}) < 0))"
 
 WORKER = Board(
     name="workers",
@@ -287,41 +332,59 @@ WORKER = Board(
                 stat(
                     1,
                     "Waiting",
-                    "Jobs in each queue; 1000 are an alert.",
-                    Query(
-                        "max by (env, queue_name)"
-                        ' (hippius_queue_length{@, queue_name=~"$queue"})',
-                        "{{env}} {{queue_name}}",
-                    ),
+                    "Jobs in the longest queue; 1000 are an alert.",
+                    Query(worst("max", WAITING), "{{env}}"),
                     unit="short",
-                    width=8,
-                    steps=limit(500, 1000),
+                    width=6,
+                    steps=QUEUE_STEPS,
+                ),
+                stat(
+                    10,
+                    "Dead letters",
+                    "Jobs that failed for good.",
+                    Query(worst("sum", DEAD), "{{env}}"),
+                    unit="short",
+                    width=6,
+                    steps=ZERO,
+                    no_value="none",
                 ),
                 stat(
                     2,
                     "Jobs",
-                    "Jobs per second of each worker.",
-                    Query(" or ".join(map(jobs, WORKERS)), SERVICE),
-                    unit="suffix:jobs/s",
-                    width=8,
+                    "Jobs per second of all workers.",
+                    Query(worst("sum", DONE), "{{env}}"),
+                    unit="suffix:/s",
+                    width=6,
                     no_value="no jobs",
                 ),
                 stat(
                     3,
                     "Failures",
-                    "Share of jobs that fail; 10 % are an alert.",
-                    Query(
-                        " or ".join(
-                            f"({jobs(worker, FAILURES)} or {jobs(worker)} * 0)"
-                            f" / {jobs(worker)}"
-                            for worker in WORKERS
-                        ),
-                        SERVICE,
-                    ),
+                    "Share of the worst worker's jobs that fail; 10 % are an alert.",
+                    Query(worst("max", FAILING), "{{env}}"),
                     unit="percentunit",
-                    width=8,
-                    steps=limit(0.01, 0.1),
+                    width=6,
+                    steps=FAILING_STEPS,
                     no_value="no jobs",
+                ),
+                table(
+                    11,
+                    "Queues",
+                    "Jobs in each queue, how fast it grows, and when it is empty if it shrinks.",
+                    (("env", "Environment"), ("queue_name", "Queue")),
+                    Column("Waiting", WAITING, "short", QUEUE_STEPS),
+                    Column("Growth", GROWTH, "suffix:/s", decimals=2),
+                    Column("Time to drain", DRAIN, "s"),
+                    width=12,
+                ),
+                table(
+                    12,
+                    "Workers",
+                    "Jobs per second of each worker, and the share of them that fails.",
+                    (("env", "Environment"), ("exported_job", "Worker")),
+                    Column("Jobs", DONE, "suffix:/s", decimals=2),
+                    Column("Failures", FAILING, "percentunit", FAILING_STEPS),
+                    width=12,
                 ),
             ),
         ),
@@ -332,11 +395,7 @@ WORKER = Board(
                     4,
                     "Waiting",
                     "Jobs in each queue.",
-                    Query(
-                        "max by (env, queue_name)"
-                        ' (hippius_queue_length{@, queue_name=~"$queue"})',
-                        "{{env}} {{queue_name}}",
-                    ),
+                    Query(WAITING, QUEUE),
                     unit="short",
                     soft_maximum=10,
                     width=12,
@@ -346,12 +405,8 @@ WORKER = Board(
                     5,
                     "Growth",
                     "Jobs per second by which a queue grows, or shrinks below zero.",
-                    Query(
-                        "max by (env, queue_name)"
-                        f' (deriv(hippius_queue_length{{@, queue_name=~"$queue"}}{RATE}))',
-                        "{{env}} {{queue_name}}",
-                    ),
-                    unit="suffix:jobs/s",
+                    Query(GROWTH, QUEUE),
+                    unit="suffix:/s",
                     minimum=None,
                     soft_maximum=1,
                     width=12,
@@ -360,11 +415,7 @@ WORKER = Board(
                     6,
                     "Dead letters",
                     "Jobs that failed for good.",
-                    Query(
-                        "max by (env, queue_name)"
-                        ' (hippius_queue_length{@, queue_name=~".*(dead|dlq).*"})',
-                        "{{env}} {{queue_name}}",
-                    ),
+                    Query(DEAD, QUEUE),
                     unit="short",
                     soft_maximum=1,
                     width=12,
@@ -375,12 +426,7 @@ WORKER = Board(
                     7,
                     "Time to drain",
                     "Time until a queue is empty if it shrinks as in the last minutes.",
-                    Query(
-                        "max by (env, queue_name)"
-                        f' (hippius_queue_length{{@, queue_name=~"$queue"}}'
-                        f' / -(deriv(hippius_queue_length{{@, queue_name=~"$queue"}}{RATE}) < 0))',
-                        "{{env}} {{queue_name}}",
-                    ),
+                    Query(DRAIN, QUEUE),
                     unit="s",
                     soft_maximum=60,
                     width=12,
@@ -395,8 +441,8 @@ WORKER = Board(
                     8,
                     "Jobs",
                     "Jobs per second of each worker.",
-                    Query(" or ".join(map(jobs, WORKERS)), SERVICE),
-                    unit="suffix:jobs/s",
+                    Query(DONE, SERVICE),
+                    unit="suffix:/s",
                     soft_maximum=1,
                     width=12,
                     no_value="no jobs",
@@ -405,14 +451,7 @@ WORKER = Board(
                     9,
                     "Failures",
                     "Share of jobs that fail; the line is the limit of the alert.",
-                    Query(
-                        " or ".join(
-                            f"({jobs(worker, FAILURES)} or {jobs(worker)} * 0)"
-                            f" / {jobs(worker)}"
-                            for worker in WORKERS
-                        ),
-                        SERVICE,
-                    ),
+                    Query(FAILING, SERVICE),
                     unit="percentunit",
                     soft_maximum=0.2,
                     steps=upper(0.1),

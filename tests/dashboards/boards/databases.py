@@ -6,22 +6,28 @@ from __future__ import annotations
 from tests.dashboards.model import (
     BAD,
     GOOD,
+    LOWER_IS_BAD,
     WARN,
     YOUNG,
     Board,
+    Column,
     Query,
     Row,
+    Steps,
     Variable,
 )
 from tests.dashboards.parts import (
     ENV,
+    HOSTS,
+    ZERO,
     graph,
     limit,
     lower,
     stat,
-    state,
+    table,
     top,
     upper,
+    worst,
 )
 
 RATE = "[$__rate_interval]"
@@ -29,6 +35,14 @@ REDIS_NAME = "{{env}} {{host}} {{redis}}"
 HITS, MISSES = (
     f"rate(redis_keyspace_{kind}_total{{@}}{RATE})" for kind in ("hits", "misses")
 )
+
+HIT_RATE = f"{HITS} / ({HITS} + {MISSES})"
+OF = "max by (env, host, redis)"
+USED = "redis_memory_used_bytes{@} / (redis_memory_max_bytes{@} > 0)"
+CLIENTS = "redis_connected_clients{@} / redis_max_clients{@}"
+USED_STEPS = limit(0.8, 0.9)
+CONNECTION_STEPS = limit(0.6, 0.8)
+NO_LIMIT = "no maxmemory"
 
 REDIS = Board(
     name="redis",
@@ -42,37 +56,81 @@ REDIS = Board(
         Row(
             "Now",
             (
-                state(
+                stat(
                     1,
-                    "State",
-                    "Whether each server answers its exporter.",
-                    Query("sort(min by (env, host, redis) (redis_up{@}))", REDIS_NAME),
-                    width=8,
+                    "Servers down",
+                    "Servers that do not answer their exporter.",
+                    Query("sum by (env) (redis_up{@} == bool 0)", "{{env}}"),
+                    width=6,
+                    steps=ZERO,
                 ),
                 stat(
                     2,
                     "Running for",
-                    "Time since each server started; orange for ten minutes.",
-                    Query(
-                        "min by (env, host, redis) (redis_uptime_in_seconds{@})",
-                        REDIS_NAME,
-                    ),
+                    "Time since the youngest server started; orange for ten minutes.",
+                    Query("min by (env) (redis_uptime_in_seconds{@})", "{{env}}"),
                     unit="dtdurations",
-                    width=8,
+                    width=6,
                     steps=YOUNG,
                 ),
                 stat(
                     9,
                     "Memory used",
-                    "Share of maxmemory; 90 % are an alert.",
-                    Query(
-                        "redis_memory_used_bytes{@} / (redis_memory_max_bytes{@} > 0)",
-                        REDIS_NAME,
-                    ),
+                    "Share of maxmemory that the fullest server uses; 90 % are an alert.",
+                    Query(worst("max", USED), "{{env}}"),
                     unit="percentunit",
-                    width=8,
-                    steps=limit(0.8, 0.9),
-                    no_value="no maxmemory",
+                    width=6,
+                    steps=USED_STEPS,
+                    no_value=NO_LIMIT,
+                ),
+                stat(
+                    22,
+                    "Connections",
+                    "Share of maxclients of the fullest server; 80 % are an alert.",
+                    Query(worst("max", CLIENTS), "{{env}}"),
+                    unit="percentunit",
+                    width=6,
+                    steps=CONNECTION_STEPS,
+                ),
+                table(
+                    23,
+                    "Servers",
+                    "One line for each server.",
+                    (*HOSTS, ("redis", "Redis")),
+                    Column(
+                        "State",
+                        f"{OF} (redis_up{{@}})",
+                        steps=LOWER_IS_BAD,
+                        up_or_down=True,
+                    ),
+                    Column("Memory used", f"{OF} ({USED})", "percentunit", USED_STEPS),
+                    Column("Memory", f"{OF} (redis_memory_used_bytes{{@}})", "bytes"),
+                    Column(
+                        "Connections",
+                        f"{OF} ({CLIENTS})",
+                        "percentunit",
+                        CONNECTION_STEPS,
+                    ),
+                    Column(
+                        "Commands",
+                        f"{OF} (rate(redis_commands_processed_total{{@}}{RATE}))",
+                        "suffix:/s",
+                        decimals=0,
+                    ),
+                    Column(
+                        "Evicted",
+                        f"{OF} (rate(redis_evicted_keys_total{{@}}{RATE}))",
+                        "suffix:/s",
+                        ZERO,
+                        decimals=1,
+                    ),
+                    Column("Hit rate", f"{OF} ({HIT_RATE})", "percentunit"),
+                    Column(
+                        "Running for",
+                        f"{OF} (redis_uptime_in_seconds{{@}})",
+                        "dtdurations",
+                        YOUNG,
+                    ),
                 ),
             ),
         ),
@@ -84,17 +142,12 @@ REDIS = Board(
                     "Memory used",
                     "Share of maxmemory; the line is the limit of the alert. Servers without"
                     " maxmemory are not shown.",
-                    Query(
-                        top(
-                            "redis_memory_used_bytes{@} / (redis_memory_max_bytes{@} > 0)"
-                        ),
-                        REDIS_NAME,
-                    ),
+                    Query(top(USED), REDIS_NAME),
                     unit="percentunit",
                     maximum=1,
                     steps=upper(0.9),
                     lines=True,
-                    no_value="no maxmemory",
+                    no_value=NO_LIMIT,
                     alerts=("RedisMemoryHigh", "RedisMemoryFull"),
                 ),
                 graph(
@@ -134,7 +187,7 @@ REDIS = Board(
                         f"rate(redis_rejected_connections_total{{@}}{RATE})",
                         f"{REDIS_NAME} rejected",
                     ),
-                    unit="cps",
+                    unit="suffix:/s",
                     soft_maximum=1,
                     alerts=(
                         "RedisEvicting",
@@ -156,7 +209,7 @@ REDIS = Board(
                     3,
                     "Hit rate",
                     "Share of reads that found their key. It means little for a queue.",
-                    Query(f"{HITS} / ({HITS} + {MISSES})", REDIS_NAME),
+                    Query(HIT_RATE, REDIS_NAME),
                     unit="percentunit",
                     maximum=1,
                     no_value="no reads",
@@ -170,10 +223,7 @@ REDIS = Board(
                     6,
                     "Connections",
                     "Share of maxclients; the line is the limit of the alert.",
-                    Query(
-                        top("redis_connected_clients{@} / redis_max_clients{@}"),
-                        REDIS_NAME,
-                    ),
+                    Query(top(CLIENTS), REDIS_NAME),
                     unit="percentunit",
                     soft_maximum=1,
                     steps=upper(0.8),
@@ -197,7 +247,7 @@ REDIS = Board(
                         top(f"rate(redis_commands_processed_total{{@}}{RATE})"),
                         REDIS_NAME,
                     ),
-                    unit="suffix:commands/s",
+                    unit="suffix:/s",
                     soft_maximum=1,
                 ),
                 graph(
@@ -346,6 +396,13 @@ UNDONE = (
     f" / ({per_second('xact_rollback')} + {per_second('xact_commit')})"
 )
 
+SERVER_HIT = HIT.replace(", datname", "")
+LONGEST = "pg_stat_activity_max_tx_duration{@}"
+LONGEST_STEPS = limit(300, 900)
+HIT_STEPS: Steps = ((BAD, None), (WARN, 0.9), (GOOD, 0.95))
+SERVER = "max by (env, host, postgres)"
+SERVER_SUM = "sum by (env, host, postgres)"
+
 POSTGRES = Board(
     name="postgres",
     role="postgres_exporter",
@@ -362,43 +419,71 @@ POSTGRES = Board(
         Row(
             "Now",
             (
-                state(
+                stat(
                     1,
-                    "State",
-                    "Whether each server answers its exporter.",
-                    Query("sort(min by (env, host, postgres) (pg_up{@}))", PG),
+                    "Servers down",
+                    "Servers that do not answer their exporter.",
+                    Query("sum by (env) (pg_up{@} == bool 0)", "{{env}}"),
                     width=6,
+                    steps=ZERO,
                 ),
                 stat(
                     2,
                     "Connections",
-                    "Share of the connections that are in use; 80 % are an alert.",
-                    Query(CONNECTIONS, PG),
+                    "Share of the fullest server's connections that are in use; 80 % are an"
+                    " alert.",
+                    Query(worst("max", CONNECTIONS), "{{env}}"),
                     unit="percentunit",
                     width=6,
-                    steps=limit(0.6, 0.8),
+                    steps=CONNECTION_STEPS,
                 ),
                 stat(
                     3,
                     "Cache hits",
-                    "Share of pages that were in the cache.",
-                    Query(HIT.replace(", datname", ""), PG),
+                    "Share of pages that were in the cache of the worst server.",
+                    Query(worst("min", SERVER_HIT), "{{env}}"),
                     unit="percentunit",
                     width=6,
-                    steps=((BAD, None), (WARN, 0.9), (GOOD, 0.95)),
+                    steps=HIT_STEPS,
                     no_value="no reads",
                 ),
                 stat(
                     4,
                     "Longest transaction",
                     "Time that the oldest transaction has been open; 15 minutes are an alert.",
-                    Query(
-                        "max by (env, host, postgres) (pg_stat_activity_max_tx_duration{@})",
-                        PG,
-                    ),
+                    Query(worst("max", LONGEST), "{{env}}"),
                     unit="s",
                     width=6,
-                    steps=limit(300, 900),
+                    steps=LONGEST_STEPS,
+                ),
+                table(
+                    20,
+                    "Servers",
+                    "One line for each server.",
+                    (*HOSTS, ("postgres", "Server")),
+                    Column(
+                        "State",
+                        f"{SERVER} (pg_up{{@}})",
+                        steps=LOWER_IS_BAD,
+                        up_or_down=True,
+                    ),
+                    Column("Connections", CONNECTIONS, "percentunit", CONNECTION_STEPS),
+                    Column("Cache hits", SERVER_HIT, "percentunit", HIT_STEPS),
+                    Column(
+                        "Transactions",
+                        f"{SERVER_SUM} (rate(pg_stat_database_xact_commit{{@}}{RATE}))",
+                        "suffix:/s",
+                        decimals=0,
+                    ),
+                    Column(
+                        "Longest transaction",
+                        f"{SERVER} ({LONGEST})",
+                        "s",
+                        LONGEST_STEPS,
+                    ),
+                    Column(
+                        "Size", f"{SERVER_SUM} (pg_database_size_bytes{{@}})", "bytes"
+                    ),
                 ),
             ),
         ),
@@ -483,7 +568,7 @@ POSTGRES = Board(
                     "Transactions",
                     "Transactions per second that are committed.",
                     Query(per_second("xact_commit"), DB),
-                    unit="suffix:tx/s",
+                    unit="suffix:/s",
                     soft_maximum=1,
                 ),
                 graph(
@@ -495,7 +580,7 @@ POSTGRES = Board(
                         f" + {per_second('tup_deleted')}",
                         DB,
                     ),
-                    unit="suffix:rows/s",
+                    unit="suffix:/s",
                     soft_maximum=1,
                 ),
                 graph(

@@ -4,8 +4,32 @@
 from __future__ import annotations
 
 from tests.dashboards.boards.stack import FREE
-from tests.dashboards.model import PLAIN, WARN, YOUNG, Board, Query, Row
-from tests.dashboards.parts import ENV, graph, hosts, limit, lower, stat, top, upper
+from tests.dashboards.model import (
+    BAD,
+    LOWER_IS_BAD,
+    PLAIN,
+    WARN,
+    YOUNG,
+    Board,
+    Column,
+    Query,
+    Row,
+    Steps,
+)
+from tests.dashboards.parts import (
+    ENV,
+    HOSTS,
+    ZERO,
+    graph,
+    hosts,
+    limit,
+    lower,
+    stat,
+    table,
+    top,
+    upper,
+    worst,
+)
 
 RATE = "[$__rate_interval]"
 NAME = "{{env}} {{host}}"
@@ -25,6 +49,23 @@ def cpu(mode: str) -> str:
 
 BUSY = f"1 - {cpu('idle')}"
 MEMORY = "1 - node_memory_MemAvailable_bytes{@} / node_memory_MemTotal_bytes{@}"
+LOAD = (
+    "max by (env, host) (node_load1{@}) / count by (env, host)"
+    ' (node_cpu_seconds_total{@, mode="idle"})'
+)
+AGE = "node_time_seconds{@} - node_boot_time_seconds{@}"
+OFFSET = "abs(node_timex_offset_seconds{@})"
+CPU_STEPS = limit(0.7, 0.9)
+MEMORY_STEPS = limit(0.8, 0.9)
+CLOCK_STEPS = limit(0.02, 0.05)
+DISK_STEPS: Steps = ((BAD, None), (WARN, 0.05), (PLAIN, 0.3))
+
+
+def traffic(way: str) -> str:
+    """Return the bytes per second that a host receives or sends."""
+    metric = f'node_network_{way}_bytes_total{{@, device!="lo"}}'
+    return f"sum by (env, host) (rate({metric}{RATE}))"
+
 
 HOST = Board(
     name="host",
@@ -32,55 +73,97 @@ HOST = Board(
     title="Hosts",
     description="Processors, memory, disks, network and clock of each host.",
     runbook="node-exporter",
-    variables=(ENV, hosts("node_uname_info")),
+    variables=(ENV, hosts('up{job="node"}')),
     rows=(
         Row(
             "Now",
             (
                 stat(
+                    25,
+                    "Hosts down",
+                    "Hosts whose node exporter does not answer.",
+                    Query('sum by (env) (up{@, job="node"} == bool 0)', "{{env}}"),
+                    steps=ZERO,
+                ),
+                stat(
                     1,
                     "CPU busy",
-                    "Share of time that the processors work.",
-                    Query(BUSY, NAME),
+                    "Share of time that the processors of the busiest host work.",
+                    Query(worst("max", BUSY), "{{env}}"),
                     unit="percentunit",
-                    width=5,
-                    steps=limit(0.7, 0.9),
+                    steps=CPU_STEPS,
                 ),
                 stat(
                     2,
                     "Memory used",
-                    "Share of memory that is not available; 90 % are an alert.",
-                    Query(MEMORY, NAME),
+                    "Share of the fullest host's memory that is not available; 90 % are an alert.",
+                    Query(worst("max", MEMORY), "{{env}}"),
                     unit="percentunit",
-                    width=5,
-                    steps=limit(0.8, 0.9),
+                    steps=MEMORY_STEPS,
                 ),
                 stat(
                     3,
                     "Least disk left",
                     "Free share of the fullest file system; 5 % are an alert.",
-                    Query(f"min by (env, host) ({FREE})", NAME),
+                    Query(worst("min", FREE), "{{env}}"),
                     unit="percentunit",
-                    width=5,
-                    steps=(("red", None), (WARN, 0.05), (PLAIN, 0.3)),
+                    steps=DISK_STEPS,
                 ),
                 stat(
                     4,
                     "Running for",
-                    "Time since the host started; orange for ten minutes.",
-                    Query("node_time_seconds{@} - node_boot_time_seconds{@}", NAME),
+                    "Time since the youngest host started; orange for ten minutes.",
+                    Query(worst("min", AGE), "{{env}}"),
                     unit="dtdurations",
-                    width=5,
                     steps=YOUNG,
                 ),
                 stat(
                     5,
                     "Clock off by",
-                    "Distance of the clock from its server; 50 ms are an alert.",
-                    Query("abs(node_timex_offset_seconds{@})", NAME),
+                    "Largest distance of a clock from its server; 50 ms are an alert.",
+                    Query(worst("max", OFFSET), "{{env}}"),
                     unit="s",
-                    width=4,
-                    steps=limit(0.02, 0.05),
+                    steps=CLOCK_STEPS,
+                ),
+                table(
+                    24,
+                    "Hosts",
+                    "One line for each host; a click on its name shows it alone.",
+                    HOSTS,
+                    Column(
+                        "State",
+                        'min by (env, host) (up{@, job="node"})',
+                        steps=LOWER_IS_BAD,
+                        up_or_down=True,
+                    ),
+                    Column("CPU busy", BUSY, "percentunit", CPU_STEPS),
+                    Column(
+                        "Memory used",
+                        f"max by (env, host) ({MEMORY})",
+                        "percentunit",
+                        MEMORY_STEPS,
+                    ),
+                    Column(
+                        "Least disk left",
+                        f"min by (env, host) ({FREE})",
+                        "percentunit",
+                        DISK_STEPS,
+                    ),
+                    Column("Load", f"max by (env, host) ({LOAD})", decimals=2),
+                    Column("Received", traffic("receive"), "Bps"),
+                    Column("Sent", traffic("transmit"), "Bps"),
+                    Column(
+                        "Clock off by",
+                        f"max by (env, host) ({OFFSET})",
+                        "s",
+                        CLOCK_STEPS,
+                    ),
+                    Column(
+                        "Running for",
+                        f"min by (env, host) ({AGE})",
+                        "dtdurations",
+                        YOUNG,
+                    ),
                 ),
             ),
         ),
@@ -112,13 +195,7 @@ HOST = Board(
                     8,
                     "Load by processor",
                     "Programs that run or wait, for each processor.",
-                    Query(
-                        top(
-                            "max by (env, host) (node_load1{@}) / count by (env, host)"
-                            ' (node_cpu_seconds_total{@, mode="idle"})'
-                        ),
-                        NAME,
-                    ),
+                    Query(top(LOAD), NAME),
                     unit="none",
                     decimals=2,
                     soft_maximum=1,
@@ -148,7 +225,7 @@ HOST = Board(
                     Query("increase(node_vmstat_oom_kill{@}[10m])", f"{NAME} killed"),
                     unit="short",
                     soft_maximum=10,
-                    colors=((".*killed", "red"),),
+                    colors=((" killed", "red"),),
                     alerts=("SwapThrashing", "OutOfMemoryKill"),
                 ),
                 graph(
@@ -326,7 +403,7 @@ HOST = Board(
                     23,
                     "Starts",
                     "Time since each host started, so that restarts are seen.",
-                    Query("node_time_seconds{@} - node_boot_time_seconds{@}", NAME),
+                    Query(AGE, NAME),
                     unit="s",
                     soft_maximum=3600,
                     alerts=("HostRebooted",),

@@ -3,13 +3,42 @@
 
 from __future__ import annotations
 
-from tests.dashboards.model import BAD, GOOD, WARN, Board, Query, Row, Variable
-from tests.dashboards.parts import ENV, graph, limit, lower, stat, upper
+from tests.dashboards.model import (
+    BAD,
+    GOOD,
+    WARN,
+    Board,
+    Column,
+    Query,
+    Row,
+    Steps,
+    Variable,
+)
+from tests.dashboards.parts import (
+    ENV,
+    ZERO,
+    graph,
+    limit,
+    lower,
+    stat,
+    table,
+    upper,
+    worst,
+)
 
 NAME = "{{env}} {{service}} {{slo}}"
 LEFT = "slo:period_error_budget_remaining:ratio{@}"
 BURN = "slo:current_burn_rate:ratio{@}"
 NONE = "no objectives"
+WINDOWS = ("1h", "6h", "3d")
+LEFT_STEPS: Steps = ((BAD, None), (WARN, 0), (GOOD, 0.3))
+BURN_STEPS = limit(1, 6)
+
+
+def of(metric: str) -> str:
+    """Return the value of each objective."""
+    return f"max by (env, service, slo) ({metric})"
+
 
 SLO = Board(
     name="slo",
@@ -26,32 +55,59 @@ SLO = Board(
                 stat(
                     1,
                     "Budget left",
-                    "Share of the error budget of the period that is left.",
-                    Query(LEFT, NAME),
+                    "Share of the smallest error budget of the period that is left.",
+                    Query(worst("min", LEFT), "{{env}}"),
                     unit="percentunit",
                     width=8,
-                    steps=((BAD, None), (WARN, 0), (GOOD, 0.3)),
+                    steps=LEFT_STEPS,
                     no_value=NONE,
                 ),
                 stat(
                     2,
                     "Speed",
-                    "Times as fast as the budget allows; at 1 it lasts for the period.",
-                    Query(BURN, NAME),
+                    "Times as fast as the budget allows, of the fastest; at 1 it lasts for the"
+                    " period.",
+                    Query(worst("max", BURN), "{{env}}"),
                     width=8,
-                    steps=limit(1, 6),
+                    steps=BURN_STEPS,
                     decimals=2,
                     no_value=NONE,
                 ),
                 stat(
                     3,
-                    "Objective",
-                    "Share of events that has to be good.",
-                    Query("slo:objective:ratio{@}", NAME),
-                    unit="percentunit",
+                    "Missed",
+                    "Objectives whose budget of the period is spent.",
+                    Query(f"sum by (env) ({LEFT} <= bool 0)", "{{env}}"),
                     width=8,
-                    decimals=2,
+                    steps=ZERO,
                     no_value=NONE,
+                ),
+                table(
+                    9,
+                    "Objectives",
+                    "One line for each objective.",
+                    (
+                        ("env", "Environment"),
+                        ("service", "Service"),
+                        ("slo", "Objective"),
+                    ),
+                    Column(
+                        "Good events",
+                        of("slo:objective:ratio{@}"),
+                        "percentunit",
+                        decimals=2,
+                    ),
+                    Column("Budget left", of(LEFT), "percentunit", LEFT_STEPS),
+                    Column("Speed", of(BURN), "none", BURN_STEPS, decimals=2),
+                    *(
+                        Column(
+                            f"Bad within {window}",
+                            of(f"slo:sli_error:ratio_rate{window}{{@}}"),
+                            "percentunit",
+                            decimals=3,
+                        )
+                        for window in WINDOWS
+                    ),
                 ),
             ),
         ),
@@ -94,7 +150,7 @@ SLO = Board(
                         soft_maximum=0.01,
                         no_value=NONE,
                     )
-                    for number, window in ((6, "1h"), (7, "6h"), (8, "3d"))
+                    for number, window in enumerate(WINDOWS, start=6)
                 ),
             ),
         ),

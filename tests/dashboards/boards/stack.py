@@ -14,6 +14,7 @@ from tests.dashboards.model import (
     Row,
 )
 from tests.dashboards.parts import (
+    CODES,
     ENV,
     ZERO,
     graph,
@@ -61,25 +62,25 @@ STACK = Board(
                 ),
                 stat(
                     13,
-                    "Metrics",
+                    "Samples",
                     "Samples that Prometheus stores per second.",
                     Query(
                         "sum by (env)"
                         f" (rate(prometheus_tsdb_head_samples_appended_total{{@}}{RATE}))",
                         "{{env}}",
                     ),
-                    unit="suffix:samples/s",
+                    unit="suffix:/s",
                 ),
                 stat(
                     14,
-                    "Logs",
+                    "Log lines",
                     "Lines that Loki stores per second.",
                     Query(
                         "sum by (env)"
                         f" (rate(loki_distributor_lines_received_total{{@}}{RATE}))",
                         "{{env}}",
                     ),
-                    unit="suffix:lines/s",
+                    unit="suffix:/s",
                 ),
                 stat(
                     15,
@@ -90,7 +91,7 @@ STACK = Board(
                         f" (rate(tempo_distributor_spans_received_total{{@}}{RATE}))",
                         "{{env}}",
                     ),
-                    unit="suffix:spans/s",
+                    unit="suffix:/s",
                 ),
                 stat(
                     16,
@@ -118,7 +119,7 @@ STACK = Board(
                     "Each scrape job by its worst target: what is down comes first, in red.",
                     Query("sort(min by (env, job) (up{@}))", "{{env}} {{job}}"),
                     width=16,
-                    height=8,
+                    height=9,
                     steps=LOWER_IS_BAD,
                     up_or_down=True,
                     minimum=None,
@@ -146,7 +147,7 @@ STACK = Board(
                         f" (rate(prometheus_tsdb_head_samples_appended_total{{@}}{RATE}))",
                         HOST,
                     ),
-                    unit="suffix:samples/s",
+                    unit="suffix:/s",
                     soft_maximum=1,
                 ),
                 graph(
@@ -158,7 +159,7 @@ STACK = Board(
                         f" (rate(loki_distributor_lines_received_total{{@}}{RATE}))",
                         HOST,
                     ),
-                    unit="suffix:lines/s",
+                    unit="suffix:/s",
                     soft_maximum=1,
                     alerts=("LogIngestionStopped",),
                 ),
@@ -171,7 +172,7 @@ STACK = Board(
                         f" (rate(tempo_distributor_spans_received_total{{@}}{RATE}))",
                         HOST,
                     ),
-                    unit="suffix:spans/s",
+                    unit="suffix:/s",
                     soft_maximum=1,
                     alerts=("SpanIngestionStopped",),
                 ),
@@ -194,12 +195,12 @@ STACK = Board(
                     " refused or discarded.",
                     Query(
                         "sum by (env, host)"
-                        f" (rate(otelcol_receiver_refused_spans{{@}}{RATE}))",
+                        f" (rate(otelcol_receiver_refused_spans_total{{@}}{RATE}))",
                         "{{env}} {{host}} collector, spans",
                     ),
                     Query(
                         "sum by (env, host)"
-                        f" (rate(otelcol_receiver_refused_metric_points{{@}}{RATE}))",
+                        f" (rate(otelcol_receiver_refused_metric_points_total{{@}}{RATE}))",
                         "{{env}} {{host}} collector, points",
                     ),
                     Query(
@@ -210,7 +211,7 @@ STACK = Board(
                         f"sum by (env, host) (rate(tempo_discarded_spans_total{{@}}{RATE}))",
                         "{{env}} {{host}} Tempo, spans",
                     ),
-                    unit="cps",
+                    unit="suffix:/s",
                     soft_maximum=1,
                 ),
                 graph(
@@ -258,12 +259,11 @@ STACK = Board(
                 graph(
                     11,
                     "CPU",
-                    "Processor cores that each component uses, the ten largest. The collector's"
-                    " own counter has no suffix.",
+                    "Processor cores that each component uses, the ten largest.",
                     Query(
                         top(
                             f"rate(process_cpu_seconds_total{{@}}{RATE})"
-                            f" or rate(otelcol_process_cpu_seconds{{@}}{RATE})"
+                            f" or rate(otelcol_process_cpu_seconds_total{{@}}{RATE})"
                         ),
                         "{{env}} {{host}} {{job}}",
                     ),
@@ -408,7 +408,7 @@ PROMETHEUS = Board(
                             ("sample_out_of_order", "out of order"),
                         )
                     ),
-                    unit="cps",
+                    unit="suffix:/s",
                     soft_maximum=1,
                     alerts=("PrometheusSamplesRejected",),
                 ),
@@ -486,7 +486,7 @@ PROMETHEUS = Board(
                         f" (rate(prometheus_rule_evaluation_failures_total{{@}}{RATE}))",
                         "{{env}} {{host}} {{rule_group}}",
                     ),
-                    unit="cps",
+                    unit="suffix:/s",
                     soft_maximum=1,
                     alerts=("PrometheusRuleFailures",),
                 ),
@@ -539,9 +539,9 @@ PROMETHEUS = Board(
                         f" (rate(prometheus_notifications_errors_total{{@}}{RATE}))",
                         f"{HOST} failed",
                     ),
-                    unit="cps",
+                    unit="suffix:/s",
                     soft_maximum=0.1,
-                    colors=((".*failed", "red"), (".*sent", "green")),
+                    colors=((" failed", "red"), (" sent", "green")),
                     width=12,
                     alerts=("PrometheusAlertsNotSent",),
                 ),
@@ -635,7 +635,7 @@ ALERTMANAGER = Board(
                         f" (rate(alertmanager_notifications_total{{@}}{RATE})) > 0",
                         "{{env}} {{host}} {{integration}}",
                     ),
-                    unit="cps",
+                    unit="suffix:/s",
                     soft_maximum=0.1,
                     no_value="no messages",
                 ),
@@ -648,7 +648,7 @@ ALERTMANAGER = Board(
                         f" (rate(alertmanager_notifications_failed_total{{@}}{RATE}))",
                         "{{env}} {{host}} {{integration}}",
                     ),
-                    unit="cps",
+                    unit="suffix:/s",
                     soft_maximum=0.1,
                     alerts=("AlertmanagerNotSending",),
                 ),
@@ -695,9 +695,9 @@ ALERTMANAGER = Board(
                         f" (rate(alertmanager_alerts_invalid_total{{@}}{RATE}))",
                         f"{HOST} invalid",
                     ),
-                    unit="cps",
+                    unit="suffix:/s",
                     soft_maximum=0.1,
-                    colors=((".*invalid", "red"),),
+                    colors=((" invalid", "red"),),
                     alerts=("AlertmanagerAlertsInvalid",),
                 ),
                 graph(
@@ -790,7 +790,7 @@ GRAFANA = Board(
                         f" (rate(grafana_alerting_rule_evaluation_failures_total{{@}}{RATE}))",
                         HOST,
                     ),
-                    unit="cps",
+                    unit="suffix:/s",
                     soft_maximum=0.1,
                     alerts=("GrafanaRulesFailing",),
                 ),
@@ -803,7 +803,7 @@ GRAFANA = Board(
                         f" (rate(grafana_alerting_notifications_failed_total{{@}}{RATE}))",
                         "{{env}} {{host}} {{integration}}",
                     ),
-                    unit="cps",
+                    unit="suffix:/s",
                     soft_maximum=0.1,
                     no_value="none failed",
                     alerts=("GrafanaNotSending",),
@@ -835,12 +835,7 @@ GRAFANA = Board(
                     ),
                     unit="reqps",
                     soft_maximum=1,
-                    colors=(
-                        (".* 2..", "green"),
-                        (".* 3..", "blue"),
-                        (".* 4..", WARN),
-                        (".* 5..", "red"),
-                    ),
+                    colors=CODES,
                     alerts=("GrafanaRequestsFailing",),
                 ),
                 graph(

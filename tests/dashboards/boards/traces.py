@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.dashboards.model import BAD, GOOD, Board, Query, Row
+from tests.dashboards.model import BAD, GOOD, YOUNG, Board, Query, Row
 from tests.dashboards.parts import (
     CODES,
     ENV,
@@ -22,7 +22,7 @@ from tests.dashboards.parts import (
 RATE = "[$__rate_interval]"
 HOST = "{{env}} {{host}}"
 QUEUE = "otelcol_exporter_queue_size{@} / otelcol_exporter_queue_capacity{@}"
-SIGNALS = (("spans", "spans"), ("metric_points", "points"))
+SIGNALS = (("spans_total", "spans"), ("metric_points_total", "points"))
 
 
 def by(labels: str, metric: str) -> str:
@@ -35,7 +35,7 @@ COLLECTOR = Board(
     role="otel_collector",
     title="Collector",
     description="What the collector takes, refuses, sends and keeps on disk.",
-    variables=(ENV, hosts("otelcol_process_uptime")),
+    variables=(ENV, hosts("otelcol_process_uptime_total")),
     runbook="otel-collector",
     rows=(
         Row(
@@ -54,26 +54,29 @@ COLLECTOR = Board(
                 stat(
                     2,
                     "Running for",
-                    "Time since the process started; orange for ten minutes.",
-                    Query("max by (env, host) (otelcol_process_uptime{@})", HOST),
+                    "Time since the youngest process started; orange for ten minutes.",
+                    Query("min by (env) (otelcol_process_uptime_total{@})", "{{env}}"),
                     unit="dtdurations",
-                    steps=(("orange", None), ("text", 600)),
+                    steps=YOUNG,
                 ),
                 stat(
                     3,
                     "Spans",
                     "Spans per second.",
-                    Query(by("env", "otelcol_receiver_accepted_spans"), "{{env}}"),
-                    unit="suffix:spans/s",
+                    Query(
+                        by("env", "otelcol_receiver_accepted_spans_total"), "{{env}}"
+                    ),
+                    unit="suffix:/s",
                 ),
                 stat(
                     4,
                     "Metrics",
                     "Metric points per second.",
                     Query(
-                        by("env", "otelcol_receiver_accepted_metric_points"), "{{env}}"
+                        by("env", "otelcol_receiver_accepted_metric_points_total"),
+                        "{{env}}",
                     ),
-                    unit="suffix:points/s",
+                    unit="suffix:/s",
                 ),
                 stat(
                     5,
@@ -88,7 +91,8 @@ COLLECTOR = Board(
                     "Lost",
                     "Spans that destinations refused in the chosen time.",
                     Query(
-                        "sum by (env) (increase(otelcol_exporter_send_failed_spans{@}[$__range]))",
+                        "sum by (env)"
+                        " (increase(otelcol_exporter_send_failed_spans_total{@}[$__range]))",
                         "{{env}}",
                     ),
                     steps=ZERO,
@@ -114,7 +118,7 @@ COLLECTOR = Board(
                         )
                         for signal, name in SIGNALS
                     ),
-                    unit="cps",
+                    unit="suffix:/s",
                     soft_maximum=1,
                     alerts=("ApplicationMetricsStopped",),
                 ),
@@ -132,7 +136,7 @@ COLLECTOR = Board(
                         )
                         for signal, name in SIGNALS
                     ),
-                    unit="cps",
+                    unit="suffix:/s",
                     soft_maximum=1,
                     alerts=("CollectorRefusing",),
                 ),
@@ -150,7 +154,7 @@ COLLECTOR = Board(
                         )
                         for signal, name in SIGNALS
                     ),
-                    unit="cps",
+                    unit="suffix:/s",
                     soft_maximum=1,
                     alerts=("CollectorReceiverFailing", "CollectorDown"),
                 ),
@@ -172,7 +176,7 @@ COLLECTOR = Board(
                         )
                         for signal, name in SIGNALS
                     ),
-                    unit="cps",
+                    unit="suffix:/s",
                     soft_maximum=1,
                 ),
                 graph(
@@ -225,8 +229,8 @@ COLLECTOR = Board(
                 graph(
                     14,
                     "CPU",
-                    "Processor cores that the process uses. Its counter has no suffix.",
-                    Query(f"rate(otelcol_process_cpu_seconds{{@}}{RATE})", HOST),
+                    "Processor cores that the process uses.",
+                    Query(f"rate(otelcol_process_cpu_seconds_total{{@}}{RATE})", HOST),
                     unit="suffix:cores",
                     soft_maximum=0.1,
                     width=12,
@@ -255,7 +259,7 @@ TEMPO = Board(
                     Query(
                         by("env", "tempo_distributor_spans_received_total"), "{{env}}"
                     ),
-                    unit="suffix:spans/s",
+                    unit="suffix:/s",
                 ),
                 stat(
                     4,
@@ -295,7 +299,7 @@ TEMPO = Board(
                     Query(
                         by("env, host", "tempo_distributor_spans_received_total"), HOST
                     ),
-                    unit="suffix:spans/s",
+                    unit="suffix:/s",
                     soft_maximum=1,
                 ),
                 graph(
@@ -306,7 +310,7 @@ TEMPO = Board(
                         by("env, host, reason", "tempo_discarded_spans_total"),
                         "{{env}} {{host}} {{reason}}",
                     ),
-                    unit="suffix:spans/s",
+                    unit="suffix:/s",
                     soft_maximum=1,
                     no_value="none",
                     alerts=("TempoDiscardingSpans",),
@@ -404,9 +408,9 @@ TEMPO = Board(
                         f'{{@, job="tempo"}}{RATE}))',
                         f"{HOST} failed",
                     ),
-                    unit="suffix:samples/s",
+                    unit="suffix:/s",
                     soft_maximum=1,
-                    colors=((".*sent", GOOD), (".*failed", BAD)),
+                    colors=((" sent", GOOD), (" failed", BAD)),
                     alerts=("TempoRemoteWriteFailing",),
                 ),
                 graph(

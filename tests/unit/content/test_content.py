@@ -38,12 +38,16 @@ RUNBOOKS = {path.stem: path.read_text(encoding="utf-8")
 # Panels that show no measurements.
 WITHOUT_UNIT = ("logs", "alertlist")
 VARIABLE_TYPES = ("datasource", "query", "custom", "textbox")
-# Gauges with the suffix of a counter.
+# Gauges with the suffix of a counter, and a counter whose value is an age.
 GAUGES = (
+    "otelcol_process_uptime_seconds_total",
     "promtail_file_bytes_total",
     "promtail_read_bytes_total",
     "promtail_files_active_total",
 )
+# Counters whose exporters give them names of gauges. Prometheus remarks on each query of their
+# rate; renaming them would break the dashboards that others have for these exporters.
+NAMED_AS_GAUGES = ("pg_stat_database_", "node_vmstat_")
 SCRAPE_SECONDS = 15
 # Counters that a real Grafana 12.4 creates with the first rule, message or query.
 NOT_BEFORE_AN_EVENT = (
@@ -257,6 +261,19 @@ def test_queried_metrics_and_jobs_exist(query):
         )
 
 
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.where)
+def test_rate_is_of_what_prometheus_takes_for_a_counter(query):
+    """Otherwise Grafana marks the panel: the metric might not be a counter."""
+    if query.datasource == "prometheus":
+        counters = re.findall(r"\b(?:rate|increase|irate)\((\w+)", query.expression)
+        remarked = [
+            name
+            for name in counters
+            if not name.endswith(("_total", "_count", "_sum", "_bucket"))
+        ]
+        assert [name for name in remarked if not name.startswith(NAMED_AS_GAUGES)] == []
+
+
 def test_metric_that_may_be_empty_is_queried():
     queried = {
         name
@@ -401,7 +418,8 @@ def test_panel_queries_a_datasource_variable_for_the_selected_environment(where,
         for variable in re.findall(r"(=~|=|!=|!~)\"(\$\w+)", target["expr"]):
             assert variable[0] == "=~", "variables may have several values"
         # Series of two environments never have one name.
-        assert item["type"] == "logs" or target["legendFormat"].startswith("{{env}}")
+        if item["type"] not in ("logs", "table"):
+            assert target["legendFormat"].startswith("{{env}}")
         groupings = re.findall(r"\bby \(([^)]*)\)", target["expr"])
         assert [labels for labels in groupings if "env" not in labels.split(", ")] == []
     expressions = " ".join(target["expr"] for target in item["targets"])
@@ -419,13 +437,77 @@ def test_lines_over_time_can_be_read(where, item):
     assert drawn.get("axisSoftMax") or settings.get("max")
     # Areas of many series hide each other.
     assert drawn["fillOpacity"] == 0 or drawn["stacking"]["mode"] == "normal"
-    legend = item["options"]["legend"]
-    assert legend["displayMode"] == "table" and "lastNotNull" in legend["calcs"]
     assert item["options"]["tooltip"] == {"mode": "multi", "sort": "desc"}
+    legend = item["options"]["legend"]
+    if drawn["drawStyle"] == "bars":
+        # One bar a second is a comb.
+        assert item["maxDataPoints"] <= 200
+    else:
+        assert legend["displayMode"] == "table" and "lastNotNull" in legend["calcs"]
+        # A lower panel cuts the third line of its legend off.
+        assert item["gridPos"]["h"] >= 9
     steps = settings["thresholds"]["steps"]
-    if drawn["thresholdsStyle"]["mode"] == "line":
+    # A full line could be one of the series.
+    assert drawn["thresholdsStyle"]["mode"] in ("off", "dashed")
+    if drawn["thresholdsStyle"]["mode"] == "dashed":
         # A line takes the color of what lies above it.
         assert "transparent" in (steps[0]["color"], steps[-1]["color"])
+
+
+@each([(name, panel) for name, panel in PANELS if panel["type"] == "timeseries"])
+def test_color_by_name_is_that_of_the_last_word(where, item):
+    """The names of hosts come first, and one may be called mon-1 or web-404."""
+    for override in item["fieldConfig"]["overrides"]:
+        assert override["matcher"]["id"] == "byRegexp"
+        pattern = override["matcher"]["options"]
+        assert pattern.startswith("/ ") and pattern.endswith("$/")
+        assert not re.search(pattern.strip("/"), "prod mon-1 p95-failed web-404 x")
+
+
+@pytest.mark.parametrize(
+    ("name", "color"),
+    [
+        ("prod mon-1 204", "green"),
+        ("prod web-404 200", "green"),
+        ("prod mon-1 404", "orange"),
+        ("prod mon-1 503", "red"),
+        ("prod web-404 -1", "red"),
+        ("prod mon-1 302", "blue"),
+    ],
+)
+def test_batches_have_the_color_of_their_status(name, color):
+    [batches] = [
+        panel
+        for where, panel in PANELS
+        if (where, panel["title"]) == ("promtail", "Batches")
+    ]
+    colors = [
+        override["properties"][0]["value"]["fixedColor"]
+        for override in batches["fieldConfig"]["overrides"]
+        if re.search(override["matcher"]["options"].strip("/"), name)
+    ]
+    assert colors == [color]
+
+
+@each([(name, panel) for name, panel in PANELS if panel["type"] == "table"])
+def test_table_names_the_environment_and_shows_what_its_columns_say(where, item):
+    _merge, kept, order = item["transformations"]
+    names = kept["options"]["include"]["names"]
+    titles = [order["options"]["renameByName"][name] for name in names]
+    assert titles[0] == "Environment" and len(set(titles)) == len(titles)
+    values = [f"Value #{target['refId']}" for target in item["targets"]]
+    # With one query, Grafana would call the column "Value".
+    assert len(values) > 1 and names[-len(values) :] == values
+    assert {target["format"] for target in item["targets"]} == {"table"}
+    labels = names[: -len(values)]
+    columns = [
+        override["matcher"]["options"] for override in item["fieldConfig"]["overrides"]
+    ]
+    assert columns == titles
+    # The rows of different labels would not be merged.
+    for target in item["targets"]:
+        outermost = re.search(r"\bby \(([^)]*)\)", target["expr"])
+        assert set(outermost[1].split(", ")) - {"le"} == set(labels)
 
 
 @each([(name, panel) for name, panel in PANELS if panel["type"] == "timeseries"])
@@ -446,6 +528,10 @@ def test_single_value_has_colors_by_meaning(where, item):
     settings = item["fieldConfig"]["defaults"]
     colors = [step["color"] for step in settings["thresholds"]["steps"]]
     assert settings["color"] == {"mode": "thresholds"}
+    # Values of many hosts would be too small to read: they are in tables. Tiles of a state are
+    # colors with a name.
+    if not settings.get("mappings"):
+        assert [target["legendFormat"] for target in item["targets"]] == ["{{env}}"]
     # Grafana's own steps would make every value from 80 on red.
     assert settings["thresholds"]["steps"][0]["value"] is None
     assert set(colors) <= {"text", "green", "orange", "red"}
