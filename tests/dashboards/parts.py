@@ -88,7 +88,7 @@ def table(
     **more: Any,
 ) -> Panel:
     """Return a table over the whole width: one row for each combination of labels."""
-    size = {"width": 24, "height": 8, **more}
+    size = {"width": 24, **more}
     return Panel(
         number, "table", title, description, labels=labels, columns=columns, **size
     )

@@ -336,6 +336,9 @@ def defaults(panel: Panel, board: Board) -> Json:
         settings["mappings"] = [up_or_down()]
     if panel.kind == "timeseries":
         settings["custom"] = drawing(panel)
+    if panel.kind == "table":
+        # Grafana's own 150 pixels would cut the last of ten columns off.
+        settings["custom"] = {"minWidth": 80}
     if panel.kind == "state-timeline":
         settings["custom"] = {"fillOpacity": 80, "lineWidth": 0}
         settings["color"] = {"mode": "thresholds"}
@@ -407,6 +410,7 @@ def value_column(column: Column) -> Json:
         settings["decimals"] = column.decimals
     if column.up_or_down:
         settings["mappings"] = [up_or_down()]
+        settings["custom.align"] = "center"
     return {
         "matcher": {"id": "byName", "options": column.title},
         "properties": [{"id": key, "value": value} for key, value in settings.items()],

@@ -178,7 +178,7 @@ APPLICATION = Board(
                     Column("95 of 100", SLOWEST, "s", SLOW_STEPS),
                     Column("99 of 100", quantile(0.99), "s"),
                     Column(
-                        "Compared with a week ago",
+                        "Of last week",
                         f"{COUNTED} / ({A_WEEK_AGO})",
                         "percentunit",
                     ),
