@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.content import RUNBOOKS
 from tests.dashboards.model import Board, Column, Panel, Query, Row, Variable
 
 ROOT = Path(__file__).parents[2]
+RUNBOOKS = "https://github.com/hippius/monitoring/blob/main/docs/runbooks"
 SCHEMA = 39
 COLUMNS = 24
 # Numbers of rows, above those of panels.
