@@ -72,6 +72,8 @@ class Panel:
     # Labels of a table's rows with the titles of their columns, and the columns of values.
     labels: tuple[tuple[str, str], ...] = ()
     columns: tuple[Column, ...] = ()
+    # Title of the column by which a table is sorted, the largest first; otherwise by its labels.
+    sorted_by: str = ""
 
 
 @dataclass(frozen=True)

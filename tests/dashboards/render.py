@@ -37,9 +37,12 @@ LEADS = {
         "container=${__field.labels.exported_job}-.*",
     ),
 }
-# The same for the cells of a table, whose dashboard is that of the row's host or service.
-CELL_LEADS = {"host": ("Host", "host", "host"),
-              "exported_job": ("Application", "application", "service")}  # fmt: skip
+# The same for the cells of a table.
+CELL_LEADS = {
+    "host": ("Host", "host", "host"),
+    "exported_job": ("Log lines", "logs", "container"),
+    "job": ("Targets", "prometheus", "job"),
+}
 STATES = {"0": ("DOWN", "red"), "1": ("UP", "green")}
 CALCULATIONS = ["lastNotNull", "max"]
 Json = dict[str, Any]
@@ -388,12 +391,13 @@ def overrides(panel: Panel) -> list[Json]:
 
 def label_column(label: str, title: str) -> Json:
     """Return the settings of a column of labels, whose cells lead to what they name."""
-    properties = []
+    # Names that are cut off are of no use, also on a phone.
+    properties: list[Json] = [{"id": "custom.minWidth", "value": 110}]
     if label in CELL_LEADS:
         words, board, variable = CELL_LEADS[label]
         address = f"/d/hippius-{board}?var-env=${{__data.fields.Environment}}"
         url = f"{address}&var-{variable}=${{__value.text}}&${{__url_time_range}}"
-        properties = [{"id": "links", "value": [link(words, url)]}]
+        properties.append({"id": "links", "value": [link(words, url)]})
     return {"matcher": {"id": "byName", "options": title}, "properties": properties}
 
 
@@ -498,14 +502,17 @@ def alert_list(panel: Panel) -> Json:
 
 
 def cells(panel: Panel) -> Json:
-    """Return the options of a table, sorted by its labels."""
-    order = [{"displayName": title, "desc": False} for _label, title in panel.labels]
+    """Return the options of a table."""
+    order = {
+        "displayName": panel.sorted_by or panel.labels[0][1],
+        "desc": bool(panel.sorted_by),
+    }
     footer = {"show": False, "reducer": [], "countRows": False}
     return {
         "showHeader": True,
         "cellHeight": "sm",
         "footer": footer,
-        "sortBy": order[:1],
+        "sortBy": [order],
     }
 
 

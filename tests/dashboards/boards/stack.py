@@ -8,10 +8,13 @@ from tests.dashboards.model import (
     NONE,
     PLAIN,
     WARN,
+    YOUNG,
     Board,
+    Column,
     Panel,
     Query,
     Row,
+    Variable,
 )
 from tests.dashboards.parts import (
     CODES,
@@ -25,6 +28,7 @@ from tests.dashboards.parts import (
     process,
     quantiles,
     stat,
+    table,
     top,
     upper,
 )
@@ -35,9 +39,7 @@ DISKS = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660", mountpoint!~"/etc/.+"'
 FREE = f"""max by (env, host, device) (
   node_filesystem_avail_bytes{{@, {DISKS}}} / node_filesystem_size_bytes
 )"""
-TARGETS = (
-    "/d/hippius-prometheus?${env:queryparam}&${host:queryparam}&${__url_time_range}"
-)
+JOB = "by (env, job)"
 
 STACK = Board(
     name="stack",
@@ -113,17 +115,29 @@ STACK = Board(
                     steps=ZERO,
                     decimals=0,
                 ),
-                stat(
+                table(
                     1,
                     "Components",
-                    "Each scrape job by its worst target: what is down comes first, in red.",
-                    Query("sort(min by (env, job) (up{@}))", "{{env}} {{job}}"),
+                    "Each scrape job: what is down comes first.",
+                    (("env", "Environment"), ("job", "Component")),
+                    Column(
+                        "State",
+                        f"min {JOB} (up{{@}})",
+                        steps=LOWER_IS_BAD,
+                        up_or_down=True,
+                    ),
+                    Column(
+                        "Targets down", f"sum {JOB} (up{{@}} == bool 0)", steps=ZERO
+                    ),
+                    Column("Targets", f"count {JOB} (up{{@}})"),
+                    Column(
+                        "Running for",
+                        f"time() - max {JOB} (process_start_time_seconds{{@}})",
+                        "dtdurations",
+                        YOUNG,
+                    ),
+                    sorted_by="Targets down",
                     width=16,
-                    height=9,
-                    steps=LOWER_IS_BAD,
-                    up_or_down=True,
-                    minimum=None,
-                    links=(("Targets", TARGETS),),
                 ),
                 Panel(
                     8,
@@ -249,7 +263,7 @@ STACK = Board(
                     Query(
                         top(
                             "process_resident_memory_bytes{@}"
-                            " or otelcol_process_memory_rss{@}"
+                            " or otelcol_process_memory_rss_bytes{@}"
                         ),
                         "{{env}} {{host}} {{job}}",
                     ),
@@ -307,10 +321,7 @@ PROMETHEUS = Board(
     role="prometheus",
     title="Prometheus",
     description="Targets, series, rules, storage and queries of Prometheus.",
-    variables=(
-        ENV,
-        hosts("up"),
-    ),
+    variables=(ENV, hosts("up"), Variable("job", "Job of targets", "up")),
     runbook="prometheus",
     rows=(
         Row(
@@ -364,7 +375,7 @@ PROMETHEUS = Board(
                     "state-timeline",
                     "Targets",
                     "Which targets answered Prometheus, and when they did not.",
-                    (Query("up{@}", "{{env}} {{host}} {{job}}"),),
+                    (Query('up{@, job=~"$job"}', "{{env}} {{host}} {{job}}"),),
                     width=24,
                     height=10,
                     steps=LOWER_IS_BAD,
@@ -377,7 +388,8 @@ PROMETHEUS = Board(
                     "Time to read the metrics of a target, the ten longest. Prometheus gives up"
                     " after ten seconds.",
                     Query(
-                        top("scrape_duration_seconds{@}"), "{{env}} {{host}} {{job}}"
+                        top('scrape_duration_seconds{@, job=~"$job"}'),
+                        "{{env}} {{host}} {{job}}",
                     ),
                     unit="s",
                     soft_maximum=1,
@@ -386,7 +398,10 @@ PROMETHEUS = Board(
                     9,
                     "Largest targets",
                     "Samples that a target delivers, the ten largest.",
-                    Query(top("scrape_samples_scraped{@}"), "{{env}} {{host}} {{job}}"),
+                    Query(
+                        top('scrape_samples_scraped{@, job=~"$job"}'),
+                        "{{env}} {{host}} {{job}}",
+                    ),
                     unit="short",
                     soft_maximum=1000,
                 ),

@@ -35,7 +35,7 @@ COLLECTOR = Board(
     role="otel_collector",
     title="Collector",
     description="What the collector takes, refuses, sends and keeps on disk.",
-    variables=(ENV, hosts("otelcol_process_uptime_total")),
+    variables=(ENV, hosts("otelcol_process_uptime_seconds_total")),
     runbook="otel-collector",
     rows=(
         Row(
@@ -55,7 +55,10 @@ COLLECTOR = Board(
                     2,
                     "Running for",
                     "Time since the youngest process started; orange for ten minutes.",
-                    Query("min by (env) (otelcol_process_uptime_total{@})", "{{env}}"),
+                    Query(
+                        "min by (env) (otelcol_process_uptime_seconds_total{@})",
+                        "{{env}}",
+                    ),
                     unit="dtdurations",
                     steps=YOUNG,
                 ),
@@ -221,7 +224,7 @@ COLLECTOR = Board(
                     13,
                     "Memory",
                     "Memory that the process holds; otel_collector_memory_limit_mib is its limit.",
-                    Query("otelcol_process_memory_rss{@}", HOST),
+                    Query("otelcol_process_memory_rss_bytes{@}", HOST),
                     unit="bytes",
                     soft_maximum=104857600,
                     width=12,

@@ -262,8 +262,8 @@ COLLECTOR = [
             ("metric_points", 900.0, ("otlp_http/metrics",)),
         )
     ),
-    drawn("otelcol_process_uptime_total", since(-20 * DAY)),
-    gauge("otelcol_process_memory_rss", 210 * MB, 0.2),
+    drawn("otelcol_process_uptime_seconds_total", since(-20 * DAY)),
+    gauge("otelcol_process_memory_rss_bytes", 210 * MB, 0.2),
     rate("otelcol_process_cpu_seconds_total", 0.15),
 ]
 

@@ -255,7 +255,7 @@ def test_queried_metrics_and_jobs_exist(query):
             allowed = set(map(content.metric, content.ALLOWED_EMPTY))
             known = known_metrics() | allowed | set(NOT_BEFORE_AN_EVENT)
             assert content.metric(selector) in known, selector
-        jobs = re.findall(r'\bjob(?:=|!~|=~)"([^"]+)"', selector)
+        jobs = re.findall(r'\bjob(?:=|!~|=~)"([^"$]+)"', selector)
         assert {job for jobs in jobs for job in jobs.split("|")} <= scrape_jobs(), (
             selector
         )

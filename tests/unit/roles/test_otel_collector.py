@@ -50,12 +50,12 @@ def test_everything_listens_on_loopback_by_default():
     assert (reader["host"], reader["port"]) == ("127.0.0.1", 8888)
 
 
-def test_own_counters_are_named_as_prometheus_expects_and_gauges_as_before():
+def test_own_metrics_are_named_as_prometheus_expects():
     readers = config()["service"]["telemetry"]["metrics"]["readers"]
     settings = readers[0]["pull"]["exporter"]["prometheus"]
     # The collector takes each as false as soon as one of them is set.
     assert settings["without_type_suffix"] is False
-    assert settings["without_units"] is True
+    assert settings["without_units"] is False
     assert settings["without_scope_info"] is True
 
 

@@ -235,10 +235,10 @@ def test_collector_uses_plain_text_on_loopback_and_tls_elsewhere() -> None:
 def test_collector_republishes_its_own_metrics_with_tls() -> None:
     collector = config("otel_collector")
     (reader,) = collector["service"]["telemetry"]["metrics"]["readers"]
-    assert reader["pull"]["exporter"]["prometheus"] == {
-        "host": "127.0.0.1",
-        "port": 8887,
-    }
+    settings = reader["pull"]["exporter"]["prometheus"]
+    assert (settings["host"], settings["port"]) == ("127.0.0.1", 8887)
+    # The second exporter adds _total to counters without it, so the first one does as well.
+    assert settings["without_type_suffix"] is False
     (job,) = collector["receivers"]["prometheus/self"]["config"]["scrape_configs"]
     assert job["static_configs"] == [{"targets": ["127.0.0.1:8887"]}]
     assert collector["exporters"]["prometheus/self"]["endpoint"] == f"{ADDRESS}:8888"
