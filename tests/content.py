@@ -25,6 +25,7 @@ from ansible_collections.hippius.monitoring.plugins.plugin_utils.series_selector
     selectors,
     without_variables,
 )
+from tests.dashboards.render import RUNBOOKS as RUNBOOKS
 
 ROOT = Path(__file__).parents[1]
 METRICS = Path(__file__).parent / "unit" / "content" / "metrics"
@@ -42,7 +43,6 @@ COMMON = re.compile(
     r"(?!resident_memory_bytes$|cpu_seconds_total$|start_time_seconds$|open_fds$|max_fds$"
     r"|duration_seconds$|samples_scraped$).*"
 )
-RUNBOOKS = "docs/runbooks"
 # Metrics or selectors without a series in a healthy stack, and the reason.
 ALLOWED_EMPTY: dict[str, str] = {
     selector: reason

@@ -13,7 +13,7 @@ from typing import Any
 from tests.dashboards.model import Board, Column, Panel, Query, Row, Variable
 
 ROOT = Path(__file__).parents[2]
-RUNBOOKS = "https://github.com/hippius/monitoring/blob/main/docs/runbooks"
+RUNBOOKS = "docs/runbooks"
 SCHEMA = 39
 COLUMNS = 24
 # Numbers of rows, above those of panels.
