@@ -38,7 +38,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+from ..plugin_utils import environment
+
 # Characters with a meaning within double quotes; see systemd.exec(5), EnvironmentFile.
 SPECIAL = re.compile(r'(["\\$`])')
 
@@ -55,15 +56,10 @@ def _line(
     name: str,
     value: Any,
 ) -> str:
-    if not NAME.match(name):
-        raise AnsibleFilterError(
-            f"environment variable {name!r}: is not a name; use letters, digits and _."
-        )
+    problem = environment.problem(name, value)
+    if problem:
+        raise AnsibleFilterError(f"environment variable {name!r}: {problem}.")
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    if value is None or "\0" in text:
-        raise AnsibleFilterError(
-            f"environment variable {name}: has no value that a program can read; set a string."
-        )
     escaped = SPECIAL.sub(r"\\\1", text)
     return f'{name}="{escaped}"\n'
 

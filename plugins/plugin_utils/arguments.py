@@ -174,7 +174,10 @@ def file_errors(
     for path in filter(None, values):
         try:
             found = inventory.find_file(role, host, str(path))
-            if role != "grafana_content" and os.path.isfile(found):
+            if role != "grafana_content":
+                if os.path.isdir(found):
+                    errors.append(f"{str(path)!r} is a directory; name a file")
+                    continue
                 decode_utf8(os.path.relpath(found), inventory.read_file(found))
         except (CatalogError, DocumentError) as error:
             errors.append(str(error))

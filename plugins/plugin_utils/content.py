@@ -449,7 +449,7 @@ class _SourceDocuments:
             self.folders[posixpath.dirname(path)] = document
         elif path.endswith(".json") and not is_provisioning:
             self.dashboards[path] = document
-        elif set(fields) == {"groups"}:
+        elif prometheus_rules.is_rule_file(fields):
             self.rules[path] = document
         else:
             self.provisioning.append(document)

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 from ..module_utils.grafana.files.documents import Document, DocumentError
-from . import catalog, own_files, transport
+from . import catalog, environment, own_files, transport
 from .catalog import CatalogError, Component
 from .inventory import Inventory
 from .own_files import Facts, Found
@@ -32,6 +33,11 @@ PRESENT = (
     "USER",
 )
 EXPAND_FLAG = "config.expand-env"
+EXPANSION = re.compile(rf"--?{re.escape(EXPAND_FLAG)}(?:=(.*))?")
+# What strconv.ParseBool of Go takes for false.
+FALSE = ("0", "f", "F", "false", "FALSE", "False")
+# They separate paths of units, or begin one of systemd's own names.
+UNSHOWN = re.compile(r"[:\s%\"'\\]")
 # Directories that the unit of Promtail hides, except for what its role shows.
 HIDDEN = (
     "/boot",
@@ -150,6 +156,9 @@ def _of_host(
     inventory: Inventory,
 ) -> Iterator[Blocker]:
     is_dev = inventory.variable(host, catalog.ENVIRONMENT) == catalog.DEV
+    yield from _odd_variables(component, host, inventory)
+    if component.role == "promtail":
+        yield from _odd_paths(component, host, inventory)
     if not is_dev:
         for own in _flags(component, host, inventory):
             yield from _exposed(own, inventory)
@@ -162,6 +171,50 @@ def _of_host(
             yield from _unset_variables(own, inventory)
         if component.role == "promtail":
             yield from _hidden(own, inventory)
+
+
+def _odd_variables(
+    component: Component,
+    host: str,
+    inventory: Inventory,
+) -> Iterator[Blocker]:
+    """Yield the variables of a program's environment that it could not read."""
+    variable = f"{component.role}_environment"
+    values = inventory.variable(host, variable)
+    at = inventory.location(host, variable) or variable
+    for name, value in values.items() if isinstance(values, dict) else ():
+        problem = environment.problem(name, value)
+        if problem:
+            yield Blocker(at, f"{name!r} ({variable}", problem)
+
+
+def _odd_paths(
+    component: Component,
+    host: str,
+    inventory: Inventory,
+) -> Iterator[Blocker]:
+    """Yield the paths that the unit of Promtail cannot show as they are meant."""
+    variable = "promtail_read_paths"
+    values = inventory.role_variable(host, component, variable) or []
+    at = inventory.location(host, variable) or variable
+    for path in _strings(values):
+        problem = path_problem(path)
+        if problem:
+            yield Blocker(at, f"{path!r} ({variable}", problem)
+
+
+def path_problem(path: str) -> str | None:
+    """Return why a unit cannot show a path, or None."""
+    if not path.startswith("/"):
+        return "is not absolute; write a path from the root, such as /var/log"
+    if own_files.GLOB.search(path):
+        return "is a pattern; write the directory in which the files are"
+    odd = UNSHOWN.search(path)
+    if odd:
+        return f"has {odd[0]!r}, which systemd does not take as a part of a path; write another"
+    if ".." in path.split("/"):
+        return "has .. in it; write the path that is meant"
+    return None
 
 
 def _flags(
@@ -205,12 +258,13 @@ def _configurations(
     if isinstance(file, str) and file and role in own_files.READERS:
         try:
             path = inventory.find_file(role, host, file)
+            content = inventory.read_file(path)
         except CatalogError:
             # Another check reports it.
             return
         relative = os.path.relpath(path)
         name = path if relative.startswith("..") else relative
-        document = _parsed(role, name, inventory.read_file(path))
+        document = _parsed(role, name, content)
         facts = own_files.facts_of(role, document.content)
         yield Own(
             component,
@@ -224,15 +278,15 @@ def _configurations(
     jobs = inventory.variable(host, variable)
     if isinstance(jobs, list) and jobs and role in own_files.READERS:
         name = inventory.location(host, variable) or variable
-        content: dict[str, Any] = {"scrape_configs": jobs}
+        parts: dict[str, Any] = {"scrape_configs": jobs}
         if role == "promtail":
-            content["positions"] = {"filename": "/var/lib/promtail/positions.yaml"}
-        facts = own_files.facts_of(role, content)
+            parts["positions"] = {"filename": "/var/lib/promtail/positions.yaml"}
+        facts = own_files.facts_of(role, parts)
         yield Own(
             component,
             host,
             variable,
-            Document(name, content),
+            Document(name, parts),
             facts,
         )
 
@@ -367,9 +421,9 @@ def _unset_variables(
     """Yield the variables of the environment that the file uses and nothing sets."""
     role, host = own.component.role, own.host
     variable = f"{role}_environment"
-    environment = inventory.variable(host, variable) or {}
+    own_variables = inventory.variable(host, variable) or {}
     flags = inventory.variable(host, f"{role}_flags") or []
-    expands = role == "otel_collector" or EXPAND_FLAG in str(flags)
+    expands = role == "otel_collector" or expands_variables(_strings(flags))
     for steps, name in own.facts.variables:
         if not expands:
             reason = (
@@ -379,11 +433,17 @@ def _unset_variables(
                 steps,
                 reason,
             )
-        elif name not in environment and name not in PRESENT:
+        elif name not in own_variables and name not in PRESENT:
             yield own.blocker(
                 steps,
                 f"{name} is not set; set it in {variable}",
             )
+
+
+def expands_variables(flags: list[str]) -> bool:
+    """Return whether the last of the flags for it lets a program expand variables."""
+    values = [match[1] for match in map(EXPANSION.fullmatch, flags) if match]
+    return bool(values) and values[-1] not in FALSE
 
 
 def _hidden(

@@ -556,3 +556,124 @@ def test_flags_may_not_open_what_the_inventory_has_not(
     messages = lines(check(role, None, **variables, **webhook))
     assert any("listen" in message for message in messages) is not accepted
     assert not lines(check(role, None, "dev", **variables, **webhook))
+
+
+@pytest.mark.parametrize(
+    ("flags", "expands"),
+    [
+        (["-config.expand-env"], True),
+        (["--config.expand-env=1"], True),
+        (["-config.expand-env=false", "-config.expand-env=true"], True),
+        ("-config.expand-env=true", True),
+        (["-config.expand-env=false"], False),
+        (["-config.expand-env=F"], False),
+        (["-config.expand-env=true", "--config.expand-env=0"], False),
+        (["-config.expand-environment=true"], False),
+        ([], False),
+    ],
+)
+def test_the_last_flag_says_whether_variables_are_expanded(
+    check: Check, flags: Any, expands: bool
+) -> None:
+    content = (
+        "server: {http_listen_address: 127.0.0.1, grpc_listen_address: 127.0.0.1,\n"
+        "  grpc_listen_port: 9096}\n"
+        "common: {storage: {s3: {secret_access_key: '${S3_KEY}'}}}\n"
+    )
+    own_variables = {"loki_flags": flags, "loki_environment": {"S3_KEY": "x"}}
+    messages = lines(check("loki", content, **own_variables))
+    assert messages == [] if expands else "is not expanded; add" in messages[0]
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"a-b": "x"}, "'a-b' (loki_environment of a): is not a name; use letters"),
+        ({"1X": "x"}, "'1X' (loki_environment of a): is not a name"),
+        ({"": "x"}, "'' (loki_environment of a): is not a name"),
+        ({"A B": "x"}, "'A B' (loki_environment of a): is not a name"),
+        ({"Ü": "x"}, "'Ü' (loki_environment of a): is not a name"),
+        ({1: "x"}, "1 (loki_environment of a): is not a name"),
+        ({"A": None}, "'A' (loki_environment of a): has no value that a program"),
+        ({"A": {"b": "secret"}}, "'A' (loki_environment of a): has no value"),
+        ({"A": ["secret"]}, "'A' (loki_environment of a): has no value"),
+        ({"A": "secret\0"}, "'A' (loki_environment of a): has no value"),
+    ],
+)
+def test_an_odd_variable_of_an_environment_is_refused(
+    check: Check, variables: dict, problem: str
+) -> None:
+    (message,) = lines(check("loki", None, loki_environment=variables))
+    assert message.startswith("hosts.yml:") and problem in message
+    assert "secret" not in message
+
+
+def test_variables_of_an_environment_may_have_any_text(check: Check) -> None:
+    values = {"_a1": "x", "B": "two\nlines $ \" '", "C": 5, "D": True, "E": ""}
+    for role in ("loki", "tempo", "promtail", "otel_collector"):
+        more = {"promtail_loki_url": "http://127.0.0.1:3100/loki/api/v1/push"}
+        result = check(role, None, **{f"{role}_environment": values, **more})
+        assert "is not a name" not in str(result) and "has no value" not in str(result)
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("var/log", "'var/log' (promtail_read_paths of a): is not absolute; write a"),
+        ("~/log", "is not absolute"),
+        ("", "is not absolute"),
+        ("-/var/log", "is not absolute"),
+        ("/var/log/*.log", "is a pattern; write the directory"),
+        ("/var/log:ro", "has ':', which systemd does not take"),
+        ("/var/a b", "has ' ', which systemd does not take"),
+        ("/var/%n", "has '%', which systemd does not take"),
+        ("/var/log/../lib", "has .. in it"),
+        ("/var/log", None),
+        ("/var/log/", None),
+        ("/srv/ü-1_a.b/log", None),
+    ],
+)
+def test_a_path_to_read_is_one_that_a_unit_can_show(
+    check: Check, path: str, problem: str | None
+) -> None:
+    url = {"promtail_loki_url": "http://127.0.0.1:3100/loki/api/v1/push"}
+    for paths in ([path], path):
+        messages = lines(check("promtail", None, promtail_read_paths=paths, **url))
+        if problem is None or not paths:
+            assert messages == []
+        else:
+            (message,) = messages
+            assert message.startswith("hosts.yml:") and problem in message
+
+
+@pytest.mark.parametrize("role", ["prometheus", "loki", "alertmanager", "promtail"])
+def test_a_directory_in_place_of_a_file_is_refused(check: Check, role: str) -> None:
+    more = {"promtail_loki_url": "http://127.0.0.1:3100/loki/api/v1/push"}
+    (message,) = lines(check(role, None, **{f"{role}_config_file": "/etc", **more}))
+    assert message.startswith("hosts.yml:")
+    assert f"{role}_config_file of a: '/etc' is a directory; name a file" in message
+
+
+@pytest.mark.parametrize("name", ["prometheus_rule_files", "alertmanager_templates"])
+def test_a_directory_in_a_list_of_files_is_refused(check: Check, name: str) -> None:
+    messages = lines(check(name.split("_")[0], None, **{name: ["/etc"]}))
+    (message,) = [message for message in messages if name in message]
+    assert f"{name} of a: '/etc' is a directory; name a file" in message
+
+
+def test_a_file_that_cannot_be_read_is_refused_once(
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "own.yml"
+    read_bytes = Path.read_bytes
+
+    def unreadable(path: Path) -> bytes:
+        if path.name == file.name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    file.write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(Path, "read_bytes", unreadable)
+    (message,) = lines(check("prometheus", None, prometheus_config_file=str(file)))
+    assert "prometheus_config_file of a: " in message
+    assert "it cannot be read: [Errno 13] Permission denied" in message

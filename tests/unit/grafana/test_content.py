@@ -1253,3 +1253,53 @@ def test_secrets_of_an_export_are_variables_at_any_depth() -> None:
         },
     }
     assert len(export["variables"]) == 5
+
+
+def test_a_rule_file_of_another_program_has_one_error() -> None:
+    text = "namespace: app\ngroups:\n  - name: g\n    rules:\n"
+    rules = "".join(f"      - {{alert: A{n}, expr: up == {n}}}\n" for n in range(4))
+    rule_file = Source("c", {"r.yml": (text + rules).encode()}, folder=("F",))
+    assert errors(rule_file) == [
+        "c/r.yml:1: a rule file has no field namespace; use one of groups."
+    ]
+
+
+def test_each_part_of_an_object_has_its_own_line() -> None:
+    text = """\
+        apiVersion: 1
+        contactPoints:
+          - name: ops
+            receivers:
+              - {uid: ok, type: webhook, settings: {url: x}}
+              - {uid: a b, type: webhook, settings: {url: x}}
+        policies:
+          - receiver: ops
+            routes:
+              - receiver: ops
+                routes:
+                  - {receiver: nowhere}
+        groups:
+          - name: g
+            folder: F
+            interval: 1m
+            rules:
+              - uid: a
+                title: A
+                condition: A
+                data: [{refId: A, datasourceUid: p, relativeTimeRange: {from: 9}}]
+              - uid: b
+                title: B
+                condition: Z
+                data: [{refId: A, datasourceUid: p, relativeTimeRange: {from: 9}}]
+              - uid: a
+                title: A
+                condition: A
+                data: [{refId: A, datasourceUid: p, relativeTimeRange: {from: 9}}]
+        """
+    loaded = load(Source("c", {"p.yml": textwrap.dedent(text).encode()}))
+    lines = sorted(error.split(": ")[0] for error in loaded.errors)
+    assert lines == ["c/p.yml:22", "c/p.yml:26", "c/p.yml:26", "c/p.yml:6"]
+    (duplicate,) = [error for error in loaded.errors if "is also at" in error]
+    assert duplicate.startswith("c/p.yml:26: ") and "at c/p.yml:18;" in duplicate
+    sources = {item.identity: item.source for item in loaded.required}
+    assert sources["nowhere"].startswith("c/p.yml:12: ")

@@ -22,6 +22,7 @@ from ..normalize import (
 )
 from .folders import UID_LENGTH
 from .rule_templates import structure_problem
+from .schema import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from .documents import JsonObject, Steps
     from .schema import Diagnostics
 
-    # A name that may exist once, and the object or part of an object that has it.
-    NamedPart = tuple[tuple[str, ...], Any]
+    # A name that may exist once, the object or part of an object that has it, and its source.
+    NamedPart = tuple[tuple[str, ...], Any, str]
 
 _UID = re.compile(rf"[A-Za-z0-9_-]{{1,{UID_LENGTH}}}")
 EXPRESSIONS = ("__expr__", "-100")
@@ -111,10 +112,11 @@ class _Content:
 
 
 class _Subject(NamedTuple):
-    """The object under check, among the others."""
+    """The object under check, or a part of it with its own line, among the others."""
 
     desired: DesiredObject
     content: _Content
+    at: str
 
     @property
     def body(self) -> JsonObject:
@@ -124,13 +126,17 @@ class _Subject(NamedTuple):
     def identity(self) -> str:
         return self.desired.identity
 
+    def part(self, *steps: str | int) -> _Subject:
+        """Return the subject of a part of the object."""
+        return self._replace(at=_part_source(self.desired, *steps))
+
     def error(self, message: str) -> None:
         """Add an error about the object."""
-        self.content.diagnostics.error(self.desired.source, message)
+        self.content.diagnostics.error(self.at, message)
 
     def warn(self, message: str) -> None:
         """Add a warning about the object."""
-        self.content.diagnostics.warn(self.desired.source, message)
+        self.content.diagnostics.warn(self.at, message)
 
     def refer(
         self, kind: str, name: Any, role: str, *, is_tolerated: bool = False
@@ -144,7 +150,7 @@ class _Subject(NamedTuple):
         elif (kind, name) in self.content.removed:
             self.error(f"{role} is {name}, which this content removes; keep it there.")
         elif name not in self.content.names[kind]:
-            source = f"{self.desired.source}: {role}"
+            source = f"{self.at}: {role}"
             optional = is_tolerated and not self.content.strict
             self.content.required.append(RequiredObject(kind, name, source, optional))
 
@@ -175,12 +181,18 @@ def lint(
     )
     _check_unique([*_object_claims(desired), *_part_claims(present)], diagnostics)
     for item in present:
-        subject = _Subject(item, content)
+        subject = _Subject(item, content, item.source)
         _CHECKS[item.kind](subject)
         reason = unloadable(item.body) if item.kind in _CONFIGURATION else None
         if reason:
             subject.error(f"{_NOUNS[item.kind]} {item.identity}: {reason}.")
     return list(dict.fromkeys(content.required))
+
+
+def _part_source(desired: DesiredObject, *steps: str | int) -> str:
+    """Return the file and line of a part; those of the object where only they are known."""
+    source = desired.source
+    return source.part(*steps) if isinstance(source, Place) else source
 
 
 def _names_by_kind(present: list[DesiredObject]) -> dict[str, set[str]]:
@@ -221,35 +233,38 @@ def _part_claims(present: list[DesiredObject]) -> Iterator[_Claim]:
     for desired in present:
         parts = _UNIQUE_PARTS.get(desired.kind)
         if parts:
-            for name, claimant in parts(desired):
-                yield _Claim(name, claimant, desired.source)
+            for name, claimant, source in parts(desired):
+                yield _Claim(name, claimant, source)
 
 
 def _datasource_parts(desired: DesiredObject) -> Iterator[NamedPart]:
-    yield ("a datasource with the name", str(desired.body.get("name"))), desired
+    source = desired.source
+    yield ("a datasource with the name", str(desired.body.get("name"))), desired, source
     if desired.body.get("isDefault"):
-        yield ("a default datasource",), desired
+        yield ("a default datasource",), desired, source
 
 
 def _dashboard_parts(desired: DesiredObject) -> Iterator[NamedPart]:
     title = str(desired.body["dashboard"].get("title"))
     folder = desired.body.get("folderUid") or "no folder"
-    yield ("the dashboard title", title, "in", folder), desired
+    yield ("the dashboard title", title, "in", folder), desired, desired.source
 
 
 def _template_parts(desired: DesiredObject) -> Iterator[NamedPart]:
     for name in defined(desired.body):
-        yield ("the template definition", name), desired
+        yield ("the template definition", name), desired, desired.source
 
 
 def _contact_point_parts(desired: DesiredObject) -> Iterator[NamedPart]:
-    for receiver in desired.body["receivers"]:
-        yield ("a receiver with the uid", str(receiver.get("uid"))), receiver
+    for index, receiver in enumerate(desired.body["receivers"]):
+        source = _part_source(desired, "receivers", index)
+        yield ("a receiver with the uid", str(receiver.get("uid"))), receiver, source
 
 
 def _rule_group_parts(desired: DesiredObject) -> Iterator[NamedPart]:
-    for rule in desired.body["rules"]:
-        yield ("a rule with the uid", str(rule.get("uid"))), rule
+    for index, rule in enumerate(desired.body["rules"]):
+        source = _part_source(desired, "rules", index)
+        yield ("a rule with the uid", str(rule.get("uid"))), rule, source
 
 
 def _check_folder(folder: _Subject) -> None:
@@ -381,17 +396,21 @@ def _check_used_templates(desired: _Subject, string: str, owner: str) -> None:
 
 
 def _check_contact_point(point: _Subject) -> None:
-    for receiver in point.body.get("receivers") or []:
-        owner = f"contact point {point.identity}, {receiver.get('type')}"
-        point.check_uid(receiver.get("uid"), owner)
-        for path, value in _scalars(receiver.get("settings")):
-            if value == REDACTED:
-                point.error(
-                    f"{owner}: {_dotted(path)} is {REDACTED}, which Grafana exports for a secret;"
-                    " write the secret.",
-                )
-            if isinstance(value, str):
-                _check_used_templates(point, value, owner)
+    for index, receiver in enumerate(point.body.get("receivers") or []):
+        _check_receiver(point.part("receivers", index), receiver)
+
+
+def _check_receiver(point: _Subject, receiver: JsonObject) -> None:
+    owner = f"contact point {point.identity}, {receiver.get('type')}"
+    point.check_uid(receiver.get("uid"), owner)
+    for path, value in _scalars(receiver.get("settings")):
+        if value == REDACTED:
+            point.error(
+                f"{owner}: {_dotted(path)} is {REDACTED}, which Grafana exports for a secret;"
+                " write the secret.",
+            )
+        if isinstance(value, str):
+            _check_used_templates(point, value, owner)
 
 
 def _scalars(tree: Any, path: Steps = ()) -> Iterator[tuple[Steps, Any]]:
@@ -423,16 +442,16 @@ def _check_policy(policy: _Subject) -> None:
             policy.error(
                 f"the root of the notification policy has {key}; move it to a nested route."
             )
-    for route in _routes(root):
-        _check_notification(policy, route, "notification policy")
+    for steps, route in _routes(root):
+        _check_notification(policy.part(*steps), route, "notification policy")
 
 
-def _routes(route: JsonObject) -> Iterator[JsonObject]:
-    """Yield a route and the routes below it."""
-    yield route
-    for child in _list_or_empty(route.get("routes")):
+def _routes(route: JsonObject, steps: Steps = ()) -> Iterator[tuple[Steps, JsonObject]]:
+    """Yield a route and the routes below it, after the steps that lead to them."""
+    yield steps, route
+    for index, child in enumerate(_list_or_empty(route.get("routes"))):
         if isinstance(child, dict):
-            yield from _routes(child)
+            yield from _routes(child, (*steps, "routes", index))
 
 
 def _check_notification(desired: _Subject, settings: JsonObject, owner: str) -> None:
@@ -462,13 +481,13 @@ def _check_rule_group(group: _Subject) -> None:
             f" use a multiple of {BASE_INTERVAL} seconds.",
         )
     first_rules: dict[Any, JsonObject] = {}
-    for rule in rules:
-        rule_title = rule.get("title")
+    for index, rule in enumerate(rules):
+        rule_title, part = rule.get("title"), group.part("rules", index)
         if first_rules.setdefault(rule_title, rule) is not rule:
-            group.error(
+            part.error(
                 f"{title} has two rules with the title {rule_title}; rename one of them."
             )
-        _check_rule(group, rule)
+        _check_rule(part, rule)
 
 
 def _check_rule(group: _Subject, rule: JsonObject) -> None:

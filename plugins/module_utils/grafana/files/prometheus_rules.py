@@ -53,6 +53,7 @@ GRAFANA_ANNOTATIONS = (*STATES, *PANEL)
 LOOK_BACK_SECONDS = 600
 EXPRESSION = "__expr__"
 
+_FILE_FIELDS = ("groups",)
 _GROUP_FIELDS = ("name", "interval", "query_offset", "limit", "labels", "rules")
 _RULE_FIELDS = (
     "alert",
@@ -168,6 +169,20 @@ def split(document: Any) -> Shares:
                 )
     errors.raise_all()
     return shares
+
+
+def is_rule_file(content: JsonObject) -> bool:
+    """Return whether a dict is a rule file, with the fields of other programs or without.
+
+    Those of Grafana have a version and rules of another form.
+    """
+    if set(content) == set(_FILE_FIELDS):
+        return True
+    if "apiVersion" in content or not isinstance(content.get("groups"), list):
+        return False
+    groups = [group for group in content["groups"] if isinstance(group, dict)]
+    rules = [rule for group in groups for rule in group.get("rules") or []]
+    return any(isinstance(rule, dict) and "expr" in rule for rule in rules)
 
 
 def group_names(document: Any) -> list[str]:
@@ -453,6 +468,10 @@ def _distinct_title(rule: _Rule, alike: list[_Rule], title: str) -> str:
 def _groups(document: Any, errors: _Errors) -> list[_Group]:
     """Return the groups of a rule file that are valid."""
     groups: dict[str, _Group] = {}
+    has_groups = isinstance(document, dict) and "groups" in document
+    for key in document if has_groups else ():
+        with errors.collect():
+            _check_fields({key: None}, _FILE_FIELDS, (key,), "a rule file")
     with errors.collect():
         for index, fields in enumerate(_group_list(document)):
             with errors.collect():
@@ -479,8 +498,9 @@ def _is_name(value: Any) -> bool:
 
 
 def _group_list(document: Any) -> list[Any]:
-    is_rule_file = isinstance(document, dict) and not set(document) - {"groups"}
-    groups = (document.get("groups") or []) if is_rule_file else None
+    groups = None
+    if isinstance(document, dict) and ("groups" in document or not document):
+        groups = document.get("groups") or []
     if not isinstance(groups, list):
         raise RuleError(
             "this is not a Prometheus rule file; write a dict with only the list groups."

@@ -338,7 +338,7 @@ def _read_contact_point(provisioning: Provisioning, node: Node) -> None:
         node.error(f"contact point {name or _UNNAMED} has no receivers; add one.")
     if name:
         body = {"name": name, "receivers": receivers}
-        provisioning.add("contact_point", name, body, node.at)
+        provisioning.add("contact_point", name, body, node.place)
 
 
 def _receiver(point: str, index: int, fields: JsonObject) -> JsonObject:
@@ -367,7 +367,7 @@ def _read_policy(provisioning: Provisioning, node: Node) -> None:
     route.pop("provenance", None)
     if provisioning.is_in_organization(node, organization):
         _check_route(node._replace(value=route))
-        provisioning.add("policy", "", route, node.at)
+        provisioning.add("policy", "", route, node.place)
 
 
 def _check_route(node: Node) -> None:
@@ -467,7 +467,7 @@ def _read_group(provisioning: Provisioning, node: Node) -> None:
         "rules": rules,
     }
     if title:
-        provisioning.add("rule_group", f"{folder_uid}/{title}", body, node.at)
+        provisioning.add("rule_group", f"{folder_uid}/{title}", body, node.place)
 
 
 def _folder_uid(provisioning: Provisioning, node: Node, fields: JsonObject) -> str:

@@ -71,6 +71,17 @@ class Reader:
         return Node(self, (), self.document.content)
 
 
+class Place(str):
+    """The file and line of an object, which finds the lines of the object's parts."""
+
+    __slots__ = ("node",)
+    node: Node
+
+    def part(self, *steps: str | int) -> str:
+        """Return the file and line of a part."""
+        return self.node.child(*steps).at
+
+
 class Node(NamedTuple):
     """A value of a document, and the steps that lead to it."""
 
@@ -82,6 +93,13 @@ class Node(NamedTuple):
     def at(self) -> str:
         """The file and line of the value, for messages."""
         return self.reader.document.at(*self.steps)
+
+    @property
+    def place(self) -> Place:
+        """The same as ``at``, for objects with parts."""
+        place = Place(self.at)
+        place.node = self
+        return place
 
     @property
     def label(self) -> str:
