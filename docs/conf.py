@@ -5,9 +5,12 @@ from __future__ import annotations
 
 project = "hippius.monitoring"
 author = "Hippius"
+html_show_copyright = False
 extensions = ["myst_parser", "sphinx_antsibull_ext"]
 html_theme = "furo"
 html_title = "Hippius Monitoring"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["requirements.txt"]
 myst_enable_extensions = ["colon_fence"]

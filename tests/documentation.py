@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.testbed import cache
@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 REQUIREMENTS = DOCS / "requirements.txt"
 COLLECTION = "hippius.monitoring"
+# The directive of a table of contents, with its options.
+CONTENTS = re.compile(r"^\.\. contents::.*\n(?:[ ]+:.*\n)*", re.MULTILINE)
 # Sections of the README that are pages of the site.
 SECTIONS = ("Quick start", "Requirements", "Variables")
 
@@ -84,7 +86,9 @@ def add_pages(source: Path) -> None:
         (source / name).write_text(with_links(content, pages, contents), "utf-8")
 
 
-def with_links(content: str, pages: Mapping[str, str], names: Collection[str]) -> str:
+def with_links(
+    content: str, pages: Mapping[str, str], contents: Mapping[str, str]
+) -> str:
     """Return a page whose links lead to pages of the site; other targets become plain text.
 
     A link is relative to the checkout, to docs/ or to an example.
@@ -94,7 +98,11 @@ def with_links(content: str, pages: Mapping[str, str], names: Collection[str]) -
         text, target, anchor = match.groups("")
         target = re.sub(r"^(\.\./)*(docs/)?", "", target)
         target = pages.get(target, pages.get(f"examples/{target}", target))
-        is_page = target in names or target.startswith(("http", "images/", "runbooks/"))
+        others = ("http", "runbooks/", "reference/")
+        is_page = target in contents or target.startswith(others)
+        if re.fullmatch(r"[\w/-]+\.md", text) and target in contents:
+            # On a Git server the name of a file says most, here the title of its page.
+            text = contents[target].partition("\n")[0].lstrip("# ")
         return f"[{text}]({target}{anchor})" if is_page or not target else f"`{text}`"
 
     return re.sub(r"(?<!!)\[([^]]+)\]\(([^)#]*)(#[^)]*)?\)", link, content)
@@ -114,6 +122,10 @@ def build(target: Path) -> None:
             *("collection", "--use-current", "--squash-hierarchy", "--fail-on-error"),
             *("--no-add-antsibull-docs-version", "--dest-dir", reference, COLLECTION),
         )
+        for page in reference.glob("*.rst"):
+            # The theme has a table of contents beside each page, and refuses another one.
+            without = CONTENTS.sub("", page.read_text(encoding="utf-8"))
+            page.write_text(without, encoding="utf-8")
         output = Path(work) / "html"
         run("sphinx-build", "--quiet", "--fail-on-warning", source, output)
         shutil.rmtree(target, ignore_errors=True)

@@ -86,7 +86,9 @@ def failed_change(
     state = "rolled back" if rolled_back else "failed"
     first, *others = str(result.get("msg", "")).strip().splitlines() or [""]
     # A heading of errors, which are shown above.
-    reason = f"{len(others)} errors, see above" if first.endswith(":") else first
+    reason = (
+        f"{_plural(len(others), 'error')}, see above" if first.endswith(":") else first
+    )
     reasons = (reason,) if reason else ()
     return Change(
         host, component, FAILED, state=state, seconds=seconds, reasons=reasons

@@ -48,6 +48,10 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     documentation.build(tmp_path / "html")
     for page in ("index", "operations", "contributing", "reference/component_module"):
         assert (tmp_path / "html" / f"{page}.html").is_file()
+    pages = list((tmp_path / "html").rglob("*.html"))
+    assert len(pages) > 80
+    # Of the theme, which shows its complaints to the readers.
+    assert [page for page in pages if "ERROR: " in page.read_text("utf-8")] == []
 
 
 def test_commands_name_playbooks_and_variables_that_exist() -> None:

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -372,3 +373,78 @@ def test_secrets_are_made_once_in_an_encrypted_file_that_the_inventory_reads(
     file.write_text("other: 1\n")
     code, output = play(*make, *vault)
     assert code == 2 and "exists without grafana_admin_password and" in output
+
+
+# A host that is not there yet, and a release that nobody has.
+LOCAL = """
+monitoring:
+  hosts: {localhost: {ansible_connection: local, monitoring_environment: prod}}
+  children: {loki: {hosts: {localhost: {}}}, otel_collector: {hosts: {localhost: {}}}}
+  vars: {ansible_python_interpreter: "{{ ansible_playbook_python }}"}
+"""
+REFUSED = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - hippius.monitoring.component:
+        name: loki
+        release: {name: loki, version: "99.9.9"}
+"""
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_tables_fit_the_terminal(tmp_path: Path, columns: int) -> None:
+    (tmp_path / "hosts.yml").write_text(LOCAL)
+    (tmp_path / "refused.yml").write_text(REFUSED)
+    inventory = ["-i", str(tmp_path / "hosts.yml")]
+    screen = in_terminal(columns, "playbooks/status.yml", *inventory)
+    table = screen[screen.index("HOST ") :].partition("\n\x1b")[0].splitlines()
+    assert [line.split()[:3] for line in table] == [
+        ["HOST", "COMPONENT", "STATE"],
+        ["localhost", "loki", "absent"],
+        ["localhost", "otel-collector", "absent"],
+    ]
+    assert max(map(len, table)) <= columns
+    screen = in_terminal(columns, str(tmp_path / "refused.yml"), *inventory)
+    table = screen[screen.index("HOST ") :].strip().splitlines()
+    *rows, following = table
+    assert following.startswith("Next: correct the errors above")
+    assert max(map(len, rows)) <= columns
+    # The reason is in its column, whose lines have the same margin.
+    margin = rows[0].index("REASON")
+    assert rows[1].split()[:4] == ["localhost", "loki", "failed", "failed"]
+    assert all(row[:margin].isspace() for row in rows[2:])
+    reason = " ".join(row[margin:] for row in rows[1:])
+    assert "release loki 99.9.9 is not in" in reason
+    assert "to add it." in reason
+
+
+def in_terminal(columns: int, *arguments: str) -> str:
+    """Run ansible-playbook in a terminal of this width; return what it shows."""
+    controller, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (40, columns))
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if "ANSIBLE" not in name and name != "COLUMNS"
+    }
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("ansible-playbook"), *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=terminal,
+        stderr=terminal,
+    ):
+        os.close(terminal)
+        shown = b"".join(iter(partial(read_terminal, controller), b""))
+    os.close(controller)
+    return shown.decode().replace("\r\n", "\n")
+
+
+def read_terminal(controller: int) -> bytes:
+    """Return some output; the end of a terminal is an error of its other side."""
+    try:
+        return os.read(controller, 65536)
+    except OSError:
+        return b""

@@ -149,6 +149,21 @@ def test_failure_that_a_second_try_mends_is_left_out() -> None:
     assert len(rollout_table.summary([done, failed], None)) == 3
 
 
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("x: is wrong.\nNothing was changed.", "x: is wrong."),
+        ("Correct these errors:\na.yml:1: x\nb.yml:2: y", "2 errors, see above"),
+        ("Correct these errors:\na.yml:1: x", "1 error, see above"),
+    ],
+)
+def test_reason_of_a_failure_is_its_first_line_or_the_number_of_errors(
+    message: str, reason: str
+) -> None:
+    failed = rollout_table.failed_change("web1", "grafana-content", {"msg": message}, 1)
+    assert failed.reasons == (reason,)
+
+
 def test_address_is_the_first_listener_with_the_scheme_of_the_probe() -> None:
     ready = {"url": "https://10.0.0.1:3100/ready"}
     args = {
