@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from dataclasses import astuple
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from .model import DesiredObject, RequiredObject
@@ -62,9 +62,10 @@ def encode_content(
     desired: Iterable[DesiredObject], required: Iterable[RequiredObject]
 ) -> str:
     """Return desired objects, and the objects that they require on the server, as a payload."""
-    return encode(
-        {"desired": [astuple(item) for item in desired], "required": list(required)}
-    )
+    # Not astuple, which copies every dashboard.
+    names = [field.name for field in fields(DesiredObject)]
+    items = [[getattr(item, name) for name in names] for item in desired]
+    return encode({"desired": items, "required": list(required)})
 
 
 def decode_content(payload: str) -> tuple[list[DesiredObject], list[RequiredObject]]:

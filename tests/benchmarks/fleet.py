@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measure runs without changes for many hosts: `python -m tests.benchmarks.fleet [--hosts N ...]`.
+
+Each host has five components and answers at once, so that only the controller works. It prints the
+processor time of the controller, all its processes together, and the memory of its largest process,
+then the straight line through the times. The target is 0.02 s for each host and component.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+COUNTS = (1, 10, 50, 200)
+COMPONENTS = (
+    "otel_collector",
+    "promtail",
+    "redis_exporter",
+    "postgres_exporter",
+    "node_exporter",
+)
+VARIABLES: dict[str, Any] = {
+    "monitoring_environment": "dev",
+    "otel_collector_listen_addresses": ["127.0.0.1"],
+    # Stores that are not of this inventory.
+    "promtail_loki_url": "https://loki.example.com/loki/api/v1/push",
+    "redis_exporter_instances": [
+        {
+            "name": "main",
+            "listen_address": "127.0.0.1:9121",
+            "redis_address": "127.0.0.1:6379",
+        }
+    ],
+    "postgres_exporter_instances": [
+        {
+            "name": "main",
+            "listen_address": "127.0.0.1:9187",
+            "postgres_address": "127.0.0.1:5432",
+        }
+    ],
+}
+CHANGED = ("changed=", "unreachable=", "failed=")
+
+
+def main() -> None:
+    """Run the benchmark."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--hosts", type=int, nargs="+", default=COUNTS)
+    counts = options.parse_args().hosts
+    seconds = []
+    for count in counts:
+        taken, memory = measure(count)
+        seconds.append(taken)
+        share = taken / count / len(COMPONENTS)
+        print(
+            f"{count} hosts: {taken:.2f} s of processor time,"
+            f" {share:.4f} s a host and component, {memory} MiB"
+        )
+    if len(counts) > 1:
+        line = statistics.linear_regression(counts, seconds)
+        share = line.slope / len(COMPONENTS)
+        correlation = statistics.correlation(counts, seconds)
+        print(
+            f"line: {line.intercept:.2f} s + {share:.4f} s a host and component,"
+            f" correlation {correlation:.5f}"
+        )
+
+
+def measure(count: int) -> tuple[float, int]:
+    """Return seconds and MiB of a run without changes for some hosts."""
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
+        (folder / "state").mkdir()
+        inventory = folder / "inventory.json"
+        inventory.write_text(json.dumps(inventory_of(count)), encoding="utf-8")
+        run(folder, inventory)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        recap = run(folder, inventory)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    idle = [line for line in recap if all(f"{word}0 " in line for word in CHANGED)]
+    if len(idle) != count:
+        raise SystemExit("\n".join(recap))
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, after.ru_maxrss // 1024
+
+
+def inventory_of(count: int) -> dict[str, Any]:
+    """Return an inventory of hosts that have the five components each."""
+    names = [f"host-{number}" for number in range(count)]
+    groups = {component: {"hosts": dict.fromkeys(names)} for component in COMPONENTS}
+    return {
+        "all": {
+            "vars": VARIABLES,
+            "children": {"monitoring": {"hosts": dict.fromkeys(names)}, **groups},
+        }
+    }
+
+
+def run(folder: Path, inventory: Path) -> list[str]:
+    """Run site.yml with hosts that answer at once; return the lines of its recap."""
+    command = [sys.executable, "-m", "tests.benchmarks.fleet_hosts"]
+    command += [str(folder / "state"), "-i", str(inventory), "site.yml"]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
+    return [line for line in done.stdout.splitlines() if "unreachable=" in line]
+
+
+if __name__ == "__main__":
+    main()
