@@ -1303,3 +1303,11 @@ def test_each_part_of_an_object_has_its_own_line() -> None:
     assert duplicate.startswith("c/p.yml:26: ") and "at c/p.yml:18;" in duplicate
     sources = {item.identity: item.source for item in loaded.required}
     assert sources["nowhere"].startswith("c/p.yml:12: ")
+
+
+def test_dashboards_without_uids_are_no_duplicates() -> None:
+    tree = {f"dashboards/{name}/{name}.json": b'{"title": "T"}' for name in "ab"}
+    assert [error.split(": ")[1][:28] for error in errors(Source("c", tree))] == [
+        "the dashboard has no uid, so",
+        "the dashboard has no uid, so",
+    ]

@@ -434,8 +434,8 @@ def test_grafana_fires_for_the_same_series_as_prometheus_with_the_same_value(
             id="a label called value",
         ),
         pytest.param(
-            '{{ "a"\n| title }} \u2028 😀 {{',
-            '{{ "a"\n| title }} \u2028 😀 {{',
+            '{{ "a"\n| title }} \u2028 😀 }} {',
+            '{{ "a"\n| title }} \u2028 😀 }} {',
             id="odd characters",
         ),
     ],
@@ -798,6 +798,25 @@ def test_uid_is_valid_and_derived_from_folder_group_and_title():
             r"cannot be read from '\[0\] }}' on",
             ("groups", 0, "rules", 0, "annotations", "a"),
             id="no template",
+        ),
+        # Prometheus refuses the whole file.
+        pytest.param(
+            document(alert(annotations={"a": "{{ $labels.job"})),
+            "has {{ without its }}; correct it",
+            ("groups", 0, "rules", 0, "annotations", "a"),
+            id="an action that is not closed",
+        ),
+        pytest.param(
+            document(alert(labels={"a": '{{ "a"\n| title }} \u2028 😀 {{'})),
+            "has {{ without its }}; correct it",
+            ("groups", 0, "rules", 0, "labels", "a"),
+            id="an action that is not closed at the end",
+        ),
+        pytest.param(
+            document(alert(annotations={"a": "{{ if $value }}x"})),
+            "has if without an end; correct it",
+            ("groups", 0, "rules", 0, "annotations", "a"),
+            id="a condition without an end",
         ),
         pytest.param(
             document(alert(), limit=3),

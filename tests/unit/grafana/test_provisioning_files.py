@@ -639,3 +639,23 @@ def test_variable_may_be_true_or_false_as_in_grafana() -> None:
         "e": "$YES",
         "f": "xtrue",
     }
+
+
+def test_template_of_a_rule_that_is_not_expanded_causes_a_warning() -> None:
+    rule = {
+        "uid": "a",
+        "title": "A",
+        "condition": "A",
+        "data": [{"refId": "A", "datasourceUid": "p"}],
+        "annotations": {
+            "open": "{{ $labels.job",
+            "if": "{{ if 1 }}",
+            "fine": "{{ 1 }}",
+        },
+    }
+    group = {"name": "g", "folder": "F", "interval": "1m", "rules": [rule]}
+    _desired, diagnostics = read(json.dumps({"apiVersion": 1, "groups": [group]}))
+    assert [warning.split(": ", 1)[1] for warning in diagnostics.warnings] == [
+        "open has {{ without its }}, so Grafana sends it as it is; correct it.",
+        "if has if without an end, so Grafana sends it as it is; correct it.",
+    ]

@@ -225,7 +225,9 @@ def _object_claims(desired: list[DesiredObject]) -> Iterator[_Claim]:
         identity = item.identity or item.body.get("uid", "")
         if item.kind == "policy":
             identity = ""
-        yield _Claim((_NOUNS[item.kind], identity), item, item.source)
+        # A missing uid is an error of its own.
+        if identity or item.kind == "policy":
+            yield _Claim((_NOUNS[item.kind], identity), item, item.source)
 
 
 def _part_claims(present: list[DesiredObject]) -> Iterator[_Claim]:

@@ -18,7 +18,7 @@ from ..model import ABSENT, DesiredObject
 from ..normalize import BASE_INTERVAL, STATES
 from .folders import digest, single_title, slug, titles
 from .routes import check_matchers
-from .rule_templates import query_functions
+from .rule_templates import query_functions, structure_problem
 from .schema import (
     Diagnostics,
     any_dict,
@@ -515,8 +515,13 @@ def _rule(node: Node, fields: JsonObject) -> JsonObject:
 
 
 def _check_templates(node: Node, strings: dict[str, str]) -> None:
-    """Warn about queries, which rules may have in Prometheus."""
+    """Warn about templates that Grafana does not expand, and queries, which Prometheus has."""
     for key, template in strings.items():
+        problem = structure_problem(template)
+        if problem:
+            node.child(key).warn(
+                f"{key} {problem}, so Grafana sends it as it is; correct it."
+            )
         functions = query_functions(template)
         if functions:
             node.child(key).warn(

@@ -69,6 +69,9 @@ _TOKEN = re.compile(
 )
 
 
+UNCLOSED = "has {{ without its }}"
+
+
 class _Token(NamedTuple):
     kind: str
     text: str
@@ -96,6 +99,9 @@ class _Operand(NamedTuple):
 
 def convert_template(template: str) -> str:
     """Return a template for Grafana; raises ValueError for one that it cannot have."""
+    problem = structure_problem(template)
+    if problem:
+        raise ValueError(f"{problem}; correct it")
     conversion = _Conversion(template, {**_PREDECLARED})
     if not conversion.assigns_value:
         return conversion.result()
@@ -116,11 +122,11 @@ def query_functions(template: str) -> list[str]:
 
 
 def structure_problem(template: str) -> str | None:
-    """Return why the control structures of a message template do not fit; None if they do."""
+    """Return why the actions of a template do not fit; None if they do, or nothing is known."""
     try:
         actions = _actions(template)
-    except ValueError:
-        return None
+    except ValueError as error:
+        return UNCLOSED if str(error) == UNCLOSED else None
     open_words: list[str] = []
     for action in actions:
         word = action[0].text if action and action[0].kind == "word" else ""
@@ -138,7 +144,10 @@ def structure_problem(template: str) -> str | None:
 
 
 def _actions(template: str) -> list[list[_Token]]:
-    """Return the tokens of each action that is closed and no comment."""
+    """Return the tokens of each action that is no comment.
+
+    Raises ValueError for one that is not closed, or that cannot be read.
+    """
     actions: list[list[_Token]] = []
     position = 0
     while True:
@@ -156,7 +165,7 @@ def _actions(template: str) -> list[list[_Token]]:
             match = _TOKEN.match(template, position)
             if not match:
                 if position == len(template):
-                    return actions
+                    raise ValueError(UNCLOSED)
                 raise ValueError(f"cannot be read from {template[position:][:20]!r} on")
             position = match.end()
             kind = str(match.lastgroup)

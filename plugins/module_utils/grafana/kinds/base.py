@@ -241,6 +241,13 @@ if TYPE_CHECKING:
     Existing = Mapping[str, Mapping[str, Live]]
 
 
+def address_problem(name: str) -> str | None:
+    """Return why a name cannot stand in an address, or None."""
+    return (
+        f"{name!r} would be another address: rename it" if name in (".", "..") else None
+    )
+
+
 def title(kind: str, identity: str) -> str:
     """Return an object in words; only the policy tree has no identity."""
     return f"{kind.replace('_', ' ')} {identity or 'tree'}"

@@ -13,6 +13,7 @@ from .base import (
     Live,
     Settings,
     Step,
+    address_problem,
     deletion_headers,
     provenance_headers,
     provenance_of,
@@ -39,7 +40,8 @@ class MuteTiming(Kind):
 
     def blocker(self, body: Body, live: Live | None) -> str | None:
         """Return why Grafana refuses an interval."""
-        return normalize.unloadable(body) or next(schedules.timing_problems(body), None)
+        problem = normalize.unloadable(body) or address_problem(str(body.get("name")))
+        return problem or next(schedules.timing_problems(body), None)
 
     def read(
         self, client: Client, identities: frozenset[str] | None

@@ -15,6 +15,7 @@ from .base import (
     Live,
     Settings,
     Step,
+    address_problem,
     deletion_headers,
     provenance_headers,
     provenance_of,
@@ -116,7 +117,8 @@ class RuleGroup(Kind):
             )
         if _is_too_long(body["title"]):
             return f"its title is longer than {LONGEST_NAME} bytes"
-        return next(_problems(body["rules"]), None)
+        problem = address_problem(body["title"])
+        return problem or next(_problems(body["rules"]), None)
 
     def server_blocker(
         self, body: Body, release: Callable[[], int], existing: Existing

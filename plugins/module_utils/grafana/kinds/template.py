@@ -15,6 +15,7 @@ from .base import (
     Live,
     Settings,
     Step,
+    address_problem,
     deletion_headers,
     provenance_headers,
     provenance_of,
@@ -64,7 +65,9 @@ class Template(Kind):
         """Return what some servers store and their Alertmanager then cannot load."""
         if "/" in body["name"]:
             return "the name of a template becomes a file's name, so it cannot hold a slash"
-        return None if body["template"].strip() else "a template cannot be empty"
+        if not body["template"].strip():
+            return "a template cannot be empty"
+        return address_problem(body["name"])
 
     def refusal(self, client: Client, step: Step) -> str | None:
         """Return the first error of Grafana's parser, whose functions differ by release."""
