@@ -3,6 +3,6 @@
 
 from __future__ import annotations
 
-from tests.resilience.conftest import host, rollout
+from tests.resilience.conftest import host, rollout, undisturbed
 
-__all__ = ["host", "rollout"]
+__all__ = ["host", "rollout", "undisturbed"]

@@ -7,6 +7,7 @@ Before the commit the old generation runs again when the module has ended; after
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,12 +16,17 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.failp
     FAILPOINTS,
     KILL_AT,
 )
-from tests.resilience.rollout import Rollout, differences, wait_until
+from tests.resilience.rollout import (
+    SCENARIOS,
+    Rollout,
+    differences,
+    good,
+    wait_until,
+)
 from tests.resilience.test_component import (
     NOT_IN_A_GOOD_RUN,
     NOT_PASSED,
-    SCENARIOS,
-    good,
+    require_a_killed_run_is_finished,
 )
 
 POINTS = [point for point in FAILPOINTS if point not in NOT_IN_A_GOOD_RUN]
@@ -68,6 +74,17 @@ def require_convergence(
     snapshot = rollout.snapshot()
     assert good(rollout.run(after)).result["changed"] is False
     assert differences(snapshot, rollout.snapshot()) == []
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("point", POINTS)
+def test_a_run_killed_at_any_point_is_finished_by_the_next_one(
+    rollout: Rollout,
+    undisturbed: Callable[[Rollout, str], str],
+    scenario: str,
+    point: str,
+) -> None:
+    require_a_killed_run_is_finished(rollout, undisturbed, scenario, point)
 
 
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP", "SIGINT"])

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.resilience.rollout import Rollout
+from tests.resilience.rollout import SCENARIOS, Rollout, good
 from tests.testbed import hosts
 
 # pytest explains the shared assertions, too.
@@ -27,3 +28,21 @@ def rollout(host: hosts.Host, tmp_path: Path) -> Rollout:
     prepared = Rollout(host, tmp_path)
     prepared.clean()
     return prepared
+
+
+@pytest.fixture(scope="session")
+def undisturbed() -> Callable[[Rollout, str], str]:
+    """Return the end state of each undisturbed scenario, computed once."""
+    states: dict[str, str] = {}
+
+    def state(rollout: Rollout, scenario: str) -> str:
+        if scenario not in states:
+            rollout.clean()
+            installed, change = SCENARIOS[scenario]
+            if installed:
+                good(rollout.run(rollout.task()))
+            good(rollout.run(rollout.task(**change)))
+            states[scenario] = rollout.state()
+        return states[scenario]
+
+    return state

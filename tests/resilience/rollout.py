@@ -26,6 +26,17 @@ ROOT = Path(__file__).resolve().parents[2]
 JSON_OUTPUT = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
 
 
+# Scenario -> whether the host is converged, and the change that is interrupted.
+SCENARIOS = {
+    "install": (False, {}),
+    "restart": (
+        True,
+        {"config": {"answer": "two"}, "version": "1.1.0", "environment": {"A": "b"}},
+    ),
+    "reload": (True, {"config": {"answer": "two"}}),
+}
+
+
 @dataclass
 class Outcome:
     """Result of one run of ansible-playbook."""
@@ -230,6 +241,12 @@ class Rollout:
             " systemctl daemon-reload; systemctl reset-failed;"
             " for u in $(getent passwd | grep -o '^testd[^:]*'); do userdel $u; done; true"
         )
+
+
+def good(outcome: Outcome) -> Outcome:
+    """Return the outcome of a run that must not fail."""
+    assert outcome.returncode == 0, outcome.message or outcome.stdout
+    return outcome
 
 
 def ansible_environment() -> dict[str, str]:

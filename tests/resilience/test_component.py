@@ -21,13 +21,13 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.failp
     KILL_AT,
 )
 from tests.resilience.releases import archive
-from tests.resilience.rollout import Outcome, Rollout, differences, wait_until
-
-
-def good(outcome) -> Outcome:
-    """Return the outcome of a run that must not fail."""
-    assert outcome.returncode == 0, outcome.message or outcome.stdout
-    return outcome
+from tests.resilience.rollout import (
+    SCENARIOS,
+    Rollout,
+    differences,
+    good,
+    wait_until,
+)
 
 
 def test_it_installs_then_reloads_then_restarts_and_writes_nothing_when_nothing_differs(
@@ -328,28 +328,38 @@ def test_an_unlocked_release_is_refused_in_one_line_that_names_the_lock_playbook
     )
 
 
-# Scenario -> whether the host is converged, and the change that is interrupted.
-SCENARIOS = {
-    "install": (False, {}),
-    "restart": (
-        True,
-        {"config": {"answer": "two"}, "version": "1.1.0", "environment": {"A": "b"}},
-    ),
-    "reload": (True, {"config": {"answer": "two"}}),
-}
-
-
 # A run passes these only if it fails or removes.
 NOT_IN_A_GOOD_RUN = ("after-restore", "after-unlink", "after-set-aside")
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize(
-    "point", [point for point in FAILPOINTS if point not in NOT_IN_A_GOOD_RUN]
-)
+# A reload installs no release, so it passes no failpoint of one.
+NOT_PASSED = {("reload", "after-download"), ("reload", "after-unpack")}
+# All points with a restart, and those at which the other scenarios differ from it. The experiments
+# have every point with each scenario, and so have the unit tests on a fake host.
+KILLS = [("restart", point) for point in FAILPOINTS if point not in NOT_IN_A_GOOD_RUN]
+KILLS += [
+    ("install", point) for point in ("after-user", "after-switch", "after-commit")
+]
+KILLS += [
+    ("reload", point)
+    for point in ("after-switch", "after-process-action", "after-verify")
+]
+
+
+@pytest.mark.parametrize(("scenario", "point"), KILLS)
 def test_a_run_killed_at_any_point_is_finished_by_the_next_one(
     rollout, undisturbed, scenario, point
 ):
+    require_a_killed_run_is_finished(rollout, undisturbed, scenario, point)
+
+
+def require_a_killed_run_is_finished(
+    rollout: Rollout,
+    undisturbed: Callable[[Rollout, str], str],
+    scenario: str,
+    point: str,
+) -> None:
+    """Kill a run at a point, and require that the next one ends as an undisturbed one."""
     installed, change = SCENARIOS[scenario]
     if installed:
         good(rollout.run(rollout.task()))
@@ -372,10 +382,6 @@ def test_a_run_killed_at_any_point_is_finished_by_the_next_one(
         scenario != "reload",
     )
     assert there == undisturbed(rollout, scenario)
-
-
-# A reload installs no release, so it passes no failpoint of one.
-NOT_PASSED = {("reload", "after-download"), ("reload", "after-unpack")}
 
 
 @pytest.mark.parametrize("point", ["after-restore"])
@@ -410,24 +416,6 @@ def test_a_removal_that_is_killed_is_finished_by_the_next_run(rollout, point):
     before = rollout.snapshot()
     assert good(rollout.run(absent)).result["changed"] is False
     assert differences(before, rollout.snapshot()) == []
-
-
-@pytest.fixture(scope="session")
-def undisturbed() -> Callable[[Rollout, str], str]:
-    """Return the end state of each undisturbed scenario, computed once."""
-    states: dict = {}
-
-    def state(rollout: Rollout, scenario: str) -> str:
-        if scenario not in states:
-            rollout.clean()
-            installed, change = SCENARIOS[scenario]
-            if installed:
-                good(rollout.run(rollout.task()))
-            good(rollout.run(rollout.task(**change)))
-            states[scenario] = rollout.state()
-        return states[scenario]
-
-    return state
 
 
 @pytest.mark.parametrize("seconds", [0.6, 1.2, 1.8, 2.4])
