@@ -312,7 +312,8 @@ DEAD = (
     'max by (env, queue_name) (hippius_queue_length{@, queue_name=~".*(dead|dlq).*"})'
 )
 GROWTH = f"max by (env, queue_name) (deriv({LENGTH}{RATE}))"
-DRAIN = f"max by (env, queue_name) ({LENGTH} / -(deriv({LENGTH}{RATE}) < 0))"
+# A queue that hardly shrinks would be empty in weeks, beside which no other line can be read.
+DRAIN = f"max by (env, queue_name) ({LENGTH} / -(deriv({LENGTH}{RATE}) < 0) < 86400)"
 
 WORKER = Board(
     name="workers",
@@ -425,7 +426,8 @@ WORKER = Board(
                 graph(
                     7,
                     "Time to drain",
-                    "Time until a queue is empty if it shrinks as in the last minutes.",
+                    "Time until a queue is empty if it shrinks as in the last minutes; at most a day"
+                    " is shown.",
                     Query(DRAIN, QUEUE),
                     unit="s",
                     soft_maximum=60,

@@ -56,7 +56,8 @@ DOWN, DOWN_SINCE = "api-2", -25 * MINUTE
 # When requests were slow and failed.
 SLOW = (-50 * MINUTE, -20 * MINUTE)
 FULL_REDIS, FULL_SINCE = "queue", -45 * MINUTE
-RESTARTED, RESTART = "db-1", -8 * MINUTE
+# When the exporter of PostgreSQL was restarted.
+RESTART = -8 * MINUTE
 
 SERVICES = {"hippius-s3-api": 40.0, "hippius-gateway": 15.0, "hippius-accounts": 6.0}
 WORKERS = {"uploader": 9.0, "substrate": 3.0, "downloader": 14.0}
@@ -80,7 +81,7 @@ CODES = {
     "500": 0.001,
 }
 LIMITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-QUEUES = {"upload": 40.0, "substrate": 12.0, "download": 90.0, "pin-check": 4.0}
+QUEUES = {"upload": 40, "substrate": 12, "download": 90, "pin-check": 4}
 DEAD = "upload-dead-letters"
 REDIS = {
     "prod": ("main", "accounts", "chain", "queue", "rate-limit"),
@@ -660,7 +661,7 @@ def jobs() -> Iterator[Metric]:
         )
     yield drawn(
         "hippius_queue_length",
-        ramp(*SLOW, 0, 12),
+        whole(ramp(*SLOW, 0, 12)),
         exported_job=("hippius-queue-monitor",),
         queue_name=(DEAD,),
     )
@@ -676,7 +677,7 @@ def objectives() -> Iterator[Metric]:
         labels = {"service": (service,), "slo": (slo,)}
         errors = 1 - objective
         yield gauge("slo:objective:ratio", objective, **labels)
-        yield gauge("slo:period_error_budget_remaining:ratio", left, 0.02, **labels)
+        yield drawn("slo:period_error_budget_remaining:ratio", flat(left), **labels)
         yield gauge("slo:current_burn_rate:ratio", 1.2 - left, 0.5, **labels)
         for window in ("1h", "6h", "3d"):
             name = f"slo:sli_error:ratio_rate{window}"
@@ -754,13 +755,11 @@ def faulty(one: Series) -> Curve:
         and labels["queue_name"] == "upload"
         and is_prod
     ):
-        return within(
-            *SLOW, ramp(*SLOW, 40, 1400), ramp(SLOW[1], SLOW[1] + HOUR, 1400, 30)
-        )
+        grown = ramp(*SLOW, 40, 1400)
+        shrunk = ramp(SLOW[1], SLOW[1] + HOUR, 1400, 30)
+        return whole(within(SLOW[1], float("inf"), shrunk, grown))
     if labels.get("redis") == FULL_REDIS and is_prod:
         return full_redis(one)
-    if labels["host"] == RESTARTED and one.name == "node_boot_time_seconds":
-        return curve
     if labels["host"] == "stage-app" and labels.get("mountpoint") == "/srv":
         if one.name == "node_filesystem_avail_bytes":
             return ramp(-8 * HOUR, 8 * HOUR, 120 * 1024**3, 6 * 1024**3)
