@@ -23,6 +23,8 @@ from tests.dashboards.model import (
 
 # Series in one panel that are still readable.
 TOP = 10
+RATE = "[$__rate_interval]"
+OF_HOST = "{{env}} {{host}}"
 ZERO: Steps = ((GOOD, None), (BAD, 0.000001))
 ENV = Variable("env", "Environment", "up")
 # Labels of a table's rows.
@@ -60,7 +62,7 @@ def quantiles(metric: str, labels: str, matchers: str = "@") -> tuple[Query, ...
     return tuple(
         Query(
             f"histogram_quantile({share}, sum by (le, {labels})"
-            f" (rate({metric}_bucket{{{matchers}}}[$__rate_interval])))",
+            f" (rate({metric}_bucket{{{matchers}}}{RATE})))",
             f"{names} {name}",
             exemplars=name != "p50",
         )
@@ -73,10 +75,35 @@ PERCENTILES = ((" p50", GOOD), (" p95", WARN), (" p99", BAD))
 CODES = ((" 2..", GOOD), (" 3..", "blue"), (" 4..", WARN), (" 5..", BAD))
 
 
-def stat(number: int, title: str, description: str, query: Query, **more: Any) -> Panel:
-    """Return a panel of single values, four rows high."""
+def legend(labels: str, name: str = "") -> str:
+    """Return the legend of series with these labels, and what they are."""
+    words = [f"{{{{{label}}}}}" for label in labels.split(", ")]
+    return " ".join([*words, name] if name else words)
+
+
+def rate_by(labels: str, metric: str, matchers: str = "@") -> str:
+    """Return the rate of a counter by labels."""
+    return f"sum by ({labels}) (rate({metric}{{{matchers}}}{RATE}))"
+
+
+def rates(labels: str, metric: str, name: str = "", matchers: str = "@") -> Query:
+    """Return the query of a counter's rate by labels."""
+    return Query(rate_by(labels, metric, matchers), legend(labels, name))
+
+
+def increases(labels: str, metric: str, name: str = "") -> Query:
+    """Return the query of what a counter grew by within ten minutes."""
+    grown = f"sum by ({labels}) (increase({metric}{{@}}[10m]))"
+    return Query(grown, legend(labels, name))
+
+
+def stat(number: int, title: str, description: str, expr: str, **more: Any) -> Panel:
+    """Return a panel of one value for each environment, four rows high.
+
+    Those of more series would be too small to read; they are in tables.
+    """
     size = {"width": 4, "height": 4, **more}
-    return Panel(number, "stat", title, description, (query,), **size)
+    return Panel(number, "stat", title, description, (Query(expr, "{{env}}"),), **size)
 
 
 def table(
@@ -106,18 +133,42 @@ def graph(
     return Panel(number, "timeseries", title, description, queries, **more)
 
 
+def speeds(
+    number: int, title: str, description: str, *queries: Query, **more: Any
+) -> Panel:
+    """Return a panel of what happens in a second."""
+    look = {"unit": "suffix:/s", "soft_maximum": 1, **more}
+    return graph(number, title, description, *queries, **look)
+
+
+def events(
+    number: int, title: str, description: str, *queries: Query, **more: Any
+) -> Panel:
+    """Return a panel of how often something happened, of which one is too many."""
+    look = {"unit": "short", "soft_maximum": 1, **more}
+    return graph(number, title, description, *queries, **look)
+
+
+def states(
+    number: int, title: str, description: str, *queries: Query, **more: Any
+) -> Panel:
+    """Return a panel of values that are 0 or 1."""
+    look = {"soft_maximum": 1, "decimals": 0, **more}
+    return graph(number, title, description, *queries, **look)
+
+
 def state(
     number: int, title: str, description: str, query: Query, **more: Any
 ) -> Panel:
     """Return a panel of UP and DOWN, by color."""
-    more = {"steps": LOWER_IS_BAD, "up_or_down": True, "minimum": None, **more}
-    return stat(number, title, description, query, **more)
+    look = {"steps": LOWER_IS_BAD, "up_or_down": True, "minimum": None}
+    size = {"width": 4, "height": 4, **more}
+    return Panel(number, "stat", title, description, (query,), **look, **size)
 
 
 def process(job: str, first: int) -> Row:
     """Return the row about the process of a component: numbers `first` and the next three."""
     of = f'{{@, job="{job}"}}'
-    name = "{{env}} {{host}}"
     return Row(
         "Process",
         (
@@ -125,7 +176,7 @@ def process(job: str, first: int) -> Row:
                 first,
                 "CPU",
                 "Processor cores that the process uses.",
-                Query(f"rate(process_cpu_seconds_total{of}[$__rate_interval])", name),
+                Query(f"rate(process_cpu_seconds_total{of}{RATE})", OF_HOST),
                 unit="suffix:cores",
                 width=6,
                 soft_maximum=0.1,
@@ -134,7 +185,7 @@ def process(job: str, first: int) -> Row:
                 first + 1,
                 "Memory",
                 "Memory that the process holds.",
-                Query(f"process_resident_memory_bytes{of}", name),
+                Query(f"process_resident_memory_bytes{of}", OF_HOST),
                 unit="bytes",
                 width=6,
                 soft_maximum=104857600,
@@ -143,7 +194,7 @@ def process(job: str, first: int) -> Row:
                 first + 2,
                 "Files",
                 "Share of its file descriptors that the process uses.",
-                Query(f"process_open_fds{of} / process_max_fds{of}", name),
+                Query(f"process_open_fds{of} / process_max_fds{of}", OF_HOST),
                 unit="percentunit",
                 width=6,
                 soft_maximum=1,
@@ -154,7 +205,7 @@ def process(job: str, first: int) -> Row:
                 first + 3,
                 "Scrape",
                 "Time that Prometheus needs to read the metrics.",
-                Query(f"scrape_duration_seconds{of}", name),
+                Query(f"scrape_duration_seconds{of}", OF_HOST),
                 unit="s",
                 width=6,
                 soft_maximum=0.1,
@@ -166,19 +217,18 @@ def process(job: str, first: int) -> Row:
 def health(job: str, first: int) -> tuple[Panel, ...]:
     """Return the state and the age of a component's process: `first` and the next."""
     of = f'{{@, job="{job}"}}'
-    name = "{{env}} {{host}}"
     return (
         state(
             first,
             "State",
             "Whether the process answers Prometheus.",
-            Query(f"min by (env, host) (up{of})", name),
+            Query(f"min by (env, host) (up{of})", OF_HOST),
         ),
         stat(
             first + 1,
             "Running for",
             "Time since the youngest process started; orange for ten minutes.",
-            Query(f"time() - max by (env) (process_start_time_seconds{of})", "{{env}}"),
+            f"time() - max by (env) (process_start_time_seconds{of})",
             unit="dtdurations",
             steps=YOUNG,
         ),

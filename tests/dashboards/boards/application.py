@@ -18,10 +18,14 @@ from tests.dashboards.parts import (
     CODES,
     ENV,
     PERCENTILES,
+    RATE,
     ZERO,
+    events,
     graph,
     limit,
     quantiles,
+    rates,
+    speeds,
     stat,
     table,
     top,
@@ -29,7 +33,6 @@ from tests.dashboards.parts import (
     worst,
 )
 
-RATE = "[$__rate_interval]"
 REQUESTS = "http_request_duration_seconds"
 FROM = '@, job="otel-collector"'
 SERVICE = "{{env}} {{exported_job}}"
@@ -129,7 +132,7 @@ APPLICATION = Board(
                     8,
                     "Requests",
                     "Requests per second.",
-                    Query(f"sum by (env) ({COUNTED})", "{{env}}"),
+                    f"sum by (env) ({COUNTED})",
                     unit="reqps",
                     width=6,
                     no_value=NO_REQUESTS,
@@ -138,7 +141,7 @@ APPLICATION = Board(
                     9,
                     "Errors",
                     "Share of the worst service's requests with a 5xx status; 5 % is an alert.",
-                    Query(worst("max", ERRORS), "{{env}}"),
+                    worst("max", ERRORS),
                     unit="percentunit",
                     width=6,
                     steps=ERROR_STEPS,
@@ -149,7 +152,7 @@ APPLICATION = Board(
                     "Duration (p95)",
                     "One request in twenty takes longer, of the slowest service; a second is an"
                     " alert.",
-                    Query(worst("max", SLOWEST), "{{env}}"),
+                    worst("max", SLOWEST),
                     unit="s",
                     width=6,
                     steps=SLOW_STEPS,
@@ -159,10 +162,7 @@ APPLICATION = Board(
                     11,
                     "Compared with a week ago",
                     "Requests per second now, as a share of those at this time a week ago.",
-                    Query(
-                        f"sum by (env) ({COUNTED}) / sum by (env) ({A_WEEK_AGO})",
-                        "{{env}}",
-                    ),
+                    f"sum by (env) ({COUNTED}) / sum by (env) ({A_WEEK_AGO})",
                     unit="percentunit",
                     width=6,
                     no_value="no data of a week ago",
@@ -254,10 +254,10 @@ APPLICATION = Board(
                     6,
                     "Status codes",
                     "Requests per second by status code.",
-                    Query(
-                        "sum by (env, exported_job, status_code)"
-                        f" (rate({REQUESTS}_count{{{FROM}}}{RATE}))",
-                        "{{env}} {{exported_job}} {{status_code}}",
+                    rates(
+                        "env, exported_job, status_code",
+                        "http_request_duration_seconds_count",
+                        matchers='@, job="otel-collector"',
                     ),
                     unit="reqps",
                     soft_maximum=1,
@@ -334,7 +334,7 @@ WORKER = Board(
                     1,
                     "Waiting",
                     "Jobs in the longest queue; 1000 are an alert.",
-                    Query(worst("max", WAITING), "{{env}}"),
+                    worst("max", WAITING),
                     unit="short",
                     width=6,
                     steps=QUEUE_STEPS,
@@ -343,7 +343,7 @@ WORKER = Board(
                     10,
                     "Dead letters",
                     "Jobs that failed for good.",
-                    Query(worst("sum", DEAD), "{{env}}"),
+                    worst("sum", DEAD),
                     unit="short",
                     width=6,
                     steps=ZERO,
@@ -353,7 +353,7 @@ WORKER = Board(
                     2,
                     "Jobs",
                     "Jobs per second of all workers.",
-                    Query(worst("sum", DONE), "{{env}}"),
+                    worst("sum", DONE),
                     unit="suffix:/s",
                     width=6,
                     no_value="no jobs",
@@ -362,7 +362,7 @@ WORKER = Board(
                     3,
                     "Failures",
                     "Share of the worst worker's jobs that fail; 10 % are an alert.",
-                    Query(worst("max", FAILING), "{{env}}"),
+                    worst("max", FAILING),
                     unit="percentunit",
                     width=6,
                     steps=FAILING_STEPS,
@@ -402,23 +402,19 @@ WORKER = Board(
                     width=12,
                     alerts=("QueueBacklog", "QueueNotDraining"),
                 ),
-                graph(
+                speeds(
                     5,
                     "Growth",
                     "Jobs per second by which a queue grows, or shrinks below zero.",
                     Query(GROWTH, QUEUE),
-                    unit="suffix:/s",
                     minimum=None,
-                    soft_maximum=1,
                     width=12,
                 ),
-                graph(
+                events(
                     6,
                     "Dead letters",
                     "Jobs that failed for good.",
                     Query(DEAD, QUEUE),
-                    unit="short",
-                    soft_maximum=1,
                     width=12,
                     no_value="no dead letters",
                     alerts=("DeadLetters",),
@@ -426,8 +422,7 @@ WORKER = Board(
                 graph(
                     7,
                     "Time to drain",
-                    "Time until a queue is empty if it shrinks as in the last minutes; at most a day"
-                    " is shown.",
+                    "Time until a queue is empty if it goes on shrinking like this, up to a day.",
                     Query(DRAIN, QUEUE),
                     unit="s",
                     soft_maximum=60,
@@ -439,13 +434,11 @@ WORKER = Board(
         Row(
             "Workers",
             (
-                graph(
+                speeds(
                     8,
                     "Jobs",
                     "Jobs per second of each worker.",
                     Query(DONE, SERVICE),
-                    unit="suffix:/s",
-                    soft_maximum=1,
                     width=12,
                     no_value="no jobs",
                 ),

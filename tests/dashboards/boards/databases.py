@@ -19,18 +19,21 @@ from tests.dashboards.model import (
 from tests.dashboards.parts import (
     ENV,
     HOSTS,
+    RATE,
     ZERO,
+    events,
     graph,
     limit,
     lower,
+    speeds,
     stat,
+    states,
     table,
     top,
     upper,
     worst,
 )
 
-RATE = "[$__rate_interval]"
 REDIS_NAME = "{{env}} {{host}} {{redis}}"
 HITS, MISSES = (
     f"rate(redis_keyspace_{kind}_total{{@}}{RATE})" for kind in ("hits", "misses")
@@ -60,7 +63,7 @@ REDIS = Board(
                     1,
                     "Servers down",
                     "Servers that do not answer their exporter.",
-                    Query("sum by (env) (redis_up{@} == bool 0)", "{{env}}"),
+                    "sum by (env) (redis_up{@} == bool 0)",
                     width=6,
                     steps=ZERO,
                 ),
@@ -68,7 +71,7 @@ REDIS = Board(
                     2,
                     "Running for",
                     "Time since the youngest server started; orange for ten minutes.",
-                    Query("min by (env) (redis_uptime_in_seconds{@})", "{{env}}"),
+                    "min by (env) (redis_uptime_in_seconds{@})",
                     unit="dtdurations",
                     width=6,
                     steps=YOUNG,
@@ -77,7 +80,7 @@ REDIS = Board(
                     9,
                     "Memory used",
                     "Share of maxmemory that the fullest server uses; 90 % are an alert.",
-                    Query(worst("max", USED), "{{env}}"),
+                    worst("max", USED),
                     unit="percentunit",
                     width=6,
                     steps=USED_STEPS,
@@ -87,7 +90,7 @@ REDIS = Board(
                     22,
                     "Connections",
                     "Share of maxclients of the fullest server; 80 % are an alert.",
-                    Query(worst("max", CLIENTS), "{{env}}"),
+                    worst("max", CLIENTS),
                     unit="percentunit",
                     width=6,
                     steps=CONNECTION_STEPS,
@@ -170,7 +173,7 @@ REDIS = Board(
                     lines=True,
                     alerts=("RedisFragmented",),
                 ),
-                graph(
+                speeds(
                     7,
                     "Evicted and refused",
                     "Keys that were deleted for want of memory, writes that were refused for it,"
@@ -187,8 +190,6 @@ REDIS = Board(
                         f"rate(redis_rejected_connections_total{{@}}{RATE})",
                         f"{REDIS_NAME} rejected",
                     ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
                     alerts=(
                         "RedisEvicting",
                         "RedisOutOfMemoryErrors",
@@ -239,7 +240,7 @@ REDIS = Board(
                     unit="short",
                     soft_maximum=10,
                 ),
-                graph(
+                speeds(
                     5,
                     "Commands",
                     "Commands per second.",
@@ -247,8 +248,6 @@ REDIS = Board(
                         top(f"rate(redis_commands_processed_total{{@}}{RATE})"),
                         REDIS_NAME,
                     ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
                 ),
                 graph(
                     14,
@@ -316,7 +315,7 @@ REDIS = Board(
                     soft_maximum=3600,
                     alerts=("RedisSaveOld",),
                 ),
-                graph(
+                states(
                     18,
                     "State",
                     "1 if it answers, if its exporter has errors, if it loads its data, and if the"
@@ -329,8 +328,6 @@ REDIS = Board(
                     Query("redis_loading_dump_file{@}", f"{REDIS_NAME} loading"),
                     Query("redis_rdb_last_bgsave_status{@}", f"{REDIS_NAME} saved"),
                     Query("redis_aof_last_write_status{@}", f"{REDIS_NAME} written"),
-                    soft_maximum=1,
-                    decimals=0,
                     alerts=(
                         "RedisDown",
                         "RedisExporterFailing",
@@ -338,14 +335,12 @@ REDIS = Board(
                         "RedisSaveFailed",
                     ),
                 ),
-                graph(
+                states(
                     19,
                     "Replication",
                     "Replicas of each server, and for a replica: 1 if it has its master.",
                     Query("redis_connected_slaves{@}", f"{REDIS_NAME} replicas"),
                     Query("redis_master_link_up{@}", f"{REDIS_NAME} has its master"),
-                    soft_maximum=1,
-                    decimals=0,
                     alerts=("RedisReplicationDown", "RedisReplicaLost"),
                 ),
                 graph(
@@ -423,7 +418,7 @@ POSTGRES = Board(
                     1,
                     "Servers down",
                     "Servers that do not answer their exporter.",
-                    Query("sum by (env) (pg_up{@} == bool 0)", "{{env}}"),
+                    "sum by (env) (pg_up{@} == bool 0)",
                     width=6,
                     steps=ZERO,
                 ),
@@ -432,7 +427,7 @@ POSTGRES = Board(
                     "Connections",
                     "Share of the fullest server's connections that are in use; 80 % are an"
                     " alert.",
-                    Query(worst("max", CONNECTIONS), "{{env}}"),
+                    worst("max", CONNECTIONS),
                     unit="percentunit",
                     width=6,
                     steps=CONNECTION_STEPS,
@@ -441,7 +436,7 @@ POSTGRES = Board(
                     3,
                     "Cache hits",
                     "Share of pages that were in the cache of the worst server.",
-                    Query(worst("min", SERVER_HIT), "{{env}}"),
+                    worst("min", SERVER_HIT),
                     unit="percentunit",
                     width=6,
                     steps=HIT_STEPS,
@@ -451,7 +446,7 @@ POSTGRES = Board(
                     4,
                     "Longest transaction",
                     "Time that the oldest transaction has been open; 15 minutes are an alert.",
-                    Query(worst("max", LONGEST), "{{env}}"),
+                    worst("max", LONGEST),
                     unit="s",
                     width=6,
                     steps=LONGEST_STEPS,
@@ -517,13 +512,11 @@ POSTGRES = Board(
                     no_value="no transaction",
                     alerts=("PostgresIdleInTransaction", "PostgresLongTransaction"),
                 ),
-                graph(
+                events(
                     7,
                     "Deadlocks",
                     "Deadlocks within ten minutes.",
                     Query(f"{BY} (increase(pg_stat_database_deadlocks{{@}}[10m]))", DB),
-                    unit="short",
-                    soft_maximum=1,
                     alerts=("PostgresDeadlocks",),
                 ),
                 graph(
@@ -563,15 +556,13 @@ POSTGRES = Board(
         Row(
             "Trends",
             (
-                graph(
+                speeds(
                     11,
                     "Transactions",
                     "Transactions per second that are committed.",
                     Query(per_second("xact_commit"), DB),
-                    unit="suffix:/s",
-                    soft_maximum=1,
                 ),
-                graph(
+                speeds(
                     12,
                     "Rows written",
                     "Rows per second that are inserted, updated and deleted.",
@@ -580,8 +571,6 @@ POSTGRES = Board(
                         f" + {per_second('tup_deleted')}",
                         DB,
                     ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
                 ),
                 graph(
                     13,
@@ -659,7 +648,7 @@ POSTGRES = Board(
                     no_value="no replica",
                     alerts=("PostgresReplicationLag", "PostgresReplicationStopped"),
                 ),
-                graph(
+                states(
                     18,
                     "State",
                     "1 if it answers, if its exporter has errors, if it is a replica, and if each"
@@ -671,8 +660,6 @@ POSTGRES = Board(
                         "pg_replication_slot_slot_is_active{@}",
                         "{{env}} {{host}} {{postgres}} slot {{slot_name}}",
                     ),
-                    soft_maximum=1,
-                    decimals=0,
                     alerts=(
                         "PostgresDown",
                         "PostgresExporterFailing",
@@ -680,13 +667,11 @@ POSTGRES = Board(
                         "PostgresSlotInactive",
                     ),
                 ),
-                graph(
+                events(
                     19,
                     "Archive failures",
                     "Failed attempts to archive the log within ten minutes.",
                     Query("increase(pg_stat_archiver_failed_count{@}[10m])", PG),
-                    unit="short",
-                    soft_maximum=1,
                     alerts=("PostgresArchiveFailing",),
                 ),
             ),

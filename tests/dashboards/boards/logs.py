@@ -8,19 +8,25 @@ from tests.dashboards.model import Board, Query, Row, Variable
 from tests.dashboards.parts import (
     CODES,
     ENV,
+    OF_HOST,
+    RATE,
     ZERO,
+    events,
     graph,
     health,
     hosts,
+    increases,
     limit,
     process,
+    rate_by,
+    rates,
+    speeds,
     stat,
+    states,
     top,
     upper,
 )
 
-RATE = "[$__rate_interval]"
-HOST = "{{env}} {{host}}"
 LATENCY = "loki_request_duration_seconds"
 
 LOKI = Board(
@@ -39,28 +45,21 @@ LOKI = Board(
                     3,
                     "Lines",
                     "Lines per second.",
-                    Query(
-                        "sum by (env)"
-                        f" (rate(loki_distributor_lines_received_total{{@}}{RATE}))",
-                        "{{env}}",
-                    ),
+                    rate_by("env", "loki_distributor_lines_received_total"),
                     unit="suffix:/s",
                 ),
                 stat(
                     4,
                     "Streams",
                     "Streams in memory.",
-                    Query("sum by (env) (loki_ingester_memory_streams{@})", "{{env}}"),
+                    "sum by (env) (loki_ingester_memory_streams{@})",
                     unit="short",
                 ),
                 stat(
                     5,
                     "Discarded",
                     "Lines that were discarded in the chosen time.",
-                    Query(
-                        "sum by (env) (increase(loki_discarded_samples_total{@}[$__range]))",
-                        "{{env}}",
-                    ),
+                    "sum by (env) (increase(loki_discarded_samples_total{@}[$__range]))",
                     steps=ZERO,
                     decimals=0,
                     no_value="none",
@@ -69,11 +68,10 @@ LOKI = Board(
                     6,
                     "Last compaction",
                     "Time since the index was compacted; three hours are an alert.",
-                    Query(
+                    (
                         "time() - max by (env)"
                         " (loki_boltdb_shipper_compact_tables_operation"
-                        "_last_successful_run_timestamp_seconds{@} > 0)",
-                        "{{env}}",
+                        "_last_successful_run_timestamp_seconds{@} > 0)"
                     ),
                     unit="dtdurations",
                     steps=limit(7200, 10800),
@@ -84,41 +82,25 @@ LOKI = Board(
         Row(
             "Lines",
             (
-                graph(
+                speeds(
                     7,
                     "Lines received",
                     "Lines per second.",
-                    Query(
-                        "sum by (env, host)"
-                        f" (rate(loki_distributor_lines_received_total{{@}}{RATE}))",
-                        HOST,
-                    ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
+                    rates("env, host", "loki_distributor_lines_received_total"),
                 ),
                 graph(
                     8,
                     "Bytes received",
                     "Bytes per second.",
-                    Query(
-                        "sum by (env, host)"
-                        f" (rate(loki_distributor_bytes_received_total{{@}}{RATE}))",
-                        HOST,
-                    ),
+                    rates("env, host", "loki_distributor_bytes_received_total"),
                     unit="Bps",
                     soft_maximum=1024,
                 ),
-                graph(
+                speeds(
                     9,
                     "Discarded",
                     "Lines per second that were discarded, by reason.",
-                    Query(
-                        "sum by (env, host, reason)"
-                        f" (rate(loki_discarded_samples_total{{@}}{RATE}))",
-                        "{{env}} {{host}} {{reason}}",
-                    ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
+                    rates("env, host, reason", "loki_discarded_samples_total"),
                     no_value="none",
                     alerts=("LokiDiscardingLines",),
                 ),
@@ -131,10 +113,10 @@ LOKI = Board(
                     10,
                     "Requests",
                     "Requests per second by status code.",
-                    Query(
-                        "sum by (env, host, status_code)"
-                        f' (rate({LATENCY}_count{{@, job="loki"}}{RATE}))',
-                        "{{env}} {{host}} {{status_code}}",
+                    rates(
+                        "env, host, status_code",
+                        "loki_request_duration_seconds_count",
+                        matchers='@, job="loki"',
                     ),
                     unit="reqps",
                     soft_maximum=1,
@@ -149,7 +131,7 @@ LOKI = Board(
                         "histogram_quantile(0.99, sum by (le, env, host)"
                         f' (rate({LATENCY}_bucket{{@, job="loki", route="loki_api_v1_push"}}'
                         f"{RATE})))",
-                        HOST,
+                        OF_HOST,
                     ),
                     unit="s",
                     soft_maximum=1.2,
@@ -165,7 +147,7 @@ LOKI = Board(
                         "histogram_quantile(0.99, sum by (le, env, host)"
                         f' (rate({LATENCY}_bucket{{@, job="loki",'
                         f' route=~"loki_api_v1_query(_range)?"}}{RATE})))',
-                        HOST,
+                        OF_HOST,
                     ),
                     unit="s",
                     soft_maximum=12,
@@ -183,8 +165,8 @@ LOKI = Board(
                     13,
                     "Streams and chunks",
                     "Streams and chunks in memory.",
-                    Query("loki_ingester_memory_streams{@}", f"{HOST} streams"),
-                    Query("loki_ingester_memory_chunks{@}", f"{HOST} chunks"),
+                    Query("loki_ingester_memory_streams{@}", f"{OF_HOST} streams"),
+                    Query("loki_ingester_memory_chunks{@}", f"{OF_HOST} chunks"),
                     unit="short",
                     soft_maximum=100,
                 ),
@@ -194,30 +176,25 @@ LOKI = Board(
                     "Bytes per second that are written to the log.",
                     Query(
                         f"rate(loki_ingester_wal_logged_bytes_total{{@}}{RATE})",
-                        HOST,
+                        OF_HOST,
                     ),
                     unit="Bps",
                     soft_maximum=1024,
                 ),
-                graph(
+                events(
                     15,
                     "Faults",
                     "Faults within ten minutes: full disk, failed flushes, panics.",
                     Query(
                         "increase(loki_ingester_wal_disk_full_failures_total{@}[10m])",
-                        f"{HOST} disk full",
+                        f"{OF_HOST} disk full",
                     ),
-                    Query(
-                        "sum by (env, host)"
-                        " (increase(loki_ingester_chunks_flush_failures_total{@}[10m]))",
-                        f"{HOST} flush failed",
+                    increases(
+                        "env, host",
+                        "loki_ingester_chunks_flush_failures_total",
+                        "flush failed",
                     ),
-                    Query(
-                        "sum by (env, host, job) (increase(loki_panic_total{@}[10m]))",
-                        "{{env}} {{host}} {{job}} panic",
-                    ),
-                    unit="short",
-                    soft_maximum=1,
+                    increases("env, host, job", "loki_panic_total", "panic"),
                     alerts=("LokiWalDiskFull", "LokiFlushFailing", "LokiPanic"),
                 ),
                 graph(
@@ -227,12 +204,12 @@ LOKI = Board(
                     Query(
                         "time() - (loki_boltdb_shipper_compact_tables_operation"
                         "_last_successful_run_timestamp_seconds{@} > 0)",
-                        f"{HOST} compaction",
+                        f"{OF_HOST} compaction",
                     ),
                     Query(
                         "time() - (loki_compactor_apply_retention"
                         "_last_successful_run_timestamp_seconds{@} > 0)",
-                        f"{HOST} retention",
+                        f"{OF_HOST} retention",
                     ),
                     unit="s",
                     soft_maximum=10800,
@@ -240,17 +217,15 @@ LOKI = Board(
                     no_value="not yet",
                     alerts=("LokiCompactionStale", "LokiRetentionStale"),
                 ),
-                graph(
+                states(
                     17,
                     "State",
                     "1 if it answers, 1 if its runtime configuration is accepted.",
-                    Query('up{@, job="loki"}', f"{HOST} up"),
+                    Query('up{@, job="loki"}', f"{OF_HOST} up"),
                     Query(
                         "loki_runtime_config_last_reload_successful{@}",
-                        f"{HOST} runtime",
+                        f"{OF_HOST} runtime",
                     ),
-                    soft_maximum=1,
-                    decimals=0,
                     width=12,
                     alerts=("LokiDown", "LokiOverridesRejected"),
                 ),
@@ -276,17 +251,16 @@ PROMTAIL = Board(
                     3,
                     "Files",
                     "Files that are read.",
-                    Query("sum by (env) (promtail_files_active_total{@})", "{{env}}"),
+                    "sum by (env) (promtail_files_active_total{@})",
                     unit="short",
                 ),
                 stat(
                     4,
                     "Behind",
                     "Bytes that are not read yet.",
-                    Query(
+                    (
                         "sum by (env)"
-                        " (promtail_file_bytes_total{@} - promtail_read_bytes_total{@})",
-                        "{{env}}",
+                        " (promtail_file_bytes_total{@} - promtail_read_bytes_total{@})"
                     ),
                     unit="bytes",
                     steps=limit(1000000, 10000000),
@@ -295,20 +269,16 @@ PROMTAIL = Board(
                     5,
                     "Lines",
                     "Lines per second that are sent.",
-                    Query(
-                        f"sum by (env) (rate(promtail_sent_entries_total{{@}}{RATE}))",
-                        "{{env}}",
-                    ),
+                    rate_by("env", "promtail_sent_entries_total"),
                     unit="suffix:/s",
                 ),
                 stat(
                     6,
                     "Dropped",
                     "Lines that were dropped in the chosen time.",
-                    Query(
+                    (
                         "sum by (env)"
-                        " (increase(promtail_dropped_entries_total{@}[$__range]))",
-                        "{{env}}",
+                        " (increase(promtail_dropped_entries_total{@}[$__range]))"
                     ),
                     steps=ZERO,
                     decimals=0,
@@ -356,36 +326,27 @@ PROMTAIL = Board(
                     9,
                     "Batches",
                     "Batches per second by Loki's answer; -1 is no answer.",
-                    Query(
-                        "sum by (env, host, status_code)"
-                        f" (rate(promtail_request_duration_seconds_count{{@}}{RATE}))",
-                        "{{env}} {{host}} {{status_code}}",
+                    rates(
+                        "env, host, status_code",
+                        "promtail_request_duration_seconds_count",
                     ),
                     unit="reqps",
                     soft_maximum=1,
                     colors=(*CODES, (" -1", "red")),
                     alerts=("PromtailSendErrors",),
                 ),
-                graph(
+                speeds(
                     10,
                     "Dropped",
                     "Lines per second that were dropped, by reason.",
-                    Query(
-                        "sum by (env, host, reason)"
-                        f" (rate(promtail_dropped_entries_total{{@}}{RATE}))",
-                        "{{env}} {{host}} {{reason}}",
-                    ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
+                    rates("env, host, reason", "promtail_dropped_entries_total"),
                     alerts=("PromtailDroppingLines",),
                 ),
-                graph(
+                states(
                     11,
                     "State",
                     "1 if it answers.",
-                    Query('up{@, job="promtail"}', f"{HOST} up"),
-                    soft_maximum=1,
-                    decimals=0,
+                    Query('up{@, job="promtail"}', f"{OF_HOST} up"),
                     alerts=("PromtailDown",),
                 ),
             ),
@@ -412,7 +373,7 @@ CONTAINERS = Board(
         Row(
             "Volume",
             (
-                graph(
+                speeds(
                     1,
                     "Lines by container",
                     "Lines per second of each container, the ten largest.",
@@ -422,8 +383,6 @@ CONTAINERS = Board(
                         "{{env}} {{host}} {{container_name}}",
                         source="loki",
                     ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
                     width=12,
                 ),
                 graph(

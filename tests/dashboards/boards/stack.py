@@ -19,7 +19,10 @@ from tests.dashboards.model import (
 from tests.dashboards.parts import (
     CODES,
     ENV,
+    OF_HOST,
+    RATE,
     ZERO,
+    events,
     graph,
     health,
     hosts,
@@ -27,14 +30,16 @@ from tests.dashboards.parts import (
     lower,
     process,
     quantiles,
+    rate_by,
+    rates,
+    speeds,
     stat,
+    states,
     table,
     top,
     upper,
 )
 
-RATE = "[$__rate_interval]"
-HOST = "{{env}} {{host}}"
 DISKS = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660", mountpoint!~"/etc/.+"'
 FREE = f"""max by (env, host, device) (
   node_filesystem_avail_bytes{{@, {DISKS}}} / node_filesystem_size_bytes
@@ -56,50 +61,35 @@ STACK = Board(
                     12,
                     "Targets down",
                     "Targets that do not answer Prometheus.",
-                    Query(
-                        "sum by (env) (up{@} == bool 0)",
-                        "{{env}}",
-                    ),
+                    "sum by (env) (up{@} == bool 0)",
                     steps=ZERO,
                 ),
                 stat(
                     13,
                     "Samples",
                     "Samples that Prometheus stores per second.",
-                    Query(
-                        "sum by (env)"
-                        f" (rate(prometheus_tsdb_head_samples_appended_total{{@}}{RATE}))",
-                        "{{env}}",
-                    ),
+                    rate_by("env", "prometheus_tsdb_head_samples_appended_total"),
                     unit="suffix:/s",
                 ),
                 stat(
                     14,
                     "Log lines",
                     "Lines that Loki stores per second.",
-                    Query(
-                        "sum by (env)"
-                        f" (rate(loki_distributor_lines_received_total{{@}}{RATE}))",
-                        "{{env}}",
-                    ),
+                    rate_by("env", "loki_distributor_lines_received_total"),
                     unit="suffix:/s",
                 ),
                 stat(
                     15,
                     "Spans",
                     "Spans that Tempo stores per second.",
-                    Query(
-                        "sum by (env)"
-                        f" (rate(tempo_distributor_spans_received_total{{@}}{RATE}))",
-                        "{{env}}",
-                    ),
+                    rate_by("env", "tempo_distributor_spans_received_total"),
                     unit="suffix:/s",
                 ),
                 stat(
                     16,
                     "Least disk left",
                     "Free share of the fullest file system.",
-                    Query(f"min by (env) ({FREE})", "{{env}}"),
+                    f"min by (env) ({FREE})",
                     unit="percentunit",
                     steps=(("red", None), (WARN, 0.05), (PLAIN, 0.3)),
                 ),
@@ -107,10 +97,9 @@ STACK = Board(
                     17,
                     "Messages failed",
                     "Messages of Alertmanager that failed in the last hour.",
-                    Query(
+                    (
                         "sum by (env)"
-                        " (increase(alertmanager_notifications_failed_total{@}[1h]))",
-                        "{{env}}",
+                        " (increase(alertmanager_notifications_failed_total{@}[1h]))"
                     ),
                     steps=ZERO,
                     decimals=0,
@@ -151,43 +140,25 @@ STACK = Board(
         Row(
             "Data",
             (
-                graph(
+                speeds(
                     3,
                     "Metrics stored",
                     "Samples that Prometheus stores per second. It falls when targets are gone,"
                     " and rises with new label values.",
-                    Query(
-                        "sum by (env, host)"
-                        f" (rate(prometheus_tsdb_head_samples_appended_total{{@}}{RATE}))",
-                        HOST,
-                    ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
+                    rates("env, host", "prometheus_tsdb_head_samples_appended_total"),
                 ),
-                graph(
+                speeds(
                     4,
                     "Logs received",
                     "Log lines that Loki takes per second.",
-                    Query(
-                        "sum by (env, host)"
-                        f" (rate(loki_distributor_lines_received_total{{@}}{RATE}))",
-                        HOST,
-                    ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
+                    rates("env, host", "loki_distributor_lines_received_total"),
                     alerts=("LogIngestionStopped",),
                 ),
-                graph(
+                speeds(
                     5,
                     "Spans received",
                     "Spans that Tempo takes per second, from the collector and from applications.",
-                    Query(
-                        "sum by (env, host)"
-                        f" (rate(tempo_distributor_spans_received_total{{@}}{RATE}))",
-                        HOST,
-                    ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
+                    rates("env, host", "tempo_distributor_spans_received_total"),
                     alerts=("SpanIngestionStopped",),
                 ),
                 graph(
@@ -202,31 +173,23 @@ STACK = Board(
                     unit="bytes",
                     soft_maximum=1048576,
                 ),
-                graph(
+                speeds(
                     9,
                     "Lost on the way",
                     "Spans, metric points and log lines per second that a part of the stack"
                     " refused or discarded.",
-                    Query(
-                        "sum by (env, host)"
-                        f" (rate(otelcol_receiver_refused_spans_total{{@}}{RATE}))",
-                        "{{env}} {{host}} collector, spans",
+                    rates(
+                        "env, host",
+                        "otelcol_receiver_refused_spans_total",
+                        "collector, spans",
                     ),
-                    Query(
-                        "sum by (env, host)"
-                        f" (rate(otelcol_receiver_refused_metric_points_total{{@}}{RATE}))",
-                        "{{env}} {{host}} collector, points",
+                    rates(
+                        "env, host",
+                        "otelcol_receiver_refused_metric_points_total",
+                        "collector, points",
                     ),
-                    Query(
-                        f"sum by (env, host) (rate(loki_discarded_samples_total{{@}}{RATE}))",
-                        "{{env}} {{host}} Loki, lines",
-                    ),
-                    Query(
-                        f"sum by (env, host) (rate(tempo_discarded_spans_total{{@}}{RATE}))",
-                        "{{env}} {{host}} Tempo, spans",
-                    ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
+                    rates("env, host", "loki_discarded_samples_total", "Loki, lines"),
+                    rates("env, host", "tempo_discarded_spans_total", "Tempo, spans"),
                 ),
                 graph(
                     7,
@@ -243,7 +206,7 @@ STACK = Board(
         Row(
             "Programs",
             (
-                graph(
+                states(
                     2,
                     "Targets that do not answer",
                     "Targets of each host and job that are down.",
@@ -252,8 +215,6 @@ STACK = Board(
                         "{{env}} {{host}} {{job}}",
                     ),
                     no_value="All targets answer.",
-                    soft_maximum=1,
-                    decimals=0,
                     alerts=("TargetDown", "JobDown", "HostDown"),
                 ),
                 graph(
@@ -332,24 +293,23 @@ PROMETHEUS = Board(
                     3,
                     "Series",
                     "Series in memory.",
-                    Query("sum by (env) (prometheus_tsdb_head_series{@})", "{{env}}"),
+                    "sum by (env) (prometheus_tsdb_head_series{@})",
                     unit="short",
                 ),
                 stat(
                     4,
                     "Targets",
                     "Targets that answer.",
-                    Query("sum by (env) (up{@})", "{{env}}"),
+                    "sum by (env) (up{@})",
                     unit="short",
                 ),
                 stat(
                     5,
                     "Rules failing",
                     "Evaluations of rules that failed within five minutes.",
-                    Query(
+                    (
                         "sum by (env)"
-                        " (increase(prometheus_rule_evaluation_failures_total{@}[5m]))",
-                        "{{env}}",
+                        " (increase(prometheus_rule_evaluation_failures_total{@}[5m]))"
                     ),
                     steps=ZERO,
                     decimals=0,
@@ -358,10 +318,9 @@ PROMETHEUS = Board(
                     6,
                     "Oldest sample",
                     "Age of the oldest sample, which the retention limits.",
-                    Query(
+                    (
                         "time() - min by (env)"
-                        " (prometheus_tsdb_lowest_timestamp_seconds{@} > 0)",
-                        "{{env}}",
+                        " (prometheus_tsdb_lowest_timestamp_seconds{@} > 0)"
                     ),
                     unit="dtdurations",
                 ),
@@ -405,7 +364,7 @@ PROMETHEUS = Board(
                     unit="short",
                     soft_maximum=1000,
                 ),
-                graph(
+                speeds(
                     10,
                     "Samples rejected",
                     "Samples per second that Prometheus rejects: duplicates, out of order, over"
@@ -415,7 +374,7 @@ PROMETHEUS = Board(
                             "sum by (env, host)"
                             f" (rate(prometheus_target_scrapes_{reason}_total"
                             f'{{@, job="prometheus"}}{RATE}))',
-                            f"{HOST} {name}",
+                            f"{OF_HOST} {name}",
                         )
                         for reason, name in (
                             ("exceeded_sample_limit", "limit"),
@@ -423,8 +382,6 @@ PROMETHEUS = Board(
                             ("sample_out_of_order", "out of order"),
                         )
                     ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
                     alerts=("PrometheusSamplesRejected",),
                 ),
             ),
@@ -436,9 +393,10 @@ PROMETHEUS = Board(
                     11,
                     "Series",
                     "Series in memory; twice as many as a day ago are an alert.",
-                    Query("prometheus_tsdb_head_series{@}", HOST),
+                    Query("prometheus_tsdb_head_series{@}", OF_HOST),
                     Query(
-                        "prometheus_tsdb_head_series{@} offset 1d", f"{HOST} a day ago"
+                        "prometheus_tsdb_head_series{@} offset 1d",
+                        f"{OF_HOST} a day ago",
                     ),
                     unit="short",
                     soft_maximum=1000,
@@ -449,19 +407,21 @@ PROMETHEUS = Board(
                     "Disk used",
                     "Blocks, write-ahead log and head chunks. The limit is"
                     " prometheus_retention_size.",
-                    Query("prometheus_tsdb_storage_blocks_bytes{@}", f"{HOST} blocks"),
+                    Query(
+                        "prometheus_tsdb_storage_blocks_bytes{@}", f"{OF_HOST} blocks"
+                    ),
                     Query(
                         'prometheus_tsdb_wal_storage_size_bytes{@, job="prometheus"}',
-                        f"{HOST} log",
+                        f"{OF_HOST} log",
                     ),
                     Query(
                         "prometheus_tsdb_head_chunks_storage_size_bytes{@}",
-                        f"{HOST} head",
+                        f"{OF_HOST} head",
                     ),
                     unit="bytes",
                     soft_maximum=1048576,
                 ),
-                graph(
+                events(
                     13,
                     "Storage faults",
                     "Faults per hour: damaged or unwritable log, failed compactions, blocks that"
@@ -469,7 +429,7 @@ PROMETHEUS = Board(
                     *(
                         Query(
                             f'increase(prometheus_tsdb_{name}_total{{@, job="prometheus"}}[1h])',
-                            f"{HOST} {words}",
+                            f"{OF_HOST} {words}",
                         )
                         for name, words in (
                             ("wal_corruptions", "log damaged"),
@@ -478,8 +438,6 @@ PROMETHEUS = Board(
                             ("size_retentions", "deleted early"),
                         )
                     ),
-                    unit="short",
-                    soft_maximum=1,
                     alerts=(
                         "PrometheusWalCorrupted",
                         "PrometheusWalWritesFailing",
@@ -492,17 +450,14 @@ PROMETHEUS = Board(
         Row(
             "Rules and queries",
             (
-                graph(
+                speeds(
                     14,
                     "Rules failing",
                     "Failed evaluations per second by group.",
-                    Query(
-                        "sum by (env, host, rule_group)"
-                        f" (rate(prometheus_rule_evaluation_failures_total{{@}}{RATE}))",
-                        "{{env}} {{host}} {{rule_group}}",
+                    rates(
+                        "env, host, rule_group",
+                        "prometheus_rule_evaluation_failures_total",
                     ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
                     alerts=("PrometheusRuleFailures",),
                 ),
                 graph(
@@ -544,15 +499,9 @@ PROMETHEUS = Board(
                     17,
                     "Alerts sent",
                     "Alerts per second to Alertmanager, and those that failed.",
-                    Query(
-                        "sum by (env, host)"
-                        f" (rate(prometheus_notifications_sent_total{{@}}{RATE}))",
-                        f"{HOST} sent",
-                    ),
-                    Query(
-                        "sum by (env, host)"
-                        f" (rate(prometheus_notifications_errors_total{{@}}{RATE}))",
-                        f"{HOST} failed",
+                    rates("env, host", "prometheus_notifications_sent_total", "sent"),
+                    rates(
+                        "env, host", "prometheus_notifications_errors_total", "failed"
                     ),
                     unit="suffix:/s",
                     soft_maximum=0.1,
@@ -560,20 +509,19 @@ PROMETHEUS = Board(
                     width=12,
                     alerts=("PrometheusAlertsNotSent",),
                 ),
-                graph(
+                states(
                     18,
                     "Configuration and Alertmanagers",
                     "1 if the last reload succeeded, and the number of Alertmanagers.",
                     Query(
-                        "prometheus_config_last_reload_successful{@}", f"{HOST} reload"
+                        "prometheus_config_last_reload_successful{@}",
+                        f"{OF_HOST} reload",
                     ),
                     Query(
                         "prometheus_notifications_alertmanagers_discovered{@}",
-                        f"{HOST} Alertmanagers",
+                        f"{OF_HOST} Alertmanagers",
                     ),
-                    Query('up{@, job="prometheus"}', f"{HOST} up"),
-                    soft_maximum=1,
-                    decimals=0,
+                    Query('up{@, job="prometheus"}', f"{OF_HOST} up"),
                     width=12,
                     alerts=(
                         "PrometheusConfigReloadFailed",
@@ -603,29 +551,22 @@ ALERTMANAGER = Board(
                     3,
                     "Alerts",
                     "Alerts that fire.",
-                    Query(
-                        'sum by (env) (alertmanager_alerts{@, state="active"})',
-                        "{{env}}",
-                    ),
+                    'sum by (env) (alertmanager_alerts{@, state="active"})',
                     steps=ZERO,
                 ),
                 stat(
                     4,
                     "Silences",
                     "Silences in effect.",
-                    Query(
-                        'sum by (env) (alertmanager_silences{@, state="active"})',
-                        "{{env}}",
-                    ),
+                    'sum by (env) (alertmanager_silences{@, state="active"})',
                 ),
                 stat(
                     5,
                     "Messages failed",
                     "Messages that failed in the chosen time.",
-                    Query(
+                    (
                         "sum by (env)"
-                        " (increase(alertmanager_notifications_failed_total{@}[$__range]))",
-                        "{{env}}",
+                        " (increase(alertmanager_notifications_failed_total{@}[$__range]))"
                     ),
                     steps=ZERO,
                     decimals=0,
@@ -634,7 +575,7 @@ ALERTMANAGER = Board(
                     6,
                     "Receivers",
                     "Integrations of the configuration.",
-                    Query("sum by (env) (alertmanager_integrations{@})", "{{env}}"),
+                    "sum by (env) (alertmanager_integrations{@})",
                 ),
             ),
         ),
@@ -658,10 +599,9 @@ ALERTMANAGER = Board(
                     8,
                     "Messages failed",
                     "Failed messages per second by integration.",
-                    Query(
-                        "sum by (env, host, integration)"
-                        f" (rate(alertmanager_notifications_failed_total{{@}}{RATE}))",
-                        "{{env}} {{host}} {{integration}}",
+                    rates(
+                        "env, host, integration",
+                        "alertmanager_notifications_failed_total",
                     ),
                     unit="suffix:/s",
                     soft_maximum=0.1,
@@ -685,7 +625,7 @@ ALERTMANAGER = Board(
         Row(
             "Alerts",
             (
-                graph(
+                states(
                     10,
                     "Alerts",
                     "Alerts by state.",
@@ -693,23 +633,13 @@ ALERTMANAGER = Board(
                         "sum by (env, host, state) (alertmanager_alerts{@})",
                         "{{env}} {{host}} {{state}}",
                     ),
-                    soft_maximum=1,
-                    decimals=0,
                 ),
                 graph(
                     11,
                     "Alerts received",
                     "Alerts per second, and those that are invalid.",
-                    Query(
-                        "sum by (env, host, status)"
-                        f" (rate(alertmanager_alerts_received_total{{@}}{RATE}))",
-                        "{{env}} {{host}} {{status}}",
-                    ),
-                    Query(
-                        "sum by (env, host)"
-                        f" (rate(alertmanager_alerts_invalid_total{{@}}{RATE}))",
-                        f"{HOST} invalid",
-                    ),
+                    rates("env, host, status", "alertmanager_alerts_received_total"),
+                    rates("env, host", "alertmanager_alerts_invalid_total", "invalid"),
                     unit="suffix:/s",
                     soft_maximum=0.1,
                     colors=((" invalid", "red"),),
@@ -720,15 +650,15 @@ ALERTMANAGER = Board(
                     "State",
                     "1 if it answers, 1 if the last reload succeeded, and failures to save"
                     " silences and sent messages.",
-                    Query('up{@, job="alertmanager"}', f"{HOST} up"),
+                    Query('up{@, job="alertmanager"}', f"{OF_HOST} up"),
                     Query(
                         "alertmanager_config_last_reload_successful{@}",
-                        f"{HOST} reload",
+                        f"{OF_HOST} reload",
                     ),
                     Query(
                         "increase(alertmanager_silences_maintenance_errors_total{@}[1h])"
                         " + increase(alertmanager_nflog_maintenance_errors_total{@}[1h])",
-                        f"{HOST} saves failed",
+                        f"{OF_HOST} saves failed",
                     ),
                     soft_maximum=1,
                     alerts=(
@@ -759,29 +689,20 @@ GRAFANA = Board(
                     3,
                     "Alerts",
                     "Alert instances that fire.",
-                    Query(
-                        'sum by (env) (grafana_alerting_alerts{@, state="alerting"})',
-                        "{{env}}",
-                    ),
+                    'sum by (env) (grafana_alerting_alerts{@, state="alerting"})',
                     steps=ZERO,
                 ),
                 stat(
                     4,
                     "Rules",
                     "Alert rules that are evaluated.",
-                    Query(
-                        "sum by (env) (grafana_alerting_schedule_alert_rules{@})",
-                        "{{env}}",
-                    ),
+                    "sum by (env) (grafana_alerting_schedule_alert_rules{@})",
                 ),
                 stat(
                     5,
                     "Behind",
                     "Delay of the evaluations.",
-                    Query(
-                        "max by (env) (grafana_alerting_scheduler_behind_seconds{@})",
-                        "{{env}}",
-                    ),
+                    "max by (env) (grafana_alerting_scheduler_behind_seconds{@})",
                     unit="s",
                     steps=limit(30, 60),
                 ),
@@ -789,7 +710,7 @@ GRAFANA = Board(
                     6,
                     "Dashboards",
                     "Dashboards in the database.",
-                    Query("sum by (env) (grafana_stat_totals_dashboard{@})", "{{env}}"),
+                    "sum by (env) (grafana_stat_totals_dashboard{@})",
                 ),
             ),
         ),
@@ -800,10 +721,8 @@ GRAFANA = Board(
                     7,
                     "Evaluations failing",
                     "Failed evaluations of alert rules per second.",
-                    Query(
-                        "sum by (env, host)"
-                        f" (rate(grafana_alerting_rule_evaluation_failures_total{{@}}{RATE}))",
-                        HOST,
+                    rates(
+                        "env, host", "grafana_alerting_rule_evaluation_failures_total"
                     ),
                     unit="suffix:/s",
                     soft_maximum=0.1,
@@ -813,10 +732,9 @@ GRAFANA = Board(
                     8,
                     "Messages failed",
                     "Failed messages per second by integration.",
-                    Query(
-                        "sum by (env, host, integration)"
-                        f" (rate(grafana_alerting_notifications_failed_total{{@}}{RATE}))",
-                        "{{env}} {{host}} {{integration}}",
+                    rates(
+                        "env, host, integration",
+                        "grafana_alerting_notifications_failed_total",
                     ),
                     unit="suffix:/s",
                     soft_maximum=0.1,
@@ -827,7 +745,7 @@ GRAFANA = Board(
                     9,
                     "Behind",
                     "Delay of the evaluations.",
-                    Query("grafana_alerting_scheduler_behind_seconds{@}", HOST),
+                    Query("grafana_alerting_scheduler_behind_seconds{@}", OF_HOST),
                     unit="s",
                     soft_maximum=60,
                     steps=upper(60),
@@ -843,10 +761,9 @@ GRAFANA = Board(
                     10,
                     "Requests",
                     "Requests per second by status code.",
-                    Query(
-                        "sum by (env, host, status_code)"
-                        f" (rate(grafana_http_request_duration_seconds_count{{@}}{RATE}))",
-                        "{{env}} {{host}} {{status_code}}",
+                    rates(
+                        "env, host, status_code",
+                        "grafana_http_request_duration_seconds_count",
                     ),
                     unit="reqps",
                     soft_maximum=1,
@@ -874,7 +791,7 @@ GRAFANA = Board(
                         f" (rate(grafana_datasource_request_total{{@}}{RATE}))",
                         "{{env}} {{host}} {{datasource}}",
                     ),
-                    Query('up{@, job="grafana"} == 0', f"{HOST} is down"),
+                    Query('up{@, job="grafana"} == 0', f"{OF_HOST} is down"),
                     unit="percentunit",
                     soft_maximum=0.1,
                     no_value="none failed",

@@ -7,27 +7,28 @@ from tests.dashboards.model import BAD, GOOD, YOUNG, Board, Query, Row
 from tests.dashboards.parts import (
     CODES,
     ENV,
+    OF_HOST,
+    RATE,
     ZERO,
+    events,
     graph,
     health,
     hosts,
+    increases,
     limit,
     process,
+    rate_by,
+    rates,
+    speeds,
     stat,
     state,
+    states,
     top,
     upper,
 )
 
-RATE = "[$__rate_interval]"
-HOST = "{{env}} {{host}}"
 QUEUE = "otelcol_exporter_queue_size{@} / otelcol_exporter_queue_capacity{@}"
 SIGNALS = (("spans_total", "spans"), ("metric_points_total", "points"))
-
-
-def by(labels: str, metric: str) -> str:
-    """Return the rate of a counter by labels."""
-    return f"sum by ({labels}) (rate({metric}{{@}}{RATE}))"
 
 
 COLLECTOR = Board(
@@ -48,17 +49,14 @@ COLLECTOR = Board(
                     Query(
                         'min by (env, host) (up{@, job="otel-collector"}'
                         ' or up{@, job="otel-collector-self"})',
-                        HOST,
+                        OF_HOST,
                     ),
                 ),
                 stat(
                     2,
                     "Running for",
                     "Time since the youngest process started; orange for ten minutes.",
-                    Query(
-                        "min by (env) (otelcol_process_uptime_seconds_total{@})",
-                        "{{env}}",
-                    ),
+                    "min by (env) (otelcol_process_uptime_seconds_total{@})",
                     unit="dtdurations",
                     steps=YOUNG,
                 ),
@@ -66,26 +64,21 @@ COLLECTOR = Board(
                     3,
                     "Spans",
                     "Spans per second.",
-                    Query(
-                        by("env", "otelcol_receiver_accepted_spans_total"), "{{env}}"
-                    ),
+                    rate_by("env", "otelcol_receiver_accepted_spans_total"),
                     unit="suffix:/s",
                 ),
                 stat(
                     4,
                     "Metrics",
                     "Metric points per second.",
-                    Query(
-                        by("env", "otelcol_receiver_accepted_metric_points_total"),
-                        "{{env}}",
-                    ),
+                    rate_by("env", "otelcol_receiver_accepted_metric_points_total"),
                     unit="suffix:/s",
                 ),
                 stat(
                     5,
                     "Fullest queue",
                     "Share of the fullest queue that is used; 60 % are an alert.",
-                    Query(f"max by (env) ({QUEUE})", "{{env}}"),
+                    f"max by (env) ({QUEUE})",
                     unit="percentunit",
                     steps=limit(0.3, 0.6),
                 ),
@@ -93,10 +86,9 @@ COLLECTOR = Board(
                     6,
                     "Lost",
                     "Spans that destinations refused in the chosen time.",
-                    Query(
+                    (
                         "sum by (env)"
-                        " (increase(otelcol_exporter_send_failed_spans_total{@}[$__range]))",
-                        "{{env}}",
+                        " (increase(otelcol_exporter_send_failed_spans_total{@}[$__range]))"
                     ),
                     steps=ZERO,
                     decimals=0,
@@ -107,13 +99,13 @@ COLLECTOR = Board(
         Row(
             "In",
             (
-                graph(
+                speeds(
                     7,
                     "Accepted",
                     "Spans and metric points per second.",
                     *(
                         Query(
-                            by(
+                            rate_by(
                                 "env, host, receiver",
                                 f"otelcol_receiver_accepted_{signal}",
                             ),
@@ -121,17 +113,15 @@ COLLECTOR = Board(
                         )
                         for signal, name in SIGNALS
                     ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
                     alerts=("ApplicationMetricsStopped",),
                 ),
-                graph(
+                speeds(
                     8,
                     "Refused",
                     "Spans and metric points per second that applications have to send again.",
                     *(
                         Query(
-                            by(
+                            rate_by(
                                 "env, host, receiver",
                                 f"otelcol_receiver_refused_{signal}",
                             ),
@@ -139,17 +129,15 @@ COLLECTOR = Board(
                         )
                         for signal, name in SIGNALS
                     ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
                     alerts=("CollectorRefusing",),
                 ),
-                graph(
+                speeds(
                     9,
                     "Failed",
                     "Spans and metric points per second that failed inside the collector.",
                     *(
                         Query(
-                            by(
+                            rate_by(
                                 "env, host, receiver",
                                 f"otelcol_receiver_failed_{signal}",
                             ),
@@ -157,8 +145,6 @@ COLLECTOR = Board(
                         )
                         for signal, name in SIGNALS
                     ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
                     alerts=("CollectorReceiverFailing", "CollectorDown"),
                 ),
             ),
@@ -166,23 +152,21 @@ COLLECTOR = Board(
         Row(
             "Out",
             (
-                graph(
+                speeds(
                     10,
                     "Sent",
                     "Spans and metric points per second to each destination.",
                     *(
                         Query(
-                            by(
+                            rate_by(
                                 "env, host, exporter", f"otelcol_exporter_sent_{signal}"
                             ),
                             f"{{{{env}}}} {{{{host}}}} {{{{exporter}}}} {name}",
                         )
                         for signal, name in SIGNALS
                     ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
                 ),
-                graph(
+                events(
                     11,
                     "Lost",
                     "Spans and metric points that a destination or the queue refused, within ten"
@@ -195,8 +179,6 @@ COLLECTOR = Board(
                         for what, words in (("send", "refused"), ("enqueue", "queue"))
                         for signal, name in SIGNALS
                     ),
-                    unit="short",
-                    soft_maximum=1,
                     no_value="none",
                     alerts=("CollectorLosingData", "CollectorEnqueueFailing"),
                 ),
@@ -224,7 +206,7 @@ COLLECTOR = Board(
                     13,
                     "Memory",
                     "Memory that the process holds; otel_collector_memory_limit_mib is its limit.",
-                    Query("otelcol_process_memory_rss_bytes{@}", HOST),
+                    Query("otelcol_process_memory_rss_bytes{@}", OF_HOST),
                     unit="bytes",
                     soft_maximum=104857600,
                     width=12,
@@ -233,7 +215,9 @@ COLLECTOR = Board(
                     14,
                     "CPU",
                     "Processor cores that the process uses.",
-                    Query(f"rate(otelcol_process_cpu_seconds_total{{@}}{RATE})", HOST),
+                    Query(
+                        f"rate(otelcol_process_cpu_seconds_total{{@}}{RATE})", OF_HOST
+                    ),
                     unit="suffix:cores",
                     soft_maximum=0.1,
                     width=12,
@@ -259,33 +243,28 @@ TEMPO = Board(
                     3,
                     "Spans",
                     "Spans per second.",
-                    Query(
-                        by("env", "tempo_distributor_spans_received_total"), "{{env}}"
-                    ),
+                    rate_by("env", "tempo_distributor_spans_received_total"),
                     unit="suffix:/s",
                 ),
                 stat(
                     4,
                     "Open traces",
                     "Traces that still get spans. Tempo 3 does not count them so.",
-                    Query("sum by (env) (tempo_ingester_live_traces{@})", "{{env}}"),
+                    "sum by (env) (tempo_ingester_live_traces{@})",
                     unit="short",
                 ),
                 stat(
                     5,
                     "Blocks",
                     "Blocks that are searched.",
-                    Query("max by (env) (tempodb_blocklist_length{@})", "{{env}}"),
+                    "max by (env) (tempodb_blocklist_length{@})",
                     unit="short",
                 ),
                 stat(
                     6,
                     "Discarded",
                     "Spans that were discarded in the chosen time.",
-                    Query(
-                        "sum by (env) (increase(tempo_discarded_spans_total{@}[$__range]))",
-                        "{{env}}",
-                    ),
+                    "sum by (env) (increase(tempo_discarded_spans_total{@}[$__range]))",
                     steps=ZERO,
                     decimals=0,
                     no_value="none",
@@ -295,26 +274,17 @@ TEMPO = Board(
         Row(
             "Spans",
             (
-                graph(
+                speeds(
                     7,
                     "Received",
                     "Spans per second.",
-                    Query(
-                        by("env, host", "tempo_distributor_spans_received_total"), HOST
-                    ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
+                    rates("env, host", "tempo_distributor_spans_received_total"),
                 ),
-                graph(
+                speeds(
                     8,
                     "Discarded",
                     "Spans per second that were discarded, by reason.",
-                    Query(
-                        by("env, host, reason", "tempo_discarded_spans_total"),
-                        "{{env}} {{host}} {{reason}}",
-                    ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
+                    rates("env, host, reason", "tempo_discarded_spans_total"),
                     no_value="none",
                     alerts=("TempoDiscardingSpans",),
                 ),
@@ -322,12 +292,8 @@ TEMPO = Board(
                     9,
                     "Requests",
                     "Requests per second by status code.",
-                    Query(
-                        by(
-                            "env, host, status_code",
-                            "tempo_request_duration_seconds_count",
-                        ),
-                        "{{env}} {{host}} {{status_code}}",
+                    rates(
+                        "env, host, status_code", "tempo_request_duration_seconds_count"
                     ),
                     unit="reqps",
                     soft_maximum=1,
@@ -343,18 +309,18 @@ TEMPO = Board(
                     10,
                     "Blocks",
                     "Blocks that are searched.",
-                    Query("max by (env, host) (tempodb_blocklist_length{@})", HOST),
+                    Query("max by (env, host) (tempodb_blocklist_length{@})", OF_HOST),
                     unit="short",
                     soft_maximum=10,
                 ),
-                graph(
+                events(
                     11,
                     "Faults",
                     "Faults within ten minutes: flushes, compactions and polls that failed.",
                     *(
                         Query(
                             f"sum by (env, host) (increase({metric}{{@}}[10m]))",
-                            f"{HOST} {name}",
+                            f"{OF_HOST} {name}",
                         )
                         for metric, name in (
                             ("tempo_ingester_failed_flushes_total", "flush"),
@@ -362,21 +328,17 @@ TEMPO = Board(
                             ("tempodb_blocklist_poll_errors_total", "poll"),
                         )
                     ),
-                    unit="short",
-                    soft_maximum=1,
                     alerts=(
                         "TempoFlushFailing",
                         "TempoCompactionFailing",
                         "TempoPollsFailing",
                     ),
                 ),
-                graph(
+                states(
                     12,
                     "State",
                     "1 if it answers.",
-                    Query('up{@, job="tempo"}', f"{HOST} up"),
-                    soft_maximum=1,
-                    decimals=0,
+                    Query('up{@, job="tempo"}', f"{OF_HOST} up"),
                     alerts=("TempoDown",),
                 ),
             ),
@@ -391,42 +353,39 @@ TEMPO = Board(
                     Query(
                         "sum by (env, host)"
                         " (tempo_metrics_generator_registry_active_series{@})",
-                        HOST,
+                        OF_HOST,
                     ),
                     unit="short",
                     soft_maximum=100,
                     alerts=("TempoSeriesLimited",),
                 ),
-                graph(
+                speeds(
                     14,
                     "Sent to Prometheus",
                     "Samples per second, and those that failed.",
-                    Query(
-                        "sum by (env, host) (rate(prometheus_remote_storage_samples_total"
-                        f'{{@, job="tempo"}}{RATE}))',
-                        f"{HOST} sent",
+                    rates(
+                        "env, host",
+                        "prometheus_remote_storage_samples_total",
+                        "sent",
+                        matchers='@, job="tempo"',
                     ),
-                    Query(
-                        "sum by (env, host) (rate(prometheus_remote_storage_samples_failed_total"
-                        f'{{@, job="tempo"}}{RATE}))',
-                        f"{HOST} failed",
+                    rates(
+                        "env, host",
+                        "prometheus_remote_storage_samples_failed_total",
+                        "failed",
+                        matchers='@, job="tempo"',
                     ),
-                    unit="suffix:/s",
-                    soft_maximum=1,
                     colors=((" sent", GOOD), (" failed", BAD)),
                     alerts=("TempoRemoteWriteFailing",),
                 ),
-                graph(
+                events(
                     15,
                     "Collections failed",
                     "Failed attempts within ten minutes to make metrics of spans.",
-                    Query(
-                        "sum by (env, host) (increase("
-                        "tempo_metrics_generator_registry_collections_failed_total{@}[10m]))",
-                        HOST,
+                    increases(
+                        "env, host",
+                        "tempo_metrics_generator_registry_collections_failed_total",
                     ),
-                    unit="short",
-                    soft_maximum=1,
                     alerts=("TempoGeneratorFailing",),
                 ),
             ),
