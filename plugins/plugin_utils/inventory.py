@@ -38,6 +38,7 @@ except ImportError:  # ansible-core before 2.19 records it as an attribute
 FROM_ENVIRONMENT = re.compile(
     r"""lookup\(\s*["'](?:ansible\.builtin\.)?env["'],\s*["'](\w+)"""
 )
+VAULT = "run with --ask-vault-pass or --vault-password-file, and with the password of this value"
 ROLES = Path(__file__).parents[2] / "roles"
 
 
@@ -179,7 +180,9 @@ class Inventory(catalog.Inventory):
         except Exception as error:
             # A filter may raise anything, and ansible-core before 2.19 does not wrap it.
             message = str(error).removesuffix(".")
-            raise CatalogError(f"{subject}: {message}; correct the value.") from error
+            is_vaulted = re.search("vault.?secret", message, re.IGNORECASE)
+            remedy = VAULT if is_vaulted else "correct the value"
+            raise CatalogError(f"{subject}: {message}; {remedy}.") from error
 
 
 # The hostvars of the last call in this process, and the inventory that was built from them.

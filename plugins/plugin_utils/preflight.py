@@ -290,7 +290,9 @@ def _value_blockers(
         message = (
             f"{subject}: is the example of {DEV}, which is refused in {environment}"
         )
-        return [f"{message}; set a value of your own."]
+        command = required.get("command")
+        source = f", made for example by: {command}" if command else ""
+        return [f"{message}; set a value of your own{source}."]
     min_length = required.get("min_length", 0)
     if len(str(value)) < min_length:
         return [
@@ -327,11 +329,15 @@ def _open_addresses(
     host: str,
     inventory: Inventory,
 ) -> list[str]:
-    """Raise CatalogError unless the addresses that may be open are addresses."""
+    """Return a blocker for each of the addresses that may be open and is none."""
     value = inventory.variable(host, transport.OPEN_VARIABLE) or []
+    messages = []
     for address in value if isinstance(value, list) else [value]:
-        catalog.parse_bind_address(address, f"{transport.OPEN_VARIABLE} of {host}")
-    return []
+        try:
+            catalog.parse_bind_address(address, f"{transport.OPEN_VARIABLE} of {host}")
+        except CatalogError as error:
+            messages.append(str(error))
+    return messages
 
 
 def _plaintext_listeners(
@@ -389,7 +395,13 @@ def _address_conflicts(
     claims: list[tuple[Listener, catalog.BindAddress]] = []
     messages = []
     for listener in _listeners(present, host, inventory):
-        for address in catalog.bind_addresses_of(listener, inventory):
+        try:
+            addresses = catalog.bind_addresses_of(listener, inventory)
+        except CatalogError as error:
+            # One wrong address does not hide the next.
+            messages.append(str(error))
+            continue
+        for address in addresses:
             others = [other for other, taken in claims if _overlap(address, taken)]
             messages += [_conflict(other, listener, address) for other in others[:1]]
             claims.append((listener, address))

@@ -169,7 +169,11 @@ def test_reports_a_missing_environment_once(check: Check) -> None:
         ),
         pytest.param(
             "loki_retention: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3132",
-            ["hosts.yml:5: loki_retention of b: ", "decrypt"],
+            [
+                "hosts.yml:5: loki_retention of b: ",
+                "decrypt",
+                "; run with --ask-vault-pass or --vault-password-file",
+            ],
             id="vaulted",
         ),
         pytest.param(
@@ -357,6 +361,21 @@ def test_names_the_active_definition_of_a_variable_first(
         (tmp_path / name).write_text(f"{line}\n")
     message = check()["msg"]
     assert message.startswith("host_vars/b.yml:2: loki_retention of b: must be a str;")
+
+
+def test_reports_each_wrong_address_of_a_host_at_once(check: Check) -> None:
+    wrong = """loki_listen_address: 127.0.0.1:99999
+          loki_grpc_listen_address: "::1:9095"
+          monitoring_open_addresses: [1514, "0.0.0.0:99999"]"""
+    hosts = INVENTORY.replace("loki_listen_address: 0.0.0.0:3100", wrong)
+    message = "\n".join(blockers(check, hosts))
+    for words in (
+        "loki_listen_address: '127.0.0.1:99999' has no valid port",
+        "loki_grpc_listen_address: '::1:9095' has an IPv6 address without brackets",
+        "monitoring_open_addresses of b: 1514 is not host:port",
+        "monitoring_open_addresses of b: '0.0.0.0:99999' has no valid port",
+    ):
+        assert message.count(words) == 1, message
 
 
 @pytest.mark.parametrize(
