@@ -28,7 +28,8 @@ OF_HOST = "{{env}} {{host}}"
 ZERO: Steps = ((GOOD, None), (BAD, 0.000001))
 ENV = Variable("env", "Environment", "up")
 # Labels of a table's rows.
-HOSTS = (("env", "Environment"), ("host", "Host"))
+IN_ENV = ("env", "Env")
+HOSTS = (IN_ENV, ("host", "Host"))
 
 
 def hosts(metric: str) -> Variable:

@@ -392,10 +392,11 @@ def overrides(panel: Panel) -> list[Json]:
 def label_column(label: str, title: str) -> Json:
     """Return the settings of a column of labels, whose cells lead to what they name."""
     # Names that are cut off are of no use, also on a phone.
-    properties: list[Json] = [{"id": "custom.minWidth", "value": 110}]
+    least = 70 if label == "env" else 110
+    properties: list[Json] = [{"id": "custom.minWidth", "value": least}]
     if label in CELL_LEADS:
         words, board, variable = CELL_LEADS[label]
-        address = f"/d/hippius-{board}?var-env=${{__data.fields.Environment}}"
+        address = f"/d/hippius-{board}?var-env=${{__data.fields.Env}}"
         url = f"{address}&var-{variable}=${{__value.text}}&${{__url_time_range}}"
         properties.append({"id": "links", "value": [link(words, url)]})
     return {"matcher": {"id": "byName", "options": title}, "properties": properties}

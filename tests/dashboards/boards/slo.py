@@ -16,6 +16,7 @@ from tests.dashboards.model import (
 )
 from tests.dashboards.parts import (
     ENV,
+    IN_ENV,
     ZERO,
     graph,
     limit,
@@ -87,7 +88,7 @@ SLO = Board(
                     "Objectives",
                     "One line for each objective.",
                     (
-                        ("env", "Environment"),
+                        IN_ENV,
                         ("service", "Service"),
                         ("slo", "Objective"),
                     ),

@@ -19,6 +19,7 @@ from tests.dashboards.model import (
 from tests.dashboards.parts import (
     CODES,
     ENV,
+    IN_ENV,
     OF_HOST,
     RATE,
     ZERO,
@@ -108,7 +109,7 @@ STACK = Board(
                     1,
                     "Components",
                     "Each scrape job: what is down comes first.",
-                    (("env", "Environment"), ("job", "Component")),
+                    (IN_ENV, ("job", "Component")),
                     Column(
                         "State",
                         f"min {JOB} (up{{@}})",
@@ -121,7 +122,8 @@ STACK = Board(
                     Column("Targets", f"count {JOB} (up{{@}})"),
                     Column(
                         "Running for",
-                        f"time() - max {JOB} (process_start_time_seconds{{@}})",
+                        f"time() - max {JOB} (process_start_time_seconds{{@}})"
+                        f" or min {JOB} (otelcol_process_uptime_seconds_total{{@}})",
                         "dtdurations",
                         YOUNG,
                     ),

@@ -56,6 +56,8 @@ DOWN, DOWN_SINCE = "api-2", -25 * MINUTE
 # When requests were slow and failed.
 SLOW = (-50 * MINUTE, -20 * MINUTE)
 FULL_REDIS, FULL_SINCE = "queue", -45 * MINUTE
+# The host whose PostgreSQL is a replica, and whose network loses packets.
+REPLICA = "stage-app"
 # When the exporter of PostgreSQL was restarted.
 RESTART = -8 * MINUTE
 
@@ -760,6 +762,10 @@ def faulty(one: Series) -> Curve:
         return whole(within(SLOW[1], float("inf"), shrunk, grown))
     if labels.get("redis") == FULL_REDIS and is_prod:
         return full_redis(one)
+    if (labels["host"], one.name) == (REPLICA, "pg_replication_is_replica"):
+        return flat(1)
+    if one.name == "node_network_receive_errs_total" and labels["host"] == REPLICA:
+        return flat(0.4)
     if labels["host"] == "stage-app" and labels.get("mountpoint") == "/srv":
         if one.name == "node_filesystem_avail_bytes":
             return ramp(-8 * HOUR, 8 * HOUR, 120 * 1024**3, 6 * 1024**3)

@@ -118,5 +118,5 @@ def exposition(fleet: Iterable[Series], spans: list[range], now: int) -> Iterato
     for one in fleet:
         text = one.text
         for time, value in samples(one, spans, now):
-            yield f"{text} {value:.10g} {time}\n"
+            yield f"{text} {value:.15g} {time}\n"
     yield "# EOF\n"

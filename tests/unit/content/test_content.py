@@ -494,7 +494,7 @@ def test_table_names_the_environment_and_shows_what_its_columns_say(where, item)
     _merge, kept, order = item["transformations"]
     names = kept["options"]["include"]["names"]
     titles = [order["options"]["renameByName"][name] for name in names]
-    assert titles[0] == "Environment" and len(set(titles)) == len(titles)
+    assert titles[0] == "Env" and len(set(titles)) == len(titles)
     values = [f"Value #{target['refId']}" for target in item["targets"]]
     # Otherwise columns have 150 pixels at least, and the last ones are cut off.
     assert item["fieldConfig"]["defaults"]["custom"]["minWidth"] * len(titles) < 1200
