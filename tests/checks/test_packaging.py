@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -128,3 +130,28 @@ def test_checkout_finds_its_entry_points(
     check = ["ansible-playbook", "-i", f"inventories/{environment}", "--syntax-check"]
     for playbook in ENTRY_POINTS:
         run(*check, playbook, cwd=ROOT, HOME=str(tmp_path))
+
+
+# Zipped bytes that Ansible may send for a module; raise one together with its reason.
+LARGEST_PAYLOADS = {
+    "component": 192_000,
+    "component_observation": 149_000,
+    "component_status": 196_000,
+    "grafana_content": 200_000,
+    "grafana_datasource": 190_000,
+}
+
+
+def test_no_module_sends_more_than_it_may() -> None:
+    command = [sys.executable, "-m", "tests.benchmarks.payload"]
+    printed = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split() for line in printed.splitlines()[1:]]
+    zipped = {module: int(count) for module, _ours, _all, count, _files in rows}
+    assert zipped.keys() == LARGEST_PAYLOADS.keys()
+    assert {
+        module: count
+        for module, count in zipped.items()
+        if count > LARGEST_PAYLOADS[module]
+    } == {}
