@@ -35,6 +35,7 @@ from tests.dashboards.parts import (
 )
 
 DISK = "{{env}} {{host}} {{device}}"
+PART = "{{env}} {{host}} {{name}}"
 INODES = """max by (env, host, device) (
   node_filesystem_files_free{@, fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660"}
   / node_filesystem_files
@@ -408,6 +409,25 @@ HOST = Board(
                     unit="s",
                     soft_maximum=3600,
                     alerts=("HostRebooted",),
+                ),
+                graph(
+                    30,
+                    "Rollouts",
+                    "Files and units that are not as rolled out, rollouts that did not finish, and"
+                    " components that were rolled back.",
+                    Query("monitoring_rollout_drift{@}", f"{PART} changed"),
+                    Query("monitoring_rollout_unverified{@}", f"{PART} unfinished"),
+                    Query("monitoring_rollout_rolled_back{@}", f"{PART} rolled back"),
+                    soft_maximum=1,
+                    decimals=0,
+                    alerts=(
+                        "RolloutChanged",
+                        "RolloutUnverified",
+                        "RolloutRolledBack",
+                        "RolloutStateStale",
+                        "CertificateExpiring",
+                        "CertificateExpired",
+                    ),
                 ),
             ),
         ),

@@ -17,6 +17,7 @@ def test_collectors_are_flags_of_the_command_and_of_its_check():
         "{release}/node_exporter",
         "--web.listen-address=127.0.0.1:9100",
         "--web.config.file={etc}/web.yml",
+        "--collector.textfile.directory=/run/node-exporter-rollouts",
         "--collector.systemd",
         "--collector.processes",
         "--no-collector.wifi",
