@@ -21,7 +21,7 @@ mutants:
 	@tests/bootstrap python -m tests.mutants $(ARGS)
 
 demo:
-	@tests/bootstrap python -m tests.testbed.demo up
+	@TESTS_REQUIREMENTS=tests/testbed/requirements.txt tests/bootstrap python -m tests.testbed.demo up
 
 demo-down:
-	@tests/bootstrap python -m tests.testbed.demo down
+	@TESTS_REQUIREMENTS=tests/testbed/requirements.txt tests/bootstrap python -m tests.testbed.demo down

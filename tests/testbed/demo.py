@@ -73,8 +73,10 @@ def up() -> int:
     started = time.monotonic()
     run_testbed("docker")
     archives = obtain_archives(published.default_versions())
-    run_testbed("mirror")
-    run_testbed("lock")
+    if archives.missing:
+        # Hosts download the compiled ones; the controller pushes the others.
+        run_testbed("mirror")
+        run_testbed("lock")
     host = hosts.up(NAME)
     # Before the rollout, since the application must also work without a collector.
     app.up(f"http://{host.address}:4317")
@@ -157,11 +159,16 @@ def release_variables(archives: Published) -> dict[str, Any]:
         "---\n" + json.dumps(archives.lock, indent=2) + "\n", encoding="utf-8"
     )
     versions = {f"{name}_version": archives.version(name) for name in archives.lock}
-    return {
+    variables = {
         "monitoring_archives_dir": str(published.directory()),
-        "monitoring_releases_lock": [str(hosts.lock_file()), str(lock_file)],
+        "monitoring_releases_lock": [str(lock_file)],
         **versions,
     }
+    if archives.missing:
+        variables["monitoring_releases_lock"].insert(0, str(hosts.lock_file()))
+        return variables
+    # Nobody serves compiled ones.
+    return {**variables, "monitoring_mirrors": []}
 
 
 def write_inventory(host: hosts.Host, archives: Published) -> Path:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ import yaml
 from ansible_collections.hippius.monitoring.plugins.module_utils import (
     upstream_releases,
 )
+from tests.conftest import ROOT
 from tests.testbed import cache, demo
 from tests.testbed.releases import published
 
@@ -107,8 +110,9 @@ def test_nothing_is_compiled_where_a_mirror_has_all_archives(
     for entry in upstream_releases.entries_of(lock):
         path = directory / upstream_releases.mirror_path(entry["url"])
         assert path.read_bytes() == CONTENT
-    locked = yaml.safe_load(Path(variables["monitoring_releases_lock"][1]).read_text())
-    assert locked == lock
+    (lock_file,) = variables["monitoring_releases_lock"]
+    assert yaml.safe_load(Path(lock_file).read_text()) == lock
+    assert variables["monitoring_mirrors"] == []
     shown = capsys.readouterr().err
     assert shown.count("127.0.0.1:9 cannot be reached") == 1
     assert "loki 3.7.8: 0 MB downloaded" in shown
@@ -139,6 +143,9 @@ def test_only_the_release_that_cannot_be_downloaded_is_compiled(
     monkeypatch.setenv("MONITORING_MIRRORS", url)
     archives = demo.obtain_archives(VERSIONS)
     assert (list(archives.lock), built) == (["loki"], ["tempo"])
+    variables = demo.release_variables(archives)
+    assert len(variables["monitoring_releases_lock"]) == 2
+    assert "monitoring_mirrors" not in variables
     shown = capsys.readouterr().err
     assert "tempo 2.10.7: " in shown and "HTTP 404" in shown
     assert "1 of 2 releases are not downloaded (tempo)" in shown
@@ -192,3 +199,18 @@ def test_progress_has_sizes_and_an_estimate(
     present: int, size: int, expected: str
 ) -> None:
     assert published.progress(present, size, 10) == expected
+
+
+def test_the_demonstration_needs_only_the_packages_of_its_own_list() -> None:
+    own, tests = (
+        {line for line in (ROOT / name).read_text("utf-8").splitlines() if "==" in line}
+        for name in ("tests/testbed/requirements.txt", "tests/requirements.txt")
+    )
+    assert own < tests
+    others = ["docker", "hypothesis", "molecule", "promql_parser", "pytest", "requests"]
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({others}));"
+        "import tests.testbed.__main__, tests.testbed.demo"
+    )
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "collections")}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
