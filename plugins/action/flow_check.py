@@ -63,7 +63,7 @@ class ActionModule(ActionBase):
     ) -> dict[str, Any]:
         site, host = self._site, self._host
         if options["step"] == "send":
-            tokens = [secrets.token_hex(16) for _ in range(MARKS)]
+            tokens = [secrets.token_hex(16) for _mark in range(MARKS)]
             return self._query(marks=flow_plan.marks_of(site, host, flows, tokens))
         if options["step"] == "remove":
             if host not in site.hosts("promtail"):

@@ -161,7 +161,8 @@ class _Parser:
 
     def _count(self, was_repeated: bool) -> None:
         match = _COUNT.match(self.pattern, self.at)
-        assert match
+        if match is None:
+            raise _Refused("a count is no number")
         least, has_range, most = int(match[1]), match[2], match[3]
         largest = int(most) if most else least
         if max(least, largest) > _MOST_REPETITIONS or least > largest:
