@@ -21,7 +21,7 @@ from ansible_collections.hippius.monitoring.plugins.plugin_utils.series_selector
 )
 from tests import content
 from tests.conftest import ROOT
-from tests.resilience import assertions
+from tests.resilience import assertions, faults
 from tests.resilience.rollout import differences, wait_until
 from tests.resilience.site import CANARY, READY, ROLES, UNITS, Site
 from tests.testbed import app, docker, hosts
@@ -240,6 +240,17 @@ def test_metrics_of_alerts_and_dashboards_exist(site, fetch):
     for query in content.queries():
         if query.datasource == "prometheus":
             flows.series(fetch, content.chosen(query.expression))
+
+
+def test_each_of_three_faults_is_one_message_and_another_one_when_it_is_over(site):
+    watchers = faults.Watchers(site, speed=20)
+    watchers.start()
+    try:
+        results = watchers.experience(*faults.FAULTS[:3])
+    finally:
+        watchers.stop()
+    names = sorted(title.split(" · ")[0].split()[-1] for title in results[0].titles)
+    assert names == sorted(fault.alert for fault in faults.FAULTS[:3])
 
 
 def test_ten_thousand_spans_outlive_an_outage_of_tempo_and_a_killed_collector(site):
