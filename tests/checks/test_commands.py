@@ -424,4 +424,5 @@ def test_quick_start_is_run_to_the_letter_until_the_host_is_contacted(
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     assert "UNREACHABLE" in output
+    assert "[WARNING]" not in output
     assert "has the secrets" in output
