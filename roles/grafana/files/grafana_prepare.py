@@ -40,6 +40,8 @@ ROLLOUT_SECONDS = 600
 # Marks a line for the user of the rollout.
 NOTICE = "notice: "
 CLI_SECONDS = 300
+# Files beside a database from which SQLite completes it when it is opened.
+LOGS = ("-wal", "-journal")
 # Cost of a fingerprint (scrypt's n): about 50 ms and 16 MiB for each guess.
 COST = 2**14
 # In FIPS mode: PBKDF2 with about 500,000 rounds.
@@ -116,6 +118,7 @@ class State:
         new.write_text(json.dumps(self.values, indent=1) + "\n", encoding="utf-8")
         sync(new)
         new.replace(self.path)
+        sync(self.path)
 
     def fingerprint(self, name: str, secret: str) -> str:
         """Return a hash that identifies a secret and is too costly to guess it from.
@@ -399,7 +402,7 @@ def back_up(grafana: Installation, state: State, database: Path) -> None:
 
 def restore(grafana: Installation, state: State, database: Path, backup: Path) -> None:
     """Replace the database by a backup. After a crash at any point it can be repeated."""
-    has_log = with_suffix(database, "-wal").exists()
+    has_log = any(with_suffix(database, suffix).exists() for suffix in LOGS)
     if has_log or not filecmp.cmp(backup, database, shallow=False):
         replace(grafana, state, database, backup)
     state.remember(version=state.get("backup_version"), admin_password="", release="")
@@ -416,7 +419,7 @@ def replace(grafana: Installation, state: State, database: Path, backup: Path) -
     new = with_suffix(database, ".new")
     shutil.copyfile(backup, new)
     sync(new)
-    for suffix in ("-wal", "-shm", "-journal"):
+    for suffix in (*LOGS, "-shm"):
         # These files belong to the newer database and would damage the restored one.
         with_suffix(database, suffix).unlink(missing_ok=True)
     new.replace(database)

@@ -266,7 +266,7 @@ class Remainders:
                 offset = 0
             target.flush()
             os.fsync(target.fileno())
-        os.rename(remainder + ".new", remainder)
+        rename(remainder + ".new", remainder)
         self.kept[remainder] = self.labels.get(path) or {
             "__container_name": container[:12]
         }
@@ -325,7 +325,17 @@ def replace(path: str, content: str) -> None:
         stream.write(content.encode("utf-8", "surrogateescape"))
         stream.flush()
         os.fsync(stream.fileno())
-    os.rename(new, path)
+    rename(new, path)
+
+
+def rename(path: str, target: str) -> None:
+    """Rename a file on disk, before anything that relies on it: a power cut keeps the order."""
+    os.rename(path, target)
+    directory = os.open(os.path.dirname(target), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.filter.grafana_ini import grafana_ini
+from tests.unit.roles.disk_order import DiskOrder
 from tests.unit.roles.rendering import rollout
 
 SCRIPT = Path(__file__).parents[3] / "roles/grafana/files/grafana_prepare.py"
@@ -691,6 +692,53 @@ def test_a_restore_is_repeated_after_a_kill(host, monkeypatch, killed_at):
     assert host.notes()[0] == "old"
     assert "new" not in host.notes()
     assert ["old", "new"] in [host.notes(path) for path in host.backups.glob("newer-*")]
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+def test_a_restore_is_repeated_when_a_log_of_the_newer_version_is_left(
+    host, suffix, capsys
+):
+    host.start("old")
+    host.use(NEW)
+    host.start("new")
+    (backup,) = host.backups.glob("grafana-*")
+    # A power cut has taken the removal of the log, but not the new name of the copy.
+    shutil.copyfile(backup, host.database)
+    log = grafana_prepare.with_suffix(host.database, suffix)
+    log.write_bytes(b"newer changes")
+    host.use(OLD)
+    assert host.run() == 0
+    assert "The database was restored from" in output(capsys)
+    assert not log.exists()
+    assert host.notes() == ["old"]
+
+
+def test_a_restored_database_is_not_restored_again(host, capsys):
+    host.start("old")
+    host.use(NEW)
+    host.start("new")
+    (backup,) = host.backups.glob("grafana-*")
+    shutil.copyfile(backup, host.database)
+    host.use(OLD)
+    assert host.run() == 0
+    assert "The database was restored from" not in output(capsys)
+    assert host.state()["version"] == OLD
+
+
+def test_each_step_is_on_disk_before_the_next(host, monkeypatch):
+    order = DiskOrder(monkeypatch)
+    host.start("old")
+    host.use(NEW)
+    host.start("new")
+    backed_up = [os.path.basename(path) for path in order.renamed()]
+    host.use(OLD)
+    host.start()
+    assert order.faults() == []
+    names = [os.path.basename(path) for path in order.renamed()]
+    # Grafana migrates the database, or uses the restored one, after these.
+    copied = next(name for name in backed_up if name.startswith("grafana-1"))
+    assert "grafana-prepare.json" in backed_up[backed_up.index(copied) :]
+    assert "grafana-prepare.json" in names[names.index("grafana.db") :]
 
 
 def test_an_older_version_is_refused_once_the_newer_one_is_verified(host, capsys):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.roles.disk_order import DiskOrder
+
 SCRIPT = Path(__file__).parents[3] / "roles/promtail/files/promtail_resume.py"
 specification = importlib.util.spec_from_file_location("promtail_resume", SCRIPT)
 promtail_resume = importlib.util.module_from_spec(specification)
@@ -356,6 +358,41 @@ def test_it_does_not_keep_a_log_that_was_rotated_while_promtail_ran(
     host.stop("success", monkeypatch)
     assert host.start() == {str(log): 50 * LENGTH}
     assert host.remainders() == {}
+
+
+@pytest.mark.parametrize(
+    ("age", "is_noticed"), [(0, False), (1, False), (2, True), (3, True)]
+)
+def test_it_keeps_a_log_that_promtail_may_not_have_seen_rotated(
+    host: Host, monkeypatch: pytest.MonkeyPatch, age: int, is_noticed: bool
+) -> None:
+    log = host.log(API, lines(101, 200, SAVED_AT - age))
+    host.log(API, lines(1, 100), ".1")
+    host.write_targets(log)
+    host.save_positions({log: 50 * LENGTH})
+    host.stop("success", monkeypatch)
+    assert host.start() == {str(log): 50 * LENGTH if is_noticed else 0}
+    assert host.remainders() == ({} if is_noticed else {"api": list(range(51, 101))})
+
+
+def test_each_step_is_on_disk_before_the_next(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = rotated(host)
+    host.save_positions({log: 100 * LENGTH})
+    order = DiskOrder(monkeypatch)
+    host.stop("success", monkeypatch)
+    host.start()
+    assert order.faults() == []
+    # The positions skip the remainder, which Promtail must know by then.
+    names = [os.path.basename(path) for path in order.renamed()]
+    assert names == [
+        "settled",
+        f"{API}-{SAVED_AT}.log",
+        "targets.json",
+        "positions.yaml",
+        "settled",
+    ]
 
 
 def test_it_keeps_the_same_lines_after_a_kill_before_the_positions_were_written(
