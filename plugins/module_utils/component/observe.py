@@ -210,14 +210,15 @@ def our_paths(name: str) -> list[str]:
     paths = [
         path for path in paths if os.path.lexists(path) and _is_ours(name, path, known)
     ]
-    # An enabling link dangles when a run was killed after it removed the unit.
     known |= set(map(os.path.basename, paths))
     units = {path(unit_name) for unit_name in known for path in UNIT_PATHS}
+    links: list[str] = []
     for directory in glob.glob(os.path.join(layout.UNITS, "*.wants")):
-        paths += [
+        links += [
             path for path in _paths_in(directory) if files.link_target(path) in units
         ]
-    return paths
+    # Whoever removes them all and is killed leaves no link whose unit nobody knows any more.
+    return links + paths
 
 
 def _is_ours(name: str, path: str, known: set[str]) -> bool:

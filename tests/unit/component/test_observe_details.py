@@ -285,6 +285,30 @@ def test_links_that_enable_ours_are_ours(directory: str) -> None:
     assert str(other) not in paths
 
 
+def test_an_enabling_link_without_its_unit_is_ours() -> None:
+    written()
+    link = layout.wants("timers.target", TIMER)
+    os.unlink(layout.unit(TIMER))
+    assert observe.wrong_links("loki", built(instance(**OPTIONS))) == (
+        layout.unit(TIMER),
+    )
+    without = {**OPTIONS, "units": {}}
+    assert observe.wrong_links("loki", built(instance(**without))) == (link,)
+
+
+def test_a_removal_that_is_killed_anywhere_leaves_nothing_that_nobody_knows() -> None:
+    written()
+    desired = instance(**{**OPTIONS, "units": {}})
+    new = generation.write(desired, built(desired), GROUP)
+    # The one before was never verified, so that no link leads to a generation with the timer.
+    generation.switch("loki", new)
+    unknown = {layout.unit(TIMER), layout.wants("timers.target", TIMER)}
+    while extra := observe.wrong_links("loki", built(desired)):
+        assert set(extra) == {path for path in unknown if os.path.lexists(path)}
+        files.remove(extra[0])
+    assert not any(map(os.path.lexists, unknown))
+
+
 def test_units_are_installed_by_links_and_not_by_staging() -> None:
     name = written()
     (Path(layout.generation("loki", name)) / "other.service").touch()
