@@ -623,6 +623,25 @@ def test_organization_of_the_task_is_accepted() -> None:
     assert read(text.replace("2", "$ORG"), org_id=2, ORG="2")[1].errors == []
 
 
+@pytest.mark.parametrize("org_id", [-1, 0, 1])
+@pytest.mark.parametrize(
+    "section",
+    [
+        "templates: [{orgId: ID, name: t, template: x}]",
+        "datasources: [{orgId: ID, name: P, type: x}]",
+        "policies: [{orgId: ID, receiver: r}]",
+        "deleteTemplates: [{orgId: ID, name: t}]",
+        "resetPolicies: [ID]",
+    ],
+)
+def test_organization_below_one_is_the_first(section: str, org_id: int) -> None:
+    text = f"apiVersion: 1\n{section}\n".replace("ID", str(org_id))
+    desired, diagnostics = read(text)
+    assert (len(desired), diagnostics.errors) == (1, [])
+    (error,) = read(text, org_id=2)[1].errors
+    assert f"orgId is {org_id or 1}, and the task manages organization 2;" in error
+
+
 def test_variable_may_be_true_or_false_as_in_grafana() -> None:
     settings = "{a: $YES, b: '$NO', c: $DIGITS, d: 'true', e: '$$YES', f: x$YES}"
     converted = body(

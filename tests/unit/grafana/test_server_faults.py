@@ -283,6 +283,103 @@ def test_a_concurrent_save_is_replaced_knowingly(server: FakeGrafana) -> None:
     assert [line.status for line in server.writes][-2:] == [412, 200]
 
 
+def test_nothing_follows_the_first_error_of_a_kind(server: FakeGrafana) -> None:
+    texts = [
+        desired("template", {"name": f"t{n}", "template": f"text {n}"})
+        for n in range(3)
+    ]
+    server.fail("500", method="PUT", path=r"/templates/t1$", times=0)
+    with pytest.raises(GrafanaError, match=r"template t1 .* answered 500"):
+        run(server, texts, owner="")
+    assert written(server) == ["PUT /api/v1/provisioning/templates/t0"]
+    server.clear()
+    run(server, texts, owner="")
+    server.clear()
+    server.fail("500", method="DELETE", path=r"/templates/t1$", times=0)
+    with pytest.raises(GrafanaError, match=r"template t1 .* answered 500"):
+        run(server, [absent("template", f"t{n}") for n in range(3)], owner="")
+    # Deletions have the reverse order.
+    assert written(server) == ["DELETE /api/v1/provisioning/templates/t2"]
+
+
+def test_each_of_two_writers_ends_at_the_first_error(server: FakeGrafana) -> None:
+    many = [
+        desired(
+            "dashboard",
+            {"dashboard": {"uid": f"d{n}", "title": f"D{n}"}, "folderUid": ""},
+        )
+        for n in range(10)
+    ]
+    server.fail("500", method="POST", path=r"dashboards/db", times=0)
+    with pytest.raises(GrafanaError) as raised:
+        run(server, many, owner="")
+    assert 1 <= sum(line.status == 500 for line in server.writes) <= 2
+    assert raised.value.result.changes == []
+
+
+RACES = [
+    pytest.param("file", "it is provisioned from a file", True, id="file"),
+    pytest.param("converted_prometheus", "its provenance is conv", True, id="tool"),
+    pytest.param("", "it was made manually", False, id="manual"),
+]
+
+
+@pytest.mark.parametrize("fault", ["reset", "locked", "412"])
+@pytest.mark.parametrize(("provenance", "reason", "adopt"), RACES)
+def test_a_repeated_write_spares_what_became_somebody_elses(
+    server: FakeGrafana, fault: str, provenance: str, reason: str, adopt: bool
+) -> None:
+    run(server, [desired("template")], owner="")
+
+    def take_over(_seconds: float) -> None:
+        server.set_provenance("template", "discord", provenance)
+
+    client = connect(server, sleep=take_over)
+    other = desired("template", changed(BODIES["template"], ("template",), "plain"))
+    server.fail(fault, method="PUT", path=r"/templates/discord", times=1)
+    server.requests.clear()
+    with pytest.raises(GrafanaError, match=rf"template discord .*; and now {reason}"):
+        reconcile(client, [other], Options(adopt=adopt))
+    assert written(server) == []
+    live = _live(server)["template"]["discord"]
+    assert (live.provenance, live.body["template"]) == (
+        provenance,
+        BODIES["template"]["template"],
+    )
+
+
+def test_a_repeated_deletion_spares_what_became_somebody_elses(
+    server: FakeGrafana,
+) -> None:
+    run(server, [desired("template")], owner="")
+
+    def take_over(_seconds: float) -> None:
+        server.set_provenance("template", "discord", "file")
+
+    server.fail("reset", method="DELETE", path=r"/templates/discord", times=1)
+    server.requests.clear()
+    with pytest.raises(GrafanaError, match="; and now it is provisioned from a file"):
+        reconcile(connect(server, sleep=take_over), [absent("template")], Options())
+    assert written(server) == []
+    assert "discord" in _live(server)["template"]
+
+
+def test_a_repeated_creation_spares_what_was_made_meanwhile(
+    server: FakeGrafana,
+) -> None:
+    theirs = desired("template", changed(BODIES["template"], ("template",), "theirs"))
+
+    def create_manually(_seconds: float) -> None:
+        if "discord" not in _live(server)["template"]:
+            reconcile(connect(server), [theirs], Options(editable=True))
+
+    server.fail("reset", method="PUT", path=r"/templates/discord", times=1)
+    client = connect(server, sleep=create_manually)
+    with pytest.raises(GrafanaError, match="; and now it was made manually"):
+        reconcile(client, [desired("template")], Options())
+    assert "theirs" in _live(server)["template"]["discord"].body["template"]
+
+
 def test_a_value_that_is_stored_differently_is_reported() -> None:
     with FakeGrafana(version="11.6.4") as server:
         run(server, [desired("folder")])

@@ -354,6 +354,32 @@ def test_absent_objects_are_resolved_by_another_key() -> None:
     assert one(plan(both, live, RULES)).action == KEEP
 
 
+@pytest.mark.parametrize(
+    ("kind", "parts", "uid"),
+    [
+        ("contact_point", "receivers", "chat-1"),
+        ("rule_group", "rules", "target-down"),
+    ],
+)
+def test_a_part_that_is_desired_elsewhere_is_not_removed_from_its_old_place(
+    kind: str, parts: str, uid: str
+) -> None:
+    live = server(**{kind: {IDENTITIES[kind]: held(kind)}})
+    name = "title" if kind == "rule_group" else "name"
+    body = changed(BODIES[kind], (name,), "other")
+    body[parts] = body[parts][:1]
+    removed = DesiredObject(kind, "", {"uid": uid}, "f:1", "absent")
+    moved = desired(kind, body)
+    for items in ([moved, removed], [removed, moved]):
+        step = one(plan(items, live, RULES))
+        assert (step.action, step.identity) == (CREATE, moved.identity)
+    # The same uid in another kind is another part.
+    kinds = {"contact_point", "rule_group"} - {kind}
+    other = desired(kinds.pop())
+    steps = plan([removed, other], live, RULES)
+    assert IDENTITIES[kind] in [step.identity for step in steps]
+
+
 # Pruning
 
 
@@ -728,6 +754,42 @@ def test_an_integration_moves() -> None:
         "its integrations are now in contact point chat, and it is provisioned from a file"
         in refused([renamed, desired("policy", {"receiver": "discord"})], live)
     )
+
+
+def integrations(name: str, *uids: str) -> dict[str, Any]:
+    """Return the body of a contact point by mail."""
+    mail = {"type": "email", "settings": {"addresses": "a@example.com"}}
+    return {"name": name, "receivers": [{**mail, "uid": uid} for uid in uids]}
+
+
+@pytest.mark.parametrize(
+    ("kept", "taken", "is_emptied"),
+    [
+        pytest.param([], ["a"], False, id="one of two"),
+        pytest.param([], ["a", "b"], True, id="all"),
+        pytest.param([], ["a", "b", "c"], True, id="all and a new one"),
+        pytest.param(["b"], ["a"], False, id="one, and the rest is desired"),
+        pytest.param(["c"], ["a", "b"], False, id="all, for a new one"),
+    ],
+)
+def test_a_routed_contact_point_may_lose_some_integrations(
+    kept: list[str], taken: list[str], is_emptied: bool
+) -> None:
+    live = server(
+        contact_point={
+            "chat": held("contact_point", integrations("chat", "a", "b")),
+            "spare": held("contact_point", integrations("spare", "d")),
+            "empty": Live(integrations("empty"), "api"),
+        },
+        policy={"": held("policy", {"receiver": "chat"})},
+    )
+    items = [desired("contact_point", integrations("discord", *taken))]
+    if kept:
+        items.append(desired("contact_point", integrations("chat", *kept)))
+    steps = plan_checks.check_moves(plan(items, live, RULES), live, RULES)
+    losers = [identity for _kind, identity in plan_checks.emptied(steps, live)]
+    assert losers == (["chat"] if is_emptied else [])
+    assert ("takes the last integration" in refused(items, live)) is is_emptied
 
 
 def test_a_rule_moves_only_out_of_our_groups() -> None:
