@@ -116,6 +116,17 @@ def test_warns_of_blockers_of_hosts_outside_the_run(check: Check) -> None:
     assert check(hosts, limit="b")["msg"].count("\n") == 1
 
 
+@pytest.mark.parametrize("limit", ["a", "b"])
+def test_reports_a_blocker_of_this_run_and_of_others_once(
+    check: Check, limit: str
+) -> None:
+    # Prometheus of a and Loki itself both need the address.
+    hosts = INVENTORY.replace("0.0.0.0:3100", "127.0.0.1:99999")
+    result = check(hosts, limit=limit)
+    assert result["msg"].count("has no valid port") == 1
+    assert "warnings" not in result
+
+
 def test_refuses_a_component_outside_the_run_that_the_run_must_reach(
     check: Check,
 ) -> None:
