@@ -50,7 +50,8 @@ ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "tests/mutants.json"
 ENGINE, SYNC = "plugins/module_utils/component", "plugins/module_utils/grafana"
 CONTROLLER = "plugins/plugin_utils"
-# Files whose score is recorded, by the folders whose tests run for them.
+# Files whose score is recorded, by the tests that run for them.
+GRAFANA, CONTROL = "tests/unit/grafana", "tests/unit/controller"
 FILES = {
     ("tests/unit/component",): [
         f"{ENGINE}/{name}.py"
@@ -66,19 +67,24 @@ FILES = {
             "observe",
         )
     ],
-    ("tests/unit/grafana",): [
-        f"{SYNC}/{name}.py"
-        for name in (
-            "sync/sync_plan",
-            "sync/plan_checks",
-            "sync/ownership",
-            "sync/unique_names",
-            "sync/reconcile",
-            "normalize",
-        )
+    # Their own tests are enough, and the rest would take most of the time.
+    tuple(
+        f"tests/unit/component/test_{name}.py"
+        for name in ("fallback", "accounts", "observation")
+    ): [f"{ENGINE}/{name}.py" for name in ("fallback", "accounts", "observation")],
+    (f"{GRAFANA}/test_sync_plan.py", f"{GRAFANA}/test_unique_names.py"): [
+        f"{SYNC}/sync/{name}.py"
+        for name in ("sync_plan", "plan_checks", "ownership", "unique_names")
     ],
-    ("tests/unit/controller", "tests/unit/filter"): [
+    (f"{GRAFANA}/test_reconcile.py", f"{GRAFANA}/test_server_faults.py"): [
+        f"{SYNC}/sync/{name}.py" for name in ("reconcile", "apply")
+    ],
+    (f"{GRAFANA}/test_normalize.py",): [f"{SYNC}/normalize.py"],
+    (CONTROL, "tests/unit/filter"): [
         f"{CONTROLLER}/{name}.py" for name in ("preflight", "catalog")
+    ],
+    (f"{CONTROL}/test_unchanged.py", f"{CONTROL}/test_observations.py"): [
+        f"{CONTROLLER}/{name}.py" for name in ("unchanged", "observations")
     ],
 }
 KNOWN = [file for files in FILES.values() for file in files]
