@@ -7,20 +7,31 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    fallback,
     fallback_script,
     generation,
     layout,
+    manifest,
     status,
+    systemd,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
     FAILPOINTS,
 )
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
+    Unit,
+)
+from tests.unit.component import factories
 from tests.unit.component.fake_host import METRICS, release
 
 if TYPE_CHECKING:
@@ -307,3 +318,156 @@ def test_the_program_does_nothing_once_the_orders_are_gone(
     lock.touch()
     monkeypatch.setattr(fallback_script.time, "sleep", lambda _s: orders.unlink())
     fallback_script.main(str(orders), str(lock))
+
+
+# The start of the unit that waits
+
+
+class Systemd:
+    """Systemd that starts the waiting unit or not, and notes commands."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.code, self.main_pid = 0, 0
+        self.commands: list[list[str]] = []
+        monkeypatch.setattr(systemd, "run", self.run)
+        monkeypatch.setattr(systemd, "show", self.show)
+
+    def run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
+        self.commands.append(words)
+        code = self.code if words[0] == "systemd-run" else 0
+        return subprocess.CompletedProcess(words, code, "no room\n")
+
+    def show(self, names: list[str]) -> dict[str, Unit]:
+        return {name: Unit(main_pid=self.main_pid) for name in names}
+
+
+@pytest.fixture
+def fake_systemd(places: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    Path(layout.UNITS).mkdir(parents=True)
+    Path(layout.UNIT_FILES).mkdir(parents=True)
+    return Systemd(monkeypatch)
+
+
+def orders() -> list[Any]:
+    """Return orders from a generation with a timer back to one without."""
+    before, after = (
+        manifest.build(factories.instance(units=units), "loki-1", b"key")
+        for units in ({}, TIMER)
+    )
+    return [fallback.order("loki", "1-abc", before, after)]
+
+
+def test_orders_name_all_that_differs_but_the_link_that_the_switch_moves(
+    places: Path,
+) -> None:
+    (order,) = orders()
+    service = "loki.service"
+    assert order == {
+        "current": layout.current("loki"),
+        "target": "generations/1-abc",
+        "running": layout.running("loki"),
+        "pending": layout.pending("loki"),
+        "stop": ["loki-tidy.service", "loki-tidy.timer"],
+        "start": [service],
+        "files": {
+            layout.unit(service): f"{layout.generation('loki', '1-abc')}/{service}"
+        },
+        "links": {layout.wants("multi-user.target", service): layout.unit(service)},
+        "remove": sorted(
+            [
+                layout.unit("loki-tidy.service"),
+                layout.unit("loki-tidy.timer"),
+                layout.wants("timers.target", "loki-tidy.timer"),
+            ]
+        ),
+    }
+
+
+def test_the_unit_at_boot_precedes_services_of_both_generations(
+    fake_systemd: Systemd,
+) -> None:
+    fallback.arm("loki", orders())
+    unit = Path(layout.unit(layout.boot_unit("loki"))).read_text()
+    assert "\nBefore=loki.service loki-tidy.service\n" in unit
+
+
+def test_the_waiting_unit_tries_again_what_fails(fake_systemd: Systemd) -> None:
+    fallback.arm("loki", orders())
+    (command,) = fake_systemd.commands
+    assert command[0] == "systemd-run"
+    expected = {
+        "--quiet",
+        "--collect",
+        f"--unit={layout.fallback_unit('loki')}",
+        "--property=Restart=on-failure",
+        "--property=RestartSec=10",
+    }
+    program = command.index(sys.executable)
+    assert set(command[1:program]) == expected
+    assert command[program + 1 :] == [
+        "-I",
+        layout.fallback_script("loki"),
+        layout.orders("loki"),
+        layout.lock("loki"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "main_pid", "of_dead_run", "refused", "armed"),
+    [
+        pytest.param(0, 0, False, False, True, id="started"),
+        pytest.param(0, 7, True, False, True, id="started after a dead run"),
+        pytest.param(1, 7, True, False, True, id="that of the dead run still waits"),
+        pytest.param(1, 0, False, True, False, id="not started"),
+        pytest.param(1, 0, True, True, True, id="not started after a dead run"),
+    ],
+)
+def test_a_rollout_is_refused_unless_something_waits_for_its_end(
+    fake_systemd: Systemd,
+    code: int,
+    main_pid: int,
+    of_dead_run: bool,
+    refused: bool,
+    armed: bool,
+) -> None:
+    if of_dead_run:
+        fallback.arm("loki", orders())
+        fake_systemd.commands.clear()
+    fake_systemd.code, fake_systemd.main_pid = code, main_pid
+    unit = layout.fallback_unit("loki")
+    if refused:
+        with pytest.raises(
+            ComponentError, match=re.escape(f"{unit}: cannot start: no room")
+        ):
+            fallback.arm("loki", orders())
+    else:
+        fallback.arm("loki", orders())
+    # The orders of a dead run stay, since they are its way back.
+    assert Path(layout.orders("loki")).exists() is armed
+    stopped = ["systemctl", "stop", unit] in fake_systemd.commands[:1]
+    assert stopped is of_dead_run
+
+
+def test_no_instance_needs_no_unit(fake_systemd: Systemd) -> None:
+    fallback.arm("loki", [])
+    assert not Path(layout.ORDERS).exists()
+    fallback.disarm("loki")
+    assert fake_systemd.commands == []
+
+
+@pytest.mark.parametrize("left", ["fallback_script", "orders"])
+def test_what_a_killed_run_left_of_its_orders_is_removed(
+    fake_systemd: Systemd, left: str
+) -> None:
+    fallback.arm("loki", orders())
+    for name in {"fallback_script", "orders"} - {left}:
+        os.unlink(getattr(layout, name)("loki"))
+    fallback.disarm("loki")
+    assert ["systemctl", "stop", layout.fallback_unit("loki")] in fake_systemd.commands
+    boot_unit = layout.boot_unit("loki")
+    for path in (
+        layout.ORDERS,
+        layout.unit(boot_unit),
+        layout.wants("multi-user.target", boot_unit),
+    ):
+        assert not os.path.lexists(path)
