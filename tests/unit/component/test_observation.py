@@ -4,15 +4,24 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
+    accounts,
     layout,
     manifest,
     observation,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
+    ObservedState,
 )
 from tests.unit.component.fake_host import NONCE, FakeHost
 
@@ -74,3 +83,65 @@ def test_a_removed_secret_is_no_secret(
     state = observation.host(NONCE)["instances"]["loki"]["state"]
     assert state["manifest"]["files"]["etc/password"]["fingerprint"] == ""
     assert state["drift"] == ("etc/password",)
+
+
+@pytest.mark.parametrize(
+    "path", ["adoption", "downloads", "fallback_script", "orders", "nothing"]
+)
+def test_what_an_unfinished_run_left_is_for_the_engine(
+    host: FakeHost, installed: dict[str, Any], path: str
+) -> None:
+    if path != "nothing":
+        # A link that leads nowhere counts as well.
+        left = Path(getattr(layout, path)("loki"))
+        left.parent.mkdir(parents=True, exist_ok=True)
+        left.symlink_to("/nowhere")
+    assert observation.host(NONCE)["instances"]["loki"]["blocked"] is (
+        path != "nothing"
+    )
+
+
+def test_the_account_of_a_person_is_for_the_engine(
+    installed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> None:
+        raise ComponentError(f"user {name}: is a person's account.")
+
+    monkeypatch.setattr(accounts, "refuse_person", refuse)
+    assert observation.host(NONCE)["instances"]["loki"]["blocked"]
+
+
+def test_the_component_of_each_instance_is_told(
+    host: FakeHost,
+    options: dict[str, Any],  # noqa: F811
+) -> None:
+    host.good(options, instances=[{"name": "main"}, {"name": "side"}])
+    instances = observation.host(NONCE)["instances"]
+    assert {name: one["component"] for name, one in instances.items()} == {
+        "loki-main": "loki",
+        "loki-side": "loki",
+    }
+
+
+def test_only_fields_of_a_plan_are_sent(installed: dict[str, Any]) -> None:
+    state = observation.host(NONCE)["instances"]["loki"]["state"]
+    names = {field.name for field in fields(ObservedState)}
+    assert set(state) == names - {
+        "contents",
+        "last_known_good_manifest",
+        "running_manifest",
+    }
+    assert (state["drift"], state["account_exists"]) == ((), True)
+
+
+def test_an_unreadable_manifest_and_a_host_without_a_key_are_told(
+    installed: dict[str, Any],
+) -> None:
+    os.unlink(layout.FINGERPRINT_KEY)
+    assert "etc/password" in observed_state()["drift"]
+    os.unlink(layout.current("loki"))
+    assert observed_state()["manifest"] is None
+
+
+def observed_state() -> dict[str, Any]:
+    return observation.host(NONCE)["instances"]["loki"]["state"]

@@ -104,6 +104,54 @@ def test_an_old_observation_is_made_anew(
     assert len(host.nonces) == count
 
 
+@pytest.mark.parametrize(
+    ("seconds", "is_used"),
+    [(0, True), (observations.LONGEST_USE, False), (-1, False)],
+)
+def test_the_age_of_an_observation_counts_from_its_start(
+    enabled: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, is_used: bool
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(observations.time, "time", lambda: clock[0])
+
+    def slow(_nonce: str) -> dict[str, Any]:
+        clock[0] += 90
+        return {"observation": STATE}
+
+    observations.of_host("a", "loki", slow)
+    clock[0] = 1000.0 + seconds
+    assert (observations.known("a") == STATE) is is_used
+    assert observations.known("b") is None
+
+
+def test_a_run_is_marked_for_its_host_and_component_only(enabled: Path) -> None:
+    # A second play of the run enables it again.
+    observations.mark("a", "loki")
+    observations.enable()
+    pairs = [(host, name) for host in "ab" for name in ("loki", "tempo")]
+    assert [observations.was_run(*pair) for pair in pairs] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_an_observation_appears_at_once_or_not_at_all(
+    enabled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_paths: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", stop)
+        with pytest.raises(KeyboardInterrupt):
+            observations.of_host("a", "loki", Host().observe)
+    assert observations.known("a") is None
+    observations.of_host("a", "loki", Host().observe)
+    assert observations.known("a") == STATE
+
+
 def test_nobody_else_reads_observations(enabled: Path) -> None:
     mask = os.umask(0)
     try:

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.grafana_errors import (
+    GrafanaError,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.kinds.base import (
     CONFLICT,
     CREATE,
@@ -76,6 +79,12 @@ def held(kind: str, body: dict | None = None, **facts: Any) -> Live:
             **facts,
         }
     )
+
+
+def integrations(name: str, *uids: str) -> dict[str, Any]:
+    """Return the body of a contact point by mail."""
+    mail = {"type": "email", "settings": {"addresses": "a@example.com"}}
+    return {"name": name, "receivers": [{**mail, "uid": uid} for uid in uids]}
 
 
 def server(**objects: dict) -> dict:
@@ -380,6 +389,33 @@ def test_a_part_that_is_desired_elsewhere_is_not_removed_from_its_old_place(
     assert IDENTITIES[kind] in [step.identity for step in steps]
 
 
+@pytest.mark.parametrize("kind", ["contact_point", "rule_group"])
+@pytest.mark.parametrize("is_desired", [False, True])
+def test_a_part_is_removed_by_one_step_of_its_object(
+    kind: str, is_desired: bool
+) -> None:
+    body = integrations("chat", "a", "b") if kind == "contact_point" else BODIES[kind]
+    parts = REGISTRY[kind].parts
+    first, second = body[parts]
+    live = server(**{kind: {IDENTITIES[kind]: held(kind, body)}})
+    removed = DesiredObject(kind, "", {"uid": first["uid"]}, "f:1", "absent")
+    without = desired(kind, {**body, parts: [second]})
+    step = one(plan([removed, *([without] if is_desired else [])], live, RULES))
+    assert (step.action, step.identity) == (UPDATE, IDENTITIES[kind])
+    assert [part["uid"] for part in step.body[parts]] == [second["uid"]]
+
+
+@pytest.mark.parametrize("kind", ["contact_point", "rule_group"])
+def test_an_object_goes_with_its_last_part(kind: str) -> None:
+    parts = REGISTRY[kind].parts
+    body = {**BODIES[kind], parts: BODIES[kind][parts][:1]}
+    live = server(**{kind: {IDENTITIES[kind]: held(kind, body)}})
+    uid = body[parts][0]["uid"]
+    removed = DesiredObject(kind, "", {"uid": uid}, "f:1", "absent")
+    step = one(plan([removed], live, RULES))
+    assert (step.action, step.identity) == (DELETE, IDENTITIES[kind])
+
+
 # Pruning
 
 
@@ -401,6 +437,44 @@ def test_only_owned_objects_of_chosen_kinds_are_pruned() -> None:
     # Nothing is desired at all: a list that was not read would look the same.
     rules = replace(RULES, owned=owned(folder={"ops", "mine"}), prune=("folder",))
     assert plan([], live, rules) == []
+
+
+def test_an_object_that_another_owner_has_too_is_not_pruned() -> None:
+    live = server(
+        template={
+            name: held("template", {"name": name, "template": "x"})
+            for name in ("discord", "mine", "shared")
+        }
+    )
+    rules = replace(
+        RULES,
+        owned=owned(template={"mine", "shared"}),
+        others=owned(template={"shared"}, folder={"mine"}),
+        prune=("template",),
+    )
+    steps = plan([desired("template")], live, rules)
+    assert [(step.identity, step.action, step.reason) for step in steps[1:]] == [
+        ("mine", DELETE, ""),
+        ("shared", KEEP, "another owner has it too"),
+    ]
+
+
+@pytest.mark.parametrize(("prune_max", "is_safe"), [(1, False), (2, True), (3, True)])
+def test_a_prune_has_a_limit(prune_max: int, is_safe: bool) -> None:
+    names = ("ops", "one", "two")
+    live = server(
+        folder={uid: held("folder", {"uid": uid, "title": uid}) for uid in names}
+    )
+    rules = replace(RULES, owned=owned(folder=set(names)), prune=("folder",))
+    planned = make_plan([desired("folder")], live, rules)
+    if is_safe:
+        planned.raise_if_unsafe(prune_max)
+    else:
+        with pytest.raises(GrafanaError, match=r"2 objects .*folder one, folder two$"):
+            planned.raise_if_unsafe(prune_max)
+    # What is asked to be absent is no prune.
+    absent_ones = [absent("folder", uid) for uid in names]
+    make_plan(absent_ones, live, RULES).raise_if_unsafe(0)
 
 
 @pytest.mark.parametrize("provenance", ["", "file"])
@@ -754,12 +828,6 @@ def test_an_integration_moves() -> None:
         "its integrations are now in contact point chat, and it is provisioned from a file"
         in refused([renamed, desired("policy", {"receiver": "discord"})], live)
     )
-
-
-def integrations(name: str, *uids: str) -> dict[str, Any]:
-    """Return the body of a contact point by mail."""
-    mail = {"type": "email", "settings": {"addresses": "a@example.com"}}
-    return {"name": name, "receivers": [{**mail, "uid": uid} for uid in uids]}
 
 
 @pytest.mark.parametrize(
