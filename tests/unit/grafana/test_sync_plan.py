@@ -873,6 +873,32 @@ def test_a_rule_moves_only_out_of_our_groups() -> None:
     )
 
 
+def test_only_integrations_move_in_stages() -> None:
+    group = {"folderUid": "ops", "title": "new", "interval": 60, "rules": [RULE]}
+    live = server(
+        rule_group={"ops/targets": held("rule_group")}, folder={"ops": held("folder")}
+    )
+    planned = plan([desired("rule_group", group)], live, RULES)
+    assert one(plan_checks.check_moves(planned, live, RULES)).moves == frozenset()
+
+
+def test_an_object_that_a_prune_keeps_can_be_referred_to() -> None:
+    live = server(
+        folder={uid: held("folder", {"uid": uid, "title": uid}) for uid in ("a", "b")}
+    )
+    owns = owned(folder={"a", "b"})
+    rules = replace(RULES, owned=owns, others=owned(folder={"a"}), prune=("folder",))
+
+    def missing(uid: str) -> list[str]:
+        board = {"dashboard": {"uid": "x", "title": "x"}, "folderUid": uid}
+        items = [desired("folder"), desired("dashboard", board)]
+        steps = plan(items, live, rules)
+        return blockers(plan_checks.check_references(steps, live, []))
+
+    assert missing("a") == []
+    assert "it needs folder b, which is not there" in "".join(missing("b"))
+
+
 def test_a_release_to_the_interface_is_recognized() -> None:
     live = server(template={"discord": held("template")})
     steps = plan([desired("template")], live, Rules(Settings(editable=True)))
