@@ -873,6 +873,32 @@ def test_a_rule_moves_only_out_of_our_groups() -> None:
     )
 
 
+def test_a_subtree_has_all_levels_and_nothing_beside_it() -> None:
+    parents = {"a": "", "b": "a", "c": "b", "d": "c", "other": "", "below": "other"}
+    live = {
+        uid: Live({"uid": uid, "title": uid, "parentUid": parent}, "")
+        for uid, parent in parents.items()
+    }
+    folder = REGISTRY["folder"]
+    assert plan_checks.subtree(folder, "b", live) == {"b", "c", "d"}
+    assert plan_checks.subtree(folder, "gone", live) == {"gone"}
+
+
+def test_only_steps_that_remove_names_need_a_look_at_their_users() -> None:
+    live = server(template={"discord": held("template")})
+    other = changed(BODIES["template"], ("template",), "plain")
+    for items, removes in (
+        ([desired("template")], False),
+        ([desired("template", {"name": "new", "template": "x"})], False),
+        ([desired("template", other)], True),
+        ([absent("template")], True),
+        ([desired("dashboard")], False),
+    ):
+        steps = plan(items, live, RULES)
+        assert bool(plan_checks.steps_removing_definitions(steps)) is removes
+        assert bool(plan_checks.kinds_for_use_check(steps)) is removes
+
+
 def test_only_integrations_move_in_stages() -> None:
     group = {"folderUid": "ops", "title": "new", "interval": 60, "rules": [RULE]}
     live = server(
@@ -991,11 +1017,118 @@ def test_an_ownership_record_is_decoded_as_encoded(names: set) -> None:
     assert chosen.expected(chosen.prepared(body, None, SETTINGS)) == body
 
 
+def test_the_text_of_a_record_stays_as_it_is() -> None:
+    text = ownership.encode("prod", owned(folder={"b/1", "a"}, template={"x"}))
+    # Another text for the same objects would be a change at each upgrade.
+    assert text == (
+        '{{ define "prod.owned" }}{{/* Made by automation; deleting this makes it forget'
+        " what it owns.\n"
+        '{\n "folder": [\n  "a",\n  "b\\/1"\n ],\n "template": [\n  "x"\n ]\n}\n'
+        "*/}}{{ end }}"
+    )
+    assert ownership.is_record(text)
+    assert not ownership.is_record(BODIES["template"]["template"])
+
+
 @pytest.mark.parametrize(
     "text", ["", "{{/* note */}}", '{{ define "x" }}{{/*\n{broken}\n*/}}{{ end }}']
 )
 def test_other_templates_own_nothing(text: str) -> None:
     assert ownership.decode(text) == owned()
+
+
+@pytest.mark.parametrize(
+    ("folders", "found"),
+    [
+        ("null", set()),
+        ("7", set()),
+        ('"ab"', set()),
+        ('{"a": 1}', set()),
+        ('["a", 7, null, ["b"], "c"]', {"a", "c"}),
+    ],
+)
+def test_an_edited_record_owns_what_it_names(folders: str, found: set) -> None:
+    empty = ownership.encode("prod", owned(folder={"x"}))
+    text = empty.replace('[\n  "x"\n ]', folders)
+    assert text != empty
+    assert ownership.decode(text) == owned(folder=found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "during", "after"),
+    [
+        pytest.param({}, {"new", "gone", "old", "given"}, {"new"}, id="rules"),
+        pytest.param(
+            {"adopt": True},
+            {"new", "kept", "gone", "old", "given"},
+            {"new", "kept"},
+            id="adopt",
+        ),
+        pytest.param(
+            {"others": owned(folder={"kept", "given"})},
+            {"new", "kept", "gone", "old", "given"},
+            {"new", "kept"},
+            id="recorded by another owner",
+        ),
+        pytest.param(
+            {"prune": ()},
+            {"new", "gone", "old", "given"},
+            {"new", "gone", "given", "old"},
+            id="no prune",
+        ),
+    ],
+)
+def test_the_record_before_and_after_the_writes(
+    changes: dict[str, Any], during: set, after: set
+) -> None:
+    existing = server(
+        folder={
+            uid: held("folder", {"uid": uid, "title": uid}) for uid in ("kept", "given")
+        }
+    )
+    # Somebody has deleted two of them.
+    recorded = owned(folder={"gone", "old", "given"}, template={"x"})
+    rules = replace(RULES, owned=recorded, prune=("folder",), has_owner=True)
+    rules = replace(rules, **changes)
+    items = [
+        desired("folder", {"uid": uid, "title": uid, "parentUid": ""})
+        for uid in ("new", "kept")
+    ]
+    planned = make_plan(items, existing, rules)
+    expected = [owned(folder=names, template={"x"}) for names in (during, after)]
+    assert [
+        ownership.owned_during(planned),
+        ownership.owned_after(planned, items, existing),
+    ] == expected
+
+
+@pytest.mark.parametrize("is_live", [False, True])
+def test_an_absent_object_leaves_the_record(is_live: bool) -> None:
+    existing = server(folder={"ops": held("folder")} if is_live else {})
+    rules = replace(RULES, owned=owned(folder={"ops", "place"}))
+    items = [absent("folder", "ops")]
+    planned = make_plan(items, existing, rules)
+    assert ownership.owned_during(planned) == owned(folder={"ops", "place"})
+    after = ownership.owned_after(planned, items, existing)
+    assert after == owned(folder={"place"})
+
+
+@pytest.mark.parametrize(
+    ("owner", "is_accepted"),
+    [
+        ("", True),
+        ("prod-1.a_b", True),
+        ("-prod", False),
+        ("prod/eu", False),
+        ("prod\n", False),
+    ],
+)
+def test_the_name_of_an_owner_is_one_of_a_file(owner: str, is_accepted: bool) -> None:
+    if is_accepted:
+        ownership.check_owner(owner)
+        return
+    with pytest.raises(GrafanaError, match="is no name for an owner"):
+        ownership.check_owner(owner)
 
 
 def test_a_boolean_is_no_secret() -> None:

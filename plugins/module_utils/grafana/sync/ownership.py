@@ -76,7 +76,13 @@ def decode(template: str) -> dict[str, frozenset[str]]:
         lists = json.loads(match.group(1)) if match else {}
     except ValueError:
         lists = {}
-    return {kind: frozenset(lists.get(kind, ())) for kind in KINDS}
+    return {kind: frozenset(_texts(lists.get(kind))) for kind in KINDS}
+
+
+def _texts(value: object) -> list[str]:
+    """Return the texts in a list; a record that was edited owns no more than it can name."""
+    found = value if isinstance(value, list) else []
+    return [item for item in found if isinstance(item, str)]
 
 
 def owned_during(plan: Plan) -> dict[str, frozenset[str]]:
