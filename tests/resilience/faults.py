@@ -30,6 +30,9 @@ UNITS = ("faults-discord", "faults-alertmanager", "faults-prometheus", "faults-h
 TOKEN = "faults"
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 FIRING, RESOLVED = "FIRING", "RESOLVED"
+# Alerts about a host, besides those about its machine: a container shares that with all others,
+# and its clock, load and memory are those of the moment.
+ABOUT_HOSTS = re.compile(r"HostDown|Rollout\w+|Certificate\w+")
 # Programs of a host that goes down as a whole.
 GHOST = 19201
 
@@ -189,6 +192,12 @@ class Watchers:
         groups = []
         for path in content.alert_files().values():
             for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+                if group["name"] == "node":
+                    group["rules"] = [
+                        rule
+                        for rule in group["rules"]
+                        if ABOUT_HOSTS.fullmatch(rule["alert"])
+                    ]
                 for rule in group["rules"]:
                     rule["labels"].pop("engine", None)
                     if "for" in rule:
