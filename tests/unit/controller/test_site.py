@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 
 from ansible_collections.hippius.monitoring.plugins.action import run_check
+from tests.unit.roles.rendering import trust_as_template
 
 ROOT = Path(__file__).parents[3]
 ROLES = sorted(path.parts[-3] for path in ROOT.glob("roles/*/meta/component.yml"))
@@ -72,13 +75,49 @@ def test_site_sends_content_to_grafana_after_all_components() -> None:
     assert (last["vars"]["component_group"], last["tags"]) == ("grafana", CONTENT)
 
 
-def test_site_rolls_hosts_out_one_after_another_when_monitoring_serial_is_set() -> None:
+@pytest.mark.parametrize(
+    ("variables", "serial", "most_failures"),
+    [
+        pytest.param({}, "100%", 100, id="all at once"),
+        pytest.param({"monitoring_serial": 1}, 1, 0, id="on request"),
+        pytest.param(
+            {"component_turns": True}, 1, 0, id="hosts that stand in for others"
+        ),
+        pytest.param(
+            {"component_turns": True, "monitoring_serial": "50%"},
+            "50%",
+            0,
+            id="as requested",
+        ),
+        pytest.param(
+            {"component_turns": True, "groups": {"loki": ["a"]}},
+            "100%",
+            100,
+            id="the only host",
+        ),
+        pytest.param(
+            {"component_turns": True, "groups": {}}, "100%", 100, id="no host"
+        ),
+    ],
+)
+def test_site_rolls_hosts_out_one_after_another_where_it_matters(
+    variables: dict[str, Any], serial: object, most_failures: int
+) -> None:
     play = component_play()
-    assert play["serial"] == "{{ monitoring_serial | default('100%') }}"
-    assert (
-        play["max_fail_percentage"]
-        == "{{ 0 if monitoring_serial is defined else 100 }}"
-    )
+    given = {"groups": {"loki": ["a", "b"]}, "component_role": "loki", **variables}
+    templates = {name: trust_as_template(text) for name, text in play["vars"].items()}
+    templar = Templar(loader=DataLoader(), variables={**templates, **given})
+    names = ("serial", "max_fail_percentage")
+    values = [templar.template(trust_as_template(play[name])) for name in names]
+    assert values == [serial, most_failures]
+
+
+def test_site_takes_turns_in_groups_whose_hosts_stand_in_for_each_other() -> None:
+    in_turns = [
+        entry["tags"] for entry in imports() if "component_turns" in entry["vars"]
+    ]
+    stores = ["loki", "tempo", "prometheus", "alertmanager", "grafana", CONTENT]
+    assert in_turns == stores
 
 
 def test_site_gathers_no_facts() -> None:
