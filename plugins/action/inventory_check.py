@@ -18,6 +18,7 @@ from ..plugin_utils import (
     own_file_checks,
     pinned_releases,
     preflight,
+    several_hosts,
 )
 from ..plugin_utils.inventory import Inventory, all_components, inventory_of
 
@@ -96,6 +97,7 @@ def blockers_of(hosts: list[str], inventory: Inventory) -> list[str]:
         partial(pinned_releases.unlocked, components, inventory, hosts, archives)
     )
     checks.append(partial(own_file_checks.blockers, components, inventory, hosts))
+    checks.append(partial(several_hosts.blockers, components, inventory, hosts))
     checks.append(partial(muted_times.blockers, hosts, inventory))
     checks.append(partial(heartbeat.blockers, hosts, inventory))
     return preflight.blockers(components, inventory, hosts, *checks)

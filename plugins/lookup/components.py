@@ -35,6 +35,10 @@ options:
           in the group.
       url:
         - The address with its scheme, such as V(https://10.0.0.2:3100).
+      members:
+        - All hosts of the group of a component, as a list of C(host), C(address), C(url) and
+          C(client) as the current host reaches them, and C(advertised), the address for other
+          hosts.
       client:
         - C(tls_config) and C(basic_auth) in the format of Prometheus, by which the current host
           reaches the component, with files below O(etc). Empty for plain text.
@@ -61,7 +65,7 @@ options:
           M(hippius.monitoring.grafana_content).
   component:
     description: Name of the component, such as V(otel-collector). Required for V(address), V(url),
-      V(client), V(tls).
+      V(members), V(client), V(tls).
     type: str
     default: ""
   listener:
@@ -174,6 +178,14 @@ def find_url(query: Query) -> str:
     return catalog.url_of(component, query.listener, query.inventory, query.host)
 
 
+def find_members(query: Query) -> list[catalog.Member]:
+    """Return all hosts of a component's group, each as the current host reaches it."""
+    component = named_component(query.component)
+    return catalog.members_of(
+        component, query.listener, query.inventory, query.host, query.etc
+    )
+
+
 def client_settings(query: Query) -> catalog.transport.ClientConfig:
     """Return the settings by which the current host reaches a component."""
     component = named_component(query.component)
@@ -275,6 +287,7 @@ ANSWERS: Mapping[str, Callable[[Query], Any]] = {
     "scrape_jobs": find_scrape_jobs,
     "address": find_address,
     "url": find_url,
+    "members": find_members,
     "client": client_settings,
     "tls": tls_settings,
     "names": expected_names,

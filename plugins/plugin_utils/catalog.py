@@ -32,7 +32,10 @@ FACTS: Schema = {
     "instances": str,
     "required_variables": dict,
     "consumes": dict,
+    "consumes_every_host": list,
     "plaintext_listeners": list,
+    "gossip": str,
+    "several_hosts": dict,
     "supports_basic_auth": bool,
 }
 REQUIRED_JOB_FACTS: Schema = {"name": str, "address": str}
@@ -49,6 +52,9 @@ VARIABLE_FACTS: Schema = {
     "follows": str,
     "alternative": str,
 }
+REQUIRED_GUARD_FACTS: Schema = {"value": str, "problem": str, "remedy": str}
+GUARD_FACTS: Schema = {**REQUIRED_GUARD_FACTS, "variable": str}
+SEVERAL_HOSTS_FACTS: Schema = {"guards": list, "same": list, "reason": str}
 
 
 class CatalogError(Exception):
@@ -78,6 +84,32 @@ class RequiredVariable(_RequiredVariableFacts, total=False):
     alternative: str
 
 
+class _GuardFacts(TypedDict):
+    value: str
+    problem: str
+    remedy: str
+
+
+class Guard(_GuardFacts, total=False):
+    """A template that must be true if the group has several hosts, and the error if it is not.
+
+    The subject of the error is the ``variable`` of a host, by default the group.
+    """
+
+    variable: str
+
+
+class SeveralHosts(TypedDict, total=False):
+    """Requirements of a group with several hosts.
+
+    The variables ``same`` must not differ between its hosts, for the ``reason``.
+    """
+
+    guards: list[Guard]
+    same: list[str]
+    reason: str
+
+
 class _ScrapeJobFacts(TypedDict):
     name: str
     address: str
@@ -89,6 +121,19 @@ class ScrapeJob(_ScrapeJobFacts, total=False):
     path: str
     interval: str
     labels: dict[str, str]
+
+
+class Member(TypedDict):
+    """A host of a component's group, and how a client reaches the component there.
+
+    ``address`` and ``url`` are those for the client, ``advertised`` is the address for other hosts.
+    """
+
+    host: str
+    address: str
+    advertised: str
+    url: str
+    client: transport.ClientConfig
 
 
 class StaticConfig(TypedDict):
@@ -146,8 +191,9 @@ class Component:
 
     ``listen_addresses`` are templates by the name of the listener. ``instances`` is a template
     that yields a list, and empty for a component that exists once a host. ``consumes`` has the
-    listeners that the component uses, by the names of their components. ``plaintext_listeners``
-    are listeners of its own that do not support TLS.
+    listeners that the component uses, by the names of their components; of those in
+    ``consumes_every_host`` it uses all hosts. ``plaintext_listeners`` are listeners of its own that
+    do not support TLS. Hosts of the group find each other by the listener ``gossip``.
     """
 
     role: str
@@ -158,7 +204,10 @@ class Component:
     instances: str = ""
     required_variables: Mapping[str, RequiredVariable] = field(default_factory=dict)
     consumes: Mapping[str, str] = field(default_factory=dict)
+    consumes_every_host: tuple[str, ...] = ()
     plaintext_listeners: tuple[str, ...] = ()
+    gossip: str = ""
+    several_hosts: SeveralHosts = field(default_factory=SeveralHosts)
     supports_basic_auth: bool = False
     release: str = ""
 
@@ -241,6 +290,13 @@ def parse_component(role: str, facts: Any) -> Component:
         )
     for listener in facts.get("plaintext_listeners", ()):
         _require_listener(f"{file}, plaintext_listeners", listener, listeners)
+    if "gossip" in facts:
+        _require_listener(f"{file}, gossip", facts["gossip"], listeners)
+    several_hosts = facts.get("several_hosts", {})
+    _require_fields(f"{file}, several_hosts", several_hosts, SEVERAL_HOSTS_FACTS, {})
+    for guard in several_hosts.get("guards", ()):
+        subject = f"{file}, several_hosts, guards"
+        _require_fields(subject, guard, GUARD_FACTS, REQUIRED_GUARD_FACTS)
     for name, variable in facts.get("required_variables", {}).items():
         subject = f"{file}, required_variables, {name}"
         _require_fields(subject, variable, VARIABLE_FACTS, REQUIRED_VARIABLE_FACTS)
@@ -253,7 +309,10 @@ def parse_component(role: str, facts: Any) -> Component:
         instances=facts.get("instances", ""),
         required_variables=facts.get("required_variables", {}),
         consumes=facts.get("consumes", {}),
+        consumes_every_host=tuple(facts.get("consumes_every_host", ())),
         plaintext_listeners=tuple(facts.get("plaintext_listeners", ())),
+        gossip=facts.get("gossip", ""),
+        several_hosts=several_hosts,
         supports_basic_auth=facts.get("supports_basic_auth", False),
         release=facts["release"],
     )
@@ -310,6 +369,43 @@ def client_config_of(
     return _client_config(server, client_host, inventory, etc)
 
 
+def members_of(
+    component: Component,
+    listener: str,
+    inventory: Inventory,
+    client_host: str,
+    etc: str = "",
+) -> list[Member]:
+    """Return all hosts of a component's group, each as ``client_host`` reaches it."""
+    if not inventory.hosts(component):
+        return []
+    servers = _servers(component, listener, inventory)
+    return [_member(server, inventory, client_host, etc) for server in servers]
+
+
+def _member(
+    server: Listener,
+    inventory: Inventory,
+    client_host: str,
+    etc: str,
+) -> Member:
+    """Return a host of a group, as ``client_host`` reaches it."""
+    endpoint = reachable_endpoint(server, client_host, inventory)
+    bind_addresses = bind_addresses_of(server, inventory)
+    bind_address = _remote_bind_address(bind_addresses, server.host, inventory)
+    host = _advertised_host(server.host, bind_address.host, inventory)
+    client: transport.ClientConfig = {}
+    if endpoint.scheme == transport.HTTPS:
+        client = _client_config(server, client_host, inventory, etc)
+    return Member(
+        host=server.host,
+        address=endpoint.address,
+        advertised=host_port(host, bind_address.port),
+        url=endpoint.url,
+        client=client,
+    )
+
+
 def _server(
     component: Component,
     listener: str,
@@ -317,6 +413,17 @@ def _server(
     client_host: str,
 ) -> Listener:
     """Return the listener that ``client_host`` uses."""
+    servers = _servers(component, listener, inventory)
+    own = [server for server in servers if server.host == client_host]
+    return (own or servers)[0]
+
+
+def _servers(
+    component: Component,
+    listener: str,
+    inventory: Inventory,
+) -> list[Listener]:
+    """Return a listener of a component on each host of its group."""
     hosts = inventory.hosts(component)
     if not hosts:
         raise CatalogError(
@@ -332,8 +439,7 @@ def _server(
             f"{component.name}: each of its instances has a listener {listener!r};"
             " use scrape_jobs, which names all of them."
         )
-    host = client_host if client_host in hosts else hosts[0]
-    return Listener(component, listener, host)
+    return [Listener(component, listener, host) for host in hosts]
 
 
 def _client_config(
@@ -560,6 +666,11 @@ def reachable_endpoint(
 ) -> Endpoint:
     """Return the endpoint at which ``client_host`` reaches a listener."""
     bind_addresses = bind_addresses_of(listener, inventory)
+    if not bind_addresses:
+        raise CatalogError(
+            f"{listener.description}: a group with one host has no such listener;"
+            " ask for another one."
+        )
     if listener.host == client_host:
         return _local_endpoint(listener, bind_addresses[0], inventory)
     bind_address = _remote_bind_address(bind_addresses, listener.host, inventory)
@@ -617,8 +728,13 @@ def bind_addresses_of(
     listener: Listener,
     inventory: Inventory,
 ) -> list[BindAddress]:
-    """Return the addresses of a listener, of which it may have several."""
+    """Return the addresses of a listener, of which it may have several.
+
+    The one by which the hosts of a group find each other has none where the group has one host.
+    """
     component = listener.component
+    if listener.name == component.gossip and len(inventory.hosts(component)) == 1:
+        return []
     template = component.listen_addresses[listener.name]
     value = inventory.render(listener.host, component, template, listener.instance)
     addresses = value if isinstance(value, list) and value else [value]

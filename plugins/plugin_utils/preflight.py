@@ -489,7 +489,10 @@ def _unreachable(
             continue
         listener = component.consumes[server.name]
         try:
-            catalog.client_config_of(server, listener, inventory, host)
+            if server.name in component.consumes_every_host:
+                catalog.members_of(server, listener, inventory, host)
+            else:
+                catalog.client_config_of(server, listener, inventory, host)
         except CatalogError as error:
             messages.append(str(error))
     return messages

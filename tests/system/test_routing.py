@@ -111,7 +111,9 @@ def write_configuration(folder: Path, etc: str, options: dict[str, Any]) -> None
     """Write the files of a rollout below a folder in place of /etc/alertmanager."""
     for item in options["config"]:
         content = item.get("content")
-        text = yaml.safe_dump(content) if content else Path(item["source"]).read_text()
+        text = content or Path(item["source"]).read_text()
+        if not isinstance(text, str):
+            text = yaml.safe_dump(text)
         path = folder / item["path"]
         path.parent.mkdir(exist_ok=True)
         path.write_text(text.replace(etc, str(folder)), encoding="utf-8")

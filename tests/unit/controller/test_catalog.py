@@ -246,6 +246,71 @@ def test_address_is_that_of_the_first_host_in_the_group() -> None:
     assert catalog.address_of(STORE, "http", inventory, "b") == "10.0.0.2:1"
 
 
+def test_members_are_all_hosts_of_the_group_as_a_client_reaches_them() -> None:
+    inventory = Inventory(
+        {"log_store": ["c", "b"]},
+        {
+            "b": {
+                "log_store_address": "0.0.0.0:1",
+                "monitoring_address": "10.0.0.2",
+            },
+            "c": {"log_store_address": "10.0.0.3:1"},
+        },
+    )
+    members = catalog.members_of(STORE, "http", inventory, "b")
+    assert members == [
+        {
+            "host": "c",
+            "address": "10.0.0.3:1",
+            "advertised": "10.0.0.3:1",
+            "url": "http://10.0.0.3:1",
+            "client": {},
+        },
+        {
+            "host": "b",
+            "address": "127.0.0.1:1",
+            "advertised": "10.0.0.2:1",
+            "url": "http://127.0.0.1:1",
+            "client": {},
+        },
+    ]
+
+
+def test_members_are_none_without_hosts() -> None:
+    assert catalog.members_of(STORE, "http", Inventory({}), "b") == []
+
+
+def test_refuses_a_member_that_cannot_be_reached() -> None:
+    inventory = Inventory({"log_store": ["b", "c"]})
+    with pytest.raises(CatalogError, match="cannot be reached from b"):
+        catalog.members_of(STORE, "http", inventory, "b")
+
+
+PEER = catalog.parse_component(
+    "peer",
+    {
+        "release": "peer",
+        "group": "peer",
+        "component": "peer",
+        "listen_addresses": {"inner": "<peer_address>"},
+        "gossip": "inner",
+    },
+)
+
+
+def test_a_listener_for_the_other_hosts_of_a_group_is_off_without_any() -> None:
+    listener = catalog.Listener(PEER, "inner", "b")
+    variables = {"b": {"peer_address": "10.0.0.2:1"}}
+    alone = Inventory({"peer": ["b"]}, variables)
+    assert catalog.bind_addresses_of(listener, alone) == []
+    with pytest.raises(
+        CatalogError, match="a group with one host has no such listener"
+    ):
+        catalog.address_of(PEER, "inner", alone, "b")
+    together = Inventory({"peer": ["b", "c"]}, variables)
+    assert catalog.bind_addresses_of(listener, together) == [("10.0.0.2", "1")]
+
+
 def test_address_requires_no_variable_of_another_host() -> None:
     class OneHostOnly(Inventory):
         def render(
@@ -510,6 +575,19 @@ GOOD = {
             {**GOOD, "scrape_jobs": [{"name": "x"}]},
             ["scrape_jobs", "address is missing"],
             id="bad job",
+        ),
+        pytest.param(
+            {**GOOD, "gossip": "udp"}, ["no listener 'udp'"], id="gossip nowhere"
+        ),
+        pytest.param(
+            {**GOOD, "several_hosts": {"least": 3}},
+            ["several_hosts: least is unknown"],
+            id="an unknown requirement of several hosts",
+        ),
+        pytest.param(
+            {**GOOD, "several_hosts": {"guards": [{"value": "x"}]}},
+            ["guards: problem is missing, remedy is missing"],
+            id="a guard without a reason",
         ),
         pytest.param(
             {**GOOD, "scrape_jobs": [{"name": "x", "address": "grpc"}]},

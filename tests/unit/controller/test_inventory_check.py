@@ -778,3 +778,188 @@ def test_refuses_alerting_that_cannot_work_as_meant(
             r"hosts.yml:\d+: monitoring_mute_timings of [ab], [ab]: ", message
         )
     assert message.count("\n") == 0
+
+
+def cluster(groups: str, variables: str = "", of_a: str = "", of_b: str = "") -> str:
+    """Return an inventory of two hosts that are both in some groups."""
+    named = ", ".join(
+        f"{name}: {{hosts: {{a: {{}}, b: {{}}}}}}" for name in groups.split()
+    )
+    lines = "".join(f"    {line}\n" for line in variables.splitlines())
+    return (
+        "monitoring:\n"
+        "  vars:\n"
+        "    monitoring_environment: dev\n"
+        f"{lines}"
+        "  hosts:\n"
+        f"    a: {{monitoring_address: 10.0.0.1, {of_a}}}\n"
+        f"    b: {{monitoring_address: 10.0.0.2, {of_b}}}\n"
+        f"  children: {{{named}}}\n"
+    )
+
+
+STORES = """\
+loki_listen_address: "{{ monitoring_address }}:3100"
+tempo_listen_address: "{{ monitoring_address }}:3200"
+tempo_otlp_listen_address: "{{ monitoring_address }}:4319"
+prometheus_listen_address: "{{ monitoring_address }}:9090"
+alertmanager_listen_address: "{{ monitoring_address }}:9093"
+grafana_listen_address: "{{ monitoring_address }}:3000"
+alertmanager_discord_webhook: https://discord.example/x
+grafana_admin_password: longer than twelve
+grafana_secret_key: long enough as well
+"""
+SHARED = """\
+grafana_database: {type: postgres, host: db.example}
+grafana_database_password: one for all
+"""
+PEERS = "grafana_config_extra: {unified_alerting: {ha_peers: '10.0.0.1:9098'}}\n"
+RINGS = """\
+loki_config_extra: {memberlist: {join_members: [10.0.0.1]}}
+tempo_config_extra: {memberlist: {join_members: [10.0.0.1]}}
+"""
+
+
+def messages_of(check: Check, *parts: str) -> list[str]:
+    return blockers(check, cluster(*parts))
+
+
+@pytest.mark.parametrize(
+    ("groups", "variables"),
+    [
+        ("alertmanager prometheus", ""),
+        ("node_exporter promtail", "promtail_loki_url: http://logs.example/push"),
+        ("loki tempo", RINGS),
+        ("grafana", SHARED + PEERS),
+        ("grafana", SHARED + PEERS.replace("ha_peers", "ha_redis_address")),
+        ("grafana", SHARED + PEERS.replace("ha_peers: '10.0.0.1:9098'", "enabled: no")),
+        ("grafana", "grafana_config_file: own.yml"),
+    ],
+)
+def test_accepts_several_hosts_that_work_together(
+    check: Check, groups: str, variables: str
+) -> None:
+    Path("own.yml").write_text("")
+    assert messages_of(check, groups, STORES + variables) == []
+
+
+def test_leaves_a_cluster_in_the_users_own_file_to_the_user(check: Check) -> None:
+    Path("own.yml").write_text("{}")
+    own_files = "loki_config_file: own.yml\ntempo_config_file: own.yml\n"
+    messages = messages_of(check, "loki tempo", STORES + own_files)
+    # The file lacks addresses.
+    assert messages and not any("group" in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("groups", "variables", "found"),
+    [
+        ("loki", "", "group loki (a, b): each Loki would keep only the logs that"),
+        ("tempo", "", "group tempo (a, b): each Tempo would keep only the traces"),
+        ("loki", "loki_config_extra: {limits_config: {}}", "keep one host in the grou"),
+        ("grafana", PEERS, "grafana_database of a, b: a SQLite file belongs to one"),
+        ("grafana", SHARED, "grafana_config_extra of a, b: every Grafana of the grou"),
+        (
+            "alertmanager",
+            "alertmanager_listen_address: 127.0.0.1:9093",
+            "127.0.0.1 cannot be reached from",
+        ),
+        (
+            "alertmanager",
+            "alertmanager_cluster_listen_address: 127.0.0.1:9094",
+            "alertmanager_cluster_listen_address: 127.0.0.1 cannot be reached from",
+        ),
+        (
+            "alertmanager",
+            "alertmanager_cluster_listen_address: alerts.example:9094",
+            "alerts.example is no IP address; write the address of a network interface",
+        ),
+        (
+            "alertmanager",
+            "alertmanager_cluster_listen_address: '{{ monitoring_address }}:9093'",
+            "alertmanager and alertmanager on a: both listen on 10.0.0.1:9093;",
+        ),
+        (
+            "alertmanager",
+            "monitoring_environment: prod\nmonitoring_heartbeat_url: https://a.example/x",
+            "alertmanager at 10.0.0.1:9093, alertmanager at 10.0.0.1:9094 on a: plain",
+        ),
+    ],
+)
+def test_refuses_several_hosts_that_would_work_apart(
+    check: Check, groups: str, variables: str, found: str
+) -> None:
+    messages = messages_of(check, groups, STORES + variables)
+    assert any(found in message for message in messages), messages
+    # Of two hosts of the same kind each may have its own sentence.
+    assert len(messages) <= 2
+
+
+CERTIFICATE = (
+    "monitoring_tls_certificate: C, monitoring_tls_key: K, monitoring_tls_ca: A"
+)
+
+
+@pytest.mark.parametrize(
+    ("groups", "of_a", "of_b", "found"),
+    [
+        (
+            "grafana",
+            "grafana_secret_key: another long one",
+            "",
+            "grafana_secret_key of a, b: must not differ, since the Grafanas share one",
+        ),
+        (
+            "alertmanager",
+            "",
+            "alertmanager_routes: [{receiver: high}]",
+            "alertmanager_routes of a, b: must not differ, since any of the",
+        ),
+        (
+            "prometheus",
+            "",
+            "monitoring_environment: test",
+            "monitoring_environment of a, b: must not differ, since Alertmanager would",
+        ),
+        (
+            "alertmanager",
+            CERTIFICATE,
+            "",
+            "alertmanager on a, b: TLS on a and plain text on b do not understand each",
+        ),
+        (
+            "alertmanager",
+            "",
+            "monitoring_address: b.example, alertmanager_listen_address: ':9093'",
+            "monitoring_address of b: b.example is no IP address, which alertmanager on",
+        ),
+    ],
+)
+def test_refuses_hosts_of_a_group_that_contradict_each_other(
+    check: Check, groups: str, of_a: str, of_b: str, found: str
+) -> None:
+    messages = messages_of(check, groups, STORES + SHARED + PEERS, of_a, of_b)
+    assert len([message for message in messages if found in message]) == 1, messages
+
+
+@pytest.mark.parametrize("limit", ["a", "b"])
+def test_refuses_a_group_also_when_the_run_is_limited_to_one_of_its_hosts(
+    check: Check, limit: str
+) -> None:
+    refused = check(cluster("loki", STORES), limit=limit)
+    assert refused["msg"].startswith("group loki (a, b): ")
+    assert "warnings" not in refused
+
+
+def test_requires_that_prometheus_reaches_every_alertmanager(check: Check) -> None:
+    hosts = cluster("alertmanager", STORES).replace(
+        "children: {", "children: {prometheus: {hosts: {a: {}}}, "
+    )
+    assert blockers(check, hosts) == []
+    hidden = hosts.replace(
+        "10.0.0.2,", "10.0.0.2, alertmanager_listen_address: '127.0.0.1:9',"
+    )
+    found = (
+        "alertmanager on b, alertmanager_listen_address: 127.0.0.1 cannot be reached"
+    )
+    assert any(message.startswith(found) for message in blockers(check, hidden))

@@ -181,6 +181,15 @@ def test_address_is_templated_in_the_other_hosts_context(look_up: LookUp) -> Non
     assert look_up("a", "address", component="loki") == "logs.b:3100"
 
 
+def test_members_are_the_hosts_of_a_group_as_the_current_one_reaches_them(
+    look_up: LookUp,
+) -> None:
+    members = look_up("a", "members", component="prometheus")
+    addresses = [(member["host"], member["address"]) for member in members]
+    assert addresses == [("a", "127.0.0.1:9090"), ("b", "logs.b:9091")]
+    assert look_up("a", "members", component="tempo") == []
+
+
 def test_names_follow_the_groups(look_up: LookUp) -> None:
     assert look_up("a", "names") == ["prometheus"]
     assert look_up("b", "names") == ["loki", "prometheus"]

@@ -29,20 +29,26 @@ HOST = {
 
 
 class HostVars:
-    """The variables of the inventory's only host."""
+    """The variables of the inventory's hosts: those of the first one, unless others differ."""
 
-    def __init__(self, variables: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        variables: dict[str, Any],
+        others: dict[str, dict[str, Any]],
+    ) -> None:
         self._variables = variables
+        self._others = others
 
     def raw_get(self, host: str) -> dict[str, Any]:
         """Return the variables before templating."""
-        return self._variables
+        return {**self._variables, **self._others.get(host, {})}
 
 
 def rendered(role: str, expression: str, **variables: Any) -> Any:
     """Return the value of a Jinja expression in a role, as plain Python.
 
-    ``variables`` override all of the role's own.
+    ``variables`` override all of the role's own. ``other_hosts`` among them are not a variable, but
+    the variables in which other hosts of the inventory differ, by host.
     """
     return _templated(role, "{{ " + expression + " }}", variables)
 
@@ -56,6 +62,7 @@ def rollout(role: str, **variables: Any) -> dict[str, Any]:
 
 def _templated(role: str, value: Any, variables: dict[str, Any]) -> Any:
     loader = DataLoader()
+    others = _trusted(variables.pop("other_hosts", {}))
     inventory = _trusted({**HOST, **variables})
     all_variables = {
         **_trusted(_read(loader, role, "defaults")),
@@ -63,7 +70,7 @@ def _templated(role: str, value: Any, variables: dict[str, Any]) -> Any:
         **_trusted(_read(loader, role, "vars")),
         "role_path": str(ROLES / role),
         **_trusted(variables),
-        "hostvars": HostVars(inventory),
+        "hostvars": HostVars(inventory, others),
     }
     return plain(
         Templar(loader=loader, variables=all_variables).template(_trusted(value))

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reasons why a group may not have several hosts, found before any host is contacted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from . import catalog, transport
+from .catalog import CatalogError, Component, Guard, Inventory, Listener
+
+
+def blockers(
+    components: Iterable[Component],
+    inventory: Inventory,
+    hosts: Iterable[str],
+) -> list[str]:
+    """Return the errors of all groups that have several hosts, some of them among ``hosts``.
+
+    Whether a run is limited to one host of a group makes no difference.
+    """
+    selection = set(hosts)
+    messages: list[str] = []
+    for component in components:
+        group = inventory.hosts(component)
+        if len(group) > 1 and selection.intersection(group):
+            messages += _blockers_of(component, group, inventory)
+    return messages
+
+
+def _blockers_of(
+    component: Component,
+    group: list[str],
+    inventory: Inventory,
+) -> list[str]:
+    facts = component.several_hosts
+    messages: list[str] = []
+    for guard in facts.get("guards", ()):
+        is_refused = partial(_is_refused, guard, component, inventory)
+        refused = list(filter(is_refused, group))
+        if refused:
+            messages.append(_refusal(guard, component, group, refused))
+    for name in facts.get("same", ()):
+        if _differs(name, component, group, inventory):
+            messages.append(
+                f"{name} of {', '.join(group)}: must not differ, since"
+                f" {facts.get('reason')}; set one value for the group {component.group}."
+            )
+    if component.gossip:
+        messages += _gossip_blockers(component, group, inventory)
+    return messages
+
+
+def _is_refused(
+    guard: Guard,
+    component: Component,
+    inventory: Inventory,
+    host: str,
+) -> bool:
+    """Return whether a host does not fulfil a requirement."""
+    return not inventory.render(host, component, guard["value"])
+
+
+def _refusal(
+    guard: Guard,
+    component: Component,
+    group: list[str],
+    refused: list[str],
+) -> str:
+    """Return the error of a requirement, whose subject is a variable or the group."""
+    subject = f"group {component.group} ({', '.join(group)})"
+    if "variable" in guard:
+        subject = f"{guard['variable']} of {', '.join(refused)}"
+    return f"{subject}: {guard['problem']}; {guard['remedy']}."
+
+
+def _differs(
+    name: str,
+    component: Component,
+    group: list[str],
+    inventory: Inventory,
+) -> bool:
+    """Return whether a variable has several values in a group; the value may be secret."""
+    first, *others = (inventory.role_variable(host, component, name) for host in group)
+    return any(other != first for other in others)
+
+
+def _gossip_blockers(
+    component: Component,
+    group: list[str],
+    inventory: Inventory,
+) -> list[str]:
+    """Return why the hosts of a group do not find each other."""
+    hosts_of: dict[str, list[str]] = {transport.HTTPS: [], transport.HTTP: []}
+    messages: list[str] = []
+    for host in group:
+        other = group[1] if host == group[0] else group[0]
+        listener = Listener(component, component.gossip, host)
+        try:
+            scheme = _gossip_scheme(listener, other, inventory)
+            hosts_of[scheme].append(host)
+        except CatalogError as error:
+            messages.append(str(error))
+    if all(hosts_of.values()):
+        secure, plain = (", ".join(hosts) for hosts in hosts_of.values())
+        messages.append(
+            f"{component.name} on {', '.join(group)}: TLS on {secure} and plain text on {plain} do"
+            f" not understand each other; set {', '.join(transport.TLS_VARIABLES)} of all of them,"
+            f" or {transport.NETWORKS_VARIABLE}."
+        )
+    return messages
+
+
+def _gossip_scheme(
+    listener: Listener,
+    other_host: str,
+    inventory: Inventory,
+) -> str:
+    """Return the scheme of a listener for the other hosts of its group.
+
+    Raise CatalogError unless it has an IP address that another host can reach: a name is looked up
+    before it is told to others, and certificates name what others connect to.
+    """
+    endpoint = catalog.reachable_endpoint(listener, other_host, inventory)
+    bind = catalog.bind_addresses_of(listener, inventory)[0]
+    if not transport.is_wildcard(bind.host) and transport.parse_ip(bind.host) is None:
+        raise CatalogError(
+            f"{listener.description}: {bind.host} is no IP address; write the address of a network"
+            " interface."
+        )
+    host = catalog.parse_bind_address(endpoint.address, listener.description).host
+    if transport.parse_ip(host) is None:
+        raise CatalogError(
+            f"monitoring_address of {listener.host}: {host} is no IP address, which"
+            f" {listener.component.name} on several hosts requires; set one."
+        )
+    return endpoint.scheme

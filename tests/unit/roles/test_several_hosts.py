@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Test what roles write where a group has several hosts, and that one host has what it had."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.roles.rendering import rendered, rollout
+
+WEBHOOK = "https://discord.example/api/webhooks/1/token"
+TLS = {
+    "monitoring_tls_certificate": "CERT",
+    "monitoring_tls_key": "KEY",
+    "monitoring_tls_ca": "CA",
+}
+# As the documentation shows it.
+VARIABLES = {
+    "alertmanager_discord_webhook": WEBHOOK,
+    "alertmanager_listen_address": "{{ monitoring_address }}:9093",
+    "prometheus_listen_address": "{{ monitoring_address }}:9090",
+    "monitoring_address": "10.0.0.1",
+}
+OTHERS = {
+    "second": {"inventory_hostname": "second", "monitoring_address": "10.0.0.2"},
+    "third": {"inventory_hostname": "third", "monitoring_address": "10.0.0.3"},
+}
+HERE = ["here"]
+ALL = ["here", *OTHERS]
+
+
+def groups(prometheus: list[str], alertmanager: list[str]) -> dict[str, list[str]]:
+    return {"all": ALL, "prometheus": prometheus, "alertmanager": alertmanager}
+
+
+def arguments(role: str, hosts: list[str], **variables: Any) -> dict[str, Any]:
+    """Return the arguments of a role on the first of some hosts that have both components."""
+    return rollout(
+        role,
+        other_hosts=OTHERS,
+        groups=groups(hosts, hosts),
+        **{**VARIABLES, **variables},
+    )
+
+
+def content(options: dict[str, Any], path: str) -> Any:
+    [found] = [item["content"] for item in options["config"] if item["path"] == path]
+    return found
+
+
+def test_one_alertmanager_listens_for_no_other() -> None:
+    options = arguments("alertmanager", HERE)
+    assert options["command"] == [
+        "{release}/alertmanager",
+        "--config.file={etc}/alertmanager.yml",
+        "--storage.path={data}",
+        "--web.listen-address=10.0.0.1:9093",
+        "--cluster.listen-address=",
+        "--data.maintenance-interval=1m",
+    ]
+    assert options["listen_addresses"] == ["10.0.0.1:9093"]
+
+
+def test_several_alertmanagers_know_each_other() -> None:
+    options = arguments("alertmanager", ALL)
+    assert [flag for flag in options["command"] if "cluster" in flag] == [
+        "--cluster.listen-address=10.0.0.1:9094",
+        "--cluster.advertise-address=10.0.0.1:9094",
+        "--cluster.peer=10.0.0.2:9094",
+        "--cluster.peer=10.0.0.3:9094",
+    ]
+    assert options["listen_addresses"] == ["10.0.0.1:9093", "10.0.0.1:9094"]
+    one = arguments("alertmanager", HERE)
+    assert (options["config"], options["secrets"]) == (one["config"], one["secrets"])
+
+
+@pytest.mark.parametrize(
+    ("address", "listens", "advertises"),
+    [
+        pytest.param(":9093", "0.0.0.0:9094", "10.0.0.1:9094", id="every address"),
+        pytest.param("0.0.0.0:1", "0.0.0.0:9094", "10.0.0.1:9094", id="every IPv4"),
+        pytest.param("[::]:9093", "[::]:9094", "10.0.0.1:9094", id="every IPv6"),
+        pytest.param("10.0.9.1:9", "10.0.9.1:9094", "10.0.0.1:9094", id="another one"),
+    ],
+)
+def test_an_alertmanager_tells_others_the_address_that_they_reach(
+    address: str, listens: str, advertises: str
+) -> None:
+    command = arguments("alertmanager", ALL, alertmanager_listen_address=address)[
+        "command"
+    ]
+    assert f"--cluster.listen-address={listens}" in command
+    assert f"--cluster.advertise-address={advertises}" in command
+
+
+def test_the_address_among_alertmanagers_is_a_variable_of_its_own() -> None:
+    options = arguments(
+        "alertmanager",
+        ALL,
+        alertmanager_cluster_listen_address="{{ monitoring_address }}:7777",
+    )
+    assert "--cluster.listen-address=10.0.0.1:7777" in options["command"]
+    assert "--cluster.peer=10.0.0.3:7777" in options["command"]
+
+
+MUTUAL = {
+    "tls_server_config": {
+        "cert_file": "tls/certificate.pem",
+        "key_file": "tls/key.pem",
+        "client_ca_file": "tls/ca.pem",
+        "client_auth_type": "RequireAndVerifyClientCert",
+    },
+    "tls_client_config": {
+        "cert_file": "tls/certificate.pem",
+        "key_file": "tls/key.pem",
+        "ca_file": "tls/ca.pem",
+    },
+}
+PATHS = ["tls/certificate.pem", "tls/ca.pem", "cluster-tls.yml"]
+
+
+@pytest.mark.parametrize(
+    "api",
+    [
+        pytest.param("{{ monitoring_address }}:9093", id="beside an API with TLS"),
+        pytest.param("127.0.0.1:9093", id="beside an API on 127.0.0.1"),
+    ],
+)
+def test_alertmanagers_speak_mutual_tls_where_they_have_certificates(api: str) -> None:
+    options = arguments(
+        "alertmanager",
+        ALL,
+        **TLS,
+        alertmanager_listen_address=api,
+        alertmanager_cluster_listen_address="{{ monitoring_address }}:9094",
+    )
+    assert "--cluster.tls-config={etc}/cluster-tls.yml" in options["command"]
+    assert content(options, "cluster-tls.yml") == MUTUAL
+    assert [item["path"] for item in options["config"]][-3:] == PATHS
+    assert options["secrets"]["tls/key.pem"] == "KEY"
+    assert "KEY" not in str({**options, "secrets": {}})
+
+
+def test_a_trusted_network_carries_gossip_in_plain_text() -> None:
+    options = arguments(
+        "alertmanager", ALL, **TLS, monitoring_plaintext_networks=["10.0.0.0/24"]
+    )
+    assert "cluster-tls" not in str(options)
+
+
+def prometheus(hosts: list[str], **variables: Any) -> dict[str, Any]:
+    found: dict[str, Any] = content(
+        arguments("prometheus", hosts, **variables), "prometheus.yml"
+    )
+    return found
+
+
+def test_one_prometheus_has_no_label_of_a_replica() -> None:
+    made = prometheus(HERE)
+    assert made["global"]["external_labels"] == {"env": "test"}
+    assert made["alerting"] == {
+        "alertmanagers": [{"static_configs": [{"targets": ["10.0.0.1:9093"]}]}]
+    }
+
+
+def test_several_prometheus_differ_by_a_label_that_their_alerts_lack() -> None:
+    made = prometheus(ALL)
+    assert made["global"]["external_labels"] == {"env": "test", "replica": "here"}
+    drop = {"regex": "replica", "action": "labeldrop"}
+    assert made["alerting"]["alert_relabel_configs"] == [drop]
+    # Each scrapes the others too.
+    [own] = [job for job in made["scrape_configs"] if job["job_name"] == "prometheus"]
+    assert [each["labels"]["host"] for each in own["static_configs"]] == ALL
+
+
+@pytest.mark.parametrize("hosts", [HERE, ["second"]], ids=["beside it", "elsewhere"])
+def test_a_prometheus_sends_alerts_to_every_alertmanager(hosts: list[str]) -> None:
+    alertmanagers = rendered(
+        "prometheus",
+        "__prometheus_alertmanagers",
+        other_hosts=OTHERS,
+        groups=groups(HERE, [*hosts, "third"]),
+        **VARIABLES,
+        **TLS,
+    )
+    targets = [item["static_configs"][0]["targets"] for item in alertmanagers]
+    first = "10.0.0.1:9093" if hosts == HERE else "10.0.0.2:9093"
+    assert targets == [[first], ["10.0.0.3:9093"]]
+    assert {item["scheme"] for item in alertmanagers} == {"https"}
+    files = {item["tls_config"]["ca_file"] for item in alertmanagers}
+    assert files == {"tls/ca.pem"}
+
+
+def test_tempo_writes_its_metrics_to_every_prometheus() -> None:
+    writes = rendered(
+        "tempo",
+        "__tempo_remote_write",
+        other_hosts=OTHERS,
+        groups=groups(["here", "third"], []),
+        **VARIABLES,
+        **TLS,
+    )
+    assert [write["url"] for write in writes] == [
+        "https://10.0.0.1:9090/api/v1/write",
+        "https://10.0.0.3:9090/api/v1/write",
+    ]
+    for write in writes:
+        assert write["send_exemplars"]
+        assert write["tls_config"]["ca_file"] == "/etc/tempo/tls/ca.pem"
+
+
+def test_grafana_asks_one_prometheus_and_one_alertmanager() -> None:
+    stores = rendered(
+        "grafana_content",
+        "__grafana_content_stores",
+        other_hosts=OTHERS,
+        groups={**groups(["second", "third"], ALL), "grafana": HERE},
+        **VARIABLES,
+        grafana_content_scrape_interval="15s",
+    )
+    urls = {store["uid"]: store["url"] for store in stores}
+    # The first of the group, or the one of its own host.
+    assert urls == {
+        "prometheus": "http://10.0.0.2:9090",
+        "alertmanager": "http://10.0.0.1:9093",
+    }
