@@ -5,14 +5,23 @@
 from __future__ import annotations
 
 import json
+import time
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils import flow_plan, flow_sources, flow_table, flow_verdicts, terminal
+from ..plugin_utils import (
+    flow_page,
+    flow_plan,
+    flow_sources,
+    flow_table,
+    flow_verdicts,
+    terminal,
+)
 from ..plugin_utils.action_helpers import plain
-from ..plugin_utils.catalog import CatalogError
+from ..plugin_utils.catalog import ENVIRONMENT, CatalogError
 from ..plugin_utils.inventory import all_components, inventory_of
 
 OPTIONS = {
@@ -21,6 +30,7 @@ OPTIONS = {
     "found": {"type": "dict", "required": True},
     "only": {"type": "raw", "default": ""},
     "notifications": {"type": "bool", "default": False},
+    "page": {"type": "str", "default": ""},
     "format": {"type": "str", "choices": ["table", "json"], "default": "table"},
 }
 
@@ -67,9 +77,25 @@ class ActionModule(ActionBase):
             terminal.show(json.dumps(report, indent=2, sort_keys=True))
         else:
             terminal.show("\n".join(flow_table.table_of(verdicts, terminal.width())))
+        if options["page"]:
+            environment = inventory.variable(hosts[0], ENVIRONMENT)
+            self._write_page(options["page"], verdicts, f"Environment {environment}")
         errors = flow_table.errors_of(verdicts)
         if not errors:
             return {"changed": False, **report}
         failure = {"changed": False, "failed": True, "msg": "\n".join(errors)}
         # Ansible would print the values of a failure once more, below the table.
         return failure if terminal.is_for_people() else {**report, **failure}
+
+    def _write_page(
+        self, name: str, verdicts: list[flow_verdicts.Verdict], subject: str
+    ) -> None:
+        """Write the page to a file of the controller, relative to the current directory."""
+        moment = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+        page = flow_page.page_of(verdicts, subject, moment)
+        try:
+            Path(name).expanduser().write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise AnsibleActionFail(
+                f"report: {name}: cannot be written: {error.strerror}; name another file."
+            ) from error

@@ -27,7 +27,8 @@ class Check:
     """One thing that was checked; it is broken if it has a problem.
 
     ``needs`` are ids of checks without which this one fails too. ``skipped`` is the reason why
-    it was not tried, and ``note`` tells more about a check that is right.
+    it was not tried, and ``note`` tells more about a check that is right. ``is_accepted`` is
+    whether the first program of a flow has taken the data.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Check:
     seconds: float | None = None
     note: str = ""
     skipped: str = ""
+    is_accepted: bool = False
 
 
 class Verdict(NamedTuple):
@@ -358,6 +360,7 @@ def _mark_check(
         seconds,
         "arrived" if seconds is not None else "",
         skipped,
+        not mark["error"],
     )
 
 
