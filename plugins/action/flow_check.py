@@ -62,16 +62,14 @@ class ActionModule(ActionBase):
         self, options: Mapping[str, Any], flows: frozenset[str]
     ) -> dict[str, Any]:
         site, host = self._site, self._host
+        answers = flow_verdicts.Answers(
+            plain(options["statuses"]), plain(options["sent"])
+        )
         if options["step"] == "send":
             tokens = [secrets.token_hex(16) for _mark in range(MARKS)]
             return self._query(marks=flow_plan.marks_of(site, host, flows, tokens))
         if options["step"] == "remove":
-            if host not in site.hosts("promtail"):
-                return {"changed": False}
-            return self._query(remove=[flow_plan.log_directory(site, host)])
-        answers = flow_verdicts.Answers(
-            plain(options["statuses"]), plain(options["sent"])
-        )
+            return self._remove(answers)
         queries = flow_plan.queries_of(
             site, host, flows, answers.marks(), answers.is_running
         )
@@ -84,6 +82,14 @@ class ActionModule(ActionBase):
         if "selectors" in flows and host in site.hosts("prometheus"):
             self._add_selectors(result, answers)
         return result
+
+    def _remove(self, answers: flow_verdicts.Answers) -> dict[str, Any]:
+        lines = [
+            {"url": mark["url"], "token": mark["token"]}
+            for mark in answers.sent.get(self._host, {}).get("marks") or ()
+            if mark["kind"] == "line"
+        ]
+        return self._query(remove=lines) if lines else {"changed": False}
 
     def _add_selectors(
         self, result: dict[str, Any], answers: flow_verdicts.Answers

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -16,12 +17,15 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
+from ansible_collections.hippius.monitoring.plugins.module_utils.verify.docker_log import (
+    PREFIX,
+)
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.series_selectors import (
     presence,
 )
 from tests import content
 from tests.conftest import ROOT
-from tests.resilience import assertions, faults
+from tests.resilience import assertions, cuts, faults
 from tests.resilience.rollout import differences, wait_until
 from tests.resilience.site import CANARY, READY, ROLES, UNITS, Site
 from tests.testbed import app, docker, hosts
@@ -240,6 +244,38 @@ def test_metrics_of_alerts_and_dashboards_exist(site, fetch):
     for query in content.queries():
         if query.datasource == "prometheus":
             flows.series(fetch, content.chosen(query.expression))
+
+
+def test_verify_finds_nothing_broken_in_a_healthy_site(site):
+    # Values of each run are new, so that nothing of another one is found.
+    found = cuts.verify(site)
+    assert (found.states, found.status) == ({}, 0)
+    assert found.seconds < 90
+    arrived = {
+        identity.partition("/")[0]
+        for identity, check in found.checks.items()
+        if check["seconds"] is not None
+    }
+    assert arrived == {"metric", "span", "direct", "line"}
+    logs = site.host.run(f"ls -d /var/lib/docker/containers/{PREFIX}*", check=False)
+    assert logs.stdout == ""
+
+
+def test_verify_shows_each_of_several_cuts_at_its_place(site):
+    # make experiments has all of them, one by one.
+    names = ("Promtail stopped", "other uid of a data source", "clock two minutes fast")
+    parts = [cuts.CUTS[name] for name in names]
+    page = site.folder / "verify.html"
+    with contextlib.ExitStack() as applied:
+        variables = {"report": str(page)}
+        for part in parts:
+            variables |= applied.enter_context(part.apply(site))
+        found = cuts.verify(site, **variables)
+    red = [identity for part in parts for identity in cuts.expected(site, part.broken)]
+    assert sorted(found.states[cuts.BROKEN]) == sorted(red)
+    assert "line/whole/whole" in found.states[cuts.UNCHECKED]
+    assert found.status != 0
+    assert CANARY not in page.read_text(encoding="utf-8")
 
 
 def test_each_of_three_faults_is_one_message_and_another_one_when_it_is_over(site):

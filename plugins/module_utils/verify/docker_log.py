@@ -19,12 +19,14 @@ CONTAINER = "monitoring-verify"
 # is new in each run: Promtail would continue a known file where it was.
 PREFIX = "6d6f6e69746f72696e672d766572696679"
 LENGTH = 64
+# Another run may be at work.
+KILLED_SECONDS = 3600
 
 
 def write(directory: str, token: str, seconds: float) -> None:
     """Write a container's directory with one line, the token."""
-    identifier = (PREFIX + token + "0" * LENGTH)[:LENGTH]
-    path = os.path.join(directory, identifier)
+    name = identifier(token)
+    path = os.path.join(directory, name)
     os.makedirs(path, mode=0o710)
     container_config = {"Name": f"/{CONTAINER}", "Config": {"Labels": {}}}
     _write(os.path.join(path, "config.v2.json"), container_config)
@@ -32,7 +34,7 @@ def write(directory: str, token: str, seconds: float) -> None:
     _write(os.path.join(path, "hostconfig.json"), host_config)
     moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     line = {"log": f"{token}\n", "stream": "stdout", "time": f"{moment}.000000000Z"}
-    _write(os.path.join(path, f"{identifier}-json.log"), line)
+    _write(os.path.join(path, f"{name}-json.log"), line)
 
 
 def _write(path: str, content: object) -> None:
@@ -41,7 +43,21 @@ def _write(path: str, content: object) -> None:
         stream.write(json.dumps(content) + "\n")
 
 
-def remove(directory: str) -> None:
-    """Remove the directories of this run and of killed ones."""
+def remove(directory: str, token: str) -> None:
+    """Remove the directory of a run, and those of runs that were killed long ago."""
     for path in glob.glob(os.path.join(glob.escape(directory), PREFIX + "*")):
-        shutil.rmtree(path, ignore_errors=True)
+        is_own = bool(token) and os.path.basename(path) == identifier(token)
+        if is_own or _age(path) > KILLED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def identifier(token: str) -> str:
+    """Return the name of the directory with a token. Pure."""
+    return (PREFIX + token + "0" * LENGTH)[:LENGTH]
+
+
+def _age(path: str) -> float:
+    try:
+        return time.time() - os.lstat(path).st_mtime
+    except OSError:
+        return 0

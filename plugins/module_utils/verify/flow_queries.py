@@ -76,8 +76,8 @@ def run(params: dict[str, Any]) -> dict[str, Any]:
     started = time.time()
     marks = [send(mark) for mark in params["marks"]]
     answers = find(params["queries"], grafana_headers(params))
-    for directory in params["remove"]:
-        docker_log.remove(directory)
+    for mark in params["remove"]:
+        docker_log.remove(mark["url"], mark["token"])
     return {
         "changed": False,
         "started": started,
@@ -126,7 +126,7 @@ def _send_directly(mark: Mark, now: float) -> str:
 
 
 def _write_line(mark: Mark, now: float) -> str:
-    docker_log.remove(mark["url"])
+    docker_log.remove(mark["url"], mark["token"])
     docker_log.write(mark["url"], mark["token"], now)
     return ""
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -256,8 +257,19 @@ def test_a_line_is_written_as_docker_does_and_removed(tmp_path: Path):
         "time": "1970-01-01T00:00:00.000000000Z",
     }
     assert "ID" not in json.loads((directory / "config.v2.json").read_text())
-    docker_log.remove(str(tmp_path))
+    docker_log.remove(str(tmp_path), TRACE)
     assert list(tmp_path.iterdir()) == [other]
+
+
+def test_the_line_of_another_run_stays_unless_it_was_killed(tmp_path: Path):
+    for token in ("a" * 32, "b" * 32):
+        docker_log.write(str(tmp_path), token, 0)
+    killed = tmp_path / docker_log.identifier("b" * 32)
+    os.utime(killed, (0, 0))
+    docker_log.remove(str(tmp_path), "")
+    assert [path.name for path in tmp_path.iterdir()] == [
+        docker_log.identifier("a" * 32)
+    ]
 
 
 def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path):
