@@ -7,7 +7,7 @@
     down("dev1")
 
 A host's address follows from its name and survives reboots. Root logs in by SSH with the test bed's
-key. The logs of Docker's containers are in /var/lib/docker/containers, read-only.
+key. The logs of Docker's containers are in /var/lib/docker/containers, as those of its own Docker.
 """
 
 from __future__ import annotations
