@@ -76,9 +76,14 @@ class ActionModule(ActionBase):
         for query in queries:
             if not answers.is_running(host, query["server"]):
                 query["seconds"] = 0
-        if not queries:
+        receivers = [
+            server
+            for server in flow_plan.receivers_of(site, host, flows)
+            if answers.is_running(host, server["server"])
+        ]
+        if not queries and not receivers:
             return {"changed": False, "answers": []}
-        result = self._query(queries=queries)
+        result = self._query(queries=queries, receivers=receivers)
         if "selectors" in flows and host in site.hosts("prometheus"):
             self._add_selectors(result, answers)
         return result
@@ -123,7 +128,8 @@ class ActionModule(ActionBase):
 
     def _query(self, **args: Any) -> dict[str, Any]:
         """Run the module; add the controller's time before and after."""
-        if any(query["is_grafana"] for query in args.get("queries") or ()):
+        queries, receivers = args.get("queries") or (), args.get("receivers") or ()
+        if receivers or any(query["is_grafana"] for query in queries):
             args |= self._grafana_login()
         asked = time.time()
         result: dict[str, Any] = self._execute_module(

@@ -12,6 +12,7 @@ from ..module_utils.verify import flow_queries
 OPTIONS = {
     "marks": {"type": "list", "elements": "dict", "default": []},
     "queries": {"type": "list", "elements": "dict", "default": []},
+    "receivers": {"type": "list", "elements": "dict", "default": []},
     "remove": {"type": "list", "elements": "dict", "default": []},
     "grafana_username": {"type": "str", "default": "admin"},
     "grafana_password": {"type": "str", "no_log": True},

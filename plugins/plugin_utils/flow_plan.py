@@ -30,6 +30,7 @@ FLOWS = {
 }
 # They send messages to people, so they are for those who ask for them.
 ON_REQUEST = frozenset({"notifications"})
+SENDERS_OF_MESSAGES = ("grafana", "alertmanager")
 SIMILARITY = 0.6
 # Selectors in one query, whose answer would otherwise take seconds.
 SELECTORS_IN_QUERY = 40
@@ -373,6 +374,29 @@ def _grafana_query(site: Site, host: str, identity: str, path: str) -> dict[str,
     # Its pages have logins of their own; that of its metrics is another one.
     client = {key: value for key, value in query["tls"].items() if key != "basic_auth"}
     return query | {"tls": client, "is_grafana": True}
+
+
+def receivers_of(site: Site, host: str, flows: Collection[str]) -> list[dict[str, Any]]:
+    """Return the servers on a host to whose receivers messages are sent."""
+    if "notifications" not in flows:
+        return []
+    servers = []
+    for name in SENDERS_OF_MESSAGES:
+        if host in site.hosts(name):
+            query = _query(site, name, host, "", "")
+            if name == "grafana":
+                query = _grafana_query(site, host, "", "")
+            servers.append(
+                {
+                    "server": name,
+                    "url": query["url"],
+                    "tls": query["tls"],
+                    "environment": str(
+                        site.inventory.variable(host, catalog.ENVIRONMENT)
+                    ),
+                }
+            )
+    return servers
 
 
 def expected_datasources(site: Site) -> list[str]:

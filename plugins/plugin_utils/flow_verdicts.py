@@ -165,6 +165,8 @@ def checks_of(
         checks += _host_checks(site, answers, host)
     for host in hosts:
         checks += _mark_checks(site, answers, host, hosts)
+    for host in hosts:
+        checks += _message_checks(answers, host)
     for host in site.hosts("prometheus"):
         if host in hosts:
             checks += _target_checks(site, answers, host)
@@ -451,6 +453,22 @@ def _active_targets(answer: Result) -> dict[tuple[str, str], str]:
             problem = f"it is {target['health']}: {target.get('lastError') or 'no scrape yet'}"
         live[labels.get("job", ""), labels.get("instance", "")] = problem
     return live
+
+
+def _message_checks(answers: Answers, host: str) -> list[Check]:
+    return [
+        Check(
+            f"message/{message['server']}/{host}/{message['receiver']}",
+            "notifications",
+            host,
+            f"message from {message['server']} on {host} to {message['receiver']}",
+            message["error"],
+            "correct its address, such as an expired webhook, and roll it out again",
+            (component_id(host, message["server"]),),
+            note="it was taken",
+        )
+        for message in answers.found.get(host, {}).get("messages") or ()
+    ]
 
 
 def _rule_checks(answers: Answers, name: str, host: str) -> list[Check]:

@@ -65,6 +65,7 @@ def get(
     headers: dict[str, str] | None = None,
     context: ssl.SSLContext | None = None,
     body: bytes | None = None,
+    seconds: float | None = None,
 ) -> tuple[int, str]:
     """Return status and body of a GET, or of a POST of a body; without an answer 0 and why."""
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
@@ -76,17 +77,20 @@ def get(
         for name, value in (headers or {}).items():
             # A redirect, such as to the public URL, must not carry the login.
             request.add_unredirected_header(name, value)
-        with deadline(REQUEST_SECONDS):
-            return _answer(opener, request)
+        seconds = seconds or REQUEST_SECONDS
+        with deadline(seconds):
+            return _answer(opener, request, seconds)
     except (OSError, HTTPException, ValueError) as error:
         return 0, str(getattr(error, "reason", error))
 
 
 def _answer(
-    opener: urllib.request.OpenerDirector, request: urllib.request.Request
+    opener: urllib.request.OpenerDirector,
+    request: urllib.request.Request,
+    seconds: float,
 ) -> tuple[int, str]:
     try:
-        with opener.open(request, timeout=REQUEST_SECONDS) as response:
+        with opener.open(request, timeout=seconds) as response:
             return response.status, _read(response)
     except urllib.error.HTTPError as error:
         return error.code, _body(error)

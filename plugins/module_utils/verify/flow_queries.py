@@ -54,6 +54,21 @@ if TYPE_CHECKING:
         keep: list[str]
         seconds: float
 
+    class Receivers(TypedDict):
+        """A server on this host, Grafana or Alertmanager, that sends messages."""
+
+        server: str
+        url: str
+        tls: dict[str, Any]
+        environment: str
+
+    class Message(TypedDict):
+        """The outcome of a message to a receiver; the error is empty if it was taken."""
+
+        server: str
+        receiver: str
+        error: str
+
     class Found(TypedDict):
         """The last answer to a query; ``at`` is the time of the right one, 0 without."""
 
@@ -65,6 +80,8 @@ if TYPE_CHECKING:
 
 
 INTERVAL_SECONDS = 1
+# Grafana answers when a receiver has, or does not in its own 10 seconds.
+MESSAGE_SECONDS = 20
 LONGEST_ERROR = 300
 # Addresses in messages may have a login, and a path that is a secret, as a webhook has.
 ADDRESS = re.compile(r"(\w+://)(?:[^/\s\"'@]*@)?([^/\s\"'?]+)[^\s\"']*")
@@ -76,6 +93,11 @@ def run(params: dict[str, Any]) -> dict[str, Any]:
     started = time.time()
     marks = [send(mark) for mark in params["marks"]]
     answers = find(params["queries"], grafana_headers(params))
+    messages = [
+        message
+        for receiver in params["receivers"]
+        for message in notify(receiver, grafana_headers(params))
+    ]
     for mark in params["remove"]:
         docker_log.remove(mark["url"], mark["token"])
     return {
@@ -84,6 +106,7 @@ def run(params: dict[str, Any]) -> dict[str, Any]:
         "ended": time.time(),
         "marks": marks,
         "answers": answers,
+        "messages": messages,
     }
 
 
@@ -158,6 +181,35 @@ def find(queries: list[Query], grafana: dict[str, str]) -> list[Found]:
     return [found[query["id"]] for query in queries]
 
 
+def notify(server: Receivers, grafana: dict[str, str]) -> list[Message]:
+    """Send a message to each receiver of a server of this host."""
+    # Nearly no run asks for it.
+    from . import receivers
+
+    is_grafana = server["server"] == "grafana"
+
+    def request(path: str, document: Any) -> tuple[int, str]:
+        headers = dict(grafana) if is_grafana else login_headers(server["tls"])
+        body = None
+        if document is not None:
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(document).encode()
+        url = server["url"] + path
+        seconds = MESSAGE_SECONDS
+        context = tls_context(url, server["tls"])
+        return local_http.get(url, headers, context, body, seconds)
+
+    try:
+        send_all = receivers.of_grafana if is_grafana else receivers.of_alertmanager
+        errors = send_all(request, server["environment"])
+    except (OSError, ValueError) as problem:
+        errors = {"receivers": str(problem)}
+    return [
+        {"server": server["server"], "receiver": name, "error": plain(error)}
+        for name, error in errors.items()
+    ]
+
+
 def ask(query: Query, headers: dict[str, str]) -> Found:
     """Return the answer to a query at this moment."""
     body = None
@@ -167,11 +219,8 @@ def ask(query: Query, headers: dict[str, str]) -> Found:
     elif query.get("document"):
         body = json.dumps(query["document"]).encode()
         headers["Content-Type"] = "application/json"
-    login = (query["tls"] or {}).get("basic_auth")
-    if login:
-        password = _read(login["password_file"])
-        headers["Authorization"] = basic(login["username"], password)
     try:
+        headers.update(login_headers(query["tls"]))
         context = tls_context(query["url"], query["tls"])
         status, text = local_http.get(query["url"], headers, context, body)
     except (OSError, ValueError) as problem:
@@ -220,6 +269,15 @@ def kept(answer: str, keys: list[str]) -> Any:
 def plain(text: str) -> str:
     """Return a message as one limited line, with the hosts of its addresses only. Pure."""
     return ADDRESS.sub(r"\1\2", " ".join(text.split()))[:LONGEST_ERROR]
+
+
+def login_headers(client: dict[str, Any]) -> dict[str, str]:
+    """Return the login of a client that has one."""
+    login = (client or {}).get("basic_auth")
+    if not login:
+        return {}
+    password = _read(login["password_file"])
+    return {"Authorization": basic(login["username"], password)}
 
 
 def tls_context(url: str, client: dict[str, Any]) -> ssl.SSLContext | None:

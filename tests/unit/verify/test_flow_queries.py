@@ -79,6 +79,7 @@ def run(**params: Any) -> dict[str, Any]:
         "marks": [],
         "queries": [],
         "remove": [],
+        "receivers": [],
         "grafana_username": "admin",
         "grafana_password": None,
         "grafana_token_path": None,
