@@ -480,7 +480,7 @@ def log_lines(panel: Panel) -> Json:
 
 
 def alert_list(panel: Panel) -> Json:
-    """Return the options of the list of alerts: the oldest first, without their labels."""
+    """Return the options of the list of alerts: the newest first, without their labels."""
     return {
         "alertName": "",
         "alertInstanceLabelFilter": '{env=~"${env:regex}"}',

@@ -134,7 +134,7 @@ STACK = Board(
                     8,
                     "alertlist",
                     "Alerts",
-                    "Alerts that fire or are about to, in Grafana, the oldest first.",
+                    "Alerts that fire or are about to, in Grafana, the newest first.",
                     width=8,
                 ),
             ),
