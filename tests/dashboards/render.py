@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.dashboards.model import Board, Column, Panel, Query, Row, Variable
+from tests.dashboards.model import BAD, Board, Column, Panel, Query, Row, Variable
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = "docs/runbooks"
@@ -44,7 +44,6 @@ CELL_LEADS = {
     "job": ("Targets", "prometheus", "job"),
 }
 STATES = {"0": ("DOWN", "red"), "1": ("UP", "green")}
-CALCULATIONS = ["lastNotNull", "max"]
 Json = dict[str, Any]
 
 
@@ -423,19 +422,25 @@ def value_column(column: Column) -> Json:
 
 
 def lines(panel: Panel) -> Json:
-    """Return the options of lines over time: a legend with values, the largest first."""
+    """Return the options of lines over time: a legend with values, the worst first."""
+    worst = "min" if is_bad_when_low(panel) else "max"
     return {
         "legend": {
             # Sums of the last bar say nothing, and there are few names.
             "displayMode": "list" if panel.bars else "table",
             "placement": "bottom",
             "showLegend": True,
-            "calcs": [] if panel.bars else CALCULATIONS,
-            "sortBy": "Max",
-            "sortDesc": True,
+            "calcs": [] if panel.bars else ["lastNotNull", worst],
+            "sortBy": worst.title(),
+            "sortDesc": worst == "max",
         },
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
+
+
+def is_bad_when_low(panel: Panel) -> bool:
+    """Return whether the lowest values of a panel are those to look at."""
+    return panel.steps[0][0] == BAD
 
 
 def values(panel: Panel) -> Json:

@@ -444,6 +444,13 @@ def test_lines_over_time_can_be_read(where, item):
         assert item["maxDataPoints"] <= 200
     else:
         assert legend["displayMode"] == "table" and "lastNotNull" in legend["calcs"]
+        # The worst come first: of free space, those with the least.
+        is_low = settings["thresholds"]["steps"][0]["color"] == "red" or any(
+            "bottomk(" in target["expr"] for target in item["targets"]
+        )
+        order = ("Min", False) if is_low else ("Max", True)
+        assert (legend["sortBy"], legend["sortDesc"]) == order
+        assert order[0].lower() in legend["calcs"]
         # A lower panel cuts the third line of its legend off.
         assert item["gridPos"]["h"] >= 9
     steps = settings["thresholds"]["steps"]
