@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import pytest
@@ -204,6 +204,58 @@ def test_what_changes_nothing_on_the_host_is_no_difference(
     observed: Observation, changes: dict[str, Any]
 ) -> None:
     assert decide(observed, **changes) is not None
+
+
+def test_the_state_arrives_as_it_was_observed(observed: Observation) -> None:
+    desired = factories.instance(**{**ARGS, **FACTS})
+    described = manifest.build(desired, factories.RELEASE_DIRECTORY, NONCE)
+    before = factories.running(desired)
+    main = replace(before.units[MAIN], drop_ins=("/etc/override.conf",))
+    sent = replace(
+        before,
+        drift=("etc/a.yml",),
+        leftovers=("b", "c"),
+        units={**before.units, MAIN: main},
+    )
+    fields = {**asdict(sent), "manifest": described}
+    for name in observation.OMITTED:
+        del fields[name]
+
+    arrived = unchanged.state_of(json.loads(json.dumps(fields)))
+
+    empty = ObservedState().contents
+    assert arrived == replace(
+        sent,
+        contents=empty,
+        manifest=described,
+        running_manifest=described,
+        last_known_good_manifest=described,
+    )
+    assert hash(arrived.units[MAIN]) == hash(main)
+
+
+@pytest.mark.parametrize("link", ["running", "last_known_good"])
+def test_only_the_manifest_of_the_current_generation_is_known(
+    observed: Observation, link: str
+) -> None:
+    state = observed["instances"][NAME]["state"]
+    state[link] = "9-other"
+    arrived = unchanged.state_of(state)
+    manifests = {
+        "running": arrived.running_manifest,
+        "last_known_good": arrived.last_known_good_manifest,
+    }
+    assert manifests.pop(link) is None
+    assert manifests.popitem()[1] == state["manifest"]
+
+
+def test_a_value_that_contains_itself_is_left_to_the_module(
+    observed: Observation,
+) -> None:
+    # An anchor in YAML can do that.
+    labels: list[Any] = []
+    labels.append(labels)
+    assert decide(observed, config=labels) is None
 
 
 def without_instances(observed: Observation) -> None:

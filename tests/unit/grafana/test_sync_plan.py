@@ -1106,8 +1106,10 @@ def test_the_record_before_and_after_the_writes(
 def test_an_absent_object_leaves_the_record(is_live: bool) -> None:
     existing = server(folder={"ops": held("folder")} if is_live else {})
     rules = replace(RULES, owned=owned(folder={"ops", "place"}))
-    items = [absent("folder", "ops")]
+    existing["folder"]["below"] = held("folder")
+    items = [absent("folder", "ops"), absent("folder", "below")]
     planned = make_plan(items, existing, rules)
+    # What is deleted does not become owned before.
     assert ownership.owned_during(planned) == owned(folder={"ops", "place"})
     after = ownership.owned_after(planned, items, existing)
     assert after == owned(folder={"place"})
