@@ -80,7 +80,10 @@ FILES = {
         f"{SYNC}/sync/{name}.py" for name in ("reconcile", "apply")
     ],
     (f"{GRAFANA}/test_normalize.py",): [f"{SYNC}/normalize.py"],
-    (CONTROL, "tests/unit/filter"): [
+    tuple(
+        f"{CONTROL}/test_{name}.py"
+        for name in ("preflight", "catalog", "inventory_check")
+    ): [
         f"{CONTROLLER}/{name}.py" for name in ("preflight", "catalog")
     ],
     (f"{CONTROL}/test_unchanged.py", f"{CONTROL}/test_observations.py"): [
