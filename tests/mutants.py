@@ -83,9 +83,7 @@ FILES = {
     tuple(
         f"{CONTROL}/test_{name}.py"
         for name in ("preflight", "catalog", "inventory_check")
-    ): [
-        f"{CONTROLLER}/{name}.py" for name in ("preflight", "catalog")
-    ],
+    ): [f"{CONTROLLER}/{name}.py" for name in ("preflight", "catalog")],
     (f"{CONTROL}/test_unchanged.py", f"{CONTROL}/test_observations.py"): [
         f"{CONTROLLER}/{name}.py" for name in ("unchanged", "observations")
     ],

@@ -31,6 +31,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.model i
     DesiredObject,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync import (
+    check,
     ownership,
     plan_checks,
     unique_names,
@@ -899,6 +900,22 @@ def test_only_steps_that_remove_names_need_a_look_at_their_users() -> None:
         assert bool(plan_checks.kinds_for_use_check(steps)) is removes
 
 
+def test_a_kind_that_may_go_while_it_is_used_is_not_in_the_way() -> None:
+    live = server(
+        folder={"ops": held("folder")},
+        rule_group={"ops/targets": held("rule_group")},
+        contact_point={"chat": held("contact_point")},
+    )
+    steps = plan([absent("contact_point"), absent("folder")], live, RULES)
+    checked = plan_checks.check_use(steps, live)
+    # Content of a folder is counted later, on the server.
+    assert [(step.action, step.reason) for step in checked] == [(DELETE, "")] * 2
+
+
+def test_the_first_version_that_releases_objects_is_named() -> None:
+    assert check.NOT_RELEASED.startswith("Grafana before 13 does not make")
+
+
 def test_only_integrations_move_in_stages() -> None:
     group = {"folderUid": "ops", "title": "new", "interval": 60, "rules": [RULE]}
     live = server(
@@ -1018,12 +1035,12 @@ def test_an_ownership_record_is_decoded_as_encoded(names: set) -> None:
 
 
 def test_the_text_of_a_record_stays_as_it_is() -> None:
-    text = ownership.encode("prod", owned(folder={"b/1", "a"}, template={"x"}))
+    text = ownership.encode("prod", owned(folder={"b/1", "a"}, template={"ü"}))
     # Another text for the same objects would be a change at each upgrade.
     assert text == (
         '{{ define "prod.owned" }}{{/* Made by automation; deleting this makes it forget'
         " what it owns.\n"
-        '{\n "folder": [\n  "a",\n  "b\\/1"\n ],\n "template": [\n  "x"\n ]\n}\n'
+        '{\n "folder": [\n  "a",\n  "b\\/1"\n ],\n "template": [\n  "\\u00fc"\n ]\n}\n'
         "*/}}{{ end }}"
     )
     assert ownership.is_record(text)
@@ -1100,6 +1117,35 @@ def test_the_record_before_and_after_the_writes(
         ownership.owned_during(planned),
         ownership.owned_after(planned, items, existing),
     ] == expected
+
+
+def test_an_object_of_another_kind_keeps_no_name_in_the_record() -> None:
+    # Somebody has deleted the folder x, and the template x is planned.
+    rules = replace(RULES, owned=owned(folder={"x"}), prune=("folder",))
+    items = [desired("folder"), desired("template", {"name": "x", "template": "t"})]
+    planned = make_plan(items, server(), rules)
+    after = ownership.owned_after(planned, items, server())
+    assert after == owned(folder={"ops"}, template={"x"})
+
+
+@pytest.mark.parametrize("items", [[desired("template")], [absent("folder", "place")]])
+def test_a_kind_that_was_not_read_stays_in_the_record(
+    items: list[DesiredObject],
+) -> None:
+    rules = replace(RULES, owned=owned(folder={"x"}), prune=("folder", "dashboard"))
+    planned = make_plan(items, server(), rules)
+    assert ownership.owned_after(planned, items, server())["folder"] == {"x"}
+
+
+def test_what_a_prune_keeps_stays_in_the_record() -> None:
+    existing = server(folder={"x": held("folder")})
+    rules = replace(RULES, owned=owned(folder={"x"}), prune=("folder",))
+    items = [desired("folder")]
+    planned = make_plan(items, existing, rules)
+    reasons = {id(planned.steps[-1]): "it holds 1 dashboard"}
+    kept = plan_checks.with_conflicts(planned.steps, reasons)
+    after = ownership.owned_after(planned._replace(steps=tuple(kept)), items, existing)
+    assert after["folder"] == {"ops", "x"}
 
 
 @pytest.mark.parametrize("is_live", [False, True])
