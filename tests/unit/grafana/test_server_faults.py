@@ -211,6 +211,61 @@ def test_an_endless_race_is_given_up(server: FakeGrafana, fault: str) -> None:
     assert sum(line.path == "/api/dashboards/db" for line in server.writes) == 5
 
 
+TAKEN = {"message": "a folder with the same name already exists"}
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_a_final_refusal_is_given_up_at_once(
+    server: FakeGrafana, attempts: int
+) -> None:
+    if attempts == 2:
+        # The second one may be refused because the first one came about late.
+        server.fail("reset", method="POST", path=r"/api/folders$", times=1)
+    server.fail(
+        "409", body=TAKEN, method="POST", path=r"/api/folders$", times=0, first=attempts
+    )
+    with pytest.raises(
+        GrafanaError, match=rf"folder ops .*given up after {attempts} attempts"
+    ):
+        run(server, [desired("folder")], owner="")
+    assert len(server.writes) == attempts
+    reads = [line.path for line in server.requests if not line.is_write]
+    assert reads.count("/api/folders/ops") >= attempts - 1
+
+
+def test_a_refusal_of_what_came_about_late_is_no_error(server: FakeGrafana) -> None:
+    def create(_seconds: float) -> None:
+        if not server.faults:
+            return
+        server.faults.clear()
+        run(server, [desired("folder")], owner="")
+        server.fail("409", body=TAKEN, method="POST", path=r"/api/folders$", times=0)
+
+    server.fail("reset", method="POST", path=r"/api/folders$", times=1)
+    client = connect(server, sleep=create)
+    result = reconcile(client, [desired("folder")], Options())
+    assert [change["identity"] for change in result.changes] == ["ops"]
+
+
+@pytest.mark.parametrize("owner", ["", "tests"])
+def test_the_record_is_written_before_anything_else_and_only_if_it_differs(
+    server: FakeGrafana, owner: str
+) -> None:
+    record = "PUT /api/v1/provisioning/templates/tests.owned"
+    run(server, [desired("folder")], owner=owner)
+    first = written(server)
+    assert first == [*([record] if owner else []), "POST /api/folders"]
+    server.clear()
+    run(server, [desired("folder"), desired("template")], owner=owner, check=True)
+    assert written(server) == []
+    run(server, [absent("folder")], owner=owner)
+    # One that is deleted is owned until it is gone.
+    assert written(server) == [
+        "DELETE /api/folders/ops",
+        *([record] if owner else []),
+    ]
+
+
 def test_a_run_waits_for_a_slow_server(server: FakeGrafana) -> None:
     server.fail("slow", method="write", path=r"/api/folders", delay=0.5, times=1)
     assert run(server, [desired("folder")]).changed
