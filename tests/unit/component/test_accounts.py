@@ -53,6 +53,14 @@ def test_no_account_is_not_that_of_a_person(host: FakeHost) -> None:
     accounts.refuse_person("loki")
 
 
+def test_only_a_user_that_this_collection_created_is_ours(host: FakeHost) -> None:
+    assert not accounts.owns_user("loki")
+    host.add_account("loki", pw_gecos="Anna")
+    assert not accounts.owns_user("loki")
+    host.add_account("tempo", pw_gecos=OURS)
+    assert accounts.owns_user("tempo")
+
+
 @pytest.fixture
 def commands(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the list to which every command that runs is added."""
