@@ -45,6 +45,8 @@ def sent(nonce: bytes = NONCE) -> str:
 
 def test_an_empty_host_has_no_instance(host: FakeHost) -> None:
     assert observation.host(NONCE)["instances"] == {}
+    values = observation.collect({"nonce": NONCE.hex()}, False)
+    assert values == {"changed": False, "observation": observation.host(NONCE)}
 
 
 def test_secrets_are_sent_as_fingerprints_of_this_run(
@@ -59,6 +61,15 @@ def test_secrets_are_sent_as_fingerprints_of_this_run(
     assert manifest.fingerprint(SECRET.encode(), b"x" * 32) in sent(b"x" * 32)
     assert SECRET not in text
     assert of_the_host not in text
+
+
+def test_the_rest_of_the_manifest_is_sent_as_it_is(installed: dict[str, Any]) -> None:
+    stored = json.loads(Path(layout.current("loki"), "manifest.json").read_text())
+    del stored["checksum"]
+    sent_manifest = observed_state()["manifest"]
+    for described in (stored, sent_manifest):
+        del described["files"]["etc/password"]["fingerprint"]
+    assert sent_manifest == stored
 
 
 def test_no_content_is_sent(host: FakeHost, installed: dict[str, Any]) -> None:
