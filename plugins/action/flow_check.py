@@ -23,6 +23,8 @@ OPTIONS = {
     "step": {"type": "str", "choices": STEPS, "required": True},
     "only": {"type": "raw", "default": ""},
     "notifications": {"type": "bool", "default": False},
+    "component": {"type": "str", "default": ""},
+    "server": {"type": "str", "default": ""},
     "sent": {"type": "dict", "default": {}},
     "statuses": {"type": "dict", "default": {}},
 }
@@ -44,7 +46,8 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _result, options = self.validate_argument_spec(argument_spec=OPTIONS)
         self._variables = task_vars or {}
-        self._host: str = self._variables["inventory_hostname"]
+        own: str = self._variables["inventory_hostname"]
+        self._host: str = options["server"] or own
         try:
             flows = flow_plan.parse_flows(
                 plain(options["only"]), options["notifications"]
@@ -66,10 +69,11 @@ class ActionModule(ActionBase):
             plain(options["statuses"]), plain(options["sent"])
         )
         if options["step"] == "send":
-            tokens = [secrets.token_hex(16) for _mark in range(MARKS)]
-            return self._query(marks=flow_plan.marks_of(site, host, flows, tokens))
+            return self._send(options["component"], flows, answers)
         if options["step"] == "remove":
             return self._remove(answers)
+        if options["component"]:
+            flows = frozenset()
         queries = flow_plan.queries_of(
             site, host, flows, answers.marks(), answers.is_running
         )
@@ -84,9 +88,23 @@ class ActionModule(ActionBase):
         if not queries and not receivers:
             return {"changed": False, "answers": []}
         result = self._query(queries=queries, receivers=receivers)
-        if "selectors" in flows and host in site.hosts("prometheus"):
+        is_whole = not options["component"]
+        if is_whole and "selectors" in flows and host in site.hosts("prometheus"):
             self._add_selectors(result, answers)
         return result
+
+    def _send(
+        self, component: str, flows: frozenset[str], answers: flow_verdicts.Answers
+    ) -> dict[str, Any]:
+        site, host = self._site, self._host
+        tokens = [secrets.token_hex(16) for _mark in range(MARKS)]
+        marks = flow_plan.marks_of(site, host, flows, tokens)
+        if component:
+            marks = flow_plan.marks_through(marks, component, answers.runs)
+            if not marks:
+                return {"changed": False, "marks": [], "servers": []}
+        servers = flow_plan.servers_of(site, marks)
+        return {**self._query(marks=marks), "servers": servers}
 
     def _remove(self, answers: flow_verdicts.Answers) -> dict[str, Any]:
         lines = [

@@ -28,6 +28,7 @@ OPTIONS = {
     "statuses": {"type": "dict", "required": True},
     "sent": {"type": "dict", "required": True},
     "found": {"type": "dict", "required": True},
+    "component": {"type": "str", "default": ""},
     "only": {"type": "raw", "default": ""},
     "notifications": {"type": "bool", "default": False},
     "page": {"type": "str", "default": ""},
@@ -69,6 +70,8 @@ class ActionModule(ActionBase):
             }
             hosts = list(answers.statuses)
             checks = flow_verdicts.checks_of(site, answers, selectors, facts, hosts)
+            if options["component"]:
+                checks = flow_verdicts.of_component(checks, options["component"])
         except CatalogError as error:
             raise AnsibleActionFail(str(error)) from error
         verdicts = flow_verdicts.settle(checks, flows)

@@ -47,6 +47,14 @@ SENDERS = {
     "direct": "tempo",
     "line": "promtail",
 }
+# The marks that pass a component; each is sent only by a program that runs.
+MARKS_THROUGH = {
+    "otel-collector": ("metric", "span"),
+    "promtail": ("line",),
+    "tempo": ("span", "direct"),
+    "loki": ("line",),
+    "prometheus": ("metric",),
+}
 # Components without a listener that the catalog names as consumed.
 SENDS_TO = {"promtail": ("loki",)}
 LOGS = "promtail_docker_root"
@@ -219,6 +227,29 @@ def _mark(
         "tls": client,
         "token": token,
     }
+
+
+def marks_through(
+    marks: Iterable[dict[str, Any]],
+    component: str,
+    runs: Callable[[str, str], bool],
+) -> list[dict[str, Any]]:
+    """Return the marks that pass a component, of those whose first program runs."""
+    return [
+        mark
+        for mark in marks
+        if mark["kind"] in MARKS_THROUGH.get(component, ())
+        and runs(mark["host"], SENDERS[mark["kind"]])
+    ]
+
+
+def servers_of(site: Site, marks: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the hosts on which marks should be found."""
+    servers: list[str] = []
+    for mark in marks:
+        is_metric = mark["kind"] == "metric"
+        servers += site.hosts("prometheus") if is_metric else [mark["server"]]
+    return list(dict.fromkeys(servers))
 
 
 def log_directory(site: Site, host: str) -> str:

@@ -73,6 +73,12 @@ class Answers:
             mark for result in self.sent.values() for mark in result.get("marks") or ()
         ]
 
+    def runs(self, host: str, name: str) -> bool:
+        """Return whether a component is known to be there and ready."""
+        instances = self.statuses.get(host, {}).get("instances") or {}
+        is_there = any(report["component"] == name for report in instances.values())
+        return is_there and self.is_running(host, name)
+
     def is_running(self, host: str, name: str) -> bool:
         """Return whether a component may answer, unless its state is known to be another."""
         instances = self.statuses.get(host, {}).get("instances") or {}
@@ -164,7 +170,7 @@ def checks_of(
     for host in hosts:
         checks += _host_checks(site, answers, host)
     for host in hosts:
-        checks += _mark_checks(site, answers, host, hosts)
+        checks += _mark_checks(site, answers, host, set(answers.found))
     for host in hosts:
         checks += _message_checks(answers, host)
     for host in site.hosts("prometheus"):
@@ -179,6 +185,16 @@ def checks_of(
             checks += _datasource_checks(site, answers, host)
             checks += _rule_checks(answers, "grafana", host)
     return checks
+
+
+def of_component(checks: Iterable[Check], component: str) -> list[Check]:
+    """Return the checks of a component's rollout: its own, and those of marks through it."""
+    return [
+        check
+        for check in checks
+        if check.flow in ("metrics", "traces", "logs")
+        or check.id.split("/")[-1] == component
+    ]
 
 
 def component_id(host: str, name: str) -> str:

@@ -131,7 +131,7 @@ def test_site_gathers_no_facts() -> None:
 
 
 def test_site_refuses_a_bad_inventory_first_and_prunes_before_its_record() -> None:
-    first, second, *_imports, last, record = read("playbooks/site.yml")
+    first, second, *_imports, last, record, _verification = read("playbooks/site.yml")
     # Without any host in the inventory, too, the first play runs.
     hosts = "{{ 'all' if groups.all else 'localhost' }}"
     assert (first["hosts"], first["tags"]) == (hosts, "always")

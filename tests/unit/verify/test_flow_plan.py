@@ -105,6 +105,31 @@ def test_nobody_waits_for_a_program_that_does_not_run():
     assert not any('"job":"promtail"' in text for text in awaited)
 
 
+@pytest.mark.parametrize(
+    ("component", "stopped", "kinds"),
+    [
+        ("otel-collector", (), ["metric", "span"]),
+        ("promtail", (), ["line"]),
+        ("loki", (), ["line"]),
+        ("tempo", (), ["span", "direct"]),
+        ("tempo", ("otel-collector",), ["direct"]),
+        ("loki", ("promtail",), []),
+        ("grafana", (), []),
+    ],
+)
+def test_data_passes_the_component_that_was_rolled_out(
+    component: str, stopped: tuple[str, ...], kinds: list[str]
+):
+    where = site()
+    marks = flow_plan.marks_through(
+        flow_plan.marks_of(where, HOST, flow_plan.FLOWS, TOKENS),
+        component,
+        lambda _host, name: name not in stopped,
+    )
+    assert [mark["kind"] for mark in marks] == kinds
+    assert flow_plan.servers_of(where, marks) == ([HOST] if kinds else [])
+
+
 def test_selectors_are_asked_once_and_without_variables():
     sources = [
         ("panel", 'rate(a{env=~"$env", b="c"}[5m]) / sum(d{env=~"$env"})'),

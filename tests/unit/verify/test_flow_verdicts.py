@@ -142,6 +142,19 @@ def test_an_incomplete_work_is_no_error_while_the_server_is_down():
     assert found[flow_verdicts.BROKEN] == [f"component/{HOST}/tempo"]
 
 
+def test_a_rollout_is_judged_by_its_component_and_the_data_through_it():
+    where = site()
+    given = answers(where, (LINE,), grafana="inactive")
+    checks = flow_verdicts.checks_of(where, given, {}, FACTS, [HOST])
+    own = flow_verdicts.of_component(checks, "promtail")
+    broken_ids = [
+        verdict.check.id
+        for verdict in flow_verdicts.settle(own, flow_plan.FLOWS)
+        if verdict.state == flow_verdicts.BROKEN
+    ]
+    assert broken_ids == [LINE]
+
+
 def test_drift_is_an_error_of_a_program_that_runs():
     where = site()
     given = answers(where)
