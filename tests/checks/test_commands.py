@@ -45,7 +45,15 @@ COLLECTION = "~/.ansible/collections/ansible_collections/hippius/monitoring/"
 OWN_INVENTORIES = ("inventories/mine",)
 PLACEHOLDER = re.compile(r"<[\w -]+>|[A-Z]{3,}|host")
 # Units of other programs, and names that a runbook gives to parts of them.
-OTHER_UNITS = {"systemd-timesyncd", "postgresql", "redis-server", "grafana-server"}
+OTHER_UNITS = {
+    "systemd-timesyncd",
+    "postgresql",
+    "redis-server",
+    "grafana-server",
+    # The state of rollouts, which node_exporter brings.
+    "node-exporter-rollouts",
+    "node-exporter-rollouts.timer",
+}
 # Programs of the operating system and of others, whose options are not known here.
 OTHERS = {
     *(
