@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,22 @@ def replaced_uids(
     uids = {uid: own for uid, own in derived.items() if uid not in present} | chosen
     if not uids:
         return desired
-    return [replace(item, body=_replaced(item.body, uids)) for item in desired]
+    # Few objects have one of them, and a walk through a large dashboard takes long.
+    written = [_as_text(uid)[1:-1] for uid in uids]
+    return [
+        replace(item, body=_replaced(item.body, uids))
+        if _has_any(_as_text(item.body), written)
+        else item
+        for item in desired
+    ]
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _has_any(text: str, parts: list[str]) -> bool:
+    return any(part in text for part in parts)
 
 
 def _replaced(tree: Any, uids: dict[str, str]) -> Any:

@@ -293,3 +293,17 @@ def test_documented_way_needs_no_edited_rule(
     (group,) = [item.body for item in desired if item.kind == "rule_group"]
     known = {item.identity for item in desired if item.kind == "datasource"}
     assert group["rules"][0]["data"][0]["datasourceUid"] in known
+
+
+@pytest.mark.parametrize("name", ["plain", 'a "quoted" \\ name', "ü\n", "\ud83d"])
+def test_only_objects_with_a_replaced_uid_are_copied(name: str) -> None:
+    """A walk through each large dashboard would take longer than all other steps."""
+    bodies = [
+        {"dashboard": {"panels": [{"datasource": {"uid": uid}}]}, "folderUid": ""}
+        for uid in (name, "other")
+    ]
+    items = [DesiredObject("dashboard", "d", body, "f") for body in bodies]
+    replaced, kept = replaced_uids(items, {name: "new"})
+    assert replaced.body["dashboard"]["panels"][0]["datasource"]["uid"] == "new"
+    assert kept.body is bodies[1]
+    assert bodies[0]["dashboard"]["panels"][0]["datasource"]["uid"] == name

@@ -63,6 +63,8 @@ def expand(
 
 def replace_inputs(value: Any, inputs: Mapping[str, str]) -> Any:
     """Replace each ``${NAME}`` of a dashboard that ``inputs`` defines; variables stay."""
+    if not inputs:
+        return value
     if isinstance(value, dict):
         return {key: replace_inputs(child, inputs) for key, child in value.items()}
     if isinstance(value, list):
