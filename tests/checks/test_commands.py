@@ -38,6 +38,8 @@ PAGES = sorted(
     ]
 )
 SEPARATORS = ("|", "&&", "||", ";")
+# Words of the shell before a command, or in place of one.
+RESERVED = ("while", "do", "done", "if", "then", "fi")
 ROLES = sorted(path.name for path in ROOT.glob("roles/*") if path.is_dir())
 COMPONENTS = [role.replace("_", "-") for role in ROLES]
 COLLECTION = "~/.ansible/collections/ansible_collections/hippius/monitoring/"
@@ -113,7 +115,7 @@ OTHERS = {
         "vmstat",
         "wc",
     ),
-    "~/ansible/bin/pip",
+    *("~/ansible/bin/pip", "prometheus", "read"),
 }
 
 
@@ -156,7 +158,10 @@ def words_of(text: str) -> list[list[str]]:
         for word in lexer:
             if word in SEPARATORS:
                 commands.append([])
-            else:
+            elif word == "<":
+                # What follows is a file.
+                commands.append(["cat"])
+            elif commands[-1] or word not in RESERVED:
                 commands[-1].append(word)
     except ValueError:
         return []
@@ -294,6 +299,13 @@ def check_python(words: list[str]) -> None:
             assert f"def {name}(" in (ROOT / path).read_text("utf-8"), word
 
 
+@cache
+def sources() -> str:
+    """Return the text of the roles and the plugins, which name the other units."""
+    files = [*ROOT.glob("roles/*/*/*.yml"), *ROOT.glob("plugins/module_utils/**/*.py")]
+    return "\n".join(path.read_text("utf-8") for path in files)
+
+
 def check_unit(words: list[str]) -> None:
     """Require units of components, or of programs that are known."""
     named = [words[index + 1] for index, word in enumerate(words) if word == "-u"]
@@ -302,7 +314,8 @@ def check_unit(words: list[str]) -> None:
     for unit in named:
         # An exporter has a unit for each of its instances.
         name = re.sub(r"-<\w+>$", "", unit)
-        is_known = name in COMPONENTS or name in OTHER_UNITS
+        name = re.sub(r"(-\*)?(\.timer|\.service)?$", "", name)
+        is_known = name in COMPONENTS or name in OTHER_UNITS or name in sources()
         assert is_known or PLACEHOLDER.fullmatch(name), unit
 
 
