@@ -214,7 +214,10 @@ def documented_variables() -> set[str]:
 def variables_of(path: Path) -> set[str]:
     """Return the variables that have an effect in a playbook."""
     text = path.read_text("utf-8")
-    return documented_variables() | set(re.findall(r"\b[a-z]\w+\b", text))
+    names = documented_variables() | set(re.findall(r"\b[a-z]\w+\b", text))
+    for imported in re.findall(r"import_playbook: (\S+)", text):
+        names |= variables_of(path.parent / imported)
+    return names
 
 
 def parsed(program: Any, words: list[str]) -> Any:
