@@ -129,6 +129,8 @@ def roll_out(params: dict[str, Any], check_mode: bool) -> Result:
             _clean_up_killed_runs(result)
             return result
         systemd.require_version()
+        # Before anything that would have to be cleaned up.
+        _require_releases(result)
         try:
             _stage(result, key)
             try:
@@ -293,11 +295,7 @@ def _stage(result: Result, key: bytes) -> None:
     """Prepare and check all generations before anything current is touched."""
     with run_lock.releases(exclusive=False):
         try:
-            for rollout in result.changing:
-                program = _program(rollout.desired)
-                release_store.require_staged(
-                    rollout.desired.release, rollout.name, program
-                )
+            _require_releases(result)
             if key:
                 # From here on no end of another component removes it.
                 generation.keep_fingerprint_key(key)
@@ -315,6 +313,13 @@ def _stage(result: Result, key: bytes) -> None:
             for rollout in result.rollouts:
                 _discard_generation(rollout)
             raise
+
+
+def _require_releases(result: Result) -> None:
+    """Raise ReleaseRequired unless the releases of all rollouts are unpacked and intact."""
+    for rollout in result.changing:
+        program = _program(rollout.desired)
+        release_store.require_staged(rollout.desired.release, rollout.name, program)
 
 
 def _remove_leftovers(rollout: Rollout) -> None:
