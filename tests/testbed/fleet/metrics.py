@@ -119,7 +119,7 @@ class Metric:
 
 
 def gauge(
-    name: str, level: float, share: float = 0.0, **labels: tuple[str, ...]
+    name: str, level: float, share: float = 0.0, /, **labels: tuple[str, ...]
 ) -> Metric:
     """Return a gauge that varies by a share around a level; it is whole if that is."""
     return Metric(name, level, share, labels)
@@ -218,6 +218,10 @@ NODE = [
     gauge("node_timex_maxerror_seconds", 0.02, 0.5),
     gauge("node_timex_sync_status", 1),
     gauge("node_textfile_scrape_error", 0),
+    *(
+        gauge(f"monitoring_rollout_{state}", 0, name=("node-exporter", "promtail"))
+        for state in ("drift", "unverified", "rolled_back")
+    ),
     gauge("node_uname_info", 1, nodename=("x",)),
     moment("node_time_seconds", lambda seconds: seconds),
     moment("node_boot_time_seconds", flat(-90 * DAY)),
