@@ -120,9 +120,8 @@ class FakeHost:
         options = {**DEFAULTS, **params, **changes}
         report = self.root / "outcome.json"
         report.unlink(missing_ok=True)
-        is_present = options["state"] == "present"
-        decision = self.unchanged(options) if is_present else None
-        before = (self.tree(), self.marks()) if is_present else ()
+        decision, to_clean = self.decision(options)
+        before = (self.tree(), self.marks()) if decision is not None else ()
         child = os.fork()
         if child == 0:
             self._child(options, check, die_at, with_signal, report)
@@ -133,14 +132,17 @@ class FakeHost:
         if decision is not None:
             assert (decision, outcome.error) == (outcome.values, "")
             assert (self.tree(), self.marks()) == before
-        elif is_present and outcome.values.get("action") == "none" and not check:
-            # A run without changes may have removed what killed runs left.
-            message = "the controller has not seen that nothing is to do"
-            assert (self.tree(), self.marks()) != before, message
+        elif options["state"] == "present" and outcome.values.get("action") == "none":
+            assert to_clean, "the controller has not seen that nothing is to do"
         return outcome
 
-    def unchanged(self, options: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the result by which the controller would spare the module's run."""
+    def decision(self, options: dict[str, Any]) -> tuple[dict[str, Any] | None, bool]:
+        """Return the result by which the controller would spare the module's run, if any.
+
+        The second value is whether killed runs have left anything to clean up.
+        """
+        if options["state"] != "present":
+            return None, False
         args = {name: options[name] for name in OPTIONS if name in options}
         if isinstance(args.get("release"), dict):
             known = RELEASE.keys()
@@ -154,10 +156,15 @@ class FakeHost:
         try:
             observed = observation.collect({"nonce": NONCE.hex()}, True)
         except (component_errors.ComponentError, OSError):
-            return None
+            return None, False
         state = json.loads(json.dumps(observed))["observation"]
         decision = unchanged.result_of(args, state, NONCE)
-        return decision and json.loads(json.dumps(decision))
+        left = ("leftovers", "pending", "rolled_back_from")
+        to_clean = state["leftovers"] or any(
+            instance["blocked"] or any(instance["state"][name] for name in left)
+            for instance in state["instances"].values()
+        )
+        return decision and json.loads(json.dumps(decision)), to_clean
 
     def good(self, params: dict[str, Any], **changes: Any) -> Outcome:
         """Run what must succeed."""
