@@ -65,11 +65,6 @@ def known(host: str) -> HostObservation | None:
     return observation.state if observation else None
 
 
-def was_run(host: str, component: str) -> bool:
-    """Return whether the module has run for a component of a host."""
-    return os.path.exists(_mark(host, component))
-
-
 def mark(host: str, component: str) -> None:
     """Record that the module runs for a component, whose observation is out of date from now."""
     if is_enabled():
