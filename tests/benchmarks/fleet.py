@@ -19,6 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.noop import EXPORTERS
+
 ROOT = Path(__file__).resolve().parents[2]
 COUNTS = (1, 10, 50, 200)
 COMPONENTS = (
@@ -33,20 +35,7 @@ VARIABLES: dict[str, Any] = {
     "otel_collector_listen_addresses": ["127.0.0.1"],
     # Stores that are not of this inventory.
     "promtail_loki_url": "https://loki.example.com/loki/api/v1/push",
-    "redis_exporter_instances": [
-        {
-            "name": "main",
-            "listen_address": "127.0.0.1:9121",
-            "redis_address": "127.0.0.1:6379",
-        }
-    ],
-    "postgres_exporter_instances": [
-        {
-            "name": "main",
-            "listen_address": "127.0.0.1:9187",
-            "postgres_address": "127.0.0.1:5432",
-        }
-    ],
+    **EXPORTERS,
 }
 CHANGED = ("changed=", "unreachable=", "failed=")
 
