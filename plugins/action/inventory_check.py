@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypedDict
 
@@ -12,6 +13,7 @@ from ansible.plugins.action import ActionBase
 
 from ..plugin_utils import (
     arguments,
+    flow_plan,
     heartbeat,
     lock_files,
     muted_times,
@@ -54,16 +56,23 @@ class ActionModule(ActionBase):
         self.validate_argument_spec(argument_spec={})
         variables = task_vars or {}
         inventory = inventory_of(self._loader, variables)
-        return check_inventory(inventory, variables["ansible_play_hosts_all"])
+        wishes = ("verify", "verify_only", "verify_notifications")
+        errors = flow_plan.request_errors(*map(variables.get, wishes))
+        return check_inventory(inventory, variables["ansible_play_hosts_all"], errors)
 
 
 def check_inventory(
     inventory: Inventory,
     run_hosts: list[str],
+    errors: Sequence[str] = (),
 ) -> Result:
-    """Return the module's result for an inventory; blockers of other hosts are only warnings."""
+    """Return the module's result for an inventory; blockers of other hosts are only warnings.
+
+    ``errors`` are those in the variables of the run itself.
+    """
     hosts = inventory.all_hosts(all_components())
-    blockers = blockers_of([host for host in hosts if host in run_hosts], inventory)
+    of_run = [host for host in hosts if host in run_hosts]
+    blockers = [*errors, *blockers_of(of_run, inventory)]
     other_blockers = blockers_of(
         [host for host in hosts if host not in run_hosts], inventory
     )

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from . import catalog, series_selectors
 from .catalog import CatalogError, Component, Inventory
 
@@ -94,6 +96,23 @@ def parse_flows(names: Any, with_notifications: bool) -> frozenset[str]:
             )
     flows = frozenset(chosen) or frozenset(FLOWS) - ON_REQUEST
     return flows | ON_REQUEST if with_notifications else flows
+
+
+def request_errors(verify: Any, names: Any, notifications: Any) -> list[str]:
+    """Return what is wrong with the request to verify a rollout, before it begins."""
+    wishes = {"verify": verify, "verify_notifications": notifications}
+    errors = []
+    for name, value in wishes.items():
+        try:
+            wishes[name] = value is not None and boolean(value)
+        except TypeError:
+            errors.append(f"{name}: {value!r} is no boolean; write true or false.")
+    if not errors and wishes["verify"]:
+        try:
+            parse_flows(names, wishes["verify_notifications"])
+        except CatalogError as error:
+            errors.append(str(error))
+    return errors
 
 
 class Target(NamedTuple):

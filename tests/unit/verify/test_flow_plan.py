@@ -39,6 +39,46 @@ def test_an_unknown_flow_is_refused_with_the_closest_one():
 
 
 @pytest.mark.parametrize(
+    ("verify", "names", "notifications", "errors"),
+    [
+        pytest.param(None, None, None, [], id="not asked for"),
+        pytest.param("false", "metrix", None, [], id="switched off"),
+        pytest.param("true", "logs,metrics", "yes", [], id="asked for"),
+        pytest.param(
+            "ture",
+            None,
+            None,
+            ["verify: 'ture' is no boolean; write true or false."],
+            id="no boolean, which would verify nothing",
+        ),
+        pytest.param(
+            True,
+            None,
+            "maybe",
+            ["verify_notifications: 'maybe' is no boolean; write true or false."],
+            id="another one that is none",
+        ),
+        pytest.param(
+            True,
+            "metrix",
+            None,
+            [
+                (
+                    "verify_only: 'metrix' is no flow; did you mean metrics? choose from:"
+                    f" {', '.join(flow_plan.FLOWS)}."
+                )
+            ],
+            id="unknown flow",
+        ),
+    ],
+)
+def test_a_wrong_request_is_refused_before_the_rollout(
+    verify: object, names: object, notifications: object, errors: list[str]
+) -> None:
+    assert flow_plan.request_errors(verify, names, notifications) == errors
+
+
+@pytest.mark.parametrize(
     ("flows", "without", "kinds"),
     [
         (flow_plan.FLOWS, (), ["metric", "span", "direct", "line"]),
