@@ -22,7 +22,7 @@ OPTIONS = {
 
 
 class ActionModule(ActionBase):
-    """Run the component module, which Ansible has packed already while it rolled out components."""
+    """Run the component module, whose engine removes components, where there are any to remove."""
 
     TRANSFERS_FILES = False
 
