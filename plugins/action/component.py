@@ -65,6 +65,9 @@ class ActionModule(ActionBase):
         args = plain(self._task.args)
         args["lock_owner"] = lock_owner()
         args.setdefault("adopt", self._variable(variables, "monitoring_adopt", False))
+        without_peers = self._variable(variables, catalog.WITHOUT_PEERS)
+        if without_peers is not None:
+            args.setdefault("without_peers", without_peers)
         main_file = next(iter(_dicts_in(args.get("config"))), {})
         generated = main_file.get("content")
         for file in _files_of(args):

@@ -39,6 +39,9 @@ options:
         - All hosts of the group of a component, as a list of C(host), C(address), C(url) and
           C(client) as the current host reaches them, and C(advertised), the address for other
           hosts.
+      peers:
+        - The other hosts of the group of a component whose hosts stand in for each other, for
+          C(ready.peers) of M(hippius.monitoring.component). Empty on a host outside of the group.
       client:
         - C(tls_config) and C(basic_auth) in the format of Prometheus, by which the current host
           reaches the component, with files below O(etc). Empty for plain text.
@@ -65,7 +68,7 @@ options:
           M(hippius.monitoring.grafana_content).
   component:
     description: Name of the component, such as V(otel-collector). Required for V(address), V(url),
-      V(members), V(client), V(tls).
+      V(members), V(peers), V(client), V(tls).
     type: str
     default: ""
   listener:
@@ -186,6 +189,12 @@ def find_members(query: Query) -> list[catalog.Member]:
     )
 
 
+def find_peers(query: Query) -> list[catalog.Peer]:
+    """Return the other hosts of a component's group, and how each shows that it is ready."""
+    component = named_component(query.component)
+    return catalog.peers_of(component, query.inventory, query.host)
+
+
 def client_settings(query: Query) -> catalog.transport.ClientConfig:
     """Return the settings by which the current host reaches a component."""
     component = named_component(query.component)
@@ -288,6 +297,7 @@ ANSWERS: Mapping[str, Callable[[Query], Any]] = {
     "address": find_address,
     "url": find_url,
     "members": find_members,
+    "peers": find_peers,
     "client": client_settings,
     "tls": tls_settings,
     "names": expected_names,

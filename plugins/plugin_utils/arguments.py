@@ -72,7 +72,7 @@ NAMES_OF_SHARED = {
         lock_file lock_roles bundle_architectures bundle_mirrors other_groups mute_timings
     """,
     "str": "documentation_url heartbeat_url",
-    "bool": "lock_replace allow_unlocked adopt",
+    "bool": "lock_replace allow_unlocked adopt without_peers",
     "int": "prune_max",
 }
 # The variables that all roles share, as README.md documents them.

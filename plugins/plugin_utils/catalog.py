@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypedDict
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from . import transport
 
 ENVIRONMENT = "monitoring_environment"
@@ -54,7 +56,16 @@ VARIABLE_FACTS: Schema = {
 }
 REQUIRED_GUARD_FACTS: Schema = {"value": str, "problem": str, "remedy": str}
 GUARD_FACTS: Schema = {**REQUIRED_GUARD_FACTS, "variable": str}
-SEVERAL_HOSTS_FACTS: Schema = {"guards": list, "same": list, "reason": str}
+SEVERAL_HOSTS_FACTS: Schema = {
+    "ready": str,
+    "guards": list,
+    "same": list,
+    "reason": str,
+}
+# The listener whose page shows that a program is ready.
+READY_LISTENER = "http"
+# With it a host does not wait for the others of its group, so it need not reach them.
+WITHOUT_PEERS = "monitoring_without_peers"
 
 
 class CatalogError(Exception):
@@ -102,9 +113,11 @@ class Guard(_GuardFacts, total=False):
 class SeveralHosts(TypedDict, total=False):
     """Requirements of a group with several hosts.
 
-    The variables ``same`` must not differ between its hosts, for the ``reason``.
+    ``ready`` is the path of a page that answers once a host is ready, as a template. The variables
+    ``same`` must not differ between its hosts, for the ``reason``.
     """
 
+    ready: str
     guards: list[Guard]
     same: list[str]
     reason: str
@@ -134,6 +147,13 @@ class Member(TypedDict):
     advertised: str
     url: str
     client: transport.ClientConfig
+
+
+class Peer(transport.PeerAuth):
+    """Another host of a component's group, and the page that shows whether it is ready."""
+
+    host: str
+    url: str
 
 
 class StaticConfig(TypedDict):
@@ -381,6 +401,37 @@ def members_of(
         return []
     servers = _servers(component, listener, inventory)
     return [_member(server, inventory, client_host, etc) for server in servers]
+
+
+def peers_of(
+    component: Component,
+    inventory: Inventory,
+    client_host: str,
+) -> list[Peer]:
+    """Return the other hosts of a component's group; none unless they stand in for each other."""
+    path = component.several_hosts.get("ready")
+    if not path or client_host not in inventory.hosts(component):
+        return []
+    try:
+        members = members_of(component, READY_LISTENER, inventory, client_host)
+    except CatalogError:
+        if is_without_peers(inventory, client_host):
+            return []
+        raise
+    peers: list[Peer] = []
+    for member in members:
+        host = member["host"]
+        if host != client_host:
+            url = member["url"] + inventory.render(host, component, path)
+            auth = transport.peer_auth(member["client"])
+            peers.append(Peer(**auth, host=host, url=url))
+    return peers
+
+
+def is_without_peers(inventory: Inventory, host: str) -> bool:
+    """Return whether a host does not wait for the others of its group."""
+    value = inventory.variable(host, WITHOUT_PEERS)
+    return value is not None and bool(boolean(value, strict=False))
 
 
 def _member(

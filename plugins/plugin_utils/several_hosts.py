@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from . import catalog, transport
@@ -47,9 +47,16 @@ def _blockers_of(
                 f"{name} of {', '.join(group)}: must not differ, since"
                 f" {facts.get('reason')}; set one value for the group {component.group}."
             )
-    if component.gossip:
-        messages += _gossip_blockers(component, group, inventory)
-    return messages
+    unreachable: list[str] = []
+    is_alone = any(catalog.is_without_peers(inventory, host) for host in group)
+    if facts.get("ready") and not is_alone:
+        scheme = partial(_ready_scheme, component, inventory)
+        unreachable = _scheme_blockers(component, group, scheme)
+    # By default both listeners have the same host, and the same fault.
+    if component.gossip and not unreachable:
+        scheme = partial(_gossip_scheme, component, inventory)
+        unreachable = _scheme_blockers(component, group, scheme)
+    return messages + unreachable
 
 
 def _is_refused(
@@ -86,20 +93,21 @@ def _differs(
     return any(other != first for other in others)
 
 
-def _gossip_blockers(
+def _scheme_blockers(
     component: Component,
     group: list[str],
-    inventory: Inventory,
+    scheme_of: Callable[[str, str], str],
 ) -> list[str]:
-    """Return why the hosts of a group do not find each other."""
+    """Return why the hosts of a group do not reach each other.
+
+    ``scheme_of`` is the scheme of a listener of a host for another one, or raises CatalogError.
+    """
     hosts_of: dict[str, list[str]] = {transport.HTTPS: [], transport.HTTP: []}
     messages: list[str] = []
     for host in group:
         other = group[1] if host == group[0] else group[0]
-        listener = Listener(component, component.gossip, host)
         try:
-            scheme = _gossip_scheme(listener, other, inventory)
-            hosts_of[scheme].append(host)
+            hosts_of[scheme_of(host, other)].append(host)
         except CatalogError as error:
             messages.append(str(error))
     if all(hosts_of.values()):
@@ -112,16 +120,29 @@ def _gossip_blockers(
     return messages
 
 
-def _gossip_scheme(
-    listener: Listener,
-    other_host: str,
+def _ready_scheme(
+    component: Component,
     inventory: Inventory,
+    host: str,
+    other_host: str,
 ) -> str:
-    """Return the scheme of a listener for the other hosts of its group.
+    """Return the scheme by which another host asks whether a host is ready."""
+    listener = Listener(component, catalog.READY_LISTENER, host)
+    return catalog.reachable_endpoint(listener, other_host, inventory).scheme
+
+
+def _gossip_scheme(
+    component: Component,
+    inventory: Inventory,
+    host: str,
+    other_host: str,
+) -> str:
+    """Return the scheme of the gossip of a host for the other hosts of its group.
 
     Raise CatalogError unless it has an IP address that another host can reach: a name is looked up
     before it is told to others, and certificates name what others connect to.
     """
+    listener = Listener(component, component.gossip, host)
     endpoint = catalog.reachable_endpoint(listener, other_host, inventory)
     bind = catalog.bind_addresses_of(listener, inventory)[0]
     if not transport.is_wildcard(bind.host) and transport.parse_ip(bind.host) is None:

@@ -60,6 +60,12 @@ class ClientConfig(TypedDict, total=False):
     basic_auth: dict[str, str]
 
 
+class PeerAuth(ProbeAuth, total=False):
+    """Those of a probe of another host, whose certificate is verified."""
+
+    ca_file: str
+
+
 @dataclass(frozen=True)
 class Credentials:
     """Certificate and login of a host; empty strings for what it lacks."""
@@ -144,6 +150,22 @@ def probe_auth(
     if with_password:
         auth["username"] = credentials.username
         auth["password_file"] = PASSWORD
+    return auth
+
+
+def peer_auth(client: ClientConfig) -> PeerAuth:
+    """Return the settings of a client as those of a probe, empty for plain text."""
+    tls, login = client.get("tls_config"), client.get("basic_auth")
+    auth = PeerAuth()
+    if tls:
+        auth = PeerAuth(
+            ca_file=tls["ca_file"],
+            certificate_file=tls["cert_file"],
+            key_file=tls["key_file"],
+        )
+    if login:
+        auth["username"] = login["username"]
+        auth["password_file"] = login["password_file"]
     return auth
 
 

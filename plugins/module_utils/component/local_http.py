@@ -28,7 +28,11 @@ CHUNK = 65536
 
 def ask(unit_name: str, probe: ReadyProbe) -> tuple[int, str]:
     """Return status and body of a probe with its credentials."""
-    etc = layout.etc(unit_name.rpartition(".")[0])
+    return ask_with(layout.etc(unit_name.rpartition(".")[0]), probe)
+
+
+def ask_with(etc: str, probe: ReadyProbe) -> tuple[int, str]:
+    """Return status and body of a probe, with credentials from a directory."""
     context = None
     headers = {}
     try:
@@ -42,10 +46,13 @@ def ask(unit_name: str, probe: ReadyProbe) -> tuple[int, str]:
 
 
 def _tls_context(probe: ReadyProbe, etc: str) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    # The socket's owner was verified; the certificate may be for the name that peers use.
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    authority = probe.get("ca_file")
+    path = os.path.join(etc, authority) if authority else None
+    context = ssl.create_default_context(cafile=path)
+    if not authority:
+        # The socket's owner was verified; the certificate may be for the name that peers use.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     if probe.get("certificate_file"):
         context.load_cert_chain(
             os.path.join(etc, probe["certificate_file"]),

@@ -30,9 +30,11 @@ PROBE = {
     # The name of a file is not secret.
     **{name: {"type": "str", "no_log": False} for name in CREDENTIALS},
 }
+PEER = {**PROBE, "host": REQUIRED_STRING}
 READY = {
     **PROBE,
     "timeout": {"type": "int", "default": 60},
+    "peers": {"type": "list", "elements": "dict", "options": PEER},
 }
 RELOAD = {
     **PROBE,
@@ -82,6 +84,7 @@ OPTIONS = {
     **INSTANCE,
     "instances": {"type": "list", "elements": "dict", "options": NAMED_INSTANCE},
     "adopt": {"type": "bool", "default": False},
+    "without_peers": {"type": "bool", "default": False},
     "purge": {"type": "bool", "default": False},
     "lock_owner": STRING,
     "lock_timeout": {"type": "int", "default": 60},

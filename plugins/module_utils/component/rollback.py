@@ -50,6 +50,8 @@ def roll_back(params: dict[str, Any], check_mode: bool) -> Result:
             if config_check.is_needed(rollout.desired):
                 release = rollout.manifest["release"]
                 result.notices += config_check.check_copy(rollout.desired, release)
+        if not params.get("without_peers"):
+            transaction.require_peers(result)
         return result
     with run_lock.held(
         params["name"], params.get("lock_owner") or "", params["lock_timeout"]
@@ -60,6 +62,8 @@ def roll_back(params: dict[str, Any], check_mode: bool) -> Result:
         for rollout in result.changing:
             # What was accepted before the last rollout may be refused since.
             notices += transaction.check_generation(rollout)
+        if not params.get("without_peers"):
+            transaction.require_peers(result)
         for rollout in result.changing:
             notices += transaction.keep_manual_changes(rollout)
         for rollout in result.changing:

@@ -34,7 +34,14 @@ if TYPE_CHECKING:
         password_file: str
         certificate_file: str
         key_file: str
+        ca_file: str
         timeout: int
+        peers: list[Peer]
+
+    class Peer(ReadyProbe):
+        """A request to another host of the group, which is ready when it answers."""
+
+        host: str
 
     class ReloadProbe(ReadyProbe, total=False):
         """A request for metrics; two of them report the last reload."""
@@ -68,7 +75,7 @@ EVERY_HOST = {"0.0.0.0", "[::]"}
 STRENGTH = ("none", "switch", "remove", "reload", "restart", "install")
 ON_CHANGE = ("none", "reload", "restart")
 # Options of a probe whose program requires authentication; files are the component's own.
-CREDENTIALS = ("username", "password_file", "certificate_file", "key_file")
+CREDENTIALS = ("username", "password_file", "certificate_file", "key_file", "ca_file")
 # Options that only the component has and that apply to each of its instances.
 SHARED = ("user_namespaces", "python", "exposure", "requires")
 # Options of an instance and the type of each.
@@ -319,6 +326,12 @@ def _probe(
             raise ComponentError(
                 f"{option}.{key}: {probe[key]!r} is not in config or secrets; add it there."
             )
+    if value.get("peers"):
+        name = option + ".peers"
+        required = ("host", "url")
+        probe["peers"] = [
+            _probe({name: peer}, name, required, files) for peer in value["peers"]
+        ]
     if value.get("timeout") is not None:
         probe["timeout"] = _seconds(value["timeout"], option + ".timeout")
     return probe

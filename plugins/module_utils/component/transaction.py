@@ -132,7 +132,7 @@ def roll_out(params: dict[str, Any], check_mode: bool) -> Result:
         # Before anything that would have to be cleaned up.
         _require_releases(result)
         try:
-            _stage(result, key)
+            _stage(result, key, asks_peers=not params.get("without_peers"))
             try:
                 switch_and_verify(result)
             except ComponentError as error:
@@ -189,6 +189,8 @@ def _predict_rollout(params: dict[str, Any], desired: list[Instance]) -> Result:
         if rollout.plan.stage and config_check.is_needed(rollout.desired):
             release = rollout.manifest["release"]
             result.notices += config_check.check_copy(rollout.desired, release)
+    if not params.get("without_peers"):
+        require_peers(result)
     return result
 
 
@@ -291,7 +293,7 @@ def _clean_up_killed_runs(result: Result) -> None:
     generation.tidy()
 
 
-def _stage(result: Result, key: bytes) -> None:
+def _stage(result: Result, key: bytes, asks_peers: bool = False) -> None:
     """Prepare and check all generations before anything current is touched."""
     with run_lock.releases(exclusive=False):
         try:
@@ -308,6 +310,8 @@ def _stage(result: Result, key: bytes) -> None:
             for rollout in result.rollouts:
                 result.notices += check_generation(rollout)
             result.handovers = ports.handovers(result.rollouts, result.removals)
+            if asks_peers:
+                require_peers(result)
             failpoint("after-check")
         except BaseException:
             for rollout in result.rollouts:
@@ -359,6 +363,25 @@ def check_generation(rollout: Rollout) -> list[str]:
         return []
     release = rollout.manifest["release"]
     return config_check.check_staged(rollout.desired, release, rollout.generation)
+
+
+def require_peers(result: Result) -> None:
+    """Raise ComponentError if a program is to be stopped while another host's is not ready."""
+    for rollout in result.changing:
+        is_stopped = (
+            rollout.plan.action == RESTART and rollout.main_unit.active == "active"
+        )
+        if is_stopped and rollout.desired.ready.get("peers"):
+            # Loading it costs time, and most components have one host.
+            from . import peers
+
+            former = rollout.observed.manifest
+            peers.require(
+                rollout.name,
+                layout.generation(rollout.name, rollout.active_generation),
+                rollout.desired.ready,
+                former["ready"] if former else {},
+            )
 
 
 def _discard_generation(rollout: Rollout) -> None:

@@ -286,6 +286,94 @@ def test_refuses_a_member_that_cannot_be_reached() -> None:
         catalog.members_of(STORE, "http", inventory, "b")
 
 
+STANDING_IN = catalog.parse_component(
+    "log_store",
+    {
+        "release": "log_store",
+        "group": "log_store",
+        "component": "log-store",
+        "listen_addresses": {"http": "<log_store_address>"},
+        "several_hosts": {"ready": "<log_store_path>"},
+        "supports_basic_auth": True,
+    },
+)
+ON_TWO_HOSTS = {
+    "b": {"log_store_address": "10.0.0.2:1", "log_store_path": "/b/ready"},
+    "c": {"log_store_address": "10.0.0.3:1", "log_store_path": "/c/ready"},
+}
+CERTIFICATE = {
+    "monitoring_tls_certificate": "C",
+    "monitoring_tls_key": "K",
+    "monitoring_tls_ca": "A",
+}
+LOGIN = {
+    "monitoring_basic_auth_username": "u",
+    "monitoring_basic_auth_password": "p",
+    "monitoring_basic_auth_hash": "h",
+}
+PEER_FILES = {
+    "ca_file": "tls/ca.pem",
+    "certificate_file": "tls/certificate.pem",
+    "key_file": "tls/key.pem",
+}
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        pytest.param({}, {"url": "http://10.0.0.3:1/c/ready"}, id="plain text"),
+        pytest.param(
+            CERTIFICATE,
+            {"url": "https://10.0.0.3:1/c/ready", **PEER_FILES},
+            id="mutual TLS",
+        ),
+        pytest.param(
+            {**CERTIFICATE, **LOGIN},
+            {
+                "url": "https://10.0.0.3:1/c/ready",
+                **PEER_FILES,
+                "username": "u",
+                "password_file": "tls/password",
+            },
+            id="a login",
+        ),
+    ],
+)
+def test_peers_are_the_other_hosts_and_the_page_that_shows_that_they_are_ready(
+    variables: dict[str, str], expected: dict[str, str]
+) -> None:
+    hosts = {host: {**own, **variables} for host, own in ON_TWO_HOSTS.items()}
+    inventory = Inventory({"log_store": ["b", "c"]}, hosts)
+    peers = catalog.peers_of(STANDING_IN, inventory, "b")
+    assert peers == [{"host": "c", **expected}]
+
+
+@pytest.mark.parametrize(
+    ("component", "hosts"),
+    [
+        pytest.param(STANDING_IN, ["b"], id="the only host"),
+        pytest.param(STANDING_IN, ["c", "d"], id="a host outside of the group"),
+        pytest.param(STORE, ["b", "c"], id="hosts that do not stand in for each other"),
+    ],
+)
+def test_a_host_has_no_peers(component: catalog.Component, hosts: list[str]) -> None:
+    inventory = Inventory({"log_store": hosts}, ON_TWO_HOSTS)
+    assert catalog.peers_of(component, inventory, "b") == []
+
+
+def test_a_peer_that_cannot_be_reached_is_an_error_unless_nobody_waits_for_it() -> None:
+    hidden = {**ON_TWO_HOSTS, "c": {"log_store_address": "127.0.0.1:1"}}
+    groups = {"log_store": ["b", "c"]}
+    with pytest.raises(CatalogError, match="cannot be reached from b"):
+        catalog.peers_of(STANDING_IN, Inventory(groups, hidden), "b")
+    for value in (True, "true", "yes"):
+        alone = {**hidden, "b": {**hidden["b"], "monitoring_without_peers": value}}
+        assert catalog.peers_of(STANDING_IN, Inventory(groups, alone), "b") == []
+    waiting = {**hidden, "b": {**hidden["b"], "monitoring_without_peers": "false"}}
+    with pytest.raises(CatalogError, match="cannot be reached from b"):
+        catalog.peers_of(STANDING_IN, Inventory(groups, waiting), "b")
+
+
 PEER = catalog.parse_component(
     "peer",
     {

@@ -51,6 +51,33 @@ def test_programs_are_limited_to_what_the_inventory_allows_outside_of_dev(
     assert action._exposure(variables) == exposure
 
 
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        pytest.param({}, None, id="nobody said anything"),
+        pytest.param({"monitoring_without_peers": "true"}, "true", id="on request"),
+        pytest.param({"monitoring_without_peers": True}, True, id="in the inventory"),
+    ],
+)
+def test_a_run_may_do_without_the_other_hosts_of_a_group(
+    action: ActionModule,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, Any],
+    expected: object,
+) -> None:
+    asked: list[Any] = []
+
+    def unchanged(args: dict[str, Any], _variables: Any) -> dict[str, Any]:
+        asked.append(args.get("without_peers"))
+        return {"changed": False}
+
+    action._task = SimpleNamespace(args={"name": "loki", "state": "previous"})
+    monkeypatch.setattr(component.ActionBase, "run", lambda *_arguments: {})
+    monkeypatch.setattr(action, "_unchanged", unchanged)
+    action.run(None, variables)
+    assert asked == [expected]
+
+
 def test_archives_have_the_checksum_and_the_size_of_the_lock(
     action: ActionModule, tmp_path: Path
 ) -> None:

@@ -834,6 +834,12 @@ def messages_of(check: Check, *parts: str) -> list[str]:
         ("grafana", SHARED + PEERS.replace("ha_peers", "ha_redis_address")),
         ("grafana", SHARED + PEERS.replace("ha_peers: '10.0.0.1:9098'", "enabled: no")),
         ("grafana", "grafana_config_file: own.yml"),
+        (
+            "grafana",
+            SHARED
+            + PEERS
+            + "grafana_listen_address: 127.0.0.1:3000\nmonitoring_without_peers: yes",
+        ),
     ],
 )
 def test_accepts_several_hosts_that_work_together(
@@ -859,6 +865,11 @@ def test_leaves_a_cluster_in_the_users_own_file_to_the_user(check: Check) -> Non
         ("loki", "loki_config_extra: {limits_config: {}}", "keep one host in the grou"),
         ("grafana", PEERS, "grafana_database of a, b: a SQLite file belongs to one"),
         ("grafana", SHARED, "grafana_config_extra of a, b: every Grafana of the grou"),
+        (
+            "grafana",
+            SHARED + PEERS + "grafana_listen_address: 127.0.0.1:3000",
+            "grafana on a, grafana_listen_address: 127.0.0.1 cannot be reached from b",
+        ),
         (
             "alertmanager",
             "alertmanager_listen_address: 127.0.0.1:9093",
@@ -926,6 +937,12 @@ CERTIFICATE = (
             CERTIFICATE,
             "",
             "alertmanager on a, b: TLS on a and plain text on b do not understand each",
+        ),
+        (
+            "grafana",
+            CERTIFICATE,
+            "",
+            "grafana on a, b: TLS on a and plain text on b do not understand each",
         ),
         (
             "alertmanager",

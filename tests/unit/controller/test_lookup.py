@@ -190,6 +190,14 @@ def test_members_are_the_hosts_of_a_group_as_the_current_one_reaches_them(
     assert look_up("a", "members", component="tempo") == []
 
 
+def test_peers_are_the_other_hosts_of_a_group_that_stand_in_for_each_other(
+    look_up: LookUp,
+) -> None:
+    peers = look_up("a", "peers", component="prometheus")
+    assert peers == [{"host": "b", "url": "http://logs.b:9091/-/ready"}]
+    assert look_up("a", "peers", component="node-exporter") == []
+
+
 def test_names_follow_the_groups(look_up: LookUp) -> None:
     assert look_up("a", "names") == ["prometheus"]
     assert look_up("b", "names") == ["loki", "prometheus"]

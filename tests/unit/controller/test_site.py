@@ -120,6 +120,26 @@ def test_site_takes_turns_in_groups_whose_hosts_stand_in_for_each_other() -> Non
     assert in_turns == stores
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_has_a_page_for_its_peers_if_its_hosts_take_turns(role: str) -> None:
+    (entry,) = [entry for entry in imports() if entry["tags"] == role]
+    facts = read(f"roles/{role}/meta/component.yml").get("several_hosts", {})
+    assert ("ready" in facts) == entry["vars"].get("component_turns", False)
+    tasks = (ROOT / f"roles/{role}/vars/main.yml").read_text()
+    assert (f"'peers', component='{role}')" in tasks) == ("ready" in facts)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_rollback_takes_turns_as_the_site_does(role: str) -> None:
+    play = read("playbooks/rollback.yml")[1]
+    (entry,) = [entry for entry in imports() if entry["tags"] == role]
+    templates = {name: trust_as_template(text) for name, text in play["vars"].items()}
+    variables = {**templates, "component": role.replace("_", "-")}
+    templar = Templar(loader=DataLoader(), variables=variables)
+    serial = templar.template(trust_as_template(play["serial"]))
+    assert serial == (1 if "component_turns" in entry["vars"] else "100%")
+
+
 def test_site_gathers_no_facts() -> None:
     plays = [entry for entry in read("playbooks/site.yml") if IMPORT not in entry]
     gathering = [

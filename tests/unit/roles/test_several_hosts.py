@@ -133,6 +133,7 @@ def test_alertmanagers_speak_mutual_tls_where_they_have_certificates(api: str) -
         ALL,
         **TLS,
         alertmanager_listen_address=api,
+        monitoring_without_peers=api.startswith("127."),
         alertmanager_cluster_listen_address="{{ monitoring_address }}:9094",
     )
     assert "--cluster.tls-config={etc}/cluster-tls.yml" in options["command"]
@@ -225,3 +226,60 @@ def test_grafana_asks_one_prometheus_and_one_alertmanager() -> None:
         "prometheus": "http://10.0.0.2:9090",
         "alertmanager": "http://10.0.0.1:9093",
     }
+
+
+STORES = {
+    "loki": ("3100", "/ready"),
+    "tempo": ("3200", "/ready"),
+    "prometheus": ("9090", "/-/ready"),
+    "alertmanager": ("9093", "/-/ready"),
+    "grafana": ("3000", "/api/health"),
+}
+
+
+def ready(role: str, hosts: list[str], **variables: Any) -> dict[str, Any]:
+    """Return how a rollout of a role on the first of some hosts is verified."""
+    address = f"{{{{ monitoring_address }}}}:{STORES[role][0]}"
+    given = {
+        **VARIABLES,
+        "grafana_admin_password": "longer than twelve",
+        "grafana_secret_key": "long enough as well",
+        f"{role}_listen_address": address,
+        **variables,
+    }
+    hosts_of = {"all": ALL, role: hosts}
+    options = rollout(role, other_hosts=OTHERS, groups=hosts_of, **given)
+    return options["ready"]
+
+
+@pytest.mark.parametrize("role", STORES)
+def test_the_only_host_of_a_group_waits_for_nobody(role: str) -> None:
+    assert "peers" not in ready(role, HERE)
+    assert "peers" not in ready(role, HERE, **TLS)
+
+
+@pytest.mark.parametrize("role", STORES)
+def test_a_host_waits_for_the_others_of_its_group(role: str) -> None:
+    port, path = STORES[role]
+    plain, secure = ready(role, ALL), ready(role, ALL, **TLS)
+    assert plain["peers"] == [
+        {"host": "second", "url": f"http://10.0.0.2:{port}{path}"},
+        {"host": "third", "url": f"http://10.0.0.3:{port}{path}"},
+    ]
+    assert secure["peers"][1] == {
+        "host": "third",
+        "url": f"https://10.0.0.3:{port}{path}",
+        "ca_file": "tls/ca.pem",
+        "certificate_file": "tls/certificate.pem",
+        "key_file": "tls/key.pem",
+    }
+
+
+def test_a_grafana_below_a_path_has_its_page_there() -> None:
+    [second, _third] = ready(
+        "grafana",
+        ALL,
+        grafana_url="https://metrics.example/grafana/",
+        grafana_config_extra={"server": {"serve_from_sub_path": True}},
+    )["peers"]
+    assert second["url"] == "http://10.0.0.2:3000/grafana/api/health"
