@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -17,6 +17,9 @@ from ..plugin_utils import flow_plan, flow_sources, flow_verdicts
 from ..plugin_utils.action_helpers import plain
 from ..plugin_utils.catalog import CatalogError
 from ..plugin_utils.inventory import all_components, inventory_of
+
+if TYPE_CHECKING:
+    from ..plugin_utils.content import DesiredRule
 
 STEPS = ["plan", "send", "find", "remove"]
 OPTIONS = {
@@ -27,6 +30,7 @@ OPTIONS = {
     "server": {"type": "str", "default": ""},
     "sent": {"type": "dict", "default": {}},
     "statuses": {"type": "dict", "default": {}},
+    "content": {"type": "dict", "default": {}},
 }
 MARKS = 4
 MODULE = "hippius.monitoring.flow_queries"
@@ -64,16 +68,26 @@ class ActionModule(ActionBase):
     def _run_step(
         self, options: Mapping[str, Any], flows: frozenset[str]
     ) -> dict[str, Any]:
-        site, host = self._site, self._host
         answers = flow_verdicts.Answers(
             plain(options["statuses"]), plain(options["sent"])
         )
+        if answers.is_unreachable(self._host):
+            # Each attempt would take as long as the first one.
+            return {"changed": False, "marks": [], "answers": []}
         if options["step"] == "send":
             return self._send(options["component"], flows, answers)
         if options["step"] == "remove":
             return self._remove(answers)
-        if options["component"]:
-            flows = frozenset()
+        flows = frozenset() if options["component"] else flows
+        return self._find(flows, answers, plain(options["content"]))
+
+    def _find(
+        self,
+        flows: frozenset[str],
+        answers: flow_verdicts.Answers,
+        contents: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        site, host = self._site, self._host
         queries = flow_plan.queries_of(
             site, host, flows, answers.marks(), answers.is_running
         )
@@ -85,12 +99,19 @@ class ActionModule(ActionBase):
             for server in flow_plan.receivers_of(site, host, flows)
             if answers.is_running(host, server["server"])
         ]
-        if not queries and not receivers:
-            return {"changed": False, "answers": []}
-        result = self._query(queries=queries, receivers=receivers)
-        is_whole = not options["component"]
-        if is_whole and "selectors" in flows and host in site.hosts("prometheus"):
-            self._add_selectors(result, answers)
+        result: dict[str, Any] = {"changed": False, "answers": []}
+        if queries or receivers:
+            result = self._query(queries=queries, receivers=receivers)
+        if "selectors" in flows and "answers" in result:
+            rules = [
+                rule
+                for content in contents.values()
+                for rule in content.get("rules") or ()
+            ]
+            if host in site.hosts("prometheus"):
+                self._add_selectors(result, answers, rules)
+            if host in site.hosts("loki"):
+                self._add_streams(result, answers, rules)
         return result
 
     def _send(
@@ -115,7 +136,10 @@ class ActionModule(ActionBase):
         return self._query(remove=lines) if lines else {"changed": False}
 
     def _add_selectors(
-        self, result: dict[str, Any], answers: flow_verdicts.Answers
+        self,
+        result: dict[str, Any],
+        answers: flow_verdicts.Answers,
+        content: list[DesiredRule],
     ) -> None:
         """Ask a second time: the rules that Prometheus has are part of the question."""
         site, host = self._site, self._host
@@ -123,7 +147,7 @@ class ActionModule(ActionBase):
         rules = answers.answer(host, f"rules/prometheus/{host}")
         if not rules or not rules["at"]:
             return
-        sources = flow_sources.expressions(site)
+        sources = flow_sources.expressions(site, "prometheus", content)
         sources += [
             (f"rule {rule['name']}", rule["query"])
             for rule in flow_verdicts.rules_in(rules)
@@ -142,6 +166,27 @@ class ActionModule(ActionBase):
         queries = flow_plan.selector_queries(site, host, selectors, optional)
         asked = self._query(queries=queries)
         result["selectors"] = [list(selector) for selector in selectors]
+        result["answers"] += asked.get("answers") or ()
+
+    def _add_streams(
+        self,
+        result: dict[str, Any],
+        answers: flow_verdicts.Answers,
+        content: list[DesiredRule],
+    ) -> None:
+        """Ask Loki for the streams of rules and panels; the marked lines have arrived by now."""
+        site, host = self._site, self._host
+        streams = flow_plan.streams_of(flow_sources.expressions(site, "loki", content))
+        facts = flow_sources.series_facts(site, host)
+        is_running = answers.is_running(host, "loki")
+        optional = {
+            text
+            for text, _source in streams
+            if not is_running or flow_plan.allowed_reason(text, facts)
+        }
+        queries = flow_plan.stream_queries(site, host, streams, optional)
+        asked = self._query(queries=queries) if queries else {}
+        result["streams"] = [list(selector) for selector in streams]
         result["answers"] += asked.get("answers") or ()
 
     def _query(self, **args: Any) -> dict[str, Any]:

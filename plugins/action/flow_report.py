@@ -12,6 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ..filter.slo_rules import slo_rules
 from ..plugin_utils import (
     flow_page,
     flow_plan,
@@ -28,6 +29,7 @@ OPTIONS = {
     "statuses": {"type": "dict", "required": True},
     "sent": {"type": "dict", "required": True},
     "found": {"type": "dict", "required": True},
+    "content": {"type": "dict", "default": {}},
     "component": {"type": "str", "default": ""},
     "only": {"type": "raw", "default": ""},
     "notifications": {"type": "bool", "default": False},
@@ -61,15 +63,9 @@ class ActionModule(ActionBase):
                 plain(options["only"]), options["notifications"]
             )
             facts = flow_sources.series_facts(site, variables["inventory_hostname"])
-            selectors = {
-                host: [
-                    flow_plan.Selector(*selector) for selector in result["selectors"]
-                ]
-                for host, result in answers.found.items()
-                if result.get("selectors")
-            }
             hosts = list(answers.statuses)
-            checks = flow_verdicts.checks_of(site, answers, selectors, facts, hosts)
+            expected = _expected(site, answers, plain(options["content"]))
+            checks = flow_verdicts.checks_of(site, answers, facts, hosts, expected)
             if options["component"]:
                 checks = flow_verdicts.of_component(checks, options["component"])
         except CatalogError as error:
@@ -102,3 +98,38 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"report: {name}: cannot be written: {error.strerror}; name another file."
             ) from error
+
+
+def _selectors(
+    answers: flow_verdicts.Answers, key: str
+) -> dict[str, list[flow_plan.Selector]]:
+    """Return the selectors that the servers of each host were asked for."""
+    return {
+        host: [flow_plan.Selector(*selector) for selector in result[key]]
+        for host, result in answers.found.items()
+        if result.get(key)
+    }
+
+
+def _expected(
+    site: flow_plan.Site, answers: flow_verdicts.Answers, content: dict[str, Any]
+) -> flow_verdicts.Expected:
+    """Return what the checks expect; ``content`` is the result for Grafana's content by host."""
+    rules, errors = {}, {}
+    for host in site.hosts("prometheus"):
+        if host in answers.statuses:
+            slos = site.variable("prometheus", host, "prometheus_slos")
+            objectives = slo_rules(slos) if slos else {}
+            identity = flow_verdicts.rules_id("prometheus", host)
+            rules[identity] = flow_sources.rules_of_prometheus(site, host, objectives)
+    for host, result in content.items():
+        identity = flow_verdicts.rules_id("grafana", host)
+        if result.get("failed"):
+            errors[identity] = f"its content cannot be read: {result['msg']}"
+        rules[identity] = [
+            flow_plan.RuleName(rule["group"], rule["rule"])
+            for rule in result.get("rules") or ()
+        ]
+    return flow_verdicts.Expected(
+        _selectors(answers, "selectors"), _selectors(answers, "streams"), rules, errors
+    )

@@ -19,7 +19,7 @@ from ..module_utils.grafana import payload
 from ..module_utils.grafana.files.documents import DocumentError
 from ..module_utils.grafana.files.folders import titles
 from ..plugin_utils.action_helpers import VAULT_HEADER, find_file, plain
-from ..plugin_utils.content import SUFFIXES, ContentLoader, Source
+from ..plugin_utils.content import SUFFIXES, ContentLoader, Source, rules_of
 from ..plugin_utils.controller_files import MissingFile
 from ..plugin_utils.export_files import serialize
 
@@ -73,7 +73,8 @@ class ActionModule(ActionBase):
             }
         if is_check:
             # Ansible shows a warning once, though the task that applies the content repeats it.
-            return {"changed": False, "warnings": diagnostics.warnings}
+            result: JsonObject = {"changed": False, "warnings": diagnostics.warnings}
+            return {**result, "rules": rules_of(desired)}
         try:
             args["payload"] = payload.encode_content(desired, required)
         except ValueError as error:

@@ -288,6 +288,14 @@ class Inventory:
         """Return file and line of the active definition of a variable, None if they are unknown."""
         return None
 
+    def find_file(self, role: str, host: str, name: str) -> str:
+        """Return the path of a file of the controller, found as the tasks of a role find it."""
+        raise NotImplementedError
+
+    def read_file(self, path: str) -> bytes:
+        """Return the content of a file of the controller, decrypted."""
+        raise NotImplementedError
+
     def hosts(self, component: Component) -> list[str]:
         """Return the hosts that have a component."""
         return self.groups.get(component.group) or []
@@ -465,8 +473,14 @@ def _server(
 ) -> Listener:
     """Return the listener that ``client_host`` uses."""
     servers = _servers(component, listener, inventory)
-    own = [server for server in servers if server.host == client_host]
-    return (own or servers)[0]
+    host = server_host(component, inventory, client_host)
+    return next(server for server in servers if server.host == host)
+
+
+def server_host(component: Component, inventory: Inventory, client_host: str) -> str:
+    """Return the host whose server a client uses: its own, else the first; empty without any."""
+    hosts = inventory.hosts(component)
+    return client_host if client_host in hosts else next(iter(hosts), "")
 
 
 def _servers(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from ..module_utils.grafana.files import prometheus_rules
 from ..module_utils.grafana.files.dashboards import Dashboards, Placement
@@ -19,6 +19,7 @@ from ..module_utils.grafana.files.library_panels import LibraryPanels
 from ..module_utils.grafana.files.lint import lint
 from ..module_utils.grafana.files.provisioning_files import Provisioning
 from ..module_utils.grafana.files.schema import Diagnostics, Reader, raw_string
+from ..module_utils.grafana.kinds.names import DATASOURCE, RULE_GROUP
 from ..module_utils.grafana.model import PRESENT
 from . import documentation, query_syntax
 from .datasource_uids import replaced_uids
@@ -73,6 +74,58 @@ class Source:
         if self.documentation_url is None:
             return content
         return insert(content, self.documentation_url)
+
+
+class RuleQuery(TypedDict):
+    """A query of a rule, with the type of its datasource, empty if that is unknown."""
+
+    type: str
+    expression: str
+
+
+class DesiredRule(TypedDict):
+    """A rule that Grafana should have, and its queries."""
+
+    group: str
+    rule: str
+    queries: list[RuleQuery]
+
+
+def rules_of(desired: list[DesiredObject]) -> list[DesiredRule]:
+    """Return the rules that Grafana should evaluate. Pure."""
+    types = {
+        item.identity: str(item.body.get("type"))
+        for item in desired
+        if item.kind == DATASOURCE
+    }
+    groups = [
+        item.body
+        for item in desired
+        if item.kind == RULE_GROUP and item.state == PRESENT
+    ]
+    return [
+        {
+            "group": group["title"],
+            "rule": rule["title"],
+            "queries": _queries(rule, types),
+        }
+        for group in groups
+        for rule in group["rules"]
+        if not rule.get("isPaused")
+    ]
+
+
+def _queries(rule: JsonObject, types: dict[str, str]) -> list[RuleQuery]:
+    queries: list[RuleQuery] = []
+    for query in rule.get("data") or ():
+        model, uid = query.get("model") or {}, str(query.get("datasourceUid"))
+        named = model.get("datasource")
+        own = named.get("type") if isinstance(named, dict) else ""
+        # The uids of our own datasources are their types.
+        known = types.get(uid) or own or (uid if uid in query_syntax.TYPES else "")
+        if isinstance(model.get("expr"), str):
+            queries.append({"type": str(known), "expression": model["expr"]})
+    return queries
 
 
 class Content(NamedTuple):

@@ -77,7 +77,11 @@ PROXIED = {
 TARGET_KEYS = ["data", "activeTargets", "labels", "job", "instance", "host"]
 TARGET_KEYS += ["health", "lastError"]
 RULE_KEYS = ["data", "groups", "name", "rules", "health", "lastError", "type", "query"]
+RULE_KEYS += ["isPaused"]
 SERIES_KEYS = ["data", "result", "metric", "selector"]
+# Streams are too many to keep; that there is one is enough.
+STREAM_KEYS = ["data"]
+A_STREAM = '"data":[{'
 
 
 def parse_flows(names: Any, with_notifications: bool) -> frozenset[str]:
@@ -130,6 +134,13 @@ class Target(NamedTuple):
         return f"target/{self.prometheus}/{self.job}/{self.address}"
 
 
+class RuleName(NamedTuple):
+    """The group and the name of a rule."""
+
+    group: str
+    rule: str
+
+
 class Selector(NamedTuple):
     """A selector of rules and panels, without variables, and one place that has it."""
 
@@ -170,8 +181,8 @@ class Site:
 
     def server(self, name: str, client_host: str) -> str:
         """Return the host of the server that a client uses, empty without any."""
-        hosts = self.hosts(name)
-        return client_host if client_host in hosts else (hosts or [""])[0]
+        component = self.components[name]
+        return catalog.server_host(component, self.inventory, client_host)
 
     def variable(self, name: str, host: str, variable: str) -> Any:
         """Return a variable of a component's role on a host."""
@@ -463,6 +474,39 @@ def selectors_of(sources: Iterable[tuple[str, str]]) -> list[Selector]:
             if text:
                 found.setdefault(text, source)
     return [Selector(text, source) for text, source in found.items()]
+
+
+def streams_of(sources: Iterable[tuple[str, str]]) -> list[Selector]:
+    """Return the stream selectors of LogQL expressions with their places, each once."""
+    found: dict[str, str] = {}
+    for source, expression in sources:
+        for text in series_selectors.of_streams(expression):
+            found.setdefault(text, source)
+    return [Selector(text, source) for text, source in found.items()]
+
+
+def stream_queries(
+    site: Site, host: str, streams: Iterable[Selector], optional: Collection[str]
+) -> list[dict[str, Any]]:
+    """Return the queries that tell which selectors have a stream in the Loki of a host.
+
+    They are repeated until there is one, except those that are optional.
+    """
+    return [
+        _query(site, "loki", host, stream_id(host, text), "/loki/api/v1/series")
+        | {
+            "form": {"match[]": text},
+            "contains": [A_STREAM],
+            "keep": STREAM_KEYS,
+            "seconds": 0 if text in optional else PATIENCE["state"],
+        }
+        for text, _source in streams
+    ]
+
+
+def stream_id(host: str, text: str) -> str:
+    """Return the id of the check that a selector has a stream in the Loki of a host."""
+    return f"stream/{host}/{text}"
 
 
 def selector_queries(

@@ -7,12 +7,13 @@ A check that fails because of another one that it needs is not a second error: i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from . import flow_plan, rollout_table, series_selectors
-from .flow_plan import Selector, SeriesFacts, Site, Target
+from .flow_plan import RuleName, Selector, SeriesFacts, Site, Target
 
 OK, BROKEN, UNCHECKED, SKIPPED = "ok", "broken", "not checked", "skipped"
 # Seconds by which the clocks of two hosts may differ.
@@ -20,6 +21,9 @@ CLOCK_TOLERANCE = 5.0
 Result = Mapping[str, Any]
 STATUS = "playbooks/status.yml shows its state, and journalctl -u {unit} its last lines"
 ROLL_OUT = "site.yml --tags {tag} rolls it out again"
+# Role whose tag rolls out the rules of a server, and how many names a message has.
+RULES_OF = {"prometheus": "prometheus", "grafana": "grafana_content"}
+NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,24 @@ class Verdict(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What the checks expect besides components and marks.
+
+    ``selectors`` and ``streams`` were asked of the Prometheus and the Loki of a host. ``rules`` are
+    those of a server by the id of their check, without an entry where they are not known;
+    ``errors`` has the reason by the same id, if that is an error.
+    """
+
+    selectors: Mapping[str, list[Selector]] = field(default_factory=dict)
+    streams: Mapping[str, list[Selector]] = field(default_factory=dict)
+    rules: Mapping[str, list[RuleName]] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+NOTHING_MORE = Expected()
+
+
+@dataclass(frozen=True)
 class Answers:
     """The results of the modules by host: states, marks that were sent, answers of servers."""
 
@@ -79,8 +101,14 @@ class Answers:
         is_there = any(report["component"] == name for report in instances.values())
         return is_there and self.is_running(host, name)
 
+    def is_unreachable(self, host: str) -> bool:
+        """Return whether a host is known not to answer."""
+        return bool(self.statuses.get(host, {}).get("unreachable"))
+
     def is_running(self, host: str, name: str) -> bool:
         """Return whether a component may answer, unless its state is known to be another."""
+        if self.is_unreachable(host):
+            return False
         instances = self.statuses.get(host, {}).get("instances") or {}
         own = [report for report in instances.values() if report["component"] == name]
         return all(rollout_table.shown_state(report) == "ready" for report in own)
@@ -161,11 +189,11 @@ def clock_problem(result: Result, tolerance: float = CLOCK_TOLERANCE) -> str:
 def checks_of(
     site: Site,
     answers: Answers,
-    selectors: Mapping[str, list[Selector]],
     facts: SeriesFacts,
     hosts: Collection[str],
+    expected: Expected = NOTHING_MORE,
 ) -> list[Check]:
-    """Return all checks; ``selectors`` were asked of each Prometheus, ``hosts`` are of the run."""
+    """Return all checks; ``hosts`` are those of the run."""
     checks = []
     for host in hosts:
         checks += _host_checks(site, answers, host)
@@ -173,18 +201,23 @@ def checks_of(
         checks += _mark_checks(site, answers, host, set(answers.found))
     for host in hosts:
         checks += _message_checks(answers, host)
-    for host in site.hosts("prometheus"):
-        if host in hosts:
-            checks += _target_checks(site, answers, host)
-            checks += _rule_checks(answers, "prometheus", host)
-            checks += _selector_checks(
-                site, answers, host, selectors.get(host, []), facts
-            )
-    for host in site.hosts("grafana"):
-        if host in hosts:
-            checks += _datasource_checks(site, answers, host)
-            checks += _rule_checks(answers, "grafana", host)
+    for host in _those_of(site, "prometheus", hosts):
+        checks += _target_checks(site, answers, host)
+        checks += _rule_checks(answers, "prometheus", host, expected)
+        selectors = expected.selectors.get(host, [])
+        checks += _selector_checks(site, answers, host, selectors, facts)
+    for host in _those_of(site, "loki", hosts):
+        streams = expected.streams.get(host, [])
+        checks += _stream_checks(site, answers, host, streams, facts)
+    for host in _those_of(site, "grafana", hosts):
+        checks += _datasource_checks(site, answers, host)
+        checks += _rule_checks(answers, "grafana", host, expected)
     return checks
+
+
+def _those_of(site: Site, name: str, hosts: Collection[str]) -> list[str]:
+    """Return the hosts of a component that are in the run."""
+    return [host for host in site.hosts(name) if host in hosts]
 
 
 def of_component(checks: Iterable[Check], component: str) -> list[Check]:
@@ -487,8 +520,16 @@ def _message_checks(answers: Answers, host: str) -> list[Check]:
     ]
 
 
-def _rule_checks(answers: Answers, name: str, host: str) -> list[Check]:
-    answer = answers.answer(host, f"rules/{name}/{host}")
+def rules_id(name: str, host: str) -> str:
+    """Return the id of the check of a server's rules."""
+    return f"rules/{name}/{host}"
+
+
+def _rule_checks(
+    answers: Answers, name: str, host: str, expected: Expected
+) -> list[Check]:
+    identity = rules_id(name, host)
+    answer = answers.answer(host, identity)
     if answer is None:
         return []
     needs = [component_id(host, name)]
@@ -497,16 +538,11 @@ def _rule_checks(answers: Answers, name: str, host: str) -> list[Check]:
         problem = (
             f"{name} does not tell them: {answer['status'] or ''} {answer['error']}"
         )
-        return [
-            Check(
-                f"rules/{name}/{host}",
-                "rules",
-                host,
-                subject,
-                problem,
-                needs=tuple(needs),
-            )
-        ]
+        return [Check(identity, "rules", host, subject, problem, needs=tuple(needs))]
+    missing = missing_rules(expected.rules.get(identity, []), answer)
+    missing = expected.errors.get(identity, missing)
+    remedy = ROLL_OUT.format(tag=RULES_OF[name])
+    lost = Check(identity, "rules", host, subject, missing, remedy, tuple(needs))
     if name == "grafana":
         # Rules of a data source that does not answer fail, too.
         needs.append(f"datasource/{host}/prometheus")
@@ -524,11 +560,30 @@ def _rule_checks(answers: Answers, name: str, host: str) -> list[Check]:
         )
         for rule in broken
     ]
-    if not broken:
+    if missing:
+        checks.append(lost)
+    elif not broken:
         note = f"{len(rules)} rules are evaluated"
-        check = Check(f"rules/{name}/{host}", "rules", host, subject, note=note)
-        checks.append(check)
+        checks.append(Check(identity, "rules", host, subject, note=note))
     return checks
+
+
+def missing_rules(expected: Iterable[RuleName], answer: Result) -> str:
+    """Return how many rules a server lacks, with some names; empty if it has all."""
+    values = answer["values"] or {}
+    live = Counter(
+        RuleName(str(group.get("name")), str(rule.get("name")))
+        for group in (values.get("data") or {}).get("groups") or ()
+        for rule in group.get("rules") or ()
+        if not rule.get("isPaused")
+    )
+    lost = sorted((Counter(expected) - live).elements())
+    if not lost:
+        return ""
+    names = ", ".join(one.rule for one in lost[:NAMES_SHOWN])
+    more = f" and {len(lost) - NAMES_SHOWN} more" if len(lost) > NAMES_SHOWN else ""
+    verb = "is" if len(lost) == 1 else "are"
+    return f"{len(lost)} of its rules {verb} missing or paused: {names}{more}"
 
 
 def rules_in(answer: Result | None) -> list[Result]:
@@ -637,6 +692,52 @@ def _selector_checks(
     return [summary, *checks] if counts["with a series"] else checks
 
 
+def _stream_checks(
+    site: Site,
+    answers: Answers,
+    host: str,
+    streams: list[Selector],
+    facts: SeriesFacts,
+) -> list[Check]:
+    """Return that each selector of LogQL has a stream, or a reason for having none."""
+    # The marked lines are streams, too.
+    senders = [
+        name for name in site.hosts("promtail") if site.server("loki", name) == host
+    ]
+    needs = (
+        component_id(host, "loki"),
+        *(component_id(name, "promtail") for name in senders),
+        *(f"line/{name}/{host}" for name in senders),
+    )
+    checks = []
+    counts = Counter[str]()
+    for text, source in streams:
+        identity = flow_plan.stream_id(host, text)
+        answer = answers.answer(host, identity) or {
+            "at": 0,
+            "error": "it was not asked",
+        }
+        allowed = flow_plan.allowed_reason(text, facts)
+        if answer["at"] or (allowed and not answer["error"]):
+            counts["with a stream" if answer["at"] else "may be empty"] += 1
+            continue
+        checks.append(
+            Check(
+                identity,
+                "selectors",
+                host,
+                f"selector {text}",
+                f"{answer['error'] or 'it selects no stream'} ({source})",
+                "correct the label, or list it with a reason in verify_allowed_empty",
+                needs,
+            )
+        )
+    note = ", ".join(f"{count} {what}" for what, count in counts.items())
+    subject = f"{len(streams)} selectors in Loki on {host}"
+    summary = Check(f"streams/{host}", "selectors", host, subject, note=note)
+    return [summary, *checks] if note else checks
+
+
 def _present_selectors(
     answers: Answers, host: str, selectors: list[Selector]
 ) -> tuple[set[str], dict[str, str]]:
@@ -691,10 +792,26 @@ def selector_needs(
         is_owned = target.component == owner and (selected is None or is_unknown_job)
         if is_owned or target.job in (selected or ()):
             needs += [target.id, component_id(target.host, target.component)]
+            needs += mark_ids(site, target.component, target.host, host)
     if owner == "tempo":
         # Tempo itself sends the metrics of spans.
         needs += [component_id(name, "tempo") for name in site.hosts("tempo")]
     return tuple(needs)
+
+
+def mark_ids(site: Site, name: str, host: str, prometheus: str) -> list[str]:
+    """Return the checks of the marks that pass a component of a host.
+
+    Many of its counters begin with the first data. Metrics are looked for in one Prometheus.
+    """
+    ids = []
+    for kind in flow_plan.MARKS_THROUGH.get(name, ()):
+        _flow, _noun, sender, store = KINDS[kind]
+        for source in [host] if name == sender else site.hosts(sender):
+            server = prometheus if kind == "metric" else site.server(store, source)
+            if name == sender or server == host:
+                ids.append(f"{kind}/{source}/{server}")
+    return ids
 
 
 def selectors_without_source(
@@ -705,7 +822,7 @@ def selectors_without_source(
     facts: SeriesFacts,
 ) -> set[str]:
     """Return the selectors whose series cannot exist: a target or its program is down."""
-    checks = checks_of(site, answers, {}, facts, list(answers.statuses))
+    checks = checks_of(site, answers, facts, list(answers.statuses))
     failed = {check.id for check in checks if check.problem}
     targets = site.targets(host)
     return {

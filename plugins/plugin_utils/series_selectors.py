@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable
 
 _NOT_CODE = re.compile(r"#[^\n]*")
-_STRING = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'"
+_STRING = r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`"
 _TOKEN = re.compile(
     rf"(?P<number>\d[\w.]*)|(?P<range>\[[^\]]*\])|(?P<string>{_STRING})"
-    rf"|(?P<name>[A-Za-z_:][\w:]*)?\s*(?P<matchers>\{{(?:{_STRING}|[^}}\"'])*\}})"
+    rf"|(?P<name>[A-Za-z_:][\w:]*)?\s*(?P<matchers>\{{(?:{_STRING}|[^}}\"'`])*\}})"
     r"|(?P<word>[A-Za-z_:][\w:]*)\s*(?P<call>\()?"
 )
 _WITH_LABELS = ("by", "without", "on", "ignoring", "group_left", "group_right")
@@ -36,6 +36,7 @@ _AGGREGATIONS = (
 _MATCHER = re.compile(
     rf"(?P<label>\w+)\s*(?P<operator>=~|!~|!=|=)\s*(?P<value>{_STRING})"
 )
+_VARIABLE = re.compile(r"\$\{|\$\w|\[\[")
 _OF_VARIABLE = re.compile(r'\b\w+=~"\$\w+"(, ?)?')
 
 
@@ -70,6 +71,22 @@ def without_variables(selector: str) -> str:
     """Return a selector without its matchers of dashboard variables."""
     chosen = _OF_VARIABLE.sub("", selector)
     return re.sub(r",\s*\}", "}", chosen).replace("{}", "")
+
+
+def of_streams(expression: str) -> list[str]:
+    """Return the stream selectors of a LogQL expression, with any value for each variable."""
+    return [
+        _MATCHER.sub(_any_value, selector)
+        for selector in selectors(expression)
+        if selector.startswith("{")
+    ]
+
+
+def _any_value(matcher: re.Match[str]) -> str:
+    if not _VARIABLE.search(matcher["value"]):
+        return matcher[0]
+    value = ".+" if matcher["operator"] in ("=", "=~") else ".*"
+    return f'{matcher["label"]}=~"{value}"'
 
 
 def selected_values(

@@ -44,6 +44,17 @@ body = json.dumps({**source, "uid": new}).encode()
 request = urllib.request.Request(url, body, headers, method="PUT")
 urllib.request.urlopen(request).read()
 """
+# Deletes the first rule of Grafana, with the login on standard input.
+DELETE = """
+import base64, json, sys, urllib.request
+login = "Basic " + base64.b64encode(sys.stdin.read().encode()).decode()
+url = "http://127.0.0.1:3000/api/v1/provisioning/alert-rules"
+headers = {"Authorization": login, "X-Disable-Provenance": "true"}
+rules = json.load(urllib.request.urlopen(urllib.request.Request(url, headers=headers)))
+url += "/" + min(rule["uid"] for rule in rules)
+request = urllib.request.Request(url, headers=headers, method="DELETE")
+urllib.request.urlopen(request).read()
+"""
 RULES = """
 groups:
   - name: own
@@ -150,6 +161,15 @@ def wrong_rules(site: Site) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
+def deleted_rule(site: Site) -> Iterator[dict[str, Any]]:
+    """Delete a rule of Grafana manually, for a while."""
+    login = f"admin:{site.variables['grafana_admin_password']}"
+    site.host.run(["python3", "-c", DELETE], input=login)
+    yield {}
+    site.good("--tags", "grafana_content")
+
+
+@contextlib.contextmanager
 def late_clock(site: Site) -> Iterator[dict[str, Any]]:
     """Set the clock of the host two minutes ahead, for Python."""
     site.host.run(LATE)
@@ -199,6 +219,7 @@ CUTS = {
         wrong_rules,
         ("rule/prometheus/host/Ambiguous", "selector/host/prometheus_tsdb_head_seris"),
     ),
+    "rule of Grafana deleted": Cut(deleted_rule, ("rules/grafana/host",)),
     "webhooks expired": Cut(
         expired_webhooks,
         (

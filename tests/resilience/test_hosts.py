@@ -27,7 +27,7 @@ import pytest
 import yaml
 
 from tests import artifact
-from tests.resilience import assertions
+from tests.resilience import assertions, cuts
 from tests.resilience.rollout import JSON_OUTPUT
 from tests.testbed import app, docker, hosts, site
 from tests.testbed.app import flows
@@ -65,6 +65,8 @@ class Outcome:
     stats: dict
     changes: set
     messages: list
+    # Each attempt to reach a host that did not answer.
+    unreachable: list
 
 
 @dataclass
@@ -79,10 +81,10 @@ class Fleet:
     # Variables with which Ansible finds the installed collection and nothing of the checkout.
     environment: dict[str, str]
 
-    def run(self, *flags: str, **variables: object) -> Outcome:
-        """Run the installed playbook in the folder of the example, with its ansible.cfg."""
+    def run(self, *flags: str, playbook: str = "site", **variables: object) -> Outcome:
+        """Run an installed playbook in the folder of the example, with its ansible.cfg."""
         done = subprocess.run(
-            [Path(sys.executable).with_name("ansible-playbook"), "hippius.monitoring.site",
+            [Path(sys.executable).with_name("ansible-playbook"), f"hippius.monitoring.{playbook}",
              "-e", json.dumps(variables), *flags],
             cwd=self.folder, env={**self.environment, **JSON_OUTPUT},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False,
@@ -102,7 +104,11 @@ class Fleet:
             (name, task["task"]["name"]) for task in tasks for name, result in task["hosts"].items()
             if result.get("changed")
         }  # fmt: skip
-        return Outcome(done.returncode, told["stats"], changes, messages)
+        unreachable = [
+            name for task in tasks for name, result in task["hosts"].items()
+            if result.get("unreachable")
+        ]  # fmt: skip
+        return Outcome(done.returncode, told["stats"], changes, messages, unreachable)
 
     def changes(self, *flags: str, **variables: object) -> set[tuple[str, str]]:
         """Return hosts and tasks with a change in a run, which must not fail."""
@@ -452,6 +458,23 @@ def refused(fleet: Fleet, url: str) -> bool:
     except OSError:
         return True
     return False
+
+
+def test_a_verification_is_right_between_hosts_with_tls(fleet):
+    outcome = fleet.run(playbook="verify", **cuts.FAKE)
+    assert (outcome.status, outcome.messages) == (0, [])
+
+
+def test_a_verification_contacts_a_host_that_is_down_once(fleet):
+    path = fleet.folder / "host_vars/dashboards.yml"
+    variables = yaml.safe_load(path.read_text(encoding="utf-8"))
+    write_variables(path, {**variables, "ansible_port": 1})
+    try:
+        outcome = fleet.run(playbook="verify", **cuts.FAKE)
+    finally:
+        write_variables(path, variables)
+    assert outcome.unreachable == ["dashboards"]
+    assert outcome.messages == ["Broken: host dashboards."]
 
 
 def test_a_second_run_changes_nothing(fleet):

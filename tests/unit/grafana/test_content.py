@@ -44,6 +44,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.payload
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.content import (
     ContentLoader,
     Source,
+    rules_of,
 )
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.export_files import (
     serialize,
@@ -1311,3 +1312,44 @@ def test_dashboards_without_uids_are_no_duplicates() -> None:
         "the dashboard has no uid, so",
         "the dashboard has no uid, so",
     ]
+
+
+def test_rules_that_grafana_should_have_are_listed_with_their_queries() -> None:
+    def rule(title: str, uid: str, **fields: object) -> dict[str, object]:
+        model = {"refId": "A", **fields.pop("model", {})}
+        data = [{"refId": "A", "datasourceUid": uid, "model": model}]
+        return {"uid": title, "title": title, "condition": "A", "data": data, **fields}
+
+    source = {"uid": "own", "name": "Own", "type": "loki", "url": "http://127.0.0.1"}
+    rules = [
+        rule("log", "own", model={"expr": '{a="1"}'}),
+        rule("ours", "prometheus", model={"expr": "up"}),
+        rule("typed", "x", model={"expr": "b", "datasource": {"type": "prometheus"}}),
+        rule("unknown", "y", model={"expr": "c"}),
+        rule("other", "z", model={"query": "SELECT 1"}),
+        rule("paused", "own", model={"expr": '{a="2"}'}, isPaused=True),
+    ]
+    group = {"name": "own", "folder": "F", "interval": "1m", "rules": rules}
+    absent = {"apiVersion": 1, "deleteRules": [{"uid": "gone", "orgId": 1}]}
+    document = {"apiVersion": 1, "datasources": [source], "groups": [group]}
+    converted = {
+        "groups": [{"name": "g", "rules": [{"alert": "A", "expr": "up == 0"}]}]
+    }
+    desired = load(
+        Source("", files(a_yml=document, b_yml={**document, "groups": []})),
+        Source("", files(c_yml=converted, d_yml=absent), folder=("F",)),
+    ).desired
+    found = {
+        (rule["group"], rule["rule"]): [
+            (query["type"], query["expression"]) for query in rule["queries"]
+        ]
+        for rule in rules_of(desired)
+    }
+    assert found == {
+        ("own", "log"): [("loki", '{a="1"}')],
+        ("own", "ours"): [("prometheus", "up")],
+        ("own", "typed"): [("prometheus", "b")],
+        ("own", "unknown"): [("", "c")],
+        ("own", "other"): [],
+        ("g", "A"): [("prometheus", "up == 0")],
+    }

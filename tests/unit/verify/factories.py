@@ -145,7 +145,7 @@ def answer_to(
     elif identity.startswith("rules/"):
         health = "err" if is_missing else "ok"
         rule = {"name": "Rule", "health": health, "lastError": "bad", "query": "up"}
-        values = {"data": {"groups": [{"rules": [rule]}]}}
+        values = {"data": {"groups": [{"name": "", "rules": [rule]}]}}
         is_missing = False
     elif identity.startswith("datasources/"):
         values = [{"uid": name, "type": name} for name in flow_plan.PROXIED]
@@ -178,9 +178,9 @@ def broken(
 ) -> dict[str, list[str]]:
     """Return the ids of the checks in each state but the right one."""
     facts = options.get("facts", flow_plan.SeriesFacts())
-    selectors = options.get("selectors", {})
+    expected = options.get("expected", flow_verdicts.Expected())
     flows = options.get("flows", flow_plan.FLOWS)
-    checks = flow_verdicts.checks_of(where, given, selectors, facts, [HOST])
+    checks = flow_verdicts.checks_of(where, given, facts, [HOST], expected)
     found: dict[str, list[str]] = {}
     for verdict in flow_verdicts.settle(checks, flows):
         if verdict.state != flow_verdicts.OK:

@@ -22,7 +22,7 @@ def verdicts(
     where = site(*without)
     given = answers(where, missing, **states)
     facts = flow_plan.SeriesFacts()
-    checks = flow_verdicts.checks_of(where, given, {}, facts, [HOST])
+    checks = flow_verdicts.checks_of(where, given, facts, [HOST])
     return flow_verdicts.settle(checks, flow_plan.FLOWS)
 
 
@@ -90,6 +90,6 @@ def test_a_check_that_was_not_accepted_cuts_the_first_arrow():
     ]
     given = replace(given, sent={HOST: {**given.sent[HOST], "marks": refused}})
     facts = flow_plan.SeriesFacts()
-    checks = flow_verdicts.checks_of(site(), given, {}, facts, [HOST])
+    checks = flow_verdicts.checks_of(site(), given, facts, [HOST])
     found = flow_verdicts.settle(checks, flow_plan.FLOWS)
     assert lane(found, "Traces")[1] == "broken"

@@ -17,7 +17,7 @@ def verdicts(
     where = site()
     given = answers(where, missing, **states)
     facts = flow_plan.SeriesFacts()
-    checks = flow_verdicts.checks_of(where, given, {}, facts, [HOST])
+    checks = flow_verdicts.checks_of(where, given, facts, [HOST])
     return flow_verdicts.settle(checks, flow_plan.FLOWS)
 
 

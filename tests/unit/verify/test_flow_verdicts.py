@@ -13,8 +13,12 @@ from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
     flow_verdicts,
 )
 from ansible_collections.hippius.monitoring.plugins.plugin_utils.flow_plan import (
+    RuleName,
     Selector,
     SeriesFacts,
+)
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.flow_verdicts import (
+    Expected,
 )
 from tests.unit.verify.factories import HOST, answers, broken, report, site
 
@@ -116,7 +120,7 @@ def test_a_cut_is_red_at_its_place_alone(
 def test_a_cut_of_a_flow_that_is_not_shown_is_named_by_the_one_that_is():
     where = site()
     given = answers(where, (LINE,), promtail="inactive")
-    checks = flow_verdicts.checks_of(where, given, {}, FACTS, [HOST])
+    checks = flow_verdicts.checks_of(where, given, FACTS, [HOST])
     [verdict] = flow_verdicts.settle(checks, {"logs"})
     assert verdict.state == flow_verdicts.BROKEN
     assert verdict.reason == f"promtail on {HOST}: promtail is inactive"
@@ -145,7 +149,7 @@ def test_an_incomplete_work_is_no_error_while_the_server_is_down():
 def test_a_rollout_is_judged_by_its_component_and_the_data_through_it():
     where = site()
     given = answers(where, (LINE,), grafana="inactive")
-    checks = flow_verdicts.checks_of(where, given, {}, FACTS, [HOST])
+    checks = flow_verdicts.checks_of(where, given, FACTS, [HOST])
     own = flow_verdicts.of_component(checks, "promtail")
     broken_ids = [
         verdict.check.id
@@ -188,7 +192,7 @@ def test_a_clock_is_judged_by_the_least_difference(ahead: float, words: str):
 def test_the_time_of_a_flow_between_two_clocks_is_that_of_the_controller():
     where = site()
     given = answers(where)
-    checks = flow_verdicts.checks_of(where, given, {}, FACTS, [HOST])
+    checks = flow_verdicts.checks_of(where, given, FACTS, [HOST])
     [line] = [check for check in checks if check.id == LINE]
     assert line.seconds == 2.5
 
@@ -213,7 +217,7 @@ def test_a_line_that_the_users_rules_may_drop_is_no_error(
     variables: dict[str, Any], state: str, words: str
 ):
     where = site(**variables)
-    checks = flow_verdicts.checks_of(where, answers(where, (LINE,)), {}, FACTS, [HOST])
+    checks = flow_verdicts.checks_of(where, answers(where, (LINE,)), FACTS, [HOST])
     [verdict] = flow_verdicts.settle(checks, {"logs"})
     assert verdict.state == state
     assert words in verdict.reason
@@ -266,7 +270,9 @@ def test_a_selector_without_a_series_is_an_error_unless_something_explains_it(
     }
     result = given.found[HOST]
     given = replace(given, found={HOST: {"answers": [*result["answers"], answer]}})
-    checks = flow_verdicts.checks_of(where, given, {HOST: selectors}, FACTS, [HOST])
+    checks = flow_verdicts.checks_of(
+        where, given, FACTS, [HOST], Expected({HOST: selectors})
+    )
     verdicts = flow_verdicts.settle(checks, flow_plan.FLOWS)
     states_of = {
         verdict.check.id: verdict.state
@@ -279,8 +285,9 @@ def test_a_selector_without_a_series_is_an_error_unless_something_explains_it(
 
 def test_a_selector_of_a_component_that_is_nowhere_is_right():
     where = site("loki", "promtail")
-    selectors = {HOST: [Selector("loki_lines", "a"), Selector('up{job="loki"}', "b")]}
-    assert broken(where, answers(where), facts=FACTS, selectors=selectors) == {}
+    selectors = [Selector("loki_lines", "a"), Selector('up{job="loki"}', "b")]
+    expected = Expected({HOST: selectors})
+    assert broken(where, answers(where), facts=FACTS, expected=expected) == {}
 
 
 def test_a_missing_uid_names_the_one_that_the_type_has():
@@ -298,7 +305,7 @@ def test_a_missing_uid_names_the_one_that_the_type_has():
             ]
         if answer["id"].endswith("/prometheus"):
             answer |= {"at": 0, "status": 404}
-    checks = flow_verdicts.checks_of(where, given, {}, FACTS, [HOST])
+    checks = flow_verdicts.checks_of(where, given, FACTS, [HOST])
     [red] = [
         verdict
         for verdict in flow_verdicts.settle(checks, flow_plan.FLOWS)
@@ -308,3 +315,147 @@ def test_a_missing_uid_names_the_one_that_the_type_has():
         "no data source has the uid prometheus, which rules and panels use;"
         " that of its type has P1"
     )
+
+
+STREAM = '{env=~".+", container_name="api"}'
+STREAM_ID = f"stream/{HOST}/{STREAM}"
+
+
+@pytest.mark.parametrize(
+    ("at", "error", "missing", "states", "allowed", "state"),
+    [
+        pytest.param(1.0, "", (), {}, {}, None, id="a stream"),
+        pytest.param(0, "", (), {}, {}, flow_verdicts.BROKEN, id="none"),
+        pytest.param(0, "", (), {}, {STREAM: "Not here."}, None, id="with a reason"),
+        pytest.param(
+            0,
+            "parse error",
+            (),
+            {},
+            {STREAM: "Not here."},
+            flow_verdicts.BROKEN,
+            id="a wrong selector",
+        ),
+        pytest.param(
+            0,
+            "refused",
+            (LINE,),
+            {"loki": "inactive"},
+            {},
+            flow_verdicts.UNCHECKED,
+            id="Loki stopped",
+        ),
+        pytest.param(
+            0,
+            "",
+            (LINE,),
+            {"promtail": "inactive"},
+            {},
+            flow_verdicts.UNCHECKED,
+            id="Promtail stopped",
+        ),
+        pytest.param(
+            0, "", (LINE,), {}, {}, flow_verdicts.UNCHECKED, id="lines do not arrive"
+        ),
+    ],
+)
+def test_a_selector_without_a_stream_is_an_error_unless_something_explains_it(
+    at: float,
+    error: str,
+    missing: tuple[str, ...],
+    states: dict[str, str],
+    allowed: dict[str, str],
+    state: str | None,
+):
+    where = site()
+    given = answers(where, missing, **states)
+    answer = {"id": STREAM_ID, "status": 200, "at": at, "values": None, "error": error}
+    found = [*given.found[HOST]["answers"], answer]
+    given = replace(given, found={HOST: {"answers": found}})
+    expected = Expected(streams={HOST: [Selector(STREAM, "rule A")]})
+    facts = replace(FACTS, allowed_empty=allowed)
+    states_of = broken(where, given, facts=facts, expected=expected)
+    found_state = [name for name, ids in states_of.items() if STREAM_ID in ids]
+    assert found_state == ([state] if state else [])
+
+
+@pytest.mark.parametrize("name", ["prometheus", "grafana"])
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [
+        ([], ""),
+        ([("", "Rule")], ""),
+        (
+            [("", "Rule"), ("own", "Lost")],
+            "1 of its rules is missing or paused: Lost",
+        ),
+        # One of two with the same name.
+        (
+            [("", "Rule"), ("", "Rule")],
+            "1 of its rules is missing or paused: Rule",
+        ),
+        # In another group.
+        (
+            [("own", "Rule")],
+            "1 of its rules is missing or paused: Rule",
+        ),
+        (
+            [("own", f"R{number}") for number in range(7)],
+            "7 of its rules are missing or paused: R0, R1, R2, R3, R4 and 2 more",
+        ),
+    ],
+)
+def test_a_rule_that_a_server_lacks_is_an_error(
+    name: str, rules: list[tuple[str, str]], reason: str
+):
+    where = site()
+    identity = flow_verdicts.rules_id(name, HOST)
+    expected = Expected(rules={identity: [RuleName(*rule) for rule in rules]})
+    checks = flow_verdicts.checks_of(where, answers(where), FACTS, [HOST], expected)
+    verdicts = flow_verdicts.settle(checks, flow_plan.FLOWS)
+    reasons = {
+        verdict.check.id: verdict.reason
+        for verdict in verdicts
+        if verdict.state == flow_verdicts.BROKEN
+    }
+    assert reasons == ({identity: reason} if reason else {})
+
+
+def test_a_paused_rule_is_missing():
+    where = site()
+    given = answers(where)
+    identity = flow_verdicts.rules_id("grafana", HOST)
+    answer = given.answer(HOST, identity)
+    assert answer is not None
+    [group] = answer["values"]["data"]["groups"]
+    group["rules"][0]["isPaused"] = True
+    expected = [RuleName("", "Rule")]
+    assert "Rule" in flow_verdicts.missing_rules(expected, answer)
+
+
+def test_rules_are_not_known_while_the_content_has_errors():
+    where = site()
+    identity = flow_verdicts.rules_id("grafana", HOST)
+    expected = Expected(errors={identity: "its content cannot be read: a.yml:1"})
+    assert broken(where, answers(where), expected=expected) == {
+        flow_verdicts.BROKEN: [identity]
+    }
+
+
+@pytest.mark.parametrize(
+    ("selector", "missing", "state"),
+    [
+        ("tempo_spans", (DIRECT, SPAN), flow_verdicts.UNCHECKED),
+        ('calls{job="tempo"}', (DIRECT, SPAN), flow_verdicts.UNCHECKED),
+        ("loki_lines", (LINE,), flow_verdicts.UNCHECKED),
+        ("otelcol_spans", (SPAN,), flow_verdicts.UNCHECKED),
+        ("loki_lines", (DIRECT, SPAN), flow_verdicts.BROKEN),
+    ],
+)
+def test_a_counter_that_begins_with_the_first_data_waits_for_it(
+    selector: str, missing: tuple[str, ...], state: str
+):
+    where = site()
+    expected = Expected({HOST: [Selector(selector, "rule A")]})
+    found = broken(where, answers(where, missing), facts=FACTS, expected=expected)
+    assert f"selector/{HOST}/{selector}" in found[state]
