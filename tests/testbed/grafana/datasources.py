@@ -7,6 +7,8 @@ import base64
 import http.client
 import json
 import re
+import ssl
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -311,9 +313,11 @@ def forward(
     url = source["url"].rstrip("/") + path
     outgoing = urllib.request.Request(url, body or None, headers, method=method)
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-            outgoing, timeout=FORWARD_TIMEOUT
-        ) as got:
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPSHandler(context=tls_context(source, secure)),
+        )
+        with opener.open(outgoing, timeout=FORWARD_TIMEOUT) as got:
             return Answer(
                 got.status,
                 got.read(),
@@ -328,6 +332,20 @@ def forward(
             )
     except (OSError, ValueError, http.client.HTTPException) as error:
         return Answer(502, f"{getattr(error, 'reason', error)}".encode())
+
+
+def tls_context(source: dict[str, Any], secure: dict[str, str]) -> ssl.SSLContext:
+    """Return the authority and the certificate of a datasource, as its settings choose them."""
+    settings = source["jsonData"]
+    authority = secure.get("tlsCACert") if settings.get("tlsAuthWithCACert") else None
+    context = ssl.create_default_context(cadata=authority)
+    if settings.get("tlsAuth"):
+        # The library reads files only.
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+            file.write(f"{secure['tlsClientKey']}\n{secure['tlsClientCert']}\n")
+            file.flush()
+            context.load_cert_chain(file.name)
+    return context
 
 
 @route("POST", "/api/ds/query", needs="datasources:query", family="proxy")

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import ssl
+import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +23,18 @@ SOURCE = {
     "access": "proxy",
     "url": "http://127.0.0.1:9",
 }
+
+
+class Hello(BaseHTTPRequestHandler):
+    """A server that answers every request."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_arguments: Any) -> None:
+        """Keep the output of the tests."""
 
 
 @pytest.fixture(params=VERSIONS)
@@ -215,6 +232,50 @@ def test_a_datasource_leads_to_the_server_behind_it(grafana):
             ("/api/org", "x=1", "admin")
         ]
         assert call(grafana, "GET", "/api/datasources/uid/p/health")[0] == 400
+
+
+def test_a_datasource_presents_its_certificate_to_a_server_of_its_authority(
+    tmp_path: Path,
+):
+    pem = tmp_path / "own.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "1"]
+    command += ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(
+        [*command, "-keyout", str(pem), "-out", str(tmp_path / "own.crt")],
+        check=True,
+        capture_output=True,
+    )
+    key, certificate = pem.read_text(), (tmp_path / "own.crt").read_text()
+    pem.write_text(key + certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    context.load_verify_locations(cadata=certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = HTTPServer(("127.0.0.1", 0), Hello)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    secrets = {
+        "tlsCACert": certificate,
+        "tlsClientCert": certificate,
+        "tlsClientKey": key,
+    }
+    try:
+        with FakeGrafana() as grafana:
+            url = f"https://127.0.0.1:{server.server_address[1]}"
+            for name, settings, status in (
+                ("both", {"tlsAuth": True, "tlsAuthWithCACert": True}, 200),
+                ("no-certificate", {"tlsAuthWithCACert": True}, 502),
+                ("no-authority", {"tlsAuth": True}, 502),
+            ):
+                source = {**SOURCE, "name": name, "uid": name, "url": url}
+                source |= {"jsonData": settings, "secureJsonData": secrets}
+                call(grafana, "POST", "/api/datasources", source)
+                path = f"/api/datasources/proxy/uid/{name}/x"
+                assert call(grafana, "GET", path)[0] == status, name
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 # Folders
