@@ -49,7 +49,7 @@ DELETE = """
 import base64, json, sys, urllib.request
 login = "Basic " + base64.b64encode(sys.stdin.read().encode()).decode()
 url = "http://127.0.0.1:3000/api/v1/provisioning/alert-rules"
-headers = {"Authorization": login, "X-Disable-Provenance": "true"}
+headers = {"Authorization": login}
 rules = json.load(urllib.request.urlopen(urllib.request.Request(url, headers=headers)))
 url += "/" + min(rule["uid"] for rule in rules)
 request = urllib.request.Request(url, headers=headers, method="DELETE")
@@ -115,8 +115,8 @@ def stopped(site: Site, unit: str) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def blocked(site: Site, port: int) -> Iterator[dict[str, Any]]:
-    """Refuse connections to a port of the host for a while."""
+def blocked(site: Site, port: int, client: str) -> Iterator[dict[str, Any]]:
+    """Refuse connections to a port of the host for a while, then start its client again."""
     pid = docker.run("inspect", "--format", "{{.State.Pid}}", site.host.container)
     tables = ["nsenter", "--target", pid.strip(), "--net", "iptables"]
     rule = ["INPUT", "-p", "tcp", "--dport", str(port), "-j", "REJECT"]
@@ -124,6 +124,8 @@ def blocked(site: Site, port: int) -> Iterator[dict[str, Any]]:
     subprocess.run([*tables, "-I", *rule], check=True)
     yield {}
     subprocess.run([*tables, "-D", *rule], check=True)
+    # A client of gRPC that has failed for long tries again after up to two minutes.
+    site.host.run(["systemctl", "restart", client])
 
 
 @contextlib.contextmanager
@@ -202,10 +204,12 @@ CUTS = {
         ("span/", "direct/", "datasource/host/tempo"),
     ),
     "Tempo's port blocked": Cut(
-        lambda site: blocked(site, 4319), ("direct/host/host",), ("span/",)
+        lambda site: blocked(site, 4319, "otel-collector"),
+        ("direct/host/host",),
+        ("span/",),
     ),
     "Loki's port blocked": Cut(
-        lambda site: blocked(site, 3100), (component("loki"),), ("line/",)
+        lambda site: blocked(site, 3100, "promtail"), (component("loki"),), ("line/",)
     ),
     "other uid of a data source": Cut(
         lambda site: other_uid(site, "loki"), ("datasource/host/loki",)
