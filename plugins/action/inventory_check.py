@@ -88,6 +88,11 @@ def check_inventory(
     warnings += arguments.group_warnings(inventory)
     warnings += own_file_checks.warnings(all_components(), inventory)
     warnings += heartbeat.warnings(inventory)
+    if not blockers:
+        # A version that no lock file has is a blocker.
+        find = lock_files.archives
+        components = all_components()
+        warnings += pinned_releases.absent_archives(components, inventory, of_run, find)
     result: Result = {"changed": False}
     if blockers:
         result["failed"] = True

@@ -66,10 +66,7 @@ def collect(module: AnsibleModule) -> dict[str, Any]:
         if not _is_intact(os.path.join(directory, name), entry)
     ]
     if not module.check_mode:
-        for name in missing:
-            _download(
-                entries[name], os.path.join(directory, name), module.params["mirrors"]
-            )
+        _download_all(module, directory, {name: entries[name] for name in missing})
     path = os.path.join(directory, "releases.lock.yml")
     before = (files.read(path) or b"").decode("utf-8", "replace")
     after = HEADER + yaml.safe_dump(lock, sort_keys=True, width=1000)
@@ -91,6 +88,22 @@ def collect(module: AnsibleModule) -> dict[str, Any]:
 
 def _is_intact(path: str, entry: upstream_releases.Archive) -> bool:
     return os.path.isfile(path) and download.sha256_of(path) == entry["sha256"]
+
+
+def _download_all(
+    module: AnsibleModule,
+    directory: str,
+    entries: dict[str, upstream_releases.Archive],
+) -> None:
+    """Download archives by their path in the directory; name the variable that selects some."""
+    try:
+        for name, entry in entries.items():
+            _download(entry, os.path.join(directory, name), module.params["mirrors"])
+    except ComponentError as error:
+        if module.params["architectures"]:
+            raise
+        hint = "-e monitoring_bundle_architectures=amd64 omits other architectures"
+        raise ComponentError(f"{str(error).removesuffix('.')}; {hint}.") from error
 
 
 def _download(entry: upstream_releases.Archive, path: str, mirrors: list[str]) -> None:

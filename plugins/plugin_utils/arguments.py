@@ -20,9 +20,11 @@ from ansible.module_utils.errors import (
 )
 
 from ..module_utils.grafana.files.documents import DocumentError, decode_utf8
+from ..module_utils.upstream_releases import UPSTREAM
+from . import controller_files, heartbeat, rule_files
 from . import inventory as site
-from . import rule_files
-from .catalog import CatalogError, Component, Inventory, Value
+from .catalog import ENVIRONMENT, CatalogError, Component, Inventory, Value
+from .pinned_releases import ARCHIVES, MIRRORS
 from .preflight import Check
 
 # An option of a role in its argument specification, and the options of a role by name.
@@ -45,8 +47,18 @@ GO_DURATIONS = {
 }
 SIZE = re.compile(r"0|\d+(B|[KMGTPE]B)")
 RULES = "prometheus_rule_files"
-# Keys of an item of grafana_content_directories that name files of the controller.
+CONTENT = "grafana_content_directories"
+# Keys of an item of it that name files of the controller, and the third one that has content.
 SOURCES = ("directory", "file")
+OBJECTS = "objects"
+# Variables with these ends are addresses of web servers. The one of the heartbeat has its own check.
+ADDRESS_ENDS = ("_url", "_webhook")
+# It becomes a label, an attribute, a part of regular expressions and of file names.
+ENVIRONMENT_NAME = re.compile(r"\w[\w .:/+-]*")
+# A message of Ansible about a key that a dict may not have.
+UNSUPPORTED = re.compile(
+    r"(?P<keys>\S.*)\. Supported parameters include: (?P<known>.*)"
+)
 # Higher where the name of the role is misspelled, too.
 SIMILARITY_WITH_ROLE = 0.92
 PREFIXES = tuple(f"{role}_" for role in site.component_roles())
@@ -68,10 +80,10 @@ NAMES_OF_SHARED = {
     # The code that uses these checks their values.
     "raw": """
         environment address serial plaintext_networks open_addresses tls_certificate tls_key tls_ca
-        basic_auth_username basic_auth_password basic_auth_hash mirrors archives_dir releases_lock
+        basic_auth_username basic_auth_password basic_auth_hash mirrors releases_lock
         lock_file lock_roles bundle_architectures bundle_mirrors other_groups mute_timings
     """,
-    "str": "documentation_url heartbeat_url",
+    "str": "documentation_url heartbeat_url archives_dir",
     "bool": "lock_replace allow_unlocked adopt without_peers",
     "int": "prune_max",
 }
@@ -168,8 +180,10 @@ def file_errors(
     if "path" not in (option.get("type"), option.get("elements")):
         # Items of the module grafana_content, whose paths are those of the controller as well.
         items = [item for item in values if isinstance(item, dict)]
-        is_content = role == "grafana_content" and option.get("type") == "list"
+        is_content = name == CONTENT
         values = [item.get(key) for item in items for key in SOURCES if is_content]
+    if name == ARCHIVES:
+        return _directory_errors(host, str(value or ""), inventory)
     errors = []
     for path in filter(None, values):
         try:
@@ -187,6 +201,19 @@ def file_errors(
     return [error.removesuffix(".") for error in errors]
 
 
+def _directory_errors(host: str, path: str, inventory: site.Inventory) -> list[str]:
+    """Return an error unless the directory with the archives, if any, is on the controller."""
+    directory = inventory.variable(host, "inventory_dir")
+    found = controller_files.beside_inventory(path, directory)
+    if not path or os.path.isdir(found):
+        return []
+    remedy = (
+        "correct the path, which is relative to the inventory, or collect the archives by"
+        f" ansible-playbook hippius.monitoring.bundle -e bundle={path}"
+    )
+    return [f"{path!r} is not a directory on the controller; {remedy}"]
+
+
 def value_errors(name: str, option: Option, value: Value) -> list[str]:
     """Return the reasons why a role does not accept a value of an option. Pure."""
     if value is None:
@@ -195,12 +222,49 @@ def value_errors(name: str, option: Option, value: Value) -> list[str]:
         return [] if is_default else [f"has no value; {REMEDY}"]
     validator = ArgumentSpecValidator({name: option})
     result = validator.validate({name: value}, validate_role_argument_spec=True)
-    messages = [_validation_message(option, error) for error in result.errors.errors]
+    errors = result.errors.errors
+    messages = [_validation_message(option, error, value) for error in errors]
     if not messages:
         messages = _conversion_errors(option, value)
     if not messages:
         messages = _unit_errors(name, option.get("default"), value)
+        messages += _content_errors(name, value)
+        messages += _text_errors(name, value)
     return [f"{message}; {REMEDY}" for message in dict.fromkeys(messages)]
+
+
+def _content_errors(name: str, value: Value) -> list[str]:
+    """Return an error for each source of content that has none."""
+    if name != CONTENT or not isinstance(value, list):
+        return []
+    keys = (*SOURCES, OBJECTS)
+    numbered = enumerate(value, start=1)
+    empty = [number for number, item in numbered if not any(map(item.get, keys))]
+    return [f"element {number} has none of {', '.join(keys)}" for number in empty]
+
+
+def _text_errors(name: str, value: Value) -> list[str]:
+    """Return an error for an address or a name that no program takes; an address may be secret."""
+    if name == MIRRORS:
+        mirrors = value if isinstance(value, list) else [value]
+        wrong = [mirror for mirror in mirrors if not _is_mirror(mirror)]
+        example = f"https://mirror.example/releases or {UPSTREAM}"
+        return [f"{mirror!r} is no address such as {example}" for mirror in wrong]
+    if name == ENVIRONMENT:
+        if not isinstance(value, str):
+            return [f"must be a str, not {value!r}"]
+        allowed = "letters, digits, spaces and . _ : / + -"
+        is_name = not value or ENVIRONMENT_NAME.fullmatch(value)
+        return [] if is_name else [f"{value!r} may have {allowed} only"]
+    is_address = name.endswith(ADDRESS_ENDS) and name != heartbeat.VARIABLE
+    if is_address and value and not heartbeat.URL.fullmatch(str(value)):
+        return ["is no address such as https://host.example/path"]
+    return []
+
+
+def _is_mirror(mirror: Value) -> bool:
+    text = str(mirror)
+    return text == UPSTREAM or bool(heartbeat.URL.fullmatch(text))
 
 
 def _unit_errors(name: str, default: Value, value: Value, part: str = "") -> list[str]:
@@ -262,7 +326,10 @@ def _conversion_errors(
         is_wrong = isinstance(value, (dict, list))
     else:
         is_wrong = type_name in ("list", "dict")
-    return [f"{path} must be {_with_article(type_name)}".lstrip()] if is_wrong else []
+    if not is_wrong:
+        return []
+    message = f"{path} must be {_with_article(type_name)}".lstrip()
+    return [f"{message}, not {_type_of(value)}"]
 
 
 def _errors_of_parts(parts: Iterable[tuple[Option, Value, str]]) -> list[str]:
@@ -273,20 +340,51 @@ def _errors_of_parts(parts: Iterable[tuple[Option, Value, str]]) -> list[str]:
     ]
 
 
-def _validation_message(option: Option, error: Exception) -> str:
+def _validation_message(option: Option, error: Exception, value: Value) -> str:
     """Return an error of Ansible's validation; where Ansible quotes the value, in other words."""
-    is_about_names = isinstance(error, (RequiredError, UnsupportedError))
+    if isinstance(error, UnsupportedError):
+        return _unsupported(str(error).removesuffix("."))
     is_about_type = isinstance(error, (ArgumentTypeError, ElementError))
     is_quoting = is_about_type or has_secrets(option)
-    if is_about_names or not is_quoting:
+    if isinstance(error, RequiredError) or not is_quoting:
         return str(error).removesuffix(".")
-    message = f"must be {_with_article(option.get('type', 'str'))}"
+    type_name = option.get("type", "str")
+    message = f"must be {_with_article(type_name)}"
     elements = option.get("elements")
-    return f"{message} of {elements}" if elements in TYPES else message
+    if elements in TYPES:
+        message += f" of {elements}"
+    if isinstance(value, list) and type_name == "list":
+        # One of its elements is wrong.
+        return message
+    is_secret = type_name not in ("bool", "int", "float") or has_secrets(option)
+    is_container = isinstance(value, (dict, list))
+    return f"{message}, not {_type_of(value) if is_secret or is_container else repr(value)}"
+
+
+def _unsupported(message: str) -> str:
+    """Return Ansible's message about unknown keys with what each of them may be."""
+    match = UNSUPPORTED.fullmatch(message)
+    if not match:
+        return message
+    known = match["known"].split(", ")
+    problems = []
+    for path in match["keys"].split(", "):
+        key = path.rpartition(".")[2]
+        closest = difflib.get_close_matches(key, known, 1)
+        hint = f", did you mean {closest[0]}?" if closest else ""
+        problems.append(f"unknown key {key}{hint}")
+    return f"{', '.join(problems)} (known are {', '.join(known)})"
 
 
 def _with_article(type_name: str) -> str:
     return TYPES.get(type_name, TYPES["str"])
+
+
+def _type_of(value: Value) -> str:
+    """Return the type of a value, which itself may be secret, with its article."""
+    types = (bool, int, float, dict, list)
+    names = [type_.__name__ for type_ in types if isinstance(value, type_)]
+    return _with_article(names[0] if names else "str")
 
 
 def has_secrets(option: Option) -> bool:

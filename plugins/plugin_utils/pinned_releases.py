@@ -5,10 +5,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..module_utils.upstream_releases import Archives, Lock, ReleaseError
+from ..module_utils.upstream_releases import (
+    Archives,
+    Lock,
+    ReleaseError,
+    mirror_path,
+)
 from .catalog import DEV, ENVIRONMENT, CatalogError, Component, Inventory, Value
 from .controller_files import beside_inventory
 from .lock_files import DEFAULT as COLLECTION
@@ -16,6 +22,8 @@ from .lock_files import DEFAULT as COLLECTION
 # A function that returns the archives of a release, from lock files, its name and its version.
 FindArchives = Callable[[list[str], str, str], Archives]
 ALLOW = "monitoring_allow_unlocked"
+ARCHIVES = "monitoring_archives_dir"
+MIRRORS = "monitoring_mirrors"
 FILES = "monitoring_releases_lock"
 BESIDE_INVENTORY = "releases.lock.yml"
 
@@ -83,6 +91,49 @@ def unlocked(
     return list(dict.fromkeys(blockers))
 
 
+def absent_archives(
+    components: Iterable[Component],
+    inventory: Inventory,
+    hosts: list[str],
+    find_archives: FindArchives,
+) -> list[str]:
+    """Return a warning for each release that the controller has no archive of and may not download.
+
+    A host that has the release already needs no archive.
+    """
+    warnings = []
+    for release, requesting in requested_releases(components, inventory, hosts).items():
+        archives = find_archives(
+            list(release.lock_files), release.name, release.version
+        )
+        paths = [mirror_path(archive["url"]) for archive in archives.values()]
+        lacking = []
+        for host in requesting:
+            directory = _archives_directory(host, inventory)
+            candidates = [os.path.join(directory, path) for path in paths if directory]
+            if candidates and not any(map(os.path.isfile, candidates)):
+                lacking.append(host)
+        if lacking:
+            warnings.append(
+                f"{ARCHIVES} of {', '.join(lacking)}: has no {release.name} {release.version}, which"
+                " a host without this release requires; add it by ansible-playbook"
+                " hippius.monitoring.bundle."
+            )
+    return warnings
+
+
+def _archives_directory(host: str, inventory: Inventory) -> str:
+    """Return the existing directory on the controller that is the only source of a host's archives.
+
+    An empty path stands for none.
+    """
+    path = str(inventory.variable(host, ARCHIVES) or "")
+    if not path or inventory.variable(host, MIRRORS):
+        return ""
+    found = beside_inventory(path, inventory.variable(host, "inventory_dir"))
+    return found if os.path.isdir(found) else ""
+
+
 def locked(
     components: Iterable[Component],
     inventory: Inventory,
@@ -136,6 +187,10 @@ def refusal(
     if named:
         command += f" -e monitoring_lock_file={files[-1]}"
     hint = f" ({ALLOW} applies to the environment {DEV} only)" if is_ignored else ""
+    if re.fullmatch(r"v\d.*", version):
+        return (
+            f"release {name} {version} does not exist; write {version[1:]}, without v."
+        )
     return (
         f"release {name} {version} is not in {lock} ({FILES}), so its checksum is unknown{hint};"
         f" run {command} to add it."

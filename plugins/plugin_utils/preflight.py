@@ -511,7 +511,10 @@ def with_locations(
         return message
     prefixes = ("monitoring_", *(f"{component.role}_" for component in components))
     words = re.findall(r"\w+", message)
-    variables = [word for word in words if word.startswith(prefixes)]
+    # The variable that a message is about may have a misspelled prefix.
+    subject = OF_VARIABLE.fullmatch(message)
+    own = [subject["variable"]] if subject else []
+    variables = [word for word in words if word.startswith(prefixes) or word in own]
     hosts = _named_hosts(message, inventory.all_hosts(components))
     locations = [inventory.location(host, name) for name in variables for host in hosts]
     known_locations = dict.fromkeys(location for location in locations if location)

@@ -15,9 +15,13 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from ansible_collections.hippius.monitoring.plugins.action import inventory_check
+from ansible_collections.hippius.monitoring.plugins.module_utils.upstream_releases import (
+    mirror_path,
+)
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
     arguments,
     inventory,
+    lock_files,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -148,7 +152,7 @@ def test_reports_a_missing_environment_once(check: Check) -> None:
     [
         pytest.param(
             "loki_secrets: [one]",
-            [f"hosts.yml:5: loki_secrets of b: must be a dict; {REMEDY}."],
+            [f"hosts.yml:5: loki_secrets of b: must be a dict, not a list; {REMEDY}."],
             id="type",
         ),
         pytest.param(
@@ -169,13 +173,13 @@ def test_reports_a_missing_environment_once(check: Check) -> None:
         pytest.param(
             "prometheus_flags:\n  - --web.console: x",
             [
-                f"hosts.yml:5: prometheus_flags of a, b: each element must be a str; {REMEDY}."
+                f"hosts.yml:5: prometheus_flags of a, b: each element must be a str, not a dict; {REMEDY}."
             ],
             id="flag with a colon",
         ),
         pytest.param(
             "loki_config_extra: a=b",
-            ["loki_config_extra of b: must be a dict;"],
+            ["loki_config_extra of b: must be a dict, not a str;"],
             id="no dict",
         ),
         pytest.param(
@@ -189,7 +193,7 @@ def test_reports_a_missing_environment_once(check: Check) -> None:
         ),
         pytest.param(
             "loki_retention: [7d]",
-            ["loki_retention of b: must be a str;"],
+            ["loki_retention of b: must be a str, not a list;"],
             id="no string",
         ),
         pytest.param(
@@ -371,7 +375,7 @@ def test_names_the_active_definition_of_a_variable_first(
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(f"{line}\n")
     message = check()["msg"]
-    assert message.startswith("host_vars/b.yml:2: loki_retention of b: must be a str;")
+    assert message.startswith("host_vars/b.yml:2: loki_retention of b: must be a str, ")
 
 
 def test_reports_each_wrong_address_of_a_host_at_once(check: Check) -> None:
@@ -425,7 +429,9 @@ def test_applies_a_role_without_a_component_to_the_hosts_of_the_one_in_its_name(
         "grafana_admin_password: one of ours\ngrafana_secret_key: another one of ours\n"
     )
     refused = check(hosts, secrets + "grafana_content_environment: nothing\n")
-    assert "grafana_content_environment of c: must be a dict;" in refused["msg"]
+    assert (
+        "grafana_content_environment of c: must be a dict, not a str;" in refused["msg"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -450,10 +456,10 @@ def test_does_not_quote_a_value_that_may_hold_a_secret(value: str) -> None:
 @pytest.mark.parametrize(
     ("part", "messages"),
     [
-        ("flags: --is-cluster", ["flags in each element must be a list"]),
+        ("flags: --is-cluster", ["flags in each element must be a list, not a str"]),
         (
             "flags: [--is-cluster: true]",
-            ["each element of flags in each element must be a str"],
+            ["each element of flags in each element must be a str, not a dict"],
         ),
         ("flags: [--is-cluster]", []),
         ("password:", []),
@@ -509,9 +515,6 @@ def test_warns_of_a_variable_that_no_role_has(
 ) -> None:
     name = variables.partition(":")[0]
     subject = f"hosts.yml:5: {name} of a"
-    if name.startswith("lokki"):
-        # Its name begins with no role, so that its location is unknown.
-        subject = f"{name} of a"
     expected = [f"{subject}: is not a variable of a role; {warning}"] if warning else []
     assert check(variables=f"{variables}\n").get("warnings", []) == expected
 
@@ -602,8 +605,124 @@ def test_checks_shared_variables_too(check: Check) -> None:
         f"{subject}: is not a variable of a role; did you mean monitoring_mirrors?"
     )
     assert result["warnings"] == [warning]
-    message = f"hosts.yml:6: monitoring_prune_max of b, a: must be an int; {REMEDY}."
+    message = f"hosts.yml:6: monitoring_prune_max of b, a: must be an int, not 'many'; {REMEDY}."
     assert result["msg"] == message
+
+
+@pytest.mark.parametrize(
+    ("variable", "problem"),
+    [
+        (
+            "grafana_content_directories: [{path: grafana}]",
+            "unknown key path, did you mean paths? (known are datasource_type,",
+        ),
+        (
+            "grafana_content_directories: [{directory: .}, {folder: Mine}]",
+            "element 2 has none of directory, file, objects;",
+        ),
+        (
+            "grafana_content_directories: [grafana]",
+            "must be a list of dict;",
+        ),
+        (
+            "grafana_content_notify: {al: []}",
+            "unknown key al, did you mean all? (known are all, critical, high, medium);",
+        ),
+        ("grafana_content_discord: nein", "must be a bool, not 'nein';"),
+        ("grafana_content_discord: {a: b}", "must be a bool, not a dict;"),
+        ("grafana_url: grafana.example", "is no address such as https://host.example/"),
+        ("grafana_content_discord_webhook: discord.com/x", "is no address such as"),
+        ("monitoring_documentation_url: docs/", "is no address such as"),
+        (
+            "monitoring_mirrors: mirror.example",
+            "'mirror.example' is no address such as https://mirror.example/releases or upstream;",
+        ),
+        ("monitoring_mirrors: [upstream, 5]", "5 is no address such as"),
+        (
+            "monitoring_archives_dir: away",
+            "'away' is not a directory on the controller; correct the path, which is relative to",
+        ),
+        ("monitoring_archives_dir: hosts.yml", "'hosts.yml' is not a directory on the"),
+    ],
+)
+def test_refuses_what_only_a_host_would_find_wrong(
+    check: Check, variable: str, problem: str
+) -> None:
+    hosts = """
+all:
+  vars:
+    monitoring_environment: dev
+    grafana_admin_password: admin
+    grafana_secret_key: SW2YcwTIb9zpOOhoPsMm
+    alertmanager_discord_webhook: https://discord.com/api/webhooks/dummy
+  children:
+    monitoring: {hosts: {a: {}}}
+    grafana: {hosts: {a: {}}}
+"""
+    message = check(hosts, f"{variable}\n")["msg"]
+    assert message.startswith(f"hosts.yml:8: {variable.partition(':')[0]} of ")
+    assert problem in message
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "monitoring_mirrors: https://mirror.example:8443/releases",
+        "monitoring_mirrors: [upstream, 'http://[fd00::1]/x']",
+        "monitoring_archives_dir: ''",
+        "monitoring_documentation_url: ''",
+        "grafana_content_discord_webhook: ''",
+    ],
+)
+def test_accepts_addresses_of_web_servers(check: Check, variable: str) -> None:
+    assert check(variables=f"{variable}\n") == {"changed": False}
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("5", "must be a str, not 5;"),
+        ("yes", "must be a str, not True;"),
+        ("'a\"b'", " may have letters, digits, spaces and"),
+        ("'$x'", " may have letters, digits, spaces and"),
+        ("prod eu/1", ""),
+        ("Gr\u00fcn", ""),
+    ],
+)
+def test_refuses_a_name_of_an_environment_that_some_program_would_change(
+    check: Check, name: str, problem: str
+) -> None:
+    hosts = INVENTORY.replace(": dev", f": {name}").replace("10.0.0.", "127.0.0.")
+    tls = "monitoring_plaintext_networks: [0.0.0.0/0]\n"
+    message = check(hosts, tls).get("msg", "")
+    subject = "monitoring_environment of "
+    assert (f": {subject}" in message) == bool(problem), message
+    assert problem in message
+
+
+def test_names_a_version_that_does_not_exist_with_the_one_that_does(
+    check: Check,
+) -> None:
+    (message,) = blockers(check, ALONE.replace("test}", "test, loki_version: v3.7.8}"))
+    problem = "release loki v3.7.8 does not exist; write 3.7.8, without v."
+    assert message == f"loki_version of a: {problem}"
+
+
+def test_warns_of_a_release_that_the_only_source_of_archives_lacks(
+    check: Check, tmp_path: Path
+) -> None:
+    hosts = ALONE.replace("test}", "test, monitoring_archives_dir: bundle}")
+    hosts += "\nmonitoring: {hosts: {a: {}}}"
+    (tmp_path / "bundle").mkdir()
+    (warning,) = check(hosts)["warnings"]
+    assert "monitoring_archives_dir of a: has no loki 3.7.8, which a host" in warning
+    mirror = hosts.replace("test, ", "test, monitoring_mirrors: upstream, ")
+    assert "warnings" not in check(mirror)
+    locked = lock_files.archives([], "loki", "3.7.8")["amd64"]
+    archive = tmp_path / "bundle" / mirror_path(locked["url"])
+    archive.parent.mkdir(parents=True)
+    archive.touch()
+    assert "warnings" not in check(hosts)
 
 
 ALONE = "loki: {hosts: {a: {monitoring_environment: test}}}"

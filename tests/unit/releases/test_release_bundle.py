@@ -142,3 +142,17 @@ def test_an_architecture_without_a_checksum_is_refused_in_one_line(
     ) as refused:
         collect(architectures=["amd64", "arm64"])
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("architectures", "is_named"), [(None, True), (["amd64"], False)]
+)
+def test_a_mirror_without_an_archive_names_the_variable_that_omits_architectures(
+    web: Web, collect: Collect, architectures: list[str] | None, is_named: bool
+) -> None:
+    web.answers = [web.status(404)]
+    with pytest.raises(ComponentError) as refused:
+        collect(architectures=architectures)
+    assert "HTTP 404" in str(refused.value)
+    hint = "-e monitoring_bundle_architectures=amd64 omits other architectures."
+    assert str(refused.value).endswith(hint) == is_named
