@@ -20,11 +20,10 @@ from ansible.module_utils.errors import (
 )
 
 from ..module_utils.grafana.files.documents import DocumentError, decode_utf8
-from ..module_utils.upstream_releases import UPSTREAM
-from . import controller_files, heartbeat, rule_files
+from . import controller_files, rule_files, value_checks
 from . import inventory as site
-from .catalog import ENVIRONMENT, CatalogError, Component, Inventory, Value
-from .pinned_releases import ARCHIVES, MIRRORS
+from .catalog import CatalogError, Component, Inventory, Value
+from .pinned_releases import ARCHIVES
 from .preflight import Check
 
 # An option of a role in its argument specification, and the options of a role by name.
@@ -47,14 +46,6 @@ GO_DURATIONS = {
 }
 SIZE = re.compile(r"0|\d+(B|[KMGTPE]B)")
 RULES = "prometheus_rule_files"
-CONTENT = "grafana_content_directories"
-# Keys of an item of it that name files of the controller, and the third one that has content.
-SOURCES = ("directory", "file")
-OBJECTS = "objects"
-# Variables with these ends are addresses of web servers. The one of the heartbeat has its own check.
-ADDRESS_ENDS = ("_url", "_webhook")
-# It becomes a label, an attribute, a part of regular expressions and of file names.
-ENVIRONMENT_NAME = re.compile(r"\w[\w .:/+-]*")
 # A message of Ansible about a key that a dict may not have.
 UNSUPPORTED = re.compile(
     r"(?P<keys>\S.*)\. Supported parameters include: (?P<known>.*)"
@@ -180,8 +171,13 @@ def file_errors(
     if "path" not in (option.get("type"), option.get("elements")):
         # Items of the module grafana_content, whose paths are those of the controller as well.
         items = [item for item in values if isinstance(item, dict)]
-        is_content = name == CONTENT
-        values = [item.get(key) for item in items for key in SOURCES if is_content]
+        is_content = name == value_checks.CONTENT
+        values = [
+            item.get(key)
+            for item in items
+            for key in value_checks.SOURCES
+            if is_content
+        ]
     if name == ARCHIVES:
         return _directory_errors(host, str(value or ""), inventory)
     errors = []
@@ -222,49 +218,14 @@ def value_errors(name: str, option: Option, value: Value) -> list[str]:
         return [] if is_default else [f"has no value; {REMEDY}"]
     validator = ArgumentSpecValidator({name: option})
     result = validator.validate({name: value}, validate_role_argument_spec=True)
-    errors = result.errors.errors
-    messages = [_validation_message(option, error, value) for error in errors]
+    messages = _conversion_errors(option, value)
     if not messages:
-        messages = _conversion_errors(option, value)
+        errors = result.errors.errors
+        messages = [_validation_message(option, error, value) for error in errors]
     if not messages:
         messages = _unit_errors(name, option.get("default"), value)
-        messages += _content_errors(name, value)
-        messages += _text_errors(name, value)
+        messages += value_checks.errors(name, value)
     return [f"{message}; {REMEDY}" for message in dict.fromkeys(messages)]
-
-
-def _content_errors(name: str, value: Value) -> list[str]:
-    """Return an error for each source of content that has none."""
-    if name != CONTENT or not isinstance(value, list):
-        return []
-    keys = (*SOURCES, OBJECTS)
-    numbered = enumerate(value, start=1)
-    empty = [number for number, item in numbered if not any(map(item.get, keys))]
-    return [f"element {number} has none of {', '.join(keys)}" for number in empty]
-
-
-def _text_errors(name: str, value: Value) -> list[str]:
-    """Return an error for an address or a name that no program takes; an address may be secret."""
-    if name == MIRRORS:
-        mirrors = value if isinstance(value, list) else [value]
-        wrong = [mirror for mirror in mirrors if not _is_mirror(mirror)]
-        example = f"https://mirror.example/releases or {UPSTREAM}"
-        return [f"{mirror!r} is no address such as {example}" for mirror in wrong]
-    if name == ENVIRONMENT:
-        if not isinstance(value, str):
-            return [f"must be a str, not {value!r}"]
-        allowed = "letters, digits, spaces and . _ : / + -"
-        is_name = not value or ENVIRONMENT_NAME.fullmatch(value)
-        return [] if is_name else [f"{value!r} may have {allowed} only"]
-    is_address = name.endswith(ADDRESS_ENDS) and name != heartbeat.VARIABLE
-    if is_address and value and not heartbeat.URL.fullmatch(str(value)):
-        return ["is no address such as https://host.example/path"]
-    return []
-
-
-def _is_mirror(mirror: Value) -> bool:
-    text = str(mirror)
-    return text == UPSTREAM or bool(heartbeat.URL.fullmatch(text))
 
 
 def _unit_errors(name: str, default: Value, value: Value, part: str = "") -> list[str]:

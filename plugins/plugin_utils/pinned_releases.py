@@ -114,10 +114,10 @@ def absent_archives(
             if candidates and not any(map(os.path.isfile, candidates)):
                 lacking.append(host)
         if lacking:
+            subject = f"{ARCHIVES} of {', '.join(lacking)}"
             warnings.append(
-                f"{ARCHIVES} of {', '.join(lacking)}: has no {release.name} {release.version}, which"
-                " a host without this release requires; add it by ansible-playbook"
-                " hippius.monitoring.bundle."
+                f"{subject}: has no {release.name} {release.version}, which a host without this"
+                " release requires; add it by ansible-playbook hippius.monitoring.bundle."
             )
     return warnings
 

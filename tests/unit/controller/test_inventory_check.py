@@ -173,7 +173,7 @@ def test_reports_a_missing_environment_once(check: Check) -> None:
         pytest.param(
             "prometheus_flags:\n  - --web.console: x",
             [
-                f"hosts.yml:5: prometheus_flags of a, b: each element must be a str, not a dict; {REMEDY}."
+                "hosts.yml:5: prometheus_flags of a, b: each element must be a str, not a dict;",
             ],
             id="flag with a colon",
         ),
@@ -622,11 +622,42 @@ def test_checks_shared_variables_too(check: Check) -> None:
         ),
         (
             "grafana_content_directories: [grafana]",
-            "must be a list of dict;",
+            "each element must be a dict, not a str;",
         ),
         (
             "grafana_content_notify: {al: []}",
             "unknown key al, did you mean all? (known are all, critical, high, medium);",
+        ),
+        (
+            "grafana_content_notify: {all: {type: slack}}",
+            "all must be a list, not a dict;",
+        ),
+        (
+            "grafana_content_notify: {all: [{type: slack}]}",
+            "all, receiver 1: lacks settings;",
+        ),
+        ("grafana_content_notify: {high: [slack]}", "must be a dict, not a str;"),
+        ("alertmanager_notify: slack", "must be a dict, not a str;"),
+        ("alertmanager_notify: {all: [slack]}", "all must be a dict, not a list;"),
+        (
+            "alertmanager_notify: {critcal: {}}",
+            "unknown key critcal, did you mean critical?",
+        ),
+        (
+            "alertmanager_notify: {all: {slack_config: [{}]}}",
+            "all, slack_config: no type of receiver; did you mean slack_configs?",
+        ),
+        (
+            "alertmanager_notify: {all: {smoke: [{}]}}",
+            "all, smoke: no type of receiver; discord_configs, email_configs,",
+        ),
+        (
+            "alertmanager_notify: {all: {email_configs: {to: a@b.example}}}",
+            "all, email_configs: must be a list of receivers;",
+        ),
+        (
+            "alertmanager_notify: {all: {email_configs: [a@b.example]}}",
+            "all, email_configs: each receiver must be a dict;",
         ),
         ("grafana_content_discord: nein", "must be a bool, not 'nein';"),
         ("grafana_content_discord: {a: b}", "must be a bool, not a dict;"),
@@ -658,6 +689,7 @@ all:
   children:
     monitoring: {hosts: {a: {}}}
     grafana: {hosts: {a: {}}}
+    alertmanager: {hosts: {a: {}}}
 """
     message = check(hosts, f"{variable}\n")["msg"]
     assert message.startswith(f"hosts.yml:8: {variable.partition(':')[0]} of ")
@@ -672,6 +704,8 @@ all:
         "monitoring_archives_dir: ''",
         "monitoring_documentation_url: ''",
         "grafana_content_discord_webhook: ''",
+        "alertmanager_notify: {all: {slack_configs: [{channel: ops}], later_configs: []}}",
+        "grafana_content_notify: {all: [{type: slack, settings: {url: 'https://x.example'}}]}",
     ],
 )
 def test_accepts_addresses_of_web_servers(check: Check, variable: str) -> None:
