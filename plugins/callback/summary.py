@@ -102,11 +102,23 @@ class CallbackModule(CallbackBase):
                 rollout_table.failed_change(host, known or name, item, seconds)
             )
 
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        """Add a component whose host does not answer."""
+        task, host = _task_of(result), _host_of(result)
+        module = _module_of(task)
+        if module in (*COMPONENT_MODULES, "grafana_content"):
+            # Ansible's own callback may have removed the mark.
+            values = {**_values_of(result), "unreachable": True}
+            name = _component_of(task, module)
+            seconds = self._seconds(host, task)
+            change = rollout_table.failed_change(host, name, values, seconds)
+            self._changes.append(change)
+
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Print the table and the next step."""
         if not self._changes or not terminal.is_for_people():
             return
-        unreachable = sorted(stats.dark)
+        unreachable = sorted(set(stats.dark) - rollout_table.unreachable(self._changes))
         lines = rollout_table.summary(self._changes, terminal.width())
         if unreachable:
             lines.append(f"Unreachable: {', '.join(unreachable)}.")

@@ -12,6 +12,14 @@ from typing import Any, NamedTuple
 # A release's directory: name, version from the first digit after a dash, start of its checksum.
 RELEASE = re.compile(r"(?P<name>.+?)-(?P<version>\d.*?)(-[0-9a-f]{8})?\Z")
 NONE, REMOVE, FAILED = "none", "remove", "failed"
+UNREACHABLE = "unreachable"
+# What Ansible writes before the message of a task, and what helps against some of its own messages.
+PREFIXES = re.compile(r"((Task|Module|Action) failed: )+")
+REMEDIES = {
+    "Missing sudo password": "add --ask-become-pass",
+    "Host key verification failed": "log in by ssh once and accept the key",
+    "Permission denied (": "log in by ssh with the inventory's user and key",
+}
 # Narrower columns of the last cell are no help; it goes to a line of its own.
 MIN_WIDTH_OF_LAST = 24
 INDENT = "    "
@@ -82,9 +90,14 @@ def failed_change(
     host: str, component: str, result: Mapping[str, Any], seconds: float | None
 ) -> Change:
     """Return the outcome for a component whose rollout failed."""
-    rolled_back = result.get("rolled_back") or ()
-    state = "rolled back" if rolled_back else "failed"
-    first, *others = str(result.get("msg", "")).strip().splitlines() or [""]
+    state = "rolled back" if result.get("rolled_back") else "failed"
+    if result.get("unreachable"):
+        state = UNREACHABLE
+    message = PREFIXES.sub("", str(result.get("msg", "")).strip(), count=1)
+    first, *others = message.splitlines() or [""]
+    for problem, remedy in REMEDIES.items():
+        if problem in first:
+            first = f"{first.rstrip('.')}; {remedy}."
     # A heading of errors, which are shown above.
     reason = (
         f"{_plural(len(others), 'error')}, see above" if first.endswith(":") else first
@@ -93,6 +106,11 @@ def failed_change(
     return Change(
         host, component, FAILED, state=state, seconds=seconds, reasons=reasons
     )
+
+
+def unreachable(changes: Iterable[Change]) -> set[str]:
+    """Return the hosts that did not answer when their component was rolled out."""
+    return {change.host for change in changes if change.state == UNREACHABLE}
 
 
 def version_of(release: str) -> str:

@@ -146,13 +146,22 @@ def test_example_of_the_installed_collection_passes_the_first_play_without_a_war
     shutil.copytree(installed / artifact.COLLECTION / "examples" / name, example)
     # The directories that the commands of the READMEs fill.
     if name == "air-gap":
-        (example / "bundle").mkdir()
+        for path in archive_paths():
+            (example / "bundle" / path).parent.mkdir(parents=True, exist_ok=True)
+            (example / "bundle" / path).touch()
     if name == "three-hosts":
         certify(example / "tls", example / "README.md")
     own = {**SECRETS, "ANSIBLE_COLLECTIONS_PATH": str(installed)}
     code, output = play("hippius.monitoring.check", cwd=example, **own)
     assert code == 0, output
     assert "[WARNING]" not in output
+
+
+def archive_paths() -> list[str]:
+    """Return the paths of all locked archives in a bundle."""
+    lock = yaml.safe_load((ROOT / "releases.lock.yml").read_text(encoding="utf-8"))
+    entries = upstream_releases.entries_of(lock)
+    return [upstream_releases.mirror_path(entry["url"]) for entry in entries]
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ SANDBOX = re.compile(
     r"|Bind(?:ReadOnly)?Paths|SupplementaryGroups|AmbientCapabilities)=.*$",
     re.MULTILINE,
 )
+MADE = re.compile(rb"^RuntimeDirectory=(.+)$", re.MULTILINE)
 BIND = re.compile(r"^(Bind(?:ReadOnly)?Paths=)-?")
 # A socket is used rather than read.
 UNREADABLE = (
@@ -152,6 +153,10 @@ def _unreadable(
     for item in desired.requires:
         if item.get("path"):
             required[item["path"]] = (item["subject"], item["optional"])
+    # Units make these when they start; before the first rollout there are none.
+    for file in desired.files.values():
+        for name_below_run in b" ".join(MADE.findall(file.content)).decode().split():
+            required.pop("/run/" + name_below_run, None)
     if not required:
         return
     sandbox = [BIND.sub(r"\1-", line) for line in SANDBOX.findall(_main_unit(desired))]

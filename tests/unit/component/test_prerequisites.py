@@ -103,6 +103,19 @@ def test_a_directory_of_text_files_may_come_later(
     )
 
 
+def test_a_directory_that_a_unit_makes_is_not_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    units = {"loki-texts.service": {"Service": {"RuntimeDirectory": "one texts"}}}
+    for name, path in (("texts", []), ("others", ["/run/others"])):
+        command = ["{release}/x", f"--collector.textfile.directory=/run/{name}"]
+        checker, notices = missing(
+            monkeypatch, f"/run/{name}", command=command, units=units
+        )
+        assert checker.command[4:] == path
+        assert len(notices) == len(path)
+
+
 def test_a_socket_without_permission_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["{release}/x", "--redis.addr=unix:///run/redis.sock"]
     _checker, notices = missing(monkeypatch, "/run/redis.sock", command=command)

@@ -155,6 +155,18 @@ def test_failure_that_a_second_try_mends_is_left_out() -> None:
         ("x: is wrong.\nNothing was changed.", "x: is wrong."),
         ("Correct these errors:\na.yml:1: x\nb.yml:2: y", "2 errors, see above"),
         ("Correct these errors:\na.yml:1: x", "1 error, see above"),
+        (
+            "Task failed: Missing sudo password",
+            "Missing sudo password; add --ask-become-pass.",
+        ),
+        ("Task failed: Module failed: x: is wrong.", "x: is wrong."),
+        (
+            "Task failed: ssh: a@web1: Permission denied (publickey).",
+            (
+                "ssh: a@web1: Permission denied (publickey); log in by ssh with the inventory's"
+                " user and key."
+            ),
+        ),
     ],
 )
 def test_reason_of_a_failure_is_its_first_line_or_the_number_of_errors(
@@ -264,6 +276,22 @@ def test_callback_tells_failures_and_unreachable_hosts(
     assert row.split()[:3] == ["web1", "loki", "failed"]
     assert row.endswith("rolled back  loki: not ready.")
     assert unreachable == "Unreachable: web2."
+    assert step.startswith("Next: correct the errors above and run again;")
+
+
+def test_callback_tells_a_host_that_does_not_answer_once_with_the_reason(
+    callback: summary.CallbackModule,
+) -> None:
+    result = {"msg": "Task failed: Host key verification failed.", "changed": False}
+    callback.v2_runner_on_unreachable(outcome("web1", result))
+    callback.v2_runner_on_unreachable(outcome("web1", result, "run_check"))
+    assert result == {
+        "msg": "Task failed: Host key verification failed.",
+        "changed": False,
+    }
+    _header, row, step = printed(callback, dark={"web1": 1})
+    assert row.split()[:4] == ["web1", "loki", "failed", "unreachable"]
+    assert row.endswith("failed; log in by ssh once and accept the key.")
     assert step.startswith("Next: correct the errors above and run again;")
 
 
