@@ -11,6 +11,12 @@ from . import accounts, files, generation, layout, release_store, systemd
 from .component_errors import ComponentError
 from .spec import Instance
 
+# systemd's exit code for a program that it could not execute.
+EXIT_EXEC = 203
+NOT_EXECUTED = (
+    "systemd could not execute it; mount the file system of the release without noexec"
+)
+
 
 def check_staged(desired: Instance, release: str, generation_name: str) -> list[str]:
     """Check a generation that is written and not active yet; return notices."""
@@ -96,7 +102,8 @@ def _run_checker(
         return [f"{desired.name}: {line}" for line in systemd.notices(output)]
     if only_warned(output, desired.check_ignore_pattern):
         return [f"Configuration of {desired.name}: its checker warns: {output}"]
-    details = "\n".join([output or "(no output)", *quoted_lines(output, desired)])
+    silent = NOT_EXECUTED if result.returncode == EXIT_EXEC else "(no output)"
+    details = "\n".join([output or silent, *quoted_lines(output, desired)])
     raise ComponentError(
         f"Configuration of {desired.name}: refused by its checker"
         f" ({' '.join(desired.check)}, exit code {result.returncode}):\n{details}"

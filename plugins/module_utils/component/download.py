@@ -212,7 +212,7 @@ def _require_space(directory: str, needed: int) -> None:
     if needed > available:
         raise TooLarge(
             f"{directory}: {_mebibytes(available)} free, about {_mebibytes(needed)} needed for"
-            " the release"
+            " the release; make room there"
         )
 
 

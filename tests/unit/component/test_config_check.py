@@ -3,10 +3,18 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
     config_check,
+    systemd,
+)
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
 )
 from tests.unit.component.factories import instance
 
@@ -57,6 +65,18 @@ def test_the_lines_that_a_checker_names_are_quoted(
         check=["c", "--file={etc}/main.yml"],
     )
     assert config_check.quoted_lines(output, desired) == lines
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(203, "without noexec"), (1, "(no output)")]
+)
+def test_a_checker_that_systemd_could_not_execute_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int, reason: str
+) -> None:
+    done = subprocess.CompletedProcess(["c"], code, "")
+    monkeypatch.setattr(systemd, "check", lambda *_arguments: done)
+    with pytest.raises(ComponentError, match=re.escape(reason)):
+        config_check._run_checker(instance(check=["c"]), "x-1", str(tmp_path), "/etc")
 
 
 def test_nothing_is_quoted_when_the_file_is_unknown() -> None:
