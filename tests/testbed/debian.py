@@ -25,13 +25,19 @@ def install(programs: Mapping[str, str]) -> None:
         return
     packages = sorted(missing)
     console.progress(f"installing {', '.join(packages)}")
-    # A third party's repository in the machine's sources may fail; only the installation counts.
+    if apt([*INSTALL, *packages], check=False):
+        return
+    # The package lists are missing or old. A third party's repository in the machine's sources may
+    # fail; only the installation counts.
     apt(["apt-get", "update", "-q"], check=False)
     apt([*INSTALL, *packages], check=True)
 
 
-def apt(command: Sequence[str], *, check: bool) -> None:
-    """Run apt-get with a log in the cache; raise RuntimeError with the end of that log."""
+def apt(command: Sequence[str], *, check: bool) -> bool:
+    """Run apt-get with a log in the cache, and return whether it succeeded.
+
+    With ``check`` a failure raises RuntimeError with the end of that log.
+    """
     log = cache.directory("daemons") / "apt.log"
     with open(log, "w", encoding="utf-8") as stream:
         done = subprocess.run(
@@ -43,3 +49,4 @@ def apt(command: Sequence[str], *, check: bool) -> None:
         )
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{console.tail(log)}")
+    return done.returncode == 0

@@ -17,12 +17,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.testbed import app, cache, console, docker, hosts, site
-from tests.testbed.app import flows
+from tests.testbed.app import flows, image
 from tests.testbed.releases import published
 from tests.testbed.releases.build import BuildError, build_all
 from tests.testbed.releases.published import Published
@@ -72,12 +73,17 @@ def up() -> int:
     """Start everything and print the flows; return 1 if anything is missing."""
     started = time.monotonic()
     run_testbed("docker")
-    archives = obtain_archives(published.default_versions())
+    with ThreadPoolExecutor() as pool:
+        # Images are built while archives are downloaded.
+        booted = pool.submit(hosts.up, NAME)
+        application = pool.submit(image.ensure)
+        archives = obtain_archives(published.default_versions())
+        host = booted.result()
+        application.result()
     if archives.missing:
         # Hosts download the compiled ones; the controller pushes the others.
         run_testbed("mirror")
         run_testbed("lock")
-    host = hosts.up(NAME)
     # Before the rollout, since the application must also work without a collector.
     app.up(f"http://{host.address}:4317")
     app.admit_exporters(app.PASSWORD)

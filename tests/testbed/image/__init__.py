@@ -57,7 +57,9 @@ def build(suite: str, archive: Path) -> None:
     partial = archive.with_suffix(".partial")
     try:
         packages = ",".join((RECIPE / "packages").read_text(encoding="utf-8").split())
-        console.progress(f"building the {suite} image by debootstrap")
+        console.progress(
+            f"building the {suite} image by debootstrap, 1 to 2 minutes and 0.3 GB"
+        )
         execute(
             [
                 "debootstrap",
@@ -95,6 +97,8 @@ def execute(command: list[str]) -> None:
     log = cache.directory("images") / f"{Path(command[0]).name}.log"
     environment = os.environ | {
         "LC_ALL": "C",
+        # An image that a power cut interrupts is built again, so dpkg need not sync each file.
+        "DPKG_FORCE": "unsafe-io",
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     }
     shown = set()
