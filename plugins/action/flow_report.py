@@ -97,7 +97,7 @@ class ActionModule(ActionBase):
         except OSError as error:
             raise AnsibleActionFail(
                 f"report: {name}: cannot be written: {error.strerror}; name another file."
-            ) from error
+            ) from None
 
 
 def _selectors(

@@ -77,12 +77,12 @@ def text_of(names: list[str]) -> str:
 
 def write(path: str, content: bytes) -> None:
     """Create a file that only its owner can read; do not replace one that appears meanwhile."""
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         with open(os.open(path, flags, 0o600), "wb") as stream:
             stream.write(content)
     except OSError as error:
         raise AnsibleActionFail(
-            f"{path}: cannot be written: {error.strerror}"
-        ) from error
+            f"{path}: cannot be written: {error.strerror}; name another file in secrets_file."
+        ) from None

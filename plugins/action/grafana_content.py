@@ -340,5 +340,10 @@ def _has_content(path: Path, content: str) -> bool:
 
 
 def _write(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode())
+    except OSError as error:
+        raise AnsibleActionFail(
+            f"{path}: cannot be written: {error.strerror}; export to another directory."
+        ) from None

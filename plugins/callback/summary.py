@@ -26,12 +26,15 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ansible import context
+from ansible import constants, context
 from ansible.plugins.callback import CallbackBase
 
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
     rollout_table,
     terminal,
+)
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.controller_files import (
+    encrypted_variables,
 )
 
 MODULES = "hippius.monitoring."
@@ -52,6 +55,19 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._changes: list[rollout_table.Change] = []
         self._starts: dict[tuple[str, str], float] = {}
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        """Name the encrypted files of variables, at which Ansible ends without a password."""
+        loader = playbook.get_loader()
+        if getattr(getattr(loader, "_vault", None), "secrets", None):
+            return
+        sources = context.CLIARGS.get("inventory") or constants.DEFAULT_HOST_LIST
+        encrypted = encrypted_variables([str(source) for source in sources])
+        if encrypted:
+            self._display.warning(
+                f"{', '.join(encrypted)}: encrypted by Ansible Vault; add --ask-vault-pass or"
+                " --vault-password-file."
+            )
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         """Remember when a task began on a host."""

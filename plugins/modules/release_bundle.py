@@ -41,10 +41,12 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_ERROR)
     try:
         module.exit_json(**collect(module))
+    except OSError as error:
+        reason = f"{error.strerror or error}; choose another directory"
+        module.fail_json(msg=f"{error.filename or module.params['path']}: {reason}.")
     except (
         upstream_releases.ReleaseError,
         ComponentError,
-        OSError,
         yaml.YAMLError,
     ) as error:
         module.fail_json(msg=str(error))

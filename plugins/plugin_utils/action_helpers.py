@@ -18,7 +18,7 @@ from . import controller_files
 if TYPE_CHECKING:
     from ansible.plugins.action import ActionBase
 
-VAULT_HEADER = b"$ANSIBLE_VAULT;"
+VAULT_HEADER = controller_files.VAULT_HEADER
 # Seconds: the module's default, how long it waits on the host itself, and between two tries.
 LOCK_TIMEOUT, LOCK_WAIT_ON_HOST, LOCK_PAUSE = 60, 2, 1.0
 Values = dict[str, Any]

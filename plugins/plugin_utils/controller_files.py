@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleError
 
+VAULT_HEADER = b"$ANSIBLE_VAULT;"
 # A function that finds a file as Ansible does, for the files of a role or of a playbook.
 FindElsewhere = Callable[[str], str]
 
@@ -22,6 +23,26 @@ def beside_inventory(path: str, inventory_dir: str | None) -> str:
     """Return a relative path with the inventory's directory if it exists there, else unchanged."""
     candidate = os.path.join(inventory_dir or "", os.path.expanduser(path))
     return candidate if os.path.exists(candidate) else path
+
+
+def encrypted_variables(sources: Iterable[str]) -> list[str]:
+    """Return the files of variables beside inventories that Ansible Vault encrypted as a whole."""
+    encrypted: list[str] = []
+    for source in sources:
+        directory = source if os.path.isdir(source) else os.path.dirname(source)
+        for kind in ("group_vars", "host_vars"):
+            for folder, _directories, names in os.walk(os.path.join(directory, kind)):
+                paths = [os.path.join(folder, name) for name in sorted(names)]
+                encrypted += filter(_is_encrypted, paths)
+    return [os.path.relpath(path) for path in encrypted]
+
+
+def _is_encrypted(path: str) -> bool:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(len(VAULT_HEADER)) == VAULT_HEADER
+    except OSError:
+        return False
 
 
 def find(

@@ -377,6 +377,10 @@ def test_secrets_are_made_once_in_an_encrypted_file_that_the_inventory_reads(
     # The second run changes nothing.
     code, output = play(*make, *vault)
     assert (code, "changed=0" in output, file.read_bytes()) == (0, True, content)
+    code, output = play("playbooks/check.yml", "-i", str(inventory))
+    assert code != 0
+    hint = "monitoring.yml: encrypted by Ansible Vault; add --ask-vault-pass or"
+    assert hint in " ".join(output.split())
     # With them and a webhook the inventory is complete.
     others = {name: text for name, text in SECRETS.items() if "URL" in name}
     code, output = play("playbooks/check.yml", "-i", str(inventory), *vault, **others)

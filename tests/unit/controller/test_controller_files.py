@@ -93,3 +93,23 @@ def test_misspelled_reference_is_told_from_another_object(
     errors = grafana_content.misspelled_references(desired, required)
     problem = f"p.yml:3: policy, receiver is {name}, which this content does not have"
     assert errors == ([f"{problem}; did you mean {closest}?"] if closest else [])
+
+
+@pytest.mark.parametrize("source", ["inventory", "inventory/hosts.yml"])
+def test_encrypted_files_of_variables_are_found_beside_the_inventory(
+    places: Path, source: str
+) -> None:
+    folder = places / "inventory/group_vars/monitoring"
+    folder.mkdir(parents=True)
+    (places / "inventory/hosts.yml").write_text("a:")
+    (folder / "plain.yml").write_text("a: 1")
+    (folder / "secrets.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n3132")
+    found = controller_files.encrypted_variables([str(places / source), "a,b"])
+    assert found == ["../inventory/group_vars/monitoring/secrets.yml"]
+
+
+def test_export_to_a_directory_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    message = "/file/a/x.json: cannot be written: .*; export to another directory"
+    with pytest.raises(AnsibleError, match=message):
+        grafana_content._write(tmp_path / "file/a/x.json", "{}")
