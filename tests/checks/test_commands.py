@@ -53,6 +53,7 @@ OTHER_UNITS = {
     "redis-server",
     "grafana-server",
     # The state of rollouts, which node_exporter brings.
+    "node-exporter-*",
     "node-exporter-rollouts",
     "node-exporter-rollouts.timer",
 }

@@ -618,15 +618,22 @@ POSTGRES = Board(
                 graph(
                     16,
                     "Locks",
-                    "Locks by mode, the ten most frequent.",
+                    "Locks by mode, the ten most frequent, and sessions that wait for one.",
                     Query(
                         top(
                             "sum by (env, host, datname, mode) (pg_locks_count{@}) > 0"
                         ),
                         "{{env}} {{host}} {{datname}} {{mode}}",
                     ),
+                    Query(
+                        "sum by (env, host, datname)"
+                        ' (pg_stat_activity_count{@, wait_event_type="Lock"})',
+                        "{{env}} {{host}} {{datname}} waits",
+                    ),
                     unit="short",
                     soft_maximum=10,
+                    colors=((" waits", "red"),),
+                    alerts=("PostgresLocksWaiting",),
                 ),
             ),
         ),

@@ -22,6 +22,7 @@ from tests.dashboards.parts import (
     OF_HOST,
     RATE,
     ZERO,
+    events,
     graph,
     hosts,
     limit,
@@ -36,6 +37,7 @@ from tests.dashboards.parts import (
 
 DISK = "{{env}} {{host}} {{device}}"
 PART = "{{env}} {{host}} {{name}}"
+CONTAINER = "{{env}} {{host}} {{container_name}}"
 INODES = """max by (env, host, device) (
   node_filesystem_files_free{@, fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660"}
   / node_filesystem_files
@@ -333,6 +335,49 @@ HOST = Board(
                         "{{env}} {{host}} {{device}} failed",
                     ),
                     alerts=("FilesystemReadOnly", "FilesystemError", "RaidDegraded"),
+                ),
+            ),
+        ),
+        Row(
+            "Units and containers",
+            (
+                graph(
+                    31,
+                    "Failed units",
+                    "Units of systemd that have failed.",
+                    Query("monitoring_unit_failed{@}", "{{env}} {{host}} {{unit}}"),
+                    soft_maximum=1,
+                    decimals=0,
+                    no_value="no failed units",
+                    alerts=("UnitFailed",),
+                ),
+                graph(
+                    32,
+                    "Containers that do not work",
+                    "Containers that Docker should keep running and that do not run, and those"
+                    " whose health check fails.",
+                    Query(
+                        "monitoring_container_running{@} < 1", f"{CONTAINER} stopped"
+                    ),
+                    Query(
+                        "monitoring_container_unhealthy{@} > 0",
+                        f"{CONTAINER} unhealthy",
+                    ),
+                    soft_maximum=1,
+                    decimals=0,
+                    no_value="all containers work",
+                    alerts=("ContainerStopped", "ContainerUnhealthy"),
+                ),
+                events(
+                    33,
+                    "Restarts of containers",
+                    "How often Docker restarted a container within 15 minutes.",
+                    Query(
+                        top("increase(monitoring_container_restarts_total{@}[15m])"),
+                        CONTAINER,
+                    ),
+                    decimals=0,
+                    alerts=("ContainerRestarting",),
                 ),
             ),
         ),

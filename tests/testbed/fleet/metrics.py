@@ -91,6 +91,7 @@ REDIS = {
 }
 DATABASES = {"hippius": 1.0, "hippius_keys": 0.3, "postgres": 0.01}
 
+KEPT_RUNNING = ("hippius-s3-api-1", "hippius-s3-uploader-1")
 CONTAINERS: tuple[Labels, ...] = tuple(
     {
         "env": host.env,
@@ -222,6 +223,13 @@ NODE = [
         gauge(f"monitoring_rollout_{state}", 0, name=("node-exporter", "promtail"))
         for state in ("drift", "unverified", "rolled_back")
     ),
+    gauge("monitoring_units_failed", 1),
+    gauge("monitoring_unit_failed", 1, unit=("backup.service",)),
+    *(
+        gauge(f"monitoring_container_{state}", value, container_name=KEPT_RUNNING)
+        for state, value in (("running", 1), ("unhealthy", 0))
+    ),
+    gauge("monitoring_container_restarts_total", 2, container_name=KEPT_RUNNING),
     gauge("node_uname_info", 1, nodename=("x",)),
     moment("node_time_seconds", lambda seconds: seconds),
     moment("node_boot_time_seconds", flat(-90 * DAY)),
@@ -539,6 +547,7 @@ POSTGRES_METRICS = [
             **DB,
             state=(state,),
             server=("127.0.0.1:5432",),
+            wait_event_type=("Lock" if "idle in" in state else "Client",),
         )
         for state, level in (("active", 9), ("idle", 40), ("idle in transaction", 2))
     ),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.roles.rendering import rollout
 
 
@@ -18,6 +20,7 @@ def test_collectors_are_flags_of_the_command_and_of_its_check():
         "--web.listen-address=127.0.0.1:9100",
         "--web.config.file={etc}/web.yml",
         "--collector.textfile.directory=/run/node-exporter-rollouts",
+        "--collector.textfile.directory=/run/node-exporter-services",
         "--collector.systemd",
         "--collector.processes",
         "--no-collector.wifi",
@@ -58,3 +61,25 @@ def test_the_web_configuration_comes_from_the_user():
         "config"
     ][0]
     assert result == {"path": "web.yml", "content": "", "source": "/srv/web.yml"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "containers"),
+    [
+        ({}, "/var/lib/docker/containers"),
+        ({"promtail_docker_root": "/srv/docker"}, "/srv/docker/containers"),
+        ({"node_exporter_docker_root": "/data"}, "/data/containers"),
+        ({"node_exporter_docker_root": ""}, ""),
+    ],
+)
+def test_containers_are_read_where_docker_keeps_them_and_nothing_else_of_it(
+    variables: dict[str, str], containers: str
+):
+    units = rollout("node_exporter", **variables)["units"]
+    service = units["node-exporter-services.service"]["Service"]
+    script = "{python} -IS {bin}/service-metrics"
+    output = "--output=/run/node-exporter-services/services.prom"
+    option = f" --containers={containers}" if containers else ""
+    assert service["ExecStart"].strip() == f"{script} {output}{option}"
+    seen = [f"-{containers}"] if containers else []
+    assert service["BindReadOnlyPaths"] == seen
