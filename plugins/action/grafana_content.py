@@ -155,6 +155,7 @@ class ActionModule(ActionBase):
             root,
             files,
             objects,
+            title=element["title"],
             folder=titles(element["folder"]),
             datasource_uid=element["datasource_uid"],
             datasource_type=element["datasource_type"] or "",

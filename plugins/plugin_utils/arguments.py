@@ -281,15 +281,17 @@ def _conversion_errors(
             for name, part in value.items()
             if name in options
         )
+    article = _with_article(type_name)
     if type_name == "list" and elements in ("str", "path") and not path:
         type_name = elements
+        article += f" of {elements}"
     if type_name in ("str", "path"):
         is_wrong = isinstance(value, (dict, list))
     else:
         is_wrong = type_name in ("list", "dict")
     if not is_wrong:
         return []
-    message = f"{path} must be {_with_article(type_name)}".lstrip()
+    message = f"{path} must be {article}".lstrip()
     return [f"{message}, not {_type_of(value)}"]
 
 

@@ -50,7 +50,8 @@ class Source:
     """One element of the task's content.
 
     ``files``: content by path below the directory. ``root``: prefix of the paths in messages.
-    ``objects``: a document in place of files. ``exec_error``: the state of rules after an error.
+    ``objects``: a document in place of files. ``title``: its name in messages.
+    ``exec_error``: the state of rules after an error.
     ``documentation_url``: where the pages of this collection are, None in files of others.
     ``paths``: paths on the controller, by the paths that providers of dashboards name.
     """
@@ -58,6 +59,7 @@ class Source:
     root: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     objects: JsonObject | None = None
+    title: str = "inline"
     folder: Titles = ()
     datasource_uid: str = "prometheus"
     datasource_type: str = ""
@@ -212,7 +214,7 @@ class ContentLoader:
         """Parse the documents of a source and declare the folders that they name."""
         documents = _SourceDocuments(source)
         if source.objects is not None:
-            inline = Document("inline", source.objects, interpolated=False)
+            inline = Document(source.title, source.objects, interpolated=False)
             documents.provisioning.append(inline)
         for path, data in sorted(source.files.items()):
             document = self._parse_file(source.name(path), data)

@@ -238,7 +238,8 @@ def _unset(
     variable = inventory.environment_variable(host, name)
     command = required.get("command")
     if variable and command:
-        example = f'export {variable}="$({command})" once and keep the value'
+        export = f'export {variable}="$({command})" once and keep the value'
+        example = f"{export}, or run the playbook secrets"
         return f"the environment variable {variable} is empty; {example}."
     alternative = required.get("alternative")
     choice = f", or set {alternative}" if alternative else ""

@@ -19,6 +19,7 @@ ITEM = {
     "directory": {"type": "str"},
     "file": {"type": "str"},
     "objects": {"type": "dict"},
+    "title": {"type": "str", "default": "inline"},
     "folder": {"type": "str", "default": ""},
     "datasource_uid": {"type": "str", "default": "prometheus"},
     "datasource_type": {"type": "str"},

@@ -637,6 +637,7 @@ def test_checks_shared_variables_too(check: Check) -> None:
             "all, receiver 1: lacks settings;",
         ),
         ("grafana_content_notify: {high: [slack]}", "must be a dict, not a str;"),
+        ("alertmanager_group_by: {a: b}", "must be a list of str, not a dict;"),
         ("alertmanager_notify: slack", "must be a dict, not a str;"),
         ("alertmanager_notify: {all: [slack]}", "all must be a dict, not a list;"),
         (
@@ -859,9 +860,8 @@ def test_names_the_environment_variable_of_a_secret_and_how_to_make_one(
     webhook, password, key = sorted(blockers(check, FROM_ENVIRONMENT))
     # The webhook of Grafana follows from that of Alertmanager, and is not told as well.
     assert webhook.startswith("alertmanager_discord_webhook of a: is not set; set the")
-    command = (
-        'export NO_SUCH_PASSWORD="$(openssl rand -base64 24)" once and keep the value'
-    )
+    export = 'export NO_SUCH_PASSWORD="$(openssl rand -base64 24)"'
+    command = f"{export} once and keep the value, or run the playbook secrets"
     assert password == (
         "grafana_admin_password of a: the environment variable NO_SUCH_PASSWORD is empty;"
         f" {command}."

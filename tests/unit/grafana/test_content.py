@@ -1353,3 +1353,11 @@ def test_rules_that_grafana_should_have_are_listed_with_their_queries() -> None:
         ("own", "other"): [],
         ("g", "A"): [("prometheus", "up == 0")],
     }
+
+
+def test_objects_have_their_own_name_in_messages() -> None:
+    policy = {"policies": [{"receiver": "grafana-default-email"}]}
+    first = Source(objects=policy, title="grafana_content_routes")
+    loaded = load(first, Source("", files(p_yml=yaml.safe_dump(policy))))
+    (error,) = [error for error in loaded.errors if "is also at" in error]
+    assert "is also at grafana_content_routes; keep one" in error
