@@ -270,3 +270,11 @@ def test_links_stay_in_the_tree() -> None:
     assert (
         ROOT / "collections/ansible_collections/hippius/monitoring"
     ).resolve() == root
+
+
+def test_fragments_have_no_markup_of_modules() -> None:
+    """The changelog is RST, which has ``name`` in place of C(name)."""
+    fragments = sorted((ROOT / "changelogs/fragments").glob("*.yml"))
+    markup = re.compile(r"\b[A-Z]\([^)]*\)")
+    found = {path.name: markup.findall(path.read_text("utf-8")) for path in fragments}
+    assert {name: words for name, words in found.items() if words} == {}
