@@ -24,7 +24,8 @@ from ..plugin_utils import (
 )
 from ..plugin_utils.inventory import Inventory, all_components, inventory_of
 
-TEMPLATE = re.compile(r"\{\{ (\w+) \}\}")
+# A template of an address, which begins with a variable.
+TEMPLATE = re.compile(r"\{\{ \W*(\w+)[^}]* \}\}")
 
 
 class Result(TypedDict, total=False):

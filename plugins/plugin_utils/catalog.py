@@ -874,6 +874,8 @@ def parse_bind_address(address: Value, subject: str) -> BindAddress:
         raise CatalogError(
             f"{subject}: {address!r} is not host:port; write an address such as 127.0.0.1:3100."
         )
+    if re.fullmatch(r"[^:]+:\d+", host):
+        raise CatalogError(f"{subject}: {address!r} has two ports; write {host}.")
     if ":" in host and not is_bracketed:
         raise CatalogError(
             f"{subject}: {address!r} has an IPv6 address without brackets; write [{host}]:{port}."

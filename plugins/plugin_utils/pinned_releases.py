@@ -78,7 +78,7 @@ def unlocked(
         try:
             archives = find_archives(files, release.name, release.version)
         except ReleaseError as error:
-            blockers.append(str(error))
+            blockers.append(f"{FILES} of {', '.join(requesting_hosts)}: {error}")
             continue
         refused_hosts = [
             host for host in requesting_hosts if not _allowed_on(host, inventory)
@@ -187,6 +187,8 @@ def refusal(
     if named:
         command += f" -e monitoring_lock_file={files[-1]}"
     hint = f" ({ALLOW} applies to the environment {DEV} only)" if is_ignored else ""
+    if not version:
+        return f"release {name} has no version; write one, or remove it to use the default."
     if re.fullmatch(r"v\d.*", version):
         return (
             f"release {name} {version} does not exist; write {version[1:]}, without v."

@@ -107,7 +107,12 @@ def _deduplicate(messages: list[str]) -> list[str]:
 
 def _templates_in(message: str) -> set[tuple[str, str]]:
     """Return host and variable of each template that is a message's subject."""
-    return set(re.findall(r" on (\S+?)[,:] \{\{ (\w+) \}\}", message))
+    templates = set(re.findall(r" on (\S+?)[,:] \{\{ (\w+) \}\}", message))
+    of_instance = re.match(r"(\S+) on (\S+?), \{\{ instance\.", message)
+    if of_instance:
+        instances = f"{of_instance[1].replace('-', '_')}_instances"
+        templates.add((of_instance[2], instances))
+    return templates
 
 
 def _quotes_any(message: str, causes: set[str], lengths: set[int]) -> bool:

@@ -5,15 +5,18 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 
 from ..module_utils.upstream_releases import UPSTREAM
-from . import heartbeat
+from . import heartbeat, transport
 from .catalog import ENVIRONMENT
 from .pinned_releases import MIRRORS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .catalog import Value
 
 CONTENT = "grafana_content_directories"
@@ -47,22 +50,27 @@ INTEGRATIONS = [
 CONFIGS = "_configs"
 # Variables with these ends are addresses of web servers. That of the heartbeat has its own check.
 ADDRESS_ENDS = ("_url", "_webhook")
+# The address of a host for others, without a port.
+ADDRESS = "monitoring_address"
+HOST = re.compile(r"[\w.-]+")
+# The path of a certificate or key, a common mistake for its content.
+PATH = re.compile(r"\S*(/|\.(pem|crt|cer|key)$)\S*")
+# As the component module has it.
+INSTANCE = re.compile(r"[a-z0-9-]+")
+LONGEST_NAME = 31
 # It becomes a label, an attribute, a part of regular expressions and of file names.
 ENVIRONMENT_NAME = re.compile(r"\w[\w .:/+-]*")
 
 
 def errors(name: str, value: Value) -> list[str]:
     """Return the reasons why no program accepts a value, which may be secret, of a variable."""
-    if name == CONTENT:
-        return _content_errors(value)
-    if name == MIRRORS:
-        return _mirror_errors(value)
-    if name == ENVIRONMENT:
-        return _environment_errors(value)
-    if name == OF_ALERTMANAGER:
-        return _alertmanager_errors(value)
-    if name == OF_GRAFANA:
-        return _grafana_errors(value)
+    check = CHECKS.get(name)
+    if check:
+        return check(value)
+    if name.endswith("_instances"):
+        return _instance_errors(name.removesuffix("_instances"), value)
+    if isinstance(value, int) and value < 0:
+        return [f"must not be negative, as {value} is"]
     is_address = name.endswith(ADDRESS_ENDS) and name != heartbeat.VARIABLE
     if is_address and value and not heartbeat.URL.fullmatch(str(value)):
         return ["is no address such as https://host.example/path"]
@@ -125,3 +133,63 @@ def _grafana_errors(notify: dict[str, Any]) -> list[str]:
                 lacking = " and ".join(missing)
                 messages.append(f"{severity}, receiver {number}: lacks {lacking}")
     return messages
+
+
+def _network_errors(value: Value) -> list[str]:
+    networks = value if isinstance(value, list) else [value]
+    return [
+        f"{each!r} is no network such as 10.0.0.0/8"
+        for each in networks
+        if not _is_network(each)
+    ]
+
+
+def _is_network(text: Value) -> bool:
+    try:
+        ipaddress.ip_network(str(text), strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _host_errors(value: Value) -> list[str]:
+    """Return an error for an address with a scheme or a port."""
+    text = str(value).strip("[]")
+    if not text or HOST.fullmatch(text) or (":" in text and _is_network(text)):
+        return []
+    return [f"{value!r} must be a host name or an IP address, without scheme and port"]
+
+
+def _instance_errors(role: str, instances: list[dict[str, Any]]) -> list[str]:
+    """Return an error for each name that the component module refuses."""
+    names = [str(instance.get("name")) for instance in instances]
+    component = role.replace("_", "-")
+    length = LONGEST_NAME - len(component) - 1
+    messages = []
+    for name in dict.fromkeys(names):
+        if not INSTANCE.fullmatch(name) or len(name) > length:
+            messages.append(
+                f"name {name!r} must be 1 to {length} lower-case letters, digits, dashes"
+            )
+        elif names.count(name) > 1:
+            messages.append(f"name {name!r} must be unique")
+    return messages
+
+
+def _content_of_file_errors(value: Value) -> list[str]:
+    """Return an error for a path in place of the content of a certificate or key."""
+    if not isinstance(value, str) or not PATH.fullmatch(value):
+        return []
+    return ["is a path; read the file by lookup('ansible.builtin.file', ...)"]
+
+
+CHECKS: dict[str, Callable[[Any], list[str]]] = {
+    CONTENT: _content_errors,
+    MIRRORS: _mirror_errors,
+    ENVIRONMENT: _environment_errors,
+    OF_ALERTMANAGER: _alertmanager_errors,
+    OF_GRAFANA: _grafana_errors,
+    ADDRESS: _host_errors,
+    transport.NETWORKS_VARIABLE: _network_errors,
+    **dict.fromkeys(transport.TLS_VARIABLES, _content_of_file_errors),
+}

@@ -281,6 +281,7 @@ def test_accepts_durations_and_sizes_as_the_programs_write_them(
         ("'::1:9090'", "has an IPv6 address without brackets; write [::1]:9090."),
         ("http://127.0.0.1:9090", "is not host:port;"),
         ("'127.0.0.1 :9090'", "is not host:port;"),
+        ("127.0.0.1:80:9090", "has two ports; write 127.0.0.1:80."),
     ],
 )
 def test_refuses_an_address_that_no_program_can_listen_on(
@@ -669,6 +670,19 @@ def test_checks_shared_variables_too(check: Check) -> None:
             "monitoring_mirrors: mirror.example",
             "'mirror.example' is no address such as https://mirror.example/releases or upstream;",
         ),
+        ("monitoring_address: http://10.0.0.1", "without scheme and port;"),
+        ("monitoring_address: 10.0.0.1:80", "without scheme and port;"),
+        ("monitoring_plaintext_networks: [10.0.0.0/33]", "is no network such as"),
+        (
+            "monitoring_tls_key: tls/a.key\nmonitoring_tls_ca: x\nmonitoring_tls_certificate: x",
+            "is a path; read the file by lookup(",
+        ),
+        (
+            "monitoring_tls_ca: ca.pem\nmonitoring_tls_key: x\nmonitoring_tls_certificate: x",
+            "is a path; read the file by lookup(",
+        ),
+        ("monitoring_prune_max: -1", "must not be negative, as -1 is;"),
+        ("monitoring_releases_lock: away.yml", "cannot be read as a release lock: "),
         ("monitoring_mirrors: [upstream, 5]", "5 is no address such as"),
         (
             "monitoring_archives_dir: away",
@@ -703,6 +717,11 @@ all:
         "monitoring_mirrors: https://mirror.example:8443/releases",
         "monitoring_mirrors: [upstream, 'http://[fd00::1]/x']",
         "monitoring_archives_dir: ''",
+        "monitoring_address: ''",
+        "monitoring_address: web1.example.com",
+        "monitoring_address: fd00::1",
+        "monitoring_plaintext_networks: [10.0.0.7, 172.30.0.0/24, 'fd00::/8']",
+        "monitoring_prune_max: 0",
         "monitoring_documentation_url: ''",
         "grafana_content_discord_webhook: ''",
         "alertmanager_notify: {all: {slack_configs: [{channel: ops}], later_configs: []}}",
@@ -733,6 +752,50 @@ def test_refuses_a_name_of_an_environment_that_some_program_would_change(
     subject = "monitoring_environment of "
     assert (f": {subject}" in message) == bool(problem), message
     assert problem in message
+
+
+EXPORTERS = """
+redis_exporter: {hosts: {a: {monitoring_environment: dev, redis_exporter_instances: [%s]}}}
+monitoring: {hosts: {a: {}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("instances", "problems"),
+    [
+        (
+            "{name: a b, listen_address: '127.0.0.1:1'}",
+            ["name 'a b' must be 1 to 16 lower-case"],
+        ),
+        (
+            "{name: a, listen_address: '127.0.0.1:1'}, {name: a, listen_address: '127.0.0.1:2'}",
+            ["name 'a' must be unique"],
+        ),
+        # The template of its address has no value either.
+        (
+            "{name: a}",
+            ["missing required arguments: listen_address found in"],
+        ),
+    ],
+)
+def test_refuses_an_instance_once(
+    check: Check, instances: str, problems: list[str]
+) -> None:
+    complete = instances.replace("{name", "{redis_address: '127.0.0.1:6379', name")
+    messages = blockers(check, EXPORTERS % complete)
+    assert len(messages) == len(problems), messages
+    for message, problem in zip(messages, problems, strict=True):
+        assert message.startswith(f"redis_exporter_instances of a: {problem}")
+
+
+def test_names_the_variable_of_a_wrong_list_of_addresses(check: Check) -> None:
+    hosts = "otel_collector: {hosts: {a: {monitoring_environment: dev, LISTEN}}}"
+    listen = "otel_collector_listen_addresses: [127.0.0.1:4317]"
+    messages = check(hosts.replace("LISTEN", listen))["msg"].splitlines()
+    for message in messages:
+        subject = "otel-collector on a, otel_collector_listen_addresses: "
+        assert f"{subject}'127.0.0.1:4317:431" in message
+        assert message.endswith("has two ports; write 127.0.0.1:4317.")
 
 
 def test_names_a_version_that_does_not_exist_with_the_one_that_does(
