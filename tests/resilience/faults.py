@@ -11,7 +11,9 @@ seconds; with the speed 1 they are the real ones.
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import time
 import urllib.parse
 from pathlib import Path
@@ -22,7 +24,7 @@ import yaml
 from tests import content
 from tests.resilience.rollout import wait_until
 from tests.resilience.site import Site
-from tests.testbed import discord
+from tests.testbed import discord, docker
 from tests.testbed.app import flows
 
 FOLDER = "/var/lib/faults"
@@ -32,18 +34,26 @@ SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 FIRING, RESOLVED = "FIRING", "RESOLVED"
 # Alerts about a host, besides those about its machine: a container shares that with all others,
 # and its clock, load and memory are those of the moment.
-ABOUT_HOSTS = re.compile(r"HostDown|Rollout\w+|Certificate\w+")
+ABOUT_HOSTS = re.compile(r"HostDown|DiskAlmostFull|Rollout\w+|Certificate\w+")
 # Programs of a host that goes down as a whole.
 GHOST = 19201
 
 
+# A small file system of the host.
+SMALL = "/srv/small"
+
+
 class Fault(NamedTuple):
-    """A fault, its end, and the title of the only message about it."""
+    """A fault, its end, and the title of the only message about it.
+
+    Its commands run on the site's host, or on the controller, where $PID is the host's process 1.
+    """
 
     name: str
     alert: str
     begin: str
     end: str
+    is_outside: bool = False
 
 
 def stopped(unit: str, alert: str) -> Fault:
@@ -64,6 +74,19 @@ def broken(unit: str, path: str, alert: str) -> Fault:
         alert,
         f"cp {path} /root/right; echo '}}{{' >>{path}; {reload}",
         f"cp /root/right {path}; {reload}",
+    )
+
+
+def unreachable(server: str, port: int, alert: str) -> Fault:
+    """Return the fault that a server of the application refuses connections of the host."""
+    rule = f"OUTPUT -p tcp --dport {port} -j REJECT --reject-with tcp-reset"
+    tables = "nsenter --target $PID --net iptables"
+    return Fault(
+        f"{server} refuses connections",
+        alert,
+        f"{tables} -I {rule}",
+        f"{tables} -D {rule}",
+        is_outside=True,
     )
 
 
@@ -98,6 +121,14 @@ FAULTS = (
         "cp /etc/loki/loki-config.yml /root/right; echo '# x' >>/etc/loki/loki-config.yml",
         "cat /root/right >/etc/loki/loki-config.yml",
     ),
+    unreachable("PostgreSQL", 5432, "PostgresDown"),
+    unreachable("Redis", 6379, "RedisDown"),
+    Fault(
+        "a disk is full",
+        "DiskAlmostFull",
+        f"fallocate -l $(($(df --output=avail -B1 {SMALL} | tail -1) - 500000)) {SMALL}/full",
+        f"rm {SMALL}/full",
+    ),
 )
 GHOST_PROGRAM = f"""#!/usr/bin/python3
 import http.server, threading
@@ -127,10 +158,12 @@ class Watchers:
 
     def __init__(self, site: Site, speed: float) -> None:
         self.host, self.speed = site.host, speed
+        self.image = site.folder / "small.img"
 
     def start(self) -> None:
         """Start the watchers, and wait until they have evaluated every alert."""
         self.stop()
+        self.mount()
         self.host.run(
             f"mkdir -p {FOLDER}/data; cp -rL /etc/alertmanager/templates {FOLDER}"
         )
@@ -165,6 +198,34 @@ class Watchers:
         for unit in UNITS:
             self.host.run(f"systemctl stop {unit} 2>/dev/null || true")
         self.host.run(f"rm -rf {FOLDER}")
+        self.outside(
+            f"nsenter --target $PID --mount umount {SMALL} 2>/dev/null || true;"
+            f" losetup --list --noheadings --output NAME --associated {self.image}"
+            " | xargs --no-run-if-empty losetup --detach"
+        )
+
+    def mount(self) -> None:
+        """Give the host a small file system of its own."""
+        self.outside(
+            f"truncate --size=64M {self.image}; mkfs.ext4 -q -m 0 {self.image};"
+            f" loop=$(losetup --find --show {self.image}); number=$(stat --format=%Lr $loop);"
+            " nsenter --target $PID --mount sh -ec"
+            f' "mkdir -p {SMALL}; rm -f /dev/small; mknod /dev/small b 7 $number;'
+            f' mount /dev/small {SMALL}"'
+        )
+
+    def outside(self, command: str) -> None:
+        """Run a command on the controller, which has $PID for the host's process 1."""
+        pid = docker.run("inspect", "--format", "{{.State.Pid}}", self.host.container)
+        environment = {**os.environ, "PID": pid.strip()}
+        subprocess.run(["sh", "-ec", command], env=environment, check=True)
+
+    def command(self, fault: Fault, command: str) -> None:
+        """Run a command of a fault where it belongs."""
+        if fault.is_outside:
+            self.outside(command)
+        else:
+            self.host.run(command)
 
     def write(self, name: str, text: str) -> None:
         """Write a file on the host."""
@@ -219,6 +280,9 @@ class Watchers:
         for job in config["scrape_configs"]:
             job.pop("scrape_interval", None)
             job.pop("scrape_timeout", None)
+            if job["job_name"] == "postgres":
+                # Its exporter waits for a second before it says that the server does not answer.
+                job |= {"scrape_interval": "3s", "scrape_timeout": "2s"}
         labels = {"env": "dev", "host": "ghost"}
         config["scrape_configs"] += [
             {
@@ -269,13 +333,13 @@ class Watchers:
         alerts = [fault.alert for fault in faults]
         known = len(self.titles())
         for fault in faults:
-            self.host.run(fault.begin)
+            self.command(fault, fault.begin)
         fired = self.await_all(alerts, FIRING, known)
         # What the fault causes besides would come until then.
         time.sleep(100 / self.speed)
         told = [title for title in self.titles()[known:] if FIRING in title]
         ended = len(self.titles())
         for fault in faults:
-            self.host.run(fault.end)
+            self.command(fault, fault.end)
         over = self.await_all(alerts, RESOLVED, ended)
         return [Result(alert, fired[alert], over[alert], told) for alert in alerts]
