@@ -2,9 +2,10 @@
 """Run the tests with pytest and print one line of counts at the end.
 
 `python -m tests.run [STAGE...] [-- ARGUMENT...]`: stages are the folders of `STAGES`, by default
-all of them; pytest gets the arguments after `--`. `experiments` are longer sweeps that only a
-command of their own runs; a complete run is recorded with its commit. The run fails if a test or
-its set-up failed, if nothing ran, if a skip has no reason, or if there are more skips than allowed.
+all of them; pytest gets the arguments after `--`. `experiments`, or a file of it such as
+`experiments/test_interruptions.py`, are longer sweeps that only a command of their own runs; the
+last complete run of each file is recorded with its commit. The run fails if a test or its set-up
+failed, if nothing ran, if a skip has no reason, or if there are more skips than allowed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ EXPERIMENTS = "experiments"
 ALLOWED_SKIPS = 0
 
 TESTS = Path(__file__).parent
+OUTCOMES = ("passed", "failed", "skipped")
 RECORD = TESTS / "experiments.json"
 
 
@@ -36,11 +38,13 @@ class Tally:
         self.outcomes: dict[str, str] = {}
         self.unexplained: list[str] = []
         self.seconds: Counter[str] = Counter()
+        self.seconds_of_files: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.seconds[report.nodeid.removeprefix("tests/").split("/")[0]] += (
             report.duration
         )
+        self.seconds_of_files[report.nodeid.split("::")[0]] += report.duration
         self.note(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -49,7 +53,7 @@ class Tally:
 
     def note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         """Record the worst outcome; a file that cannot be collected counts as a test."""
-        rank = ("passed", "skipped", "failed")
+        rank = ("passed", "skipped", "failed")  # from best to worst
         self.outcomes[report.nodeid] = max(
             self.outcomes.get(report.nodeid, "passed"), report.outcome, key=rank.index
         )
@@ -72,10 +76,7 @@ class Tally:
         return failures
 
     def closing_line(self) -> str:
-        return ", ".join(
-            f"{self.count(outcome)} {outcome}"
-            for outcome in ("passed", "failed", "skipped")
-        )
+        return ", ".join(f"{self.count(outcome)} {outcome}" for outcome in OUTCOMES)
 
 
 def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
@@ -103,16 +104,28 @@ def git(*words: str) -> str:
 
 
 def record(tally: Tally) -> None:
-    """Write the result of a complete run of the experiments, with the commit that it tested."""
-    outcomes = ("passed", "failed", "skipped")
-    result = {
+    """Write the result of each file of experiments that ran, with the commit that it tested.
+
+    The files share nothing, and all of them take longer than a night's window allows.
+    """
+    results = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
+    tested = {
         "commit": git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(git("status", "--porcelain")),
         "date": datetime.now(UTC).date().isoformat(),
-        "seconds": round(sum(tally.seconds.values())),
-        **{outcome: tally.count(outcome) for outcome in outcomes},
     }
-    RECORD.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    for file in sorted({nodeid.split("::")[0] for nodeid in tally.outcomes}):
+        counts = Counter(
+            outcome
+            for nodeid, outcome in tally.outcomes.items()
+            if nodeid.startswith(f"{file}::")
+        )
+        results[Path(file).stem] = {
+            **tested,
+            "seconds": round(tally.seconds_of_files[file]),
+            **{outcome: counts[outcome] for outcome in OUTCOMES},
+        }
+    RECORD.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:
@@ -124,7 +137,11 @@ def main(arguments: list[str]) -> int:
     arguments_of_pytest += [*map(str, folders), *options]
     status = int(pytest.main(arguments_of_pytest, plugins=[tally]))
     failures = tally.verdict()
-    if stages == [EXPERIMENTS] and not options:
+    if (
+        stages
+        and not options
+        and all(stage.split("/")[0] == EXPERIMENTS for stage in stages)
+    ):
         record(tally)
     print(
         "; ".join(
