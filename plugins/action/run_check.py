@@ -12,8 +12,9 @@ from typing import Any, TypedDict
 from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as core_version
+from ansible.utils.vars import load_extra_vars
 
-from ..plugin_utils import observations, run_scope
+from ..plugin_utils import arguments, observations, run_scope
 from ..plugin_utils.inventory import component_roles
 
 COLLECTION = Path(__file__).resolve().parents[2]
@@ -32,6 +33,7 @@ class Result(TypedDict, total=False):
     changed: bool
     failed: bool
     msg: str
+    warnings: list[str]
 
 
 class ActionModule(ActionBase):
@@ -53,13 +55,31 @@ class ActionModule(ActionBase):
             expected = expectation_of(options["groups"], options["controller_only"])
             run = run_of(task_vars or {})
             errors = run_scope.errors_of(run, expected, runs_own_playbook())
+            errors += run_scope.request_errors(self._requests(task_vars or {}))
+        extra = load_extra_vars(self._loader)
+        warnings = run_scope.misspelled_requests(extra)
+        if options["controller_only"]:
+            # Nothing else looks at the variables of roles here.
+            warnings += arguments.misspelled_names(extra)
+        result: Result = {"changed": False}
+        if warnings:
+            result["warnings"] = warnings
         if errors:
-            return {"changed": False, "failed": True, "msg": "\n".join(errors)}
+            return {**result, "failed": True, "msg": "\n".join(errors)}
         is_site = options["groups"] is None and not options["controller_only"]
         if is_site and len(run_scope.selected_tags(run, component_roles())) > 1:
             # For a single component it saves nothing.
             observations.enable()
-        return {"changed": False}
+        return result
+
+    def _requests(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """Return the variables of playbooks that are set."""
+        names = (*run_scope.SWITCHES, run_scope.SERIAL)
+        return {
+            name: self._templar.template(variables[name])
+            for name in names
+            if name in variables
+        }
 
 
 def version_of(text: str) -> tuple[int, ...]:

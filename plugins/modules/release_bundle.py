@@ -29,7 +29,11 @@ HEADER = """\
 OPTIONS = {
     "path": {"type": "path", "required": True},
     "releases": {"type": "dict", "required": True},
-    "architectures": {"type": "list", "elements": "str"},
+    "architectures": {
+        "type": "list",
+        "elements": "str",
+        "choices": ["amd64", "arm64"],
+    },
     "mirrors": {"type": "list", "elements": "str", "default": []},
 }
 

@@ -380,6 +380,20 @@ def misspelled_variables(inventory: site.Inventory) -> list[str]:
     return warnings
 
 
+def misspelled_names(names: Iterable[str]) -> list[str]:
+    """Return a warning for each extra variable that is a likely misspelling of one of a role."""
+    options = role_options()
+    known = {name for options_of_role in options.values() for name in options_of_role}
+    warnings = []
+    for name in sorted(set(names) - known):
+        closest = closest_variable(name, options) or _closest_of_all(name, known)
+        if closest:
+            warnings.append(
+                f"-e {name}: is no variable of a role; did you mean {closest}?"
+            )
+    return warnings
+
+
 def _closest_of_all(name: str, known: Iterable[str]) -> str | None:
     """Return the variable of any role that a name with a misspelled role stands for."""
     if name.startswith(PREFIXES):

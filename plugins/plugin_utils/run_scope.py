@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from ansible.module_utils.parsing.convert_bool import boolean
 
 # Tags that Ansible itself defines.
 ALL_TAGS = {"all", "tagged"}
@@ -14,6 +17,17 @@ OWN_TAGS = {*ALL_TAGS, "untagged", "always", "never"}
 # Molecule skips them in each run, whether a playbook has them or not.
 MOLECULES_TAGS = {"molecule-idempotence-notest", "molecule-notest", "notest"}
 SIMILARITY = 0.6
+# Variables of playbooks, which a user gives by --extra-vars.
+SWITCHES = ("purge", "strict", "verify_notifications")
+REQUESTS = (
+    *SWITCHES,
+    *("bundle", "component", "confirm", "export", "format", "report", "secrets_file"),
+    *("verify", "verify_only"),
+)
+SIMILARITY_OF_REQUESTS = 0.8
+SERIAL = "monitoring_serial"
+# A number of hosts, or a share of them.
+BATCH = re.compile(r"[1-9]\d*%?")
 OLDEST_CORE, OLDEST_PYTHON = (2, 17), (3, 11)
 
 
@@ -73,6 +87,36 @@ def errors_of(run: Run, expected: Expectation, is_own_playbook: bool) -> list[st
         return []
     host_errors = _host_errors(run, expected.groups)
     return host_errors or _tag_errors(run, expected.tags, is_own_playbook)
+
+
+def request_errors(variables: Mapping[str, Any]) -> list[str]:
+    """Return the errors in the variables of a playbook, which Ansible would read as false."""
+    errors = []
+    for name in SWITCHES:
+        try:
+            boolean(variables.get(name, False))
+        except TypeError:
+            problem = f"{variables[name]!r} is no boolean; write true or false"
+            errors.append(f"{name}: {problem}.")
+    serial = variables.get(SERIAL, 1)
+    batches = serial if isinstance(serial, list) else [serial]
+    wrong = [batch for batch in batches if not BATCH.fullmatch(str(batch))]
+    if wrong or not batches:
+        problem = f"{serial!r} is no number of hosts; write one such as 1 or 25%"
+        errors.append(f"{SERIAL}: {problem}.")
+    return errors
+
+
+def misspelled_requests(names: Iterable[str]) -> list[str]:
+    """Return a warning for each extra variable that resembles one of a playbook."""
+    warnings = []
+    for name in sorted(set(names) - set(REQUESTS)):
+        closest = difflib.get_close_matches(name, REQUESTS, 1, SIMILARITY_OF_REQUESTS)
+        if closest:
+            warnings.append(
+                f"-e {name}: is no variable of a playbook; did you mean {closest[0]}?"
+            )
+    return warnings
 
 
 def _host_errors(run: Run, groups: list[str]) -> list[str]:

@@ -62,6 +62,18 @@ NO_INVENTORY = ": has no host; pass one with -i"
             "did you mean logs?",
         ),
         (
+            "playbooks/uninstall.yml -i {0}/hosts.yml -e confirm=yes -e purge=maybe",
+            "purge: 'maybe' is no boolean; write true or false.",
+        ),
+        (
+            "site.yml -i {0}/hosts.yml -e monitoring_serial=abc",
+            "monitoring_serial: 'abc' is no number of hosts; write one such as 1 or 25%.",
+        ),
+        (
+            "playbooks/bundle.yml -i {0}/hosts.yml -e bundel=b -e lokki_version=3.7.9",
+            "-e lokki_version: is no variable of a role; did you mean loki_version?",
+        ),
+        (
             "playbooks/lock.yml -i {0}/hosts.yml --limit a",
             "runs on the controller; omit it",
         ),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.action import run_check
@@ -24,6 +26,7 @@ STATUS = run_scope.Expectation(["monitoring"], {})
 EXPORT = run_scope.Expectation(["grafana"], {})
 LOCK = run_scope.Expectation([], {}, takes_limit=False)
 B_ALONE = RUN._replace(limit="b", hosts=["b"])
+NO_BATCH = "is no number of hosts; write one such as 1 or 25%."
 TAGS = "choose one of: loki, tempo, prune."
 
 
@@ -167,3 +170,41 @@ def test_refuses_a_controller_that_is_too_old(
     assert [
         error.split(" on the controller: is too old; ")[0] for error in errors
     ] == subjects
+
+
+@pytest.mark.parametrize(
+    ("variables", "errors"),
+    [
+        ({}, []),
+        ({"purge": "yes", "strict": False, "monitoring_serial": "25%"}, []),
+        ({"monitoring_serial": [1, "50%"]}, []),
+        ({"purge": "maybe"}, ["purge: 'maybe' is no boolean; write true or false."]),
+        (
+            {"strict": "x", "verify_notifications": 5},
+            [
+                "strict: 'x' is no boolean; write true or false.",
+                "verify_notifications: 5 is no boolean; write true or false.",
+            ],
+        ),
+        *(
+            (
+                {"monitoring_serial": serial},
+                [f"monitoring_serial: {serial!r} {NO_BATCH}"],
+            )
+            for serial in ("abc", 0, "0%", "-1", [], [1, "x"])
+        ),
+    ],
+)
+def test_refuses_values_that_ansible_would_read_as_others(
+    variables: dict[str, Any], errors: list[str]
+) -> None:
+    assert run_scope.request_errors(variables) == errors
+
+
+def test_warns_of_extra_variables_that_resemble_those_of_playbooks() -> None:
+    names = ["bundel", "secret_file", "my_port", "purge", "loki_version", "formatt"]
+    assert run_scope.misspelled_requests(names) == [
+        "-e bundel: is no variable of a playbook; did you mean bundle?",
+        "-e formatt: is no variable of a playbook; did you mean format?",
+        "-e secret_file: is no variable of a playbook; did you mean secrets_file?",
+    ]
