@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 
 from ..plugin_utils import (
     arguments,
+    buckets,
     flow_plan,
     heartbeat,
     lock_files,
@@ -113,6 +114,7 @@ def blockers_of(hosts: list[str], inventory: Inventory) -> list[str]:
     )
     checks.append(partial(own_file_checks.blockers, components, inventory, hosts))
     checks.append(partial(several_hosts.blockers, components, inventory, hosts))
+    checks.append(partial(buckets.blockers, components, inventory, hosts))
     checks.append(partial(muted_times.blockers, hosts, inventory))
     checks.append(partial(heartbeat.blockers, hosts, inventory))
     return preflight.blockers(components, inventory, hosts, *checks)

@@ -76,6 +76,7 @@ NAMES_OF_SHARED = {
     """,
     "str": "documentation_url heartbeat_url archives_dir",
     "bool": "lock_replace allow_unlocked adopt without_peers",
+    "dict": "object_store",
     "int": "prune_max",
 }
 # The variables that all roles share, as README.md documents them.

@@ -1175,6 +1175,52 @@ def test_refuses_hosts_of_a_group_that_contradict_each_other(
     assert len([message for message in messages if found in message]) == 1, messages
 
 
+STORE = """\
+monitoring_object_store:
+      endpoint: http://10.0.9.9:7070
+      access_key: key
+      secret_key: never shown
+      buckets: {loki: logs}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (("", ""), ""),
+        (
+            ("http:", "ftp:"),
+            "monitoring_object_store of a, b: endpoint 'ftp://10.0.9.9",
+        ),
+        (
+            ("loki: logs", "loki: L"),
+            "monitoring_object_store of a, b: buckets: 'L' is no",
+        ),
+        (
+            ("never shown", "''"),
+            "monitoring_object_store of a, b: secret_key is missing",
+        ),
+    ],
+)
+def test_checks_the_object_store(
+    check: Check, change: tuple[str, str], found: str
+) -> None:
+    messages = messages_of(check, "loki", STORES + RINGS + STORE.replace(*change))
+    assert [message[: len(found)] for message in messages] == ([found] if found else [])
+    assert "shown" not in str(messages)
+
+
+def test_refuses_an_object_store_without_tls_outside_of_dev(check: Check) -> None:
+    variables = STORES + RINGS + STORE + "monitoring_environment: prod\n"
+    problem = (
+        "monitoring_object_store of a, b: endpoint 'http://10.0.9.9:7070' would get"
+    )
+    trusted = "monitoring_plaintext_networks: [10.0.0.0/16]\n"
+    for network, expected in (("", 1), (trusted, 0)):
+        messages = messages_of(check, "loki", variables + network)
+        assert sum(problem in message for message in messages) == expected, messages
+
+
 @pytest.mark.parametrize("limit", ["a", "b"])
 def test_refuses_a_group_also_when_the_run_is_limited_to_one_of_its_hosts(
     check: Check, limit: str
