@@ -58,6 +58,8 @@ REQUIRED_GUARD_FACTS: Schema = {"value": str, "problem": str, "remedy": str}
 GUARD_FACTS: Schema = {**REQUIRED_GUARD_FACTS, "variable": str}
 SEVERAL_HOSTS_FACTS: Schema = {
     "ready": str,
+    "reach": list,
+    "own": str,
     "guards": list,
     "same": list,
     "reason": str,
@@ -114,10 +116,14 @@ class SeveralHosts(TypedDict, total=False):
     """Requirements of a group with several hosts.
 
     ``ready`` is the path of a page that answers once a host is ready, as a template. The variables
-    ``same`` must not differ between its hosts, for the ``reason``.
+    ``same`` must not differ between its hosts, for the ``reason``. They connect to each other's
+    listeners ``reach`` too. Where the template ``own`` is true, the hosts are a cluster by the
+    user's own configuration, and only ``ready`` and ``same`` apply.
     """
 
     ready: str
+    reach: list[str]
+    own: str
     guards: list[Guard]
     same: list[str]
     reason: str
@@ -322,6 +328,8 @@ def parse_component(role: str, facts: Any) -> Component:
         _require_listener(f"{file}, gossip", facts["gossip"], listeners)
     several_hosts = facts.get("several_hosts", {})
     _require_fields(f"{file}, several_hosts", several_hosts, SEVERAL_HOSTS_FACTS, {})
+    for listener in several_hosts.get("reach", ()):
+        _require_listener(f"{file}, several_hosts, reach", listener, listeners)
     for guard in several_hosts.get("guards", ()):
         subject = f"{file}, several_hosts, guards"
         _require_fields(subject, guard, GUARD_FACTS, REQUIRED_GUARD_FACTS)

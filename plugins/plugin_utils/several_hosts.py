@@ -36,7 +36,10 @@ def _blockers_of(
 ) -> list[str]:
     facts = component.several_hosts
     messages: list[str] = []
-    for guard in facts.get("guards", ()):
+    is_own = any(
+        inventory.render(host, component, facts.get("own", "")) for host in group
+    )
+    for guard in () if is_own else facts.get("guards", ()):
         is_refused = partial(_is_refused, guard, component, inventory)
         refused = list(filter(is_refused, group))
         if refused:
@@ -47,16 +50,38 @@ def _blockers_of(
                 f"{name} of {', '.join(group)}: must not differ, since"
                 f" {facts.get('reason')}; set one value for the group {component.group}."
             )
-    unreachable: list[str] = []
+    return messages + _unreachable(component, group, inventory, is_own)
+
+
+def _unreachable(
+    component: Component,
+    group: list[str],
+    inventory: Inventory,
+    is_own: bool,
+) -> list[str]:
+    """Return why the hosts of a group do not reach each other.
+
+    By default all listeners have the same host, and the same fault, so the first one is told.
+    """
+    facts = component.several_hosts
+    names: list[str] = []
     is_alone = any(catalog.is_without_peers(inventory, host) for host in group)
     if facts.get("ready") and not is_alone:
-        scheme = partial(_ready_scheme, component, inventory)
-        unreachable = _scheme_blockers(component, group, scheme)
-    # By default both listeners have the same host, and the same fault.
-    if component.gossip and not unreachable:
-        scheme = partial(_gossip_scheme, component, inventory)
-        unreachable = _scheme_blockers(component, group, scheme)
-    return messages + unreachable
+        names.append(catalog.READY_LISTENER)
+    schemes = [partial(_scheme_of, component, name, inventory) for name in names]
+    # A cluster of the user's own has addresses of its own.
+    if not is_own:
+        schemes += [
+            partial(_scheme_of, component, name, inventory)
+            for name in facts.get("reach", ())
+        ]
+        if component.gossip:
+            schemes.append(partial(_gossip_scheme, component, inventory))
+    for scheme in schemes:
+        messages = _scheme_blockers(component, group, scheme)
+        if messages:
+            return messages
+    return []
 
 
 def _is_refused(
@@ -120,14 +145,15 @@ def _scheme_blockers(
     return messages
 
 
-def _ready_scheme(
+def _scheme_of(
     component: Component,
+    name: str,
     inventory: Inventory,
     host: str,
     other_host: str,
 ) -> str:
-    """Return the scheme by which another host asks whether a host is ready."""
-    listener = Listener(component, catalog.READY_LISTENER, host)
+    """Return the scheme by which another host connects to a listener of a host."""
+    listener = Listener(component, name, host)
     return catalog.reachable_endpoint(listener, other_host, inventory).scheme
 
 

@@ -97,6 +97,7 @@ OTHERS = {
     *(
         "pre-commit",
         "promtool",
+        "rclone",
         "ps",
         "psql",
         "redis-cli",

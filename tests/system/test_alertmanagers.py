@@ -21,7 +21,7 @@ from tests.unit.roles.rendering import rollout
 
 HOSTS = {"a": "10.9.8.2", "b": "10.9.8.3", "c": "10.9.8.4"}
 # The addresses of the inventory, on this machine. Roles refuse loopback between hosts.
-LOCAL = {"10.9.8.": "127.9.8."}
+LOCAL = {"10.9.8.": "127.9.8.", "10.9.9.": "127.9.9."}
 # Peers wait for each other; by default 15s.
 PEER_TIMEOUT = 1
 GROUP_WAIT = 4
@@ -74,13 +74,15 @@ def openssl(*arguments: str) -> None:
     subprocess.run(["openssl", *arguments], check=True, capture_output=True)
 
 
-def certificates(folder: Path) -> dict[str, dict[str, str]]:
+def certificates(
+    folder: Path, hosts: dict[str, str] = HOSTS
+) -> dict[str, dict[str, str]]:
     """Return the variables of each host for TLS, made as the documentation says."""
     new = ("req", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
     ca, ca_key = f"{folder}/ca.pem", f"{folder}/ca.key"
     openssl(*new, "-x509", "-subj", "/CN=ca", "-keyout", ca_key, "-out", ca)
     variables = {}
-    for host, address in HOSTS.items():
+    for host, address in hosts.items():
         key, request, own = (f"{folder}/{host}.{end}" for end in ("key", "csr", "pem"))
         names = f"subjectAltName=DNS:{host},IP:{on_this_machine(address)}"
         subject = ("-subj", f"/CN={host}", "-addext", names)

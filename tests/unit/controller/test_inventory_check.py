@@ -1221,6 +1221,67 @@ def test_refuses_an_object_store_without_tls_outside_of_dev(check: Check) -> Non
         assert sum(problem in message for message in messages) == expected, messages
 
 
+def three_lokis(variables: str, *of_hosts: str) -> str:
+    """Return an inventory of three hosts in the group of Loki."""
+    hosts = cluster("loki", STORES + variables, *of_hosts)
+    third = "    c: {monitoring_address: 10.0.0.3}\n  children"
+    return hosts.replace("  children", third).replace("b: {}}", "b: {}, c: {}}")
+
+
+def test_accepts_three_lokis_with_a_bucket(check: Check) -> None:
+    assert blockers(check, three_lokis(STORE)) == []
+
+
+DISK = "{from: '2024-01-01', store: tsdb, object_store: filesystem, schema: v13}"
+
+
+@pytest.mark.parametrize(
+    ("variables", "found"),
+    [
+        ("", "group loki (a, b, c): each Loki would keep only the logs"),
+        (
+            STORE.replace("loki: logs", "tempo: traces"),
+            "group loki (a, b, c): each Loki would keep only the logs",
+        ),
+        (
+            STORE + "loki_object_store_from: '2026-12-01'\n",
+            "loki_object_store_from of a, b, c: the logs of before are on the disk of",
+        ),
+        (
+            f"{STORE}loki_schema_configs: [{DISK}, {DISK.replace('filesystem', 's3')}]\n",
+            "loki_object_store_from of a, b, c: the logs of before are on the disk of",
+        ),
+        (
+            STORE + "loki_grpc_listen_address: 127.0.0.1:9096\n",
+            "loki on a, loki_grpc_listen_address: 127.0.0.1 cannot be reached from b",
+        ),
+        (
+            STORE + "loki_memberlist_listen_address: logs.example:7946\n",
+            "loki_memberlist_listen_address: logs.example is no IP address",
+        ),
+        (
+            STORE + "loki_memberlist_listen_address: '{{ monitoring_address }}:9096'\n",
+            "loki and loki on a: both listen on 10.0.0.1:9096",
+        ),
+    ],
+)
+def test_refuses_lokis_that_are_no_ring(
+    check: Check, variables: str, found: str
+) -> None:
+    messages = blockers(check, three_lokis(variables))
+    assert any(found in message for message in messages), messages
+
+
+def test_refuses_two_lokis_with_a_bucket(check: Check) -> None:
+    (message,) = messages_of(check, "loki", STORES + STORE)
+    assert message.startswith("group loki (a, b): of two Lokis none may be down")
+
+
+def test_refuses_lokis_of_which_some_have_certificates(check: Check) -> None:
+    (message,) = blockers(check, three_lokis(STORE, CERTIFICATE))
+    assert message.startswith("loki on a, b, c: TLS on a and plain text on b, c do")
+
+
 @pytest.mark.parametrize("limit", ["a", "b"])
 def test_refuses_a_group_also_when_the_run_is_limited_to_one_of_its_hosts(
     check: Check, limit: str

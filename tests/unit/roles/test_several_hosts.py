@@ -283,3 +283,139 @@ def test_a_grafana_below_a_path_has_its_page_there() -> None:
         grafana_config_extra={"server": {"serve_from_sub_path": True}},
     )["peers"]
     assert second["url"] == "http://10.0.0.2:3000/grafana/api/health"
+
+
+STORE = {
+    "endpoint": "https://s3.example.net",
+    "access_key": "id of a key",
+    "secret_key": "never shown",
+    "buckets": {"loki": "logs"},
+}
+CLIENT = {
+    "tls_enabled": True,
+    "tls_cert_path": "/etc/loki/tls/certificate.pem",
+    "tls_key_path": "/etc/loki/tls/key.pem",
+    "tls_ca_path": "/etc/loki/tls/ca.pem",
+}
+# The clients of the gRPC listener, as paths in the configuration.
+GRPC_CLIENTS = (
+    "ingester_client.grpc_client_config",
+    "frontend.grpc_client_config",
+    "frontend_worker.grpc_client_config",
+    "query_scheduler.grpc_client_config",
+    "compactor_grpc_client",
+    "ruler.ruler_client",
+    "storage_config.tsdb_shipper.index_gateway_client.grpc_client_config",
+)
+
+
+def loki(hosts: list[str], **variables: Any) -> dict[str, Any]:
+    """Return the arguments of Loki on the first of some hosts."""
+    given = {
+        "monitoring_address": "10.0.0.1",
+        "loki_listen_address": "{{ monitoring_address }}:3100",
+        "monitoring_object_store": STORE,
+        **variables,
+    }
+    return rollout(
+        "loki", other_hosts=OTHERS, groups={"all": ALL, "loki": hosts}, **given
+    )
+
+
+def at(value: Any, path: str) -> Any:
+    for name in path.split("."):
+        value = value.get(name, {})
+    return value
+
+
+def test_one_loki_is_no_ring() -> None:
+    options = loki(HERE)
+    config = content(options, "loki-config.yml")
+    assert "memberlist" not in config
+    assert config["common"]["replication_factor"] == 1
+    assert config["common"]["ring"] == {"kvstore": {"store": "inmemory"}}
+    assert config["common"]["instance_addr"] == "127.0.0.1"
+    assert options["listen_addresses"] == ["10.0.0.1:3100", "127.0.0.1:9096"]
+
+
+def test_several_lokis_are_a_ring_with_three_copies() -> None:
+    options = loki(ALL)
+    config = content(options, "loki-config.yml")
+    assert config["common"]["instance_addr"] == "10.0.0.1"
+    assert config["common"]["replication_factor"] == 3
+    assert config["common"]["ring"]["kvstore"] == {"store": "memberlist"}
+    assert config["common"]["ring"]["instance_id"] == "here"
+    memberlist = config["memberlist"]
+    assert memberlist["join_members"] == [f"10.0.0.{last}:7946" for last in (1, 2, 3)]
+    assert (memberlist["bind_addr"], memberlist["bind_port"]) == (["10.0.0.1"], 7946)
+    assert (memberlist["advertise_addr"], memberlist["advertise_port"]) == (
+        "10.0.0.1",
+        7946,
+    )
+    assert memberlist["cluster_label"] == "loki-test"
+    assert config["ingester"]["lifecycler"]["unregister_on_shutdown"] is False
+    assert config["ingester"]["wal"]["enabled"] is True
+    assert options["listen_addresses"] == [
+        "10.0.0.1:3100",
+        "10.0.0.1:9096",
+        "10.0.0.1:7946",
+    ]
+    assert "tls" not in str(options)
+
+
+@pytest.mark.parametrize(
+    ("address", "binds"), [(":3100", "0.0.0.0"), ("0.0.0.0:3100", "0.0.0.0")]
+)
+def test_a_loki_on_every_address_tells_others_the_one_that_they_reach(
+    address: str, binds: str
+) -> None:
+    config = content(loki(ALL, loki_listen_address=address), "loki-config.yml")
+    assert config["memberlist"]["bind_addr"] == [binds]
+    assert config["memberlist"]["advertise_addr"] == "10.0.0.1"
+    assert config["common"]["instance_addr"] == "10.0.0.1"
+
+
+def test_lokis_speak_mutual_tls_where_they_have_certificates() -> None:
+    options = loki(ALL, **TLS)
+    config = content(options, "loki-config.yml")
+    assert config["server"]["grpc_tls_config"] == {
+        "cert_file": "/etc/loki/tls/certificate.pem",
+        "key_file": "/etc/loki/tls/key.pem",
+        "client_ca_file": "/etc/loki/tls/ca.pem",
+        "client_auth_type": "RequireAndVerifyClientCert",
+    }
+    for path in GRPC_CLIENTS:
+        assert at(config, path) == CLIENT, path
+    assert {name: config["memberlist"][name] for name in CLIENT} == CLIENT
+    assert options["secrets"]["tls/key.pem"] == "KEY"
+
+
+def test_lokis_use_their_certificates_although_their_api_is_in_a_trusted_network() -> (
+    None
+):
+    options = loki(
+        ALL,
+        **TLS,
+        monitoring_plaintext_networks=["10.0.0.0/24"],
+        loki_grpc_listen_address="10.0.1.1:9096",
+        loki_memberlist_listen_address="10.0.1.1:7946",
+    )
+    config = content(options, "loki-config.yml")
+    assert "http_tls_config" not in config["server"]
+    assert at(config, "ingester_client.grpc_client_config") == CLIENT
+    assert options["secrets"]["tls/key.pem"] == "KEY"
+    assert "tls/ca.pem" in [item["path"] for item in options["config"]]
+
+
+def test_a_ring_of_the_users_own_is_left_alone() -> None:
+    own = {"memberlist": {"join_members": ["elsewhere"]}}
+    config = content(loki(ALL, loki_config_extra=own), "loki-config.yml")
+    assert config["memberlist"] == own["memberlist"]
+    assert config["common"]["replication_factor"] == 1
+
+
+def test_a_member_may_start_while_another_one_is_down() -> None:
+    config = content(loki(ALL), "loki-config.yml")
+    lifecycler = config["ingester"]["lifecycler"]
+    assert lifecycler["readiness_check_ring_health"] is False
+    assert config["memberlist"]["abort_if_cluster_join_fails"] is False
