@@ -63,7 +63,8 @@ def status_of(results: Mapping[str, Any]) -> Status:
         if "instances" in result and not result.get("failed"):
             hosts[host] = result["instances"]
         else:
-            lines = str(result.get("msg") or "no answer").strip().splitlines()
+            reason = rollout_table.old_python(result) or result.get("msg")
+            lines = str(reason or "no answer").strip().splitlines()
             no_answer[host] = lines[-1].removeprefix("Task failed: ")
     attention = [
         sentence

@@ -13,7 +13,10 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ansible.errors import AnsibleActionFail
+
 from . import controller_files
+from .rollout_table import old_python
 
 if TYPE_CHECKING:
     from ansible.plugins.action import ActionBase
@@ -47,6 +50,8 @@ def run_component(
             task_vars=variables,
             wrap_async=action._task.async_val,
         )
+        if old_python(result):
+            raise AnsibleActionFail(old_python(result))
         locked = result.pop("locked", False)
         if not locked or not remaining or not controller_is_alive():
             return result

@@ -15,6 +15,12 @@ NONE, REMOVE, FAILED = "none", "remove", "failed"
 UNREACHABLE = "unreachable"
 # What Ansible writes before the message of a task, and what helps against some of its own messages.
 PREFIXES = re.compile(r"((Task|Module|Action) failed: )+")
+# Messages of a Python that is too old for our modules, or for Ansible's wrapper of them.
+OLD_PYTHON = re.compile(r"object is not subscriptable|\bSyntaxError")
+OLD_PYTHON_REMEDY = (
+    "the Python of the host is older than 3.9; install Python 3.9 or newer, or set"
+    " ansible_python_interpreter to one."
+)
 REMEDIES = {
     "Missing sudo password": "add --ask-become-pass",
     "Host key verification failed": "log in by ssh once and accept the key",
@@ -106,6 +112,15 @@ def failed_change(
     return Change(
         host, component, FAILED, state=state, seconds=seconds, reasons=reasons
     )
+
+
+def old_python(result: Mapping[str, Any]) -> str:
+    """Return what is wrong with the Python of a host, empty unless a module failed for its age."""
+    # Of a module that cannot be imported Ansible returns the exception alone.
+    keys = ("msg", "module_stderr", "exception")
+    words = " ".join(str(result.get(key)) for key in keys)
+    is_old = result.get("failed") and OLD_PYTHON.search(words)
+    return OLD_PYTHON_REMEDY if is_old else ""
 
 
 def unreachable(changes: Iterable[Change]) -> set[str]:

