@@ -1277,6 +1277,38 @@ def test_refuses_two_lokis_with_a_bucket(check: Check) -> None:
     assert message.startswith("group loki (a, b): of two Lokis none may be down")
 
 
+TRACES = STORE.replace("loki: logs", "tempo: traces")
+
+
+@pytest.mark.parametrize(
+    ("variables", "found"),
+    [
+        (TRACES, ""),
+        (STORE, "group tempo (a, b, c): each Tempo would keep only the traces"),
+        (
+            TRACES + "tempo_version: 3.0.3\nmonitoring_allow_unlocked: true\n",
+            "tempo_version of a, b, c: several Tempos of version 3 require Kafka",
+        ),
+        (
+            TRACES + "tempo_grpc_listen_address: 127.0.0.1:9095\n",
+            "tempo on a, tempo_grpc_listen_address: 127.0.0.1 cannot be reached from b",
+        ),
+    ],
+)
+def test_accepts_three_tempos_that_are_a_ring(
+    check: Check, variables: str, found: str
+) -> None:
+    hosts = three_lokis(variables).replace("children: {loki:", "children: {tempo:")
+    messages = blockers(check, hosts)
+    assert any(found in message for message in messages) == bool(found), messages
+    assert bool(messages) == bool(found)
+
+
+def test_refuses_two_tempos_with_a_bucket(check: Check) -> None:
+    (message,) = messages_of(check, "tempo", STORES + TRACES)
+    assert message.startswith("group tempo (a, b): of two Tempos none may be down")
+
+
 def test_refuses_lokis_of_which_some_have_certificates(check: Check) -> None:
     (message,) = blockers(check, three_lokis(STORE, CERTIFICATE))
     assert message.startswith("loki on a, b, c: TLS on a and plain text on b, c do")

@@ -419,3 +419,85 @@ def test_a_member_may_start_while_another_one_is_down() -> None:
     lifecycler = config["ingester"]["lifecycler"]
     assert lifecycler["readiness_check_ring_health"] is False
     assert config["memberlist"]["abort_if_cluster_join_fails"] is False
+
+
+TEMPO_CLIENTS = (
+    "ingester_client.grpc_client_config",
+    "metrics_generator_client.grpc_client_config",
+    "querier.frontend_worker.grpc_client_config",
+)
+
+
+def tempo(hosts: list[str], **variables: Any) -> dict[str, Any]:
+    """Return the arguments of Tempo on the first of some hosts."""
+    given = {
+        "monitoring_address": "10.0.0.1",
+        "tempo_listen_address": "{{ monitoring_address }}:3200",
+        "tempo_otlp_listen_address": "{{ monitoring_address }}:4319",
+        "monitoring_object_store": {**STORE, "buckets": {"tempo": "traces"}},
+        **variables,
+    }
+    return rollout(
+        "tempo", other_hosts=OTHERS, groups={"all": ALL, "tempo": hosts}, **given
+    )
+
+
+def test_one_tempo_is_no_ring() -> None:
+    options = tempo(HERE)
+    config = content(options, "tempo.yaml")
+    assert not {"memberlist", "target", "querier"} & set(config)
+    assert options["listen_addresses"] == [
+        "10.0.0.1:3200",
+        "10.0.0.1:4319",
+        "127.0.0.1:9095",
+    ]
+
+
+def test_several_tempos_are_a_ring_with_three_copies() -> None:
+    options = tempo(ALL)
+    config = content(options, "tempo.yaml")
+    assert config["target"] == "scalable-single-binary"
+    lifecycler = config["ingester"]["lifecycler"]
+    assert (lifecycler["id"], lifecycler["address"]) == ("here", "10.0.0.1")
+    assert lifecycler["ring"]["replication_factor"] == 3
+    assert lifecycler["unregister_on_shutdown"] is False
+    memberlist = config["memberlist"]
+    assert memberlist["join_members"] == [f"10.0.0.{last}:7947" for last in (1, 2, 3)]
+    assert memberlist["cluster_label"] == "tempo-test"
+    for part in ("compactor", "metrics_generator"):
+        ring = config[part]["ring"]
+        assert (ring["instance_id"], ring["instance_addr"]) == ("here", "10.0.0.1")
+        assert ring["kvstore"] == {"store": "memberlist"}
+    # Each makes metrics of its own spans.
+    labels = config["metrics_generator"]["registry"]["external_labels"]
+    assert labels == {"source": "tempo", "env": "test", "tempo": "here"}
+    worker = config["querier"]["frontend_worker"]
+    assert worker == {"frontend_address": "10.0.0.1:9095"}
+    assert options["listen_addresses"][2:] == ["10.0.0.1:9095", "10.0.0.1:7947"]
+
+
+def test_tempos_speak_mutual_tls_where_they_have_certificates() -> None:
+    config = content(tempo(ALL, **TLS), "tempo.yaml")
+    client = {
+        name: path.replace("loki", "tempo") if isinstance(path, str) else path
+        for name, path in CLIENT.items()
+    }
+    for path in TEMPO_CLIENTS:
+        found = at(config, path)
+        assert {name: found.get(name) for name in client} == client, path
+    assert {name: config["memberlist"][name] for name in client} == client
+    grpc = config["server"]["grpc_tls_config"]
+    assert grpc["client_auth_type"] == "RequireAndVerifyClientCert"
+
+
+def test_a_ring_of_tempos_of_the_users_own_is_left_alone() -> None:
+    own = {"memberlist": {"join_members": ["elsewhere"]}}
+    config = content(tempo(ALL, tempo_config_extra=own), "tempo.yaml")
+    assert config["memberlist"] == own["memberlist"]
+    assert "target" not in config
+
+
+def test_the_last_lines_of_a_single_loki_are_in_its_bucket_after_a_stop() -> None:
+    for hosts, flushes in ((HERE, True), (ALL, False)):
+        config = content(loki(hosts), "loki-config.yml")
+        assert config["ingester"]["wal"]["flush_on_shutdown"] is flushes
