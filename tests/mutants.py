@@ -62,7 +62,7 @@ FILES = {
             "rollout_plan",
             "manifest",
             "spec",
-            "unit",
+            "uninstall",
             "generation",
             "observe",
         )

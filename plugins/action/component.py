@@ -5,19 +5,22 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ..module_utils import upstream_releases
+from ..module_utils.component.component_errors import ComponentError
 from ..module_utils.grafana.files.documents import DocumentError
 from ..plugin_utils import (
     catalog,
+    component_calls,
     controller_files,
+    desired_instances,
     journal,
     lock_files,
     observations,
@@ -37,6 +40,13 @@ from ..plugin_utils.action_helpers import (
 )
 from ..plugin_utils.yaml_documents import parse_document
 from ..plugin_utils.yaml_writer import to_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..module_utils.component.observation import HostObservation
+    from ..module_utils.component.spec import Exposure
+    from ..plugin_utils.component_calls import Call
 
 ARCHITECTURES = ("amd64", "arm64")
 Values = dict[str, Any]
@@ -72,17 +82,12 @@ class ActionModule(ActionBase):
         generated = main_file.get("content")
         for file in _files_of(args):
             self._read_source(file, variables)
-        release = args.get("release")
-        if isinstance(release, dict) and args.get("state", "present") == "present":
-            self._add_archives(release, variables)
-        result = self._unchanged(args, variables)
-        if result is None:
-            args.setdefault("requires", _prerequisites(args, main_file, generated))
-            if args.get("exposure") is None:
-                args["exposure"] = self._exposure(variables)
-            result = self._execute(args, variables)
-        if result.get("release_required") and not result.get("failed"):
-            result = self._stage_release(args, variables, result["release_required"])
+        try:
+            result = self._of_state(
+                args, variables, partial(_prerequisites, args, main_file, generated)
+            )
+        except ComponentError as error:
+            raise AnsibleActionFail(str(error)) from None
         for name, address in addresses_of(args).items():
             result.get("instances", {}).get(name, {})["address"] = address
         if result.get("changed") and not self._task.check_mode:
@@ -92,17 +97,48 @@ class ActionModule(ActionBase):
             result["warnings"] = result.get("warnings", []) + notices
         return result
 
-    def _unchanged(self, args: Values, variables: Values) -> Values | None:
-        """Return the module's result if its host was observed to be as desired, else None."""
-        host, component = action_host(self, variables), str(args.get("name"))
-        observe = partial(self._observe, variables)
-        observation = observations.of_host(host, component, observe)
-        result = None
-        if observation and observation.state:
-            result = unchanged.result_of(args, observation.state, observation.nonce)
-        if result is None:
-            observations.mark(host, component)
+    def _of_state(
+        self, args: Values, variables: Values, requirements: Callable[[], list[Any]]
+    ) -> Values:
+        """Bring the component to its state, and stage a release that the host lacks."""
+        release = args.get("release")
+        is_present = args.get("state", "present") == "present"
+        if isinstance(release, dict) and is_present:
+            self._add_archives(release, variables)
+        params = component_calls.validated(args)
+        desired = desired_instances.instances(params) if is_present else []
+        observed = is_present and self._observed(params["name"], variables)
+        if observed:
+            result = unchanged.result_of(params["name"], desired, *observed)
+            if result is not None:
+                return result
+        observations.mark(action_host(self, variables), params["name"])
+        if params["requires"] is None:
+            desired = [
+                replace(instance, requires=(*instance.requires, *requirements()))
+                for instance in desired
+            ]
+        if params["exposure"] is None:
+            exposure = self._exposure(variables)
+            desired = [replace(instance, exposure=exposure) for instance in desired]
+        call = component_calls.call_of(params, desired)
+        result = run_component(self, call.options, variables, call.module)
+        if result.get("release_required") and not result.get("failed"):
+            required = result["release_required"]
+            result = self._stage_release(params, call, variables, required)
         return result
+
+    def _observed(
+        self, component: str, variables: Values
+    ) -> tuple[HostObservation, bytes] | None:
+        """Return the observation of the host and the key of its fingerprints, if there is one."""
+        host = action_host(self, variables)
+        observation = observations.of_host(
+            host, component, partial(self._observe, variables)
+        )
+        if observation and observation.state:
+            return observation.state, observation.nonce
+        return None
 
     def _observe(self, variables: Values, nonce: str) -> Values:
         """Observe the host; a failure has no observation, and the module will say more."""
@@ -116,7 +152,7 @@ class ActionModule(ActionBase):
     def _variable(self, variables: Values, name: str, default: Any = None) -> Any:
         return self._templar.template(variables.get(name) or default)
 
-    def _exposure(self, variables: Values) -> dict[str, list[str]] | None:
+    def _exposure(self, variables: Values) -> Exposure | None:
         """Return what a program may open to other hosts; None for anything, as in dev."""
         if self._variable(variables, catalog.ENVIRONMENT, catalog.DEV) == catalog.DEV:
             return None
@@ -124,9 +160,6 @@ class ActionModule(ActionBase):
             "networks": self._strings(variables, transport.NETWORKS_VARIABLE),
             "addresses": self._strings(variables, transport.OPEN_VARIABLE),
         }
-
-    def _execute(self, args: Values, variables: Values) -> Values:
-        return run_component(self, args, variables)
 
     def _read_source(self, file: FileOption, variables: Values) -> None:
         """Replace ``source`` by the content of that file, byte for byte and without templating.
@@ -256,26 +289,27 @@ class ActionModule(ActionBase):
         return value
 
     def _stage_release(
-        self, args: Values, variables: Values, required: Values
+        self, params: Values, call: Call, variables: Values, required: Values
     ) -> Values:
         """Stage the release on the host, and run the module with it."""
-        release = args["release"]
+        release = params["release"]
         options = {
             "name": required["name"],
-            "component": args["name"],
+            "component": params["name"],
             "program": required["program"],
             "release": {key: release[key] for key in ("name", "version", "archives")},
-            "lock_owner": args["lock_owner"],
+            "lock_owner": params["lock_owner"],
+            "lock_timeout": params["lock_timeout"],
         }
-        if args.get("lock_timeout") is not None:
-            options["lock_timeout"] = args["lock_timeout"]
         architecture = required["architecture"]
         if architecture in self._pushable:
             staged = self._push(options, variables, self._pushable[architecture])
         else:
             self._show(variables, release, "downloads")
             staged = run_component(self, options, variables, "release_stage")
-        result = staged if staged.get("failed") else self._execute(args, variables)
+        if staged.get("failed"):
+            return staged
+        result = run_component(self, call.options, variables, call.module)
         if result.get("release_required"):
             message = (
                 f"{release['name']} {release['version']}: was unpacked, but another run has"

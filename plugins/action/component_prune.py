@@ -22,7 +22,7 @@ OPTIONS = {
 
 
 class ActionModule(ActionBase):
-    """Run the component module, whose engine removes components, where there are any to remove."""
+    """Run the module that removes components, where there are any to remove."""
 
     TRANSFERS_FILES = False
 
@@ -44,14 +44,13 @@ class ActionModule(ActionBase):
             "prune_max": options["prune_max"],
         }
         args = {
-            # The module requires a name and, unless absent, a release.
-            "name": "*",
-            "state": "absent",
-            "_prune": prune,
+            "prune": prune,
             "lock_timeout": options["lock_timeout"],
             "lock_owner": action_helpers.lock_owner(),
         }
-        result = action_helpers.run_component(self, args, variables)
+        result = action_helpers.run_component(
+            self, args, variables, "component_removal"
+        )
         if result.get("changed") and not self._task.check_mode:
             journal.add(str(variables.get("inventory_hostname")), result)
         return result

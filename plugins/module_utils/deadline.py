@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A limit for the duration of whatever waits, such as for a server that sends its headers slowly.
 
 A socket's timeout is one of each packet, so that a byte now and then defeats it.

@@ -33,7 +33,7 @@ def lock_owner() -> str:
 
 
 def run_component(
-    action: ActionBase, args: Values, variables: Values, module: str = "component"
+    action: ActionBase, args: Values, variables: Values, module: str
 ) -> Values:
     """Run a module of the engine, again and again while another run holds the component's lock.
 

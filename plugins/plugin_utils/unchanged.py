@@ -8,18 +8,16 @@ which observes again under its lock.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
-
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ..module_utils.component import manifest, spec, transaction
 from ..module_utils.component.component_errors import ComponentError
 from ..module_utils.component.observed_state import ObservedState, Unit
-from ..module_utils.component.options import OPTIONS, REQUIRED_IF
 from ..module_utils.component.rollout_plan import plan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..module_utils.component.observation import (
         HostObservation,
         InstanceObservation,
@@ -27,40 +25,40 @@ if TYPE_CHECKING:
     from ..module_utils.component.spec import Instance
 
 Values = dict[str, Any]
-VALIDATOR = ArgumentSpecValidator(OPTIONS, required_if=REQUIRED_IF)
 
 
 def result_of(
-    args: Values, observation: HostObservation, nonce: bytes
+    component: str,
+    desired: Sequence[Instance],
+    observation: HostObservation,
+    nonce: bytes,
 ) -> Values | None:
     """Return the module's values if nothing is to do, None if that is not certain."""
     try:
-        return _result_of(args, observation, nonce)
+        return _result_of(component, desired, observation, nonce)
     # What the module will say better, or what a host sends that nobody expects.
     except (ComponentError, KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
 def _result_of(
-    args: Values, observation: HostObservation, nonce: bytes
+    component: str,
+    desired: Sequence[Instance],
+    observation: HostObservation,
+    nonce: bytes,
 ) -> Values | None:
-    if observation["leftovers"] or args.get("state", "present") != "present":
+    if observation["leftovers"]:
         return None
-    # As the module gets it: JSON has no integers as keys, and tuples become lists.
-    validated = VALIDATOR.validate(json.loads(json.dumps(args)))
-    if validated.error_messages:
-        return None
-    params = validated.validated_parameters
-    desired = spec.instances({**params, **observation["facts"]})
-    installed = _installed(params["name"], observation)
-    if sorted(installed) != sorted(instance.name for instance in desired):
+    fitted = [spec.fitted(instance, observation["facts"]) for instance in desired]
+    installed = _installed(component, observation)
+    if sorted(installed) != sorted(instance.name for instance in fitted):
         return None
     architecture = observation["architecture"]
     rollouts = [
         _rollout(instance, installed[instance.name], architecture, nonce)
-        for instance in desired
+        for instance in fitted
     ]
-    result = transaction.Result(rollouts, component=params["name"])
+    result = transaction.Result(rollouts, component=component)
     return transaction.summary(result) if transaction.is_idle(result) else None
 
 

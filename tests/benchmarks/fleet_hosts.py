@@ -35,7 +35,7 @@ class Fleet:
         """Return the result of a module on a host."""
         if module.endswith(".component_observation"):
             return {"observation": self._observe(host, bytes.fromhex(args["nonce"]))}
-        if not module.endswith(".component"):
+        if not module.endswith(".component_rollout"):
             raise SystemExit(f"{module}: no host of the benchmark answers it")
         path = self.folder / f"{host}.{args['name']}.json"
         installed = path.exists()
@@ -48,8 +48,7 @@ class Fleet:
         instances = {}
         for path in sorted(self.folder.glob(f"{host}.*.json")):
             args = json.loads(path.read_text(encoding="utf-8"))
-            params = _engine("unchanged").VALIDATOR.validate(args).validated_parameters
-            for desired in _engine("spec").instances({**params, **FACTS}):
+            for desired in _engine("spec").instances(args, FACTS):
                 state = _state(desired, nonce)
                 instances[desired.name] = {
                     "component": desired.component,
@@ -66,8 +65,7 @@ class Fleet:
 
 def _engine(name: str) -> Any:
     """Import a module of the engine, which Ansible's loader can do once it has started."""
-    package = "plugin_utils" if name == "unchanged" else "module_utils.component"
-    return importlib.import_module(f"{COLLECTION}.{package}.{name}")
+    return importlib.import_module(f"{COLLECTION}.module_utils.component.{name}")
 
 
 def _state(desired: Any, nonce: bytes) -> Values:

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Users and groups of components."""
 
 from __future__ import annotations
@@ -79,14 +78,6 @@ def _group_exists(name: str) -> bool:
     except KeyError:
         return False
     return True
-
-
-def owns_user(name: str) -> bool:
-    """Return whether the component's user exists and was created by this collection."""
-    try:
-        return pwd.getpwnam(name).pw_gecos == OWNER
-    except KeyError:
-        return False
 
 
 def group_of(name: str) -> int | None:

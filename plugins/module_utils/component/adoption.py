@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Move unmanaged paths aside for an instance; give them back unless it was ever verified.
 
 A record on disk precedes the first move, so that any later run can give back what a killed one

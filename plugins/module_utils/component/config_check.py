@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Run the new release's own checker on a configuration before anything is switched."""
 
 from __future__ import annotations
@@ -65,7 +64,6 @@ def _missing(desired: Instance, release: str, group: int | None) -> list[str]:
 
 def is_needed(desired: Instance) -> bool:
     """Return whether an instance has a checker or prerequisites."""
-    # Loading it costs time, and most runs check nothing.
     from . import prerequisites
 
     return bool(desired.check) or prerequisites.are_known(desired)

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Orders for the case that a run dies between switch and commit, by SIGKILL or a power cut.
 
 A transient unit waits for the end of the run, and another unit looks at boot whether it has left

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Return a component to its last-known-good generation after its run has died.
 
 It runs on a host by itself, beside a rollout and at boot: without the rest of the engine.

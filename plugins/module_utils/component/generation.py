@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Write generations, switch between them, and clean up after them."""
 
 from __future__ import annotations
@@ -175,17 +174,13 @@ def commit(name: str, generation_name: str, unfit: set[str]) -> None:
     """Record a generation as verified, and the one before it as previous unless it is unfit."""
     before = last_known_good(name)
     if before and before not in unfit:
-        _link(before, layout.previous(name))
-    _link(generation_name, layout.last_known_good(name))
+        link(before, layout.previous(name))
+    link(generation_name, layout.last_known_good(name))
     files.remove(layout.proven(name))
 
 
-def mark_rolled_back_from(name: str, generation_name: str) -> None:
-    """Record the generation that is rolled back from."""
-    _link(generation_name, layout.rolled_back_from(name))
-
-
-def _link(generation_name: str, path: str) -> None:
+def link(generation_name: str, path: str) -> None:
+    """Let a path lead to a generation."""
     target = os.path.join("generations", generation_name)
     if files.link_target(path) != target:
         files.link(target, path)

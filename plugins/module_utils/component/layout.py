@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Paths of a component on a host."""
 
 from __future__ import annotations
@@ -22,6 +21,13 @@ UNITS = "/etc/systemd/system"
 UNIT_FILES = "/etc/systemd/system.attached"
 SYSTEM_PYTHON = "/usr/bin/python3"
 MINIMUM_PYTHON = 9
+# Placeholder of the interpreter of scripts.
+PYTHON = "{python}"
+# The first line of a unit file, which tells whose it is.
+UNIT_HEADER = (
+    "# Written by hippius.monitoring for {name}; the next rollout replaces changes made"
+    " here."
+)
 
 
 def component(name: str) -> str:
@@ -188,7 +194,7 @@ def placeholders(name: str, interpreter: str | None = None) -> dict[str, str]:
         "{bin}": os.path.join(current(name), "bin"),
         "{data}": data(name),
         "{name}": name,
-        "{python}": interpreter or python(),
+        PYTHON: interpreter or python(),
     }
 
 

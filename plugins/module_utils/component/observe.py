@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Observe what is on a host, without changing it."""
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from . import files, layout, manifest, release_store, systemd, unit
+from . import files, layout, manifest, release_store, systemd
 from .observed_state import ObservedState
 
 if TYPE_CHECKING:
@@ -230,7 +229,7 @@ def _is_ours(name: str, path: str, known: set[str]) -> bool:
     content = files.read(path)
     if content is None:
         return False
-    header = layout.fill(unit.HEADER, {"{name}": name}).encode()
+    header = layout.fill(layout.UNIT_HEADER, {"{name}": name}).encode()
     if content.startswith(header + b"\n"):
         return True
     # An empty file masks a unit and is not ours.

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Find what a program needs of its host and lacks, before the old process is stopped."""
 
 from __future__ import annotations
@@ -20,23 +19,13 @@ if TYPE_CHECKING:
 
     from .spec import Instance
 
-# Flags that name a file or a directory of the host.
-PATH_FLAG = re.compile(
-    r"(--?[\w.-]*?(?:file|files|script|query-path|dir|directory))=(/.*)\Z"
-    r"|(--?[\w.-]+)=unix://(/[^?\s]*)",
-    re.DOTALL,
-)
-# What may come later: text files in a directory, and a server that listens on a socket.
-MAY_COME_LATER = re.compile(r".*(?:dir|directory|addr)\Z")
 # Directives that decide which files a program reads.
 SANDBOX = re.compile(
     r"^(?:Protect(?:Home|System)|PrivateTmp|TemporaryFileSystem|InaccessiblePaths"
     r"|Bind(?:ReadOnly)?Paths|SupplementaryGroups|AmbientCapabilities)=.*$",
     re.MULTILINE,
 )
-MADE = re.compile(rb"^RuntimeDirectory=(.+)$", re.MULTILINE)
 BIND = re.compile(r"^(Bind(?:ReadOnly)?Paths=)-?")
-# A socket is used rather than read.
 UNREADABLE = (
     'for path; do if [ -S "$path" ]; then [ -w "$path" ]; else (: <"$path") 2>/dev/null; fi'
     ' || echo "$path"; done'
@@ -51,10 +40,7 @@ class Fault(NamedTuple):
     optional: bool
 
 
-def missing(
-    desired: Instance,
-    etc: str,
-) -> list[str]:
+def missing(desired: Instance, etc: str) -> list[str]:
     """Return notices about what is missing; raise ComponentError if the program requires it."""
     found = list(_faults(desired, etc))
     fatal = [fault.message for fault in found if not fault.optional]
@@ -65,31 +51,24 @@ def missing(
 
 def are_known(desired: Instance) -> bool:
     """Return whether an instance has anything to look for."""
-    found = (desired.requires, _path_flags(desired), _shown(desired), _groups(desired))
-    return any(found)
+    return any((desired.requires, _shown(desired), _groups(desired)))
 
 
-def _faults(
-    desired: Instance,
-    etc: str,
-) -> Iterator[Fault]:
-    name = desired.name
+def _faults(desired: Instance, etc: str) -> Iterator[Fault]:
     for group in _groups(desired):
         try:
             grp.getgrnam(group)
         except KeyError:
-            text = f"group {group} does not exist on this host; create it, or correct its name."
-            yield Fault(
-                f"{name}: {text}",
-                False,
+            yield _fault(
+                desired,
+                f"group {group} does not exist on this host; create or correct it.",
             )
             return
     for path in _shown(desired):
         if not os.path.exists(path):
-            text = f"{path}, which its unit shows, does not exist; create it, or correct the path."
-            yield Fault(
-                f"{name}: {text}",
-                False,
+            yield _fault(
+                desired,
+                f"{path}, which its unit shows, does not exist; create or correct it.",
             )
     yield from _unreadable(desired, etc)
     for required in desired.requires:
@@ -99,9 +78,12 @@ def _faults(
         elif required.get("host"):
             reason = _unresolved(required["host"])
         if reason:
-            yield Fault(
-                f"{name}: {required['subject']}: {reason}", required["optional"]
-            )
+            text = f"{required['subject']}: {reason}"
+            yield _fault(desired, text, required["optional"])
+
+
+def _fault(desired: Instance, text: str, optional: bool = False) -> Fault:
+    return Fault(f"{desired.name}: {text}", optional)
 
 
 def _main_unit(desired: Instance) -> str:
@@ -134,42 +116,24 @@ def _words(desired: Instance, directives: str) -> list[str]:
     return [word for word in words if "%" not in word]
 
 
-def _path_flags(desired: Instance) -> dict[str, str]:
-    """Return the paths of the host in a command, with their flags."""
-    matches = [PATH_FLAG.match(word) for word in desired.command]
-    return {match[2] or match[4]: match[1] or match[3] for match in matches if match}
-
-
-def _unreadable(
-    desired: Instance,
-    etc: str,
-) -> Iterator[Fault]:
+def _unreadable(desired: Instance, etc: str) -> Iterator[Fault]:
     """Yield the paths that the program cannot read in the sandbox of its unit."""
-    name = desired.name
-    flags = _path_flags(desired)
     required = {
-        path: (flag, bool(MAY_COME_LATER.match(flag))) for path, flag in flags.items()
+        item["path"]: (item["subject"], item["optional"])
+        for item in desired.requires
+        if item.get("path")
     }
-    for item in desired.requires:
-        if item.get("path"):
-            required[item["path"]] = (item["subject"], item["optional"])
-    # Units make these when they start; before the first rollout there are none.
-    for file in desired.files.values():
-        for name_below_run in b" ".join(MADE.findall(file.content)).decode().split():
-            required.pop("/run/" + name_below_run, None)
     if not required:
         return
     sandbox = [BIND.sub(r"\1-", line) for line in SANDBOX.findall(_main_unit(desired))]
     command = ["/bin/sh", "-c", UNREADABLE, "sh", *required]
-    result = systemd.check(name, etc, command, {}, sandbox)
+    result = systemd.check(desired.name, etc, command, {}, sandbox)
     lines = result.stdout.splitlines()
     for path, (subject, optional) in required.items():
         if path in lines:
-            text = "it does not exist, its unit hides it, or its user may not read it"
-            yield Fault(
-                f"{name}: {subject}: {path} cannot be read: {text}.",
-                optional,
-            )
+            reason = "it does not exist, its unit hides it, or its user may not read it"
+            text = f"{subject}: {path} cannot be read: {reason}."
+            yield _fault(desired, text, optional)
 
 
 def _refusal(address: str) -> str:

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Roll back to the generations before the last rollout, switched and verified like a rollout."""
 
 from __future__ import annotations
@@ -67,13 +66,18 @@ def roll_back(params: dict[str, Any], check_mode: bool) -> Result:
         for rollout in result.changing:
             notices += transaction.keep_manual_changes(rollout)
         for rollout in result.changing:
-            generation.mark_rolled_back_from(rollout.name, rollout.rolled_back_from)
+            mark(rollout.name, rollout.rolled_back_from)
         if result.changing or any(
             rollout.observed.pending for rollout in result.rollouts
         ):
             _switch(result, notices)
         result.notices += notices
         return result
+
+
+def mark(name: str, generation_name: str) -> None:
+    """Record the generation that is rolled back from."""
+    generation.link(generation_name, layout.rolled_back_from(name))
 
 
 def target(observed: ObservedState) -> str:

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Roll out: observe, plan, stage, check, switch, verify, then commit or roll back."""
 
 from __future__ import annotations
@@ -113,7 +112,7 @@ def roll_out(params: dict[str, Any], check_mode: bool) -> Result:
 
     A ComponentError means that the host is as before; its ``rolled_back`` names what was restored.
     """
-    desired = instances({**params, **observe.facts()})
+    desired = instances(params, observe.facts())
     if check_mode:
         return _predict_rollout(params, desired)
     with run_lock.held(
@@ -372,7 +371,6 @@ def require_peers(result: Result) -> None:
             rollout.plan.action == RESTART and rollout.main_unit.active == "active"
         )
         if is_stopped and rollout.desired.ready.get("peers"):
-            # Loading it costs time, and most components have one host.
             from . import peers
 
             former = rollout.observed.manifest
@@ -535,7 +533,6 @@ def _verify(rollout: Rollout, stamp: float | None) -> None:
     if stamp is None:
         state = probe.started(unit_name, list(desired.listen_addresses), desired.ready)
         if desired.exposure is not None:
-            # Loading it costs time, and most runs start nothing.
             from . import exposure
 
             exposure.require_private(

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Digests of secrets that Grafana never shows again, to notice a rotated one. Pure.
 
 The record stands in the datasource's jsonData, which all of its users can read, so it is never a

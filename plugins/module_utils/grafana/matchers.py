@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Read matchers as Alertmanager does: by its classic grammar, else by its newer one. Pure.
 
 Grafana 12 does the same, Grafana 11 has the classic grammar only.

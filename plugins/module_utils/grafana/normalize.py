@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Normal forms of Grafana's objects, so that equal objects compare equal. Pure.
 
 A comparison covers the fields that were asked for, and the fields of the tables here, each with

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Read durations and time intervals as Grafana's server does. Pure.
 
 The grammars are those of model.ParseDuration in prometheus/common and of the package timeinterval

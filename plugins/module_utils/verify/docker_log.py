@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A log as Docker writes it, of a container that never was, for Promtail to find.
 
 Docker itself never takes the directory for a container: its description lacks an id, so that a

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """One call of a gRPC method, over HTTP/2 as RFC 9113 and grpc/doc/PROTOCOL-HTTP2.md have it.
 
 No response header has to be read: a call that succeeds ends with a message, one that fails without.

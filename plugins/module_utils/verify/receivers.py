@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Send a message to the receivers of Grafana and Alertmanager, and learn whether it was taken.
 
 Settings of receivers contain secrets, so they stay on the host.

@@ -14,6 +14,9 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.obser
     ObservedState,
     Unit,
 )
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
+    desired_instances,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.hippius.monitoring.plugins.module_utils.component.manifest import (
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     )
 
 KEY = b"the host's own key"
+FACTS = {"python": "/usr/bin/python3", "user_namespaces": True}
 SHA256 = "0123456789abcdef" * 4
 RELEASE = {
     "name": "loki",
@@ -43,8 +47,14 @@ def options(**changes: Any) -> dict[str, Any]:
 
 
 def instance(**changes: Any) -> spec.Instance:
-    """Return the first instance that these options describe."""
-    return spec.instances(options(**changes))[0]
+    """Return the first instance that these options describe, as it is on a host."""
+    return instances(options(**changes))[0]
+
+
+def instances(params: dict[str, Any], **facts: Any) -> list[spec.Instance]:
+    """Return the instances that the controller describes, as they are on a host."""
+    described = desired_instances.instances(params)
+    return [spec.fitted(instance, {**FACTS, **facts}) for instance in described]
 
 
 def built(

@@ -29,6 +29,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
     component_errors,
@@ -38,16 +39,23 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     probe,
     release_staging,
     release_store,
-    removal,
-    rollback,
+    spec,
     systemd,
-    transaction,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.options import (
+from ansible_collections.hippius.monitoring.plugins.modules import (
+    component_removal,
+    component_rollback,
+    component_rollout,
+)
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
+    component_calls,
+    desired_instances,
+    unchanged,
+)
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.component_options import (
     OPTIONS,
     RELEASE,
 )
-from ansible_collections.hippius.monitoring.plugins.plugin_utils import unchanged
 
 GROUP = 4242
 NOGROUP = 65534
@@ -62,6 +70,11 @@ LISTENS = re.compile(r"^listen: (\S+)$", re.MULTILINE)
 RECORDER = re.compile(r"readlink (\S+)\) (\w+) .*\" >(\S+)'")
 # Of one run of the controller.
 NONCE = bytes(range(32))
+MODULES = {
+    "component_removal": component_removal,
+    "component_rollback": component_rollback,
+    "component_rollout": component_rollout,
+}
 DEFAULTS = {
     "state": "present",
     "instances": None,
@@ -143,22 +156,16 @@ class FakeHost:
         """
         if options["state"] != "present":
             return None, False
-        args = {name: options[name] for name in OPTIONS if name in options}
-        if isinstance(args.get("release"), dict):
-            known = RELEASE.keys()
-            args["release"] = {
-                key: value for key, value in args["release"].items() if key in known
-            }
-        if args.get("scripts"):
-            # The engine's default, where the module's option has another one.
-            engine = {"on_change": "restart"}
-            args["scripts"] = [{**engine, **script} for script in args["scripts"]]
+        try:
+            _params, desired = described(options)
+        except component_errors.ComponentError:
+            return None, False
         try:
             observed = observation.collect({"nonce": NONCE.hex()}, True)
         except (component_errors.ComponentError, OSError):
             return None, False
         state = json.loads(json.dumps(observed))["observation"]
-        decision = unchanged.result_of(args, state, NONCE)
+        decision = unchanged.result_of(options["name"], desired, state, NONCE)
         left = ("leftovers", "pending", "rolled_back_from")
         to_clean = state["leftovers"] or any(
             instance["blocked"] or any(instance["state"][name] for name in left)
@@ -613,12 +620,30 @@ def work(options: dict[str, Any], check: bool) -> dict[str, Any]:
 
 
 def run_module(options: dict[str, Any], check: bool) -> dict[str, Any]:
-    """Do what the module does with these options."""
-    if options["state"] == "absent":
-        return removal.absent(options, check)
-    if options["state"] == "previous":
-        return transaction.summary(rollback.roll_back(options, check))
-    return transaction.summary(transaction.roll_out(options, check))
+    """Do what the module does that the controller runs for these options."""
+    call = component_calls.call_of(*described(options))
+    module = MODULES[call.module]
+    given = json.loads(json.dumps(call.options))
+    validated = ArgumentSpecValidator(module.OPTIONS).validate(given)
+    assert not validated.error_messages
+    return module.apply(validated.validated_parameters, check)
+
+
+def described(options: dict[str, Any]) -> tuple[dict[str, Any], list[spec.Instance]]:
+    """Return the options as the controller completes them, and the instances of theirs."""
+    args = {name: options[name] for name in OPTIONS if name in options}
+    if isinstance(args.get("release"), dict):
+        known = RELEASE.keys()
+        args["release"] = {
+            key: value for key, value in args["release"].items() if key in known
+        }
+    if args.get("scripts"):
+        # The engine's default, where the module's option has another one.
+        engine = {"on_change": "restart"}
+        args["scripts"] = [{**engine, **script} for script in args["scripts"]]
+    params = component_calls.validated(args)
+    is_present = params["state"] == "present"
+    return params, desired_instances.instances(params) if is_present else []
 
 
 def release(directory: Path, version: str = "3.7.8") -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     layout,
     observe,
     systemd,
+    uninstall,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
@@ -54,11 +55,11 @@ def test_no_account_is_not_that_of_a_person(host: FakeHost) -> None:
 
 
 def test_only_a_user_that_this_collection_created_is_ours(host: FakeHost) -> None:
-    assert not accounts.owns_user("loki")
+    assert not uninstall.owns_user("loki")
     host.add_account("loki", pw_gecos="Anna")
-    assert not accounts.owns_user("loki")
+    assert not uninstall.owns_user("loki")
     host.add_account("tempo", pw_gecos=OURS)
-    assert accounts.owns_user("tempo")
+    assert uninstall.owns_user("tempo")
 
 
 @pytest.fixture

@@ -4,21 +4,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
-    options,
-)
 from ansible_collections.hippius.monitoring.plugins.modules import (
     component,
+    component_removal,
+    component_rollback,
+    component_rollout,
     release_stage,
 )
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
+    component_options as options,
+)
 
-DOCUMENTATION = Path(component.__file__).with_suffix(".yml").read_text(encoding="utf-8")
-DOCUMENTED = yaml.safe_load(DOCUMENTATION)["DOCUMENTATION"]["options"]
+
+def documented(module: ModuleType) -> dict[str, Any]:
+    """Return the documented options of a module."""
+    text = Path(str(module.__file__)).with_suffix(".yml").read_text(encoding="utf-8")
+    return dict(yaml.safe_load(text)["DOCUMENTATION"]["options"])
+
+
+DOCUMENTED = documented(component)
 PROPERTIES = ("type", "elements", "required", "choices", "default")
 
 
@@ -44,25 +54,29 @@ def test_an_instance_has_the_options_of_the_component() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "module",
+    [component_removal, component_rollback, component_rollout, release_stage],
+)
+def test_the_documented_options_of_a_module_are_the_accepted_ones(
+    module: ModuleType,
+) -> None:
+    expected = described(module.OPTIONS, "options")
+    assert described(documented(module), "suboptions") == expected
+    hidden = {name for name, option in module.OPTIONS.items() if "no_log" in option}
+    assert hidden <= {"masked", "secrets"}
+
+
 def test_pruning_gets_the_values_of_the_action_plugin(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls = []
     monkeypatch.setattr(
-        component.removal, "prune", lambda *arguments: calls.append(arguments)
+        component_removal.uninstall, "prune", lambda *values: calls.append(values)
     )
     prune = {"keep": ["loki"], "known": ["loki", "tempo"], "prune_max": 2}
-    params = {"name": "*", "state": "absent", "lock_timeout": 60, "_prune": prune}
+    params = {"lock_timeout": 60, "prune": prune}
 
-    component.apply(params, check_mode=True)
+    component_removal.apply(params, check_mode=True)
 
     assert calls == [({**params, **prune}, True)]
-
-
-def test_the_documented_options_of_release_stage_are_the_accepted_ones() -> None:
-    documentation = Path(release_stage.__file__).with_suffix(".yml")
-    written = yaml.safe_load(documentation.read_text(encoding="utf-8"))
-    documented = written["DOCUMENTATION"]["options"]
-    assert described(documented, "suboptions") == described(
-        release_stage.OPTIONS, "options"
-    )

@@ -17,8 +17,10 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     layout,
     observe,
     release_store,
+    rollback,
     run_lock,
     systemd,
+    uninstall,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
@@ -77,14 +79,14 @@ def test_a_key_that_went_meanwhile_is_written_again_for_root_only() -> None:
 
 def test_a_group_is_known_with_its_user_only(host: FakeHost) -> None:
     assert accounts.group_of("loki") is None
-    assert not accounts.owns_user("loki")
+    assert not uninstall.owns_user("loki")
     host.add_account("loki", pw_gid=NOGROUP)
     assert accounts.group_of("loki") is None
-    assert not accounts.owns_user("loki")
+    assert not uninstall.owns_user("loki")
     host._groupadd(["loki"])
     assert accounts.group_of("loki") == GROUP
     host.add_account("loki", pw_gecos=accounts.OWNER)
-    assert accounts.owns_user("loki")
+    assert uninstall.owns_user("loki")
 
 
 @pytest.mark.parametrize(
@@ -370,7 +372,7 @@ def test_releases_are_locked_alone_while_they_are_pruned(
 
 def test_the_generation_that_is_rolled_back_from_is_marked() -> None:
     name = written()
-    generation.mark_rolled_back_from("loki", name)
+    rollback.mark("loki", name)
     assert os.readlink(layout.rolled_back_from("loki")) == f"generations/{name}"
 
 

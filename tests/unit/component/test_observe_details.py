@@ -18,7 +18,6 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     observe,
     release_store,
     systemd,
-    unit,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
     Unit,
@@ -223,7 +222,7 @@ def test_generations_have_a_number() -> None:
 
 
 def header(name: str = "loki") -> str:
-    return layout.fill(unit.HEADER, {"{name}": name}) + "\n"
+    return layout.fill(layout.UNIT_HEADER, {"{name}": name}) + "\n"
 
 
 @pytest.mark.parametrize(

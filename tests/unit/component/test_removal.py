@@ -18,6 +18,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     removal,
     run_lock,
     systemd,
+    uninstall,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
@@ -159,7 +160,7 @@ def test_what_another_run_removed_meanwhile_is_no_error(
         yield
 
     monkeypatch.setattr(run_lock, "held", waited)
-    removed = removal.absent({**PURGE, "lock_timeout": 0}, False)
+    removed = uninstall.absent({**PURGE, "lock_timeout": 0, "instances": []}, False)
     assert removed["notices"] == ["Data and user of loki are purged."]
     assert not Path(layout.data("loki")).exists()
 
@@ -177,7 +178,9 @@ def test_what_another_run_changed_meanwhile_is_removed_as_it_is_now(
         yield
 
     monkeypatch.setattr(run_lock, "held", waited)
-    removal.absent({**ABSENT, "purge": False, "lock_timeout": 0}, False)
+    uninstall.absent(
+        {**ABSENT, "purge": False, "lock_timeout": 0, "instances": []}, False
+    )
     assert host.unit("loki-more.timer")["active"] == "inactive"
     assert not Path(layout.component("loki")).exists()
 
@@ -190,7 +193,7 @@ def test_a_removal_holds_the_lock_of_its_component(
         assert "bert@control" in refused.error
         assert "bert@control" in host.run({**PURGE, "name": "loki"}).error
         with pytest.raises(ComponentError, match="bert@control"):
-            removal.prune(PRUNE, False)
+            uninstall.prune(PRUNE, False)
     assert host.unit("loki.service")["active"] == "active"
 
 
@@ -257,9 +260,9 @@ def test_pruning_removes_what_a_host_should_no_longer_have(
     host: FakeHost, both: None
 ) -> None:
     before = host.tree()
-    planned = removal.prune(PRUNE, True)
+    planned = uninstall.prune(PRUNE, True)
     assert host.tree() == before
-    pruned = removal.prune(PRUNE, False)
+    pruned = uninstall.prune(PRUNE, False)
     assert planned == pruned
     assert (pruned["changed"], pruned["action"]) == (True, "remove")
     assert sorted(pruned["instances"]) == ["loki-a", "loki-b"]
@@ -271,17 +274,19 @@ def test_pruning_removes_what_a_host_should_no_longer_have(
     assert active == {"loki-a": "inactive", "loki-b": "inactive", "other": "active"}
     # The data stays, and so does what is not managed.
     assert Path(layout.data("loki-a")).is_dir()
-    assert removal.prune(PRUNE, False)["changed"] is False
-    assert removal.prune({**PRUNE, "known": [], "keep": []}, False)["changed"] is False
+    assert uninstall.prune(PRUNE, False)["changed"] is False
+    assert (
+        uninstall.prune({**PRUNE, "known": [], "keep": []}, False)["changed"] is False
+    )
     assert host.unit("other.service")["active"] == "active"
 
 
 def test_pruning_clears_what_a_killed_removal_left(host: FakeHost) -> None:
     left = Path(layout.pending_removals("loki"))
     left.mkdir(parents=True)
-    removal.prune(PRUNE, True)
+    uninstall.prune(PRUNE, True)
     assert left.exists()
-    removal.prune(PRUNE, False)
+    uninstall.prune(PRUNE, False)
     assert not left.exists()
 
 
@@ -293,9 +298,9 @@ def test_pruning_removes_no_more_components_than_allowed(
     for check in (True, False):
         if refused:
             with pytest.raises(ComponentError, match=r"loki-a, loki-b: .*\(0\)"):
-                removal.prune(params, check)
+                uninstall.prune(params, check)
         else:
-            assert removal.prune(params, check)["changed"]
+            assert uninstall.prune(params, check)["changed"]
     active = host.unit("loki-a.service")["active"]
     assert active == ("active" if refused else "inactive")
 
@@ -310,7 +315,9 @@ def test_a_stop_takes_as_long_as_a_unit_takes(
         return host._program(command, timeout)
 
     monkeypatch.setattr(systemd, "run", run)
-    removal.absent({**ABSENT, "purge": False, "lock_timeout": 0}, False)
+    uninstall.absent(
+        {**ABSENT, "purge": False, "lock_timeout": 0, "instances": []}, False
+    )
     assert timeouts["stop"] is None
 
 

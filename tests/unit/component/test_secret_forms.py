@@ -3,22 +3,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
-    ComponentError,
-)
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_module import (
-    run,
-)
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.secret_forms import (
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import component_calls
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.secret_forms import (
     secret_forms,
 )
+from tests.unit.component.factories import instances, options
 
+MODULES = "ansible_collections.hippius.monitoring.plugins.modules"
 CANARY = 'S3CRET/canary "77" ü'
 
 
@@ -86,30 +84,17 @@ def test_has_nothing_to_mask_without_secrets() -> None:
     assert secret_forms({"secrets": None, "instances": None}) == set()
 
 
-class FakeModule:
-    """Keep what a module would return, masked as Ansible masks it."""
-
-    check_mode = False
-
-    def __init__(self, **params: Any) -> None:
-        self.params = params
-        self.no_log_values: set[str] = set()
-        self.result: dict[str, Any] = {}
-
-    def fail_json(self, **values: Any) -> None:
-        self.result = {"failed": True, **values, "masked": set(self.no_log_values)}
-        raise SystemExit
-
-    def exit_json(self, **values: Any) -> None:
-        self.result = {**values, "masked": set(self.no_log_values)}
-
-
-def test_every_module_of_the_engine_masks_before_it_ends() -> None:
-    module = FakeModule(secrets={"password": "S3CRET-77\n"})
-
-    def fail(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-        raise ComponentError("cannot log in with S3CRET-77")
-
-    with pytest.raises(SystemExit):
-        run(module, fail)
-    assert "S3CRET-77" in module.result["masked"]
+def test_a_module_gets_what_to_mask_apart_from_what_it_writes() -> None:
+    args = options(secrets={"password": "S3CRET-77\n"}, instances=[{"name": "a"}])
+    params = component_calls.validated(args)
+    for state in ("present", "previous", "absent"):
+        call = component_calls.call_of({**params, "state": state}, instances(params))
+        module = importlib.import_module(f"{MODULES}.{call.module}")
+        hidden = {
+            name for name, option in module.OPTIONS.items() if option.get("no_log")
+        }
+        assert "S3CRET-77" in call.options["masked"]
+        shown = {
+            name: call.options[name] for name in call.options if name not in hidden
+        }
+        assert "S3CRET" not in json.dumps(shown)

@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component import spec
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
 )
-from tests.unit.component.factories import RELEASE, RELOAD, instance, options
+from tests.unit.component.factories import (
+    RELEASE,
+    RELOAD,
+    instance,
+    instances,
+    options,
+)
 
 
 def files_of(**changes: Any) -> dict[str, tuple[str, str, bool]]:
@@ -344,7 +349,7 @@ def test_content_is_written_as(content: object, expected: bytes) -> None:
 )
 def test_options_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ComponentError) as caught:
-        spec.instances(options(**changes))
+        instances(options(**changes))
     assert message in str(caught.value)
 
 
@@ -365,7 +370,7 @@ def test_an_address_is_accepted(address: str) -> None:
 
 
 def test_instances_inherit_the_options_that_they_do_not_set() -> None:
-    first, second = spec.instances(
+    first, second = instances(
         options(
             ready={"url": "http://a/", "timeout": 5},
             environment={"A": "1"},
@@ -393,7 +398,7 @@ def test_instances_inherit_the_options_that_they_do_not_set() -> None:
 
 
 def test_an_empty_list_of_instances_desires_none() -> None:
-    assert spec.instances(options(instances=[])) == []
+    assert instances(options(instances=[])) == []
 
 
 def test_environment_variables_are_strings() -> None:
@@ -464,16 +469,16 @@ def test_an_instance_has_an_option_of_its_own_like_a_component(
     option: str, own: Any
 ) -> None:
     given, own_given = (
-        spec.instances(options(**common, instances=[{"name": "a", **instance_options}]))
+        instances(options(**common, instances=[{"name": "a", **instance_options}]))
         for common, instance_options in (({option: own}, {}), ({}, {option: own}))
     )
     assert given == own_given
-    assert given != spec.instances(options(instances=[{"name": "a"}]))
+    assert given != instances(options(instances=[{"name": "a"}]))
 
 
 def test_an_option_that_an_instance_sets_to_none_is_inherited() -> None:
     own = {"name": "a", "environment": None, "description": None}
-    (inherited,) = spec.instances(options(environment={"A": "1"}, instances=[own]))
+    (inherited,) = instances(options(environment={"A": "1"}, instances=[own]))
     assert inherited.environment == {"A": "1"}
 
 
@@ -495,7 +500,7 @@ def test_a_checker_has_its_words_and_its_pattern() -> None:
 def test_what_a_program_may_open_is_the_same_for_every_instance() -> None:
     exposure = {"networks": ["10.0.0.0/8"], "addresses": []}
     both = options(exposure=exposure, instances=[{"name": "a"}, {"name": "b"}])
-    assert [one.exposure for one in spec.instances(both)] == [exposure, exposure]
+    assert [one.exposure for one in instances(both)] == [exposure, exposure]
     assert instance().exposure is None
 
 

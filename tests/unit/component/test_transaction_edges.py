@@ -28,7 +28,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component.compo
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
     ObservedState,
 )
-from tests.unit.component.fake_host import DEFAULTS, FakeHost, release
+from tests.unit.component.fake_host import DEFAULTS, FakeHost, release, run_module
 
 # The same options as for undisturbed rollouts.
 from tests.unit.component.test_transaction import TIMER, config, options  # noqa: F401
@@ -81,7 +81,7 @@ def test_releases_are_locked_for_pruning_and_not_for_others_while_one_is_staged(
 
     monkeypatch.setattr(config_check, "check_staged", observed)
     changed = {**DEFAULTS, **installed, "config": config("a: 2\n")}
-    transaction.roll_out(changed, False)
+    run_module(changed, False)
     assert seen == [(True, False)]
     assert free(fcntl.LOCK_EX)
 
@@ -245,7 +245,7 @@ def test_a_failed_run_tells_of_the_manual_changes_that_it_kept(
     (Path(layout.etc("loki")) / "loki.yml").write_text("a: manual\n")
     bad = {**DEFAULTS, **installed, "config": config("reload: refuse\n")}
     with pytest.raises(ComponentError) as caught:
-        transaction.roll_out(bad, False)
+        run_module(bad, False)
     (notice,) = caught.value.notices
     kept = notice.removeprefix("The manual change is kept as ").removesuffix(".")
     assert Path(kept).read_text() == "a: manual\n"

@@ -13,22 +13,22 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     files,
     layout,
     systemd,
-    unit,
 )
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
 )
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import unit_files
 
 
 def main_unit(
     description: str = "Loki", environment: dict | None = None, **changes: dict
 ) -> list[str]:
     """Return the lines of a main unit."""
-    sections = unit.main_unit(
+    sections = unit_files.main_unit(
         "loki", description, ["{release}/loki", "-x=$HOME"], environment or {}, changes
     )
-    return unit.render(
-        unit.with_recorder(sections, "loki"), layout.placeholders("loki")
+    return unit_files.render(
+        unit_files.with_recorder(sections, "loki"), layout.placeholders("loki")
     ).splitlines()
 
 
@@ -51,7 +51,7 @@ def main_unit(
     ],
 )
 def test_an_argument_is_quoted(word: str, expected: str) -> None:
-    assert unit.quoted(word) == expected
+    assert unit_files.quoted(word) == expected
 
 
 def test_an_environment_variable_keeps_its_dollar() -> None:
@@ -76,7 +76,7 @@ def test_the_main_unit_runs_the_release_through_the_link_to_the_current_generati
 
 def test_the_hardened_base_is_complete() -> None:
     # Written down a second time, so that nothing of it is lost unnoticed.
-    assert unit.HARDENED == {
+    assert unit_files.HARDENED == {
         "UMask": "0077",
         "NoNewPrivileges": "yes",
         "CapabilityBoundingSet": "",
@@ -108,31 +108,31 @@ def test_the_hardened_base_is_complete() -> None:
 
 
 def test_every_service_starts_from_the_hardened_base() -> None:
-    sections = unit.further_unit(
+    sections = unit_files.further_unit(
         "loki-sweep.service", {"Service": {"ExecStart": "x"}}, "loki"
     )
-    further = unit.render(sections, {}).splitlines()
+    further = unit_files.render(sections, {}).splitlines()
     expected = set()
-    for key, value in unit.HARDENED.items():
-        expected.update(f"{key}={item}" for item in unit.as_list(value))
+    for key, value in unit_files.HARDENED.items():
+        expected.update(f"{key}={item}" for item in unit_files.as_list(value))
     assert expected <= set(main_unit())
     assert expected <= set(further)
 
 
 def test_a_timer_has_no_service_section() -> None:
     timer = {"Timer": {"OnCalendar": "daily"}}
-    assert unit.further_unit("loki-sweep.timer", timer, "loki") == timer
+    assert unit_files.further_unit("loki-sweep.timer", timer, "loki") == timer
 
 
 def test_every_service_starts_after_the_mounts_that_it_needs() -> None:
-    further = unit.further_unit("loki-sweep.service", {}, "loki")
+    further = unit_files.further_unit("loki-sweep.service", {}, "loki")
     expected = {
         "RequiresMountsFor=/opt/monitoring/components/loki",
         "RequiresMountsFor=/opt/monitoring/releases",
         "RequiresMountsFor=/var/lib/loki",
     }
     assert expected <= set(main_unit())
-    assert expected <= set(unit.render(further, {}).splitlines())
+    assert expected <= set(unit_files.render(further, {}).splitlines())
 
 
 def test_an_exception_replaces_a_directive_and_null_removes_it() -> None:
@@ -189,7 +189,9 @@ def drop_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_start_records_the_running_generation(places: Path, drop_in: Path) -> None:
     files.link("generations/3-abc", layout.current("loki"))
     # systemd turns two dollars into one, and removes the signs.
-    command = unit.recorder("loki", "0123456789ab").lstrip("-+").replace("$$", "$")
+    command = (
+        unit_files.recorder("loki", "0123456789ab").lstrip("-+").replace("$$", "$")
+    )
     for _start in range(2):
         subprocess.run(
             command, shell=True, check=True, env={**os.environ, "INVOCATION_ID": "f00"}
@@ -211,7 +213,7 @@ def test_a_start_records_the_running_generation(places: Path, drop_in: Path) -> 
 def test_a_unit_file_has_its_sections_in_the_usual_order_and_booleans_as_yes_or_no() -> (
     None
 ):
-    lines = unit.render(
+    lines = unit_files.render(
         {"Install": {"A": False}, "Service": {"B": True, "C": []}, "Unit": {"D": 3}}, {}
     ).splitlines()
     assert lines[1:] == [
@@ -268,4 +270,4 @@ def test_scripts_have_an_interpreter_that_is_new_enough(
 
 
 def test_a_record_that_cannot_be_written_does_not_keep_the_program_down() -> None:
-    assert unit.recorder("loki", "0" * 12).startswith("-+/bin/sh ")
+    assert unit_files.recorder("loki", "0" * 12).startswith("-+/bin/sh ")

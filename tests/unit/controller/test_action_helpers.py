@@ -12,6 +12,8 @@ import yaml
 
 from ansible_collections.hippius.monitoring.plugins.plugin_utils import action_helpers
 
+MODULE = "component_rollout"
+
 
 class MarkedString(str):
     """A string whose str() keeps its class, as Ansible's unsafe strings do."""
@@ -79,14 +81,14 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tries_again_while_another_run_holds_the_lock(no_pause: None) -> None:
     action = FakeAction(LOCKED, LOCKED, DONE)
-    assert action_helpers.run_component(action, {"name": "loki"}, {}) == DONE
+    assert action_helpers.run_component(action, {"name": "loki"}, {}, MODULE) == DONE
     # It never waits long on the host, where it would outlive its controller.
     assert action.timeouts == [2, 2, 2]
 
 
 def test_gives_up_when_the_lock_is_not_free_in_time(no_pause: None) -> None:
     action = FakeAction(LOCKED)
-    result = action_helpers.run_component(action, {"lock_timeout": 0}, {})
+    result = action_helpers.run_component(action, {"lock_timeout": 0}, {}, MODULE)
     assert (result["failed"], "locked" in result, action.timeouts) == (True, False, [0])
 
 
@@ -95,15 +97,15 @@ def test_tries_no_more_once_its_controller_is_gone(
 ) -> None:
     monkeypatch.setattr(action_helpers, "controller_is_alive", lambda: False)
     action = FakeAction(LOCKED, DONE)
-    assert action_helpers.run_component(action, {}, {})["failed"]
+    assert action_helpers.run_component(action, {}, {}, MODULE)["failed"]
 
 
 def test_another_failure_is_returned_at_once() -> None:
     action = FakeAction({"failed": True, "msg": "refused"}, DONE)
-    assert action_helpers.run_component(action, {}, {})["msg"] == "refused"
+    assert action_helpers.run_component(action, {}, {}, MODULE)["msg"] == "refused"
 
 
 def test_waits_for_as_long_as_it_is_told(no_pause: None) -> None:
     action = FakeAction(LOCKED, DONE)
-    assert action_helpers.run_component(action, {"lock_timeout": 1}, {}) == DONE
+    assert action_helpers.run_component(action, {"lock_timeout": 1}, {}, MODULE) == DONE
     assert action.timeouts == [1, 1]

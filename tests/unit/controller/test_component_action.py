@@ -12,6 +12,7 @@ import yaml
 
 from ansible_collections.hippius.monitoring.plugins.action import component
 from ansible_collections.hippius.monitoring.plugins.action.component import ActionModule
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import component_calls
 
 NETWORKS = ["172.30.0.0/24"]
 
@@ -54,8 +55,8 @@ def test_programs_are_limited_to_what_the_inventory_allows_outside_of_dev(
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
-        pytest.param({}, None, id="nobody said anything"),
-        pytest.param({"monitoring_without_peers": "true"}, "true", id="on request"),
+        pytest.param({}, False, id="nobody said anything"),
+        pytest.param({"monitoring_without_peers": "true"}, True, id="on request"),
         pytest.param({"monitoring_without_peers": True}, True, id="in the inventory"),
     ],
 )
@@ -67,13 +68,15 @@ def test_a_run_may_do_without_the_other_hosts_of_a_group(
 ) -> None:
     asked: list[Any] = []
 
-    def unchanged(args: dict[str, Any], _variables: Any) -> dict[str, Any]:
-        asked.append(args.get("without_peers"))
+    def run(_action: Any, options: dict[str, Any], *_more: Any) -> dict[str, Any]:
+        asked.append(options["without_peers"])
         return {"changed": False}
 
-    action._task = SimpleNamespace(args={"name": "loki", "state": "previous"})
+    action._task = SimpleNamespace(
+        args={"name": "loki", "state": "previous"}, delegate_to=None
+    )
     monkeypatch.setattr(component.ActionBase, "run", lambda *_arguments: {})
-    monkeypatch.setattr(action, "_unchanged", unchanged)
+    monkeypatch.setattr(component, "run_component", run)
     action.run(None, variables)
     assert asked == [expected]
 
@@ -194,15 +197,17 @@ def test_a_release_that_is_gone_again_after_staging_is_no_success(
 
     def run(_action: Any, _args: Any, _variables: Any, module: str = "") -> Any:
         calls.append(module)
-        return {"changed": bool(module), "release_required": {} if module else required}
+        staged = module == "release_stage"
+        return {"changed": staged, "release_required": {} if staged else required}
 
     monkeypatch.setattr(component, "run_component", run)
     monkeypatch.setattr(action, "_show", lambda *_words: None)
     action._pushable = {}
     release = {"name": "loki", "version": "3.7.8", "archives": {}}
-    args = {"name": "loki", "release": release, "lock_owner": "anna"}
-    result = action._stage_release(args, {}, required)
-    assert calls == ["release_stage", ""]
+    params = {"name": "loki", "release": release, "lock_owner": "", "lock_timeout": 0}
+    call = component_calls.Call("component_rollout", {})
+    result = action._stage_release(params, call, {}, required)
+    assert calls == ["release_stage", "component_rollout"]
     assert result["failed"]
     assert result["msg"].startswith("loki 3.7.8: ")
     assert "Nothing was changed" in result["msg"]

@@ -18,11 +18,18 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     manifest,
     observation,
 )
+from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
+    ComponentError,
+)
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
     ObservedState,
     Unit,
 )
-from ansible_collections.hippius.monitoring.plugins.plugin_utils import unchanged
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import (
+    component_calls,
+    desired_instances,
+    unchanged,
+)
 from tests.unit.component import factories
 
 NONCE = bytes(range(32))
@@ -43,7 +50,7 @@ Observation = dict[str, Any]
 @pytest.fixture
 def observed() -> Observation:
     """Return the observation of a host that is as desired, as it arrives."""
-    desired = factories.instance(**{**ARGS, **FACTS})
+    desired = factories.instance(**ARGS)
     state = asdict(factories.running(desired))
     described = manifest.build(desired, factories.RELEASE_DIRECTORY, NONCE)
     for name in observation.OMITTED:
@@ -63,7 +70,10 @@ def observed() -> Observation:
 
 
 def decide(observed: Observation, **changes: Any) -> dict[str, Any] | None:
-    return unchanged.result_of({**ARGS, **changes}, observed, NONCE)
+    """Decide as the action plugin does, or raise ComponentError for a wrong option."""
+    params = component_calls.validated({**ARGS, **changes})
+    desired = desired_instances.instances(params)
+    return unchanged.result_of(NAME, desired, observed, NONCE)
 
 
 def test_a_host_that_is_as_desired_gets_the_result_of_the_module(
@@ -175,14 +185,9 @@ def test_no_field_of_a_unit_is_forgotten() -> None:
         pytest.param(
             {"release": {**factories.RELEASE, "version": "3.7.9"}}, id="a release"
         ),
-        pytest.param({"instances": [{"name": "main"}]}, id="instances"),
+        pytest.param({"units": {}, "instances": [{"name": "main"}]}, id="instances"),
         pytest.param({"instances": []}, id="no instance"),
-        pytest.param({"name": "tempo"}, id="another component"),
-        pytest.param({"state": "absent"}, id="absent"),
-        pytest.param({"state": "previous"}, id="previous"),
-        pytest.param({"unknown": 1}, id="an option that the module refuses"),
-        pytest.param({"command": []}, id="a value that the engine refuses"),
-        pytest.param({"release": None}, id="no release"),
+        pytest.param({"units": {}, "name": "tempo"}, id="another component"),
     ],
 )
 def test_another_wish_is_left_to_the_module(
@@ -207,7 +212,7 @@ def test_what_changes_nothing_on_the_host_is_no_difference(
 
 
 def test_the_state_arrives_as_it_was_observed(observed: Observation) -> None:
-    desired = factories.instance(**{**ARGS, **FACTS})
+    desired = factories.instance(**ARGS)
     described = manifest.build(desired, factories.RELEASE_DIRECTORY, NONCE)
     before = factories.running(desired)
     main = replace(before.units[MAIN], drop_ins=("/etc/override.conf",))
@@ -249,13 +254,25 @@ def test_only_the_manifest_of_the_current_generation_is_known(
     assert manifests.popitem()[1] == state["manifest"]
 
 
-def test_a_value_that_contains_itself_is_left_to_the_module(
-    observed: Observation,
+ITSELF: list[Any] = []
+# An anchor in YAML can do that.
+ITSELF.append(ITSELF)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"unknown": 1}, "component: unknown", id="an unknown option"),
+        pytest.param({"command": []}, "loki: command is required", id="a value"),
+        pytest.param({"release": None}, "release: is required", id="no release"),
+        pytest.param({"config": ITSELF}, "contains itself", id="a loop"),
+    ],
+)
+def test_a_wrong_option_is_an_error_before_any_host_is_asked(
+    observed: Observation, changes: dict[str, Any], message: str
 ) -> None:
-    # An anchor in YAML can do that.
-    labels: list[Any] = []
-    labels.append(labels)
-    assert decide(observed, config=labels) is None
+    with pytest.raises(ComponentError, match=message):
+        decide(observed, **changes)
 
 
 def without_instances(observed: Observation) -> None:
@@ -321,4 +338,7 @@ def test_another_host_is_left_to_the_module(
 
 
 def test_another_key_of_the_run_fits_no_secret(observed: Observation) -> None:
-    assert unchanged.result_of(ARGS, observed, bytes(32)) is None
+    assert (
+        unchanged.result_of(NAME, [factories.instance(**ARGS)], observed, bytes(32))
+        is None
+    )

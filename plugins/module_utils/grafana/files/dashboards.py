@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Convert dashboard files, in each export format of Grafana, to bodies of its HTTP API. Pure."""
 
 from __future__ import annotations

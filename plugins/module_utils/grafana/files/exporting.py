@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Export the objects of a Grafana as files that describe exactly them. Pure.
 
 The files contain no secret: a variable replaces each, and the environment of grafana_content must

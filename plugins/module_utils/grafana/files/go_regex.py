@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Find what Go's regular expressions refuse, in the order of Go's regexp/syntax. Pure.
 
 Python's own differ: they have backreferences and look-around, and lack classes such as [:alpha:].

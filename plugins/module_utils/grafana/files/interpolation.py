@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Replace variables in provisioning files as Grafana does when it reads them from disk. Pure.
 
 Grafana splits a string at ``$$``, replaces ``${NAME}``, ``$__env{NAME}`` and ``$__file{path}`` in

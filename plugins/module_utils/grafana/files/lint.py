@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Find content that Grafana accepts and then fails on: dangling references and duplicates. Pure.
 
 Grafana checks little of this on a request: a rule with a wrong condition fails at its evaluation,

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Convert the alerts of a Prometheus rule file to rule groups of Grafana. Pure.
 
 The label ``engine`` of an alert names its evaluator, ``grafana`` (default) or ``prometheus``;

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Split a PromQL expression at its threshold, where that is beyond doubt. Pure.
 
 This is no parser. An expression ends with its threshold if it ends with ``> number`` or

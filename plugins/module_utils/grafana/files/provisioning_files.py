@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Convert Grafana's provisioning files to bodies of its HTTP API. Pure.
 
 The fields, their defaults and the replacement of variables follow Grafana's own readers

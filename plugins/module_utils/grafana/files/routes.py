@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Report matchers of routes that Grafana cannot read, before anything is sent. Pure.
 
 A file of policies has real types: 007 is a number there, which Grafana refuses as a label's value.

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Convert templates of Prometheus' alerts so that Grafana prints the same text. Pure.
 
 Both use Go's text/template and Prometheus' functions, with three differences:

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Read the fields of documents by schemas, and collect diagnostics. Pure.
 
 A schema is a dict of field name -> reader. A reader takes the node of the value, reports its

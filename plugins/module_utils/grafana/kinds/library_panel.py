@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Library panels: identified by uid, in a folder named by its uid; dashboards refer to them.
 
 Facts about the API are from pkg/services/libraryelements of Grafana 12.4.

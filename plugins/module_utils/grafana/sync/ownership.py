@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Ownership record: the objects that an owner made in a Grafana, kept in that Grafana. Pure.
 
 A message template ``<owner>.owned`` lists them in a comment; nothing uses it. Marks in the objects

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Check a plan as a whole before anything is written. Pure.
 
 Each check returns the steps, with a conflict in place of each step that cannot be carried out.

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from .spec import CREDENTIALS
-
+# Options of a probe whose program requires authentication; files are the component's own.
+CREDENTIALS = ("username", "password_file", "certificate_file", "key_file", "ca_file")
 STRING = {"type": "str"}
 REQUIRED_STRING = {"type": "str", "required": True}
 STRINGS = {"type": "list", "elements": "str"}
@@ -88,6 +88,5 @@ OPTIONS = {
     "purge": {"type": "bool", "default": False},
     "lock_owner": STRING,
     "lock_timeout": {"type": "int", "default": 60},
-    "_prune": DICT,
 }
 REQUIRED_IF = [("state", "present", ["release"])]

@@ -11,17 +11,14 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from . import layout
-from .component_errors import ComponentError
+from ..module_utils.component import layout
+from ..module_utils.component.component_errors import ComponentError
 
 if TYPE_CHECKING:
     from typing import Any
 
     # Directives by section; a list is written as several lines.
     Sections = dict[str, dict[str, Any]]
-
-# The first line of a unit file, which tells whose it is.
-HEADER = "# Written by hippius.monitoring for {name}; the next rollout replaces changes made here."
 
 # Every service starts from here; a role relaxes only what its program cannot run with.
 HARDENED = {
@@ -171,7 +168,7 @@ def merged(base: Sections, changes: Sections) -> Sections:
 
 def render(sections: Sections, placeholders: dict[str, str]) -> str:
     """Return the content of a unit file; a list becomes one line for each value."""
-    lines = [layout.fill(HEADER, placeholders)]
+    lines = [layout.fill(layout.UNIT_HEADER, placeholders)]
     for section in sorted(sections, key=_section_order):
         lines += ["", f"[{section}]"]
         for key, values in sections[section].items():
