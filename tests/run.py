@@ -2,25 +2,46 @@
 """Run the tests with pytest and print one line of counts at the end.
 
 `python -m tests.run [STAGE...] [-- ARGUMENT...]`: stages are the folders of `STAGES`, by default
-all of them; pytest gets the arguments after `--`. `experiments`, or a file of it such as
-`experiments/test_interruptions.py`, are longer sweeps that only a command of their own runs; the
-last complete run of each file is recorded with its commit. The run fails if a test or its set-up
-failed, if nothing ran, if a skip has no reason, or if there are more skips than allowed.
+all of them, in two lanes at once; pytest gets the arguments after `--`. `experiments`, or a file of
+it such as `experiments/test_interruptions.py`, are longer sweeps that only a command of their own
+runs; the last complete run of each file is recorded with its commit. The run fails if a test or its
+set-up failed, if nothing ran, if a skip has no reason, or if there are more skips than allowed.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.testbed import docker
+
 # Fast ones first, so that simple errors show within seconds.
 STAGES = ("unit", "contract", "checks", "system", "resilience")
+# Two lanes, since most tests of either wait, and the machine has two cores. The tests of the first
+# use one host at most, which no other test uses. Those of the second share sites and the sample
+# application.
+ALONE, SITES = "alone", "sites"
+ON_ONE_HOST = (
+    "unit",
+    "contract",
+    "checks",
+    "resilience/test_component.py",
+    "resilience/test_bundle.py",
+)
+COMMAND = (sys.executable, "-u", "-m", "tests.run")
+NO_TESTS = 5
+LANE, RESULT = "lane=", "TESTS_RESULT"
 # Sweeps that take longer than a change should wait.
 EXPERIMENTS = "experiments"
 # Increase it only together with the reason of the new skip.
@@ -128,21 +149,12 @@ def record(tally: Tally) -> None:
     RECORD.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
-def main(arguments: list[str]) -> int:
-    cut = arguments.index("--") if "--" in arguments else len(arguments)
-    stages, options = arguments[:cut], arguments[cut + 1 :]
-    folders = [TESTS / stage for stage in stages or STAGES]
+def run_pytest(paths: Sequence[str], options: Sequence[str]) -> tuple[Tally, int]:
+    """Run tests; return what became of them, and the exit status."""
     tally = Tally()
-    arguments_of_pytest = ["-v", "-r", "fEsxX", "--continue-on-collection-errors"]
-    arguments_of_pytest += [*map(str, folders), *options]
-    status = int(pytest.main(arguments_of_pytest, plugins=[tally]))
+    arguments = ["-v", "-r", "fEsxX", "--continue-on-collection-errors"]
+    status = int(pytest.main([*arguments, *paths, *options], plugins=[tally]))
     failures = tally.verdict()
-    if (
-        stages
-        and not options
-        and all(stage.split("/")[0] == EXPERIMENTS for stage in stages)
-    ):
-        record(tally)
     print(
         "; ".join(
             f"{stage} {seconds:.0f} s" for stage, seconds in tally.seconds.items()
@@ -150,8 +162,85 @@ def main(arguments: list[str]) -> int:
     )
     for message in failures:
         print(message)
+    return tally, status or int(bool(failures or tally.count("failed")))
+
+
+def run_lane(name: str, options: Sequence[str]) -> int:
+    """Run the tests of a lane, and write what became of them where `run_lanes` reads it."""
+    tally, status = run_pytest(paths_of(name), options)
+    Path(os.environ[RESULT]).write_text(json.dumps(tally.outcomes), encoding="utf-8")
+    return status
+
+
+def paths_of(lane: str) -> list[str]:
+    """Return the tests of a lane, in order."""
+    if lane == ALONE:
+        return [str(TESTS / path) for path in ON_ONE_HOST]
+    folders = [str(TESTS / stage) for stage in STAGES if stage not in ON_ONE_HOST]
+    return [*folders, *(f"--ignore={TESTS / path}" for path in ON_ONE_HOST)]
+
+
+def run_lanes(options: Sequence[str]) -> int:
+    """Run all stages, those that share the sites and those that do not at the same time."""
+    was_running = docker.is_running()
+    try:
+        with TemporaryDirectory() as folder, ThreadPoolExecutor() as lanes:
+            results = {name: Path(folder, name) for name in (ALONE, SITES)}
+            statuses = list(
+                lanes.map(
+                    partial(follow_lane, options=options), results, results.values()
+                )
+            )
+            outcomes = [read_outcomes(path) for path in results.values()]
+    finally:
+        if not was_running and docker.is_running():
+            command = [sys.executable, "-m", "tests.testbed", "all-down"]
+            subprocess.run(command, check=False)
+    tally = Tally()
+    for lane in outcomes:
+        tally.outcomes.update(lane)
     print(tally.closing_line(), flush=True)
-    return status or int(bool(failures or tally.count("failed")))
+    # With a selection of tests, one of the lanes may have none.
+    accepted = {0, NO_TESTS} if tally.outcomes else {0}
+    return next((status for status in statuses if status not in accepted), 0)
+
+
+def follow_lane(name: str, result: Path, options: Sequence[str]) -> int:
+    """Run a lane in a process of its own, and print its lines; return its exit status."""
+    command = [*COMMAND, f"{LANE}{name}", "--", *options]
+    environment = {**os.environ, RESULT: str(result), docker.KEEP: "1"}
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=environment,
+    ) as process:
+        for line in process.stdout or ():
+            print(f"{name}: {line}", end="", flush=True)
+    # A lane that dies without a result is no success.
+    return process.returncode or int(not result.is_file())
+
+
+def read_outcomes(result: Path) -> dict[str, str]:
+    """Return the outcome of each test of a lane; none if the lane died."""
+    return json.loads(result.read_text("utf-8")) if result.is_file() else {}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the stages that the arguments name."""
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    stages, options = arguments[:cut], arguments[cut + 1 :]
+    if not stages:
+        return run_lanes(options)
+    if stages[0].startswith(LANE):
+        return run_lane(stages[0].removeprefix(LANE), options)
+    tally, status = run_pytest([str(TESTS / stage) for stage in stages], options)
+    if not options and all(stage.split("/")[0] == EXPERIMENTS for stage in stages):
+        record(tally)
+    print(tally.closing_line(), flush=True)
+    return status
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ GATEWAY = "172.30.0.1"
 # Docker assigns addresses from this half to containers that request none; hosts use the other half.
 DYNAMIC_RANGE = "172.30.0.128/25"
 INOTIFY_INSTANCES = 1024
+# Set for tests that another process ends the daemon for.
+KEEP = "TESTBED_KEEP_DOCKER"
 START_SECONDS = STOP_SECONDS = 60
 
 PROGRAMS = {
