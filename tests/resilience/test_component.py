@@ -433,6 +433,8 @@ def test_a_controller_that_is_killed_leaves_a_host_that_converges(rollout, secon
 def test_a_concurrent_run_fails_naming_the_lock_owner(rollout):
     good(rollout.run(rollout.task()))
     slow = rollout.task({"fault": "never ready"}, environment={"A": "b"})
+    # Long enough for the second run to start.
+    slow["ready"]["timeout"] = 15
     outcomes = []
     thread = threading.Thread(target=lambda: outcomes.append(rollout.run(slow)))
     thread.start()
