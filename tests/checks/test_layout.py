@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
-    FAILPOINTS,
-)
 from tests.artifact import tracked_and_new_files
 from tests.conftest import ROOT
+from tests.failpoints import FAILPOINTS
 
 ROLES = sorted(path.name for path in ROOT.glob("roles/*") if path.is_dir())
 # The other roles install no program on a host.

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
-    FAILPOINTS,
     KILL_AT,
 )
+from tests.failpoints import FAILPOINTS
 from tests.resilience.rollout import (
     SCENARIOS,
     Rollout,

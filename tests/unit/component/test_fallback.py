@@ -25,12 +25,10 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
-    FAILPOINTS,
-)
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.observed_state import (
     Unit,
 )
+from tests.failpoints import FAILPOINTS
 from tests.unit.component import factories
 from tests.unit.component.fake_host import METRICS, release
 

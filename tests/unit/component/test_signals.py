@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import layout
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
-    FAILPOINTS,
-)
+from tests.failpoints import FAILPOINTS
 from tests.unit.component.fake_host import FakeHost
 
 # The same host and options as for undisturbed rollouts.

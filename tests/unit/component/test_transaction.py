@@ -24,9 +24,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
-    FAILPOINTS,
-)
+from tests.failpoints import FAILPOINTS
 from tests.unit.component.fake_host import GROUP, METRICS, FakeHost, release
 
 # The files of a host, and what its programs have read.

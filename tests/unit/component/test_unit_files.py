@@ -13,9 +13,7 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
     layout,
     status,
 )
-from ansible_collections.hippius.monitoring.plugins.module_utils.component.failpoints import (
-    FAILPOINTS,
-)
+from tests.failpoints import FAILPOINTS
 from tests.unit.component.fake_host import METRICS, release
 
 if TYPE_CHECKING:
