@@ -55,6 +55,8 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._changes: list[rollout_table.Change] = []
         self._starts: dict[tuple[str, str], float] = {}
+        # Whether a task of this run is one of this collection.
+        self._is_own = False
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Name the encrypted files of variables, at which Ansible ends without a password."""
@@ -72,6 +74,7 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         """Remember when a task began on a host."""
         self._starts[host.get_name(), task._uuid] = time.monotonic()
+        self._is_own = self._is_own or bool(_module_of(task))
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Add the outcome of a task."""
@@ -132,7 +135,8 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Print the table and the next step."""
-        if not self._changes or not terminal.is_for_people():
+        is_cut_off = self._is_own and bool(stats.dark)
+        if not (self._changes or is_cut_off) or not terminal.is_for_people():
             return
         unreachable = sorted(set(stats.dark) - rollout_table.unreachable(self._changes))
         lines = rollout_table.summary(self._changes, terminal.width())

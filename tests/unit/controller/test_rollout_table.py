@@ -309,6 +309,16 @@ def test_callback_tells_which_items_of_a_loop_failed(
     ]
 
 
+def test_callback_names_hosts_that_did_not_answer_before_any_component(
+    callback: summary.CallbackModule,
+) -> None:
+    begun = outcome("web1", {}, "run_check")
+    callback.v2_runner_on_start(begun._host, begun._task)
+    unreachable, step = printed(callback, dark={"web1": 1})
+    assert unreachable == "Unreachable: web1."
+    assert step.startswith("Next: correct the errors above and run again;")
+
+
 def test_callback_is_silent_without_a_component_and_beside_json(
     callback: summary.CallbackModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
