@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -173,3 +174,70 @@ def metrics_of_spans_lead_to_the_trace(servers: Servers) -> None:
     # Grafana sends the id of the exemplar to Tempo unchanged.
     found = flows.settle(lambda: servers.spans(told_id), len, 30)
     assert PUT in {span.name for span in found}
+
+
+def links_between_signals_lead_to_data(
+    ask: flows.Fetch, grafana: str, env: str
+) -> None:
+    """Follow each link of Grafana's data sources, as its pages fill and send them."""
+    proxy = f"{grafana}/api/datasources/proxy/uid"
+    settings = {
+        uid: json.loads(ask(f"{grafana}/api/datasources/uid/{uid}"))["jsonData"]
+        for uid in ("prometheus", "loki", "tempo")
+    }
+    [trace_id] = app.traffic(1)["trace_ids"]
+    spans = flows.settle(
+        lambda: flows.spans(ask, trace_id, f"{proxy}/tempo"),
+        lambda found: any(span.name == PUT for span in found),
+        30,
+    )
+    [root] = [span for span in spans if span.name == PUT]
+    # From a trace to its lines, and from each of them back to the trace.
+    to_logs = settings["tempo"]["tracesToLogsV2"]
+    query = to_logs["query"].replace("${__trace.traceId}", trace_id)
+    lines = flows.settle(
+        lambda: list(flows.entries(ask, query, f"{proxy}/{to_logs['datasourceUid']}")),
+        len,
+        30,
+    )
+    assert {labels["env"] for labels, _at, _line in lines} == {env}
+    [to_trace] = settings["loki"]["derivedFields"]
+    assert (to_trace["url"], to_trace["datasourceUid"]) == ("${__value.raw}", "tempo")
+    for _labels, _at, line in lines:
+        assert re.search(to_trace["matcherRegex"], line)[1] == trace_id
+    # From a span to the metrics of its operation, in its environment.
+    to_metrics = settings["tempo"]["tracesToMetrics"]
+    values = {"service.name": root.service, "name": root.name, "env": root.env}
+    tags = ", ".join(
+        f'{tag["value"]}="{values[tag["key"]]}"' for tag in to_metrics["tags"]
+    )
+    server = f"{proxy}/{to_metrics['datasourceUid']}"
+    for link in to_metrics["queries"]:
+        filled = link["query"].replace("$__tags", tags)
+        assert f'env="{env}"' in filled
+        # A rate needs two scrapes.
+        assert flows.settle(
+            lambda filled=filled: flows.series(ask, filled, server), len, 60
+        ), link["name"]
+    # The graph of services, and exemplars, whose label leads to the trace.
+    graph = f"{proxy}/{settings['tempo']['serviceMap']['datasourceUid']}"
+    edges = "traces_service_graph_request_total"
+    assert flows.settle(lambda: flows.series(ask, edges, graph), len, 60)
+    names = {
+        name["name"]: name["datasourceUid"]
+        for name in settings["prometheus"]["exemplarTraceIdDestinations"]
+    }
+    ago = time.time() - 3600
+    exemplars = flows.ask(
+        ask,
+        f"{proxy}/prometheus/api/v1/query_exemplars",
+        query=f'traces_spanmetrics_latency_bucket{{env="{env}"}}',
+        start=ago,
+        end=ago + 7200,
+    )
+    told = [one["labels"] for series in exemplars for one in series["exemplars"]]
+    leading = {
+        label: uid for one in told for label, uid in names.items() if label in one
+    }
+    assert told
+    assert set(leading.values()) == {"tempo"}

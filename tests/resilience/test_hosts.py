@@ -374,6 +374,16 @@ def test_metrics_of_spans_are_in_prometheus_with_exemplars_that_lead_to_the_trac
     assertions.metrics_of_spans_lead_to_the_trace(servers)
 
 
+def test_links_between_signals_lead_to_data_of_other_hosts(fleet):
+    login = "admin:of three test hosts"
+
+    def ask(url: str) -> str:
+        return fleet.fetch(url, login=login)
+
+    grafana = fleet.at("dashboards", 3000)
+    assertions.links_between_signals_lead_to_data(ask, grafana, "prod")
+
+
 def test_a_put_object_is_in_tempo_with_all_spans_directly_by_tls(servers, by_tls):
     assert assertions.a_put_object_has_all_its_spans(servers) == 0
 

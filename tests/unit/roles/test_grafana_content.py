@@ -131,6 +131,9 @@ def test_links_lead_from_metrics_to_traces_to_logs_and_back() -> None:
         data["tempo"]["tracesToMetrics"]["datasourceUid"]
         == data["tempo"]["serviceMap"]["datasourceUid"]
     )
+    # An operation has the same name in each environment of one Prometheus.
+    tags = {tag["value"] for tag in data["tempo"]["tracesToMetrics"]["tags"]}
+    assert tags == {"service", "span_name", "env"}
 
 
 def test_alerts_go_to_discord_by_their_severity() -> None:
