@@ -1277,6 +1277,35 @@ def test_refuses_two_lokis_with_a_bucket(check: Check) -> None:
     assert message.startswith("group loki (a, b): of two Lokis none may be down")
 
 
+@pytest.mark.parametrize(
+    ("address", "refused"),
+    [
+        ("127.0.0.1:19095", False),
+        ("localhost:9095", False),
+        ("0.0.0.0:9095", False),
+        (":9095", False),
+        ("'[::]:9095'", False),
+        ("10.0.0.1:9095", True),
+        ("127.0.0.2:9095", True),
+        ("'[::1]:9095'", True),
+        ("traces.example:9095", True),
+    ],
+)
+def test_refuses_an_address_at_which_a_single_tempo_does_not_find_itself(
+    check: Check, address: str, refused: bool
+) -> None:
+    hosts = (
+        "monitoring:\n  vars:\n    monitoring_environment: dev\n"
+        f"    tempo_grpc_listen_address: {address}\n"
+        "  children: {tempo: {hosts: {a: {}}}}\n"
+    )
+    found = [message for message in blockers(check, hosts) if "own parts at" in message]
+    assert len(found) == refused
+    assert not refused or found[0].startswith(
+        "tempo_grpc_listen_address of a: a single"
+    )
+
+
 TRACES = STORE.replace("loki: logs", "tempo: traces")
 
 
