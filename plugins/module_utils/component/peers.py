@@ -22,17 +22,20 @@ Way = tuple[str, "Peer"]
 
 
 def require(name: str, generation: str, ready: ReadyProbe, former: ReadyProbe) -> None:
-    """Raise ComponentError unless each peer is ready, as it is now or as it was rolled out before.
+    """Raise ComponentError unless each peer of before is ready, at its new or its former address.
 
-    A rollout may change the address or the TLS of the whole group, one host after another.
+    A rollout may change the address or the TLS of the whole group, one host after another. A host
+    that joins the group may come later in the same run.
     """
+    known_before = {peer["host"]: peer for peer in former.get("peers", ())}
     ways: dict[str, list[Way]] = {
-        peer["host"]: [(os.path.join(generation, "etc"), peer)]
+        peer["host"]: [
+            (os.path.join(generation, "etc"), peer),
+            (layout.etc(name), known_before[peer["host"]]),
+        ]
         for peer in ready["peers"]
+        if peer["host"] in known_before
     }
-    for peer in former.get("peers", ()):
-        if peer["host"] in ways:
-            ways[peer["host"]].append((layout.etc(name), peer))
     deadline = time.monotonic() + PATIENCE_SECONDS
     for host, known in ways.items():
         reason = _refusal(known)

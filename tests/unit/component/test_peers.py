@@ -127,6 +127,19 @@ def test_a_peer_whose_address_this_rollout_changes_answers_at_the_former_one(
     assert f"({later} answers nothing: " in outcome.error
 
 
+def test_a_host_that_joins_the_group_is_not_asked(
+    host: FakeHost, several: Options, web: Web
+) -> None:
+    web.answers = [web.status(200)]
+    joining = {"host": "c", "url": "http://127.0.0.1:9/ready"}
+    grown = [*several["ready"]["peers"], joining]
+    changed = {**several, "ready": {**several["ready"], "peers": grown}}
+    assert host.good(changed, config=config("a: 2\n")).action == "restart"
+    # From then on it is.
+    outcome = host.run(changed, config=config("a: 3\n"))
+    assert "loki on c is not ready" in outcome.error
+
+
 def test_a_host_that_left_the_group_is_not_asked(
     host: FakeHost, several: Options, web: Web
 ) -> None:
@@ -140,10 +153,11 @@ def test_a_peer_that_misses_an_answer_is_asked_again(
     web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peers, "PATIENCE_SECONDS", 20)
-    web.answers = [web.status(503), web.status(503), web.status(200)]
+    # Each time at its new and at its former address.
+    web.answers = [*[web.status(503)] * 4, web.status(200)]
     ready = {"url": "", "peers": [{"host": "b", "url": web.url}]}
-    peers.require("loki", str(tmp_path), ready, {})
-    assert len(web.requests) == 3
+    peers.require("loki", str(tmp_path), ready, ready)
+    assert len(web.requests) == 5
 
 
 @pytest.mark.parametrize(
