@@ -227,7 +227,7 @@ LOKI = Board(
                         f"{OF_HOST} runtime",
                     ),
                     width=12,
-                    alerts=("LokiDown", "LokiOverridesRejected"),
+                    alerts=("LokiDown", "LokiRingIncomplete", "LokiOverridesRejected"),
                 ),
             ),
         ),

@@ -665,6 +665,7 @@ ALERTMANAGER = Board(
                     soft_maximum=1,
                     alerts=(
                         "AlertmanagerDown",
+                        "AlertmanagerClusterIncomplete",
                         "AlertmanagerConfigReloadFailed",
                         "AlertmanagerStateNotSaved",
                     ),

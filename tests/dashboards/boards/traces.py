@@ -339,7 +339,7 @@ TEMPO = Board(
                     "State",
                     "1 if it answers.",
                     Query('up{@, job="tempo"}', f"{OF_HOST} up"),
-                    alerts=("TempoDown",),
+                    alerts=("TempoDown", "TempoRingIncomplete"),
                 ),
             ),
         ),
