@@ -38,6 +38,7 @@ from ..plugin_utils.action_helpers import (
     plain,
     run_component,
 )
+from ..plugin_utils.role_variables import Role
 from ..plugin_utils.yaml_documents import parse_document
 from ..plugin_utils.yaml_writer import to_yaml
 
@@ -72,16 +73,10 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         variables = task_vars or {}
         self._notices: list[str] = []
-        args = plain(self._task.args)
-        args["lock_owner"] = lock_owner()
-        args.setdefault("adopt", self._variable(variables, "monitoring_adopt", False))
-        without_peers = self._variable(variables, catalog.WITHOUT_PEERS)
-        if without_peers is not None:
-            args.setdefault("without_peers", without_peers)
+        args = self._completed(plain(self._task.args), variables)
         main_file = next(iter(_dicts_in(args.get("config"))), {})
         generated = main_file.get("content")
-        for file in _files_of(args):
-            self._read_source(file, variables)
+        self._add_controllers_part(args, variables)
         try:
             result = self._of_state(
                 args, variables, partial(_prerequisites, args, main_file, generated)
@@ -97,14 +92,41 @@ class ActionModule(ActionBase):
             result["warnings"] = result.get("warnings", []) + notices
         return result
 
+    def _completed(self, args: Values, variables: Values) -> Values:
+        """Return the options with those of the variable that one of them names."""
+        if not args.get("options_from"):
+            return args
+        role = str(args.get("name")).replace("-", "_")
+        own = Role(role, variables, self._loader, self._templar)
+        return own.completed(args)
+
+    def _add_controllers_part(self, args: Values, variables: Values) -> None:
+        """Add to the options what only the controller knows."""
+        args["lock_owner"] = lock_owner()
+        args.setdefault("adopt", self._variable(variables, "monitoring_adopt", False))
+        without_peers = self._variable(variables, catalog.WITHOUT_PEERS)
+        if without_peers is not None:
+            args.setdefault("without_peers", without_peers)
+        for file in _files_of(args):
+            self._read_source(file, variables)
+        release = args.get("release")
+        if isinstance(release, dict) and args.get("state", "present") == "present":
+            self._add_archives(release, variables)
+
+    def _decided(self, args: Values, variables: Values) -> Values | None:
+        """Return the module's result if nothing is to do, without a note that the module runs."""
+        params = component_calls.validated(args)
+        observed = self._observed(params["name"], variables)
+        if observed is None:
+            return None
+        desired = desired_instances.instances(params)
+        return unchanged.result_of(params["name"], desired, *observed)
+
     def _of_state(
         self, args: Values, variables: Values, requirements: Callable[[], list[Any]]
     ) -> Values:
         """Bring the component to its state, and stage a release that the host lacks."""
-        release = args.get("release")
         is_present = args.get("state", "present") == "present"
-        if isinstance(release, dict) and is_present:
-            self._add_archives(release, variables)
         params = component_calls.validated(args)
         desired = desired_instances.instances(params) if is_present else []
         observed = is_present and self._observed(params["name"], variables)
@@ -173,7 +195,7 @@ class ActionModule(ActionBase):
                 entry["content"] = to_yaml(entry["content"])
             return
         try:
-            path = Path(find_file(self, source, variables))
+            path = Path(self._find(source, variables))
             content = path.read_bytes()
             secret = file.option == "config" and content.startswith(VAULT_HEADER)
             if secret:
@@ -191,6 +213,10 @@ class ActionModule(ActionBase):
             file.owner["secrets"] = {**secrets, entry["path"]: decoded}
         else:
             entry["content"] = decoded
+
+    def _find(self, source: str, variables: Values) -> str:
+        """Return the path of a file of the controller; raise MissingFile if there is none."""
+        return find_file(self, source, variables)
 
     def _decrypted(self, path: Path) -> bytes:
         """Return the content of a file that Ansible Vault encrypted; remove Ansible's copy."""
@@ -264,18 +290,23 @@ class ActionModule(ActionBase):
                 message = pinned_releases.refusal(name, version, files, bool(allow))
                 raise AnsibleActionFail(message)
             build = str(self._variable(variables, f"{name}_build", ""))
-            # Loading it costs time, and most runs do not need it.
-            from ..module_utils import upstream_checksums
-
-            published = upstream_checksums.archives(
-                name, version, build, list(ARCHITECTURES), mirrors
-            )
+            published = self._published(name, version, build, mirrors)
         except upstream_releases.ReleaseError as error:
             raise AnsibleActionFail(str(error)) from error
         self._notices.append(
             f"Release {name} {version} is not locked: its checksum was read from upstream just now."
         )
         return published
+
+    def _published(
+        self, name: str, version: str, build: str, mirrors: list[str]
+    ) -> upstream_releases.Archives:
+        """Return the archives of a release from upstream."""
+        # Loading it costs time, and most runs do not need it.
+        from ..module_utils import upstream_checksums
+
+        architectures = list(ARCHITECTURES)
+        return upstream_checksums.archives(name, version, build, architectures, mirrors)
 
     def _strings(self, variables: Values, name: str) -> list[str]:
         """Return a variable that is a list of str, or one str as --extra-vars may have it."""

@@ -24,7 +24,9 @@ from ..plugin_utils import (
     several_hosts,
 )
 from ..plugin_utils.inventory import Inventory, all_components, inventory_of
+from ..plugin_utils.role_variables import load_roles
 
+load_roles()
 # A template of an address, which begins with a variable.
 TEMPLATE = re.compile(r"\{\{ \W*(\w+)[^}]* \}\}")
 
@@ -41,8 +43,8 @@ class Result(TypedDict, total=False):
 class ActionModule(ActionBase):
     """Check all hosts of the inventory: fail on blockers of this run, warn of everything else.
 
-    The process that starts the tasks loads this file and with it the facts of the roles, which are
-    then in memory for all tasks.
+    The process that starts the tasks loads this file, and with it the roles, which are then in
+    memory for all tasks. Each task would need 10 ms for that.
     """
 
     TRANSFERS_FILES = False

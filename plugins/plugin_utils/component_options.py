@@ -87,6 +87,7 @@ OPTIONS = {
     "without_peers": {"type": "bool", "default": False},
     "purge": {"type": "bool", "default": False},
     "lock_owner": STRING,
+    "options_from": STRING,
     "lock_timeout": {"type": "int", "default": 60},
 }
 REQUIRED_IF = [("state", "present", ["release"])]

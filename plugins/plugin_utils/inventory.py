@@ -8,7 +8,8 @@ import multiprocessing
 import os
 import re
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache, partial, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +40,8 @@ FROM_ENVIRONMENT = re.compile(
     r"""lookup\(\s*["'](?:ansible\.builtin\.)?env["'],\s*["'](\w+)"""
 )
 VAULT = "run with --ask-vault-pass or --vault-password-file, and with the password of this value"
+# A template that is a variable or a part of it, which needs no compilation.
+REFERENCE = re.compile(r"\{\{ ([a-z_][a-z0-9_]*(?:\.[a-z_]+)*) \}\}")
 ROLES = Path(__file__).parents[2] / "roles"
 
 
@@ -98,6 +101,12 @@ class Inventory(catalog.Inventory):
         defaults = defaults_of(component.role)
         variables = {**defaults, **self._variables(host), "instance": instance}
         subject = f"{component.name} on {host}, {value}"
+        reference = REFERENCE.fullmatch(value) if isinstance(value, str) else None
+        name, *keys = reference[1].split(".") if reference else [""]
+        if name in variables:
+            found = self._template(variables, variables[name], subject)
+            if has_path(found, keys):
+                return reduce(getitem, keys, found)
         return self._template(variables, trusted_as_template(value), subject)
 
     def variable_names(self, host: str) -> list[str]:
@@ -207,6 +216,15 @@ def inventory_of(
     if multiprocessing.parent_process():
         _last[:] = [hostvars, inventory]
     return inventory
+
+
+def has_path(value: Value, keys: list[str]) -> bool:
+    """Return whether nested dicts have a value at these keys."""
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            return False
+        value = value[key]
+    return True
 
 
 def _location(key: Value, value: Value) -> Location | None:

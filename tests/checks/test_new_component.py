@@ -28,6 +28,15 @@ INVENTORY = {
         },
     }
 }
+RENDER = f"""
+import json, os, sys
+collections = os.path.abspath("collections")
+sys.path.insert(0, collections)
+from ansible.plugins.loader import init_plugin_loader
+init_plugin_loader([collections])
+from tests.unit.roles.rendering import rollout
+print(json.dumps(rollout("{ROLE}")))
+"""
 PLAYBOOK = """
 - hosts: prometheus
   gather_facts: false
@@ -72,10 +81,10 @@ def checkout(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def add_role(copy: Path) -> None:
     """Add the role, without the alerts that a component may have."""
-    for source in (copy / "roles" / MODEL).rglob("*.yml"):
+    for source in (copy / "roles" / MODEL).rglob("*.*"):
         relative = source.relative_to(copy / "roles" / MODEL)
-        if relative.parts[0] != "files":
-            target = copy / "roles" / ROLE / relative
+        if relative.parts[0] != "files" and source.suffix in (".yml", ".py"):
+            target = copy / "roles" / ROLE / renamed(str(relative))
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(
                 renamed(source.read_text(encoding="utf-8")), encoding="utf-8"
@@ -97,6 +106,13 @@ def test_it_is_rolled_out_by_the_site_playbook(run: Run, checkout: Path) -> None
     listed = run(*command, "--list-tasks", "--tags", ROLE, cwd=checkout)
     assert f"Roll out {ROLE}" in listed
     assert f"Roll out {MODEL}" not in listed
+
+
+def test_its_options_are_those_of_its_folder(run: Run, checkout: Path) -> None:
+    printed = run(sys.executable, "-c", RENDER, cwd=checkout)
+    options = json.loads(printed)
+    assert options["name"] == "sample-exporter"
+    assert f"--web.listen-address=127.0.0.1:{PORT}" in options["command"]
 
 
 def test_it_is_scraped_and_its_inventory_is_complete(run: Run, checkout: Path) -> None:

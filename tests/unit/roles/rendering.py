@@ -9,7 +9,9 @@ from typing import Any
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
-from plugins.plugin_utils.action_helpers import plain
+from ansible_collections.hippius.monitoring.plugins.plugin_utils.role_variables import (
+    Role,
+)
 
 try:
     from ansible.template import trust_as_template
@@ -50,17 +52,20 @@ def rendered(role: str, expression: str, **variables: Any) -> Any:
     ``variables`` override all of the role's own. ``other_hosts`` among them are not a variable, but
     the variables in which other hosts of the inventory differ, by host.
     """
-    return _templated(role, "{{ " + expression + " }}", variables)
+    return _variables(role, variables).fill(
+        trust_as_template(f"{{{{ {expression} }}}}")
+    )
 
 
 def rollout(role: str, **variables: Any) -> dict[str, Any]:
-    """Return the arguments of the role's only task, as the action plugin receives them."""
+    """Return the arguments of the role's only task, as the action plugin completes them."""
     tasks = _read(DataLoader(), role, "tasks")
     assert len(tasks) == 1, f"Role {role} has {len(tasks)} tasks."
-    return _templated(role, tasks[0]["hippius.monitoring.component"], variables)
+    own = _variables(role, variables)
+    return own.completed(own.fill(_trusted(tasks[0]["hippius.monitoring.component"])))
 
 
-def _templated(role: str, value: Any, variables: dict[str, Any]) -> Any:
+def _variables(role: str, variables: dict[str, Any]) -> Role:
     loader = DataLoader()
     others = _trusted(variables.pop("other_hosts", {}))
     inventory = _trusted({**HOST, **variables})
@@ -72,9 +77,8 @@ def _templated(role: str, value: Any, variables: dict[str, Any]) -> Any:
         **_trusted(variables),
         "hostvars": HostVars(inventory, others),
     }
-    return plain(
-        Templar(loader=loader, variables=all_variables).template(_trusted(value))
-    )
+    templar = Templar(loader=loader, variables=all_variables)
+    return Role(role, all_variables, loader, templar)
 
 
 def _read(loader: DataLoader, role: str, folder: str) -> Any:
