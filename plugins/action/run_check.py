@@ -115,6 +115,11 @@ def run_of(variables: dict[str, Any]) -> run_scope.Run:
     )
 
 
+def selected_roles(variables: dict[str, Any]) -> list[str]:
+    """Return the roles whose components a run of site.yml does not skip."""
+    return run_scope.selected_tags(run_of(variables), component_roles())
+
+
 def runs_own_playbook() -> bool:
     """Return whether each playbook of the command line is one of this collection."""
     return all(

@@ -38,7 +38,7 @@ from ansible_collections.hippius.monitoring.plugins.plugin_utils.controller_file
 )
 
 MODULES = "hippius.monitoring."
-COMPONENT_MODULES = ("component", "component_prune")
+COMPONENT_MODULES = ("component", "component_prune", "component_plan")
 LEFT = ("the host has left its group",)
 LOOPBACK = re.compile(r"\w+://(127\.[\d.]+|\[::1\]|localhost):(\d+)")
 

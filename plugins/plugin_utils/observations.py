@@ -65,6 +65,21 @@ def known(host: str) -> HostObservation | None:
     return observation.state if observation else None
 
 
+def save_unchanged(host: str, names: list[str]) -> None:
+    """Record what a run does not have to do on a host, as long as its observation may be used."""
+    _write(_path(host) + ".unchanged", {"time": _time_of(host), "names": names})
+
+
+def unchanged(host: str) -> list[str]:
+    """Return what this run does not have to do on a host."""
+    try:
+        with open(_path(host) + ".unchanged", encoding="utf-8") as stream:
+            saved = json.load(stream)
+    except FileNotFoundError:
+        return []
+    return list(saved["names"]) if _is_recent(saved["time"]) else []
+
+
 def mark(host: str, component: str) -> None:
     """Record that the module runs for a component, whose observation is out of date from now."""
     if is_enabled():
@@ -91,7 +106,7 @@ def _load(host: str) -> Observation | None:
             saved = json.load(stream)
     except FileNotFoundError:
         return None
-    if not 0 <= time.time() - saved["time"] < LONGEST_USE:
+    if not _is_recent(saved["time"]):
         return None
     return Observation(saved["state"], bytes.fromhex(saved["nonce"]))
 
@@ -101,9 +116,22 @@ def _save(host: str, observe: Callable[[str], dict[str, Any]]) -> Observation:
     nonce = secrets.token_bytes(NONCE_BYTES)
     start = time.time()
     state = observe(nonce.hex()).get("observation")
-    content = json.dumps({"time": start, "nonce": nonce.hex(), "state": state})
-    temporary = f"{_path(host)}.{os.getpid()}"
-    with open(temporary, "w", encoding="utf-8") as stream:
-        stream.write(content)
-    os.rename(temporary, _path(host))
+    saved = {"time": start, "nonce": nonce.hex(), "state": state}
+    _write(_path(host), saved)
     return Observation(state, nonce)
+
+
+def _time_of(host: str) -> float:
+    with open(_path(host), encoding="utf-8") as stream:
+        return float(json.load(stream)["time"])
+
+
+def _is_recent(start: float) -> bool:
+    return 0 <= time.time() - start < LONGEST_USE
+
+
+def _write(path: str, saved: dict[str, Any]) -> None:
+    temporary = f"{path}.{os.getpid()}"
+    with open(temporary, "w", encoding="utf-8") as stream:
+        json.dump(saved, stream)
+    os.rename(temporary, path)

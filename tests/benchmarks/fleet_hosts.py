@@ -5,18 +5,23 @@ Its arguments are a directory and those of ansible-playbook.
 It replaces the last step of a module's execution, the command over the connection, by an answer of
 this process. What the controller does before and after it is real. A first run installs: the hosts
 remember the options of the component module in the directory. Later runs find them so.
+With a file `counts` in the directory each module and each compiled template is a line in it. A file
+`<host>.unreachable` there makes a host unreachable.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import multiprocessing
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import jinja2
 from ansible.cli.playbook import main as ansible_playbook
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 ARCHITECTURE = "amd64"
@@ -33,6 +38,9 @@ class Fleet:
 
     def answer(self, host: str, module: str, args: Values) -> Values:
         """Return the result of a module on a host."""
+        if (self.folder / f"{host}.unreachable").exists():
+            raise AnsibleConnectionFailure(f"{host} does not answer.")
+        self.count(f"{host} {module.rpartition('.')[2]}")
         if module.endswith(".component_observation"):
             return {"observation": self._observe(host, bytes.fromhex(args["nonce"]))}
         if not module.endswith(".component_rollout"):
@@ -43,6 +51,13 @@ class Fleet:
         action = "none" if installed else "install"
         result = {"changed": not installed, "action": action}
         return {**result, "instances": {}, "notices": []}
+
+    def count(self, line: str) -> None:
+        """Count something, if anything is counted."""
+        path = self.folder / "counts"
+        if path.exists():
+            with path.open("a", encoding="utf-8") as stream:
+                stream.write(f"{line}\n")
 
     def _observe(self, host: str, nonce: bytes) -> Values:
         instances = {}
@@ -117,7 +132,17 @@ def connect(fleet: Fleet) -> None:
 
 def main(arguments: list[str]) -> None:
     """Run ansible-playbook with the arguments after the directory."""
-    connect(Fleet(Path(arguments[0])))
+    fleet = Fleet(Path(arguments[0]))
+    connect(fleet)
+    compile_template = jinja2.Environment.compile
+
+    def counted(*args: Any, **options: Any) -> Any:
+        in_task = multiprocessing.parent_process() is not None
+        fleet.count("template of a task" if in_task else "template of a play")
+        return compile_template(*args, **options)
+
+    if (fleet.folder / "counts").exists():
+        jinja2.Environment.compile = counted
     sys.argv = ["ansible-playbook", *arguments[1:]]
     ansible_playbook()
 

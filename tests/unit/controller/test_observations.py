@@ -124,6 +124,20 @@ def test_the_age_of_an_observation_counts_from_its_start(
     assert observations.known("b") is None
 
 
+def test_what_is_not_to_be_done_is_as_old_as_the_observation(
+    enabled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(observations.time, "time", lambda: clock[0])
+    observations.of_host("a", "", Host().observe)
+    clock[0] += observations.LONGEST_USE - 1
+    observations.save_unchanged("a", ["loki", "prune"])
+    assert observations.unchanged("a") == ["loki", "prune"]
+    assert observations.unchanged("b") == []
+    clock[0] += 1
+    assert observations.unchanged("a") == []
+
+
 def test_a_run_is_marked_for_its_host_and_component_only(enabled: Path) -> None:
     # A second play of the run enables it again.
     observations.mark("a", "loki")
