@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.benchmarks.noop import EXPORTERS
 
@@ -40,32 +40,52 @@ VARIABLES: dict[str, Any] = {
 CHANGED = ("changed=", "unreachable=", "failed=")
 
 
+class Run(NamedTuple):
+    """A run without changes: its hosts, seconds of processor time, and MiB of memory."""
+
+    hosts: int
+    seconds: float
+    memory: int
+
+
+class Line(NamedTuple):
+    """Seconds of a run without hosts, and for each host and component."""
+
+    start: float
+    share: float
+    correlation: float
+
+
 def main() -> None:
     """Run the benchmark."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--hosts", type=int, nargs="+", default=COUNTS)
-    counts = options.parse_args().hosts
-    seconds = []
-    for count in counts:
-        taken, memory = measure(count)
-        seconds.append(taken)
-        share = taken / count / len(COMPONENTS)
+    runs = [measure(count) for count in options.parse_args().hosts]
+    for run_of_site in runs:
+        share = run_of_site.seconds / run_of_site.hosts / len(COMPONENTS)
         print(
-            f"{count} hosts: {taken:.2f} s of processor time,"
-            f" {share:.4f} s a host and component, {memory} MiB"
+            f"{run_of_site.hosts} hosts: {run_of_site.seconds:.2f} s of processor time,"
+            f" {share:.4f} s a host and component, {run_of_site.memory} MiB"
         )
-    if len(counts) > 1:
-        line = statistics.linear_regression(counts, seconds)
-        share = line.slope / len(COMPONENTS)
-        correlation = statistics.correlation(counts, seconds)
+    if len(runs) > 1:
+        line = fit(runs)
         print(
-            f"line: {line.intercept:.2f} s + {share:.4f} s a host and component,"
-            f" correlation {correlation:.5f}"
+            f"line: {line.start:.2f} s + {line.share:.4f} s a host and component,"
+            f" correlation {line.correlation:.5f}"
         )
 
 
-def measure(count: int) -> tuple[float, int]:
-    """Return seconds and MiB of a run without changes for some hosts."""
+def fit(runs: list[Run]) -> Line:
+    """Return the straight line through the times of several runs."""
+    counts = [run_of_site.hosts for run_of_site in runs]
+    seconds = [run_of_site.seconds for run_of_site in runs]
+    line = statistics.linear_regression(counts, seconds)
+    correlation = statistics.correlation(counts, seconds)
+    return Line(line.intercept, line.slope / len(COMPONENTS), correlation)
+
+
+def measure(count: int) -> Run:
+    """Return time and memory of a run without changes for some hosts."""
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
         (folder / "state").mkdir()
@@ -79,7 +99,7 @@ def measure(count: int) -> tuple[float, int]:
     if len(idle) != count:
         raise SystemExit("\n".join(recap))
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, after.ru_maxrss // 1024
+    return Run(count, seconds, after.ru_maxrss // 1024)
 
 
 def inventory_of(count: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.testbed.grafana.server import FakeGrafana
 
@@ -38,12 +38,23 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.grafana.sync.re
 
 VERSIONS = ("11.6.4", "12.4.3", "13.2.3")
 FOLDERS, DASHBOARDS, RULES, SOURCES, PANELS = 20, 300, 200, 2, 12
+
+
+class Comparison(NamedTuple):
+    """A run over unchanged content: objects, requests, and seconds without Ansible."""
+
+    version: str
+    objects: int
+    requests: int
+    seconds: float
+
+
 OPTIONS = Options(owner="benchmark", fingerprint_key="key")
 # Allowed requests in addition to those for datasources and pages.
 ALLOWED = 12
 
 
-def content() -> list[DesiredObject]:
+def content(dashboards: int = DASHBOARDS) -> list[DesiredObject]:
     """Return all desired objects."""
     items = [
         desired(
@@ -65,7 +76,7 @@ def content() -> list[DesiredObject]:
                 {**body, "secureJsonData": {"basicAuthPassword": "x"}},
             )
         )
-    for number in range(DASHBOARDS):
+    for number in range(dashboards):
         items.append(desired("dashboard", f"d{number}", dashboard(number)))
     for number in range(FOLDERS):
         rules = [rule(f"r{number}-{n}") for n in range(RULES // FOLDERS)]
@@ -137,9 +148,9 @@ def rule(uid: str) -> dict[str, Any]:
     }
 
 
-def ours(version: str) -> None:
-    """Print the number of requests of one version."""
-    items = content()
+def ours(version: str, dashboards: int = DASHBOARDS) -> Comparison:
+    """Print and return the number of requests of one version."""
+    items = content(dashboards)
     with FakeGrafana(version=version, rounds=10_000) as grafana:
         reconcile(client(grafana), items, OPTIONS)
         grafana.clear()
@@ -151,7 +162,7 @@ def ours(version: str) -> None:
             "/dashboards" in line.path and line.path.startswith("/apis/")
             for line in requests
         )
-        more = SOURCES + pages + (DASHBOARDS if version.startswith("11") else 0)
+        more = SOURCES + pages + (dashboards if version.startswith("11") else 0)
         took = f"{seconds:.2f} s without Ansible, {len(requests)} requests"
         allowed = f"allowed {ALLOWED} + {more}"
         print(
@@ -160,6 +171,7 @@ def ours(version: str) -> None:
         print(f"{len(grafana.writes)} writes")
         if result.changed or grafana.writes or len(requests) > ALLOWED + more:
             sys.exit("More than the allowed requests.")
+    return Comparison(version, len(items), len(requests), seconds)
 
 
 def client(grafana: FakeGrafana) -> Client:

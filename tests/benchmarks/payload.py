@@ -14,6 +14,7 @@ import re
 import sys
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = (
@@ -27,6 +28,15 @@ MODULES = (
 )
 # The wrapper holds the archive as one quoted string.
 ARCHIVE = re.compile(rb"[\"']([A-Za-z0-9+/=]{1000,})[\"']")
+
+
+class Payload(NamedTuple):
+    """Bytes of our files, of all files, of all files zipped, and the number of files."""
+
+    ours: int
+    total: int
+    zipped: int
+    files: int
 
 
 def archive_of(module: str) -> zipfile.ZipFile:
@@ -54,23 +64,32 @@ def archive_of(module: str) -> zipfile.ZipFile:
     return zipfile.ZipFile(io.BytesIO(base64.b64decode(found.group(1))))
 
 
-def main() -> int:
-    """Print a line for each module."""
+def measure() -> dict[str, Payload]:
+    """Return what Ansible sends for each module."""
     sys.path.insert(0, str(ROOT / "collections"))
     os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(ROOT / "collections")
     from ansible.plugins.loader import init_plugin_loader
 
     init_plugin_loader([str(ROOT / "collections")])
-    print("module                ours, bytes  all, bytes  zipped, bytes  files")
+    payloads = {}
     for module in MODULES:
-        archive = archive_of(module)
-        members = archive.infolist()
-        ours = sum(
-            member.file_size for member in members if "hippius" in member.filename
+        members = archive_of(module).infolist()
+        ours = [member for member in members if "hippius" in member.filename]
+        payloads[module] = Payload(
+            sum(member.file_size for member in ours),
+            sum(member.file_size for member in members),
+            sum(member.compress_size for member in members),
+            len(members),
         )
-        total = sum(member.file_size for member in members)
-        zipped = sum(member.compress_size for member in members)
-        print(f"{module:21} {ours:11}  {total:10}  {zipped:13}  {len(members):5}")
+    return payloads
+
+
+def main() -> int:
+    """Print a line for each module."""
+    print("module                ours, bytes  all, bytes  zipped, bytes  files")
+    for module, sizes in measure().items():
+        ours, total, zipped, files = sizes
+        print(f"{module:21} {ours:11}  {total:10}  {zipped:13}  {files:5}")
     return 0
 
 

@@ -18,7 +18,7 @@ from tests.benchmarks.fleet import COMPONENTS, inventory_of
 
 ROOT = Path(__file__).parents[3]
 # The check of the inventory compiles some for each host, the plan none.
-MOST_TEMPLATES_OF_A_HOST = 6
+MOST_TEMPLATES_OF_A_HOST = 7
 MOST_TEMPLATES_OF_PLAYS = 140
 
 
@@ -62,7 +62,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     hosts = Fleet(tmp_path_factory.mktemp("fleet"))
     done, counts = hosts.run()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert counts["host-0 component"] == len(COMPONENTS)
+    assert counts["host-0 component_rollout"] == len(COMPONENTS)
     return hosts
 
 
@@ -103,7 +103,7 @@ def test_a_changed_component_is_left_to_its_play_and_others_are_not(
     done, counts = fleet.run()
     assert done.returncode == 0, done.stdout + done.stderr
     observed = {f"host-{n} component_observation": 1 for n in range(2)}
-    assert modules(counts) == {**observed, "host-1 component": 1}
+    assert modules(counts) == {**observed, "host-1 component_rollout": 1}
     assert "TASK [hippius.monitoring.promtail : Roll out Promtail]" in done.stdout
     assert "TASK [hippius.monitoring.node_exporter" not in done.stdout
 
@@ -124,7 +124,7 @@ def test_an_unreachable_host_fails_in_a_play_of_a_component(fleet: Fleet) -> Non
 def test_a_run_for_one_component_has_no_plan(fleet: Fleet) -> None:
     done, counts = fleet.run("--tags", "node_exporter", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert modules(counts) == {f"host-{n} component": 1 for n in range(2)}
+    assert modules(counts) == {f"host-{n} component_rollout": 1 for n in range(2)}
 
 
 @pytest.mark.parametrize(
