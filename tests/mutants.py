@@ -67,6 +67,14 @@ FILES = {
             "observe",
         )
     ],
+    tuple(
+        f"tests/unit/component/test_{name}.py"
+        for name in ("spec", "unit", "component", "secret_forms", "prerequisites")
+    )
+    + (f"{CONTROL}/test_unchanged.py",): [
+        f"{CONTROLLER}/{name}.py"
+        for name in ("desired_instances", "unit_files", "component_calls")
+    ],
     # Their own tests are enough, and the rest would take most of the time.
     tuple(
         f"tests/unit/component/test_{name}.py"

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "tests/benchmarks/results.json"
 PICTURE = ROOT / "docs/images/performance.svg"
 GRAFANA = "12.4.3"
-DASHBOARDS = (300, 3000)
+DASHBOARDS = (300,)
 
 
 def main() -> None:

@@ -220,8 +220,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 def test_tls_is_verified(
-    grafana: FakeGrafana, certificate: tuple[str, str], pauses: list
+    grafana: FakeGrafana,
+    certificate: tuple[str, str],
+    pauses: list,
+    tmp_path: Path,
 ) -> None:
+    missing = str(tmp_path / "missing")
     http, thread = start(grafana.grafana, ("127.0.0.1", 0), certificate)
     try:
         url = f"https://127.0.0.1:{http.server_address[1]}"
@@ -240,12 +244,10 @@ def test_tls_is_verified(
             client_key=certificate[1],
             **login,
         ).probe()
-        with pytest.raises(GrafanaError, match="/nonexistent"):
-            Client(url, ca_path="/nonexistent", **login).probe()
-        with pytest.raises(GrafanaError, match="/nonexistent"):
-            Client(
-                url, client_cert="/nonexistent", validate_certs=False, **login
-            ).probe()
+        with pytest.raises(GrafanaError, match=missing):
+            Client(url, ca_path=missing, **login).probe()
+        with pytest.raises(GrafanaError, match=missing):
+            Client(url, client_cert=missing, validate_certs=False, **login).probe()
     finally:
         http.close()
         thread.join()
