@@ -35,6 +35,8 @@ FIRING, RESOLVED = "FIRING", "RESOLVED"
 # Alerts about a host, besides those about its machine: a container shares that with all others,
 # and its clock, load and memory are those of the moment.
 ABOUT_HOSTS = re.compile(r"HostDown|DiskAlmostFull|Rollout\w+|Certificate\w+")
+# The application may have started with the test, and this alert tells so for five minutes.
+ABOUT_THE_START = "RedisRestarted"
 # Programs of a host that goes down as a whole.
 GHOST = 19201
 
@@ -259,6 +261,9 @@ class Watchers:
                         for rule in group["rules"]
                         if ABOUT_HOSTS.fullmatch(rule["alert"])
                     ]
+                group["rules"] = [
+                    rule for rule in group["rules"] if rule["alert"] != ABOUT_THE_START
+                ]
                 for rule in group["rules"]:
                     rule["labels"].pop("engine", None)
                     if "for" in rule:
