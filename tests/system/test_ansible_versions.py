@@ -66,7 +66,7 @@ def test_errors_name_their_location_before_any_host_is_contacted(
     told = squeezed(done.stdout + done.stderr)
     assert done.returncode == 2
     for words in (
-        f"{place}:6: loki_secrets of a: must be a dict;",
+        f"{place}:6: loki_secrets of a: must be a dict, not a list;",
         f"{place}:5: loki_retentoin of a: is not a variable of a role;",
         "did you mean loki_retention?",
     ):

@@ -225,10 +225,9 @@ NODE = [
     ),
     gauge("monitoring_units_failed", 1),
     gauge("monitoring_unit_failed", 1, unit=("backup.service",)),
-    *(
-        gauge(f"monitoring_container_{state}", value, container_name=KEPT_RUNNING)
-        for state, value in (("running", 1), ("unhealthy", 0))
-    ),
+    gauge("monitoring_container_running", 1, container_name=KEPT_RUNNING[:1]),
+    gauge("monitoring_container_running", 0, container_name=KEPT_RUNNING[1:]),
+    gauge("monitoring_container_unhealthy", 1, container_name=KEPT_RUNNING[:1]),
     gauge("monitoring_container_restarts_total", 2, container_name=KEPT_RUNNING),
     gauge("node_uname_info", 1, nodename=("x",)),
     moment("node_time_seconds", lambda seconds: seconds),
