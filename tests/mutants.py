@@ -66,15 +66,10 @@ FILES = {
             "generation",
             "observe",
         )
-    ],
-    tuple(
-        f"tests/unit/component/test_{name}.py"
-        for name in ("spec", "unit", "component", "secret_forms", "prerequisites")
-    )
-    + (f"{CONTROL}/test_unchanged.py",): [
-        f"{CONTROLLER}/{name}.py"
-        for name in ("desired_instances", "unit_files", "component_calls")
-    ],
+    ]
+    + [f"{CONTROLLER}/unit_files.py"],
+    ("tests/unit/component/test_spec.py",): [f"{CONTROLLER}/desired_instances.py"],
+    (f"{CONTROL}/test_component_calls.py",): [f"{CONTROLLER}/component_calls.py"],
     # Their own tests are enough, and the rest would take most of the time.
     tuple(
         f"tests/unit/component/test_{name}.py"
