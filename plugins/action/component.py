@@ -43,10 +43,10 @@ from ..plugin_utils.yaml_documents import parse_document
 from ..plugin_utils.yaml_writer import to_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ..module_utils.component.observation import HostObservation
-    from ..module_utils.component.spec import Exposure
+    from ..module_utils.component.spec import Exposure, Instance
     from ..plugin_utils.component_calls import Call
 
 ARCHITECTURES = ("amd64", "arm64")
@@ -113,14 +113,14 @@ class ActionModule(ActionBase):
         if isinstance(release, dict) and args.get("state", "present") == "present":
             self._add_archives(release, variables)
 
-    def _decided(self, args: Values, variables: Values) -> Values | None:
-        """Return the module's result if nothing is to do, without a note that the module runs."""
-        params = component_calls.validated(args)
-        observed = self._observed(params["name"], variables)
+    def _decided(
+        self, component: str, desired: Sequence[Instance], variables: Values
+    ) -> Values | None:
+        """Return the module's result if the host was observed to be as desired, else None."""
+        observed = self._observed(component, variables)
         if observed is None:
             return None
-        desired = desired_instances.instances(params)
-        return unchanged.result_of(params["name"], desired, *observed)
+        return unchanged.result_of(component, desired, *observed)
 
     def _of_state(
         self, args: Values, variables: Values, requirements: Callable[[], list[Any]]
@@ -129,11 +129,10 @@ class ActionModule(ActionBase):
         is_present = args.get("state", "present") == "present"
         params = component_calls.validated(args)
         desired = desired_instances.instances(params) if is_present else []
-        observed = is_present and self._observed(params["name"], variables)
-        if observed:
-            result = unchanged.result_of(params["name"], desired, *observed)
-            if result is not None:
-                return result
+        if is_present:
+            decided = self._decided(params["name"], desired, variables)
+            if decided is not None:
+                return decided
         observations.mark(action_host(self, variables), params["name"])
         if params["requires"] is None:
             desired = [

@@ -12,7 +12,13 @@ from ansible.plugins.filter.core import to_bool
 
 from ..module_utils import upstream_releases
 from ..module_utils.component.component_errors import ComponentError
-from ..plugin_utils import catalog, observations, role_variables
+from ..plugin_utils import (
+    catalog,
+    component_calls,
+    desired_instances,
+    observations,
+    role_variables,
+)
 from ..plugin_utils.inventory import (
     all_components,
     inventory_of,
@@ -78,7 +84,9 @@ class ActionModule(component.ActionModule):
             own = role_variables.of_role(role, variables, self._loader)
             args = own.completed(own.fill(role_variables.task_of(role)))
             self._add_controllers_part(args, variables)
-            result = self._decided(args, variables)
+            params = component_calls.validated(args)
+            desired = desired_instances.instances(params)
+            result = self._decided(params["name"], desired, variables)
         except (AnsibleError, catalog.CatalogError, upstream_releases.ReleaseError):
             return None
         except ComponentError:

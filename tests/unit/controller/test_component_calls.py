@@ -96,3 +96,15 @@ def test_a_wrong_option_is_told_with_its_name(
 ) -> None:
     with pytest.raises(ComponentError, match=message):
         component_calls.validated(factories.options(**changes))
+
+
+def test_an_option_that_has_no_end_is_told() -> None:
+    # By an anchor of YAML, and by nesting deeper than Python goes.
+    loop: list[Any] = []
+    loop.append(loop)
+    nested: list[Any] = []
+    for _level in range(100_000):
+        nested = [nested]
+    for endless in (loop, nested):
+        with pytest.raises(ComponentError, match="an option contains itself"):
+            component_calls.validated(factories.options(config=endless))
