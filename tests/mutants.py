@@ -66,8 +66,8 @@ FILES = {
             "generation",
             "observe",
         )
-    ]
-    + [f"{CONTROLLER}/unit_files.py"],
+    ],
+    ("tests/unit/component/test_unit_sections.py",): [f"{CONTROLLER}/unit_sections.py"],
     ("tests/unit/component/test_spec.py",): [f"{CONTROLLER}/desired_instances.py"],
     (f"{CONTROL}/test_component_calls.py",): [f"{CONTROLLER}/component_calls.py"],
     # Their own tests are enough, and the rest would take most of the time.

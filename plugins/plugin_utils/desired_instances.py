@@ -18,7 +18,7 @@ from ..module_utils.component.spec import (
     UnitRole,
     overlap,
 )
-from . import unit_files
+from . import unit_sections
 from .component_options import CREDENTIALS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from ..module_utils.component.spec import Requirement
-    from .unit_files import Sections
+    from .unit_sections import Sections
 
     Options = Mapping[str, Any]
     Files = dict[str, DesiredFile]
@@ -143,7 +143,7 @@ def _instance(
     if not command:
         raise ComponentError(f"{name}: command is required with state=present.")
     environment = _environment(options.get("environment") or {})
-    main = unit_files.main_unit(
+    main = unit_sections.main_unit(
         name,
         options.get("description") or name,
         list(command),
@@ -151,12 +151,12 @@ def _instance(
         _sections(options.get("unit"), "unit"),
     )
     further = _further_units(name, options.get("units") or {})
-    units = {name + ".service": unit_files.with_recorder(main, name), **further}
+    units = {name + ".service": unit_sections.with_recorder(main, name), **further}
     files = _files(options)
     # The host fills in the interpreter, which only it knows.
     placeholders = layout.placeholders(name, layout.PYTHON)
     for unit_name, sections in units.items():
-        content = unit_files.render(sections, placeholders).encode()
+        content = unit_sections.render(sections, placeholders).encode()
         on_change = "restart" if unit_name == name + ".service" else "none"
         files[unit_name] = DesiredFile(content, 0o644, on_change)
     return Instance(
@@ -165,9 +165,9 @@ def _instance(
         release=release,
         files=files,
         units={key: _unit_role(key, sections, name) for key, sections in units.items()},
-        unit_digest=unit_files.digest(main),
-        digest_without_namespaces=unit_files.digest(
-            unit_files.without_user_namespace(main)
+        unit_digest=unit_sections.digest(main),
+        digest_without_namespaces=unit_sections.digest(
+            unit_sections.without_user_namespace(main)
         ),
         listen_addresses=tuple(map(_address, options.get("listen_addresses") or ())),
         ready=_probe(options, "ready", ("url",), files),
@@ -221,7 +221,7 @@ def _further_units(name: str, units: Options) -> dict[str, Sections]:
     for unit_name, sections in units.items():
         _require_unit_name(unit_name, name)
         changes = _sections(sections, f"units.{unit_name}")
-        result[unit_name] = unit_files.further_unit(unit_name, changes, name)
+        result[unit_name] = unit_sections.further_unit(unit_name, changes, name)
     return result
 
 
@@ -374,7 +374,7 @@ def _require_unit_name(unit_name: str, name: str) -> None:
 
 
 def _unit_role(unit_name: str, sections: Sections, name: str) -> UnitRole:
-    wanted_by = unit_files.as_list(sections.get("Install", {}).get("WantedBy"))
+    wanted_by = unit_sections.as_list(sections.get("Install", {}).get("WantedBy"))
     started = unit_name == name + ".service" or not unit_name.endswith(".service")
     return UnitRole(tuple(sorted(" ".join(wanted_by).split())), started)
 

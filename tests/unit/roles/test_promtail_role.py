@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.hippius.monitoring.plugins.module_utils.component import (
     layout,
 )
-from ansible_collections.hippius.monitoring.plugins.plugin_utils import unit_files
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import unit_sections
 from tests.unit.roles.rendering import rendered, rollout
 
 
@@ -23,17 +23,17 @@ def value(expression: str, **variables: Any) -> Any:
 def unit_text(name: str, **variables: Any) -> list[str]:
     """Return the lines of a unit."""
     sections = value("__promtail_units", **variables)[name]
-    return unit_files.render(
-        unit_files.further_unit(name, sections, "promtail"),
+    return unit_sections.render(
+        unit_sections.further_unit(name, sections, "promtail"),
         layout.placeholders("promtail"),
     ).splitlines()
 
 
 def main_unit(**variables: Any) -> list[str]:
-    sections = unit_files.main_unit(
+    sections = unit_sections.main_unit(
         "promtail", "", ["x"], {}, value("__promtail_unit", **variables)
     )
-    return unit_files.render(sections, layout.placeholders("promtail")).splitlines()
+    return unit_sections.render(sections, layout.placeholders("promtail")).splitlines()
 
 
 def docker_job(**variables: Any) -> dict[str, Any]:

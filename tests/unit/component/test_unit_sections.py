@@ -17,18 +17,18 @@ from ansible_collections.hippius.monitoring.plugins.module_utils.component impor
 from ansible_collections.hippius.monitoring.plugins.module_utils.component.component_errors import (
     ComponentError,
 )
-from ansible_collections.hippius.monitoring.plugins.plugin_utils import unit_files
+from ansible_collections.hippius.monitoring.plugins.plugin_utils import unit_sections
 
 
 def main_unit(
     description: str = "Loki", environment: dict | None = None, **changes: dict
 ) -> list[str]:
     """Return the lines of a main unit."""
-    sections = unit_files.main_unit(
+    sections = unit_sections.main_unit(
         "loki", description, ["{release}/loki", "-x=$HOME"], environment or {}, changes
     )
-    return unit_files.render(
-        unit_files.with_recorder(sections, "loki"), layout.placeholders("loki")
+    return unit_sections.render(
+        unit_sections.with_recorder(sections, "loki"), layout.placeholders("loki")
     ).splitlines()
 
 
@@ -51,7 +51,7 @@ def main_unit(
     ],
 )
 def test_an_argument_is_quoted(word: str, expected: str) -> None:
-    assert unit_files.quoted(word) == expected
+    assert unit_sections.quoted(word) == expected
 
 
 def test_an_environment_variable_keeps_its_dollar() -> None:
@@ -76,7 +76,7 @@ def test_the_main_unit_runs_the_release_through_the_link_to_the_current_generati
 
 def test_the_hardened_base_is_complete() -> None:
     # Written down a second time, so that nothing of it is lost unnoticed.
-    assert unit_files.HARDENED == {
+    assert unit_sections.HARDENED == {
         "UMask": "0077",
         "NoNewPrivileges": "yes",
         "CapabilityBoundingSet": "",
@@ -108,31 +108,31 @@ def test_the_hardened_base_is_complete() -> None:
 
 
 def test_every_service_starts_from_the_hardened_base() -> None:
-    sections = unit_files.further_unit(
+    sections = unit_sections.further_unit(
         "loki-sweep.service", {"Service": {"ExecStart": "x"}}, "loki"
     )
-    further = unit_files.render(sections, {}).splitlines()
+    further = unit_sections.render(sections, {}).splitlines()
     expected = set()
-    for key, value in unit_files.HARDENED.items():
-        expected.update(f"{key}={item}" for item in unit_files.as_list(value))
+    for key, value in unit_sections.HARDENED.items():
+        expected.update(f"{key}={item}" for item in unit_sections.as_list(value))
     assert expected <= set(main_unit())
     assert expected <= set(further)
 
 
 def test_a_timer_has_no_service_section() -> None:
     timer = {"Timer": {"OnCalendar": "daily"}}
-    assert unit_files.further_unit("loki-sweep.timer", timer, "loki") == timer
+    assert unit_sections.further_unit("loki-sweep.timer", timer, "loki") == timer
 
 
 def test_every_service_starts_after_the_mounts_that_it_needs() -> None:
-    further = unit_files.further_unit("loki-sweep.service", {}, "loki")
+    further = unit_sections.further_unit("loki-sweep.service", {}, "loki")
     expected = {
         "RequiresMountsFor=/opt/monitoring/components/loki",
         "RequiresMountsFor=/opt/monitoring/releases",
         "RequiresMountsFor=/var/lib/loki",
     }
     assert expected <= set(main_unit())
-    assert expected <= set(unit_files.render(further, {}).splitlines())
+    assert expected <= set(unit_sections.render(further, {}).splitlines())
 
 
 def test_an_exception_replaces_a_directive_and_null_removes_it() -> None:
@@ -190,7 +190,7 @@ def test_a_start_records_the_running_generation(places: Path, drop_in: Path) -> 
     files.link("generations/3-abc", layout.current("loki"))
     # systemd turns two dollars into one, and removes the signs.
     command = (
-        unit_files.recorder("loki", "0123456789ab").lstrip("-+").replace("$$", "$")
+        unit_sections.recorder("loki", "0123456789ab").lstrip("-+").replace("$$", "$")
     )
     for _start in range(2):
         subprocess.run(
@@ -213,7 +213,7 @@ def test_a_start_records_the_running_generation(places: Path, drop_in: Path) -> 
 def test_a_unit_file_has_its_sections_in_the_usual_order_and_booleans_as_yes_or_no() -> (
     None
 ):
-    lines = unit_files.render(
+    lines = unit_sections.render(
         {"Install": {"A": False}, "Service": {"B": True, "C": []}, "Unit": {"D": 3}}, {}
     ).splitlines()
     assert lines[1:] == [
@@ -270,4 +270,55 @@ def test_scripts_have_an_interpreter_that_is_new_enough(
 
 
 def test_a_record_that_cannot_be_written_does_not_keep_the_program_down() -> None:
-    assert unit_files.recorder("loki", "0" * 12).startswith("-+/bin/sh ")
+    assert unit_sections.recorder("loki", "0" * 12).startswith("-+/bin/sh ")
+
+
+def test_the_main_service_has_the_defaults_that_the_module_documents() -> None:
+    sections = unit_sections.main_unit("loki", "Loki", ["x"], {}, {})
+    service = sections["Service"]
+    expected = {
+        "Type": "exec",
+        "ExecReload": "/bin/kill -HUP $MAINPID",
+        "Restart": "always",
+        "RestartSec": "2",
+        "TimeoutStopSec": "90",
+        "LimitNOFILE": "65536",
+        "StateDirectoryMode": "0750",
+    }
+    assert {key: service[key] for key in expected} == expected
+    assert "Environment" not in service
+    assert sections["Unit"]["StartLimitIntervalSec"] == "0"
+
+
+def test_a_digest_depends_on_values_only_and_has_twelve_digits() -> None:
+    first = {"Service": {"User": "a", "Group": "b"}, "Unit": {}}
+    second = {"Unit": {}, "Service": {"Group": "b", "User": "a"}}
+    digest = unit_sections.digest(first)
+    assert (len(digest), digest) == (12, unit_sections.digest(second))
+    assert unit_sections.digest({"Unit": {}}) != digest
+
+
+def test_a_unit_loses_its_user_namespace_and_nothing_else() -> None:
+    without = {"Service": {"User": "a"}}
+    sections = {"Service": {"User": "a", "PrivateUsers": "yes"}}
+    assert unit_sections.without_user_namespace(sections) == without
+    assert unit_sections.without_user_namespace(without) == without
+    timer = {"Timer": {"OnCalendar": "daily"}}
+    assert unit_sections.without_user_namespace(timer) == timer
+
+
+def test_sections_have_one_order_and_tuples_are_lists() -> None:
+    sections = {
+        "Install": {},
+        "Timer": {"OnCalendar": ("a", "b")},
+        "Path": {},
+        "Unit": {},
+    }
+    lines = unit_sections.render(sections, {}).splitlines()
+    assert [line for line in lines if line.startswith("[")] == [
+        "[Unit]",
+        "[Path]",
+        "[Timer]",
+        "[Install]",
+    ]
+    assert lines[-5:-2] == ["[Timer]", "OnCalendar=a", "OnCalendar=b"]
